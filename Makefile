@@ -1,0 +1,56 @@
+# One virtual environment, two commands: `make study` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= runs/quickstart
+SEED ?= 0
+
+BIN := $(VENV)/bin
+LINE := $(shell $(PYTHON) -c 'import sys; print("py311" if sys.version_info < (3, 12) else "py312")')
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints/$(LINE).txt
+STUDY := quickstart --set seed=$(SEED) --out $(OUT)
+
+.PHONY: study test test-slow test-gpu test-tpu lint benchmark clean
+
+# Trains the ladder, writes the prediction down, trains the held-out runs, compares. Interrupt it
+# at any time; the same command goes on.
+study: $(VENV)/.installed
+	@$(BIN)/python -m experiments run $(STUDY)
+	@$(BIN)/python -m analysis predict $(OUT)
+	@$(BIN)/python -m experiments run $(STUDY) --part held_out
+	@$(BIN)/python -m analysis report $(OUT)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m slow
+
+test-gpu: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m gpu
+
+test-tpu: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m tpu
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+benchmark: $(VENV)/.installed
+	$(BIN)/python benchmarks/train_step.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info
+
+$(VENV)/bin/python:
+	@echo "setting up $(VENV) (about a minute, once)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints/$(LINE).txt
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@$(PIP) -e '.[dev]'
+	@touch $@

@@ -1,0 +1,28 @@
+"""Records in; laws, intervals and pictures out. Imports nothing that trains."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from analysis.fitting import fit
+    from analysis.result import FitResult
+    from analysis.runs import load_runs, load_table, trajectory
+
+__all__ = ["FitResult", "fit", "load_runs", "load_table", "trajectory"]
+
+_HOME = {
+    "fit": "analysis.fitting",
+    "FitResult": "analysis.result",
+    "load_runs": "analysis.runs",
+    "load_table": "analysis.runs",
+    "trajectory": "analysis.runs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use, so that `python -m analysis --help` stays quick."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'analysis' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOME[name]), name)

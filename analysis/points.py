@@ -1,0 +1,136 @@
+"""The rows of a table that a fit may see, as checked float64 arrays.
+
+A table of our own records carries `status` and `part`: runs that did not complete and held-out
+runs are left out, and the fit says so. In any table, a row that is not finite and positive in a
+column that the fit reads is an error that names the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+NAMED = 5  # how many rows an error lists before it counts the rest
+
+
+@dataclass(frozen=True)
+class Points:
+    """n rows: the variables of the law (K, n), the loss (n,), weights (n,), and row names."""
+
+    variables: dict[str, Array]
+    loss: Array
+    weights: Array
+    labels: tuple[str, ...]
+    rows: pd.DataFrame  # the fitted rows, with every column that the table had
+    notes: tuple[str, ...] = ()  # what was left out, and why
+
+    @property
+    def log_x(self) -> Array:
+        return np.log(np.stack(list(self.variables.values())))
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+
+def select(
+    table: pd.DataFrame,
+    columns: Mapping[str, str],
+    loss: str,
+    weights: str | Array | None,
+    drop_highest: int,
+) -> Points:
+    """Rows to fit. `columns` maps each variable of the law to a column of the table."""
+    if len(table) == 0:
+        raise UserError("the table has no rows: nothing to fit")
+    keep, notes = _visible(table)
+    chosen = table.loc[keep]
+    labels = row_labels(chosen)
+    given = np.ones(len(table)) if weights is None else weights
+    if isinstance(given, str):
+        weighting = numbers(chosen, given, labels)
+    else:
+        given = np.asarray(given, np.float64)
+        if given.shape != (len(table),) or not (np.isfinite(given) & (given > 0)).all():
+            raise UserError(
+                f"weights: need {len(table)} finite positive numbers, one per row of the table"
+            )
+        weighting = given[keep]
+    variables = {name: numbers(chosen, column, labels) for name, column in columns.items()}
+    values = numbers(chosen, loss, labels)
+    if not 0 <= drop_highest < max(1, len(values)):
+        raise UserError(f"drop_highest={drop_highest}: the table has {len(values)} rows to fit")
+    order = np.argsort(-values, kind="stable")[:drop_highest]
+    if drop_highest:
+        gone = ", ".join(labels[at] for at in order[:NAMED])
+        more = "" if drop_highest <= NAMED else f" and {drop_highest - NAMED} more"
+        notes = (*notes, f"the {drop_highest} highest losses were dropped on request: {gone}{more}")
+    stay = np.ones(len(values), dtype=bool)
+    stay[order] = False
+    return Points(
+        variables={name: value[stay] for name, value in variables.items()},
+        loss=values[stay],
+        weights=weighting[stay],
+        labels=tuple(np.asarray(labels, dtype=object)[stay]),
+        rows=chosen.loc[stay],
+        notes=notes,
+    )
+
+
+def _visible(table: pd.DataFrame) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    keep = np.ones(len(table), dtype=bool)
+    notes: list[str] = []
+    if "part" in table.columns:
+        held = (table["part"] == "held_out").to_numpy()
+        keep &= ~held
+        if held.any():
+            notes.append(f"{_runs(held.sum())} held out: not fitted")
+    if "status" in table.columns:
+        for status in sorted(set(table.loc[keep, "status"].astype(str)) - {"completed"}):
+            out = keep & (table["status"].astype(str) == status).to_numpy()
+            names = ", ".join(row_labels(table.loc[out])[:NAMED])
+            notes.append(f"{_runs(out.sum())} {status} ({names}): left out")
+            keep &= ~out
+    if not keep.any():
+        raise UserError(f"no completed run to fit: {'; '.join(notes)}")
+    return keep, tuple(notes)
+
+
+def _runs(count: int) -> str:
+    return f"{count} run" if count == 1 else f"{count} runs"
+
+
+def row_labels(table: pd.DataFrame) -> list[str]:
+    """run_id where there is one, else `row <index>`."""
+    if "run_id" in table.columns:
+        return [str(name) for name in table["run_id"]]
+    return [f"row {name}" for name in table.index]
+
+
+def numbers(table: pd.DataFrame, column: str, labels: list[str]) -> Array:
+    """One column as finite positive float64, or an error that names the rows that are not."""
+    import pandas as pd
+
+    if column not in table.columns:
+        raise UserError(
+            f"the table has no column '{column}': {nearest(column, map(str, table.columns))}"
+        )
+    values = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
+    bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    if bad.size:
+        named = ", ".join(f"{labels[at]}: {table[column].iloc[at]}" for at in bad[:NAMED])
+        more = "" if bad.size <= NAMED else f", and {bad.size - NAMED} more"
+        raise UserError(
+            f"column '{column}' must be finite and positive ({named}{more}); "
+            "mend or remove these rows"
+        )
+    return values

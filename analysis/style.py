@@ -1,0 +1,134 @@
+"""How every figure looks: one size, one type, markers and line styles that survive greyscale.
+
+Drawn small (a phone shows them at their own size) with the object API, so no global state is
+touched. SVG output is a function of the data alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+SIZE = (4.5, 3.5)  # inches
+INK, MUTED, GRID = "#1d1b18", "#6b665d", "#e3dfd6"
+FITTED, HELD = "#1f4e6b", "#b03a1c"  # the law and its bands; the held-out run
+RAMP = ("#9db9c6", "#6f9ab0", "#457a95", "#245a78", "#103a55", "#04202f", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)), (0, (8, 2)))
+_TICKS = (  # coarse to fine: the first that gives four marks is taken
+    (1,),
+    (1, 3),
+    (1, 2, 5),
+    (1, 1.5, 2, 3, 5, 7),
+    (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 4, 5, 6, 8),
+    tuple(1 + 0.1 * step for step in range(90)),
+    tuple(1 + 0.05 * step for step in range(180)),
+    tuple(1 + 0.02 * step for step in range(450)),
+    tuple(1 + 0.01 * step for step in range(900)),
+)
+
+_RC: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "axes.labelsize": 10,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 9.5,
+    "ytick.labelsize": 9.5,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "legend.handlelength": 2.2,
+    "text.color": INK,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 5.5,
+    "figure.facecolor": "white",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "windtunnel",
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw and save inside it."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(_RC):
+        yield
+
+
+def canvas(height: float = SIZE[1]) -> tuple[Any, Any]:
+    """A figure and its one pair of axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(SIZE[0], height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def rung_style(rung: int, rungs: int) -> dict[str, Any]:
+    """Marker and shade of a rung, dark for large; marks stay apart without colour."""
+    shade = RAMP[: len(RAMP) - 1]
+    at = round(rung * (len(shade) - 1) / max(1, rungs - 1))
+    return {"color": shade[min(at, len(shade) - 1)], "marker": MARKERS[rung % len(MARKERS)]}
+
+
+def log_ticks(axis: Any, low: float, high: float) -> None:
+    """Four to eight plain numbers at round places of a log axis, however little it spans."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    marks: list[float] = []
+    for steps in _TICKS:
+        marks = [
+            step * 10.0**power
+            for power in range(-6, 30)
+            for step in steps
+            if low <= step * 10.0**power <= high
+        ]
+        if len(marks) >= 4:
+            break
+    axis.set_major_locator(FixedLocator(marks[:: -(-len(marks) // 8)]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value)))
+
+
+def quantity(value: float, digits: int = 3) -> str:
+    """259k, 1.2M, 4.4B: as people say parameters and tokens; `scientific` outside that range."""
+    for factor, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k"), (1.0, "")):
+        if factor <= value < factor * 1000:
+            whole = len(str(int(value / factor)))
+            return f"{_trim(f'{value / factor:.{max(0, digits - whole)}f}')}{letter}"
+    return _trim(f"{value:.{digits}g}") if 1e-3 <= value < 1 else scientific(value)
+
+
+def scientific(value: float) -> str:
+    """1.8e13: as people say FLOPs."""
+    mantissa, _, power = f"{value:.1e}".partition("e")
+    return f"{mantissa.removesuffix('.0')}e{int(power)}"
+
+
+def _trim(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def save(figure: Any, folder: Path, name: str) -> bytes:
+    """<name>.png and <name>.svg in `folder`; returns the SVG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    svg = folder / f"{name}.svg"
+    with house_style():
+        figure.savefig(folder / f"{name}.png", dpi=200, metadata={"Software": None})
+        figure.savefig(svg, metadata={"Date": None, "Creator": None})
+    return svg.read_bytes()

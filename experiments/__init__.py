@@ -1,0 +1,1 @@
+"""A config in, a record out: configs, data, the step, the trainer, sweeps and studies."""

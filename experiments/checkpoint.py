@@ -1,0 +1,109 @@
+"""Checkpoints of a run's state, behind two verbs, so that only this file knows Orbax.
+
+Saving is asynchronous and atomic: an interrupted save leaves the one before it in place. The data
+need no state of their own: batches are a function of (seed, step), and the step is in the state.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import jax
+
+from scaling.errors import UserError
+
+KEEP = 2
+log = logging.getLogger(__name__)
+
+
+class Checkpoints:
+    """The checkpoints of one run folder; a context that waits for its last save."""
+
+    def __init__(self, folder: Path) -> None:
+        from orbax.checkpoint import v1 as orbax
+
+        self._folder = folder
+        self._current: int | None = None  # the step last restored or saved
+        with self._writing():
+            self._orbax = orbax.training.Checkpointer(
+                folder.absolute(),
+                preservation_policy=orbax.training.preservation_policies.LatestN(KEEP),
+                cleanup_tmp_directories=True,
+            )
+
+    def __enter__(self) -> Checkpoints:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        with self._writing():
+            self._orbax.close()
+
+    def save(self, step: int, state: Any) -> None:
+        """Begin to save the state after `step` steps; it may be donated as soon as this returns.
+
+        From an accelerator the state is copied first. On a CPU Orbax writes from a view of the
+        buffers, and JAX leaves a buffer alone that has a view: it copies instead of donating it.
+        """
+        if step == self._current:
+            return
+        with self._writing():
+            # forced, because by default a save is declined while another is under way
+            self._orbax.save_async(step, state, force=True, overwrite=True)
+        self._current = step
+
+    def restore(self, state: Any) -> Any:
+        """The latest state that can be read, shaped and placed like `state`, or `state` if none is.
+
+        Raises:
+            UserError: there are checkpoints, and none of them can be read.
+        """
+        steps = sorted((found.step for found in self._orbax.checkpoints), reverse=True)
+        for step in steps:
+            try:
+                restored = self._orbax.load(step, jax.tree.map(_abstract, state))
+            except (KeyError, ValueError, OSError) as error:  # KeyError: Orbax's word for damage
+                log.warning("%s/%s: cannot be read: %s", self._folder, step, error)
+            else:
+                self._current = step
+                return restored
+        if steps:
+            raise UserError(
+                f"{self._folder}: no checkpoint can be read (steps {steps}); "
+                "delete that folder to train this run from its start"
+            )
+        return state
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What the disk refuses, in one clear line."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            reason = _disk_error(error)
+            if reason is None:
+                raise
+            raise UserError(f"{self._folder}: cannot write ({reason}); make room") from error
+
+
+def _disk_error(error: OSError | ValueError) -> str | None:
+    """The system's words; TensorStore tells of them by the text of a ValueError."""
+    if isinstance(error, OSError):
+        return error.strerror
+    found = re.search(r"os_error_code='(\d+)'", str(error))
+    return os.strerror(int(found[1])) if found else None
+
+
+def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)

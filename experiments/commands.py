@@ -1,0 +1,124 @@
+"""What each verb of ``python -m experiments`` does."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from experiments import study as studies
+from experiments.record import AGAIN, Status
+from experiments.study import Run
+from experiments.sweep import FINISHED, Sweep, bind, default_workers, run_sweep
+from scaling.errors import UserError
+
+
+def _bind(args: argparse.Namespace, tell: Callable[[str], None] = lambda text: None) -> Sweep:
+    study = studies.load(args.study, args.assignments)
+    return bind(study, args.out or Path("runs") / study.name, args.cache, tell)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.workers is not None and args.workers < 1:
+        raise UserError(f"--workers {args.workers}: must be at least 1")
+    if args.dry_run:
+        return _dry_run(_bind(args))
+    from experiments.progress import Progress
+
+    sweep = _bind(args, lambda text: print(text, file=sys.stderr))
+    runs = sweep.study.part(args.part)
+    if not runs:
+        raise UserError(f"--part {args.part}: the study '{sweep.study.name}' has no such runs")
+    finished = [run.run_id for run in runs if sweep.status(run) in FINISHED]
+    print(f"{sweep.study.name}: {len(runs)} runs, {len(finished)} finished, into {sweep.folder}")
+    sys.stdout.flush()
+    with Progress(runs, finished) as progress:
+        run_sweep(sweep, args.part, args.workers or default_workers(), progress)
+    counts = Counter(sweep.status(run) for run in runs)
+    print(", ".join(f"{counts[status]} {status}" for status in Status if counts[status]))
+    if all(status in FINISHED for status in counts):
+        return 0
+    why = [sweep.failure(run) for run in runs if sweep.status(run) is Status.FAILED]
+    print(*why, "not finished: the same command goes on from the last checkpoints", sep="\n")
+    return AGAIN
+
+
+def _dry_run(sweep: Sweep) -> int:
+    print(f"{sweep.study.question}\n{sweep.corpus.describe()}\n")
+    _table(sweep, sweep.study.runs)
+    return 0
+
+
+def status(args: argparse.Namespace) -> int:
+    sweep = _bind(args)
+    _table(sweep, sweep.study.runs)
+    return 0
+
+
+def _table(sweep: Sweep, runs: Sequence[Run]) -> None:
+    standing = [sweep.status(run) for run in runs]
+    head = f"{'run':12}  {'part':8} {'rung':>4} {'params_total':>13} {'tokens':>14}"
+    print(f"{head} {'flops_6nd':>10} {'lr':>9}  status")
+    for run, status in zip(runs, standing, strict=True):
+        entry, science = run.ledger, run.config.science
+        print(
+            f"{run.run_id:12}  {run.part:8} {run.rung:>4} {entry['params_total']:>13,.0f} "
+            f"{entry['tokens']:>14,.0f} {entry['flops_6nd']:>10.3g} "
+            f"{science.optimizer.learning_rate:>9.3g}  {status}"
+        )
+    total = sum(run.ledger["flops_model"] for run in runs)
+    print(f"{len(runs)} runs, {total:.3g} FLOPs (flops_model) in all")
+
+
+def list_studies(args: argparse.Namespace) -> int:
+    for name in studies.names():
+        headline, _, _ = (inspect.getdoc(studies.module(name)) or "").partition("\n")
+        print(f"{name:16} {headline}")
+    return 0
+
+
+def describe(args: argparse.Namespace) -> int:
+    import jax
+
+    from experiments.step import recipe
+    from scaling.parametrization import Weight
+
+    study = studies.load(args.study, args.assignments)
+    rungs = {run.rung: run for run in reversed(study.runs)}
+    if args.rung not in rungs:
+        raise UserError(f"--rung {args.rung}: the study has rungs {sorted(rungs)}")
+    run = rungs[args.rung]
+    science = run.config.science
+    plan = recipe(run.config, platform="cpu")
+    print(f"{science.model}\n{science.parametrization}\n")
+    head = f"{'parameter':28} {'role':10} {'letters':8} {'shape':16} {'params':>10}"
+    print(f"{head} {'init std':>9} {'mult':>7} {'lr':>9} {'wd':>8} {'eps':>9}")
+    o = science.optimizer
+    for weight in jax.tree.leaves(plan.weights, is_leaf=lambda x: isinstance(x, Weight)):
+        rule = science.parametrization.rule(weight, science.model.width)
+        name = (
+            weight.path
+            if weight.layer is None
+            else weight.path.replace("/", f"[{weight.layer}]/", 1)
+        )
+        print(
+            f"{name:28} {weight.role:10} {weight.letters:8} {weight.shape!s:16} "
+            f"{weight.size:>10,} {rule.init_std:>9.4g} {rule.multiplier:>7.4g} "
+            f"{o.learning_rate * rule.learning_rate:>9.3g} "
+            f"{o.weight_decay * rule.weight_decay:>8.3g} {o.epsilon * rule.epsilon:>9.2g}"
+        )
+    print()
+    for name, value in run.ledger.items():
+        print(f"{name:24} {value:>16,.0f}" if value < 1e12 else f"{name:24} {value:>16.4g}")
+    return 0
+
+
+VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "run": run,
+    "status": status,
+    "list": list_studies,
+    "describe": describe,
+}

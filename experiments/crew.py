@@ -1,0 +1,126 @@
+"""Jobs over worker processes: hand out, listen, stop. No job is lost by a worker that dies.
+
+Each worker has its own pipe and shares no lock with another, so that one that is killed, whenever
+that is, cannot hold up the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import cast
+
+from experiments.job import Event, Job
+from experiments.record import Status
+from experiments.worker import STOP_SIGNALS, Bench, work
+from scaling.errors import UserError
+
+
+def train_all(
+    jobs: Sequence[Job], benches: Sequence[Bench], watch: Callable[[Event], None]
+) -> None:
+    """Train the jobs in order, one worker per bench; `watch` hears every event.
+
+    SIGINT or SIGTERM: every worker saves a checkpoint and ends, and this returns with jobs left. A
+    second one acts at once. A UserError of one worker stops all in the same way and is raised.
+    """
+    waiting = deque(jobs)
+    errors: list[UserError] = []
+    crew: dict[Connection, SpawnProcess] = {}
+
+    def next_job() -> Job | None:
+        with contextlib.suppress(IndexError):  # `stop` may empty it at any moment
+            return waiting.popleft()
+        return None
+
+    def stop() -> None:
+        waiting.clear()
+        for process in crew.values():
+            process.terminate()
+
+    with _on_signal(stop):
+        try:
+            crew.update(_hire(bench) for bench in benches)
+            for pipe in crew:
+                _send(pipe, next_job())
+            while crew:
+                for pipe in cast("list[Connection]", wait(list(crew))):
+                    message = _receive(pipe, crew)
+                    if isinstance(message, UserError):
+                        errors.append(message)
+                        stop()
+                    elif message is not None:
+                        watch(message)
+                        if isinstance(message.phase, Status):
+                            _send(pipe, next_job())
+        finally:
+            for process in crew.values():  # none, unless we leave in haste
+                process.kill()
+                process.join()
+    if errors:
+        raise errors[0]
+
+
+def _hire(bench: Bench) -> tuple[Connection, SpawnProcess]:
+    """Start one worker; stop signals wait until it has its handlers."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=work, args=(theirs, bench), daemon=True)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    theirs.close()  # the worker's end is its own, so that its death is the end of the pipe
+    return ours, process
+
+
+def _send(pipe: Connection, job: Job | None) -> None:
+    with contextlib.suppress(BrokenPipeError):  # the end of the pipe comes next, and says why
+        pipe.send(job)
+
+
+def _receive(pipe: Connection, crew: dict[Connection, SpawnProcess]) -> Event | UserError | None:
+    """What a worker says next; when it has ended it leaves the crew, with an error if it failed."""
+    try:
+        message: Event | UserError = pipe.recv()
+        return message
+    except (EOFError, ConnectionResetError):
+        process = crew.pop(pipe)
+        process.join()
+    if not process.exitcode:
+        return None
+    if process.exitcode < 0:
+        return UserError(
+            f"a worker was killed (signal {-process.exitcode}), perhaps for want of memory; the "
+            "same command goes on from the last checkpoints, --workers 1 needs less memory"
+        )
+    return UserError("a worker failed; the end of workers.log in the study's folder says why")
+
+
+@contextlib.contextmanager
+def _on_signal(stop: Callable[[], None]) -> Iterator[None]:
+    """Meanwhile the first stop signal calls `stop`; the next one does what it always did."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def first(*_: object) -> None:
+        restore()
+        print("saving checkpoints and stopping; interrupt again to stop at once", file=sys.stderr)
+        stop()
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, first)
+    try:
+        yield
+    finally:
+        restore()

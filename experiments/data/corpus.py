@@ -1,0 +1,163 @@
+"""A stored corpus: its manifest, its tokens, and how it is opened and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.data.config import Split, TokenizerName
+from experiments.data.documents import FORMAT, Tally
+from experiments.data.store import (
+    DiskTokens,
+    MemoryTokens,
+    TokenStore,
+    read_all,
+    stored_bytes,
+    token_dtype,
+)
+from experiments.data.tokenizer import Tokenizer, load_tokenizer, tokenizer_digest
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """One side of the split. ``bytes`` are those the tokens stand for, separators included."""
+
+    documents: int
+    bytes: int
+    tokens: int
+    sha256: str  # of the tokens as little-endian integers
+    stored_bytes: int  # of the array's files
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a stored corpus is."""
+
+    format: int
+    fingerprint: str
+    source: str
+    path: str
+    field: str
+    tokenizer: TokenizerName
+    tokenizer_sha256: str
+    vocab_size: int
+    vocab_used: int
+    dtype: str
+    valid_fraction: float
+    tally: Tally
+    train: SplitFacts
+    valid: SplitFacts
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus that is ready to be read."""
+
+    manifest: Manifest
+    tokenizer: Tokenizer
+    train: TokenStore
+    valid: TokenStore
+
+    @property
+    def fingerprint(self) -> str:
+        return self.manifest.fingerprint
+
+    @property
+    def vocab_size(self) -> int:
+        return self.manifest.vocab_size
+
+    def facts(self, split: Split) -> SplitFacts:
+        return self.manifest.train if split == "train" else self.manifest.valid
+
+    def bytes_per_token(self, split: Split) -> float:
+        """Mean bytes per token: nats/byte = nats/token / bytes_per_token."""
+        return self.facts(split).bytes / self.facts(split).tokens
+
+    def card(self) -> dict[str, Any]:
+        """The facts that a study's record carries, as flat JSON."""
+        m = self.manifest
+        sides = {
+            f"{name}_{fact}": getattr(facts, fact)
+            for name, facts in (("train", m.train), ("valid", m.valid))
+            for fact in ("documents", "bytes", "tokens")
+        }
+        return {
+            "source": m.source,
+            "path": m.path,
+            "fingerprint": m.fingerprint,
+            "tokenizer": m.tokenizer,
+            "vocab_size": m.vocab_size,
+            "valid_fraction": m.valid_fraction,
+            "bytes_per_token": self.bytes_per_token("valid"),
+            **asdict(m.tally),
+            **sides,
+        }
+
+    def describe(self) -> str:
+        """One line for people: what it is, how large, what was left out."""
+        m = self.manifest
+        odd = m.tally.skipped()
+        return (
+            f"corpus {m.fingerprint} ({m.source}, {m.tokenizer}): {m.tally.documents:,} documents, "
+            f"{m.train.tokens:,} training and {m.valid.tokens:,} validation tokens"
+            + (f"; {odd}" if odd else "")
+        )
+
+
+class DamagedError(Exception):
+    """A stored corpus that is not whole; it is built again."""
+
+
+def load_corpus(folder: Path, memory_limit: int) -> Corpus:
+    """Open a stored corpus; splits of up to ``memory_limit`` bytes are read into memory.
+
+    Raises DamagedError unless it is whole: by the digest of the tokens where they are read, by
+    the size of their files where they stay on disk.
+    """
+    manifest = _read_manifest(folder)
+    try:
+        if tokenizer_digest(manifest.tokenizer, folder) != manifest.tokenizer_sha256:
+            raise DamagedError("its tokenizer is not the one that was stored")
+        return Corpus(
+            manifest=manifest,
+            tokenizer=load_tokenizer(manifest.tokenizer, manifest.vocab_size, folder),
+            train=_open_split(folder / "train", manifest.train, manifest, memory_limit),
+            valid=_open_split(folder / "valid", manifest.valid, manifest, memory_limit),
+        )
+    except OSError as error:
+        raise DamagedError(f"cannot read it ({error.strerror})") from error
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    try:
+        value = json.loads((folder / MANIFEST).read_bytes())
+        manifest = Manifest(
+            **{
+                **value,
+                "tally": Tally(**value["tally"]),
+                "train": SplitFacts(**value["train"]),
+                "valid": SplitFacts(**value["valid"]),
+            }
+        )
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DamagedError(f"no readable {MANIFEST}") from error
+    if manifest.format != FORMAT or manifest.fingerprint != folder.name:
+        raise DamagedError(f"{MANIFEST} is of another corpus")
+    return manifest
+
+
+def _open_split(path: Path, facts: SplitFacts, manifest: Manifest, memory_limit: int) -> TokenStore:
+    found = stored_bytes(path)
+    if found != facts.stored_bytes:
+        raise DamagedError(f"{path.name} has {found} bytes on disk, not {facts.stored_bytes}")
+    if facts.tokens * token_dtype(manifest.vocab_size).itemsize > memory_limit:
+        return DiskTokens(path, facts.tokens)
+    tokens = read_all(path)
+    if hashlib.sha256(tokens.data).hexdigest() != facts.sha256:
+        raise DamagedError(f"the tokens of {path.name} are not those that were stored")
+    return MemoryTokens(tokens)

@@ -1,0 +1,58 @@
+"""A short cut past reading a large corpus to find its fingerprint.
+
+The key of a set of files is the digest of their paths, sizes, modification and change times. The
+change time is the kernel's own and moves with every write, even one that restores the rest. A file
+that changed in the last seconds may change again within one tick of that clock, so such a set is
+not remembered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+
+from experiments.data.config import DataConfig
+from experiments.data.documents import FORMAT
+from experiments.data.sources import list_files
+
+SETTLED_SECONDS = 2.0
+FOLDER = "keys"
+
+
+def files_key(config: DataConfig) -> str:
+    """The key of the files as they stand, to be taken before they are read; empty if unsettled."""
+    if config.source != "files":
+        return ""
+    rules = [FORMAT, config.field, config.tokenizer, config.vocab_size, config.valid_fraction]
+    digest = hashlib.sha256(json.dumps(rules).encode())
+    newest = 0.0
+    for path in list_files(config):
+        stat = path.stat()
+        newest = max(newest, stat.st_ctime)
+        row = [str(path.absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+        digest.update(json.dumps(row).encode())
+    return digest.hexdigest()[:32] if time.time() - newest > SETTLED_SECONDS else ""
+
+
+def recall_fingerprint(key: str, cache: Path) -> str:
+    """The fingerprint found under this key earlier, or empty."""
+    try:
+        return (cache / FOLDER / key).read_text(encoding="utf-8") if key else ""
+    except OSError:
+        return ""
+
+
+def remember_fingerprint(key: str, cache: Path, fingerprint: str) -> None:
+    """Remember it; without a cache that can be written the files are read again next time."""
+    if not key:
+        return
+    with contextlib.suppress(OSError):
+        folder = cache / FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch = folder / f"{key}.{os.getpid()}.tmp"
+        scratch.write_text(fingerprint, encoding="utf-8")
+        scratch.replace(folder / key)

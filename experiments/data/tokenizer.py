@@ -1,0 +1,152 @@
+"""Bytes to token ids and back, exactly: ``decode(encode(x)) == canonical(x)``.
+
+Every document is followed by one separator token, the byte 0: text does not hold it (a file that
+does is taken for binary), both tokenizers have it without a special token, and it counts as one
+byte, so that
+
+    bytes_per_token = (bytes of the documents + one per document) / tokens
+
+is exactly the bytes that the stored tokens stand for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.data.config import BYTE_VALUES, TokenizerName
+from experiments.data.optional import import_extra
+
+SEPARATOR = b"\0"
+FILE = "tokenizer.json"
+
+Tokens = NDArray[Any]  # of any unsigned integer type
+
+
+class Tokenizer(Protocol):
+    @property
+    def vocab_size(self) -> int:
+        """Exclusive upper bound of the ids, the size of the embedding."""
+
+    @property
+    def vocab_used(self) -> int:
+        """How many ids there are: fewer if the text was too small to train them all."""
+
+    @property
+    def separator(self) -> int:
+        """The id that ends each document."""
+
+    def canonical(self, content: bytes) -> bytes:
+        """The bytes that the tokens of this content stand for."""
+
+    def encode(self, contents: Sequence[bytes]) -> list[Tokens]:
+        """The ids of each content, without separators."""
+
+    def decode(self, tokens: Tokens) -> bytes:
+        """The bytes that these ids stand for."""
+
+
+class ByteTokenizer:
+    """Each byte is its own id."""
+
+    vocab_size = BYTE_VALUES
+    vocab_used = BYTE_VALUES
+    separator = SEPARATOR[0]
+
+    def canonical(self, content: bytes) -> bytes:
+        return content
+
+    def encode(self, contents: Sequence[bytes]) -> list[Tokens]:
+        return [np.frombuffer(content, np.uint8) for content in contents]
+
+    def decode(self, tokens: Tokens) -> bytes:
+        return np.asarray(tokens).astype(np.uint8).tobytes()
+
+
+class BpeTokenizer:
+    """Byte-level byte-pair encoding: every byte has an id, so there is no unknown token.
+
+    What is not UTF-8 is read with U+FFFD in its place, since the merges work on text.
+    """
+
+    def __init__(self, inner: Any, vocab_size: int) -> None:
+        self._inner = inner
+        self._pieces = _piece_bytes(inner)
+        self.vocab_size = vocab_size
+        self.vocab_used = len(self._pieces)
+        self.separator = self._pieces.index(SEPARATOR)
+
+    def canonical(self, content: bytes) -> bytes:
+        return content.decode("utf-8", errors="replace").encode("utf-8")
+
+    def encode(self, contents: Sequence[bytes]) -> list[Tokens]:
+        texts = [content.decode("utf-8", errors="replace") for content in contents]
+        return [np.array(e.ids, np.uint32) for e in self._inner.encode_batch_fast(texts)]
+
+    def decode(self, tokens: Tokens) -> bytes:
+        return b"".join(self._pieces[token] for token in np.asarray(tokens).tolist())
+
+    def to_json(self) -> bytes:
+        return str(self._inner.to_str()).encode("utf-8")
+
+
+def train_bpe(contents: Iterable[bytes], vocab_size: int) -> BpeTokenizer:
+    """Merges learned from these documents; the same documents give the same merges."""
+    tokenizers = import_extra("tokenizers", "text", "data.tokenizer=bpe")
+    split = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner = tokenizers.Tokenizer(tokenizers.models.BPE())
+    inner.pre_tokenizer = split
+    inner.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=2,
+        initial_alphabet=split.alphabet(),
+        show_progress=False,
+    )
+    texts = (content.decode("utf-8", errors="replace") for content in contents)
+    inner.train_from_iterator(texts, trainer=trainer)
+    return BpeTokenizer(inner, vocab_size)
+
+
+def build_tokenizer(
+    name: TokenizerName, vocab_size: int, train: Iterable[bytes], folder: Path
+) -> Tokenizer:
+    """The tokenizer of a new corpus, kept in its folder; ``train`` is read only to be learned."""
+    if name == "bytes":
+        return ByteTokenizer()
+    tokenizer = train_bpe(train, vocab_size)
+    (folder / FILE).write_bytes(tokenizer.to_json())
+    return tokenizer
+
+
+def load_tokenizer(name: TokenizerName, vocab_size: int, folder: Path) -> Tokenizer:
+    """The tokenizer of a stored corpus."""
+    if name == "bytes":
+        return ByteTokenizer()
+    tokenizers = import_extra("tokenizers", "text", "data.tokenizer=bpe")
+    return BpeTokenizer(tokenizers.Tokenizer.from_buffer((folder / FILE).read_bytes()), vocab_size)
+
+
+def tokenizer_digest(name: TokenizerName, folder: Path) -> str:
+    """SHA-256 of the stored tokenizer; empty for bytes, of which nothing is stored."""
+    return "" if name == "bytes" else hashlib.sha256((folder / FILE).read_bytes()).hexdigest()
+
+
+def _piece_bytes(inner: Any) -> list[bytes]:
+    """The bytes of each id. Byte-level vocabularies spell bytes as printable characters."""
+    spelled = _byte_letters()
+    by_id = sorted(inner.get_vocab().items(), key=lambda item: item[1])
+    return [bytes(spelled[letter] for letter in piece) for piece, _ in by_id]
+
+
+def _byte_letters() -> dict[str, int]:
+    """Letter -> byte: printable Latin-1 bytes are themselves, the rest follow from U+0100 on."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = [byte for byte in range(BYTE_VALUES) if byte not in printable]
+    letters = {chr(byte): byte for byte in printable}
+    return letters | {chr(BYTE_VALUES + i): byte for i, byte in enumerate(hidden)}

@@ -1,0 +1,51 @@
+"""The trajectory of one run, row by row, as the trainer learns of it."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+
+from experiments import record
+
+
+class MetricsLog:
+    """Appends to metrics.jsonl from `first_step` on; rows of work that was lost are cut off."""
+
+    def __init__(self, path: Path, first_step: int) -> None:
+        rows = [row for row in record.read_rows(path) if row["step"] <= first_step]
+        record.rewrite_rows(path, rows)
+        training = [row for row in rows if "loss" in row]
+        self._path = path
+        self._before = training[-1]["seconds"] if training else 0.0
+        self._start = self._last = time.perf_counter()
+        self.tokens = training[-1]["tokens"] if training else 0  # trained on, as rows tell
+        self.train_loss = training[-1]["loss"] if training else math.nan
+        self.first_dispatch_seconds = math.nan  # compilation included
+
+    @property
+    def seconds(self) -> float:
+        """Wall time spent on this run, over all its interruptions."""
+        return self._before + time.perf_counter() - self._start
+
+    def row(self, step: int, batch_tokens: int, steps: int, values: dict[str, np.ndarray]) -> float:
+        """Append the means over one dispatch; returns tokens per second since the last row."""
+        now = time.perf_counter()
+        rate = steps * batch_tokens / (now - self._last)
+        if math.isnan(self.first_dispatch_seconds):
+            self.first_dispatch_seconds, rate = now - self._start, math.nan
+        self._last = now
+        means = {
+            name: float(value.mean()) if np.isfinite(value).all() else None
+            for name, value in values.items()
+        }
+        self.tokens, self.train_loss = step * batch_tokens, float(values["loss"].mean())
+        row = {"step": step, "tokens": self.tokens, **means, "seconds": self.seconds}
+        record.append_rows(self._path, [row])
+        return rate
+
+    def evaluation(self, step: int, batch_tokens: int, loss: float) -> None:
+        row = {"step": step, "tokens": step * batch_tokens, "valid_loss": loss}
+        record.append_rows(self._path, [row])

@@ -1,0 +1,85 @@
+"""Strict overrides: ``path.to.field=value`` on frozen configs, typed by the field's annotation."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+from experiments.config import Execution, RunConfig, Science, field_types
+from scaling.errors import UserError, nearest
+
+Config = TypeVar("Config")
+
+
+def split(text: str) -> tuple[str, str]:
+    """``key=value`` in two; anything else is a UserError."""
+    key, equals, value = text.partition("=")
+    if not (equals and key.strip()):
+        raise UserError(f"--set {text}: write it as name=value")
+    return key.strip(), value.strip()
+
+
+@cache
+def paths(kind: type = RunConfig) -> tuple[str, ...]:
+    """Every dotted path that can be set; the science needs no prefix."""
+    if kind is RunConfig:
+        return (*paths(Science), *(f"execution.{path}" for path in paths(Execution)))
+    out: list[str] = []
+    for name, inner in field_types(kind).items():
+        nested = dataclasses.is_dataclass(inner)
+        out += [f"{name}.{path}" for path in paths(inner)] if nested else [name]
+    return tuple(out)
+
+
+def override(config: RunConfig, assignments: Sequence[str]) -> RunConfig:
+    """The config with every ``path=value`` applied at once, so that checks see the whole."""
+    tree: dict[str, Any] = {}
+    for text in assignments:
+        path, value = split(text)
+        if path not in paths():
+            raise UserError(f"--set {path}: no such field; {nearest(path, paths())}")
+        full = path if path.startswith("execution.") else f"science.{path}"
+        *sections, leaf = full.split(".")
+        branch = tree
+        for section in sections:
+            branch = branch.setdefault(section, {})
+        branch[leaf] = (path, value)
+    return _apply(config, tree)
+
+
+def _apply(config: Config, tree: dict[str, Any]) -> Config:
+    kinds = field_types(type(config))  # type: ignore[arg-type]
+    changes = {
+        name: _apply(getattr(config, name), value)
+        if isinstance(value, dict)
+        else parse(value[0], value[1], kinds[name])
+        for name, value in tree.items()
+    }
+    return dataclasses.replace(config, **changes)  # type: ignore[type-var]
+
+
+def parse(path: str, text: str, kind: Any) -> Any:
+    """`text` as the annotated type: int, float, str or one of a Literal's names."""
+    if get_origin(kind) is Literal:
+        if text not in get_args(kind):
+            raise UserError(f"--set {path}={text}: {nearest(text, get_args(kind))}")
+        return text
+    try:
+        return KINDS[kind](text)
+    except ValueError as error:
+        raise UserError(f"--set {path}={text}: expected {kind.__name__}") from error
+
+
+def _integer(text: str) -> int:
+    """1000000, 1_000_000 and 1e6 are all ways to write an int."""
+    try:
+        return int(text)
+    except ValueError:
+        if not float(text).is_integer():
+            raise
+        return int(float(text))
+
+
+KINDS: Mapping[type, Callable[[str], Any]] = {int: _integer, float: float, str: str}

@@ -1,0 +1,54 @@
+"""Everything that can be known to fail is refused here, before any work is done."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments import data, record
+from experiments.study import Run
+from scaling.errors import UserError
+
+# parameters and two moments in float32, two checkpoints kept and one being written
+BYTES_PER_PARAMETER = 3 * 4 * 3
+RECORD_BYTES = 1_000_000
+
+
+def check_corpus(runs: Sequence[Run], corpus: data.Corpus) -> None:
+    """Each run's vocabulary is the tokenizer's, and the corpus is large enough for its tokens."""
+    for run in runs:
+        science = run.config.science
+        if corpus.vocab_size != science.model.vocab_size:
+            raise UserError(
+                f"model.vocab_size={science.model.vocab_size}, but the tokenizer has "
+                f"{corpus.vocab_size}: set model.vocab_size={corpus.vocab_size}"
+            )
+        data.check_budget(corpus.train, science.tokens, science.batch.seq_len, science.data.epochs)
+
+
+def check_folder(folder: Path, study: str, missing: Sequence[Run]) -> None:
+    """The folder can be written, is of this study and version, and has room for what is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot write there ({error.strerror}); choose another folder with --out"
+        ) from error
+    if (plan := folder / record.STUDY).exists() and (
+        found := record.read_json(plan)["name"]
+    ) != study:
+        raise UserError(f"{folder}: holds the study '{found}'; choose another folder with --out")
+    for run in missing:
+        if (path := folder / run.run_id / record.CONFIG).exists():
+            record.read_json(path)
+    needed = sum(RECORD_BYTES + BYTES_PER_PARAMETER * run.ledger["params_total"] for run in missing)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(
+            f"{folder}: {free / 1e6:.0f} MB free, the runs need about {needed / 1e6:.0f} MB; "
+            "free some space or choose another folder with --out"
+        )

@@ -1,0 +1,135 @@
+"""The record: the only contract between training and analysis. Importable without JAX.
+
+A study folder holds::
+
+    study.json                 question, law, and every planned run with its N, D and C
+    prediction.json            written by analysis before any held-out run is trained
+    workers.log                what libraries printed in the workers, for when one fails
+    <run_id>/config.json       science, execution, accounting
+    <run_id>/metrics.jsonl     append-only rows: step, tokens, loss, ... (trajectory)
+    <run_id>/summary.json      atomic, last: status and every number that a fit may want
+    <run_id>/checkpoints/      orbax
+
+Losses are in nats per token unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from scaling.errors import UserError
+
+SCHEMA = 1
+AGAIN = 75  # exit code of work to be gone on with: EX_TEMPFAIL, as launchers read it
+
+STUDY, PREDICTION = "study.json", "prediction.json"
+CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
+CHECKPOINTS = "checkpoints"
+
+
+class Status(StrEnum):
+    """How a run stands. The last three are written to the summary; the first two are inferred."""
+
+    MISSING = "missing"  # no folder
+    STARTED = "started"  # a config and no summary: running, or interrupted
+    COMPLETED = "completed"
+    DIVERGED = "diverged"  # the loss left the finite numbers; the sweep goes on
+    FAILED = "failed"  # an error of ours or of the machine, text in the summary
+
+
+class Part(StrEnum):
+    """What a run is for: the fit sees the first kind only."""
+
+    FIT = "fit"
+    HELD_OUT = "held_out"
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """What the disk refuses, in one clear line."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot write ({error.strerror}); "
+            "make room, or choose another folder with --out"
+        ) from error
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write the whole file atomically: a reader sees the old one or the new one, never a part."""
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with scratch.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())  # the name must not reach the disk before the content
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write one JSON file of the record, atomically."""
+    _replace(path, json.dumps({"schema": SCHEMA, **value}, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read one JSON file of the record; another version's or a damaged file is a UserError."""
+    try:
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot read ({error.strerror})") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not valid JSON ({error}); move the folder away") from error
+    found = value.get("schema") if isinstance(value, dict) else None
+    if found != SCHEMA:
+        raise UserError(
+            f"{path}: record schema {found}, this version reads {SCHEMA}; "
+            "use another folder with --out, or move this one away"
+        )
+    return value
+
+
+def _lines(rows: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+
+
+def append_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Append whole lines in one write, so that a kill leaves at most one torn last line."""
+    text = _lines(rows)
+    with _writing(path), path.open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
+def rewrite_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Replace the whole file with these rows, atomically."""
+    _replace(path, _lines(rows))
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a metrics file; a torn last line, the mark of a kill, is left out."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if line.endswith("\n"):
+                try:
+                    yield json.loads(line)
+                except ValueError as error:
+                    raise UserError(f"{path}:{number}: not valid JSON; delete the line") from error
+
+
+def run_status(run: Path) -> Status:
+    """The status of one run folder, from its files alone."""
+    if (run / SUMMARY).exists():
+        return Status(read_json(run / SUMMARY)["status"])
+    return Status.STARTED if (run / CONFIG).exists() else Status.MISSING

@@ -1,0 +1,147 @@
+"""How should compute be split between parameters and tokens? IsoFLOP profiles.
+
+    python -m experiments run isoflop                       # CPU, 7 minutes on 2 cores (estimated)
+    python -m analysis predict runs/isoflop
+    python -m experiments run isoflop --part held_out       # one profile above the others
+    python -m analysis report runs/isoflop
+
+    python -m experiments run isoflop --set scale=gpu --dry-run \\
+        --set data.source=files --set data.path='corpus/*.jsonl'
+
+For each budget C every size N whose D/N = C / (6 N^2) lies between the scale's ratios is trained
+on D = C / (6 N) tokens. The profiles give Approach 2 of Hoffmann et al. 2022 (a parabola per
+budget), all runs together Approach 3 (the law in N and D). Depth is constant, so that the sizes
+differ in one way only; muP carries one learning rate over the widths. The profile of the largest
+budget is held out. "gpu" is sized for a few hours of one data-centre GPU, "pod" for a slice of a
+TPU pod; both need a corpus larger than the embedded one, and neither has been run yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from experiments.config import (
+    BatchConfig,
+    BudgetConfig,
+    EvaluationConfig,
+    Execution,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+    Science,
+)
+from experiments.record import Part
+from experiments.study import Run, Study
+from models.config import Program, TransformerConfig
+from scaling.accounting import params_total
+from scaling.ladder import isoflop
+from scaling.parametrization import Parametrization
+
+RUNS_PER_SEED = 1000  # every run has a seed of its own
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of the study: the same design, other numbers. The last budget is held out."""
+
+    layers: int
+    head_dim: int
+    widths: tuple[int, ...]
+    flops: tuple[float, ...]
+    ratios: tuple[float, float]
+    batch: BatchConfig
+    learning_rate: float  # at base_width
+    base_width: int
+    precision: Literal["float32", "bfloat16"]
+    program: Program
+
+
+SCALES: Mapping[str, Scale] = {
+    "cpu": Scale(
+        layers=2,
+        head_dim=8,
+        widths=(16, 24, 32, 40, 48, 64, 80),
+        flops=(1e11, 2.5e11, 6.25e11, 1.6e12, 4e12),
+        ratios=(15, 250),
+        batch=BatchConfig(sequences=4, seq_len=128),
+        learning_rate=0.0088,
+        base_width=32,
+        precision="float32",
+        program=Program(),
+    ),
+    "gpu": Scale(
+        layers=12,
+        head_dim=64,
+        widths=(192, 256, 384, 512, 640, 768, 1024),
+        flops=(1e16, 3e16, 1e17, 3e17),
+        ratios=(4, 200),
+        batch=BatchConfig(sequences=64, seq_len=1024),
+        learning_rate=4e-3,
+        base_width=256,
+        precision="bfloat16",
+        program=Program(layers="scan"),
+    ),
+    "pod": Scale(
+        layers=24,
+        head_dim=128,
+        widths=(512, 768, 1024, 1280, 1536, 2048, 2560, 3072),
+        flops=(6e18, 1e19, 3e19, 1e20, 3e20),
+        ratios=(4, 100),
+        batch=BatchConfig(sequences=256, seq_len=2048),
+        learning_rate=4e-3,
+        base_width=256,
+        precision="bfloat16",
+        program=Program(layers="scan", remat="block"),
+    ),
+}
+
+
+def model(scale: Scale, width: int) -> TransformerConfig:
+    heads = width // scale.head_dim
+    return TransformerConfig(
+        layers=scale.layers,
+        width=width,
+        heads=heads,
+        kv_heads=heads,
+        head_dim=scale.head_dim,
+        ffn=4 * width,
+        mlp="relu2",
+        qk_norm="rmsnorm",
+    )
+
+
+def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study:
+    """Every budget's profile; the last budget's runs are held out."""
+    s = SCALES[scale]
+    sizes = [params_total(model(s, width).dims(s.batch.seq_len)) for width in s.widths]
+    points = isoflop(sizes, s.flops, min_ratio=s.ratios[0], max_ratio=s.ratios[1])
+    runs = [
+        Run(
+            RunConfig(
+                Science(
+                    model=model(s, s.widths[point.size]),
+                    parametrization=Parametrization("mup", s.base_width, s.head_dim),
+                    optimizer=OptimizerConfig(
+                        learning_rate=s.learning_rate, beta2=0.99, weight_decay=0.1
+                    ),
+                    schedule=ScheduleConfig(name="linear"),
+                    batch=s.batch,
+                    budget=BudgetConfig(point.tokens),
+                    evaluation=EvaluationConfig(windows=1024),
+                    precision=s.precision,
+                    seed=seed * RUNS_PER_SEED + index,
+                ),
+                Execution(program=s.program),
+            ),
+            rung=point.rung,
+            part=Part.HELD_OUT if point.rung == len(s.flops) - 1 else Part.FIT,
+        )
+        for index, point in enumerate(points)
+    ]
+    return Study(
+        name="isoflop",
+        question="How should compute be split between parameters and tokens?",
+        runs=tuple(runs),
+    )

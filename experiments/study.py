@@ -1,0 +1,124 @@
+"""A study: a question, the runs that answer it, the runs held out, and the law to fit.
+
+A study file lies in ``experiments/studies/`` (or anywhere, given by path) and defines
+
+    def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study
+
+Its parameters are the study's settings, given on the command line as ``--set scale=gpu``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_type_hints
+
+from experiments import studies
+from experiments.config import RunConfig, identity
+from experiments.overrides import override, parse, paths, split
+from experiments.record import Part
+from scaling.accounting import ledger
+from scaling.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Run:
+    """One planned run. A rung is all runs at one size, or at one budget, counted from 0."""
+
+    config: RunConfig
+    rung: int
+    part: Part = Part.FIT
+
+    @property
+    def run_id(self) -> str:
+        return identity(self.config.science)
+
+    @property
+    def ledger(self) -> dict[str, float]:
+        """N, D and C under every definition, before anything is trained."""
+        science = self.config.science
+        return ledger(science.model.dims(science.batch.seq_len), science.tokens)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What `study()` returns. `loss`, `params` and `tokens` name the record's columns to fit."""
+
+    name: str
+    question: str
+    runs: tuple[Run, ...]
+    law: str = "chinchilla"
+    loss: str = "loss_per_byte"
+    params: str = "params_total"
+    tokens: str = "tokens"
+    settings: Mapping[str, Any] = field(default_factory=dict)  # as built, overrides included
+
+    def part(self, part: Part) -> tuple[Run, ...]:
+        return tuple(run for run in self.runs if run.part is part)
+
+    def override(self, assignments: Sequence[str]) -> Study:
+        """Every run with the same overrides applied."""
+        runs = (replace(run, config=override(run.config, assignments)) for run in self.runs)
+        return replace(self, runs=tuple(runs))
+
+    def with_fingerprint(self, fingerprint: str) -> Study:
+        """Every run bound to the corpus that was found: from here on its identity is fixed."""
+        return self.override([f"data.fingerprint={fingerprint}"])
+
+
+def names() -> list[str]:
+    """The studies that come with the package."""
+    return sorted(module.name for module in pkgutil.iter_modules(studies.__path__))
+
+
+def module(name: str) -> ModuleType:
+    """The study file of this name or path: ``quickstart`` or ``my/file.py``."""
+    path = Path(name)
+    if path.suffix == ".py":
+        if not path.is_file():
+            raise UserError(f"{name}: no such study file")
+        spec = importlib.util.spec_from_file_location(f"study_file_{path.stem}", path)
+        assert spec and spec.loader
+        found = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = found  # dataclasses look their own module up
+        try:
+            spec.loader.exec_module(found)
+        except SyntaxError as error:
+            raise UserError(f"{name}:{error.lineno}: {error.msg}") from error
+        return found
+    if path.name not in names():
+        raise UserError(f"no study '{name}'; {nearest(path.name, names())}")
+    return importlib.import_module(f"experiments.studies.{path.name}")
+
+
+def load(name: str, assignments: Sequence[str] = ()) -> Study:
+    """The study of this name with its settings and overrides applied.
+
+    A setting is a parameter of its ``study`` function, everything else a path into the config.
+    """
+    found = module(name)
+    if not hasattr(found, "study"):
+        raise UserError(f"{name}: it defines no function 'study'; see experiments/study.py")
+    build: Callable[..., Study] = found.study
+    hints = get_type_hints(build)
+    settings = {key: known.default for key, known in inspect.signature(build).parameters.items()}
+    rest: dict[str, str] = {}
+    for text in assignments:
+        key, value = split(text)
+        if key in settings:
+            settings[key] = parse(key, value, hints[key])
+        elif key in paths():
+            rest[key] = value
+        else:
+            raise UserError(f"--set {key}: no such field; {nearest(key, [*settings, *paths()])}")
+    if unset := [key for key, value in settings.items() if value is inspect.Parameter.empty]:
+        raise UserError(f"--set {unset[0]}=...: the study '{name}' needs this setting")
+    built = build(**settings).override([f"{key}={value}" for key, value in rest.items()])
+    return replace(built, settings={**settings, **rest})

@@ -1,0 +1,154 @@
+"""The sweep: every run of a study that is not finished, over worker processes, one core each.
+
+Small models on a CPU train faster as one process per core than as one process on all cores
+(benchmarks/train_step.py --cores 2), so that is the default; on an accelerator it is one worker.
+Finished runs are skipped by identity; an interrupted sweep is continued by the same command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+from experiments import data, record
+from experiments.crew import train_all
+from experiments.job import Event, Job
+from experiments.preflight import check_corpus, check_folder
+from experiments.record import Part, Status
+from experiments.study import Run, Study
+from experiments.worker import Bench
+from scaling.errors import UserError
+
+FINISHED = (Status.COMPLETED, Status.DIVERGED)
+LOG = "workers.log"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A study bound to a corpus and a folder: every run has its identity and its place."""
+
+    study: Study
+    corpus: data.Corpus
+    folder: Path
+    cache: Path
+
+    def job(self, run: Run) -> Job:
+        digest = _prediction(self.folder, run) if run.part is Part.HELD_OUT else None
+        return Job(run, self.study.name, self.folder / run.run_id, digest)
+
+    def status(self, run: Run) -> Status:
+        return record.run_status(self.folder / run.run_id)
+
+    def failure(self, run: Run) -> str:
+        """Why a run failed, in one line."""
+        path = self.folder / run.run_id / record.SUMMARY
+        return f"{path}: {record.read_json(path)['message']}"
+
+
+def bind(
+    study: Study, folder: Path, cache: Path, tell: Callable[[str], None] = lambda text: None
+) -> Sweep:
+    """Find the corpus, fix every run's identity by its fingerprint, and check what can fail.
+
+    Raises:
+        UserError: runs whose data differ, two runs alike, a corpus too small or missing.
+    """
+    configs = {run.config.science.data for run in study.runs}
+    if len(configs) != 1:
+        raise UserError("the runs of one study must share one data config")
+    corpus = data.prepare(configs.pop(), cache, tell)
+    bound = study.with_fingerprint(corpus.fingerprint)
+    check_corpus(bound.runs, corpus)
+    identities = [run.run_id for run in bound.runs]
+    if len(set(identities)) < len(identities):
+        raise UserError("two runs of the study are the same science; vary a field, or drop one")
+    return Sweep(bound, corpus, folder, cache)
+
+
+def write_study(sweep: Sweep) -> None:
+    """Write study.json: the plan that analysis reads, with every run's N, D and C."""
+    study = sweep.study
+    record.write_json(
+        sweep.folder / record.STUDY,
+        {
+            "name": study.name,
+            "question": study.question,
+            "law": study.law,
+            "loss": study.loss,
+            "params": study.params,
+            "tokens": study.tokens,
+            "settings": dict(study.settings),
+            "corpus": sweep.corpus.card(),
+            "runs": [
+                {"run_id": run.run_id, "part": run.part, "rung": run.rung, **run.ledger}
+                for run in study.runs
+            ],
+        },
+    )
+
+
+def run_sweep(
+    sweep: Sweep, part: Part, workers: int, watch: Callable[[Event], None] = lambda event: None
+) -> None:
+    """Train what is missing of one part of the study, dearest first; `Sweep.status` tells the rest.
+
+    Interrupted (SIGINT, SIGTERM), every run under way saves a checkpoint and this returns early. A
+    run that fails for a reason of the machine is recorded as failed and tried again by the next
+    call.
+    """
+    missing = [run for run in sweep.study.part(part) if sweep.status(run) not in FINISHED]
+    check_folder(sweep.folder, sweep.study.name, missing)
+    jobs = [sweep.job(run) for run in sorted(missing, key=_flops, reverse=True)]
+    write_study(sweep)
+    if not jobs:
+        return
+    config = jobs[0].run.config.science.data
+    log = sweep.folder / LOG
+    benches = [Bench(config, sweep.cache, log, core) for core in _cores(min(workers, len(jobs)))]
+    train_all(jobs, benches, watch)
+
+
+def _flops(run: Run) -> float:
+    return run.ledger["flops_model"]
+
+
+def _prediction(folder: Path, run: Run) -> str:
+    """The digest of the registered prediction; a held-out run is not trained without one."""
+    path = folder / record.PREDICTION
+    remedy = f"write it first: python -m analysis predict {folder}"
+    if not path.exists():
+        raise UserError(f"{path}: no prediction for the held-out run {run.run_id}; {remedy}")
+    if run.run_id not in {entry["run_id"] for entry in record.read_json(path)["predictions"]}:
+        raise UserError(f"{path}: it does not predict the held-out run {run.run_id}; {remedy}")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def default_workers() -> int:
+    """One per core that this process may use; one where an accelerator is to be shared."""
+    return len(_usable_cores()) if _cpu_only() else 1
+
+
+def _cpu_only() -> bool:
+    """Whether JAX will run on the CPU, told without importing it, as by its own discovery."""
+    if wanted := os.environ.get("JAX_PLATFORMS"):
+        return wanted == "cpu"
+    return not (entry_points(group="jax_plugins") or find_spec("libtpu"))
+
+
+def _usable_cores() -> list[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def _cores(workers: int) -> Sequence[int | None]:
+    """The core to pin each worker to; None where that is impossible or would only slow it down."""
+    cores = _usable_cores()
+    if _cpu_only() and workers <= len(cores) and hasattr(os, "sched_setaffinity"):
+        return cores[:workers]
+    return [None] * workers

@@ -1,0 +1,75 @@
+"""A worker process: trains the runs that it is sent, one after the other, and tells how they go.
+
+All it shares with the sweep is one pipe: jobs come in, events and at most one `UserError` go out.
+SIGINT and SIGTERM ask it to save a checkpoint and to end.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from experiments import data
+from experiments.compilation import use_cache
+from experiments.job import Event, Job
+from experiments.record import Status
+from scaling.errors import UserError
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a worker works with, the same for all its runs."""
+
+    data: data.DataConfig
+    cache: Path
+    log: Path  # what libraries print; the terminal belongs to the sweep
+    core: int | None  # to pin to, None: not pinned
+
+
+def work(pipe: Connection, bench: Bench) -> None:
+    """The main function of the process: until it is sent None, asked to stop, or left alone."""
+    asked: list[int] = []
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda number, _: asked.append(number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    _print_to(bench.log)
+    if bench.core is not None:
+        os.sched_setaffinity(0, {bench.core})  # before JAX counts its threads
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    use_cache(bench.cache)
+    try:
+        corpus = data.prepare(bench.data, bench.cache)
+        while not asked and (job := pipe.recv()) is not None:
+            _train(job, corpus, pipe.send, lambda: bool(asked))
+    except UserError as error:
+        pipe.send(error)
+    except (EOFError, BrokenPipeError):
+        pass  # the sweep is gone, and with it whoever wanted this run
+
+
+def _train(
+    job: Job, corpus: data.Corpus, watch: Callable[[Event], None], interrupted: Callable[[], bool]
+) -> None:
+    from jax.errors import JaxRuntimeError
+
+    from experiments import trainer
+    from experiments.summary import write_failure
+
+    try:
+        trainer.train(job, corpus, watch=watch, interrupted=interrupted)
+    except JaxRuntimeError as error:  # of the machine, such as too little memory: the rest go on
+        write_failure(job, str(error))
+        watch(Event(job.run.run_id, Status.FAILED))
+
+
+def _print_to(log: Path) -> None:
+    """From here on everything printed, by C++ too, is appended to this file."""
+    with log.open("ab") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)

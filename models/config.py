@@ -1,0 +1,83 @@
+"""The shape of a model, each choice by name, and how its program is laid out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from scaling.accounting import Dims
+from scaling.errors import UserError, check_choices
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """A decoder-only transformer. Part of a run's science: any change here is another run."""
+
+    layers: int = 2
+    width: int = 64
+    heads: int = 4
+    kv_heads: int = 4  # heads: MHA; 1: MQA; between: GQA
+    head_dim: int = 16
+    ffn: int = 256
+    vocab_size: int = 256
+    positions: Literal["rope", "learned", "none"] = "rope"
+    norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"
+    gains: Literal["vector", "scalar", "none"] = "vector"
+    biases: Literal["none", "all"] = "none"
+    mlp: Literal["gelu", "relu2", "swiglu"] = "gelu"
+    qk_norm: Literal["none", "rmsnorm"] = "none"
+    embeddings: Literal["tied", "untied"] = "tied"
+    block: Literal["sequential", "parallel"] = "sequential"
+
+    def __post_init__(self) -> None:
+        check_choices("model", self)
+        for name in ("layers", "width", "heads", "kv_heads", "head_dim", "ffn", "vocab_size"):
+            if getattr(self, name) < 1:
+                raise UserError(f"model.{name}={getattr(self, name)}: must be at least 1")
+        if self.heads % self.kv_heads:
+            raise UserError(
+                f"model.heads={self.heads} is not a multiple of model.kv_heads={self.kv_heads}"
+            )
+        if self.positions == "rope" and self.head_dim % 2:
+            raise UserError(f"model.head_dim={self.head_dim}: rope rotates pairs, make it even")
+
+    def dims(self, context: int) -> Dims:
+        """The sizes that accounting needs, for sequences of `context` tokens."""
+        gain = {"vector": self.width, "scalar": 1, "none": 0}[self.gains]
+        head_gain = {"vector": self.head_dim, "scalar": 1, "none": 0}[self.gains]
+        norms = 1 if self.block == "parallel" else 2
+        matrices = 3 if self.mlp == "swiglu" else 2
+        norm_bias = self.width if (self.norm, self.biases) == ("layernorm", "all") else 0
+        qkv_out = (self.heads + 2 * self.kv_heads) * self.head_dim
+        projection_bias = qkv_out + self.width + (matrices - 1) * self.ffn + self.width
+        layer = norms * (gain + norm_bias)
+        layer += 2 * head_gain if self.qk_norm == "rmsnorm" else 0
+        layer += projection_bias if self.biases == "all" else 0
+        return Dims(
+            layers=self.layers,
+            width=self.width,
+            heads=self.heads,
+            kv_heads=self.kv_heads,
+            head_dim=self.head_dim,
+            ffn=self.ffn,
+            ffn_matrices=matrices,
+            vocab=self.vocab_size,
+            context=context,
+            tied=int(self.embeddings == "tied"),
+            positions=context if self.positions == "learned" else 0,
+            vectors=self.layers * layer + gain + norm_bias,
+        )
+
+
+@dataclass(frozen=True)
+class Program:
+    """How the same function is compiled. Never changes a loss beyond floating-point noise."""
+
+    layers: Literal["unrolled", "scan"] = "unrolled"
+    remat: Literal["none", "block"] = "none"
+    # "barrier" keeps XLA:CPU's fast matmul in the backward pass (see models/dense.py); "auto" is
+    # for whoever knows the device to resolve (experiments/step.py), models want one of the others
+    backward: Literal["auto", "plain", "barrier"] = "auto"
+
+    def __post_init__(self) -> None:
+        check_choices("execution.program", self)

@@ -1,0 +1,58 @@
+"""The one dense product, y = x w, and its backward pass in two forms with the same numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+
+@jax.custom_vjp
+def _product_barrier(x: Array, w: Array) -> Array:
+    return x @ w
+
+
+def _forward(x: Array, w: Array) -> tuple[Array, tuple[Array, Array]]:
+    return x @ w, (x, w)
+
+
+def _backward(saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+    # XLA:CPU fuses the elementwise producer of dy into both products below, once transposed, and
+    # then leaves its fast matmul; the barrier makes dy once. tests/models/test_dense.py holds that
+    # the numbers are the same, benchmarks/train_step.py what it buys.
+    x, w = saved
+    dy = jax.lax.optimization_barrier(dy)
+    dx = jnp.einsum("mo,io->mi", dy, w)
+    if x.shape[1] <= dy.shape[1]:
+        return dx, jnp.einsum("mi,mo->io", x, dy)
+    # the same product with its longer side last, up to twice as fast; unguarded, XLA undoes it
+    return dx, jax.lax.optimization_barrier(jnp.einsum("mo,mi->oi", dy, x)).T
+
+
+_product_barrier.defvjp(_forward, _backward)
+
+PRODUCTS: Mapping[str, Callable[[Array, Array], Array]] = {
+    "plain": jnp.matmul,
+    "barrier": _product_barrier,
+}
+
+
+def dense(x: Array, w: Array, letters: str, backward: str) -> Array:
+    """Contract the last axes of x with the inputs of w.
+
+    Args:
+        x: [..., *inputs].
+        w: [*inputs, *outputs], axes as `letters` = "inputs->outputs" says.
+        backward: a key of `PRODUCTS`.
+
+    Returns:
+        [..., *outputs]. One matrix product whatever the number of letters on each side.
+    """
+    inputs = letters.index("->")
+    lead, outputs = x.shape[: x.ndim - inputs], w.shape[inputs:]
+    fan_in = math.prod(w.shape[:inputs])
+    y = PRODUCTS[backward](x.reshape(-1, fan_in), w.reshape(fan_in, -1))
+    return y.reshape(*lead, *outputs)

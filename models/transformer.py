@@ -1,0 +1,199 @@
+"""A decoder-only transformer in flax.linen; every choice is a name in `TransformerConfig`.
+
+Letters: d width, h query heads, g key-value heads, k head size, f feed-forward width, v vocabulary,
+t position. Arrays: B batch, T position, then these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from models.attention import attend, rotate
+from models.config import Program, TransformerConfig
+from models.dense import dense
+from models.weights import STACK, Params, describe, initialise, make_weight
+from scaling.parametrization import Parametrization, Role
+
+EPSILON = 1e-6
+
+ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
+    "gelu": jax.nn.gelu,
+    "relu2": lambda x: jnp.square(jax.nn.relu(x)),
+    "swiglu": jax.nn.silu,  # of the gate
+}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """All that is static about a model: hashable, so that it can be closed over or a jit key."""
+
+    config: TransformerConfig = TransformerConfig()
+    parametrization: Parametrization = Parametrization()
+    program: Program = Program(backward="plain")
+    compute: str = "float32"  # dtype of activations and products; parameters stay float32
+
+
+class _Part(nn.Module):
+    """What the parts share: the spec, weights made in the one way, and dense layers of them."""
+
+    spec: Spec
+
+    def weight(self, name: str, role: Role, letters: str, **others: int) -> Array:
+        """A weight in the compute dtype; `others` sizes the letters that the config does not."""
+        c = self.spec.config
+        sizes = {"d": c.width, "h": c.heads, "g": c.kv_heads, "k": c.head_dim, "f": c.ffn}
+        value = make_weight(
+            self,
+            name,
+            role,
+            letters,
+            sizes | {"v": c.vocab_size} | others,
+            width=c.width,
+            parametrization=self.spec.parametrization,
+        )
+        return value.astype(self.spec.compute)
+
+    def dense(self, x: Array, name: str, letters: str) -> Array:
+        """x [B, T, *inputs] -> [B, T, *outputs], with a bias where the config has biases."""
+        y = dense(x, self.weight(name, "hidden", letters), letters, self.spec.program.backward)
+        if self.spec.config.biases == "all":
+            y += self.weight(f"{name}_bias", "bias", letters[letters.index("->") :])
+        return y
+
+
+class Norm(_Part):
+    """x / rms(x), or (x - mean) / std, over the last axis in float32; then gain and bias."""
+
+    letter: str = "d"
+    kind: str = "rmsnorm"
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        c = self.spec.config
+        y = x.astype(jnp.float32)
+        if self.kind == "layernorm":
+            y -= y.mean(-1, keepdims=True)
+        y *= jax.lax.rsqrt(jnp.square(y).mean(-1, keepdims=True) + EPSILON)
+        y = y.astype(x.dtype)
+        if c.gains == "vector":
+            y *= self.weight("gain", "gain", f"->{self.letter}")
+        if c.gains == "scalar":
+            y *= self.weight("gain", "gain", "->")
+        if c.biases == "all" and self.kind == "layernorm":
+            y += self.weight("bias", "bias", f"->{self.letter}")
+        return y
+
+
+class Attention(_Part):
+    """Multi-head, grouped-query or multi-query causal self-attention."""
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        c = self.spec.config
+        q = self.dense(x, "query", "d->hk")
+        k = self.dense(x, "key", "d->gk")
+        v = self.dense(x, "value", "d->gk")
+        if c.qk_norm == "rmsnorm":
+            q = Norm(self.spec, "k", name="query_norm")(q)
+            k = Norm(self.spec, "k", name="key_norm")(k)
+        if c.positions == "rope":
+            q, k = rotate(q), rotate(k)
+        scale = self.spec.parametrization.attention_scale(c.head_dim)
+        y = attend(q, k, v, scale, self.spec.program.backward)
+        return self.dense(y, "out", "hk->d")
+
+
+class Mlp(_Part):
+    """act(x W_in) W_out, or (act(x W_gate) * x W_in) W_out when gated."""
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        act = ACTIVATIONS[self.spec.config.mlp]
+        y = self.dense(x, "in", "d->f")
+        y = act(self.dense(x, "gate", "d->f")) * y if self.spec.config.mlp == "swiglu" else act(y)
+        return self.dense(y, "out", "f->d")
+
+
+class Block(_Part):
+    """x + attention(norm(x)), then x + mlp(norm(x)); or both from one norm, in parallel."""
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        norm = partial(Norm, self.spec, kind=self.spec.config.norm)
+        attention, mlp = Attention(self.spec, name="attention"), Mlp(self.spec, name="mlp")
+        if self.spec.config.block == "parallel":
+            y = norm(name="norm")(x)
+            return x + attention(y) + mlp(y)
+        x = x + attention(norm(name="attention_norm")(x))
+        return x + mlp(norm(name="mlp_norm")(x))
+
+
+class _ScannedBlock(Block):
+    """`Block` in the (carry, output) form that a scan wants."""
+
+    def __call__(self, x: Array, _: None) -> tuple[Array, None]:
+        return super().__call__(x), None
+
+
+class Transformer(_Part):
+    """Tokens [B, T] -> logits [B, T, V] in float32."""
+
+    @nn.compact
+    def __call__(self, tokens: Array) -> Array:
+        spec, c = self.spec, self.spec.config
+        embedding = self.weight("embedding", "embedding", "v->d")
+        x = jnp.take(embedding, tokens, axis=0)
+        if c.positions == "learned":
+            x += self.weight("position", "position", "t->d", t=tokens.shape[1])
+        x = self._blocks(x)
+        x = Norm(spec, kind=c.norm, name="final_norm")(x)
+        if c.embeddings == "untied":
+            logits = dense(
+                x, self.weight("readout", "readout", "d->v"), "d->v", spec.program.backward
+            )
+        else:
+            scale = spec.parametrization.tied_readout_multiplier(c.width)
+            x = x if scale == 1.0 else x * jnp.asarray(scale, x.dtype)
+            logits = dense(x, embedding.T, "d->v", spec.program.backward)
+        return logits.astype(jnp.float32)
+
+    def _blocks(self, x: Array) -> Array:
+        remat = self.spec.program.remat == "block"
+        if self.spec.program.layers == "scan":
+            # a loop's body is no place where a backward pass could be merged with the forward one
+            block = nn.remat(_ScannedBlock, prevent_cse=False) if remat else _ScannedBlock
+            stack = nn.scan(
+                block,
+                variable_axes={"params": 0},
+                split_rngs={"params": True},
+                length=self.spec.config.layers,
+            )
+            return stack(self.spec, name=STACK)(x, None)[0]
+        block = nn.remat(Block) if remat else Block
+        for layer in range(self.spec.config.layers):
+            x = block(self.spec, name=f"{STACK}_{layer}")(x)
+        return x
+
+
+def weights(spec: Spec, context: int) -> Any:
+    """The tree of `Weight` of this model for sequences of `context` tokens."""
+    return describe(lambda key: Transformer(spec).init(key, jnp.zeros((1, context), jnp.int32)))
+
+
+def init(spec: Spec, context: int, key: Array, init_scale: float | Array = 1.0) -> Params:
+    """Fresh parameters, a plain nested dict in float32; call it under jit."""
+    tree = weights(spec, context)
+    return initialise(tree, spec.parametrization, spec.config.width, key, init_scale)
+
+
+def apply(spec: Spec, params: Params, tokens: Array) -> Array:
+    """Tokens [B, T] -> logits [B, T, V]."""
+    return Transformer(spec).apply({"params": params}, tokens)

@@ -1,0 +1,127 @@
+"""The one helper that makes every weight, and the tree of descriptions it leaves behind.
+
+A weight is born inside a `Tagged` box that carries its role and letters. The box exists only while
+shapes are being inferred: `describe` reads it, and parameters themselves are plain nested dicts.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from flax import struct
+from jax import Array
+
+from scaling.parametrization import Parametrization, Role, Weight
+
+Params = dict[str, Any]
+
+STACK = "blocks"  # the module of scanned layers; unrolled, layer i is the module "blocks_i"
+
+
+class Tagged(struct.PyTreeNode, nn.meta.AxisMetadata):
+    """A value and what its maker said of it; `layered` once a scan has stacked it over layers."""
+
+    value: Any
+    role: Role = struct.field(pytree_node=False)
+    letters: str = struct.field(pytree_node=False)
+    layered: bool = struct.field(pytree_node=False, default=False)
+
+    def unbox(self) -> Any:
+        return self.value
+
+    def replace_boxed(self, value: Any) -> Tagged:
+        return self.replace(value=value)
+
+    def add_axis(self, index: int, params: dict[str, Any]) -> Tagged:
+        return self.replace(layered=True)
+
+    def remove_axis(self, index: int, params: dict[str, Any]) -> Tagged:
+        return self.replace(layered=False)
+
+
+def draw(weight: Weight, std: float | Array, key: Array) -> Array:
+    """theta_0 of one weight: Normal(0, std^2), or 1 for a gain and 0 for a bias."""
+    if weight.role == "gain":
+        return jnp.ones(weight.shape)
+    if weight.role == "bias":
+        return jnp.zeros(weight.shape)
+    return std * jax.random.normal(key, weight.shape)
+
+
+def make_weight(
+    module: nn.Module,
+    name: str,
+    role: Role,
+    letters: str,
+    sizes: dict[str, int],
+    *,
+    width: int,
+    parametrization: Parametrization,
+) -> Array:
+    """The weight `name` of `module`, times its forward multiplier. Every weight is made here.
+
+    Args:
+        letters: axes as "inputs->outputs"; `sizes` gives the length of each letter.
+        width: the model's width, for the parametrization's ratios.
+    """
+    shape = tuple(sizes[letter] for letter in letters.replace("->", ""))
+    weight = Weight(name, role, letters, shape)
+    rule = parametrization.rule(weight, width)
+    value = module.param(name, lambda key: Tagged(draw(weight, rule.init_std, key), role, letters))
+    return value if rule.multiplier == 1.0 else value * rule.multiplier
+
+
+def describe(init: Callable[[Array], Any]) -> Any:
+    """The tree of `Weight` of a model, from its shapes alone; an untagged weight is a TypeError.
+
+    `init` maps a key to linen variables; no parameter is materialised. Only the layer number of the
+    stack is taken off a path: other modules keep their digits, so no two weights share a draw.
+    """
+    boxed = jax.eval_shape(init, jax.random.key(0))["params"]
+
+    def tag(path: Any, leaf: Any) -> Weight:
+        where = jax.tree_util.keystr(path, simple=True, separator="/")
+        if not isinstance(leaf, Tagged):
+            raise TypeError(f"weight {where} was not made by make_weight: it has no role")
+        numbered = re.match(rf"{STACK}_(\d+)/", where)
+        return Weight(
+            path=re.sub(rf"^{STACK}_\d+/", f"{STACK}/", where),
+            role=leaf.role,
+            letters=leaf.letters,
+            shape=leaf.value.shape[1:] if leaf.layered else leaf.value.shape,
+            layer=int(numbered.group(1)) if numbered else None,
+            stacked=leaf.value.shape[0] if leaf.layered else 0,
+        )
+
+    return jax.tree_util.tree_map_with_path(tag, boxed, is_leaf=lambda x: isinstance(x, Tagged))
+
+
+def initialise(
+    weights: Any,
+    parametrization: Parametrization,
+    width: int,
+    key: Array,
+    init_scale: float | Array = 1.0,
+) -> Params:
+    """Parameters for a tree of `Weight`; pure, to be called under jit with the shardings wanted.
+
+    The draw of a weight depends on the key, its path and its layer alone, so scanned and unrolled
+    layers, any device count and any order of weights give the same numbers.
+    """
+
+    def leaf(weight: Weight) -> Array:
+        std = init_scale * parametrization.rule(weight, width).init_std
+        own = jax.random.fold_in(key, zlib.crc32(weight.path.encode()))
+        if weight.stacked:
+            keys = jax.vmap(lambda i: jax.random.fold_in(own, i))(jnp.arange(weight.stacked))
+            return jax.vmap(lambda k: draw(weight, std, k))(keys)
+        return draw(weight, std, jax.random.fold_in(own, weight.layer or 0))
+
+    params: Params = jax.tree.map(leaf, weights, is_leaf=lambda x: isinstance(x, Weight))
+    return params

@@ -1,0 +1,161 @@
+"""Parameters, tokens and FLOPs under named definitions. There is no unnamed "N" or "C".
+
+Letters: L layers, d width, H query heads, G key-value heads, k head size, F feed-forward width,
+V vocabulary, T context. FLOPs are of training, forward and backward (3 times forward), counted as
+two per multiply-add, without recomputation. Every `flops_*` here is per training token; `ledger`
+multiplies by the tokens and is what a record holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from scaling.parametrization import Weight
+
+
+@dataclass(frozen=True)
+class Dims:
+    """The sizes of a decoder-only transformer, all that the formulas of this file need.
+
+    Attributes:
+        ffn_matrices: 2 for a plain MLP, 3 for a gated one.
+        tied: 1 where the embedding is the readout, else 0.
+        positions: rows of a learned position table, else 0.
+        vectors: all gains and biases of the model, counted one by one.
+    """
+
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    ffn: int
+    ffn_matrices: int
+    vocab: int
+    context: int
+    tied: int
+    positions: int
+    vectors: int
+
+
+def params_attention(s: Dims) -> int:
+    """L d k (2H + 2G)."""
+    return s.layers * s.width * s.head_dim * (2 * s.heads + 2 * s.kv_heads)
+
+
+def params_ffn(s: Dims) -> int:
+    """2 L d F, or 3 L d F when gated."""
+    return s.layers * s.ffn_matrices * s.width * s.ffn
+
+
+def params_nonembedding(s: Dims) -> int:
+    """Everything but the embedding, the position table and an untied readout (Kaplan's N)."""
+    return params_attention(s) + params_ffn(s) + s.vectors
+
+
+def params_total(s: Dims) -> int:
+    """Every trainable number: non-embedding + (2 - tied) V d + position rows d (Hoffmann's N)."""
+    return params_nonembedding(s) + ((2 - s.tied) * s.vocab + s.positions) * s.width
+
+
+def params_matmul(s: Dims) -> int:
+    """The weights that multiply every token: attention, feed-forward and readout."""
+    return params_attention(s) + params_ffn(s) + s.vocab * s.width
+
+
+def _attention_square(s: Dims) -> int:
+    """QK^T and AV over the whole T x T square, training: 12 L H k T."""
+    return 12 * s.layers * s.heads * s.head_dim * s.context
+
+
+def flops_6nd(s: Dims) -> int:
+    """6 N, N total (Hoffmann et al. 2022, the approximation)."""
+    return 6 * params_total(s)
+
+
+def flops_6nd_nonembedding(s: Dims) -> int:
+    """6 N, N non-embedding (Kaplan et al. 2020)."""
+    return 6 * params_nonembedding(s)
+
+
+def flops_model(s: Dims) -> int:
+    """Every matrix product: 6 N_matmul + 12 L H k T, the whole attention square, readout included.
+
+    The definition that the traced program is held to, and the numerator of MFU.
+    """
+    return 6 * params_matmul(s) + _attention_square(s)
+
+
+def flops_model_causal(s: Dims) -> int:
+    """`flops_model` with half of the attention square; a causal mask leaves (1 + 1/T) / 2 of it."""
+    return 6 * params_matmul(s) + _attention_square(s) // 2
+
+
+def flops_palm(s: Dims) -> int:
+    """6 N + 12 L H k T (Chowdhery et al. 2022, appendix B), N total."""
+    return flops_6nd(s) + _attention_square(s)
+
+
+def flops_porian(s: Dims) -> int:
+    """6 N_matmul + 6 L d T (Porian et al. 2024, "attention" variant)."""
+    return 6 * params_matmul(s) + 6 * s.layers * s.width * s.context
+
+
+def flops_deepseek(s: Dims) -> int:
+    """72 L d^2 + 12 L d T (DeepSeek LLM 2024): no readout, F = 4 d assumed."""
+    return 72 * s.layers * s.width**2 + 12 * s.layers * s.width * s.context
+
+
+def flops_chinchilla(s: Dims) -> int:
+    """Hoffmann et al. 2022, appendix F, per token: embedding and softmax are counted too.
+
+    Forward of one sequence: 2 T V d embedding, in each layer 2 T d k (H + 2G) query, key, value +
+    2 T^2 H k logits + 3 H T^2 softmax + 2 T^2 H k reduction + 2 T H k d out + 2 T (2 d F), 3 d F
+    when gated, then 2 T d V readout; three times that for training, over T. The paper has G = H.
+    """
+    weights = 2 * (params_attention(s) + params_ffn(s))
+    square = s.layers * s.heads * s.context * (4 * s.head_dim + 3)
+    return 3 * (4 * s.vocab * s.width + weights + square)
+
+
+def flops_narayanan(s: Dims) -> int:
+    """72 L d^2 (1 + T/(6d) + V/(12 d L)) (Narayanan et al. 2021, no recompute; F = 4 d).
+
+    The paper's 96 L d^2 (1 + T/(6d) + V/(16 d L)) counts the forward pass twice in the layers and
+    once in the readout: 6 V d with and without recomputation, so V/(12 d L) of 72 L d^2.
+    """
+    return flops_deepseek(s) + 6 * s.vocab * s.width
+
+
+FLOPS_PER_TOKEN: Mapping[str, Callable[[Dims], int]] = {
+    "flops_6nd": flops_6nd,
+    "flops_6nd_nonembedding": flops_6nd_nonembedding,
+    "flops_model": flops_model,
+    "flops_model_causal": flops_model_causal,
+    "flops_palm": flops_palm,
+    "flops_porian": flops_porian,
+    "flops_deepseek": flops_deepseek,
+    "flops_chinchilla": flops_chinchilla,
+    "flops_narayanan": flops_narayanan,
+}
+
+
+def count(weights: Iterable[Weight]) -> dict[str, int]:
+    """The second entry: parameters counted from the model's own descriptions of its weights."""
+    table = list(weights)
+    outside = {"embedding", "position", "readout"}
+    total = sum(w.size for w in table)
+    nonembedding = sum(w.size for w in table if w.role not in outside)
+    return {"params_total": total, "params_nonembedding": nonembedding, "params_active": total}
+
+
+def ledger(dims: Dims, tokens: int) -> dict[str, float]:
+    """Everything a record says of N, D and C for one run of `tokens` training tokens."""
+    return {
+        "params_total": params_total(dims),
+        "params_nonembedding": params_nonembedding(dims),
+        "params_active": params_total(dims),
+        "tokens": tokens,
+        **{name: float(rule(dims)) * tokens for name, rule in FLOPS_PER_TOKEN.items()},
+    }

@@ -1,0 +1,30 @@
+"""argparse whose mistakes are `UserError`: one line, and the nearest option that exists."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from scaling.errors import UserError, nearest
+
+
+class Parser(argparse.ArgumentParser):
+    """The parser of every command line here, keeping help texts laid out as written."""
+
+    def __init__(self, **settings: Any) -> None:
+        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see {self.prog} --help")
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            word = unknown[0].partition("=")[0]
+            hint = nearest(word, self._option_string_actions) if word.startswith("-") else ""
+            raise UserError(f"{word}: no such argument of {self.prog}; {hint or 'see --help'}")
+        return parsed, unknown

@@ -1,0 +1,31 @@
+"""One exception for every mistake that the user can mend, shared by all rooms."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+
+class UserError(Exception):
+    """One clear line: which field, row or file is wrong, and the remedy.
+
+    Command lines print it after ``error:`` and exit with 2; a stack trace is for our mistakes.
+    """
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """The hint that ends an error about an unknown name: the nearest known one, or all of them."""
+    known = sorted(choices)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+
+
+def check_choices(section: str, config: Any) -> None:
+    """Refuse a field of a dataclass that is annotated as a Literal and holds none of its names.
+
+    So a config made in Python meets the same check as one overridden on the command line.
+    """
+    for name, kind in get_type_hints(type(config)).items():
+        if get_origin(kind) is Literal and (value := getattr(config, name)) not in get_args(kind):
+            raise UserError(f"{section}.{name}={value}: {nearest(str(value), get_args(kind))}")

@@ -1,0 +1,91 @@
+"""L(N, D) = E + A / N^alpha + B / D^beta (Hoffmann et al. 2022, arXiv 2203.15556, Approach 3).
+
+N counts all parameters, embeddings included; D is training tokens; C = 6 N D; L in nats/token.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from scaling.laws.law import Array, Law, Published, Term
+
+
+def allocation(params: Mapping[str, ArrayLike], flops: ArrayLike) -> tuple[Array, Array]:
+    """N* = G (C/6)^(beta/(alpha+beta)), D* = (C/6)^(alpha/(alpha+beta)) / G,
+    G = (alpha A / (beta B))^(1/(alpha+beta)).
+
+    The stationary point of L along N D = C/6. Source: Hoffmann et al. 2022, section 3.3.
+    """
+    A, B, alpha, beta = (
+        np.asarray(params[name], np.float64) for name in ("A", "B", "alpha", "beta")
+    )
+    total = alpha + beta
+    log_g = (np.log(alpha * A) - np.log(beta * B)) / total
+    log_nd = np.log(np.asarray(flops, np.float64) / 6)
+    return np.exp(log_g + log_nd * beta / total), np.exp(-log_g + log_nd * alpha / total)
+
+
+_CONVENTION = {
+    "params_convention": "all parameters, embeddings included (params_total)",
+    "tokens_unit": "training tokens",
+    "loss_unit": "nats/token, smoothed training loss on MassiveText",
+    "log_base": "e",
+}
+_EPOCH_POINTS = "240 points read from Hoffmann et al. Fig. 4: 245 less the 5 highest losses"
+
+chinchilla = Law(
+    name="chinchilla",
+    form="L(N, D) = E + A / N^alpha + B / D^beta",
+    units="N parameters, D tokens, L and E nats per token (or per byte, as measured)",
+    source="Hoffmann et al. 2022, arXiv 2203.15556, Approach 3",
+    offset="E",
+    terms=(Term("params", "A", "alpha"), Term("tokens", "B", "beta")),
+    allocation=allocation,
+    published=(
+        Published(
+            name="hoffmann2022",
+            values={
+                "E": math.exp(0.5267228),
+                "A": math.exp(6.0073404),
+                "B": math.exp(6.0179186),
+                "alpha": 0.33917084,
+                "beta": 0.2849083,
+            },
+            recipe="Huber 1e-3 on log residuals, L-BFGS from a grid; loss averaged, not summed, "
+            "so the optimiser stopped early (Besiroglu et al. 2024)",
+            source="arXiv 2203.15556, precision of its TeX source",
+            **_CONVENTION,
+        ),
+        Published(
+            name="besiroglu2024",
+            values={
+                "E": math.exp(0.597112),
+                "A": math.exp(6.177956),
+                "B": math.exp(7.642732),
+                "alpha": 0.347813,
+                "beta": 0.365854,
+            },
+            recipe=f"Huber-density likelihood with a fitted scale, in effect least absolute log "
+            f"residuals; {_EPOCH_POINTS}",
+            source="Besiroglu et al. 2024, arXiv 2404.10102, the authors' notebook",
+            **_CONVENTION,
+        ),
+        Published(
+            name="besiroglu2024_huber",
+            values={
+                "E": 1.81724,
+                "A": 477.84,
+                "B": 2143.86,
+                "alpha": 0.347313,
+                "beta": 0.367183,
+            },
+            recipe=f"summed Huber 1e-3 on log residuals, objective 0.001018274; {_EPOCH_POINTS}",
+            source="Besiroglu et al. 2024, arXiv 2404.10102, the authors' notebook",
+            **_CONVENTION,
+        ),
+    ),
+)

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Literal, get_args, get_origin
+
+import pytest
+import tiny
+
+from experiments.config import (
+    BatchConfig,
+    BudgetConfig,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+    Science,
+    field_types,
+    identity,
+    to_dict,
+)
+from experiments.overrides import override, paths
+from scaling.errors import UserError
+
+FINGERPRINT = "data.fingerprint=0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "batch.sequences=0",
+        "batch.seq_len=0",
+        "budget.tokens=0",
+        "evaluation.windows=0",
+        "evaluation.times=0",
+        "schedule.warmup_fraction=1.1",
+        "schedule.warmup_fraction=nan",
+        "schedule.decay_fraction=-0.1",
+        "schedule.final_fraction=2.0",
+        "optimizer.learning_rate=0.0",
+        "optimizer.learning_rate=inf",
+        "optimizer.learning_rate=nan",
+        "optimizer.epsilon=0.0",
+        "optimizer.clip_norm=inf",
+        "optimizer.weight_decay=-1.0",
+        "optimizer.weight_decay=inf",
+        "optimizer.beta1=1.0",
+        "optimizer.beta2=-0.5",
+        "init_scale=nan",
+        "init_scale=0.0",
+        "seed=-1",
+        "seed=2147483648",
+        "model.width=0",
+        "model.kv_heads=0",
+        "execution.steps_per_dispatch=0",
+        "execution.microbatch=-1",
+        "execution.checkpoint_seconds=-1.0",
+        "parametrization.base_width=0",
+    ],
+)
+def test_bad_value_is_one_line_that_names_the_field(assignment):
+    path = assignment.partition("=")[0]
+    with pytest.raises(UserError) as caught:
+        tiny.config(assignment)
+    assert path.split(".")[-1] in str(caught.value)
+    assert "must" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("science", "message"),
+    [
+        (
+            lambda: Science(schedule=ScheduleConfig(name="lineer")),
+            r"schedule\.name=lineer: did you mean 'linear'",
+        ),
+        (lambda: Science(optimizer=OptimizerConfig(decay="x")), r"optimizer\.decay=x: known: c"),
+        (lambda: Science(precision="float23"), r"precision=float23: did you mean 'float32'"),
+    ],
+)
+def test_unknown_name_in_a_study_file_is_caught_too(science, message):
+    with pytest.raises(UserError, match=message):
+        RunConfig(science())
+
+
+def test_microbatch_must_divide_the_batch():
+    with pytest.raises(UserError, match=r"batch\.sequences=4 .* execution\.microbatch=3"):
+        tiny.config("execution.microbatch=3")
+    assert tiny.config("execution.microbatch=2").execution.microbatch == 2
+
+
+def test_steps_are_whole_and_tokens_are_those_really_seen():
+    batch = BatchConfig(sequences=4, seq_len=16)
+    for tokens, steps in ((1, 1), (64, 1), (95, 1), (97, 2), (6400, 100)):
+        science = Science(batch=batch, budget=BudgetConfig(tokens))
+        assert (science.steps, science.tokens) == (steps, steps * 64)
+
+
+def another(value: object, kind: object) -> str:
+    """Some other valid value of a field, as the command line writes it."""
+    if get_origin(kind) is Literal:
+        return next(name for name in get_args(kind) if name != value)
+    if isinstance(value, str):
+        return value + "x"
+    if isinstance(value, int):
+        return str(value * 2 or 2)
+    assert isinstance(value, float)
+    return str(value / 2 or 0.5)
+
+
+def leaf(config: object, path: str) -> tuple[object, object]:
+    *sections, name = path.split(".")
+    for section in sections:
+        config = getattr(config, section)
+    return getattr(config, name), field_types(type(config))[name]
+
+
+BASE = tiny.config("model.heads=4", "execution.microbatch=2", FINGERPRINT)
+SINGLE = ("optimizer.name",)  # fields of one possible value
+SCIENCE = [path for path in paths() if not path.startswith("execution.") and path not in SINGLE]
+EXECUTION = [path for path in paths() if path.startswith("execution.")]
+
+
+@pytest.mark.parametrize("path", [path for path in SCIENCE if path != "data.path"])
+def test_every_field_of_the_science_is_identity(path):
+    value = another(*leaf(BASE.science, path))
+    assert identity(override(BASE, [f"{path}={value}"]).science) != identity(BASE.science)
+
+
+@pytest.mark.parametrize("path", EXECUTION)
+def test_no_field_of_the_execution_is_identity(path):
+    value = another(*leaf(BASE, path))
+    changed = override(BASE, [f"{path}={value}"])
+    assert changed != BASE
+    assert identity(changed.science) == identity(BASE.science)
+
+
+def test_a_moved_corpus_is_the_same_science_once_its_fingerprint_is_known():
+    moved = override(BASE, ["data.path=elsewhere"])
+    assert identity(moved.science) == identity(BASE.science)
+    unknown = override(BASE, ["data.fingerprint="])
+    assert identity(override(unknown, ["data.path=elsewhere"]).science) != identity(unknown.science)
+
+
+def test_one_and_one_point_zero_are_the_same_science():
+    whole, real = (Science(optimizer=OptimizerConfig(weight_decay=w)) for w in (1, 1.0))
+    assert identity(whole) == identity(real)
+
+
+def test_identity_is_stable_across_versions_of_the_code():
+    """A changed default or field is another science: raise SCIENCE_VERSION, then this."""
+    assert identity(Science()) == "2f9252db3b84"
+
+
+def test_plain_dicts_hold_every_field_and_survive_json():
+    plain = to_dict(BASE)
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+    assert plain == dataclasses.asdict(BASE)
+    assert math.isclose(plain["science"]["optimizer"]["learning_rate"], 3e-3)

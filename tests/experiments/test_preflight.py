@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import os
+import shutil
+from collections import namedtuple
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+
+from experiments import data, preflight, record
+from experiments.preflight import check_corpus, check_folder
+from experiments.record import Part
+from experiments.study import Run
+from scaling.errors import UserError
+
+RUNS = tiny.study("texts").runs
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    root = tmp_path_factory.mktemp("corpus")
+    texts = tiny.write_texts(root / "texts")
+    return data.prepare(tiny.config(texts=texts).science.data, root / "cache")
+
+
+def one_line(caught) -> str:
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_runs_that_fit_pass(tmp_path, corpus):
+    check_corpus(RUNS, corpus)
+    check_folder(tmp_path / "new", "tiny", RUNS)
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_vocabulary_must_be_the_tokenizers(corpus):
+    run = Run(tiny.config("model.vocab_size=128"), rung=0)
+    with pytest.raises(UserError, match=r"model\.vocab_size=128.*set model\.vocab_size=256"):
+        check_corpus([run], corpus)
+
+
+def test_corpus_smaller_than_the_budget_asks_for_epochs(corpus):
+    needs = corpus.train.tokens * 3 // 2
+    run = Run(tiny.config(f"budget.tokens={needs}"), rung=0)
+    with pytest.raises(UserError, match=r"declare data\.epochs=2") as caught:
+        check_corpus([*RUNS, run], corpus)
+    one_line(caught)
+    check_corpus([Run(tiny.config(f"budget.tokens={needs}", "data.epochs=2"), rung=0)], corpus)
+
+
+def test_corpus_of_less_than_a_window_is_refused(corpus):
+    small = replace(corpus, train=data.MemoryTokens(np.zeros(9, np.uint8)))
+    with pytest.raises(UserError, match=r"9 tokens.*batch\.seq_len=16 needs 17"):
+        check_corpus(RUNS, small)
+
+
+def test_folder_that_is_a_file_is_one_line(tmp_path):
+    (tmp_path / "out").write_text("in the way")
+    with pytest.raises(
+        UserError, match=r"out: cannot write there \(File exists\).*--out"
+    ) as caught:
+        check_folder(tmp_path / "out", "tiny", RUNS)
+    one_line(caught)
+
+
+def test_folder_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, os.strerror(13))
+
+    monkeypatch.setattr(preflight.tempfile, "TemporaryFile", refuse)
+    with pytest.raises(UserError, match=r"cannot write there \(Permission denied\)"):
+        check_folder(tmp_path, "tiny", RUNS)
+
+
+def test_no_space_is_told_before_anything_is_trained(tmp_path, monkeypatch):
+    needed = sum(preflight.RECORD_BYTES + 36 * run.ledger["params_total"] for run in RUNS)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, 2_000_000))
+    with pytest.raises(UserError, match=r"2 MB free, the runs need about 5 MB") as caught:
+        check_folder(tmp_path, "tiny", RUNS)
+    one_line(caught)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, needed))
+    check_folder(tmp_path, "tiny", RUNS)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, needed - 1))
+    with pytest.raises(UserError, match=r"choose another folder with --out"):
+        check_folder(tmp_path, "tiny", RUNS)
+    check_folder(tmp_path, "tiny", RUNS[1:])
+
+
+@pytest.mark.parametrize("name", [record.STUDY, f"{RUNS[0].run_id}/{record.CONFIG}"])
+def test_folder_of_another_version_is_refused(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('{"schema": 2, "name": "tiny"}')
+    with pytest.raises(UserError, match=r"record schema 2, this version reads 1") as caught:
+        check_folder(tmp_path, "tiny", RUNS)
+    one_line(caught)
+
+
+def test_folder_of_another_study_is_refused(tmp_path):
+    record.write_json(tmp_path / record.STUDY, {"name": "isoflop"})
+    with pytest.raises(UserError, match=r"holds the study 'isoflop'; choose another folder"):
+        check_folder(tmp_path, "tiny", RUNS)
+    check_folder(tmp_path, "isoflop", RUNS)
+
+
+def test_held_out_runs_are_checked_against_the_corpus_too(corpus):
+    held_out = Run(tiny.config("budget.tokens=1e9"), rung=1, part=Part.HELD_OUT)
+    with pytest.raises(UserError, match=r"data\.epochs"):
+        check_corpus([*RUNS, held_out], corpus)

@@ -1,0 +1,69 @@
+"""What a run is and what becomes of its parameters, as it stood when it was last agreed to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import pytest
+
+from experiments.config import (
+    BatchConfig,
+    BudgetConfig,
+    OptimizerConfig,
+    RunConfig,
+    Science,
+    identity,
+    to_dict,
+)
+from experiments.data.config import DataConfig
+from experiments.step import recipe
+from models.config import TransformerConfig
+from scaling.parametrization import Name, Parametrization, Weight
+
+Golden = Callable[[str, Any], None]
+
+
+def _science(name: Name) -> Science:
+    """Fields that are left out are defaults, and a changed default is another science."""
+    return Science(
+        model=TransformerConfig(
+            layers=2,
+            width=48,
+            heads=6,
+            kv_heads=2,
+            head_dim=8,
+            ffn=128,
+            positions="learned",
+            norm="layernorm",
+            biases="all",
+            mlp="swiglu",
+            qk_norm="rmsnorm",
+            embeddings="untied",
+        ),
+        parametrization=Parametrization(name, base_width=16, base_head_dim=4),
+        optimizer=OptimizerConfig(learning_rate=0.01),
+        batch=BatchConfig(sequences=8, seq_len=64),
+        budget=BudgetConfig(tokens=2_000_000),
+        data=DataConfig(fingerprint="0123456789abcdef"),
+        seed=7,
+    )
+
+
+def test_the_canonical_science_and_its_identity(golden: Golden) -> None:
+    science = _science("mup")
+    golden("science", {"run_id": identity(science), "science": to_dict(science)})
+
+
+@pytest.mark.parametrize("name", ["sp", "mup"])
+def test_the_rule_of_every_parameter(name: Name, golden: Golden) -> None:
+    made = recipe(RunConfig(_science(name)), platform="cpu")
+    leaves = jax.tree.leaves(made.weights, is_leaf=lambda leaf: isinstance(leaf, Weight))
+    rule = made.spec.parametrization.rule
+    rows = [
+        dataclasses.asdict(weight) | {"rule": dataclasses.asdict(rule(weight, 48))}
+        for weight in leaves
+    ]
+    golden(f"rules_{name}", rows)

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from models.config import Program, TransformerConfig
+from scaling.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        *(
+            ({name: 0}, f"model.{name}=0: must be at least 1")
+            for name in ("layers", "width", "heads", "kv_heads", "head_dim", "ffn", "vocab_size")
+        ),
+        ({"heads": 4, "kv_heads": 3}, "model.heads=4 is not a multiple of model.kv_heads=3"),
+        ({"head_dim": 7}, "model.head_dim=7: rope rotates pairs, make it even"),
+        ({"positions": "rotary"}, "model.positions=rotary: known: learned, none, rope"),
+        ({"mlp": "swigl"}, "model.mlp=swigl: did you mean 'swiglu'?"),
+    ],
+    ids=str,
+)
+def test_an_impossible_shape_is_one_line_that_names_the_field(
+    fields: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        TransformerConfig(**fields)
+    assert str(caught.value) == message
+
+
+def test_an_odd_head_is_fine_without_rotations() -> None:
+    assert TransformerConfig(head_dim=7, positions="none").head_dim == 7
+
+
+def test_an_unknown_program_is_refused() -> None:
+    with pytest.raises(UserError, match=r"^execution\.program\.remat=blocks: did you mean 'block'"):
+        Program(remat="blocks")  # type: ignore[arg-type]

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any, get_args, get_type_hints
+
+import by_hand
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from quick import quick_jit
+
+from experiments.step import loss
+from models.config import TransformerConfig
+from models.transformer import Spec, apply, init
+from scaling.parametrization import Parametrization
+
+CONFIG = TransformerConfig(
+    layers=1, width=8, heads=4, kv_heads=4, head_dim=4, ffn=12, vocab_size=11
+)
+WINDOWS = jax.random.randint(jax.random.key(1), (2, 7), 0, 11)
+CONTEXT = 6
+# Every value of every choice, one at a time, and once all of those that touch the most code
+CHOICES: dict[str, dict[str, Any]] = (
+    {"default": {}}
+    | {
+        f"{name}={value}": {name: value}
+        for name, kind in get_type_hints(TransformerConfig).items()
+        for value in get_args(kind)
+        if value != getattr(CONFIG, name)
+    }
+    | {
+        "mqa": {"kv_heads": 1},
+        "most": {
+            "positions": "learned",
+            "norm": "layernorm",
+            "gains": "scalar",
+            "biases": "all",
+            "mlp": "swiglu",
+            "qk_norm": "rmsnorm",
+            "embeddings": "untied",
+            "block": "parallel",
+            "kv_heads": 2,
+        },
+    }
+)
+
+
+@cache
+def _params(spec: Spec) -> Any:
+    return quick_jit(partial(init, spec, CONTEXT))(jax.random.key(0))
+
+
+def _rough(params: Any) -> Any:
+    """Away from the gains of one and the biases of zero, that each of them is seen to act."""
+    return jax.tree.map(
+        lambda x: x + 0.2 * jnp.cos(1.0 + jnp.arange(x.size)).reshape(x.shape), params
+    )
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_every_choice_is_its_formula_and_every_weight_of_it_has_a_gradient(name: str) -> None:
+    mup = Parametrization("mup", base_width=4, base_head_dim=2)
+    spec = Spec(replace(CONFIG, **CHOICES[name]), mup)
+
+    @quick_jit
+    def program(key: jax.Array) -> Any:
+        params = _rough(init(spec, CONTEXT, key))
+        return (
+            params,
+            apply(spec, params, WINDOWS[:, :-1]),
+            jax.grad(partial(loss, spec))(params, WINDOWS),
+        )
+
+    params, logits, grads = jax.device_get(program(jax.random.key(0)))
+    exact = jax.tree.map(np.float64, params)
+    for tokens, row in zip(np.asarray(WINDOWS[:, :-1]), logits, strict=True):
+        expected = by_hand.logits(spec.config, mup, exact, tokens)
+        np.testing.assert_allclose(row, expected, rtol=1e-4, atol=1e-5)
+    for path, grad in jax.tree_util.tree_leaves_with_path(grads):
+        assert np.isfinite(grad).all(), path
+        # a bias of all keys moves every score of a query alike, so unrotated it does nothing
+        assert np.abs(grad).max() > 0 or "key_bias" in str(path), path
+
+
+@pytest.mark.parametrize("positions", ["rope", "learned", "none"])
+def test_a_changed_future_token_changes_nothing_before_it(positions: Any) -> None:
+    spec = Spec(replace(CONFIG, positions=positions))
+    run = quick_jit(partial(apply, spec, _params(spec)))
+    tokens = WINDOWS[:, :-1]
+    now, other = run(tokens), run(tokens.at[:, 4].set((tokens[:, 4] + 1) % 11))
+    np.testing.assert_array_equal(now[:, :4], other[:, :4])
+    assert np.abs(now - other)[:, 4:].max(axis=(0, 2)).min() > 0
+
+
+def test_without_positions_the_past_is_a_set() -> None:
+    spec = Spec(replace(CONFIG, positions="none"))
+    run = quick_jit(partial(apply, spec, _params(spec)))
+    tokens = WINDOWS[:, :-1]
+    swapped = tokens.at[:, 0].set(tokens[:, 1]).at[:, 1].set(tokens[:, 0])
+    np.testing.assert_allclose(run(tokens)[:, 2:], run(swapped)[:, 2:], atol=1e-5)
+
+
+def test_grouped_queries_are_multi_head_with_repeated_weights() -> None:
+    grouped, full = Spec(replace(CONFIG, kv_heads=2)), Spec(CONFIG)
+    params = _params(grouped)
+    copy = jax.tree.map(jax.device_get, params)
+    for name in ("key", "value"):
+        weight = copy["blocks_0"]["attention"][name]
+        copy["blocks_0"]["attention"][name] = np.repeat(weight, 2, axis=1)
+    logits = [
+        quick_jit(partial(apply, spec))(weights, WINDOWS[:, :-1])
+        for spec, weights in ((grouped, params), (full, copy))
+    ]
+    np.testing.assert_allclose(*logits, rtol=1e-5, atol=1e-6)
+
+
+def test_bfloat16_computes_in_halves_and_keeps_parameters_whole() -> None:
+    spec = Spec(CONFIG, compute="bfloat16")
+    params = _params(spec)
+    value, grads = quick_jit(jax.value_and_grad(partial(loss, spec)))(params, WINDOWS)
+    exact = quick_jit(partial(loss, Spec(CONFIG)))(params, WINDOWS)
+    assert {x.dtype for x in jax.tree.leaves((params, grads, value))} == {jnp.dtype("float32")}
+    assert 0 < abs(float(value) - float(exact)) < 0.02
+    program = jax.jit(partial(apply, spec)).lower(params, WINDOWS[:, :-1]).as_text()
+    products = [line for line in program.splitlines() if "dot_general" in line]
+    assert products
+    assert all("f32" not in line for line in products)
+
+
+def test_a_spec_is_a_key() -> None:
+    assert len({Spec(), Spec(), Spec(parametrization=Parametrization("mup"))}) == 2
+
+
+def test_params_are_plain_nested_dicts() -> None:
+    def plain(tree: Any) -> bool:
+        return isinstance(tree, jax.Array) or (
+            type(tree) is dict and all(plain(branch) for branch in tree.values())
+        )
+
+    assert plain(_params(Spec(CONFIG)))

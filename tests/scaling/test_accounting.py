@@ -1,0 +1,227 @@
+"""The triple entry: formulas, described weights and traced programs give the same numbers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import combinations, product
+from typing import Any, get_args, get_type_hints
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from experiments.config import BatchConfig, Execution, RunConfig, Science
+from experiments.step import gradients, recipe
+from models.config import Program, TransformerConfig
+from models.transformer import Spec, apply, init, weights
+from scaling import accounting
+from scaling.accounting import FLOPS_PER_TOKEN, Dims, count, ledger
+from scaling.parametrization import Weight
+from scaling.traced import matmul_flops
+
+CONTEXT = 6
+SMALL = TransformerConfig(layers=2, width=8, heads=4, kv_heads=4, head_dim=4, ffn=12, vocab_size=11)
+
+# Kept by hand: 1 layer. query 4*4, key and value 4*2 each, out 4*4: 48. MLP 2*4*8: 64.
+# Gains of 3 norms: 12. Embedding 10*4: 40. Per token 6*(48+64+40) + 12 * 1 layer * 2*2 * 6 context.
+ONE = TransformerConfig(layers=1, width=4, heads=2, kv_heads=1, head_dim=2, ffn=8, vocab_size=10)
+# 2 layers of: q, k, v 3*6*12 and out 12*6: 288, their biases 3*12+6: 42, gated MLP 3*6*5: 90, its
+# biases 5+5+6: 16, one norm of a scalar gain and 6 biases: 7, query and key gain: 2. In all 445.
+# Final norm 7. Embedding and readout 7*6 each, positions 3*6.
+# Per token 6*(2*(288+90) + 42) + 12 * 2 layers * 3*4 * 3 context.
+TWO = TransformerConfig(
+    layers=2,
+    width=6,
+    heads=3,
+    kv_heads=3,
+    head_dim=4,
+    ffn=5,
+    vocab_size=7,
+    positions="learned",
+    norm="layernorm",
+    gains="scalar",
+    biases="all",
+    mlp="swiglu",
+    qk_norm="rmsnorm",
+    embeddings="untied",
+    block="parallel",
+)
+
+
+@pytest.mark.parametrize(
+    ("config", "context", "total", "nonembedding", "model"),
+    [(ONE, 6, 164, 124, 1200), (TWO, 3, 999, 897, 5652)],
+)
+def test_hand_counts(
+    config: TransformerConfig, context: int, total: int, nonembedding: int, model: int
+) -> None:
+    dims = config.dims(context)
+    assert accounting.params_total(dims) == total
+    assert accounting.params_nonembedding(dims) == nonembedding
+    assert accounting.flops_model(dims) == model
+
+
+def _choices() -> dict[str, tuple[Any, ...]]:
+    named = {k: get_args(v) for k, v in get_type_hints(TransformerConfig).items() if get_args(v)}
+    assert len(named) == 8, "a new choice is covered of itself; count it here"
+    return {**named, "kv_heads": (1, 2, 4), "layout": ("scan", "unrolled")}
+
+
+def _covering(choices: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
+    """Combinations among which every three choices meet."""
+    every = [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
+    random.Random(0).shuffle(every)
+    met: set[Any] = set()
+    for combination in every:
+        triples = set(combinations(combination.items(), 3))
+        if not triples <= met:
+            met |= triples
+            yield combination
+
+
+def test_formulas_count_the_weights_that_the_model_describes() -> None:
+    tried = 0
+    for choice in _covering(_choices()):
+        layout = choice.pop("layout")
+        config = replace(SMALL, **choice)
+        tree = weights(Spec(config, program=Program(layout, backward="plain")), CONTEXT)
+        leaves = jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, Weight))
+        book = ledger(config.dims(CONTEXT), tokens=1)
+        assert count(leaves) == {name: book[name] for name in count(leaves)}, choice
+        tried += 1
+    assert tried > 50
+
+
+def _forward_flops(spec: Spec, tokens: jax.ShapeDtypeStruct) -> int:
+    params = jax.eval_shape(partial(init, spec, CONTEXT), jax.random.key(0))
+    return matmul_flops(partial(apply, spec), params, tokens)
+
+
+@pytest.mark.parametrize("layout", ["unrolled", "scan"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        SMALL,
+        replace(SMALL, kv_heads=1, mlp="swiglu", embeddings="untied"),
+        replace(SMALL, kv_heads=2, biases="all", block="parallel", positions="learned"),
+    ],
+    ids=["plain", "gated", "parallel"],
+)
+def test_flops_model_is_three_times_the_traced_forward_pass(
+    config: TransformerConfig, layout: Any
+) -> None:
+    tokens = jax.ShapeDtypeStruct((3, CONTEXT), jnp.int32)
+    traced = _forward_flops(Spec(config, program=Program(layout, backward="plain")), tokens)
+    assert 3 * traced == accounting.flops_model(config.dims(CONTEXT)) * 3 * CONTEXT
+
+
+def _gradient_flops(program: Program, microbatch: int) -> int:
+    config = RunConfig(
+        Science(model=SMALL, batch=BatchConfig(sequences=4, seq_len=CONTEXT)),
+        Execution(program, microbatch),
+    )
+    made = recipe(config)
+    params = jax.eval_shape(partial(init, made.spec, CONTEXT), jax.random.key(0))
+    windows = jax.ShapeDtypeStruct((4, CONTEXT + 1), jnp.int32)
+    return matmul_flops(partial(gradients, made), params, windows)
+
+
+@pytest.mark.parametrize("backward", ["plain", "barrier"])
+@pytest.mark.parametrize("layout", ["unrolled", "scan"])
+@pytest.mark.parametrize("microbatch", [1, 2, 4])
+def test_flops_model_is_the_traced_gradient(layout: Any, backward: Any, microbatch: int) -> None:
+    traced = _gradient_flops(Program(layout, backward=backward), microbatch)
+    assert traced == accounting.flops_model(SMALL.dims(CONTEXT)) * 4 * CONTEXT
+
+
+@pytest.mark.parametrize("layout", ["unrolled", "scan"])
+def test_remat_adds_the_forward_pass_of_the_blocks_but_their_last_product(layout: Any) -> None:
+    """Nothing in the backward pass asks for the output of a block, so f->d is not done again."""
+    dims = SMALL.dims(CONTEXT)
+    again = (accounting.flops_model(dims) - 6 * dims.vocab * dims.width) // 3
+    again -= 2 * dims.layers * dims.ffn * dims.width
+    traced = _gradient_flops(Program(layout, remat="block", backward="plain"), 2)
+    assert traced == (accounting.flops_model(dims) + again) * 4 * CONTEXT
+
+
+# GPT-3's shape (Brown et al. 2020, table 2.1): L 96, d 12288, H 96, k 128, F 4 d, T 2048, V 50257,
+# tied, learned positions, gains and biases left out. All by hand, L d^2 = 14 495 514 624:
+#   attention 4 L d^2 + feed-forward 8 L d^2    173 946 175 488  = N non-embedding
+#   V d 617 558 016, T d 25 165 824             174 588 899 328  = N total
+#   non-embedding + V d                         174 563 733 504  = N matmul
+#   12 L d T                                     28 991 029 248  = the attention square
+GPT3 = Dims(
+    layers=96,
+    width=12288,
+    heads=96,
+    kv_heads=96,
+    head_dim=128,
+    ffn=4 * 12288,
+    ffn_matrices=2,
+    vocab=50257,
+    context=2048,
+    tied=1,
+    positions=2048,
+    vectors=0,
+)
+BY_HAND = {
+    "flops_6nd": 1_047_533_395_968,  # 6 N total
+    "flops_6nd_nonembedding": 1_043_677_052_928,  # 6 N non-embedding
+    "flops_model": 1_076_373_430_272,  # 6 N matmul + the square
+    "flops_model_causal": 1_061_877_915_648,  # ... + half the square
+    "flops_palm": 1_076_524_425_216,  # 6 N total + the square
+    "flops_porian": 1_061_877_915_648,  # H k = d: equal to flops_model_causal
+    "flops_deepseek": 1_072_668_082_176,  # 72 L d^2 + the square
+    # 72 L d^2 + the square + embedding and readout 12 V d + softmax 9 L H T = 169 869 312
+    "flops_chinchilla": 1_080_248_647_680,
+    "flops_narayanan": 1_076_373_430_272,  # 72 L d^2 + the square + 6 V d: F = 4 d, so flops_model
+}
+RATIO_TO_MODEL = {
+    "flops_6nd": 0.97321,
+    "flops_6nd_nonembedding": 0.96962,
+    "flops_model": 1.0,
+    "flops_model_causal": 0.98653,
+    "flops_palm": 1.00014,
+    "flops_porian": 0.98653,
+    "flops_deepseek": 0.99656,
+    "flops_chinchilla": 1.00360,
+    "flops_narayanan": 1.0,
+}
+
+
+def test_parameters_of_gpt3_by_hand() -> None:
+    assert accounting.params_nonembedding(GPT3) == 173_946_175_488
+    assert accounting.params_total(GPT3) == 174_588_899_328
+
+
+@pytest.mark.parametrize("name", FLOPS_PER_TOKEN)
+def test_flops_of_gpt3_by_hand(name: str) -> None:
+    value = FLOPS_PER_TOKEN[name](GPT3)
+    assert value == BY_HAND[name]
+    assert value / accounting.flops_model(GPT3) == pytest.approx(RATIO_TO_MODEL[name], abs=6e-6)
+
+
+def test_narayanan_with_recomputation_is_the_published_formula() -> None:
+    """96 L d^2 (1 + T/6d + V/16dL) = ours + another forward pass of the layers."""
+    L, d, T, V = GPT3.layers, GPT3.width, GPT3.context, GPT3.vocab
+    published = 96 * L * d**2 * (1 + T / (6 * d) + V / (16 * d * L))
+    again = 24 * L * d**2 + 4 * L * d * T
+    assert accounting.flops_narayanan(GPT3) + again == pytest.approx(published, rel=1e-12)
+
+
+def test_grouped_queries_shrink_every_count_that_reads_the_shape() -> None:
+    grouped = replace(GPT3, kv_heads=8)
+    saved = 6 * 2 * GPT3.layers * GPT3.width * GPT3.head_dim * (GPT3.heads - grouped.kv_heads)
+    assumes_mha = {"flops_deepseek", "flops_narayanan"}
+    for name, rule in FLOPS_PER_TOKEN.items():
+        assert rule(GPT3) - rule(grouped) == (0 if name in assumes_mha else saved), name
+
+
+def test_the_ledger_holds_totals_of_every_definition() -> None:
+    book = ledger(ONE.dims(6), tokens=1000)
+    assert (book["params_total"], book["params_active"], book["tokens"]) == (164, 164, 1000)
+    assert book["flops_6nd"] == 6 * 164 * 1000
+    assert set(FLOPS_PER_TOKEN) < set(book)
