@@ -1,6 +1,7 @@
 """Checkpoints of a run's state, behind two verbs, so that only this file knows Orbax.
 
-Saving is asynchronous and atomic: an interrupted save leaves the one before it in place. The data
+Saving is asynchronous and atomic: an interrupted save leaves the one before it in place. A save that
+is complete is sealed, so that a checkpoint with a flipped bit is passed over, not trusted. The data
 need no state of their own: batches are a function of (seed, step), and the step is in the state.
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 
 import jax
 
+from experiments.seal import damage, seal
 from scaling.errors import UserError
 
 KEEP = 2
@@ -31,6 +33,7 @@ class Checkpoints:
 
         self._folder = folder
         self._current: int | None = None  # the step last restored or saved
+        self._saving: tuple[int, Any] | None = None  # the save under way: its step and response
         with self._writing():
             self._orbax = orbax.training.Checkpointer(
                 folder.absolute(),
@@ -48,7 +51,10 @@ class Checkpoints:
         tb: TracebackType | None,
     ) -> None:
         with self._writing():
-            self._orbax.close()
+            try:
+                self._finish()
+            finally:
+                self._orbax.close()
 
     def save(self, step: int, state: Any) -> None:
         """Begin to save the state after `step` steps; it may be donated as soon as this returns.
@@ -59,9 +65,9 @@ class Checkpoints:
         if step == self._current:
             return
         with self._writing():
-            # forced, because by default a save is declined while another is under way
-            self._orbax.save_async(step, state, force=True, overwrite=True)
-        self._current = step
+            self._finish()
+            response = self._orbax.save_async(step, state, overwrite=True)
+        self._saving, self._current = (step, response), step
 
     def restore(self, state: Any) -> Any:
         """The latest state that can be read, shaped and placed like `state`, or `state` if none is.
@@ -71,6 +77,9 @@ class Checkpoints:
         """
         steps = sorted((found.step for found in self._orbax.checkpoints), reverse=True)
         for step in steps:
+            if (reason := damage(self._folder / str(step))) is not None:
+                log.warning("%s/%s: cannot be read: %s", self._folder, step, reason)
+                continue
             try:
                 restored = self._orbax.load(step, jax.tree.map(_abstract, state))
             except (KeyError, ValueError, OSError) as error:  # KeyError: Orbax's word for damage
@@ -84,6 +93,14 @@ class Checkpoints:
                 "delete that folder to train this run from its start"
             )
         return state
+
+    def _finish(self) -> None:
+        """Wait for the save under way, and seal it."""
+        saving, self._saving = self._saving, None
+        if saving is not None:
+            step, response = saving
+            response.result()
+            seal(self._folder / str(step))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

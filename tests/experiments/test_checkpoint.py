@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from experiments.checkpoint import Checkpoints
+from experiments.seal import SEAL
 from scaling.errors import UserError
 
 
@@ -35,8 +36,15 @@ def restore(folder: Path):
 
 def truncate(folder: Path) -> None:
     files = [file for file in folder.rglob("*") if file.is_file()]
-    largest = max(files, key=lambda file: file.stat().st_size)
-    largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
+    truncate_file(max(files, key=lambda file: file.stat().st_size))
+
+
+def truncate_file(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def break_the_seal(folder: Path) -> None:
+    truncate_file(folder / SEAL)
 
 
 def remove_metadata(folder: Path) -> None:
@@ -80,13 +88,33 @@ def test_saved_state_may_be_donated_at_once(tmp_path):
         assert_same(checkpoints.restore(saved), state(7, size=3_000_000))
 
 
-@pytest.mark.parametrize("damage", [truncate, remove_metadata, empty])
+@pytest.mark.parametrize("damage", [truncate, remove_metadata, break_the_seal, empty])
 def test_damaged_checkpoint_gives_way_to_the_one_before_it(tmp_path, damage, caplog):
     save(tmp_path, 1, 2)
     damage(tmp_path / "2")
     assert_same(restore(tmp_path), state(1))
     assert f"{tmp_path}/2: cannot be read" in caplog.text
     save(tmp_path, 2)  # training comes by again, and puts it right
+    assert_same(restore(tmp_path), state(2))
+
+
+def test_flipped_bit_of_an_array_is_seen(tmp_path):
+    """Orbax alone reads it back as another number."""
+    noise = {"w": jax.random.normal(jax.random.key(0), (100_000,))}
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, noise)
+        checkpoints.save(2, noise)
+    largest = max((tmp_path / "2").rglob("?*"), key=lambda file: file.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 1
+    largest.write_bytes(content)
+    with Checkpoints(tmp_path) as checkpoints:
+        assert_same(checkpoints.restore(noise), noise)
+
+
+def test_save_that_was_killed_before_its_seal_is_trusted(tmp_path):
+    save(tmp_path, 1, 2)
+    (tmp_path / "2" / SEAL).unlink()
     assert_same(restore(tmp_path), state(2))
 
 
