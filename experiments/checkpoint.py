@@ -1,8 +1,9 @@
 """Checkpoints of a run's state, behind two verbs, so that only this file knows Orbax.
 
-Saving is asynchronous and atomic: an interrupted save leaves the one before it in place. A complete
-save is sealed, so that a checkpoint with a flipped bit is passed over, not trusted. The data need no
-state of their own: batches are a function of (seed, step), and the step is in the state.
+Saving is asynchronous and atomic: an interrupted save leaves the one before it in place. A save
+that is complete is sealed, so that a checkpoint with a flipped bit is passed over, not trusted. The
+data need no state of their own: batches are a function of (seed, step), and the step is in the
+state.
 """
 
 from __future__ import annotations
