@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.solver import CONTINUATION, SCAN_POINTS, SCAN_RANGE
+from analysis.newton import CONTINUATION
+from analysis.solver import SCAN_POINTS, SCAN_RANGE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +85,7 @@ def _hypothesis(result: FitResult) -> dict[str, str]:
         ),
         "fitted parameters": fitted,
         "principle": law.source,
-        "assumed relations": "none: every parameter is free",
+        "assumed relations": ", ".join(law.relations) or "none: every parameter is free",
     }
 
 
@@ -140,7 +141,7 @@ def _fitting(result: FitResult) -> dict[str, str]:
     )
     rms = float(np.sqrt(np.mean(result.residuals**2)))
     return {
-        "objective": f"sum of Huber losses of log residuals, delta {recipe.delta:g}",
+        "objective": str(recipe.objective),
         "value at the optimum": f"{result.objective:.7g}",
         "algorithm": "variable-projection scan, then damped Newton with the exact Huber Hessian, "
         "in float64",

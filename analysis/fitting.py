@@ -1,36 +1,35 @@
-"""Fit a law to a table of runs: minimise the summed Huber loss of log residuals, exactly.
+"""Fit a law to a table of runs: minimise a sum of penalties of residuals, exactly.
 
     f = sum_i w_i H_delta( ln L_law(x_i) - ln L_i ),   H_delta(r) = r^2/2 inside delta, else linear
 
-in float64 (Hoffmann et al. 2022, Approach 3, with the sum that their text states). The optimum is
-found by `analysis.solver`; intervals are percentiles of a bootstrap by weights. Nothing comes back
+in float64 (Hoffmann et al. 2022, Approach 3, with the sum that their text states) unless another
+`objective` is asked for. Intervals are percentiles of a bootstrap by weights. Nothing comes back
 without a status, and a question that the rows cannot answer is refused in one line.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from analysis.points import Points, select
-from analysis.result import (
-    TIGHT,
-    FitResult,
-    Recipe,
-    Status,
-    distinct_values,
-    values_needed,
-)
-from analysis.solver import Array, Problem, Solution, solve
-from analysis.uncertainty import Resampling, resample_weights
+from analysis.engine import Ends, engine
+from analysis.identifiability import unidentified as lost_to_the_rows
+from analysis.newton import Array
+from analysis.objective import MAD, Objective, objective
+from analysis.points import TIGHT, Points, select, select_held_out
+from analysis.query import rows as query_rows
+from analysis.result import FitResult, Recipe, Status
+from analysis.uncertainty import Resampling, clusters, resample_weights
 from scaling.errors import UserError
 from scaling.laws import Law
 
 if TYPE_CHECKING:
     import pandas as pd
 
-STARTS = 8  # cells of the scan that the fit itself starts from; resamples take one and the fit
+STARTS = 8  # starts of the fit itself; a resample takes one and the fit
+COLUMNS = {"params": "params_total", "x": "flops_6nd", "flops": "flops_6nd"}  # else its own name
 
 
 def fit(
@@ -38,69 +37,99 @@ def fit(
     table: pd.DataFrame,
     *,
     loss: str = "loss",
-    params: str = "params_total",
-    tokens: str = "tokens",
-    x: str = "flops_6nd",
-    delta: float = 1e-3,
+    params: str | None = None,
+    tokens: str | None = None,
+    x: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    objective: str = "log_huber",
+    delta: float | Literal["mad"] = 1e-3,
     bootstrap: int = 0,
     resampling: Resampling = "pairs",
+    cluster: str | None = None,
     seed: int = 0,
     weights: str | Array | None = None,
     drop_highest: int = 0,
+    holdout: str | Array | None = None,
 ) -> FitResult:
     """Fit `law` to the rows of `table`; the named columns hold its variables and the loss.
 
+    Args:
+        columns: the column of each variable of the law; `params`, `tokens` and `x` are short for
+            its commonest entries.
+        objective: log_ or raw_ residuals, huber, squared or absolute: `analysis.objective`.
+        delta: Huber width, in log loss (in the unit of the loss for raw_huber); "mad" takes
+            1.345 x 1.4826 x the median absolute deviation of the residuals of a first fit.
+        bootstrap: resamples behind the intervals; 0 gives none.
+        cluster: column of what is resampled as a whole, such as the run of several checkpoints.
+        drop_highest: leave out this many of the highest losses, and say so.
+        holdout: rows to predict, not fit: a condition such as "flops_6nd>1e15", or a mask.
+
     Rows of our own records that did not complete, or are held out, are left out and named in
-    `.warnings`. `delta` is in log loss (numpy.inf gives least squares). Units of parameters follow
-    the columns. Raises UserError where the rows cannot be fitted at all.
+    `.warnings`. Units of parameters follow the columns. Raises UserError where the rows cannot be
+    fitted at all.
     """
-    if not delta > 0:
-        raise UserError(f"delta={delta}: the Huber width must be positive (inf for least squares)")
     if bootstrap < 0:
         raise UserError(f"bootstrap={bootstrap}: the number of resamples cannot be negative")
-    available = {"params": params, "tokens": tokens, "x": x}
-    columns = {name: available[name] for name in law.variables}
-    points = select(table, columns, loss, weights, drop_highest)
+    short = {"params": params, "tokens": tokens, "x": x}
+    named = _columns(law, {**(columns or {}), **{k: v for k, v in short.items() if v is not None}})
+    held_out = _mask(table, holdout)
+    options = (loss, weights, drop_highest)
+    points = select(table, named, *options, leave_out=held_out)
+    goal = _objective(law, points, objective, delta)
     recipe = Recipe(
-        loss, columns, delta, bootstrap, resampling, seed, drop_highest, _describe(weights)
+        loss=loss,
+        columns=named,
+        objective=goal,
+        bootstrap=bootstrap,
+        resampling=resampling,
+        cluster=cluster,
+        seed=seed,
+        drop_highest=drop_highest,
+        weights=_describe(weights),
+        holdout=None if holdout is None else holdout if isinstance(holdout, str) else "given rows",
     )
-    _refuse_hopeless(law, points, loss)
+    size = len(law.space)
+    distinct = _refuse_hopeless(law, points, loss)
 
-    centre = points.log_x.mean(axis=1)
-    problem = Problem(
-        points.log_x - centre[:, None], np.log(points.loss), int(law.offset is not None), delta
+    run = engine(law, points, goal)
+    best = run(points.weights[None], STARTS, None)
+    found = dict(zip(law.parameters, best.values[0].tolist(), strict=True))
+    unidentified, why = lost_to_the_rows(law, points, found)
+    bounded = tuple(
+        name
+        for name, held in zip(law.parameters, best.held[0], strict=True)
+        if held and name not in unidentified
     )
-    solution = solve(problem, points.weights[None], STARTS)
-    estimates = _natural(law, problem, solution, centre)[0]
-    unidentified, why = _unidentified(law, points)
-    bounded = _bounded(law, problem, solution, unidentified)
     notes = [*points.notes, *why, *(_bound_note(law, name) for name in bounded)]
 
     status = Status.CONVERGED
     if bounded:
         status = Status.AT_BOUND
-    if not solution.certified[0]:
+    if not best.certified[0]:
         status = Status.REFUSED
         notes.append("the solver could not certify a minimum: do not use these numbers")
     if unidentified:  # says more than REFUSED, which a flat valley may also earn
         status = Status.NOT_IDENTIFIED
 
-    samples = np.empty((0, problem.size))
-    distinct_rows = len(np.unique(np.vstack([problem.z, problem.y]).round(12), axis=1).T)
-    if distinct_rows == problem.size:
+    samples = np.empty((0, size))
+    if distinct == size:
         notes.append(
-            f"{distinct_rows} different rows for {problem.size} parameters: the curve passes "
+            f"{distinct} different rows for {size} parameters: the curve passes "
             "through the points, so there is no interval"
         )
     elif bootstrap and status is not Status.REFUSED:
-        drawn = resample_weights(resampling, len(points), bootstrap, seed, problem.size)
-        ends = solve(problem, drawn * points.weights, 1, warm=solution.theta[0])
-        samples = _natural(law, problem, ends, centre)
-        notes += _bootstrap_notes(law, problem, ends, samples, bounded, unidentified)
+        together = clusters(points.rows, cluster)
+        if cluster is not None:
+            count = int(together.max()) + 1
+            notes.append(f"resampled by {cluster}: {count} clusters of {len(points)} rows")
+        drawn = resample_weights(resampling, together, bootstrap, seed, size)
+        ends = run(drawn * points.weights, 1, best.values[0])
+        samples = ends.values
+        notes += _bootstrap_notes(law, ends, bounded, unidentified)
     return FitResult(
         law=law,
-        estimates=dict(zip(law.parameters, estimates.tolist(), strict=True)),
-        objective=float(solution.value[0]),
+        estimates=found,
+        objective=float(best.objective[0]),
         status=status,
         warnings=tuple(notes),
         unidentified=unidentified,
@@ -108,11 +137,50 @@ def fit(
         points=points,
         samples=samples,
         recipe=recipe,
+        engine=run,
+        held_out=None if held_out is None else select_held_out(table.loc[held_out], named, loss),
     )
 
 
-def _refuse_hopeless(law: Law, points: Points, loss: str) -> None:
-    needed = len(law.parameters)
+def _columns(law: Law, given: Mapping[str, str]) -> dict[str, str]:
+    """The column of each variable of the law."""
+    return {name: given.get(name, COLUMNS.get(name, name)) for name in law.variables}
+
+
+def _mask(table: pd.DataFrame, holdout: str | Array | None) -> Any:
+    if holdout is None:
+        return None
+    mask = query_rows(table, holdout) if isinstance(holdout, str) else np.asarray(holdout)
+    if mask.dtype != bool or mask.shape != (len(table),):
+        raise UserError(
+            f"holdout: need a condition or {len(table)} true-or-false values, one per row"
+        )
+    if not mask.any():
+        raise UserError(f"holdout {holdout!r}: no row is held out")
+    if mask.all():
+        raise UserError(f"holdout {holdout!r}: every row is held out, so none is left to fit")
+    return mask
+
+
+def _objective(law: Law, points: Points, name: str, delta: float | str) -> Objective:
+    """The objective, with a width taken from the residuals of a first fit where asked for."""
+    if delta != MAD:
+        if isinstance(delta, str):
+            raise UserError(f"delta='{delta}': give a positive number or 'mad'")
+        return objective(name, delta)
+    first = objective(name, 1e-3)
+    values = engine(law, points, first)(points.weights[None], STARTS, None).values[0]
+    fitted = law.predict(dict(zip(law.parameters, values, strict=True)), **points.variables)
+    residuals = np.log(points.loss / fitted) if first.log else points.loss - fitted
+    spread = float(np.median(np.abs(residuals - np.median(residuals))))
+    if spread <= TIGHT:
+        raise UserError("delta='mad': the first fit leaves no residuals to take a width from")
+    return objective(name, 1.345 * 1.4826 * spread)
+
+
+def _refuse_hopeless(law: Law, points: Points, loss: str) -> int:
+    """The number of different rows, where they can be fitted."""
+    needed = len(law.space)
     rows = np.unique(np.vstack([points.log_x, np.log(points.loss)]).round(12), axis=1).shape[1]
     if rows < needed:
         raise UserError(
@@ -121,62 +189,11 @@ def _refuse_hopeless(law: Law, points: Points, loss: str) -> None:
         )
     if np.ptp(np.log(points.loss)) < TIGHT:
         raise UserError(f"column '{loss}' is the same in every row: no exponent can be fitted")
-
-
-def _natural(law: Law, problem: Problem, solution: Solution, centre: Array) -> Array:
-    """theta to the units of the columns: A_k = exp(a_k + alpha_k mean ln x_k)."""
-    head, split = problem.offset_terms, problem.terms
-    theta = solution.theta
-    exponents = theta[:, split:]
-    return np.concatenate(
-        [
-            theta[:, :head] * problem.scale,
-            np.exp(theta[:, head:split] + exponents * centre),
-            exponents,
-        ],
-        axis=1,
-    )
-
-
-def _unidentified(law: Law, points: Points) -> tuple[tuple[str, ...], list[str]]:
-    """Names that the design cannot determine, whatever the losses are, and why."""
-    names: set[str] = set()
-    why: list[str] = []
-    for term in law.terms:
-        count = len(distinct_values(np.log(points.variables[term.variable])))
-        if count < values_needed(law):
-            lost = {term.amplitude, term.exponent} | ({law.offset} if law.offset else set())
-            names |= lost
-            held = "is the same in every row" if count == 1 else f"takes only {count} values"
-            why.append(f"{term.variable} {held}: {', '.join(sorted(lost))} not identified")
-    centred = points.log_x - points.log_x.mean(axis=1, keepdims=True)
-    strength = np.linalg.svd(centred, compute_uv=False)
-    if not why and strength.min() <= TIGHT * strength.max():
-        lost = {name for term in law.terms for name in (term.amplitude, term.exponent)}
-        names |= lost
-        why.append(
-            f"{' and '.join(law.variables)} move together in every row: "
-            f"{', '.join(sorted(lost))} can be exchanged and are not identified"
-        )
-    return tuple(name for name in law.parameters if name in names), why
-
-
-def _bounded(
-    law: Law, problem: Problem, solution: Solution, unidentified: tuple[str, ...]
-) -> tuple[str, ...]:
-    low, high = problem.box
-    theta = solution.theta[0]
-    # a dead term, a = -inf with exponent 0, lies outside the box in both of its entries
-    at_end = (theta <= low) | (theta >= high)
-    return tuple(
-        name
-        for name, held in zip(law.parameters, at_end, strict=True)
-        if held and name not in unidentified
-    )
+    return int(rows)
 
 
 def _bound_note(law: Law, name: str) -> str:
-    if name == law.offset:
+    if name == law.constant:
         return (
             f"{name} = 0 fits best: these runs show no floor, and the true one may lie anywhere "
             "below the losses seen"
@@ -186,9 +203,7 @@ def _bound_note(law: Law, name: str) -> str:
 
 def _bootstrap_notes(
     law: Law,
-    problem: Problem,
-    ends: Solution,
-    samples: Array,
+    ends: Ends,
     bounded: tuple[str, ...],
     unidentified: tuple[str, ...],
 ) -> list[str]:
@@ -196,12 +211,12 @@ def _bootstrap_notes(
     missed = 1 - ends.certified.mean()
     if missed > 0.01:
         notes.append(f"{missed:.0%} of resamples ended without a certified minimum")
-    free = law.offset is not None and law.offset not in (*bounded, *unidentified)
+    free = law.constant is not None and law.constant not in (*bounded, *unidentified)
     if free:
-        zero = float((samples[:, 0] == 0).mean())
+        zero = float((ends.values[:, 0] == 0).mean())
         if zero > 0.025:
             notes.append(
-                f"{law.offset} is 0 in {zero:.0%} of resamples: these runs bound it from above only"
+                f"{law.constant} is 0 in {zero:.0%} of resamples: the runs bound it from above only"
             )
     return notes
 

@@ -39,8 +39,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from analysis.fitting import fit
+from analysis.newton import Array
 from analysis.result import LEVEL, FitResult
-from analysis.solver import Array
 from analysis.study import Study, load_study
 from analysis.uncertainty import student_t
 from experiments.record import PREDICTION, read_json, write_json

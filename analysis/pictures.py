@@ -153,7 +153,7 @@ def _two_variable_pictures(
             "Loss against compute by rung with the compute-optimal edge of the law.",
         )
     )
-    lost = ({*result.unidentified, *result.bounded}) - {result.law.offset}
+    lost = ({*result.unidentified, *result.bounded}) - {result.law.constant}
     if result.law.allocation is not None and not lost:
         found.append(
             Picture(

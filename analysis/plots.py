@@ -321,7 +321,7 @@ def _levels(values: Any) -> Any:
 
 
 def _has_optimum(result: FitResult) -> bool:
-    settled = {*result.unidentified, *result.bounded} - {result.law.offset}
+    settled = {*result.unidentified, *result.bounded} - {result.law.constant}
     return result.law.allocation is not None and not settled
 
 

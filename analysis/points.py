@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.errors import UserError, nearest
+from scaling.laws import Law
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
+TIGHT = 1e-9  # two logs closer than this are the same value
 NAMED = 5  # how many rows an error lists before it counts the rest
 
 
@@ -48,11 +50,18 @@ def select(
     loss: str,
     weights: str | Array | None,
     drop_highest: int,
+    leave_out: NDArray[np.bool_] | None = None,
 ) -> Points:
-    """Rows to fit. `columns` maps each variable of the law to a column of the table."""
+    """Rows to fit. `columns` maps each variable of the law to a column of the table; rows of the
+    mask `leave_out` are passed over."""
     if len(table) == 0:
         raise UserError("the table has no rows: nothing to fit")
     keep, notes = _visible(table)
+    if leave_out is not None:
+        notes = (*notes, f"{_runs(int((keep & leave_out).sum()))} held out on request: not fitted")
+        keep &= ~leave_out
+        if not keep.any():
+            raise UserError("holdout: no completed row is left to fit")
     chosen = table.loc[keep]
     labels = row_labels(chosen)
     given = np.ones(len(table)) if weights is None else weights
@@ -83,6 +92,23 @@ def select(
         labels=tuple(np.asarray(labels, dtype=object)[stay]),
         rows=chosen.loc[stay],
         notes=notes,
+    )
+
+
+def select_held_out(table: pd.DataFrame, columns: Mapping[str, str], loss: str) -> Points:
+    """The rows of `table` that were measured, to hold a fit to: checked like the fitted ones."""
+    done = table
+    if "status" in table.columns:
+        done = table[table["status"].astype(str) == "completed"]
+        if done.empty:
+            raise UserError("holdout: none of the rows held out has completed")
+    labels = row_labels(done)
+    return Points(
+        variables={name: numbers(done, column, labels) for name, column in columns.items()},
+        loss=numbers(done, loss, labels),
+        weights=np.ones(len(done)),
+        labels=tuple(labels),
+        rows=done,
     )
 
 
@@ -134,3 +160,13 @@ def numbers(table: pd.DataFrame, column: str, labels: list[str]) -> Array:
             "mend or remove these rows"
         )
     return values
+
+
+def distinct_values(logs: Array) -> Array:
+    ordered = np.sort(logs)
+    return ordered[np.concatenate([[True], np.diff(ordered) > TIGHT])]
+
+
+def values_needed(law: Law) -> int:
+    """Different values of a variable that an amplitude, an exponent and an offset take."""
+    return 2 if law.constant is None else 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.card import build_card, card_text
-from analysis.points import Points
-from analysis.solver import Array
+from analysis.engine import Engine
+from analysis.newton import Array
+from analysis.objective import Objective
+from analysis.points import TIGHT, Points, distinct_values, values_needed
 from analysis.uncertainty import Resampling, percentile_interval
 from scaling.errors import UserError, nearest
 from scaling.laws import Law
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEVEL = 0.95
-TIGHT = 1e-9  # two logs closer than this are the same value
 
 
 class Status(StrEnum):
@@ -41,12 +42,14 @@ class Recipe:
 
     loss: str
     columns: Mapping[str, str]
-    delta: float
+    objective: Objective
     bootstrap: int
     resampling: Resampling
+    cluster: str | None
     seed: int
     drop_highest: int
     weights: str
+    holdout: str | None
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ class FitResult:
     points: Points
     samples: Array
     recipe: Recipe
+    engine: Engine = field(repr=False)
+    held_out: Points | None = None
 
     @cached_property
     def params(self) -> dict[str, float]:
@@ -137,7 +142,7 @@ class FitResult:
 
     def optimal(self, flops: ArrayLike, level: float = LEVEL) -> Allocation:
         """Least loss at C = 6 params tokens; intervals are nan without a bootstrap."""
-        lost = [n for n in (*self.unidentified, *self.bounded) if n != self.law.offset]
+        lost = [n for n in (*self.unidentified, *self.bounded) if n != self.law.constant]
         if lost:
             raise UserError(f"no compute optimum: {', '.join(lost)} not determined by these rows")
         budget = np.asarray(flops, np.float64)
@@ -196,13 +201,15 @@ class FitResult:
             "recipe": {
                 "loss": self.recipe.loss,
                 "columns": dict(self.recipe.columns),
-                "objective": "sum of w * Huber(ln fitted - ln measured)",
-                "delta": self.recipe.delta,
+                "objective": str(self.recipe.objective),
+                "delta": _number(self.recipe.objective.delta),
                 "bootstrap": self.recipe.bootstrap,
                 "resampling": self.recipe.resampling,
+                "cluster": self.recipe.cluster,
                 "seed": self.recipe.seed,
                 "drop_highest": self.recipe.drop_highest,
                 "weights": self.recipe.weights,
+                "holdout": self.recipe.holdout,
             },
         }
 
@@ -237,16 +244,6 @@ class FitResult:
                 f"the fitted rows tie {' and '.join(self.law.variables)} together, and the point "
                 "asked for is off that line; add runs that vary them apart"
             )
-
-
-def distinct_values(logs: Array) -> Array:
-    ordered = np.sort(logs)
-    return ordered[np.concatenate([[True], np.diff(ordered) > TIGHT])]
-
-
-def values_needed(law: Law) -> int:
-    """Different values of a variable that an amplitude, an exponent and an offset take."""
-    return 2 if law.offset is None else 3
 
 
 def _number(value: float) -> float | None:

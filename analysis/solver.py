@@ -20,17 +20,13 @@ from functools import cached_property
 from itertools import combinations_with_replacement, product
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from analysis.newton import Array, Solution, best_of, blocks
 
 EXPONENT_RANGE = (1e-3, 6.0)  # outside it a power of any real range of scales is flat or dead
 SCAN_RANGE, SCAN_POINTS = (0.02, 2.5), 24
-CONTINUATION = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
-STEP_CAP = 3.0
 OVERFLOW = 600.0  # logs above it are clipped: such a trial step is rejected anyway
 DEAD_SHARE = 1e-5  # a term below this share of the loss at every point is tried at exactly zero
-BLOCK = 1 << 17  # numbers per array in a block of weightings: a few of them stay in cache
 
 
 @dataclass(frozen=True)
@@ -78,14 +74,43 @@ class Problem:
         pairs = combinations_with_replacement(range(len(self.z)), 2)
         return {pair: 1 + len(self.z) + at for at, pair in enumerate(pairs)}
 
+    def derivatives(self, weights: Array, theta: Array, delta: float) -> tuple[Array, Array, Array]:
+        """f (R,), gradient (R, P) and exact Hessian (R, P, P).
 
-@dataclass(frozen=True)
-class Solution:
-    """Best end per weighting: theta (R, P), f (R,), and whether the end is certified a minimum."""
+        H = sum_i w_i [psi' grad m grad m^T + psi hess m]. With p = dm/d(E, u_k) and m a logarithm
+        of a sum, hess m is -p p^T, plus p_k on the diagonal of each log amplitude; so all second
+        moments are sums of (psi' - psi) p_j p_k + psi p_k [j = k] against 1, z, z z.
+        """
+        terms, offset = self.terms, self.offset_terms
+        predicted, share = log_model(self, theta)
+        residual = predicted - self.y
+        psi = np.clip(residual, -delta, delta)
+        value = np.einsum("rn,rn->r", weights, psi * (residual - psi / 2))
+        slope = weights * psi
+        curvature = weights * (np.abs(residual) <= delta) - slope
 
-    theta: Array
-    value: Array
-    certified: NDArray[np.bool_]
+        pulled = slope[:, None] * share
+        features = self.features
+        first = pulled @ features[:, : 1 + len(self.z)]
+        gradient = np.empty_like(theta)
+        gradient[:, :terms] = first[:, :, 0]
+        for k in range(len(self.z)):
+            gradient[:, terms + k] = -first[:, offset + k, 1 + k]
+
+        hessian = np.zeros((len(theta), self.size, self.size))
+        for j in range(terms):
+            for m in range(j, terms):
+                mass = curvature * share[:, j] * share[:, m]
+                moments = (mass + pulled[:, j] if j == m >= offset else mass) @ features
+                hessian[:, j, m] = moments[:, 0]
+                if m >= offset:
+                    hessian[:, j, terms + m - offset] = -moments[:, 1 + m - offset]
+                if j >= offset:
+                    hessian[:, m, terms + j - offset] = -moments[:, 1 + j - offset]
+                    at = self.pair_column[j - offset, m - offset]
+                    hessian[:, terms + j - offset, terms + m - offset] = moments[:, at]
+        upper = np.triu(hessian)
+        return value, gradient, upper + np.triu(hessian, 1).transpose(0, 2, 1)
 
 
 def log_model(problem: Problem, theta: Array) -> tuple[Array, Array]:
@@ -112,99 +137,6 @@ def objective(problem: Problem, weights: Array, theta: Array, delta: float) -> A
     return np.einsum("rn,rn->r", weights, psi * (residual - psi / 2))
 
 
-def derivatives(
-    problem: Problem, weights: Array, theta: Array, delta: float
-) -> tuple[Array, Array, Array]:
-    """f (R,), gradient (R, P) and exact Hessian (R, P, P).
-
-    H = sum_i w_i [psi' grad m grad m^T + psi hess m]. With p = dm/d(E, u_k) and m a logarithm of a
-    sum, hess m is -p p^T, plus p_k on the diagonal of each log amplitude; so all second moments
-    are sums of (psi' - psi) p_j p_k + psi p_k [j = k] against 1, z, z z.
-    """
-    terms, offset = problem.terms, problem.offset_terms
-    predicted, share = log_model(problem, theta)
-    residual = predicted - problem.y
-    psi = np.clip(residual, -delta, delta)
-    value = np.einsum("rn,rn->r", weights, psi * (residual - psi / 2))
-    slope = weights * psi
-    curvature = weights * (np.abs(residual) <= delta) - slope
-
-    pulled = slope[:, None] * share
-    features = problem.features
-    first = pulled @ features[:, : 1 + len(problem.z)]
-    gradient = np.empty_like(theta)
-    gradient[:, :terms] = first[:, :, 0]
-    for k in range(len(problem.z)):
-        gradient[:, terms + k] = -first[:, offset + k, 1 + k]
-
-    hessian = np.zeros((len(theta), problem.size, problem.size))
-    for j in range(terms):
-        for m in range(j, terms):
-            mass = curvature * share[:, j] * share[:, m]
-            moments = (mass + pulled[:, j] if j == m >= offset else mass) @ features
-            hessian[:, j, m] = moments[:, 0]
-            if m >= offset:
-                hessian[:, j, terms + m - offset] = -moments[:, 1 + m - offset]
-            if j >= offset:
-                hessian[:, m, terms + j - offset] = -moments[:, 1 + j - offset]
-                at = problem.pair_column[j - offset, m - offset]
-                hessian[:, terms + j - offset, terms + m - offset] = moments[:, at]
-    upper = np.triu(hessian)
-    return value, gradient, upper + np.triu(hessian, 1).transpose(0, 2, 1)
-
-
-def newton(
-    problem: Problem, weights: Array, theta: Array, delta: float, limit: int = 300
-) -> Solution:
-    """Damped Newton from `theta`, inside the box; stops at a predicted gain < 1e-14 f.
-
-    Eigenvalues are taken by size, which turns saddles into descent, plus a shift that grows when
-    a step fails. Finished members leave the batch.
-    """
-    low, high = problem.box
-    theta = theta.clip(low, high)
-    value, gradient, hessian = derivatives(problem, weights, theta, delta)
-    shift = np.zeros(len(theta))
-    certified = np.zeros(len(theta), dtype=bool)
-    live = np.arange(len(theta))
-    tiny = 1e-24 * weights.sum(axis=1)
-    for _ in range(limit):
-        at, g, H = theta[live], gradient[live].copy(), hessian[live].copy()
-        held = ((at <= low) & (g > 0)) | ((at >= high) & (g < 0))
-        g[held] = 0.0
-        H[held[:, :, None] | held[:, None, :]] = 0.0
-        curve, basis = np.linalg.eigh(H)
-        curve = np.abs(curve)
-        along = np.einsum("rpk,rp->rk", basis, g)
-        # far from every kink the Huber Hessian can vanish: the slope then sets the scale
-        largest = np.maximum(curve, np.abs(along) / STEP_CAP).max(axis=1, keepdims=True) + 1e-100
-        curve = np.maximum(curve, 1e-12 * largest)
-        gain = 0.5 * np.sum(along**2 / curve, axis=1)
-        done = gain <= 1e-14 * value[live] + tiny[live]
-        certified[live[done]] = True
-        # the last step is below what f can show, and squares the error that is left
-        last = np.einsum("rpk,rk->rp", basis[done], along[done] / curve[done])
-        theta[live[done]] = (at[done] - last).clip(low, high)
-        stuck = shift[live] > 1e12
-        certified[live[stuck & (gain <= 1e-10 * value[live])]] = True
-        keep = ~(done | stuck)
-        if not keep.any():
-            break
-        live, at, basis, along = live[keep], at[keep], basis[keep], along[keep]
-        damped = curve[keep] + shift[live, None] * largest[keep]
-        step = -np.einsum("rpk,rk->rp", basis, along / damped)
-        step *= np.minimum(1.0, STEP_CAP / (np.abs(step).max(axis=1, keepdims=True) + 1e-300))
-        trial = (at + step).clip(low, high)
-        new_value, new_gradient, new_hessian = derivatives(problem, weights[live], trial, delta)
-        better = new_value < value[live]
-        moved = live[better]
-        theta[moved], value[moved] = trial[better], new_value[better]
-        gradient[moved], hessian[moved] = new_gradient[better], new_hessian[better]
-        relaxed = np.where(shift[live] > 1e-6, shift[live] / 10, 0.0)
-        shift[live] = np.where(better, relaxed, np.maximum(shift[live] * 10, 1e-4))
-    return Solution(theta, value, certified)
-
-
 def scan(problem: Problem, weights: Array, count: int) -> Array:
     """Variable projection over a grid of exponents: the `count` best starts per weighting,
     (R, count, P).
@@ -228,7 +160,7 @@ def scan(problem: Problem, weights: Array, count: int) -> Array:
         ]
     )
     starts = np.empty((len(weights), count, problem.size))
-    for block in _blocks(len(weights), len(cells)):
+    for block in blocks(len(weights), len(cells)):
         sums = moments @ weights[block].T
         gram = dict(zip(pairs, sums, strict=False))
         amplitude, explained = _solve_small(gram, sums[len(pairs) :], problem.terms)
@@ -284,7 +216,7 @@ def solve(problem: Problem, weights: Array, starts: int, warm: Array | None = No
     """
     parts = [
         _solve_block(problem, weights[block], starts, warm)
-        for block in _blocks(len(weights), problem.y.size * starts)
+        for block in blocks(len(weights), problem.y.size * starts)
     ]
     return Solution(
         np.concatenate([part.theta for part in parts]),
@@ -297,31 +229,8 @@ def _solve_block(problem: Problem, weights: Array, starts: int, warm: Array | No
     first = scan(problem, weights, starts)
     if warm is not None and np.isfinite(warm).all():
         first = np.concatenate([first, np.repeat(warm[None, None], len(weights), axis=0)], axis=1)
-    tries = first.shape[1]
-    flat, repeated = first.reshape(-1, problem.size), np.repeat(weights, tries, axis=0)
-    ends = [
-        newton(problem, repeated, flat, problem.delta),
-        _continue(problem, repeated[::tries], first[:, 0]),
-    ]
-    theta = np.concatenate(
-        [ends[0].theta.reshape(len(weights), tries, -1), ends[1].theta[:, None]], axis=1
-    )
-    value = np.concatenate([ends[0].value.reshape(-1, tries), ends[1].value[:, None]], axis=1)
-    certified = np.concatenate(
-        [ends[0].certified.reshape(-1, tries), ends[1].certified[:, None]], axis=1
-    )
-    pick = np.arange(len(weights)), value.argmin(axis=1)
-    return _drop_dead_terms(
-        problem, weights, Solution(theta[pick], value[pick], certified[pick]), starts
-    )
-
-
-def _continue(problem: Problem, weights: Array, theta: Array) -> Solution:
-    """Newton at falling delta, each from the last end: smoother objectives lead into the basin."""
-    for delta in CONTINUATION:
-        if delta > problem.delta:
-            theta = newton(problem, weights, theta, delta, limit=25).theta
-    return newton(problem, weights, theta, problem.delta)
+    found = best_of(problem, weights, first, problem.delta)
+    return _drop_dead_terms(problem, weights, found, starts)
 
 
 def _drop_dead_terms(problem: Problem, weights: Array, solution: Solution, starts: int) -> Solution:
@@ -353,8 +262,3 @@ def _drop_dead_terms(problem: Problem, weights: Array, solution: Solution, start
         theta[rows, problem.terms + power] = 0.0
         value[rows], certified[rows] = ends.value[won], ends.certified[won]
     return Solution(theta, value, certified)
-
-
-def _blocks(members: int, numbers_each: int) -> list[slice]:
-    each = max(1, BLOCK // max(1, numbers_each))
-    return [slice(at, min(at + each, members)) for at in range(0, members, each)]

@@ -9,41 +9,63 @@ where pairs would lose a whole size or budget.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling.errors import UserError, nearest
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Array = NDArray[np.float64]
 Resampling = Literal["pairs", "dirichlet"]
 
 
-def _pairs(rng: np.random.Generator, n: int, count: int, distinct: int) -> Array:
-    """Multinomial counts; a draw with fewer than `distinct` different rows cannot be fitted and
-    is drawn again."""
-    drawn = rng.multinomial(n, np.full(n, 1 / n), size=count).astype(np.float64)
-    while (short := np.count_nonzero(drawn, axis=1) < distinct).any():
-        drawn[short] = rng.multinomial(n, np.full(n, 1 / n), size=int(short.sum()))
-    return drawn
+def _pairs(rng: np.random.Generator, groups: int, count: int) -> Array:
+    return rng.multinomial(groups, np.full(groups, 1 / groups), size=count).astype(np.float64)
 
 
-def _dirichlet(rng: np.random.Generator, n: int, count: int, distinct: int) -> Array:
-    return n * rng.dirichlet(np.ones(n), size=count)
+def _dirichlet(rng: np.random.Generator, groups: int, count: int) -> Array:
+    return groups * rng.dirichlet(np.ones(groups), size=count)
 
 
-RESAMPLING: dict[str, Callable[[np.random.Generator, int, int, int], Array]] = {
+RESAMPLING: dict[str, Callable[[np.random.Generator, int, int], Array]] = {
     "pairs": _pairs,
     "dirichlet": _dirichlet,
 }
 
 
-def resample_weights(kind: str, n: int, count: int, seed: int, distinct: int) -> Array:
-    """(count, n) weights, a function of its arguments alone."""
+def clusters(rows: pd.DataFrame, column: str | None) -> NDArray[np.intp]:
+    """The cluster of each row, 0 .. G - 1: rows that are resampled together, by the value of
+    `column`, or each row by itself."""
+    if column is None:
+        return np.arange(len(rows))
+    if column not in rows.columns:
+        raise UserError(f"cluster: no column '{column}'; {nearest(column, map(str, rows.columns))}")
+    found = np.unique(rows[column].astype(str).to_numpy(), return_inverse=True)[1]
+    if found.max() == 0:
+        raise UserError(
+            f"cluster: column '{column}' has one value, so there is nothing to resample"
+        )
+    return np.asarray(found)
+
+
+def resample_weights(
+    kind: str, together: NDArray[np.intp], count: int, seed: int, distinct: int
+) -> Array:
+    """(count, n) weights, a function of its arguments alone; `together` is the cluster of each row.
+
+    A draw that leaves fewer than `distinct` rows cannot be fitted, and is drawn again.
+    """
     if kind not in RESAMPLING:
         raise UserError(f"resampling '{kind}': {nearest(kind, RESAMPLING)}")
-    return RESAMPLING[kind](np.random.default_rng(seed), n, count, distinct)
+    rng, groups = np.random.default_rng(seed), int(together.max()) + 1
+    drawn = RESAMPLING[kind](rng, groups, count)[:, together]
+    while (short := np.count_nonzero(drawn, axis=1) < distinct).any():
+        drawn[short] = RESAMPLING[kind](rng, groups, int(short.sum()))[:, together]
+    return drawn
 
 
 def percentile_interval(values: Array, level: float) -> tuple[Array, Array]:
@@ -56,6 +78,6 @@ def percentile_interval(values: Array, level: float) -> tuple[Array, Array]:
 
 def student_t(level: float, dof: float) -> float:
     """The two-sided `level` quantile of Student's t: P(|t| < q) = level."""
-    from scipy.special import stdtrit  # type: ignore[import-untyped]
+    from scipy.special import stdtrit
 
     return float(stdtrit(dof, (1 + level) / 2))

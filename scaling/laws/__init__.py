@@ -7,20 +7,40 @@ from __future__ import annotations
 
 from scaling.errors import UserError, nearest
 from scaling.laws.chinchilla import chinchilla
-from scaling.laws.law import Law, Published, Term
+from scaling.laws.law import (
+    Convention,
+    Law,
+    Parameter,
+    Published,
+    Term,
+    additive,
+    amplitude,
+    exponent,
+    offset,
+    positive,
+    real,
+)
 from scaling.laws.power import power_law, power_law_no_offset
 
 LAWS: dict[str, Law] = {law.name: law for law in (chinchilla, power_law, power_law_no_offset)}
 
 __all__ = [
     "LAWS",
+    "Convention",
     "Law",
+    "Parameter",
     "Published",
     "Term",
+    "additive",
+    "amplitude",
     "by_name",
     "chinchilla",
+    "exponent",
+    "offset",
+    "positive",
     "power_law",
     "power_law_no_offset",
+    "real",
 ]
 
 

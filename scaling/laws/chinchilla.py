@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scaling.laws.law import Array, Law, Published, Term
+from scaling.laws.law import Array, Convention, Published, Term, additive
 
 
 def allocation(params: Mapping[str, ArrayLike], flops: ArrayLike) -> tuple[Array, Array]:
@@ -29,20 +29,19 @@ def allocation(params: Mapping[str, ArrayLike], flops: ArrayLike) -> tuple[Array
     return np.exp(log_g + log_nd * beta / total), np.exp(-log_g + log_nd * alpha / total)
 
 
-_CONVENTION = {
-    "params_convention": "all parameters, embeddings included (params_total)",
-    "tokens_unit": "training tokens",
-    "loss_unit": "nats/token, smoothed training loss on MassiveText",
-    "log_base": "e",
-}
+_CONVENTION = Convention(
+    params="all parameters, embeddings included (params_total)",
+    tokens="training tokens",
+    loss="nats/token, smoothed training loss on MassiveText",
+)
 _EPOCH_POINTS = "240 points read from Hoffmann et al. Fig. 4: 245 less the 5 highest losses"
 
-chinchilla = Law(
-    name="chinchilla",
+chinchilla = additive(
+    "chinchilla",
     form="L(N, D) = E + A / N^alpha + B / D^beta",
     units="N parameters, D tokens, L and E nats per token (or per byte, as measured)",
     source="Hoffmann et al. 2022, arXiv 2203.15556, Approach 3",
-    offset="E",
+    constant="E",
     terms=(Term("params", "A", "alpha"), Term("tokens", "B", "beta")),
     allocation=allocation,
     published=(
@@ -55,10 +54,10 @@ chinchilla = Law(
                 "alpha": 0.33917084,
                 "beta": 0.2849083,
             },
+            convention=_CONVENTION,
             recipe="Huber 1e-3 on log residuals, L-BFGS from a grid; loss averaged, not summed, "
             "so the optimiser stopped early (Besiroglu et al. 2024)",
             source="arXiv 2203.15556, precision of its TeX source",
-            **_CONVENTION,
         ),
         Published(
             name="besiroglu2024",
@@ -69,10 +68,10 @@ chinchilla = Law(
                 "alpha": 0.347813,
                 "beta": 0.365854,
             },
+            convention=_CONVENTION,
             recipe=f"Huber-density likelihood with a fitted scale, in effect least absolute log "
             f"residuals; {_EPOCH_POINTS}",
             source="Besiroglu et al. 2024, arXiv 2404.10102, the authors' notebook",
-            **_CONVENTION,
         ),
         Published(
             name="besiroglu2024_huber",
@@ -83,9 +82,9 @@ chinchilla = Law(
                 "alpha": 0.347313,
                 "beta": 0.367183,
             },
+            convention=_CONVENTION,
             recipe=f"summed Huber 1e-3 on log residuals, objective 0.001018274; {_EPOCH_POINTS}",
             source="Besiroglu et al. 2024, arXiv 2404.10102, the authors' notebook",
-            **_CONVENTION,
         ),
     ),
 )

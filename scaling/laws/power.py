@@ -6,19 +6,19 @@ Kaplan et al. 2020 write the second as (x_c / x)^alpha, so A = x_c^alpha.
 
 from __future__ import annotations
 
-from scaling.laws.law import Law, Published, Term
+from scaling.laws.law import Convention, Published, Term, additive
 
-power_law = Law(
-    name="power_law",
+power_law = additive(
+    "power_law",
     form="L(x) = E + A / x^alpha",
     units="x as its column says; L and E in the unit of the loss column",
     source="Hestness et al. 2017, arXiv 1712.00409 (learning curve with irreducible error)",
-    offset="E",
+    constant="E",
     terms=(Term("x", "A", "alpha"),),
 )
 
-power_law_no_offset = Law(
-    name="power_law_no_offset",
+power_law_no_offset = additive(
+    "power_law_no_offset",
     form="L(x) = A / x^alpha",
     units="x as its column says; L in the unit of the loss column",
     source="Kaplan et al. 2020, arXiv 2001.08361, L(N) = (N_c / N)^alpha_N",
@@ -27,10 +27,11 @@ power_law_no_offset = Law(
         Published(
             name="shehper_nanogpt_params",
             values={"A": 3.8e13**0.082, "alpha": 0.082},
-            params_convention="non-embedding parameters (params_nonembedding), up to 6.3 M",
-            tokens_unit="GPT-2 BPE tokens of OpenWebText",
-            loss_unit="nats/token",
-            log_base="e",
+            convention=Convention(
+                params="non-embedding parameters (params_nonembedding), up to 6.3 M",
+                tokens="GPT-2 BPE tokens of OpenWebText",
+                loss="nats/token",
+            ),
             recipe="Kaplan's L(N) repeated at small scale: N_c 3.8e13, alpha_N 0.082",
             source="shehper/scaling_laws, README",
         ),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.solver import Problem, derivatives, newton, objective, scan, solve
+from analysis.newton import newton
+from analysis.solver import Problem, objective, scan, solve
 
 
 def random_problem(terms: int, offset: int, delta: float) -> tuple[Problem, np.ndarray]:
@@ -26,7 +27,7 @@ def test_gradient_and_hessian(terms: int, offset: int, delta: float):
         [np.full(offset, 0.6), rng.normal(0, 0.2, terms), rng.uniform(0.2, 0.5, terms)]
     )
     theta = np.repeat(theta[None], 3, axis=0)
-    _, gradient, hessian = derivatives(problem, weights, theta, delta)
+    _, gradient, hessian = problem.derivatives(weights, theta, delta)
     step = 1e-6
     for at, unit in enumerate(np.eye(problem.size)):
         up, down = theta + step * unit, theta - step * unit
@@ -35,8 +36,8 @@ def test_gradient_and_hessian(terms: int, offset: int, delta: float):
         ) / (2 * step)
         assert gradient[:, at] == pytest.approx(slope, rel=1e-5, abs=1e-6)
         bend = (
-            derivatives(problem, weights, up, delta)[1]
-            - derivatives(problem, weights, down, delta)[1]
+            problem.derivatives(weights, up, delta)[1]
+            - problem.derivatives(weights, down, delta)[1]
         ) / (2 * step)
         assert hessian[:, at] == pytest.approx(bend, rel=1e-4, abs=1e-4)
 

@@ -64,7 +64,8 @@ def test_published_sets_carry_their_conventions():
     for law in laws.LAWS.values():
         for entry in law.published:
             assert set(entry.values) == set(law.parameters)
-            assert all((entry.params_convention, entry.tokens_unit, entry.loss_unit, entry.source))
+            kept = entry.convention
+            assert all((kept.params, kept.tokens, kept.loss, entry.source))
 
 
 def test_unknown_names_say_the_nearest():

@@ -1,0 +1,94 @@
+"""Where the original files of a published study are found, and that they are the right ones.
+
+A file is taken from `$WINDTUNNEL_DATA/<study>/` where that holds it, else from the cache, else
+downloaded from the public repository at a pinned commit (pooch). A file that differs from its
+checksum is refused, for the numbers would differ too. Some tables were collected from hundreds of
+files or from notebooks: these have no single original to download, and say so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scaling.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HOST = "https://raw.githubusercontent.com"
+
+
+@dataclass(frozen=True)
+class File:
+    """One file: its name below the study's folder, its SHA-256, and its path in the repository;
+    no path for a table that was collected from many."""
+
+    name: str
+    sha256: str
+    path: str | None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The run table of one published study. `parse` makes the table from its files, by name."""
+
+    name: str
+    paper: str
+    licence: str
+    repository: str
+    commit: str
+    files: tuple[File, ...]
+    parse: Callable[[Mapping[str, Path]], pd.DataFrame]
+    caveats: tuple[str, ...] = ()
+
+    def load(self) -> pd.DataFrame:
+        """The table: one row per run, or per point of a curve, as the study's file says."""
+        return self.parse({file.name: self._find(file) for file in self.files})
+
+    def _find(self, file: File) -> Path:
+        local = os.environ.get("WINDTUNNEL_DATA")
+        if local is not None:
+            here = Path(local) / self.name / file.name
+            if here.exists():
+                _check(here, file)
+                return here
+        wanted = f"$WINDTUNNEL_DATA/{self.name}/{file.name}"
+        if file.path is None:
+            raise UserError(
+                f"{self.name}: collected from many files of {self.repository}, so it cannot be "
+                f"downloaded; put the table in {wanted}"
+            )
+        return self._download(f"{self.repository}/{self.commit}/{file.path}", file, wanted)
+
+    def _download(self, path: str, file: File, wanted: str) -> Path:
+        import pooch
+
+        cache = Path(os.environ.get("WINDTUNNEL_CACHE", "~/.cache/windtunnel")).expanduser()
+        try:
+            return Path(
+                pooch.retrieve(
+                    f"{HOST}/{path}",
+                    known_hash=f"sha256:{file.sha256}",
+                    fname=Path(file.name).name,
+                    path=cache / "published" / self.name,
+                )
+            )
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{self.name}: cannot download {path} from {HOST} ({type(error).__name__}); "
+                f"put it in {wanted}"
+            ) from error
+
+
+def _check(path: Path, file: File) -> None:
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != file.sha256:
+        raise UserError(
+            f"{path}: not the released file (SHA-256 {found[:12]}, expected {file.sha256[:12]}); "
+            "replace it, or remove it to have it downloaded"
+        )
