@@ -98,12 +98,9 @@ def _training(result: FitResult) -> dict[str, str]:
         "models": f"{len(rows)} runs"
         + (f" of {len(np.unique(sizes))} sizes, {_span(sizes)}" if sizes is not None else ""),
         "training tokens": _span(data) if data is not None else _column(rows, "tokens"),
-        "data": _column(rows, "data.source", "data.fingerprint"),
+        "data": _attribute(rows, "paper", _column(rows, "data.source", "data.fingerprint")),
         "repetition": _column(rows, "epochs", "data.epochs"),
-        "how N, D and C are counted": "; ".join(
-            f"{name}: {DEFINITIONS[name]}" if name in DEFINITIONS else f"{name}: {UNKNOWN}"
-            for name in counted
-        ),
+        "how N, D and C are counted": "; ".join(_defined(rows, name) for name in counted),
         "learning rate": _column(rows, "optimizer.learning_rate"),
         "batch": _column(rows, "batch_tokens", "batch.sequences", "batch.seq_len"),
         "schedule": _prefixed(rows, "schedule."),
@@ -117,18 +114,17 @@ def _training(result: FitResult) -> dict[str, str]:
 
 def _collection(result: FitResult) -> dict[str, str]:
     rows, recipe = result.points.rows, result.recipe
-    ours = "status" in rows.columns and "run_id" in rows.columns
+    ours = _is_ours(rows)
     return {
         "checkpoints released": UNKNOWN,
         "checkpoints per run in the fit": "one, the last" if ours else UNKNOWN,
-        "metric": f"{recipe.loss}: {DEFINITIONS[recipe.loss]}"
-        if recipe.loss in DEFINITIONS
-        else f"{recipe.loss}: {UNKNOWN}",
+        "metric": _defined(rows, recipe.loss),
         "evaluation set": _prefixed(rows, "evaluation."),
         "transforms": "logarithms of variables and loss; no smoothing, no interpolation"
         if ours
         else f"logarithms in the fit; before it {UNKNOWN}",
         "code for them": "analysis/points.py and analysis/fitting.py",
+        "caveats": _attribute(rows, "caveats", UNKNOWN),
     }
 
 
@@ -157,9 +153,27 @@ def _fitting(result: FitResult) -> dict[str, str]:
         "status": str(result.status),
         "intervals": intervals,
         "goodness of fit": f"rms log residual {100 * rms:.2f} %",
-        "held-out validation": "see the report of the study, where there is one",
+        "held-out validation": "none in this fit"
+        if result.kept_out is None
+        else str(result.held_out).splitlines()[0],
         "code": "analysis/solver.py",
     }
+
+
+def _is_ours(rows: pd.DataFrame) -> bool:
+    """Whether the rows are records of this project, whose columns have one meaning."""
+    return {"run_id", "status", "part"} <= set(rows.columns)
+
+
+def _defined(rows: pd.DataFrame, column: str) -> str:
+    """What a column counts; nobody else's table says."""
+    known = _is_ours(rows) and column in DEFINITIONS
+    return f"{column}: {DEFINITIONS[column] if known else UNKNOWN}"
+
+
+def _attribute(rows: pd.DataFrame, name: str, otherwise: str) -> str:
+    """What a published table says of itself."""
+    return str(rows.attrs[name]) if rows.attrs.get(name) else otherwise
 
 
 def _span(values: np.ndarray) -> str:

@@ -138,7 +138,7 @@ def fit(
         samples=samples,
         recipe=recipe,
         engine=run,
-        held_out=None if held_out is None else select_held_out(table.loc[held_out], named, loss),
+        kept_out=None if held_out is None else select_held_out(table.loc[held_out], named, loss),
     )
 
 

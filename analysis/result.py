@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from analysis.card import build_card, card_text
 from analysis.engine import Engine
+from analysis.heldout import HeldOut, evaluate
 from analysis.newton import Array
 from analysis.objective import Objective
 from analysis.points import TIGHT, Points, distinct_values, values_needed
@@ -89,7 +90,7 @@ class FitResult:
     samples: Array
     recipe: Recipe
     engine: Engine = field(repr=False)
-    held_out: Points | None = None
+    kept_out: Points | None = None  # the rows that `holdout` asked for
 
     @cached_property
     def params(self) -> dict[str, float]:
@@ -103,6 +104,13 @@ class FitResult:
     def residuals(self) -> Array:
         fitted = self.law.predict(self.estimates, **self.points.variables)
         return np.log(self.points.loss) - np.log(fitted)
+
+    @cached_property
+    def held_out(self) -> HeldOut:
+        """The rows kept out by `holdout`, predicted and held to their measurement."""
+        if self.kept_out is None:
+            raise UserError("no rows were held out: call fit(..., holdout='flops_6nd>1e15')")
+        return evaluate(self, self.kept_out, LEVEL)
 
     @property
     def has_intervals(self) -> bool:

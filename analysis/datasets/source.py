@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +49,11 @@ class Dataset:
     caveats: tuple[str, ...] = ()
 
     def load(self) -> pd.DataFrame:
-        """The table: one row per run, or per point of a curve, as the study's file says."""
-        return self.parse({file.name: self._find(file) for file in self.files})
+        """The table: one row per run, or per point of a curve, as the study's file says. Its
+        `attrs` hold the paper and the caveats, for the card of a fit."""
+        table = self.parse({file.name: self._find(file) for file in self.files})
+        table.attrs = {"paper": self.paper, "caveats": "; ".join(self.caveats)}
+        return table
 
     def _find(self, file: File) -> Path:
         local = os.environ.get("WINDTUNNEL_DATA")
@@ -76,6 +81,7 @@ class Dataset:
                     known_hash=f"sha256:{file.sha256}",
                     fname=Path(file.name).name,
                     path=cache / "published" / self.name,
+                    downloader=_fetch,
                 )
             )
         except (OSError, ValueError) as error:
@@ -83,6 +89,12 @@ class Dataset:
                 f"{self.name}: cannot download {path} from {HOST} ({type(error).__name__}); "
                 f"put it in {wanted}"
             ) from error
+
+
+def _fetch(url: str, output: str, _: object) -> None:
+    """Download to a file, closing the connection whatever happens."""
+    with urllib.request.urlopen(url) as answer, Path(output).open("wb") as file:
+        shutil.copyfileobj(answer, file)
 
 
 def _check(path: Path, file: File) -> None:

@@ -35,6 +35,22 @@ _CONVENTION = Convention(
     loss="nats/token, smoothed training loss on MassiveText",
 )
 _EPOCH_POINTS = "240 points read from Hoffmann et al. Fig. 4: 245 less the 5 highest losses"
+_EPOCH_INTERVALS = {  # one bootstrap, of the Huber objective, beside both of the sets below
+    "E": (1.769, 1.871),
+    "A": (285.214, 743.626),
+    "B": (1042.357, 5810.344),
+    "alpha": (0.317, 0.373),
+    "beta": (0.331, 0.415),
+}
+# of (E, ln A, ln B, ln alpha, ln beta): 4,000 pairs resamples of the Huber fit to the same points,
+# by `analysis.fit`; only the marginal intervals above were published
+_EPOCH_COVARIANCE = (
+    (0.000633266021, 0.00366614752, 0.00640278961, 0.000628009866, 0.000833292879),
+    (0.00366614752, 0.0623902468, -0.0262699485, 0.0108144809, -0.00356280142),
+    (0.00640278961, -0.0262699485, 0.172460932, -0.00479168968, 0.022475009),
+    (0.000628009866, 0.0108144809, -0.00479168968, 0.00187886519, -0.000650184598),
+    (0.000833292879, -0.00356280142, 0.022475009, -0.000650184598, 0.00294091002),
+)
 
 chinchilla = additive(
     "chinchilla",
@@ -72,6 +88,8 @@ chinchilla = additive(
             recipe=f"Huber-density likelihood with a fitted scale, in effect least absolute log "
             f"residuals; {_EPOCH_POINTS}",
             source="Besiroglu et al. 2024, arXiv 2404.10102, the authors' notebook",
+            intervals=_EPOCH_INTERVALS,
+            covariance=_EPOCH_COVARIANCE,
         ),
         Published(
             name="besiroglu2024_huber",
@@ -85,6 +103,26 @@ chinchilla = additive(
             convention=_CONVENTION,
             recipe=f"summed Huber 1e-3 on log residuals, objective 0.001018274; {_EPOCH_POINTS}",
             source="Besiroglu et al. 2024, arXiv 2404.10102, the authors' notebook",
+            intervals=_EPOCH_INTERVALS,
+            covariance=_EPOCH_COVARIANCE,
+        ),
+        Published(
+            name="muennighoff2023_c4",
+            values={
+                "E": math.exp(0.6254804),
+                "A": math.exp(6.255414),
+                "B": math.exp(7.3049974),
+                "alpha": 0.3526596,
+                "beta": 0.3526596,
+            },
+            convention=Convention(
+                params="all parameters, embeddings included (params_total)",
+                tokens="training tokens, each seen once",
+                loss="nats/token, C4",
+            ),
+            recipe="alpha = beta tied, Huber 1e-3 on log residuals, 54 points of single-epoch C4 "
+            "IsoFLOP curves read from Hoffmann et al.",
+            source="Muennighoff et al. 2023, arXiv 2305.16264, the authors' notebook",
         ),
     ),
 )

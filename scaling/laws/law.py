@@ -103,6 +103,7 @@ class Published:
     recipe: str
     source: str
     intervals: Mapping[str, tuple[float, float]] | None = None
+    covariance: tuple[tuple[float, ...], ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,14 +141,34 @@ class Law:
         return np.asarray(self.formula(np, _float64(params), _float64(variables)), np.float64)
 
     def optimal(self, params: Mapping[str, ArrayLike], flops: ArrayLike) -> tuple[Array, Array]:
-        """The (params, tokens) of least loss at C = 6 params tokens = `flops`."""
-        if self.allocation is None:
+        """The (params, tokens) of least loss at C = 6 params tokens = `flops`: in closed form where
+        the law has one, else by a search over params."""
+        require(self.parameters, params, f"parameters of law '{self.name}'")
+        if self.allocation is not None:
+            return self.allocation(params, flops)
+        if set(self.variables) != {"params", "tokens"}:
             raise UserError(
                 f"law '{self.name}' has no allocation of compute to size and data; "
                 "use a law of params and tokens such as chinchilla"
             )
-        require(self.parameters, params, f"parameters of law '{self.name}'")
-        return self.allocation(params, flops)
+        return self._search(_float64(params), np.asarray(flops, np.float64) / 6)
+
+    def _search(self, params: Mapping[str, Array], product: Array) -> tuple[Array, Array]:
+        """Golden section on ln N, for every entry at once, from one parameter to one token."""
+        shape = np.broadcast_shapes(product.shape, *(value.shape for value in params.values()))
+        low, high = np.zeros(shape), np.broadcast_to(np.log(product), shape)
+        golden = (math.sqrt(5) - 1) / 2
+
+        def loss(log_params: Array) -> Array:
+            size = np.exp(log_params)
+            return self.predict(params, params=size, tokens=product / size)
+
+        for _ in range(80):
+            left, right = high - golden * (high - low), low + golden * (high - low)
+            falls = loss(left) > loss(right)
+            low, high = np.where(falls, left, low), np.where(falls, high, right)
+        size = np.exp((low + high) / 2)
+        return size, product / size
 
     def constants(self, name: str) -> Published:
         """One published set by name."""

@@ -62,3 +62,14 @@ def test_tokens_constant():
     assert result.params["alpha"] == pytest.approx(one_variable.params["alpha"], rel=1e-9)
     assert result.params["A"] == pytest.approx(one_variable.params["A"], rel=1e-8)
     assert np.isnan(result.params["B"]) and np.isnan(result.params["E"])
+
+
+def test_joint_error_of_the_refit_is_what_a_bootstrap_gives():
+    """The covariance that published constants carry, from the points themselves."""
+    result = fit(laws.chinchilla, load_table(TABLE), drop_highest=5, bootstrap=1000, seed=1)
+    theta = np.column_stack([result.samples[:, 0], np.log(result.samples[:, 1:])])
+    held = np.array(laws.chinchilla.constants("besiroglu2024").covariance)
+    spread = np.sqrt(np.diag(held))
+    assert np.sqrt(np.diag(np.cov(theta.T))) == pytest.approx(spread, rel=0.15)
+    found, kept = np.corrcoef(theta.T), held / np.outer(spread, spread)
+    assert found == pytest.approx(kept, abs=0.1)

@@ -1,0 +1,79 @@
+"""`analysis laws`: the registry, or one law with everything that is published about it."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scaling.laws import Law, Published
+
+WIDTH = 96
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "laws",
+        help="the laws known here: form, variables, units, source, published constants",
+        description="List the laws, or show one with its published constants.",
+        epilog="examples:\n  python -m analysis laws\n  python -m analysis laws chinchilla",
+    )
+    parser.add_argument("law", nargs="?", help="name of one law")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the list, or one law."""
+    from scaling.laws import LAWS, by_name
+
+    if options.law is not None:
+        print(_whole(by_name(options.law)))
+        return 0
+    for law in LAWS.values():
+        print(f"{law.name}\n{_item('form', law.form)}")
+        print(_item("variables", ", ".join(law.variables)))
+        print(_item("units", law.units))
+        print(_item("source", law.source))
+        if law.published:
+            print(_item("constants", ", ".join(entry.name for entry in law.published)))
+        print()
+    return 0
+
+
+def _whole(law: Law) -> str:
+    lines = [law.name, _item("form", law.form), _item("variables", ", ".join(law.variables))]
+    lines += [_item("units", law.units), _item("source", law.source)]
+    lines += [_item("parameters", ", ".join(law.parameters))]
+    for entry in law.published:
+        values = ", ".join(
+            f"{name} {value:.6g}{_ends(entry, name)}" for name, value in entry.values.items()
+        )
+        kept = entry.convention
+        lines += [
+            f"\n  {law.name}:{entry.name}",
+            _item("values", values, 4),
+            _item("parameters counted", kept.params, 4),
+            _item("data", kept.tokens, 4),
+            _item("loss", f"{kept.loss}; logarithms to base {kept.log_base}", 4),
+            _item("recipe", entry.recipe, 4),
+            _item("source", entry.source, 4),
+        ]
+    return "\n".join(lines)
+
+
+def _ends(entry: Published, name: str) -> str:
+    if entry.intervals is None or name not in entry.intervals:
+        return ""
+    low, high = entry.intervals[name]
+    return f" [{low:g}, {high:g}]"
+
+
+def _item(name: str, value: str, indent: int = 2) -> str:
+    return textwrap.fill(
+        f"{name}: {value}",
+        WIDTH,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + 4),
+    )
