@@ -47,6 +47,11 @@ class Formula:
     log: bool
 
     @cached_property
+    def size(self) -> int:
+        """Numbers that one weighting holds: rows, times what a variable has for each of them."""
+        return max(self.y.size, *(value.size for value in self.variables.values()))
+
+    @cached_property
     def logs(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
         return np.array([each.scale == "log" for each in self.law.space])
 
@@ -171,7 +176,7 @@ def solve(
             np.repeat(first, len(weights[block]), axis=0),
             delta,
         )
-        for block in blocks(len(weights), problem.y.size * first.shape[1])
+        for block in blocks(len(weights), problem.size * first.shape[1])
     ]
     return Solution(
         np.concatenate([part.theta for part in parts]),

@@ -50,13 +50,13 @@ def run(options: argparse.Namespace) -> int:
     if constants:
         raise UserError(f"plan {options.path} --law {options.law}: rows or constants, not both")
     result = fit_path(options.path, name or None, options)
-    plans = [result.optimal(flops) for flops in options.flops]
+    allocations = [result.optimal(flops) for flops in options.flops]
     print(f"{result.law.name} fitted on {len(result.points)} rows, {result.status}")
     for warning in result.warnings:
         print(f"note: {warning}")
     if not result.has_intervals:
         print("note: no intervals without --bootstrap 1000")
-    for best in plans:
+    for best in allocations:
         _show(float(best.flops), best.params, best.tokens, best.tokens_per_param, best.loss)
     return 0
 

@@ -1,16 +1,19 @@
 """Where the original files of a published study are found, and that they are the right ones.
 
-A file is taken from `$WINDTUNNEL_DATA/<study>/` where that holds it, else from the cache, else
-downloaded from the public repository at a pinned commit (pooch). A file that differs from its
-checksum is refused, for the numbers would differ too. Some tables were collected from hundreds of
-files or from notebooks: these have no single original to download, and say so.
+A file is taken from `$WINDTUNNEL_DATA/<study>/` where that holds it, as <name> or compressed as
+<name>.gz, else from the cache, else downloaded from the public repository at a pinned commit
+(pooch). A file that differs from its checksum is refused, for the numbers would differ too. Some
+tables were collected from hundreds of files or from notebooks: these have no single original to
+download, and say so.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import shutil
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -59,9 +62,10 @@ class Dataset:
         local = os.environ.get("WINDTUNNEL_DATA")
         if local is not None:
             here = Path(local) / self.name / file.name
-            if here.exists():
-                _check(here, file)
-                return here
+            for path in (here, here.with_name(f"{here.name}.gz")):
+                if path.exists():
+                    _check(path, file)
+                    return path
         wanted = f"$WINDTUNNEL_DATA/{self.name}/{file.name}"
         if file.path is None:
             raise UserError(
@@ -93,12 +97,19 @@ class Dataset:
 
 def _fetch(url: str, output: str, _: object) -> None:
     """Download to a file, closing the connection whatever happens."""
-    with urllib.request.urlopen(url) as answer, Path(output).open("wb") as file:
-        shutil.copyfileobj(answer, file)
+    try:
+        with urllib.request.urlopen(url) as answer, Path(output).open("wb") as file:
+            shutil.copyfileobj(answer, file)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
 
 
 def _check(path: Path, file: File) -> None:
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    content = path.read_bytes()
+    if path.name == f"{Path(file.name).name}.gz":
+        content = gzip.decompress(content)
+    found = hashlib.sha256(content).hexdigest()
     if found != file.sha256:
         raise UserError(
             f"{path}: not the released file (SHA-256 {found[:12]}, expected {file.sha256[:12]}); "

@@ -6,7 +6,12 @@
 from __future__ import annotations
 
 from scaling.errors import UserError, nearest
+from scaling.laws.allocation import params_allocation, tokens_allocation
+from scaling.laws.annealing import momentum, multi_power
 from scaling.laws.chinchilla import chinchilla
+from scaling.laws.critical_batch import critical_batch, critical_batch_of_size, steps_to_loss
+from scaling.laws.data_constrained import data_constrained
+from scaling.laws.error import error
 from scaling.laws.law import (
     Convention,
     Law,
@@ -20,9 +25,27 @@ from scaling.laws.law import (
     positive,
     real,
 )
+from scaling.laws.overtraining import overtraining
 from scaling.laws.power import power_law, power_law_no_offset
+from scaling.laws.routed import routed
 
-LAWS: dict[str, Law] = {law.name: law for law in (chinchilla, power_law, power_law_no_offset)}
+_ALL = (
+    chinchilla,
+    power_law,
+    power_law_no_offset,
+    overtraining,
+    error,
+    data_constrained,
+    routed,
+    multi_power,
+    momentum,
+    critical_batch,
+    critical_batch_of_size,
+    steps_to_loss,
+    params_allocation,
+    tokens_allocation,
+)
+LAWS: dict[str, Law] = {law.name: law for law in _ALL}
 
 __all__ = [
     "LAWS",
@@ -35,12 +58,23 @@ __all__ = [
     "amplitude",
     "by_name",
     "chinchilla",
+    "critical_batch",
+    "critical_batch_of_size",
+    "data_constrained",
+    "error",
     "exponent",
+    "momentum",
+    "multi_power",
     "offset",
+    "overtraining",
+    "params_allocation",
     "positive",
     "power_law",
     "power_law_no_offset",
     "real",
+    "routed",
+    "steps_to_loss",
+    "tokens_allocation",
 ]
 
 

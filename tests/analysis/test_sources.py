@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import threading
+from dataclasses import replace
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pandas as pd
@@ -47,7 +49,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The path on the server of the one file; without the fixture, nothing answers."""
     file = tmp_path / "host" / "owner" / "name" / "abc" / "data" / "points.csv"
     file.parent.mkdir(parents=True)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "host")))
+    server = HTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "host")))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     monkeypatch.setattr(source, "HOST", f"http://127.0.0.1:{server.server_port}")
@@ -68,6 +70,18 @@ def test_folder_of_the_user_comes_first(dataset, tmp_path, monkeypatch):
     local(tmp_path, CONTENT, monkeypatch)
     assert dataset.load()["loss"].tolist() == [3.5]
     assert dataset.load().attrs["paper"] == "A paper"
+
+
+def test_compressed_file_is_held_to_the_same_checksum(dataset, tmp_path, monkeypatch):
+    local(tmp_path, CONTENT, monkeypatch)
+    plain = tmp_path / "data" / "study" / "raw" / "points.csv"
+    plain.with_name("points.csv.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    plain.unlink()
+    parsed = replace(dataset, parse=lambda files: pd.read_csv(next(iter(files.values()))))
+    assert parsed.load()["loss"].tolist() == [3.5]
+    plain.with_name("points.csv.gz").write_bytes(gzip.compress(CONTENT + b" "))
+    with pytest.raises(UserError, match="not the released file"):
+        parsed.load()
 
 
 def test_other_content_is_refused(dataset, tmp_path, monkeypatch):
@@ -99,7 +113,7 @@ def test_no_such_file_is_one_line(dataset, served):
 
 
 def test_collected_table_cannot_be_downloaded(dataset):
-    collected = Dataset(**{**vars(dataset), "files": (File("tidy.csv", "0" * 64, None),)})
+    collected = replace(dataset, files=(File("tidy.csv", "0" * 64, None),))
     with pytest.raises(UserError, match=r"collected from many.*\$WINDTUNNEL_DATA/study/tidy"):
         collected.load()
 

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from analysis.figures import Reproduction, reproduce
+
+DATA = Path(os.environ.get("WINDTUNNEL_DATA", Path(__file__).parents[3] / "shared" / "data"))
+pytestmark = pytest.mark.skipif(
+    not (DATA / "critical_batch_size").exists(), reason="published tables not here"
+)
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Reproduction]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WINDTUNNEL_DATA", str(DATA))
+        yield reproduce("critical_batch_size")
+
+
+def test_all_is_reproduced(made: Reproduction):
+    assert len(made.rows) == 3 * 5 + 4
+    assert {row.verdict for row in made.rows} == {"agrees"}
+    headline = next(row for row in made.rows if row.quantity.startswith("CBS = c N^p"))
+    assert headline.ours == pytest.approx(93.1968, abs=1e-4)
+
+
+def test_it_says_that_size_and_data_rise_together(made: Reproduction):
+    assert any("cannot tell size from data" in note for note in made.notes)
+
+
+def test_all_axes_are_labelled(made: Reproduction):
+    assert len(made.figure.axes) == 3
+    assert all(axes.get_xlabel() for axes in made.figure.axes)

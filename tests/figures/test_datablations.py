@@ -1,0 +1,58 @@
+"""The published constants of Muennighoff et al. 2023, and the valley that they lie in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from analysis.figures import Reproduction, Row, reproduce
+
+DATA = Path(os.environ.get("WINDTUNNEL_DATA", Path(__file__).parents[3] / "shared" / "data"))
+pytestmark = pytest.mark.skipif(
+    not (DATA / "datablations" / "tidy_all.csv").exists(), reason="published tables not here"
+)
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Reproduction]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WINDTUNNEL_DATA", str(DATA))
+        yield reproduce("datablations")
+
+
+@pytest.fixture(scope="module")
+def rows(made: Reproduction) -> dict[str, Row]:
+    return {row.quantity: row for row in made.rows}
+
+
+def test_what_can_be_compared_agrees(made: Reproduction):
+    compared = [row for row in made.rows if row.tolerance is not None]
+    assert len(compared) == 8
+    assert [row.verdict for row in compared] == ["agrees"] * 8
+
+
+def test_objective_and_r2_at_the_published_constants(rows: dict[str, Row]):
+    assert rows["objective, at the published constants"].ours == pytest.approx(
+        0.015825936, abs=2e-9
+    )
+    assert rows["R2, at the published constants"].ours == pytest.approx(0.7722046084968, abs=1e-12)
+
+
+def test_our_optimum_is_lower_and_elsewhere(rows: dict[str, Row]):
+    """As a fine grid, polished by a simplex search, finds it."""
+    lower = rows["objective at R_D*, R_N* of each"]
+    assert lower.ours == pytest.approx(0.015804662474, rel=1e-9)
+    assert lower.ours < lower.published
+    assert rows["R_D*"].ours == pytest.approx(95.365, abs=0.01)
+    assert rows["R_N*"].ours == pytest.approx(1.7059, abs=1e-3)
+    assert all(row.why for row in rows.values() if row.tolerance is None)
+
+
+def test_the_flat_valley_is_said_and_drawn(made: Reproduction):
+    assert any("no upper end" in note for note in made.notes)
+    contour, epochs = made.figure.axes
+    assert contour.get_xscale() == contour.get_yscale() == "log"
+    assert "nats/token" in epochs.get_ylabel()

@@ -1,0 +1,40 @@
+"""The two targets of Gadre et al. 2024 predicted as published."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from analysis.figures import Reproduction, reproduce
+
+DATA = Path(os.environ.get("WINDTUNNEL_DATA", Path(__file__).parents[3] / "shared" / "data"))
+pytestmark = pytest.mark.skipif(
+    not (DATA / "gadre_overtraining" / "tidy.csv").exists(), reason="published tables not here"
+)
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Reproduction]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WINDTUNNEL_DATA", str(DATA))
+        yield reproduce("gadre_overtraining")
+
+
+def test_the_four_errors_agree(made: Reproduction):
+    assert sorted(row.published for row in made.rows) == [0.0464, 0.7103, 0.7320, 3.6365]
+    assert [row.verdict for row in made.rows] == ["agrees"] * 4
+
+
+def test_both_laws_are_drawn_with_their_runs(made: Reproduction):
+    above, below = made.figure.axes
+    assert "FLOPs" in above.get_xlabel() and "nats/token" in above.get_ylabel()
+    assert "nats/token" in below.get_xlabel() and "17 tasks" in below.get_ylabel()
+    shown = {line.get_label(): len(line.get_xdata()) for line in below.get_lines()}
+    assert (shown["fitted"], shown["fitted, error only"], shown["target, measured"]) == (5, 1, 2)
+
+
+def test_the_notes_warn_of_the_optimum_below_the_runs(made: Reproduction):
+    assert any("7.4 tokens per parameter" in note for note in made.notes)
