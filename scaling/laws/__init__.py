@@ -12,6 +12,14 @@ from scaling.laws.chinchilla import chinchilla
 from scaling.laws.critical_batch import critical_batch, critical_batch_of_size, steps_to_loss
 from scaling.laws.data_constrained import data_constrained
 from scaling.laws.error import error
+from scaling.laws.hestness import hestness, hestness_size
+from scaling.laws.kaplan import (
+    kaplan,
+    kaplan_flops,
+    kaplan_params,
+    kaplan_steps,
+    kaplan_tokens,
+)
 from scaling.laws.law import (
     Convention,
     Law,
@@ -25,6 +33,14 @@ from scaling.laws.law import (
     positive,
     real,
 )
+from scaling.laws.learning_curves import (
+    bnsl,
+    quadratic_then_power_law,
+    shifted_power_law,
+    sigmoidal_power_law,
+    two_power_laws,
+)
+from scaling.laws.minicpm import minicpm
 from scaling.laws.overtraining import overtraining
 from scaling.laws.power import power_law, power_law_no_offset
 from scaling.laws.routed import routed
@@ -33,6 +49,19 @@ _ALL = (
     chinchilla,
     power_law,
     power_law_no_offset,
+    hestness,
+    hestness_size,
+    kaplan,
+    kaplan_params,
+    kaplan_tokens,
+    kaplan_flops,
+    kaplan_steps,
+    minicpm,
+    shifted_power_law,
+    sigmoidal_power_law,
+    bnsl(),
+    two_power_laws(),
+    quadratic_then_power_law(),
     overtraining,
     error,
     data_constrained,
@@ -56,6 +85,7 @@ __all__ = [
     "Term",
     "additive",
     "amplitude",
+    "bnsl",
     "by_name",
     "chinchilla",
     "critical_batch",
@@ -63,6 +93,14 @@ __all__ = [
     "data_constrained",
     "error",
     "exponent",
+    "hestness",
+    "hestness_size",
+    "kaplan",
+    "kaplan_flops",
+    "kaplan_params",
+    "kaplan_steps",
+    "kaplan_tokens",
+    "minicpm",
     "momentum",
     "multi_power",
     "offset",
@@ -71,10 +109,14 @@ __all__ = [
     "positive",
     "power_law",
     "power_law_no_offset",
+    "quadratic_then_power_law",
     "real",
     "routed",
+    "shifted_power_law",
+    "sigmoidal_power_law",
     "steps_to_loss",
     "tokens_allocation",
+    "two_power_laws",
 ]
 
 

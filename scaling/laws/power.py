@@ -1,7 +1,8 @@
 """Power laws of one variable: L(x) = E + A / x^alpha, and L(x) = A / x^alpha.
 
 x is any positive scale: parameters, tokens or FLOPs, named by the column that the fit is given.
-Kaplan et al. 2020 write the second as (x_c / x)^alpha, so A = x_c^alpha.
+Kaplan et al. 2020 write the second as (x_c / x)^alpha, so A = x_c^alpha; `scaling.laws.kaplan`
+holds their constants in that form.
 """
 
 from __future__ import annotations
@@ -34,6 +35,17 @@ power_law_no_offset = additive(
             ),
             recipe="Kaplan's L(N) repeated at small scale: N_c 3.8e13, alpha_N 0.082",
             source="shehper/scaling_laws, README",
+        ),
+        Published(
+            name="hestness2017_word_lm",
+            values={"A": 11.9, "alpha": 0.066},
+            convention=Convention(
+                params="best size found for each training set",
+                tokens="words of the training set (x)",
+                loss="cross-entropy, nats/word",
+            ),
+            recipe="best validation error per shard; log-log line over the power-law region",
+            source="Hestness et al. 2017, arXiv 1712.00409, as quoted by later papers",
         ),
     ),
 )

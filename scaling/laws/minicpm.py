@@ -1,0 +1,59 @@
+"""L(N, D) = C_N N^-alpha + C_D D^-beta + L0 (MiniCPM, Hu et al. 2024, arXiv 2404.06395).
+
+N counts parameters without embeddings, D is tokens, C = 6 N D, and L is the mean over five held-out
+corpora of the loss per byte.
+
+`AVERAGES` are means over corpora of alpha, beta, K^2 and eta. They are no law: C_N, C_D and L0 are
+drawn in a figure and not printed, and eta is not even the (beta - alpha) / (alpha + beta) of the
+averaged exponents. Nor do they give the published 192 tokens per parameter: at C = 1e21 the ratio
+formula makes about 1e4 of them. A mean of ratios is not the ratio of means: average the ratios.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from scaling.laws.chinchilla import allocation as chinchilla_allocation
+from scaling.laws.law import Array, Convention, Published, Term, additive
+
+
+def allocation(params: Mapping[str, ArrayLike], flops: ArrayLike) -> tuple[Array, Array]:
+    """N*/D* = K^2 (C/6)^eta, K = (alpha C_N / (beta C_D))^(1/(alpha + beta)),
+    eta = (beta - alpha) / (alpha + beta): Chinchilla's optimum under other names."""
+    named = {"A": "C_N", "B": "C_D", "alpha": "alpha", "beta": "beta"}
+    return chinchilla_allocation({ours: params[name] for ours, name in named.items()}, flops)
+
+
+def tokens_per_param(k_squared: ArrayLike, eta: ArrayLike, flops: ArrayLike) -> Array:
+    """D*/N* = (C/6)^-eta / K^2."""
+    product = np.asarray(flops, np.float64) / 6
+    return product ** -np.asarray(eta, np.float64) / np.asarray(k_squared, np.float64)
+
+
+minicpm = additive(
+    "minicpm",
+    form="L(N, D) = C_N N^-alpha + C_D D^-beta + L0",
+    units="N parameters without embeddings, D tokens, L and L0 nats per byte",
+    source="Hu et al. 2024, arXiv 2404.06395",
+    constant="L0",
+    terms=(Term("params", "C_N", "alpha"), Term("tokens", "C_D", "beta")),
+    allocation=allocation,
+)
+
+AVERAGES = Published(
+    name="minicpm2024_average",
+    values={"alpha": 0.29, "beta": 0.23, "K_squared": 0.01, "eta": -0.10},
+    convention=Convention(
+        params="parameters without embeddings (params_nonembedding)",
+        tokens="training tokens",
+        loss="nats/byte, mean over five held-out corpora",
+    ),
+    recipe="scipy curve_fit per corpus, then the mean over corpora of each number; sizes 0.04B to "
+    "2B, each decayed at 10 N to 60 N tokens from one stable run",
+    source="arXiv 2404.06395, text",
+)
+
+TOKENS_PER_PARAM = 192.0  # published D*/N*, a mean over corpora of ratios
