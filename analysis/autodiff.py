@@ -82,11 +82,6 @@ class Formula:
                 self.law, self.log, theta[fill], weights[fill], self.variables, self.y, delta
             )
             value, gradient, hessian = (np.asarray(each)[:members] for each in found)
-        if value.dtype != np.float64:
-            raise UserError(
-                f"law '{self.law.name}' computes in {value.dtype}, and fits are in float64: "
-                "write its formula without casts"
-            )
         lost = ~(
             np.isfinite(value) & np.isfinite(gradient).all(1) & np.isfinite(hessian).all((1, 2))
         )
@@ -95,6 +90,53 @@ class Formula:
             np.where(lost[:, None], 0.0, gradient),
             np.where(lost[:, None, None], 0.0, hessian),
         )
+
+    def directions(self, weights: Array, theta: Array) -> Array:
+        """From the Hessian of least squares: where a narrow delta leaves fewer rows inside it than
+        there are parameters, that of f no longer tells their scales."""
+        _, _, hessian = self.derivatives(weights, theta, np.inf)
+        curve, basis = np.linalg.eigh(hessian)
+        curve = np.abs(curve)
+        largest = curve.max(axis=1, keepdims=True) + 1e-100
+        return basis * np.sqrt(largest / np.maximum(curve, 1e-10 * largest))[:, None, :]
+
+    def check(self) -> None:
+        """UserError where the formula fails, gives other than one value per row, or computes in
+        less than float64."""
+        name = f"law '{self.law.name}'"
+        params = {each.name: np.float64(1) for each in self.law.space}
+        try:
+            with float64():
+                traced = jax.make_jaxpr(partial(self.law.formula, jnp))(
+                    params, dict(self.variables)
+                )
+        except KeyError as error:
+            raise UserError(
+                f"{name}: its formula asks for {error}; parameters: "
+                f"{', '.join(self.law.parameters)}; variables: {', '.join(self.law.variables)}"
+            ) from error
+        except (AttributeError, NameError, TypeError, ValueError, IndexError) as error:
+            raise UserError(
+                f"{name}: its formula fails ({type(error).__name__}: "
+                f"{str(error).splitlines()[0]}); write it with xp, p and x alone"
+            ) from error
+        shapes = [each.shape for each in traced.out_avals]
+        if shapes != [self.y.shape]:
+            raise UserError(
+                f"{name}: its formula gives shape {shapes[0]} for {len(self.y)} rows: "
+                "it must give one value per row"
+            )
+        kinds = {
+            str(each.aval.dtype)
+            for line in traced.eqns
+            for each in line.outvars
+            if jnp.issubdtype(each.aval.dtype, jnp.floating)
+        }
+        if narrow := kinds - {"float64"}:
+            raise UserError(
+                f"{name} computes in {min(narrow)}, and fits are in float64: "
+                "write its formula without casts"
+            )
 
     def starts(self, weights: Array, count: int, delta: float) -> Array:
         """The `count` best points of the grid for each weighting, (R, count, P)."""

@@ -77,6 +77,7 @@ def _formula(law: Law, points: Points, objective: Objective) -> Engine:
     from analysis.autodiff import Formula, solve
 
     problem = Formula(law, points.variables, points.loss, objective.log)
+    problem.check()
     low, high = problem.box
 
     def run(weights: Array, starts: int, warm: Array | None) -> Ends:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.engine import Ends, engine
 from analysis.identifiability import unidentified as lost_to_the_rows
@@ -22,13 +23,14 @@ from analysis.points import TIGHT, Points, select, select_held_out
 from analysis.query import rows as query_rows
 from analysis.result import FitResult, Recipe, Status
 from analysis.uncertainty import Resampling, clusters, resample_weights
-from scaling.errors import UserError
+from scaling.errors import UserError, nearest
 from scaling.laws import Law
 
 if TYPE_CHECKING:
     import pandas as pd
 
 STARTS = 8  # starts of the fit itself; a resample takes one and the fit
+SHORT = ("params", "tokens", "x")  # arguments of their own, which other laws pass over
 COLUMNS = {"params": "params_total", "x": "flops_6nd", "flops": "flops_6nd"}  # else its own name
 
 
@@ -49,7 +51,7 @@ def fit(
     seed: int = 0,
     weights: str | Array | None = None,
     drop_highest: int = 0,
-    holdout: str | Array | None = None,
+    holdout: str | NDArray[np.bool_] | None = None,
 ) -> FitResult:
     """Fit `law` to the rows of `table`; the named columns hold its variables and the loss.
 
@@ -144,10 +146,16 @@ def fit(
 
 def _columns(law: Law, given: Mapping[str, str]) -> dict[str, str]:
     """The column of each variable of the law."""
+    for name in given:
+        if name not in (*law.variables, *SHORT):
+            raise UserError(
+                f"columns: law '{law.name}' has no variable '{name}'; "
+                f"{nearest(name, law.variables)}"
+            )
     return {name: given.get(name, COLUMNS.get(name, name)) for name in law.variables}
 
 
-def _mask(table: pd.DataFrame, holdout: str | Array | None) -> Any:
+def _mask(table: pd.DataFrame, holdout: str | NDArray[np.bool_] | None) -> Any:
     if holdout is None:
         return None
     mask = query_rows(table, holdout) if isinstance(holdout, str) else np.asarray(holdout)

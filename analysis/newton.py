@@ -2,13 +2,14 @@
 
     f_w(theta) = sum_i w_i H_delta(r_i(theta))
 
-The true Huber Hessian, with its eigenvalues taken by size, ends quadratically where a generic
-optimiser crawls; continuation in delta leads into the basin where the direct way misses it. R
-weightings, P numbers.
+The true Huber Hessian ends quadratically where a generic optimiser crawls; its pivots taken by size
+turn saddles into descent; continuation in delta leads into the basin where the direct way misses
+it. R weightings, P numbers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +20,11 @@ Array = NDArray[np.float64]
 
 CONTINUATION = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6, 3e-7, 1e-7, 3e-8)
 STEP_CAP = 3.0
+ITERATIONS = 300
+NOTHING = 1e-24  # f per unit of weight that counts as zero
+LAST = 1e-3  # in theta: a longer last step would not be one of the quadratic end
+SAME = 1e-9  # of f: ends that differ by less are one minimum
+ROWS_WITHIN = 4  # per parameter: fewer rows within delta of the curve make a fit doubtful
 BLOCK = 1 << 17  # numbers per array in a block of weightings: a few of them stay in cache
 
 
@@ -32,6 +38,9 @@ class Smooth(Protocol):
     def derivatives(self, weights: Array, theta: Array, delta: float) -> tuple[Array, Array, Array]:
         """f (R,), gradient (R, P) and Hessian (R, P, P)."""
 
+    def directions(self, weights: Array, theta: Array) -> Array | None:
+        """Columns (R, P, P) along which f curves about alike, for the damping; None: as theta."""
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -42,86 +51,177 @@ class Solution:
     certified: NDArray[np.bool_]
 
 
-def newton(
-    problem: Smooth, weights: Array, theta: Array, delta: float, limit: int = 300
-) -> Solution:
+def newton(problem: Smooth, weights: Array, theta: Array, delta: float) -> Solution:
     """Damped Newton from `theta`, inside the box; stops at a predicted gain < 1e-14 f.
 
-    Eigenvalues are taken by size, which turns saddles into descent, plus a shift that grows when
-    a step fails. Finished members leave the batch.
+    A step that fails is tried again with a growing shift. Finished members leave the batch.
     """
     low, high = problem.box
     theta = theta.clip(low, high)
     value, gradient, hessian = problem.derivatives(weights, theta, delta)
+    turned = problem.directions(weights, theta)
+    ends = Solution(theta.copy(), value.copy(), np.zeros(len(theta), dtype=bool))
+    tiny = NOTHING * weights.sum(axis=1)
     shift = np.zeros(len(theta))
-    certified = np.zeros(len(theta), dtype=bool)
     live = np.arange(len(theta))
-    tiny = 1e-24 * weights.sum(axis=1)
-    for _ in range(limit):
-        at, g, H = theta[live], gradient[live].copy(), hessian[live].copy()
-        held = ((at <= low) & (g > 0)) | ((at >= high) & (g < 0))
-        g[held] = 0.0
-        H[held[:, :, None] | held[:, None, :]] = 0.0
-        curve, basis = np.linalg.eigh(H)
-        curve = np.abs(curve)
-        along = np.einsum("rpk,rp->rk", basis, g)
-        # far from every kink the Huber Hessian can vanish: the slope then sets the scale
-        largest = np.maximum(curve, np.abs(along) / STEP_CAP).max(axis=1, keepdims=True) + 1e-100
-        curve = np.maximum(curve, 1e-12 * largest)
-        gain = 0.5 * np.sum(along**2 / curve, axis=1)
-        done = gain <= 1e-14 * value[live] + tiny[live]
-        certified[live[done]] = True
-        # the last step is below what f can show, and squares the error that is left
-        last = np.einsum("rpk,rk->rp", basis[done], along[done] / curve[done])
-        theta[live[done]] = (at[done] - last).clip(low, high)
-        stuck = shift[live] > 1e12
-        certified[live[stuck & (gain <= 1e-10 * value[live])]] = True
-        keep = ~(done | stuck)
-        if not keep.any():
-            break
-        live, at, basis, along = live[keep], at[keep], basis[keep], along[keep]
-        damped = curve[keep] + shift[live, None] * largest[keep]
-        step = -np.einsum("rpk,rk->rp", basis, along / damped)
-        step *= np.minimum(1.0, STEP_CAP / (np.abs(step).max(axis=1, keepdims=True) + 1e-300))
-        trial = (at + step).clip(low, high)
-        new_value, new_gradient, new_hessian = problem.derivatives(weights[live], trial, delta)
-        better = new_value < value[live]
-        moved = live[better]
-        theta[moved], value[moved] = trial[better], new_value[better]
-        gradient[moved], hessian[moved] = new_gradient[better], new_hessian[better]
-        relaxed = np.where(shift[live] > 1e-6, shift[live] / 10, 0.0)
-        shift[live] = np.where(better, relaxed, np.maximum(shift[live] * 10, 1e-4))
-    return Solution(theta, value, certified)
+    for _ in range(ITERATIONS):
+        held = ((theta <= low) & (gradient > 0)) | ((theta >= high) & (gradient < 0))
+        full, step, gain = _steps(gradient, hessian, shift, held, turned)
+        done = gain <= 1e-14 * value + tiny
+        over = done | (shift > 1e12)
+        if over.any():
+            # the last step is below what f can show, and squares the error that is left; a long
+            # one is rounding over no curvature
+            short = done & (np.abs(full).max(axis=1) < LAST)
+            last = theta + np.where(short[:, None], full, 0.0)
+            ends.theta[live[over]] = last[over].clip(low, high)
+            ends.value[live[over]] = value[over]
+            ends.certified[live[over]] = (done | (gain <= 1e-10 * value))[over]
+            stay = ~over
+            if not stay.any():
+                return ends
+            live, weights, tiny, shift = live[stay], weights[stay], tiny[stay], shift[stay]
+            theta, step, value = theta[stay], step[stay], value[stay]
+            gradient, hessian = gradient[stay], hessian[stay]
+            turned = None if turned is None else turned[stay]
+        trial = (theta + step).clip(low, high)
+        found = problem.derivatives(weights, trial, delta)
+        better = found[0] < value
+        theta = np.where(better[:, None], trial, theta)
+        value = np.where(better, found[0], value)
+        gradient = np.where(better[:, None], found[1], gradient)
+        hessian = np.where(better[:, None, None], found[2], hessian)
+        relaxed = np.where(shift > 1e-6, shift / 10, 0.0)
+        shift = np.where(better, relaxed, np.maximum(shift * 10, 1e-4))
+    ends.theta[live], ends.value[live] = theta, value
+    return ends
+
+
+def _steps(
+    gradient: Array,
+    hessian: Array,
+    shift: Array,
+    held: NDArray[np.bool_],
+    turned: Array | None,
+) -> tuple[Array, Array, Array]:
+    """The full step (R, P), the one to try, damped by the shift, and the gain (R,) that the full
+    one predicts. Numbers that a bound holds have no equation and stay."""
+    if turned is not None:
+        free = np.where(held[:, :, None], 0.0, turned)
+        gradient = np.einsum("rpk,rp->rk", free, gradient)
+        hessian = free.transpose(0, 2, 1) @ hessian @ free
+        steps = _steps(gradient, hessian, shift, np.zeros_like(held), None)
+        return (
+            np.einsum("rpk,rk->rp", free, steps[0]),
+            np.einsum("rpk,rk->rp", free, steps[1]),
+            steps[2],
+        )
+    gradient = np.where(held, 0.0, gradient)
+    # far from every kink the Hessian can vanish: the slope then sets the scale
+    diagonal = np.abs(np.einsum("rpp->rp", hessian))
+    largest = np.maximum(diagonal, np.abs(gradient) / STEP_CAP).max(axis=1) + 1e-100
+    entries = np.ascontiguousarray(hessian.transpose(1, 2, 0))
+    if held.any():
+        alone = largest * np.eye(len(entries))[:, :, None]
+        entries = np.where(held.T | held.T[:, None], alone, entries)
+    gram = {(j, m): entries[j, m] for j in range(len(entries)) for m in range(j + 1)}
+    full, gain = _step(gram, gradient, largest)
+    step = full.copy()
+    damped = np.flatnonzero(shift > 0)
+    if damped.size:
+        more = (shift * largest)[damped]
+        raised = {(j, m): each[damped] + more * (j == m) for (j, m), each in gram.items()}
+        step[damped] = _step(raised, gradient[damped], largest[damped])[0]
+    return full, step, gain
+
+
+def _step(
+    gram: Mapping[tuple[int, int], Array], gradient: Array, largest: Array
+) -> tuple[Array, Array]:
+    """- H^-1 g (R, P) with pivots by size, capped, and the gain (R,) that it predicts:
+    g H^-1 g / 2 where it is whole. On a flat piece, with all rows outside delta, the gradient is
+    rounding and the whole step would promise much."""
+    solution, explained = solve_small(
+        gram, list(gradient.T), lambda pivot, _: np.maximum(np.abs(pivot), 1e-12 * largest)
+    )
+    step = -np.stack(solution, axis=1)
+    share = np.minimum(1.0, STEP_CAP / (np.abs(step).max(axis=1) + 1e-300))
+    return step * share[:, None], explained * share * (1 - share / 2)
+
+
+def solve_small(
+    gram: Mapping[tuple[int, int], Array],
+    rhs: Sequence[Array],
+    pivot: Callable[[Array, Array], Array],
+) -> tuple[list[Array], Array]:
+    """Many small symmetric systems gram x = rhs at once: the solutions x, and rhs . x.
+
+    L D L^T written out over arrays: gram[j, m], m <= j, and rhs[j] hold one number per system, and
+    broadcast. `pivot` maps an entry of D, and the diagonal it is left of, to the one to divide by.
+    """
+    size = len(rhs)
+    unit: dict[tuple[int, int], Array] = {}  # L
+    pivots: list[Array] = []
+    half: list[Array] = []  # L^-1 rhs
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        for j in range(size):
+            row: list[Array] = []  # of L D
+            for m in range(j):
+                row.append(_less(gram[j, m], ((row[k], unit[m, k]) for k in range(m))))
+                unit[j, m] = row[m] / pivots[m]
+            left = _less(gram[j, j], ((unit[j, k], row[k]) for k in range(j)))
+            pivots.append(pivot(left, gram[j, j]))
+            half.append(_less(rhs[j], ((unit[j, k], half[k]) for k in range(j))))
+        solution = [each / by for each, by in zip(half, pivots, strict=True)]
+        explained = -_less(np.zeros(()), zip(half, solution, strict=True))
+        for j in reversed(range(size)):
+            later = ((unit[k, j], solution[k]) for k in range(j + 1, size))
+            solution[j] = _less(solution[j], later)
+    return solution, explained
+
+
+def _less(start: Array, products: Iterable[tuple[Array, Array]]) -> Array:
+    """start - sum of a b."""
+    for one, other in products:
+        start = start - one * other
+    return start
 
 
 def best_of(problem: Smooth, weights: Array, starts: Array, delta: float) -> Solution:
-    """The best end per weighting from all its starts (R, S, P), the first of them also by
-    continuation from wide to narrow Huber widths. Weightings (R, n)."""
-    tries = starts.shape[1]
-    flat, repeated = starts.reshape(-1, starts.shape[-1]), np.repeat(weights, tries, axis=0)
-    ends = [
-        newton(problem, repeated, flat, delta),
-        _continue(problem, weights, starts[:, 0], delta),
-    ]
+    """The best end per weighting from all its starts (R, S, P). Weightings (R, n).
 
-    def together(name: str) -> Array:
-        many, one = (getattr(end, name) for end in ends)
-        return np.concatenate([many.reshape(len(weights), tries, *many.shape[1:]), one[:, None]], 1)
-
-    theta, value, certified = (together(name) for name in ("theta", "value", "certified"))
-    pick = np.arange(len(weights)), value.argmin(axis=1)
-    return Solution(theta[pick], value[pick], certified[pick])
+    A weighting whose ends differ, or that has too few rows within delta of the curve, is also
+    led there from its first start by continuation. Few rows within delta make f nearly a sum of
+    absolute residuals, whose many corners are minima; f / (W delta^2), at total weight W, is about
+    the mean residual in units of delta, so W divided by it is about the rows within.
+    """
+    members, tries, size = starts.shape
+    ends = newton(problem, np.repeat(weights, tries, axis=0), starts.reshape(-1, size), delta)
+    value = ends.value.reshape(members, tries)
+    pick = np.arange(members) * tries + value.argmin(axis=1)
+    best = Solution(ends.theta[pick], ends.value[pick], ends.certified[pick])
+    total = weights.sum(axis=1)
+    agreed = value.max(axis=1) <= best.value * (1 + SAME) + NOTHING * total
+    many = (total * delta) ** 2 >= ROWS_WITHIN * size * best.value
+    doubtful = np.flatnonzero(~(agreed & many) | (tries == 1))
+    if doubtful.size and delta < CONTINUATION[0]:
+        led = _continue(problem, weights[doubtful], starts[doubtful, 0], delta)
+        won = led.value < best.value[doubtful]
+        rows = doubtful[won]
+        best.theta[rows], best.value[rows] = led.theta[won], led.value[won]
+        best.certified[rows] = led.certified[won]
+    return best
 
 
 def _continue(problem: Smooth, weights: Array, theta: Array, delta: float) -> Solution:
     """Newton at falling delta, each from the last end: smoother objectives lead into the basin."""
     for wider in CONTINUATION:
         if wider > delta:
-            theta = newton(problem, weights, theta, wider, limit=25).theta
+            theta = newton(problem, weights, theta, wider).theta
     return newton(problem, weights, theta, delta)
 
 
-def blocks(members: int, numbers_each: int) -> list[slice]:
-    """Slices of the members, each of about `BLOCK` numbers."""
-    each = max(1, BLOCK // max(1, numbers_each))
+def blocks(members: int, numbers_each: int, numbers: int = BLOCK) -> list[slice]:
+    """Slices of the members, each of about `numbers` numbers."""
+    each = max(1, numbers // max(1, numbers_each))
     return [slice(at, min(at + each, members)) for at in range(0, members, each)]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 TIGHT = 1e-9  # two logs closer than this are the same value
 NAMED = 5  # how many rows an error lists before it counts the rest
+ROWS = 200_000  # more are refused: every start of a fit holds several numbers for each row
+SPAN = (1e-150, 1e150)  # numbers whose squares are still numbers
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ def select(
     mask `leave_out` are passed over."""
     if len(table) == 0:
         raise UserError("the table has no rows: nothing to fit")
+    if len(table) > ROWS:
+        raise UserError(
+            f"the table has {len(table):,} rows, and a fit takes {ROWS:,} at most: "
+            f"take one row per run, or a sample such as table.sample({ROWS // 2})"
+        )
     keep, notes = _visible(table)
     if leave_out is not None:
         notes = (*notes, f"{_runs(int((keep & leave_out).sum()))} held out on request: not fitted")
@@ -85,6 +92,8 @@ def select(
         notes = (*notes, f"the {drop_highest} highest losses were dropped on request: {gone}{more}")
     stay = np.ones(len(values), dtype=bool)
     stay[order] = False
+    kept = np.stack([*variables.values(), values])[:, stay]
+    notes = (*notes, *_repeated(kept, np.asarray(labels, dtype=object)[stay]))
     return Points(
         variables={name: value[stay] for name, value in variables.items()},
         loss=values[stay],
@@ -110,6 +119,17 @@ def select_held_out(table: pd.DataFrame, columns: Mapping[str, str], loss: str) 
         labels=tuple(labels),
         rows=done,
     )
+
+
+def _repeated(columns: Array, labels: NDArray[np.object_]) -> tuple[str, ...]:
+    """A note on rows that repeat an earlier one in all that the fit reads."""
+    first = np.unique(columns, axis=1, return_index=True)[1]
+    again = np.setdiff1d(np.arange(columns.shape[1]), first)
+    if not again.size:
+        return ()
+    named = ", ".join(labels[again[:NAMED]])
+    more = "" if again.size <= NAMED else f" and {again.size - NAMED} more"
+    return (f"{again.size} row(s) repeat earlier ones, each counted as a run: {named}{more}",)
 
 
 def _visible(table: pd.DataFrame) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
@@ -150,6 +170,10 @@ def numbers(table: pd.DataFrame, column: str, labels: list[str]) -> Array:
         raise UserError(
             f"the table has no column '{column}': {nearest(column, map(str, table.columns))}"
         )
+    if table.columns.duplicated().any() and isinstance(table[column], pd.DataFrame):
+        raise UserError(f"the table has more than one column '{column}': rename all but one")
+    if table[column].dtype.kind in "mMc":
+        raise UserError(f"column '{column}' holds {table[column].dtype}, not real numbers")
     values = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
     bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
     if bad.size:
@@ -158,6 +182,11 @@ def numbers(table: pd.DataFrame, column: str, labels: list[str]) -> Array:
         raise UserError(
             f"column '{column}' must be finite and positive ({named}{more}); "
             "mend or remove these rows"
+        )
+    if values.min(initial=1.0) < SPAN[0] or values.max(initial=1.0) > SPAN[1]:
+        raise UserError(
+            f"column '{column}' runs from {values.min():g} to {values.max():g}: choose a unit that "
+            f"keeps it between {SPAN[0]:g} and {SPAN[1]:g}"
         )
     return values
 

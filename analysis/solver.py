@@ -8,25 +8,28 @@ where the law has no offset. E is kept linear, so that Newton can reach and cert
 log only nears; amplitudes are logs, and a dead term has a = -inf.
 
 How: a variable-projection scan over the exponents gives starts; damped exact Newton with the true
-Huber Hessian finishes each, directly and by continuation in delta; the better end is kept. Neither
-way alone finds the global minimum of every weighting. Shapes: R weightings, n points, P numbers,
-m terms (offset first).
+Huber Hessian finishes each; where the ends differ, or delta is narrow, continuation in delta is
+tried too, and the better end is kept. Neither way alone finds the global minimum of every
+weighting. Shapes: R weightings, n points, P numbers, m terms (offset first).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations_with_replacement, product
+from itertools import product
 
 import numpy as np
 
-from analysis.newton import Array, Solution, best_of, blocks
+from analysis.newton import Array, Solution, best_of, blocks, solve_small
 
 EXPONENT_RANGE = (1e-3, 6.0)  # outside it a power of any real range of scales is flat or dead
 SCAN_RANGE, SCAN_POINTS = (0.02, 2.5), 24
+SCAN_ROWS = 4096  # the scan only gives starts: of more rows than this it sees a sample
 OVERFLOW = 600.0  # logs above it are clipped: such a trial step is rejected anyway
-DEAD_SHARE = 1e-5  # a term below this share of the loss at every point is tried at exactly zero
+BATCH = 1 << 21  # numbers per array in a block of weightings: some 10 of them fit in memory
+CACHED = 1 << 15  # and in what is computed at once: some 10 of them stay in cache
+DEAD_SHARE = np.log(1e-5)  # a term below this share of every loss is tried at exactly zero
 
 
 @dataclass(frozen=True)
@@ -62,17 +65,32 @@ class Problem:
         )
         return low, high
 
-    @cached_property
-    def features(self) -> Array:
-        """Columns 1, z_k, z_k z_l (k <= l): every moment of the Hessian is a sum against them."""
-        ones = np.ones((1, self.y.size))
-        pairs = combinations_with_replacement(range(len(self.z)), 2)
-        return np.vstack([ones, self.z, *(self.z[k : k + 1] * self.z[m] for k, m in pairs)]).T
+    def directions(self, weights: Array, theta: Array) -> None:
+        """z is centred: theta serves as it is."""
 
     @cached_property
-    def pair_column(self) -> dict[tuple[int, int], int]:
-        pairs = combinations_with_replacement(range(len(self.z)), 2)
-        return {pair: 1 + len(self.z) + at for at, pair in enumerate(pairs)}
+    def factors(self) -> tuple[tuple[slice, Array], ...]:
+        """Per term, its columns of theta, and the slopes of ln(term) in them at each point (n, .):
+        1 in E or a_k, -z_k in alpha_k."""
+        ones, powers = np.ones(self.y.size), len(self.z)
+        return (
+            *((slice(0, 1), ones[:, None]) for _ in range(self.offset_terms)),
+            *(
+                (slice(at, at + powers + 1, powers), np.stack([ones, -z], axis=1))
+                for at, z in enumerate(self.z, self.offset_terms)
+            ),
+        )
+
+    @cached_property
+    def products(self) -> dict[tuple[int, int], Array]:
+        """Every slope of one term times every slope of another, (n, .): the moments of the Hessian
+        are sums against them."""
+        return {
+            (j, m): (mine[:, :, None] * other[:, None, :]).reshape(self.y.size, -1)
+            for j, (_, mine) in enumerate(self.factors)
+            for m, (_, other) in enumerate(self.factors)
+            if j <= m
+        }
 
     def derivatives(self, weights: Array, theta: Array, delta: float) -> tuple[Array, Array, Array]:
         """f (R,), gradient (R, P) and exact Hessian (R, P, P).
@@ -81,53 +99,47 @@ class Problem:
         of a sum, hess m is -p p^T, plus p_k on the diagonal of each log amplitude; so all second
         moments are sums of (psi' - psi) p_j p_k + psi p_k [j = k] against 1, z, z z.
         """
-        terms, offset = self.terms, self.offset_terms
-        predicted, share = log_model(self, theta)
-        residual = predicted - self.y
-        psi = np.clip(residual, -delta, delta)
-        value = np.einsum("rn,rn->r", weights, psi * (residual - psi / 2))
-        slope = weights * psi
-        curvature = weights * (np.abs(residual) <= delta) - slope
-
-        pulled = slope[:, None] * share
-        features = self.features
-        first = pulled @ features[:, : 1 + len(self.z)]
-        gradient = np.empty_like(theta)
-        gradient[:, :terms] = first[:, :, 0]
-        for k in range(len(self.z)):
-            gradient[:, terms + k] = -first[:, offset + k, 1 + k]
-
-        hessian = np.zeros((len(theta), self.size, self.size))
-        for j in range(terms):
-            for m in range(j, terms):
-                mass = curvature * share[:, j] * share[:, m]
-                moments = (mass + pulled[:, j] if j == m >= offset else mass) @ features
-                hessian[:, j, m] = moments[:, 0]
-                if m >= offset:
-                    hessian[:, j, terms + m - offset] = -moments[:, 1 + m - offset]
-                if j >= offset:
-                    hessian[:, m, terms + j - offset] = -moments[:, 1 + j - offset]
-                    at = self.pair_column[j - offset, m - offset]
-                    hessian[:, terms + j - offset, terms + m - offset] = moments[:, at]
-        upper = np.triu(hessian)
-        return value, gradient, upper + np.triu(hessian, 1).transpose(0, 2, 1)
+        value, gradient = np.empty(len(theta)), np.empty_like(theta)
+        hessian = np.empty((*theta.shape, self.size))
+        for block in blocks(len(theta), self.y.size, CACHED):
+            weight, found = weights[block], hessian[block]
+            predicted, share = log_model(self, theta[block])
+            residual = predicted - self.y
+            psi = np.clip(residual, -delta, delta)
+            slope = weight * psi
+            value[block] = np.vecdot(slope, residual) - np.vecdot(slope, psi) / 2
+            curvature = weight * (psi == residual) - slope
+            for j, (rows, factor) in enumerate(self.factors):
+                pulled, bent = slope * share[j], curvature * share[j]
+                gradient[block, rows] = pulled @ factor
+                for m in range(j, self.terms):
+                    mass = bent * share[m]
+                    if j == m >= self.offset_terms:
+                        mass += pulled
+                    columns = self.factors[m][0]
+                    sums = (mass @ self.products[j, m]).reshape(len(weight), factor.shape[1], -1)
+                    found[:, rows, columns] = sums
+                    if j != m:
+                        found[:, columns, rows] = sums.transpose(0, 2, 1)
+        return value, gradient, hessian
 
 
-def log_model(problem: Problem, theta: Array) -> tuple[Array, Array]:
-    """ln L (R, n), and its derivative in E and in each a_k (R, m, n): the latter are the terms'
+def log_model(problem: Problem, theta: Array) -> tuple[Array, list[Array]]:
+    """ln L (R, n), and its derivative in E and in each a_k, each (R, n): the latter are the terms'
     shares of the loss, the former 1 / L in units of the smallest loss."""
-    offset = problem.offset_terms
-    logs = theta[:, offset : problem.terms, None] - theta[:, problem.terms :, None] * problem.z
-    logs -= problem.y.min()
-    slopes = np.empty((len(theta), problem.terms, problem.y.size))
-    powers = slopes[:, offset:]
-    np.exp(np.minimum(logs, OVERFLOW), out=powers)
-    total = powers.sum(axis=1)
-    if offset:
+    floor = problem.y.min()
+    slopes, total = [], np.zeros((len(theta), 1))
+    for columns, factor in problem.factors[problem.offset_terms :]:
+        logs = (theta[:, columns] - [floor, 0.0]) @ factor.T
+        slopes.append(np.exp(np.minimum(logs, OVERFLOW, out=logs), out=logs))
+        total = total + logs
+    if problem.offset_terms:
         total += theta[:, :1]
-        slopes[:, 0] = 1.0
-    slopes /= total[:, None]
-    return np.log(total) + problem.y.min(), slopes
+        slopes.insert(0, np.ones_like(total))
+    inverse = 1 / total
+    for slope in slopes:
+        slope *= inverse
+    return np.log(total, out=total) + floor, slopes
 
 
 def objective(problem: Problem, weights: Array, theta: Array, delta: float) -> Array:
@@ -142,40 +154,47 @@ def scan(problem: Problem, weights: Array, count: int) -> Array:
     (R, count, P).
 
     With the exponents fixed, weights w / L^2 make linear least squares on L the first-order log
-    residual; every cell of every weighting then comes from one matrix product and a small
-    Cholesky written out over arrays. Cells with a term that is not positive are left out.
+    residual; every cell of every weighting then comes from matrix products and one small solve.
+    Cells with a term that is not positive are left out.
     """
     grid = np.geomspace(*SCAN_RANGE, SCAN_POINTS)
     cells = np.array(list(product(grid, repeat=len(problem.z))))
-    loss = np.exp(problem.y)
-    basis = np.exp(-cells[:, :, None] * problem.z)
-    if problem.offset_terms:
-        basis = np.concatenate([np.ones((len(cells), 1, loss.size)), basis], axis=1)
-    basis = basis / loss
-    pairs = [(j, m) for j in range(problem.terms) for m in range(j + 1)]
-    moments = np.stack(
-        [
-            *(basis[:, j] * basis[:, m] for j, m in pairs),
-            *(basis[:, j] for j in range(problem.terms)),
-        ]
-    )
+    seen = np.sort(np.random.default_rng(0).permutation(problem.y.size)[:SCAN_ROWS])
+    gram, right = _moments(replace(problem, z=problem.z[:, seen], y=problem.y[seen]), grid)
+    plain = _plain_start(problem)
     starts = np.empty((len(weights), count, problem.size))
-    for block in blocks(len(weights), len(cells)):
-        sums = moments @ weights[block].T
-        gram = dict(zip(pairs, sums, strict=False))
-        amplitude, explained = _solve_small(gram, sums[len(pairs) :], problem.terms)
-        usable = (amplitude > 0).all(axis=0) & np.isfinite(amplitude).all(axis=0)
-        score = np.where(usable, -explained, np.inf)
-        best = np.argsort(score, axis=0, kind="stable")[:count].T
-        members = np.arange(best.shape[0])[:, None]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            chosen = amplitude[:, best, members].transpose(1, 2, 0)
-            chosen[..., problem.offset_terms :] = np.log(chosen[..., problem.offset_terms :])
-            chosen[..., : problem.offset_terms] /= problem.scale
-        found = np.concatenate([chosen, cells[best]], axis=2)
-        found[~np.isfinite(score[best, members])] = _plain_start(problem)
-        starts[block] = found
+    for block in blocks(len(weights), len(cells), CACHED):
+        drawn = weights[block].T[seen]
+        solution, explained = solve_small(
+            {pair: products @ drawn for pair, products in gram.items()},
+            [products @ drawn for products in right],
+            lambda pivot, whole: np.where(pivot > 1e-13 * whole, pivot, np.nan),
+        )
+        usable = np.logical_and.reduce([amplitude > 0 for amplitude in solution])
+        score = np.where(usable, -explained, np.inf).reshape(len(cells), -1)
+        best = np.argpartition(score, range(count), axis=0)[:count].T
+        members = np.arange(len(best))[:, None]
+        lost = ~np.isfinite(score[best, members])
+        for at, amplitude in enumerate(solution):
+            chosen = np.where(lost, 1.0, amplitude.reshape(len(cells), -1)[best, members])
+            offset = at < problem.offset_terms
+            starts[block, :, at] = chosen / problem.scale if offset else np.log(chosen)
+        starts[block, :, problem.terms :] = cells[best]
+        starts[block][lost] = plain
     return starts
+
+
+def _moments(problem: Problem, grid: Array) -> tuple[dict[tuple[int, int], Array], list[Array]]:
+    """What the weights multiply: products of two terms / L, and terms / L, at every cell of the
+    grid of exponents, (cells of x_1, .., cells of x_K, n). A product of two terms varies along
+    their own exponents alone, and has length 1 along the others."""
+    powers, loss = len(problem.z), np.exp(problem.y)
+    basis = [(1 / loss).reshape(*[1] * powers, -1)] * problem.offset_terms
+    for k, z in enumerate(problem.z):
+        shape = [len(grid) if axis == k else 1 for axis in range(powers)]
+        basis.append((np.exp(-grid[:, None] * z) / loss).reshape(*shape, -1))
+    pairs = {(j, m): basis[j] * basis[m] for j in range(len(basis)) for m in range(j + 1)}
+    return pairs, basis
 
 
 def _plain_start(problem: Problem) -> Array:
@@ -186,37 +205,13 @@ def _plain_start(problem: Problem) -> Array:
     return np.array([*offset, *[level] * powers, *[0.3] * powers])
 
 
-def _solve_small(gram: dict[tuple[int, int], Array], rhs: Array, size: int) -> tuple[Array, Array]:
-    """Cholesky solve of (size x size) systems whose entries are arrays; also rhs . solution."""
-    lower: dict[tuple[int, int], Array] = {}
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        for j in range(size):
-            for m in range(j + 1):
-                left = gram[j, m] - sum(lower[j, k] * lower[m, k] for k in range(m))
-                # a pivot lost to rounding gives nan, and the cell is then not usable
-                lower[j, m] = (
-                    np.sqrt(np.where(left > 1e-13 * gram[j, j], left, np.nan))
-                    if j == m
-                    else left / lower[m, m]
-                )
-        half: list[Array] = []
-        for j in range(size):
-            half.append((rhs[j] - sum(lower[j, k] * half[k] for k in range(j))) / lower[j, j])
-        solution: list[Array] = [np.empty(0)] * size
-        for j in reversed(range(size)):
-            above = sum(lower[k, j] * solution[k] for k in range(j + 1, size))
-            solution[j] = (half[j] - above) / lower[j, j]
-        explained = sum((value**2 for value in half), start=np.zeros_like(half[0]))
-    return np.stack(solution), explained
-
-
 def solve(problem: Problem, weights: Array, starts: int, warm: Array | None = None) -> Solution:
     """The best minimum found per weighting, from `starts` cells of the scan and, where given,
     the `warm` theta (P,); then every negligible term is tried at exactly zero.
     """
     parts = [
         _solve_block(problem, weights[block], starts, warm)
-        for block in blocks(len(weights), problem.y.size * starts)
+        for block in blocks(len(weights), problem.y.size * starts, BATCH)
     ]
     return Solution(
         np.concatenate([part.theta for part in parts]),
@@ -245,19 +240,20 @@ def _drop_dead_terms(problem: Problem, weights: Array, solution: Solution, start
     certified = solution.certified.copy()
     for power in range(len(problem.z)):
         term = problem.offset_terms + power
-        share = log_model(problem, theta)[1][:, term].max(axis=1)
+        columns, factor = problem.factors[term]
+        share = (theta[:, columns] @ factor.T - problem.y).max(axis=1)
         suspects = np.arange(len(theta)) if len(theta) == 1 else np.flatnonzero(share < DEAD_SHARE)
         if not suspects.size:
             continue
         smaller = Problem(
             np.delete(problem.z, power, axis=0), problem.y, problem.offset_terms, problem.delta
         )
-        columns = np.delete(np.arange(problem.size), [term, problem.terms + power])
+        others = np.delete(np.arange(problem.size), [term, problem.terms + power])
         ends = _solve_block(smaller, weights[suspects], min(starts, 4), None)
         # within rounding of each other, zero is the simpler statement
         won = ends.value <= value[suspects] * (1 + 1e-9)
         rows = suspects[won]
-        theta[np.ix_(rows, columns)] = ends.theta[won]
+        theta[np.ix_(rows, others)] = ends.theta[won]
         theta[rows, term] = -np.inf
         theta[rows, problem.terms + power] = 0.0
         value[rows], certified[rows] = ends.value[won], ends.certified[won]

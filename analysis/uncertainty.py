@@ -24,7 +24,9 @@ Resampling = Literal["pairs", "dirichlet"]
 
 
 def _pairs(rng: np.random.Generator, groups: int, count: int) -> Array:
-    return rng.multinomial(groups, np.full(groups, 1 / groups), size=count).astype(np.float64)
+    drawn = rng.integers(groups, size=(count, groups)) + groups * np.arange(count)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=count * groups)
+    return counts.reshape(count, groups).astype(np.float64)
 
 
 def _dirichlet(rng: np.random.Generator, groups: int, count: int) -> Array:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.commands.say import Progress
-from scaling.errors import UserError
+from scaling.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from analysis.result import FitResult
@@ -98,8 +98,13 @@ def _rows(path: str) -> Any:
 
     if Path(path).is_file():
         return load_table(path)
-    if not Path(path).exists() and path in datasets.names():
-        return datasets.load(path)
+    if not Path(path).exists():
+        if path in datasets.names():
+            return datasets.load(path)
+        raise UserError(
+            f"{path}: no such file or folder, nor a published table; "
+            f"{nearest(path, datasets.names())}"
+        )
     return load_runs(path)
 
 

@@ -76,7 +76,7 @@ def test_constants_without_a_joint_error_say_so(capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["fit", "nowhere"], "nowhere: no such folder"),
+        (["fit", "nowhere"], "nowhere: no such file or folder"),
         (["fit", "CSV", "--params", "N", "--tokens", "d", "--loss", "nats"], "no column 'N'"),
         (["fit", "CSV", "--objective", "log_hubber"], "did you mean 'log_huber'"),
         (["fit", "CSV", "--column", "x"], "--column x: write name=value"),
