@@ -29,6 +29,8 @@ class Ends:
     held: NDArray[np.bool_]
 
 
+MORE = 8  # a formula's grid of starts is coarser than the exact solver's scan, so it tries more
+
 Engine = Callable[[Array, int, "Array | None"], Ends]
 """engine(weights (R, n), starts, warm values (P,) or None) -> Ends."""
 
@@ -81,8 +83,10 @@ def _formula(law: Law, points: Points, objective: Objective) -> Engine:
     low, high = problem.box
 
     def run(weights: Array, starts: int, warm: Array | None) -> Ends:
-        start = None if warm is None else problem.to_theta(warm)
-        found = solve(problem, weights, starts, objective.delta, start)
+        if warm is None:
+            found = solve(problem, weights, MORE * starts, objective.delta)
+        else:
+            found = solve(problem, weights, starts, objective.delta, problem.to_theta(warm))
         held = (found.theta <= low) | (found.theta >= high)
         return Ends(
             problem.to_values(found.theta), found.value / objective.unit, found.certified, held

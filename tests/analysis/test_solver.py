@@ -92,6 +92,9 @@ def test_a_direction_of_negative_curvature_is_descended():
     class Saddle:
         box = np.full(2, -np.inf), np.full(2, np.inf)
 
+        def directions(self, weights, theta):
+            return None
+
         def derivatives(self, weights, theta, delta):
             x, y = theta.T
             hessian = np.zeros((len(theta), 2, 2))
