@@ -124,8 +124,7 @@ def successive_halving(
         if missing := [c for c in rung if c not in here]:
             here.update(zip(missing, evaluate(missing, budget), strict=True))
         rung = promote(rung, len(rung) // eta, here, scores.get(budget * eta, {}))
-    reached = {budget: row for budget, row in scores.items() if row}
-    return Bracket(bracket.least, bracket.candidates, reached)
+    return Bracket(bracket.least, bracket.candidates, scores)
 
 
 def hyperband(R: int, eta: int, candidates: Iterator[C], evaluate: Evaluate[C]) -> Search[C]:

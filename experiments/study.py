@@ -102,7 +102,7 @@ def module(name: str) -> ModuleType:
 
 @contextmanager
 def _one_line(file: Path) -> Iterator[None]:
-    """Whatever goes wrong in a study file is told in one line, with the file's line."""
+    """Whatever goes wrong in a study file is told in one line, with the line that led to it."""
     try:
         yield
     except UserError:
@@ -111,11 +111,12 @@ def _one_line(file: Path) -> Iterator[None]:
         raise UserError(f"{error.filename or file}:{error.lineno}: {error.msg}") from error
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if Path(frame.filename) == file.absolute()]
-        if not lines:  # not the file's doing
-            raise
+        own = [frame for frame in frames if Path(frame.filename) == file.absolute()]
+        where = (own or frames)[-1]
         what, _, _ = str(error).partition("\n")
-        raise UserError(f"{file}:{lines[-1]}: {type(error).__name__}: {what}") from error
+        raise UserError(
+            f"{where.filename}:{where.lineno}: {type(error).__name__}: {what}"
+        ) from error
 
 
 def load(name: str, assignments: Sequence[str] = ()) -> Study:

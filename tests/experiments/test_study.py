@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -126,11 +127,17 @@ def test_line_of_a_study_file_is_found_from_a_relative_path_too(write, monkeypat
         studies.load("mine.py")
 
 
-def test_mistake_that_is_not_of_the_study_file_keeps_its_trace(write, monkeypatch):
-    path = write(tiny.STUDY_FILE.format(path="texts"))
-    monkeypatch.setattr(Study, "override", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        studies.load(path)
+def test_mistake_in_what_a_study_file_imports_is_told_by_its_own_line(write, monkeypatch):
+    path = Path(write("from helper_of_a_study import study\n"))
+    helper = path.with_name("helper_of_a_study.py")
+    helper.write_text("def study():\n    return 1 / 0\n")
+    monkeypatch.syspath_prepend(path.parent)
+    with pytest.raises(UserError, match=r"helper_of_a_study\.py:2: ZeroDivisionError: division"):
+        studies.load(str(path))
+    del sys.modules["helper_of_a_study"]
+    helper.write_text("x = 1\ndef study(:\n")
+    with pytest.raises(UserError, match=r"helper_of_a_study\.py:2: invalid syntax"):
+        studies.load(str(path))
 
 
 def test_study_file_that_is_not_there_is_one_line(tmp_path):
