@@ -12,8 +12,8 @@ different, in the order in which they were asked for. Sweeps combine:
 
 grid is the product of its fields; product and chain are associative, with the units ({},) and ().
 A whole section may be given too, as in grid({"model": [model(w) for w in widths]}): it stands for
-its fields. `isoflop`, `ladder` and `over_train` say what each size is trained on, and give one
-sweep per rung. `configs` and `runs` apply a sweep to the config that all runs share.
+its fields. `configs` applies a sweep to the config that all runs share; the designs of
+experiments/ladders.py are sweeps rung by rung.
 
 Errors: an unknown field, a value that its field cannot hold, a field set twice, a run twice.
 """
@@ -27,10 +27,6 @@ from typing import Any, Literal, get_args, get_origin
 
 from experiments.config import RunConfig, field_types
 from experiments.overrides import assign, kind_of, paths
-from experiments.record import Part
-from experiments.study import Run
-from scaling import ladder as designs
-from scaling.accounting import params_total
 from scaling.errors import UserError, nearest
 
 Assignment = Mapping[str, int | float | str]
@@ -42,9 +38,9 @@ def grid(fields: Mapping[str, Iterable[Any]]) -> Sweep:
     return product(*(_axis(field, values) for field, values in fields.items()))
 
 
-def seeds(count: int, first: int = 0) -> Sweep:
-    """The seeds first .. first + count - 1."""
-    return grid({"seed": range(first, first + count)})
+def seeds(n: int, first: int = 0) -> Sweep:
+    """The seeds first .. first + n - 1."""
+    return grid({"seed": range(first, first + n)})
 
 
 def product(*sweeps: Sweep) -> Sweep:
@@ -70,26 +66,6 @@ def where(sweep: Sweep, keep: Callable[[Assignment], bool]) -> Sweep:
     return tuple(assignment for assignment in sweep if keep(assignment))
 
 
-def isoflop(
-    base: RunConfig, sizes: Sweep, flops: Sequence[float], *, min_ratio: float, max_ratio: float
-) -> tuple[Sweep, ...]:
-    """For each budget C, every size whose D/N = C / (6 N^2) lies in the range. Rung = budget."""
-    N = _params(base, sizes)
-    return _rungs(sizes, designs.isoflop(N, flops, min_ratio=min_ratio, max_ratio=max_ratio))
-
-
-def ladder(base: RunConfig, sizes: Sweep, ratios: Sequence[Iterable[float]]) -> tuple[Sweep, ...]:
-    """Size i on D = r N_i tokens for each r in ratios[i]. Rung = size."""
-    return _rungs(sizes, designs.fixed_ratios(_params(base, sizes), ratios))
-
-
-def over_train(
-    base: RunConfig, sizes: Sweep, optimal: float, factors: Sequence[float]
-) -> tuple[Sweep, ...]:
-    """Every size on `factors` times the optimal D/N. Rung = factor (Gadre et al. 2024)."""
-    return _rungs(sizes, designs.over_train(_params(base, sizes), optimal, factors))
-
-
 def configs(base: RunConfig, sweep: Sweep) -> tuple[RunConfig, ...]:
     """The base with each assignment applied."""
     made = tuple(assign(base, assignment) for assignment in sweep)
@@ -102,17 +78,6 @@ def configs(base: RunConfig, sweep: Sweep) -> tuple[RunConfig, ...]:
             )
         first[config] = assignment
     return made
-
-
-def runs(base: RunConfig, rungs: Sequence[Sweep], held_out: int = 0) -> tuple[Run, ...]:
-    """The runs of a study, rung by rung, those of the last `held_out` rungs held out."""
-    chain(*rungs)
-    fitted = len(rungs) - held_out
-    return tuple(
-        Run(config, rung, Part.FIT if rung < fitted else Part.HELD_OUT)
-        for rung, sweep in enumerate(rungs)
-        for config in configs(base, sweep)
-    )
 
 
 def _axis(field: str, values: Iterable[Any]) -> Sweep:
@@ -149,12 +114,12 @@ def _typed(path: str, value: Any, kind: Any) -> int | float | str:
 
 
 def _joined(parts: Sequence[Assignment]) -> Assignment:
-    joined: dict[str, Any] = {}
+    whole: dict[str, Any] = {}
     for part in parts:
-        for path in joined.keys() & part.keys():
-            raise UserError(f"{path}: set twice, to {joined[path]} and to {part[path]}")
-        joined.update(part)
-    return joined
+        for path in whole.keys() & part.keys():
+            raise UserError(f"{path}: set twice, to {whole[path]} and to {part[path]}")
+        whole.update(part)
+    return whole
 
 
 def _distinct(assignments: Iterable[Assignment]) -> Sweep:
@@ -170,22 +135,3 @@ def _distinct(assignments: Iterable[Assignment]) -> Sweep:
 
 def _text(assignment: Assignment) -> str:
     return " ".join(f"{path}={value}" for path, value in assignment.items()) or "(nothing)"
-
-
-def _params(base: RunConfig, sizes: Sweep) -> list[int]:
-    """N of each size, all weights counted."""
-    sciences = [config.science for config in configs(base, sizes)]
-    return [params_total(science.model.dims(science.batch.seq_len)) for science in sciences]
-
-
-def _rungs(sizes: Sweep, points: Sequence[designs.Point]) -> tuple[Sweep, ...]:
-    """The points of a design as one sweep per rung."""
-    rungs = 1 + max((point.rung for point in points), default=-1)
-    return tuple(
-        _distinct(
-            _joined([sizes[point.size], {"budget.tokens": point.tokens}])
-            for point in points
-            if point.rung == rung
-        )
-        for rung in range(rungs)
-    )
