@@ -115,8 +115,10 @@ def test_halving_trains_each_rung_on_from_the_one_before_and_is_gone_on_with(tmp
     assert best.science.optimizer.learning_rate in rates[2:]
     made = sorted((tmp_path / "search").glob("*/config.json"))
     assert len(made) == 7
-    parents = [record.read_json(path).get("parent") for path in made]
-    assert sum(parent is not None for parent in parents) == 3
+    configs_made = [record.read_json(path) for path in made]
+    tokens = {c["run_id"]: c["science"]["budget"]["tokens"] for c in configs_made}
+    lineage = [(tokens[c["parent"]], tokens[c["run_id"]]) for c in configs_made if "parent" in c]
+    assert sorted(lineage) == [(UNIT, 2 * UNIT)] * 2 + [(2 * UNIT, 4 * UNIT)]
     written = {
         path: path.stat().st_mtime_ns for path in (tmp_path / "search").glob("*/summary.json")
     }
