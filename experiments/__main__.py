@@ -15,6 +15,7 @@ EPILOG = """examples:
   python -m experiments run isoflop --set scale=gpu --set model.mlp=swiglu
   python -m experiments run quickstart --dry-run
   python -m experiments status quickstart
+  python -m experiments diff runs/quickstart/RUN_A runs/quickstart/RUN_B
 """
 
 
@@ -74,11 +75,21 @@ def parser() -> Parser:
     )
     with_study(describe)
     describe.add_argument("--rung", type=int, default=0, help="show the first run of this rung")
+    diff = verb(
+        "diff",
+        "What differs in the science of two runs: field, A, B. Exit code 1 if anything does.",
+        "python -m experiments diff runs/quickstart/RUN_A runs/quickstart/RUN_B",
+    )
+    diff.add_argument("run_a", type=Path, metavar="RUN_A", help="a run's folder")
+    diff.add_argument("run_b", type=Path, metavar="RUN_B", help="another run's folder")
     return top
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 all finished, 2 the user's mistake, 75 interrupted or to be tried again."""
+    """Exit codes: 0 all finished, 2 the user's mistake, 75 interrupted or to be tried again.
+
+    Of diff: 0 the same science, 1 another.
+    """
     try:
         args = parser().parse_args(arguments)
         from experiments import commands  # after the parser, so that --help stays quick

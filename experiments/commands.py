@@ -10,10 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from experiments import study as studies
+from experiments.difference import differences
 from experiments.record import AGAIN, Status
 from experiments.study import Run
 from experiments.sweep import FINISHED, Sweep, bind, default_workers, run_sweep
 from scaling.errors import UserError
+
+DIFFERENT = 1  # exit code of diff, as of the shell's
 
 
 def _bind(args: argparse.Namespace, tell: Callable[[str], None] = lambda text: None) -> Sweep:
@@ -116,9 +119,22 @@ def describe(args: argparse.Namespace) -> int:
     return 0
 
 
+def diff(args: argparse.Namespace) -> int:
+    rows = differences(args.run_a, args.run_b)
+    if not rows:
+        print("the same science")
+        return 0
+    table = [[str(value) or "''" for value in row] for row in rows]
+    name, a = (max(len(row[column]) for row in table) for column in (0, 1))
+    for row in table:
+        print(f"{row[0]:{name}}  {row[1]:{a}}  {row[2]}")
+    return DIFFERENT
+
+
 VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "run": run,
     "status": status,
     "list": list_studies,
     "describe": describe,
+    "diff": diff,
 }

@@ -34,27 +34,45 @@ def paths(kind: type = RunConfig) -> tuple[str, ...]:
 
 
 def override(config: RunConfig, assignments: Sequence[str]) -> RunConfig:
-    """The config with every ``path=value`` applied at once, so that checks see the whole."""
-    tree: dict[str, Any] = {}
+    """The config with every ``path=value`` applied; a later one replaces an earlier one."""
+    values: dict[str, Any] = {}
     for text in assignments:
         path, value = split(text)
         if path not in paths():
             raise UserError(f"--set {path}: no such field; {nearest(path, paths())}")
-        full = path if path.startswith("execution.") else f"science.{path}"
-        *sections, leaf = full.split(".")
+        values[path] = parse(path, value, kind_of(path))
+    return assign(config, values)
+
+
+def assign(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
+    """The config with every field's typed value set at once, so that checks see the whole."""
+    tree: dict[str, Any] = {}
+    for path, value in values.items():
+        *sections, leaf = _full(path)
         branch = tree
         for section in sections:
             branch = branch.setdefault(section, {})
-        branch[leaf] = (path, value)
+        branch[leaf] = value
     return _apply(config, tree)
 
 
+@cache
+def kind_of(path: str) -> Any:
+    """The annotated type of a field or of a whole section, such as ``model``."""
+    kind: Any = RunConfig
+    for name in _full(path):
+        kind = field_types(kind)[name]
+    return kind
+
+
+def _full(path: str) -> list[str]:
+    names = path.split(".")
+    return names if names[0] == "execution" else ["science", *names]
+
+
 def _apply(config: Config, tree: dict[str, Any]) -> Config:
-    kinds = field_types(type(config))  # type: ignore[arg-type]
     changes = {
-        name: _apply(getattr(config, name), value)
-        if isinstance(value, dict)
-        else parse(value[0], value[1], kinds[name])
+        name: _apply(getattr(config, name), value) if isinstance(value, dict) else value
         for name, value in tree.items()
     }
     return dataclasses.replace(config, **changes)  # type: ignore[type-var]

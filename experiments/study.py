@@ -14,7 +14,9 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -81,21 +83,40 @@ def names() -> list[str]:
 def module(name: str) -> ModuleType:
     """The study file of this name or path: ``quickstart`` or ``my/file.py``."""
     path = Path(name)
-    if path.suffix == ".py":
-        if not path.is_file():
-            raise UserError(f"{name}: no such study file")
-        spec = importlib.util.spec_from_file_location(f"study_file_{path.stem}", path)
-        assert spec and spec.loader
-        found = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = found  # dataclasses look their own module up
-        try:
-            spec.loader.exec_module(found)
-        except SyntaxError as error:
-            raise UserError(f"{name}:{error.lineno}: {error.msg}") from error
-        return found
-    if path.name not in names():
-        raise UserError(f"no study '{name}'; {nearest(path.name, names())}")
-    return importlib.import_module(f"experiments.studies.{path.name}")
+    if path.suffix != ".py":
+        if path.name not in names():
+            raise UserError(f"no study '{name}'; {nearest(path.name, names())}")
+        path = Path(*studies.__path__, f"{path.name}.py")
+        with _one_line(path):
+            return importlib.import_module(f"{studies.__name__}.{path.stem}")
+    if not path.is_file():
+        raise UserError(f"{name}: no such study file")
+    spec = importlib.util.spec_from_file_location(f"study_file_{path.stem}", path)
+    assert spec and spec.loader
+    found = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = found  # dataclasses look their own module up
+    with _one_line(path):
+        spec.loader.exec_module(found)
+    return found
+
+
+@contextmanager
+def _one_line(file: Path) -> Iterator[None]:
+    """Whatever goes wrong in a study file is told in one line, with the line that led to it."""
+    try:
+        yield
+    except UserError:
+        raise
+    except SyntaxError as error:
+        raise UserError(f"{error.filename or file}:{error.lineno}: {error.msg}") from error
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if Path(frame.filename) == file.absolute()]
+        where = (own or frames)[-1]
+        what, _, _ = str(error).partition("\n")
+        raise UserError(
+            f"{where.filename}:{where.lineno}: {type(error).__name__}: {what}"
+        ) from error
 
 
 def load(name: str, assignments: Sequence[str] = ()) -> Study:
@@ -120,5 +141,9 @@ def load(name: str, assignments: Sequence[str] = ()) -> Study:
             raise UserError(f"--set {key}: no such field; {nearest(key, [*settings, *paths()])}")
     if unset := [key for key, value in settings.items() if value is inspect.Parameter.empty]:
         raise UserError(f"--set {unset[0]}=...: the study '{name}' needs this setting")
-    built = build(**settings).override([f"{key}={value}" for key, value in rest.items()])
+    with _one_line(Path(inspect.getfile(found))):
+        built = build(**settings)
+    if not isinstance(built, Study):
+        raise UserError(f"{name}: its function 'study' gives a {type(built).__name__}, no Study")
+    built = built.override([f"{key}={value}" for key, value in rest.items()])
     return replace(built, settings={**settings, **rest})

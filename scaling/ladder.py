@@ -58,3 +58,21 @@ def isoflop(
             "per parameter at this budget; add sizes, or widen the range"
         )
     return points
+
+
+def over_train(params: Sequence[int], optimal: float, factors: Sequence[float]) -> list[Point]:
+    """Over-training: every size on D = m r N tokens, r the optimal D/N, m in factors. Rung = m.
+
+    Models to be used cheaply are smaller than compute-optimal and trained for longer (Gadre et al.
+    2024, arXiv:2403.08540, whose design has r = 20 and m up to 32).
+
+    Raises:
+        UserError: factors that do not increase.
+    """
+    if list(factors) != sorted(set(factors)):
+        raise UserError(f"factors={tuple(factors)}: give them in increasing order, each once")
+    return [
+        Point(size, round(factor * optimal * N), rung=rung)
+        for rung, factor in enumerate(factors)
+        for size, N in enumerate(params)
+    ]

@@ -27,7 +27,6 @@ from typing import Literal
 
 from experiments.config import (
     BatchConfig,
-    BudgetConfig,
     EvaluationConfig,
     Execution,
     OptimizerConfig,
@@ -35,11 +34,10 @@ from experiments.config import (
     ScheduleConfig,
     Science,
 )
-from experiments.record import Part
-from experiments.study import Run, Study
+from experiments.ladders import isoflop, own_seeds, runs
+from experiments.study import Study
+from experiments.sweeps import grid
 from models.config import Program, TransformerConfig
-from scaling.accounting import params_total
-from scaling.ladder import isoflop
 from scaling.parametrization import Parametrization
 
 RUNS_PER_SEED = 1000  # every run has a seed of its own
@@ -118,33 +116,22 @@ def model(scale: Scale, width: int) -> TransformerConfig:
 def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study:
     """Every budget's profile; the last budget's runs are held out."""
     s = SCALES[scale]
-    sizes = [params_total(model(s, width).dims(s.batch.seq_len)) for width in s.widths]
-    points = isoflop(sizes, s.flops, min_ratio=s.ratios[0], max_ratio=s.ratios[1])
-    runs = [
-        Run(
-            RunConfig(
-                Science(
-                    model=model(s, s.widths[point.size]),
-                    parametrization=Parametrization("mup", s.base_width, s.head_dim),
-                    optimizer=OptimizerConfig(
-                        learning_rate=s.learning_rate, beta2=0.99, weight_decay=0.1
-                    ),
-                    schedule=ScheduleConfig(name="linear"),
-                    batch=s.batch,
-                    budget=BudgetConfig(point.tokens),
-                    evaluation=EvaluationConfig(windows=1024),
-                    precision=s.precision,
-                    seed=seed * RUNS_PER_SEED + index,
-                ),
-                Execution(program=s.program),
-            ),
-            rung=point.rung,
-            part=Part.HELD_OUT if point.rung == len(s.flops) - 1 else Part.FIT,
-        )
-        for index, point in enumerate(points)
-    ]
+    base = RunConfig(
+        Science(
+            parametrization=Parametrization("mup", s.base_width, s.head_dim),
+            optimizer=OptimizerConfig(learning_rate=s.learning_rate, beta2=0.99, weight_decay=0.1),
+            schedule=ScheduleConfig(name="linear"),
+            batch=s.batch,
+            evaluation=EvaluationConfig(windows=1024),
+            precision=s.precision,
+        ),
+        Execution(program=s.program),
+    )
+    sizes = grid({"model": [model(s, width) for width in s.widths]})
+    least, most = s.ratios
+    profiles = isoflop(base, sizes, s.flops, min_ratio=least, max_ratio=most)
     return Study(
         name="isoflop",
         question="How should compute be split between parameters and tokens?",
-        runs=tuple(runs),
+        runs=runs(base, own_seeds(profiles, seed * RUNS_PER_SEED), held_out=1),
     )

@@ -71,7 +71,7 @@ def error(captured) -> str:
 
 
 def test_help_reads_well_and_has_examples(capsys):
-    for verb in ([], ["run"], ["status"], ["list"], ["describe"]):
+    for verb in ([], *([name] for name in commands.VERBS)):
         with pytest.raises(SystemExit) as ended:
             main([*verb, "--help"])
         assert ended.value.code == 0

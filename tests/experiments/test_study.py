@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 import tiny
 
@@ -25,22 +28,25 @@ def test_packaged_studies_are_found_by_name_or_as_the_tree_shows_them():
     assert studies.load("quickstart") == studies.load("studies/quickstart")
 
 
+UNFITTED = ("lr_width",)  # its answer is a table, not a law that foretells other runs
+
+
 @pytest.mark.parametrize("name", studies.names())
 def test_packaged_study_is_a_sound_plan(name):
-    """Distinct runs, rungs from 0 by compute, and the held-out ones dearer than the fitted."""
+    """Distinct runs, rungs from 0 by compute, and what is held out dearer than what is fitted."""
     study = studies.load(name)
     assert study.name == name
     fit, held_out = study.part(Part.FIT), study.part(Part.HELD_OUT)
     assert fit
-    assert held_out
+    assert held_out or name in UNFITTED
     assert len({run.run_id for run in study.runs}) == len(study.runs)
     rungs = sorted({run.rung for run in fit})
     assert rungs == list(range(len(rungs)))
-    assert {run.rung for run in held_out} == {len(rungs)}
+    assert {run.rung for run in held_out} <= {len(rungs)}
     cheapest = [min(r.ledger["flops_6nd"] for r in fit if r.rung == rung) for rung in rungs]
     assert cheapest == sorted(cheapest)
     dearest = max(run.ledger["flops_6nd"] for run in fit)
-    assert min(run.ledger["flops_6nd"] for run in held_out) > dearest
+    assert all(run.ledger["flops_6nd"] > dearest for run in held_out)
 
 
 def test_settings_go_to_the_study_and_fields_to_every_run(write):
@@ -93,6 +99,14 @@ def test_unknown_study_names_the_nearest():
             "def study(scale: str):\n    pass\n",
             r"--set scale=\.\.\.: the study '.*mine\.py' needs this setting",
         ),
+        ("x = 1\n\ny = widht\n", r"mine\.py:3: NameError: name 'widht' is not defined"),
+        ("import nowhere.else_\n", r"mine\.py:1: ModuleNotFoundError: No module named 'nowhere'"),
+        (
+            "import json\n\ndef study():\n    json.loads('{')\n",
+            r"mine\.py:4: JSONDecodeError: Expecting",
+        ),
+        ("def study():\n    raise ValueError('one\\ntwo')\n", r"mine\.py:2: ValueError: one$"),
+        ("def study():\n    pass\n", r"mine\.py: its function 'study' gives a NoneType, no Study"),
         (
             "from scaling.errors import UserError\n"
             "def study():\n    raise UserError('rungs: give at least two')\n",
@@ -104,6 +118,26 @@ def test_mistake_in_a_study_file_is_one_line(write, text, message):
     with pytest.raises(UserError, match=message) as caught:
         studies.load(write(text))
     assert "\n" not in str(caught.value)
+
+
+def test_line_of_a_study_file_is_found_from_a_relative_path_too(write, monkeypatch):
+    path = Path(write("def study():\n    return 1 / 0\n"))
+    monkeypatch.chdir(path.parent)
+    with pytest.raises(UserError, match=r"mine\.py:2: ZeroDivisionError: division by zero$"):
+        studies.load("mine.py")
+
+
+def test_mistake_in_what_a_study_file_imports_is_told_by_its_own_line(write, monkeypatch):
+    path = Path(write("from helper_of_a_study import study\n"))
+    helper = path.with_name("helper_of_a_study.py")
+    helper.write_text("def study():\n    return 1 / 0\n")
+    monkeypatch.syspath_prepend(path.parent)
+    with pytest.raises(UserError, match=r"helper_of_a_study\.py:2: ZeroDivisionError: division"):
+        studies.load(str(path))
+    del sys.modules["helper_of_a_study"]
+    helper.write_text("x = 1\ndef study(:\n")
+    with pytest.raises(UserError, match=r"helper_of_a_study\.py:2: invalid syntax"):
+        studies.load(str(path))
 
 
 def test_study_file_that_is_not_there_is_one_line(tmp_path):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from scaling.errors import UserError
-from scaling.ladder import Point, fixed_ratios, isoflop
+from scaling.ladder import Point, fixed_ratios, isoflop, over_train
 
 
 def test_fixed_ratios_trains_size_i_on_its_own_ratios() -> None:
@@ -40,3 +40,18 @@ def test_isoflop_points_cost_their_budget() -> None:
 def test_isoflop_refuses_a_budget_that_no_size_can_spend() -> None:
     with pytest.raises(UserError, match=r"^flops\[1\]=1e\+20: no size has 5 to 40 tokens"):
         isoflop([100], [2.4e6, 1e20], min_ratio=5, max_ratio=40)
+
+
+def test_over_training_multiplies_the_optimal_ratio_of_every_size() -> None:
+    assert over_train([100, 200], optimal=20, factors=(1, 2.5)) == [
+        Point(size=0, tokens=2000, rung=0),
+        Point(size=1, tokens=4000, rung=0),
+        Point(size=0, tokens=5000, rung=1),
+        Point(size=1, tokens=10000, rung=1),
+    ]
+
+
+@pytest.mark.parametrize("factors", [(2, 1), (1, 1)])
+def test_over_training_goes_up(factors: tuple[float, ...]) -> None:
+    with pytest.raises(UserError, match=r"^factors=.*: give them in increasing order"):
+        over_train([100], optimal=20, factors=factors)
