@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from experiments import data, record
@@ -43,8 +44,9 @@ def check_folder(folder: Path, study: str, missing: Sequence[Run]) -> None:
     ) != study:
         raise UserError(f"{folder}: holds the study '{found}'; choose another folder with --out")
     for run in missing:
-        if (path := folder / run.run_id / record.CONFIG).exists():
-            record.read_json(path)
+        with suppress(record.DamagedError):  # whoever claims the run will move it aside
+            if (path := folder / run.run_id / record.CONFIG).exists():
+                record.read_json(path)
     needed = sum(RECORD_BYTES + BYTES_PER_PARAMETER * run.ledger["params_total"] for run in missing)
     free = shutil.disk_usage(folder).free
     if free < needed:
