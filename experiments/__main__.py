@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -79,6 +80,7 @@ def parser() -> Parser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 all finished, 2 the user's mistake, 75 interrupted or to be tried again."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # preempted: as Ctrl-C
     try:
         args = parser().parse_args(arguments)
         from experiments import commands  # after the parser, so that --help stays quick
@@ -94,6 +96,8 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # `... | head` is not an error; nothing more can be printed
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return code
 
 

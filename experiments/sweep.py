@@ -132,7 +132,7 @@ def run_sweep(
     call. What another sweep is training is waited for, and taken over if that one leaves it.
     """
     missing = [run for run in sweep.study.part(part) if sweep.status(run) not in FINISHED]
-    check_folder(sweep.folder, sweep.study.name, missing)
+    check_folder(sweep.folder, sweep.study, missing)
     jobs = [sweep.job(run) for run in sorted(missing, key=_flops, reverse=True)]
     write_study(sweep)
     while jobs:
