@@ -145,8 +145,4 @@ def test_two_hundred_runs_over_four_sweeps_with_random_kills(run, texts, tmp_pat
     assert {record.run_status(folder) for folder in runs} == {"completed"}
     assert all(steps(folder) == ROWS for folder in runs)
     assert kills >= 4
-    followed = [max(int(path.suffix[1:]) for path in folder.glob("claim.*")) for folder in runs]
-    print(
-        f"{MANY} runs, {kills} kills, {sum(n > 1 for n in followed)} claims taken more than once, "
-        f"{time.monotonic() - start:.0f} s"
-    )
+    print(f"{MANY} runs, {kills} kills, {time.monotonic() - start:.0f} s")

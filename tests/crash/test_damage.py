@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import resource
+import signal
+
 import pytest
 import tiny
 
@@ -129,3 +132,22 @@ def test_record_of_another_version_is_no_damage(half):
     with pytest.raises(UserError, match="record schema 9"):
         quarantine(half.folder)
     assert path.read_text() == '{"schema": 9}'
+
+
+@pytest.mark.parametrize("limit", [500, 20_000])
+def test_full_disk_stops_the_run_with_its_last_checkpoint_whole(half, finished, corpus, limit):
+    """No file may grow beyond a limit, as on a full disk: the rows fail, or a checkpoint."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(UserError, match=r"cannot write \(File too large\)") as caught:
+            train(half, corpus)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "\n" not in str(caught.value)
+    events = train(half, corpus)
+    assert [event.step for event in events if event.phase == "compiling"][-1] == 16
+    assert events[-1].phase is Status.COMPLETED
+    assert rows(half) == rows(finished)
