@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -90,6 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     Of diff: 0 the same science, 1 another.
     """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # preempted: as Ctrl-C
     try:
         args = parser().parse_args(arguments)
         from experiments import commands  # after the parser, so that --help stays quick
@@ -105,6 +107,8 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # `... | head` is not an error; nothing more can be printed
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return code
 
 

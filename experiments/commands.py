@@ -11,9 +11,9 @@ from pathlib import Path
 
 from experiments import study as studies
 from experiments.difference import differences
-from experiments.record import AGAIN, Status
+from experiments.record import AGAIN, FINISHED, Status
 from experiments.study import Run
-from experiments.sweep import FINISHED, Sweep, bind, default_workers, run_sweep
+from experiments.sweep import Sweep, bind, default_workers, run_sweep
 from scaling.errors import UserError
 
 DIFFERENT = 1  # exit code of diff, as of the shell's
@@ -62,15 +62,15 @@ def status(args: argparse.Namespace) -> int:
 
 
 def _table(sweep: Sweep, runs: Sequence[Run]) -> None:
-    standing = [sweep.status(run) for run in runs]
+    standings = [sweep.standing(run) for run in runs]
     head = f"{'run':12}  {'part':8} {'rung':>4} {'params_total':>13} {'tokens':>14}"
     print(f"{head} {'flops_6nd':>10} {'lr':>9}  status")
-    for run, status in zip(runs, standing, strict=True):
+    for run, standing in zip(runs, standings, strict=True):
         entry, science = run.ledger, run.config.science
         print(
             f"{run.run_id:12}  {run.part:8} {run.rung:>4} {entry['params_total']:>13,.0f} "
             f"{entry['tokens']:>14,.0f} {entry['flops_6nd']:>10.3g} "
-            f"{science.optimizer.learning_rate:>9.3g}  {status}"
+            f"{science.optimizer.learning_rate:>9.3g}  {standing}"
         )
     total = sum(run.ledger["flops_model"] for run in runs)
     print(f"{len(runs)} runs, {total:.3g} FLOPs (flops_model) in all")

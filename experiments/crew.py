@@ -10,6 +10,7 @@ import contextlib
 import multiprocessing
 import signal
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
@@ -24,13 +25,15 @@ from scaling.errors import UserError
 
 def train_all(
     jobs: Sequence[Job], benches: Sequence[Bench], watch: Callable[[Event], None]
-) -> None:
+) -> bool:
     """Train the jobs in order, one worker per bench; `watch` hears every event.
 
-    SIGINT or SIGTERM: every worker saves a checkpoint and ends, and this returns with jobs left. A
-    second one acts at once. A UserError of one worker stops all in the same way and is raised.
+    SIGINT or SIGTERM: every worker saves a checkpoint and ends, and this returns False, with jobs
+    left. A second one acts at once. A UserError of one worker stops all in the same way and is
+    raised.
     """
     waiting = deque(jobs)
+    stopped = threading.Event()
     errors: list[UserError] = []
     crew: dict[Connection, SpawnProcess] = {}
 
@@ -40,6 +43,7 @@ def train_all(
         return None
 
     def stop() -> None:
+        stopped.set()
         waiting.clear()
         for process in crew.values():
             process.terminate()
@@ -65,6 +69,7 @@ def train_all(
                 process.join()
     if errors:
         raise errors[0]
+    return not stopped.is_set()
 
 
 def _hire(bench: Bench) -> tuple[Connection, SpawnProcess]:

@@ -32,3 +32,4 @@ class Event:
     step: int = 0  # steps done
     loss: float = math.nan  # training loss of the last dispatch, or at the end the validation loss
     tokens_per_second: float = math.nan
+    note: str = ""  # a line that the user must see

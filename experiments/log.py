@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from experiments import record
+from experiments.claim import ClaimLostError
 
 
 class MetricsLog:
@@ -18,7 +20,7 @@ class MetricsLog:
         rows = [row for row in record.read_rows(path) if row["step"] <= first_step]
         record.rewrite_rows(path, rows)
         training = [row for row in rows if "loss" in row]
-        self._path = path
+        self._path, self._inode = path, path.stat().st_ino
         self._before = training[-1]["seconds"] if training else 0.0
         self._start = self._last = time.perf_counter()
         self.tokens = training[-1]["tokens"] if training else 0  # trained on, as rows tell
@@ -43,9 +45,15 @@ class MetricsLog:
         }
         self.tokens, self.train_loss = step * batch_tokens, float(values["loss"].mean())
         row = {"step": step, "tokens": self.tokens, **means, "seconds": self.seconds}
-        record.append_rows(self._path, [row])
+        self._append(row)
         return rate
 
     def evaluation(self, step: int, batch_tokens: int, loss: float) -> None:
         row = {"step": step, "tokens": step * batch_tokens, "valid_loss": loss}
+        self._append(row)
+
+    def _append(self, row: dict[str, Any]) -> None:
+        """Append, unless whoever took the run over has begun a file of their own."""
+        if not self._path.exists() or self._path.stat().st_ino != self._inode:
+            raise ClaimLostError(f"{self._path}: another worker goes on with it")
         record.append_rows(self._path, [row])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from experiments import data, record
-from experiments.study import Run
+from experiments.study import Run, Study
 from scaling.errors import UserError
 
 # parameters and two moments in float32, two checkpoints kept and one being written
@@ -28,7 +30,7 @@ def check_corpus(runs: Sequence[Run], corpus: data.Corpus) -> None:
         data.check_budget(corpus.train, science.tokens, science.batch.seq_len, science.data.epochs)
 
 
-def check_folder(folder: Path, study: str, missing: Sequence[Run]) -> None:
+def check_folder(folder: Path, study: Study, missing: Sequence[Run]) -> None:
     """The folder can be written, is of this study and version, and has room for what is missing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -38,17 +40,30 @@ def check_folder(folder: Path, study: str, missing: Sequence[Run]) -> None:
         raise UserError(
             f"{folder}: cannot write there ({error.strerror}); choose another folder with --out"
         ) from error
-    if (plan := folder / record.STUDY).exists() and (
-        found := record.read_json(plan)["name"]
-    ) != study:
-        raise UserError(f"{folder}: holds the study '{found}'; choose another folder with --out")
+    if (plan := folder / record.STUDY).exists():
+        _check_plan(folder, record.read_json(plan), study)
     for run in missing:
-        if (path := folder / run.run_id / record.CONFIG).exists():
-            record.read_json(path)
+        with suppress(record.DamagedError):  # whoever claims the run will move it aside
+            if (path := folder / run.run_id / record.CONFIG).exists():
+                record.read_json(path)
     needed = sum(RECORD_BYTES + BYTES_PER_PARAMETER * run.ledger["params_total"] for run in missing)
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(
             f"{folder}: {free / 1e6:.0f} MB free, the runs need about {needed / 1e6:.0f} MB; "
             "free some space or choose another folder with --out"
+        )
+
+
+def _check_plan(folder: Path, plan: Mapping[str, Any], study: Study) -> None:
+    """The folder is of this study: a plan may grow or lose runs, but it keeps some."""
+    if plan["name"] != study.name:
+        raise UserError(
+            f"{folder}: holds the study '{plan['name']}'; choose another folder with --out"
+        )
+    planned, ours = {run["run_id"] for run in plan["runs"]}, {run.run_id for run in study.runs}
+    if not planned & ours:
+        raise UserError(
+            f"{folder}: holds '{study.name}' with other science (settings {plan['settings']}, "
+            f"now {dict(study.settings)}); choose another folder with --out"
         )

@@ -65,6 +65,8 @@ class Progress:
     def __call__(self, event: Event) -> None:
         """Take one event."""
         self._count(event)
+        if event.note:
+            self._console.print(event.note, highlight=False, soft_wrap=True)
         ended = event.phase in ENDED
         if ended:
             self._ended.add(event.run_id)

@@ -9,6 +9,8 @@ A study folder holds::
     <run_id>/metrics.jsonl     append-only rows: step, tokens, loss, ... (trajectory)
     <run_id>/summary.json      atomic, last: status and every number that a fit may want
     <run_id>/checkpoints/      orbax
+    <run_id>/claim.N           whose the run is: experiments/claim.py
+    <run_id>/quarantine.N/     what was damaged, moved aside before the run went on
 
 Losses are in nats per token unless the name says otherwise.
 """
@@ -17,8 +19,9 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,7 @@ AGAIN = 75  # exit code of work to be gone on with: EX_TEMPFAIL, as launchers re
 STUDY, PREDICTION = "study.json", "prediction.json"
 CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
 CHECKPOINTS = "checkpoints"
+SCRATCH = ".tmp"  # how the name of a file ends that is being written
 
 
 class Status(StrEnum):
@@ -43,11 +47,18 @@ class Status(StrEnum):
     FAILED = "failed"  # an error of ours or of the machine, text in the summary
 
 
+FINISHED = (Status.COMPLETED, Status.DIVERGED)
+
+
 class Part(StrEnum):
     """What a run is for: the fit sees the first kind only."""
 
     FIT = "fit"
     HELD_OUT = "held_out"
+
+
+class DamagedError(UserError):
+    """A file of the record that cannot be what was written there."""
 
 
 @contextmanager
@@ -64,7 +75,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 def _replace(path: Path, text: str) -> None:
     """Write the whole file atomically: a reader sees the old one or the new one, never a part."""
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    scratch = path.with_name(f"{path.name}.{secrets.token_hex(4)}{SCRATCH}")
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -83,13 +94,17 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read one JSON file of the record; another version's or a damaged file is a UserError."""
+    """Read one JSON file of the record.
+
+    Raises:
+        UserError: it cannot be read, or another version wrote it; DamagedError: it is not JSON.
+    """
     try:
         value = json.loads(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path}: cannot read ({error.strerror})") from error
     except ValueError as error:
-        raise UserError(f"{path}: not valid JSON ({error}); move the folder away") from error
+        raise DamagedError(f"{path}: not valid JSON ({error}); move the folder away") from error
     found = value.get("schema") if isinstance(value, dict) else None
     if found != SCHEMA:
         raise UserError(
@@ -116,20 +131,30 @@ def rewrite_rows(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a metrics file; a torn last line, the mark of a kill, is left out."""
+    """The rows of a metrics file; a torn last line, the mark of a kill, is left out.
+
+    Raises:
+        DamagedError: a whole line is not a row.
+    """
     if not path.exists():
         return
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            if line.endswith("\n"):
+            if line.endswith(b"\n"):
                 try:
-                    yield json.loads(line)
+                    row = json.loads(line)
                 except ValueError as error:
-                    raise UserError(f"{path}:{number}: not valid JSON; delete the line") from error
+                    raise DamagedError(
+                        f"{path}:{number}: not valid JSON; delete the line"
+                    ) from error
+                if not isinstance(row, dict) or "step" not in row:
+                    raise DamagedError(f"{path}:{number}: not a row of metrics; delete the line")
+                yield row
 
 
 def run_status(run: Path) -> Status:
-    """The status of one run folder, from its files alone."""
-    if (run / SUMMARY).exists():
-        return Status(read_json(run / SUMMARY)["status"])
+    """The status of one run folder, from its files alone; a damaged summary is as good as none."""
+    with suppress(DamagedError):
+        if (run / SUMMARY).exists():
+            return Status(read_json(run / SUMMARY)["status"])
     return Status.STARTED if (run / CONFIG).exists() else Status.MISSING

@@ -9,23 +9,46 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
 from experiments import data, record
+from experiments.claim import is_claimed
 from experiments.crew import train_all
 from experiments.job import Event, Job
 from experiments.preflight import check_corpus, check_folder
-from experiments.record import Part, Status
+from experiments.record import FINISHED, Part, Status
 from experiments.study import Run, Study
 from experiments.worker import Bench
 from scaling.errors import UserError
 
-FINISHED = (Status.COMPLETED, Status.DIVERGED)
 LOG = "workers.log"
+LOOK_AGAIN = 2.0  # seconds between two looks at runs that other workers have
+
+
+class Standing(StrEnum):
+    """How a run stands: what its record says, and for one not ended whether somebody has it."""
+
+    DONE = "done"
+    RUNNING = "running"
+    FAILED = "failed"
+    DIVERGED = "diverged"
+    STALE = "stale"  # begun, and nobody is at it: interrupted or killed, to be gone on with
+    MISSING = "missing"
+
+
+STANDINGS = {
+    Status.COMPLETED: Standing.DONE,
+    Status.DIVERGED: Standing.DIVERGED,
+    Status.FAILED: Standing.FAILED,
+    Status.STARTED: Standing.STALE,
+    Status.MISSING: Standing.MISSING,
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +66,13 @@ class Sweep:
 
     def status(self, run: Run) -> Status:
         return record.run_status(self.folder / run.run_id)
+
+    def standing(self, run: Run) -> Standing:
+        """Told by the record and the claim alone."""
+        status = self.status(run)
+        if status not in FINISHED and is_claimed(self.folder / run.run_id):
+            return Standing.RUNNING
+        return STANDINGS[status]
 
     def failure(self, run: Run) -> str:
         """Why a run failed, in one line."""
@@ -99,18 +129,24 @@ def run_sweep(
 
     Interrupted (SIGINT, SIGTERM), every run under way saves a checkpoint and this returns early. A
     run that fails for a reason of the machine is recorded as failed and tried again by the next
-    call.
+    call. What another sweep is training is waited for, and taken over if that one leaves it.
     """
     missing = [run for run in sweep.study.part(part) if sweep.status(run) not in FINISHED]
-    check_folder(sweep.folder, sweep.study.name, missing)
+    check_folder(sweep.folder, sweep.study, missing)
     jobs = [sweep.job(run) for run in sorted(missing, key=_flops, reverse=True)]
     write_study(sweep)
-    if not jobs:
-        return
-    config = jobs[0].run.config.science.data
-    log = sweep.folder / LOG
-    benches = [Bench(config, sweep.cache, log, core) for core in _cores(min(workers, len(jobs)))]
-    train_all(jobs, benches, watch)
+    while jobs:
+        free = [job for job in jobs if not is_claimed(job.folder)]
+        if not free:
+            time.sleep(LOOK_AGAIN)
+        elif not train_all(free, _benches(sweep, min(workers, len(free))), watch):
+            return
+        jobs = [job for job in jobs if sweep.status(job.run) in (Status.STARTED, Status.MISSING)]
+
+
+def _benches(sweep: Sweep, workers: int) -> list[Bench]:
+    config = sweep.study.runs[0].config.science.data
+    return [Bench(config, sweep.cache, sweep.folder / LOG, core) for core in _cores(workers)]
 
 
 def _flops(run: Run) -> float:

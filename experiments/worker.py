@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from experiments import data
+from experiments import data, record
+from experiments.claim import ClaimLostError, take
 from experiments.compilation import use_cache
 from experiments.job import Event, Job
-from experiments.record import Status
+from experiments.quarantine import quarantine
+from experiments.record import FINISHED, Status
 from scaling.errors import UserError
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -54,6 +56,39 @@ def work(pipe: Connection, bench: Bench) -> None:
 
 
 def _train(
+    job: Job, corpus: data.Corpus, watch: Callable[[Event], None], interrupted: Callable[[], bool]
+) -> None:
+    """Train the run, unless it is another worker's, or one has finished it since."""
+    claim = take(job.folder)
+    if claim is None:
+        watch(Event(job.run.run_id, Status.STARTED))
+        return
+    with claim:
+        if (status := record.run_status(job.folder)) in FINISHED:
+            watch(Event(job.run.run_id, status, job.run.config.science.steps))
+            return
+        _tidy(job, watch)
+
+        def stop() -> bool:
+            claim.check()
+            return interrupted()
+
+        try:
+            _attempt(job, corpus, watch, stop)
+        except ClaimLostError:
+            watch(Event(job.run.run_id, Status.STARTED))
+
+
+def _tidy(job: Job, watch: Callable[[Event], None]) -> None:
+    """Make the folder ready after whatever befell the attempt before this one."""
+    if (damage := quarantine(job.folder)) is not None:
+        watch(Event(job.run.run_id, "compiling", note=damage))
+    (job.folder / record.SUMMARY).unlink(missing_ok=True)  # of an attempt that failed
+    for scratch in job.folder.glob(f"*{record.SCRATCH}"):
+        scratch.unlink()
+
+
+def _attempt(
     job: Job, corpus: data.Corpus, watch: Callable[[Event], None], interrupted: Callable[[], bool]
 ) -> None:
     from jax.errors import JaxRuntimeError

@@ -154,7 +154,7 @@ def test_status_follows_the_files(call, tmp_path):
     summary = tmp_path / "out" / run_ids[1] / record.SUMMARY
     record.write_json(summary, {"status": "completed"})
     stands = [line.split()[-1] for line in call("status")[1].splitlines()[1:-1]]
-    assert stands == ["started", "completed", "missing", "missing"]
+    assert stands == ["stale", "done", "missing", "missing"]
     summary.write_text('{"schema": 5}')
     found = call("status")
     assert "record schema 5" in error(found)

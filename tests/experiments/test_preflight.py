@@ -15,7 +15,8 @@ from experiments.record import Part
 from experiments.study import Run
 from scaling.errors import UserError
 
-RUNS = tiny.study("texts").runs
+STUDY = tiny.study("texts")
+RUNS = STUDY.runs
 Usage = namedtuple("Usage", "total used free")
 
 
@@ -33,7 +34,7 @@ def one_line(caught) -> str:
 
 def test_runs_that_fit_pass(tmp_path, corpus):
     check_corpus(RUNS, corpus)
-    check_folder(tmp_path / "new", "tiny", RUNS)
+    check_folder(tmp_path / "new", STUDY, RUNS)
     assert list((tmp_path / "new").iterdir()) == []
 
 
@@ -63,7 +64,7 @@ def test_folder_that_is_a_file_is_one_line(tmp_path):
     with pytest.raises(
         UserError, match=r"out: cannot write there \(File exists\).*--out"
     ) as caught:
-        check_folder(tmp_path / "out", "tiny", RUNS)
+        check_folder(tmp_path / "out", STUDY, RUNS)
     one_line(caught)
 
 
@@ -73,21 +74,21 @@ def test_folder_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(preflight.tempfile, "TemporaryFile", refuse)
     with pytest.raises(UserError, match=r"cannot write there \(Permission denied\)"):
-        check_folder(tmp_path, "tiny", RUNS)
+        check_folder(tmp_path, STUDY, RUNS)
 
 
 def test_no_space_is_told_before_anything_is_trained(tmp_path, monkeypatch):
     needed = sum(preflight.RECORD_BYTES + 36 * run.ledger["params_total"] for run in RUNS)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, 2_000_000))
     with pytest.raises(UserError, match=r"2 MB free, the runs need about 5 MB") as caught:
-        check_folder(tmp_path, "tiny", RUNS)
+        check_folder(tmp_path, STUDY, RUNS)
     one_line(caught)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, needed))
-    check_folder(tmp_path, "tiny", RUNS)
+    check_folder(tmp_path, STUDY, RUNS)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, needed - 1))
     with pytest.raises(UserError, match=r"choose another folder with --out"):
-        check_folder(tmp_path, "tiny", RUNS)
-    check_folder(tmp_path, "tiny", RUNS[1:])
+        check_folder(tmp_path, STUDY, RUNS)
+    check_folder(tmp_path, STUDY, RUNS[1:])
 
 
 @pytest.mark.parametrize("name", [record.STUDY, f"{RUNS[0].run_id}/{record.CONFIG}"])
@@ -96,15 +97,41 @@ def test_folder_of_another_version_is_refused(tmp_path, name):
     path.parent.mkdir(exist_ok=True)
     path.write_text('{"schema": 2, "name": "tiny"}')
     with pytest.raises(UserError, match=r"record schema 2, this version reads 1") as caught:
-        check_folder(tmp_path, "tiny", RUNS)
+        check_folder(tmp_path, STUDY, RUNS)
     one_line(caught)
 
 
+def plan(name, runs):
+    return {"name": name, "settings": {"seed": 1}, "runs": [{"run_id": r.run_id} for r in runs]}
+
+
 def test_folder_of_another_study_is_refused(tmp_path):
-    record.write_json(tmp_path / record.STUDY, {"name": "isoflop"})
+    record.write_json(tmp_path / record.STUDY, plan("isoflop", RUNS))
     with pytest.raises(UserError, match=r"holds the study 'isoflop'; choose another folder"):
-        check_folder(tmp_path, "tiny", RUNS)
-    check_folder(tmp_path, "isoflop", RUNS)
+        check_folder(tmp_path, STUDY, RUNS)
+    check_folder(tmp_path, replace(STUDY, name="isoflop"), RUNS)
+
+
+def test_folder_of_the_same_study_with_other_science_is_refused(tmp_path):
+    record.write_json(tmp_path / record.STUDY, plan("tiny", tiny.study("texts", seed=1).runs))
+    with pytest.raises(
+        UserError, match=r"other science \(settings {'seed': 1}, now {}\)"
+    ) as caught:
+        check_folder(tmp_path, STUDY, RUNS)
+    one_line(caught)
+
+
+def test_study_may_grow(tmp_path):
+    record.write_json(tmp_path / record.STUDY, plan("tiny", RUNS[:2]))
+    check_folder(tmp_path, STUDY, RUNS)
+
+
+def test_damaged_config_is_left_to_whoever_claims_the_run(tmp_path):
+    path = tmp_path / RUNS[0].run_id / record.CONFIG
+    path.parent.mkdir()
+    path.write_text('{"schema": 1')
+    check_folder(tmp_path, STUDY, RUNS)
+    assert path.read_text() == '{"schema": 1'
 
 
 def test_held_out_runs_are_checked_against_the_corpus_too(corpus):

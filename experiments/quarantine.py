@@ -1,0 +1,69 @@
+"""What is damaged in a run's folder is moved aside, never overwritten, and the run goes on.
+
+Without its config or its summary a run goes on from its checkpoint, and writes them again. Without
+rows it would have a gap in its trajectory, so its checkpoints go along, and it starts anew.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments import record
+from experiments.record import CHECKPOINTS, CONFIG, METRICS, SUMMARY, DamagedError
+
+READERS: Mapping[str, Callable[[Path], Any]] = {
+    CONFIG: record.read_json,
+    SUMMARY: record.read_json,
+    METRICS: lambda path: list(record.read_rows(path)),
+}
+
+
+def quarantine(run: Path) -> str | None:
+    """Move aside what is damaged, for the owner of the run's claim; says so in one line, if so.
+
+    Raises:
+        UserError: another version of the record, which is no damage.
+    """
+    damaged = [name for name in READERS if _is_damaged(run / name, READERS[name])]
+    if METRICS not in damaged and _reach(run) < _newest(run):
+        damaged.append(METRICS)
+    if METRICS in damaged:
+        damaged.append(CHECKPOINTS)
+    found = [name for name in damaged if (run / name).exists()]
+    if not found:
+        return None
+    aside = _fresh(run)
+    for name in found:
+        (run / name).rename(aside / name)
+    again = "from its start" if METRICS in damaged else "from its last checkpoint"
+    return f"{run}: {', '.join(found)} damaged, moved to {aside.name}; the run goes on {again}"
+
+
+def _is_damaged(path: Path, read: Callable[[Path], Any]) -> bool:
+    try:
+        if path.exists():
+            read(path)
+    except DamagedError:
+        return True
+    return False
+
+
+def _reach(run: Path) -> int:
+    """The step of the last row."""
+    return max((row["step"] for row in record.read_rows(run / METRICS)), default=0)
+
+
+def _newest(run: Path) -> int:
+    """The step of the newest checkpoint."""
+    names = (path.name for path in (run / CHECKPOINTS).glob("*"))
+    return max((int(name) for name in names if name.isdecimal()), default=0)
+
+
+def _fresh(run: Path) -> Path:
+    folders = (run / f"quarantine.{number}" for number in itertools.count(1))
+    folder = next(folder for folder in folders if not folder.exists())
+    folder.mkdir()
+    return folder

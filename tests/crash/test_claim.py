@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from experiments import claim
+from experiments.claim import ClaimLostError, is_claimed, take
+from scaling.errors import UserError
+
+SPAWN = multiprocessing.get_context("spawn")  # a fork would be of a process with JAX's threads
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def age(folder, seconds):
+    """Let the claim's last sign of life be that long ago."""
+    (name,) = files(folder)
+    then = time.time() - seconds
+    os.utime(folder / name, (then, then))
+
+
+def of_another_machine(folder, **fields):
+    (name,) = files(folder)
+    owner = json.loads((folder / name).read_bytes())
+    (folder / name).write_text(json.dumps({**owner, "machine": "elsewhere", **fields}))
+
+
+def hold(folder, pipe):
+    """Take the run and keep it until told to go."""
+    with take(folder):
+        pipe.send("mine")
+        pipe.recv()
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that has the run in `tmp_path`."""
+    ours, theirs = SPAWN.Pipe()
+    process = SPAWN.Process(target=hold, args=(tmp_path, theirs), daemon=True)
+    process.start()
+    assert ours.recv() == "mine"
+    yield process, ours
+    process.kill()
+    process.join()
+
+
+def test_one_has_it_until_released(tmp_path):
+    run = tmp_path / "run"
+    assert not is_claimed(run)
+    first = take(run)
+    with first:
+        assert is_claimed(run)
+        assert take(run) is None
+        first.check()
+    assert not is_claimed(run)
+    with take(run):
+        assert take(run) is None
+    assert files(run) == ["claim.2"]
+
+
+def test_claim_says_whose_it_is(tmp_path):
+    with take(tmp_path):
+        owner = json.loads((tmp_path / "claim.1").read_bytes())
+    assert owner["pid"] == os.getpid()
+    assert owner.keys() == {"machine", "pid", "born", "time"}
+
+
+def test_owner_that_was_killed_is_followed_at_once(tmp_path, holder):
+    process, _ = holder
+    assert take(tmp_path) is None
+    os.kill(process.pid, signal.SIGKILL)
+    while not (found := take(tmp_path)):  # not yet waited for: a zombie is dead, too
+        assert process.is_alive() or not is_claimed(tmp_path)
+    process.join()
+    with found:
+        assert files(tmp_path) == ["claim.2"]
+
+
+def test_number_that_another_process_has_by_now_is_not_the_owner(tmp_path):
+    with take(tmp_path):
+        owner = json.loads((tmp_path / "claim.1").read_bytes())
+        (tmp_path / "claim.1").write_text(json.dumps({**owner, "born": "1"}))
+        assert not is_claimed(tmp_path)
+
+
+def test_owner_elsewhere_counts_as_dead_when_not_heard_of(tmp_path):
+    first = take(tmp_path)
+    of_another_machine(tmp_path, pid=2**22 + 1)  # no process here, which means nothing
+    age(tmp_path, claim.STALE - 10)
+    assert take(tmp_path) is None
+    age(tmp_path, claim.STALE + 1)
+    with take(tmp_path):
+        with pytest.raises(ClaimLostError, match="taken over by another worker"):
+            first.check()
+        assert is_claimed(tmp_path)
+
+
+def test_claim_killed_before_it_was_written_is_kept_until_it_is_stale(tmp_path):
+    (tmp_path / "claim.7").touch()
+    assert take(tmp_path) is None
+    age(tmp_path, claim.STALE + 1)
+    with take(tmp_path):
+        assert files(tmp_path) == ["claim.8"]
+
+
+def test_signs_of_life_are_shown_while_the_owner_is_busy(tmp_path, monkeypatch):
+    monkeypatch.setattr(claim, "BEAT", 0.01)
+    with take(tmp_path):
+        age(tmp_path, claim.STALE + 1)
+        deadline = time.monotonic() + 30
+        while not is_claimed(tmp_path):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_release_after_a_take_over_leaves_the_claim_of_the_other(tmp_path):
+    with take(tmp_path):
+        of_another_machine(tmp_path)
+        age(tmp_path, claim.STALE + 1)
+        second = take(tmp_path)
+    assert is_claimed(tmp_path)
+    second.check()
+
+
+def test_taker_that_decided_long_ago_finds_the_claim_followed(tmp_path, monkeypatch):
+    """It saw claim.1 free; meanwhile others took 2 and 3, and 2 is gone."""
+    (tmp_path / "claim.3").touch()
+    seen = [[1]]
+    numbers = claim._numbers
+    monkeypatch.setattr(claim, "_numbers", lambda run: seen.pop() if seen else numbers(run))
+    monkeypatch.setattr(claim, "_is_held", lambda path: False)
+    assert take(tmp_path) is None
+    assert files(tmp_path) == ["claim.3"]
+
+
+def test_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match=r"cannot claim the run \(.*\); make room") as caught:
+        take(tmp_path / "file" / "run")
+    assert "\n" not in str(caught.value)
+
+
+# --- races of real processes ---
+
+RACER = """
+import os, random, signal, sys, time
+from pathlib import Path
+from experiments.claim import take
+
+folder, seed = Path(sys.argv[1]), int(sys.argv[2])
+chance = random.Random(seed)
+left = set(range(200))
+while left:
+    number = min(left)  # all go for the same one
+    run = folder / str(number)
+    claim = take(run)
+    if claim is None:
+        continue
+    with claim:
+        if (run / "done").exists():
+            left.remove(number)
+            continue
+        (run / "owner").touch(exist_ok=False)  # fails where two have the run at once
+        os.sched_yield()
+        (run / "owner").unlink()
+        if chance.random() < 0.05:
+            os.kill(os.getpid(), signal.SIGKILL)
+        (run / "done").touch()
+"""
+
+
+def test_of_many_racers_one_has_each_run_and_the_dead_are_followed(tmp_path):
+    """Six processes over two hundred runs; of twenty times that one has a run, it
+    kills itself once."""
+    racer = tmp_path / "racer.py"
+    racer.write_text(RACER)
+    folder = tmp_path / "runs"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    seeds = iter(range(1000))
+
+    def start():
+        command = [sys.executable, str(racer), str(folder), str(next(seeds))]
+        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+    racers, kills = [start() for _ in range(6)], 0
+    while racers:
+        process = racers.pop(0)
+        _, error = process.communicate(timeout=60)
+        if process.returncode == -signal.SIGKILL:
+            kills += 1
+            racers.append(start())
+        else:
+            assert process.returncode == 0, error
+    assert kills >= 3
+    assert len(list(folder.glob("*/done"))) == 200

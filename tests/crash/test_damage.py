@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import resource
+import signal
+
+import pytest
+import tiny
+
+from experiments import data, record, worker
+from experiments.quarantine import quarantine
+from experiments.record import Status
+from scaling.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    base = tmp_path_factory.getbasetemp()
+    texts, cache = tiny.shared_texts(base), tiny.shared_cache(base)
+    return data.prepare(tiny.config(texts=texts).science.data, cache)
+
+
+def train(job, corpus, interrupted=lambda: False):
+    events = []
+    worker._train(job, corpus, events.append, interrupted)
+    return events
+
+
+def rows(job):
+    found = record.read_rows(job.folder / record.METRICS)
+    return [{name: row[name] for name in row if name != "seconds"} for row in found]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, corpus):
+    job = tiny.job(tmp_path_factory.mktemp("finished"))
+    assert train(job, corpus)[-1].phase is Status.COMPLETED
+    return job
+
+
+@pytest.fixture
+def half(tmp_path, corpus):
+    """A run that was stopped after two dispatches."""
+    job, asked = tiny.job(tmp_path), []
+    events = train(job, corpus, lambda: bool(asked) or asked.append(1))
+    assert (events[-1].phase, events[-1].step) == (Status.STARTED, 16)
+    return job
+
+
+def cut(path):
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def tear(path):
+    """A line that was torn, and a row after it."""
+    with path.open("a") as file:
+        file.write('{"step": 16, "lo{"step": 16, "loss": 3.0}\n')
+
+
+def zeros(path):
+    """What a power cut leaves on some file systems: a length without the content."""
+    with path.open("ab") as file:
+        file.write(bytes(64) + b"\n")
+
+
+def other_row(path):
+    with path.open("a") as file:
+        file.write("17\n")
+
+
+def lose_rows(path):
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "moved", "start"),
+    [
+        (record.CONFIG, cut, [record.CONFIG], 16),
+        (record.METRICS, tear, [record.CHECKPOINTS, record.METRICS], 0),
+        (record.METRICS, zeros, [record.CHECKPOINTS, record.METRICS], 0),
+        (record.METRICS, other_row, [record.CHECKPOINTS, record.METRICS], 0),
+        (record.METRICS, lose_rows, [record.CHECKPOINTS, record.METRICS], 0),
+    ],
+)
+def test_damage_is_moved_aside_told_and_the_run_ends_the_same(
+    half, finished, corpus, name, damage, moved, start
+):
+    damage(half.folder / name)
+    damaged = (half.folder / name).read_bytes()
+    events = train(half, corpus)
+    (note,) = (event.note for event in events if event.note)
+    assert name in note
+    assert "moved to quarantine.1" in note
+    assert "\n" not in note
+    aside = half.folder / "quarantine.1"
+    assert sorted(path.name for path in aside.iterdir()) == moved
+    assert (aside / name).read_bytes() == damaged
+    assert [event.step for event in events if event.phase == "compiling"][-1] == start
+    assert events[-1].phase is Status.COMPLETED
+    assert rows(half) == rows(finished)
+    assert record.read_json(half.folder / record.CONFIG)["run_id"] == half.run.run_id
+
+
+def test_damaged_summary_is_no_summary(half, finished, corpus):
+    train(half, corpus)
+    path = half.folder / record.SUMMARY
+    loss = record.read_json(path)["metrics"]["loss"]
+    cut(path)
+    assert record.run_status(half.folder) is Status.STARTED
+    train(half, corpus)
+    assert record.read_json(path)["metrics"]["loss"] == loss
+    assert [file.name for file in (half.folder / "quarantine.1").iterdir()] == [record.SUMMARY]
+    assert rows(half) == rows(finished)
+
+
+def test_second_damage_has_a_place_of_its_own(half):
+    for number in (1, 2):
+        (half.folder / record.CONFIG).write_text("{")
+        assert f"quarantine.{number};" in quarantine(half.folder)
+    assert quarantine(half.folder) is None
+
+
+def test_torn_last_line_is_no_damage(half):
+    with (half.folder / record.METRICS).open("w") as file:
+        file.write('{"step": 8, "loss": 5.0}\n{"step": 16, "loss": 4.0}\n{"step": 24, "lo')
+    assert quarantine(half.folder) is None
+
+
+def test_record_of_another_version_is_no_damage(half):
+    path = half.folder / record.CONFIG
+    path.write_text('{"schema": 9}')
+    with pytest.raises(UserError, match="record schema 9"):
+        quarantine(half.folder)
+    assert path.read_text() == '{"schema": 9}'
+
+
+@pytest.mark.parametrize("limit", [500, 20_000])
+def test_full_disk_stops_the_run_with_its_last_checkpoint_whole(half, finished, corpus, limit):
+    """No file may grow beyond a limit, as on a full disk: the rows fail, or a checkpoint."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(UserError, match=r"cannot write \(File too large\)") as caught:
+            train(half, corpus)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "\n" not in str(caught.value)
+    events = train(half, corpus)
+    assert [event.step for event in events if event.phase == "compiling"][-1] == 16
+    assert events[-1].phase is Status.COMPLETED
+    assert rows(half) == rows(finished)
