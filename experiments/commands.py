@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from experiments import study as studies
-from experiments.record import AGAIN, Status
+from experiments.record import AGAIN, FINISHED, Status
 from experiments.study import Run
-from experiments.sweep import FINISHED, Sweep, bind, default_workers, run_sweep
+from experiments.sweep import Sweep, bind, default_workers, run_sweep
 from scaling.errors import UserError
 
 

@@ -15,16 +15,15 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from experiments import data, record
+from experiments import data, packing, record, throughput
 from experiments.crew import train_all
-from experiments.job import Event, Job
+from experiments.job import Event, Job, Pack
 from experiments.preflight import check_corpus, check_folder
-from experiments.record import Part, Status
+from experiments.record import FINISHED, Part, Status
 from experiments.study import Run, Study
 from experiments.worker import Bench
 from scaling.errors import UserError
 
-FINISHED = (Status.COMPLETED, Status.DIVERGED)
 LOG = "workers.log"
 
 
@@ -103,14 +102,34 @@ def run_sweep(
     """
     missing = [run for run in sweep.study.part(part) if sweep.status(run) not in FINISHED]
     check_folder(sweep.folder, sweep.study.name, missing)
-    jobs = [sweep.job(run) for run in sorted(missing, key=_flops, reverse=True)]
+    jobs = [sweep.job(run) for run in missing]
     write_study(sweep)
     if not jobs:
         return
-    config = jobs[0].run.config.science.data
-    log = sweep.folder / LOG
+    config, log = jobs[0].run.config.science.data, sweep.folder / LOG
     benches = [Bench(config, sweep.cache, log, core) for core in _cores(min(workers, len(jobs)))]
-    train_all(jobs, benches, watch)
+    packs = _packs(jobs, benches, watch)
+    train_all(packs, benches[: len(packs)], watch)
+
+
+def _packs(
+    jobs: Sequence[Job], benches: Sequence[Bench], watch: Callable[[Event], None]
+) -> list[Pack]:
+    """The jobs in packs, dearest first."""
+    platform = "cpu" if _cpu_only() else "accelerator"
+    groups = packing.alike(jobs)
+    sizes = {kind: packing.largest(group, len(benches), platform) for kind, group in groups.items()}
+    wanted = [(kind, most) for kind, most in sizes.items() if most > 1 and not kind.execution.pack]
+    for kind, _ in wanted:
+        watch(Event(groups[kind][0].run.run_id, "compiling"))
+    curves = throughput.curves(wanted, benches[0]) if wanted else []
+    known = {kind: curve for (kind, _), curve in zip(wanted, curves, strict=True)}
+    packs = [
+        pack
+        for kind, group in groups.items()
+        for pack in packing.packs(group, known.get(kind, packing.ALONE), len(benches))
+    ]
+    return sorted(packs, key=lambda pack: sum(_flops(job.run) for job in pack), reverse=True)
 
 
 def _flops(run: Run) -> float:

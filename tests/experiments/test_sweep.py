@@ -59,7 +59,11 @@ def copy(bound: Sweep, folder: Path) -> Sweep:
 def handed_out(monkeypatch):
     """What `run_sweep` would have trained."""
     found: list[tuple[list[Job], list[Bench]]] = []
-    monkeypatch.setattr(sweep, "train_all", lambda *a: found.append((list(a[0]), list(a[1]))))
+
+    def train_all(packs, benches, watch):
+        found.append(([job for pack in packs for job in pack], list(benches)))
+
+    monkeypatch.setattr(sweep, "train_all", train_all)
     return found
 
 
@@ -287,7 +291,7 @@ def test_fault_of_ours_in_a_worker_points_to_its_trace(swept, tmp_path, cache):
     log = tmp_path / "workers.log"
     bench = Bench(bound.study.runs[0].config.science.data, cache, log, core=None)
     with pytest.raises(UserError, match=r"a worker failed; the end of workers\.log"):
-        train_all([Job(None, "tiny", tmp_path)], [bench], lambda event: None)  # type: ignore[arg-type]
+        train_all([(Job(None, "tiny", tmp_path),)], [bench], lambda event: None)  # type: ignore[arg-type]
     assert "AttributeError" in log.read_text()
 
 
@@ -298,9 +302,9 @@ def test_error_of_the_machine_is_recorded_and_the_sweep_goes_on(swept, tmp_path,
     def fail(*args, **kwargs):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory\nand much more")
 
-    monkeypatch.setattr(trainer, "train", fail)
+    monkeypatch.setattr(trainer, "train_pack", fail)
     events: list[Event] = []
-    worker._train(job, bound.corpus, events.append, lambda: False)
+    worker._train((job,), bound.corpus, events.append, lambda: False)
     assert [event.phase for event in events] == [Status.FAILED]
     assert bound.status(job.run) is Status.FAILED
     assert bound.failure(job.run).endswith("RESOURCE_EXHAUSTED: Out of memory")
