@@ -22,7 +22,7 @@ from scaling.errors import UserError, check_choices
 from scaling.parametrization import Parametrization
 
 # Raised when the same config would give another result: a changed initialisation, order or update.
-SCIENCE_VERSION = 1
+SCIENCE_VERSION = 2
 
 
 @dataclass(frozen=True)

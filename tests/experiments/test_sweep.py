@@ -311,6 +311,69 @@ def test_error_of_the_machine_is_recorded_and_the_sweep_goes_on(swept, tmp_path,
     json.dumps(record.read_json(job.folder / record.SUMMARY), allow_nan=False)
 
 
+# --- packs ---
+
+
+def test_packs_are_trained_by_workers_and_recorded_run_by_run(swept, tmp_path):
+    """Three runs in packs of two, the odd one left over; one member of the pack diverges."""
+    bound = copy(swept[0], tmp_path)
+    packed = replace(bound, study=bound.study.override(["execution.pack=2"]))
+    events: list[Event] = []
+    run_sweep(packed, Part.FIT, 2, events.append)
+    for run in packed.study.part(Part.FIT):
+        ours, theirs = (
+            record.read_json(folder / run.run_id / record.SUMMARY)
+            for folder in (tmp_path, swept[0].folder)
+        )
+        assert ours["status"] == theirs["status"]
+        assert ours["diverged_step"] == theirs["diverged_step"]
+        assert ours["metrics"].get("loss") == pytest.approx(theirs["metrics"].get("loss"), rel=1e-5)
+    found = [
+        record.read_json(tmp_path / run.run_id / record.SUMMARY)["environment"]["members"]
+        for run in packed.study.part(Part.FIT)
+    ]
+    assert sorted(found) == [1, 2, 2]
+    last = [event.run_id for event in events if isinstance(event.phase, Status)]
+    assert sorted(last) == sorted(run.run_id for run in packed.study.part(Part.FIT))
+
+
+def test_a_grid_is_packed_as_the_device_was_measured(swept, texts, tmp_path, monkeypatch):
+    """Eighteen like runs; by the curve two at once cost less than one after the other, four more."""
+    asked: list[int] = []
+
+    def curves(wanted, bench):
+        asked.extend(most for _, most in wanted)
+        return [{1: 1.0, 2: 1.2, 4: 4.1}]
+
+    packs: list[tuple[Job, ...]] = []
+    monkeypatch.setattr(sweep.throughput, "curves", curves)
+    monkeypatch.setattr(sweep, "train_all", lambda found, benches, watch: packs.extend(found))
+    study = tiny.study(texts, rates=[i * 1e-4 for i in range(1, 19)])
+    bound = replace(swept[0], folder=tmp_path)
+    study = study.with_fingerprint(bound.corpus.fingerprint)
+    monkeypatch.setattr(sweep, "_cpu_only", lambda: True)
+    run_sweep(replace(bound, study=study), Part.FIT, 2)
+    assert asked == [9]
+    assert [len(pack) for pack in packs] == [2] * 9
+
+
+def test_pack_that_is_too_much_for_the_machine_is_tried_in_halves(swept, tmp_path, monkeypatch):
+    bound = copy(swept[0], tmp_path)
+    jobs = tuple(bound.job(run) for run in bound.study.runs[:3])
+    tried: list[int] = []
+
+    def fail(pack, *args, **kwargs):
+        tried.append(len(pack))
+        if len(pack) > 1:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    monkeypatch.setattr(trainer, "train_pack", fail)
+    record.write_json(jobs[1].folder / record.SUMMARY, {"status": "completed"})
+    worker._train(jobs, bound.corpus, lambda event: None, lambda: False)
+    assert tried == [3, 1, 1]  # the one that had ended in the meantime is left alone
+    assert {bound.status(job.run) for job in jobs} == {Status.MISSING, Status.COMPLETED}
+
+
 # --- how many workers ---
 
 
