@@ -1,7 +1,7 @@
-"""Tokens per second of a sweep, by how its runs share the machine, in alternating rounds of one run.
+"""Tokens per second of a sweep, by how its runs share the machine, in alternating rounds.
 
-    python benchmarks/sweeps.py                          # three sizes, four runs, on this device
-    python benchmarks/sweeps.py --sizes 1M --members 16  # on an accelerator
+    python benchmarks/sweeps.py                                      # three sizes, packs of 2 and 4
+    python benchmarks/sweeps.py --sizes 1M 5M 20M --members 4 16 64  # on an accelerator
 
     stepwise    one run after the other, one step per dispatch
     solo        one run after the other, --steps steps per dispatch: what every other is divided by
