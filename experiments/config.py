@@ -22,7 +22,7 @@ from scaling.errors import UserError, check_choices
 from scaling.parametrization import Parametrization
 
 # Raised when the same config would give another result: a changed initialisation, order or update.
-SCIENCE_VERSION = 1
+SCIENCE_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ RANGES: Ranges = {
 EXECUTION_RANGES: Ranges = {
     "execution.steps_per_dispatch": _AT_LEAST_ONE,
     "execution.microbatch": (0, math.inf, "must be 0 (as suits the device) or more"),
+    "execution.pack": (0, math.inf, "must be 0 (as is fastest on the device) or more"),
     "execution.checkpoint_seconds": (0, sys.float_info.max, "must be finite and not negative"),
 }
 
@@ -150,6 +151,7 @@ class Execution:
     program: Program = field(default_factory=Program)
     microbatch: int = 0  # sequences whose gradients are taken at once; 0: as suits the device
     steps_per_dispatch: int = 32  # also the steps averaged in one row of metrics.jsonl
+    pack: int = 0  # like runs trained in one program; 0: as is fastest on the device
     checkpoint_seconds: float = 20.0  # at most this much work is lost to an interruption
 
 

@@ -1,4 +1,4 @@
-"""Jobs over worker processes: hand out, listen, stop. No job is lost by a worker that dies.
+"""Packs of jobs over worker processes: hand out, listen, stop. None is lost by one that dies.
 
 Each worker has its own pipe and shares no lock with another, so that one that is killed, whenever
 that is, cannot hold up the rest.
@@ -17,30 +17,33 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import cast
 
-from experiments.job import Event, Job
+from experiments.job import Event, Pack
 from experiments.record import Status
 from experiments.worker import STOP_SIGNALS, Bench, work
 from scaling.errors import UserError
 
 
 def train_all(
-    jobs: Sequence[Job], benches: Sequence[Bench], watch: Callable[[Event], None]
+    packs: Sequence[Pack], benches: Sequence[Bench], watch: Callable[[Event], None]
 ) -> bool:
-    """Train the jobs in order, one worker per bench; `watch` hears every event.
+    """Train the packs in order, one worker per bench; `watch` hears every event.
 
-    SIGINT or SIGTERM: every worker saves a checkpoint and ends, and this returns False, with jobs
+    SIGINT or SIGTERM: every worker saves a checkpoint and ends, and this returns False, with packs
     left. A second one acts at once. A UserError of one worker stops all in the same way and is
     raised.
     """
-    waiting = deque(jobs)
+    waiting = deque(packs)
     stopped = threading.Event()
     errors: list[UserError] = []
     crew: dict[Connection, SpawnProcess] = {}
+    left: dict[Connection, int] = {}  # runs of each worker's pack that have not had their last word
 
-    def next_job() -> Job | None:
+    def hand_out(pipe: Connection) -> None:
+        pack: Pack | None = None
         with contextlib.suppress(IndexError):  # `stop` may empty it at any moment
-            return waiting.popleft()
-        return None
+            pack = waiting.popleft()
+        left[pipe] = len(pack or ())
+        _send(pipe, pack)
 
     def stop() -> None:
         stopped.set()
@@ -52,7 +55,7 @@ def train_all(
         try:
             crew.update(_hire(bench) for bench in benches)
             for pipe in crew:
-                _send(pipe, next_job())
+                hand_out(pipe)
             while crew:
                 for pipe in cast("list[Connection]", wait(list(crew))):
                     message = _receive(pipe, crew)
@@ -61,8 +64,9 @@ def train_all(
                         stop()
                     elif message is not None:
                         watch(message)
-                        if isinstance(message.phase, Status):
-                            _send(pipe, next_job())
+                        left[pipe] -= isinstance(message.phase, Status)
+                        if not left[pipe]:
+                            hand_out(pipe)
         finally:
             for process in crew.values():  # none, unless we leave in haste
                 process.kill()
@@ -86,9 +90,9 @@ def _hire(bench: Bench) -> tuple[Connection, SpawnProcess]:
     return ours, process
 
 
-def _send(pipe: Connection, job: Job | None) -> None:
+def _send(pipe: Connection, pack: Pack | None) -> None:
     with contextlib.suppress(BrokenPipeError):  # the end of the pipe comes next, and says why
-        pipe.send(job)
+        pipe.send(pack)
 
 
 def _receive(pipe: Connection, crew: dict[Connection, SpawnProcess]) -> Event | UserError | None:

@@ -23,6 +23,9 @@ class Job:
     prediction_sha256: str | None = None  # of the registered prediction, for a held-out run
 
 
+Pack = tuple[Job, ...]  # runs to train in one program
+
+
 @dataclass(frozen=True)
 class Event:
     """What a run tells whoever watches it; a `Status` for a phase is the last word."""

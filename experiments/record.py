@@ -43,7 +43,7 @@ class Status(StrEnum):
     MISSING = "missing"  # no folder
     STARTED = "started"  # a config and no summary: running, or interrupted
     COMPLETED = "completed"
-    DIVERGED = "diverged"  # the loss left the finite numbers; the sweep goes on
+    DIVERGED = "diverged"  # the loss rose far beyond its start, or out of the finite numbers
     FAILED = "failed"  # an error of ours or of the machine, text in the summary
 
 

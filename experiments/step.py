@@ -1,6 +1,6 @@
 """The step: a pure function of state, hypers and batch, and the few programs built on it.
 
-Letters: K steps of a chunk, B sequences of a batch, M sequences of a microbatch, T tokens.
+Letters: S steps of a chunk, B sequences of a batch, M sequences of a microbatch, T tokens.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class TrainState(struct.PyTreeNode):
     """Everything that a run carries from step to step."""
 
     step: Array  # int32: steps done
+    first_loss: Array  # float32: of the first step, NaN before it
+    diverged: Array  # bool: from here on the state stands still
     params: Params
     optimizer: Any
 
@@ -56,6 +58,9 @@ class Recipe:
         width = self.spec.config.width
         return rules(self.weights, lambda weight: self.spec.parametrization.rule(weight, width))
 
+
+# A run whose loss is this many times that of its first step has diverged: it will not come back.
+DIVERGED_BEYOND = 10.0
 
 # What "auto" means. On a CPU small microbatches keep activations in cache; see benchmarks/.
 BACKWARD: Mapping[str, Literal["plain", "barrier"]] = {
@@ -97,7 +102,13 @@ def init_state(recipe: Recipe, hypers: Hypers) -> TrainState:
         hypers.init_scale,
     )
     optimizer = adamw(hypers, recipe.rules, recipe.decay, jnp.float32(0)).init(params)
-    return TrainState(step=jnp.int32(0), params=params, optimizer=optimizer)
+    return TrainState(
+        step=jnp.int32(0),
+        first_loss=jnp.float32(jnp.nan),
+        diverged=jnp.bool_(False),
+        params=params,
+        optimizer=optimizer,
+    )
 
 
 def loss(spec: Spec, params: Params, windows: Array) -> Array:
@@ -125,6 +136,11 @@ def gradients(recipe: Recipe, params: Params, batch: Array) -> tuple[Array, Para
     return jax.tree.map(lambda x: x / len(parts), total)
 
 
+def has_diverged(loss: Array, first_loss: Array) -> Array:
+    """Whether a run at this loss is lost: the only rule of divergence, solo and packed."""
+    return ~jnp.isfinite(loss) | (loss > DIVERGED_BEYOND * first_loss)
+
+
 def step(
     recipe: Recipe, state: TrainState, hypers: Hypers, batch: Array
 ) -> tuple[TrainState, Metrics]:
@@ -133,34 +149,43 @@ def step(
     scale = fraction(recipe.schedule, state.step, hypers)
     update = adamw(hypers, recipe.rules, recipe.decay, scale)
     updates, optimizer = update.update(grads, state.optimizer, state.params)
+    first_loss = jnp.where(state.step == 0, value, state.first_loss)
+    diverged = has_diverged(value, first_loss)
     metrics = {
         "loss": value,
+        "diverged": diverged,
         "grad_norm": optax.tree.norm(grads),
         "learning_rate": scale * hypers.learning_rate,
     }
     params = optax.apply_updates(state.params, updates)
-    return TrainState(state.step + 1, params, optimizer), metrics
+    return TrainState(state.step + 1, first_loss, diverged, params, optimizer), metrics
 
 
 def train_chunk(
     recipe: Recipe, state: TrainState, hypers: Hypers, batches: Array
 ) -> tuple[TrainState, Metrics]:
-    """Up to K steps in one dispatch: as many of [K, B, T+1] as the run has left.
+    """Up to S steps in one dispatch: as many of [S, B, T+1] as the run has left.
 
-    The trip count is data, so a run of any length uses one executable and pays for no empty step.
-    Metrics are [K]; rows of steps that were not taken are zero.
+    The trip count is data, so a run of any length uses one executable and pays for no empty step;
+    a run that diverges takes no step after the one that shows it. Metrics are [S]; rows of steps
+    that were not taken are zero.
     """
-    K = batches.shape[0]
+    S = batches.shape[0]
     shapes = jax.eval_shape(lambda: step(recipe, state, hypers, batches[0])[1])
-    empty = jax.tree.map(lambda s: jnp.zeros((K, *s.shape), s.dtype), shapes)
+    empty = jax.tree.map(lambda s: jnp.zeros((S, *s.shape), s.dtype), shapes)
+    left = jnp.clip(hypers.total_steps - state.step, 0, S)
 
-    def body(i: Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
-        state, rows = carry
+    def goes_on(carry: tuple[Array, TrainState, Metrics]) -> Array:
+        i, state, _ = carry
+        return (i < left) & ~state.diverged
+
+    def body(carry: tuple[Array, TrainState, Metrics]) -> tuple[Array, TrainState, Metrics]:
+        i, state, rows = carry
         state, metrics = step(recipe, state, hypers, batches[i])
-        return state, jax.tree.map(lambda row, value: row.at[i].set(value), rows, metrics)
+        return i + 1, state, jax.tree.map(lambda row, value: row.at[i].set(value), rows, metrics)
 
-    left = jnp.clip(hypers.total_steps - state.step, 0, K)
-    return jax.lax.fori_loop(0, left, body, (state, empty))
+    _, state, rows = jax.lax.while_loop(goes_on, body, (jnp.int32(0), state, empty))
+    return state, rows
 
 
 def evaluate(recipe: Recipe, params: Params, windows: Array) -> Array:

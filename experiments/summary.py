@@ -35,10 +35,18 @@ def write_summary(
     status: Status,
     *,
     diverged: int | None,
+    message: str,
     loss: float,
     log: MetricsLog,
+    members: int,
 ) -> None:
-    """Write summary.json. `loss` is the final validation loss in nats per token, or NaN."""
+    """Write summary.json.
+
+    Args:
+        diverged: the step that showed it, and `message` says how; else None and "".
+        loss: the final validation loss in nats per token, or NaN.
+        members: how many runs its program trained at once.
+    """
     science = job.run.config.science
     per_byte = loss / corpus.bytes_per_token("valid")
     seconds = log.seconds
@@ -60,10 +68,10 @@ def write_summary(
         {
             **_identity(job),
             "status": status,
-            "message": "" if diverged is None else f"the loss was not finite at step {diverged}",
+            "message": message,
             "diverged_step": diverged,
             "metrics": {name: value for name, value in metrics.items() if math.isfinite(value)},
-            "environment": _environment(),
+            "environment": {**_environment(), "members": members},
             "prediction_sha256": job.prediction_sha256,
         },
     )

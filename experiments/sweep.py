@@ -17,10 +17,10 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from experiments import data, record
+from experiments import data, packing, record, throughput
 from experiments.claim import is_claimed
 from experiments.crew import train_all
-from experiments.job import Event, Job
+from experiments.job import Event, Job, Pack
 from experiments.preflight import check_corpus, check_folder
 from experiments.record import FINISHED, Part, Status
 from experiments.study import Run, Study
@@ -133,20 +133,43 @@ def run_sweep(
     """
     missing = [run for run in sweep.study.part(part) if sweep.status(run) not in FINISHED]
     check_folder(sweep.folder, sweep.study, missing)
-    jobs = [sweep.job(run) for run in sorted(missing, key=_flops, reverse=True)]
+    jobs = [sweep.job(run) for run in missing]
     write_study(sweep)
     while jobs:
         free = [job for job in jobs if not is_claimed(job.folder)]
         if not free:
             time.sleep(LOOK_AGAIN)
-        elif not train_all(free, _benches(sweep, min(workers, len(free))), watch):
-            return
+        else:
+            benches = _benches(sweep, min(workers, len(free)))
+            packs = _packs(free, benches, watch)
+            if not train_all(packs, benches[: len(packs)], watch):
+                return
         jobs = [job for job in jobs if sweep.status(job.run) in (Status.STARTED, Status.MISSING)]
 
 
 def _benches(sweep: Sweep, workers: int) -> list[Bench]:
     config = sweep.study.runs[0].config.science.data
     return [Bench(config, sweep.cache, sweep.folder / LOG, core) for core in _cores(workers)]
+
+
+def _packs(
+    jobs: Sequence[Job], benches: Sequence[Bench], watch: Callable[[Event], None]
+) -> list[Pack]:
+    """The jobs in packs, dearest first."""
+    platform = "cpu" if _cpu_only() else "accelerator"
+    groups = packing.alike(jobs)
+    sizes = {kind: packing.largest(group, len(benches), platform) for kind, group in groups.items()}
+    wanted = [(kind, most) for kind, most in sizes.items() if most > 1 and not kind.execution.pack]
+    for kind, _ in wanted:
+        watch(Event(groups[kind][0].run.run_id, "compiling"))
+    curves = throughput.curves(wanted, benches[0]) if wanted else []
+    known = {kind: curve for (kind, _), curve in zip(wanted, curves, strict=True)}
+    packs = [
+        pack
+        for kind, group in groups.items()
+        for pack in packing.packs(group, known.get(kind, packing.ALONE), len(benches))
+    ]
+    return sorted(packs, key=lambda pack: sum(_flops(job.run) for job in pack), reverse=True)
 
 
 def _flops(run: Run) -> float:

@@ -1,61 +1,28 @@
-"""The trainer: one run from its config to its record, interruptible at any dispatch.
+"""The trainer: the runs of one pack from their configs to their records, interruptible always.
 
 The device is never stopped to print a number: while one dispatch runs, the metrics of the one
-before it are fetched and written, and the next batches are gathered by the loader's thread.
+before it are fetched and written, and the next batches are gathered by the loader's thread. One run
+is a pack of one, by a program without the axis of members.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cache, partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
-import jax
 import numpy as np
 
-from experiments import data, record
-from experiments.checkpoint import Checkpoints
-from experiments.hypers import Hypers, hypers
+from experiments import data
 from experiments.job import Event, Job
-from experiments.log import MetricsLog
+from experiments.member import Member
+from experiments.population import Programs, programs
 from experiments.record import Status
-from experiments.step import (
-    Metrics,
-    Recipe,
-    TrainState,
-    evaluate,
-    init_state,
-    recipe,
-    train_chunk,
-)
-from experiments.summary import write_config, write_summary
+from experiments.step import Metrics, TrainState, recipe
 
-
-@dataclass(frozen=True)
-class Programs:
-    """The compiled programs of a recipe; `chunk` takes the state's buffers for its own."""
-
-    init: Callable[[Hypers], TrainState]
-    chunk: Callable[[TrainState, Hypers, Any], tuple[TrainState, Metrics]]
-    evaluate: Callable[[Any, Any], jax.Array]
-
-
-# The init of a small model costs LLVM more to optimise than it ever takes to run
-QUICK_COMPILE = {"cpu": {"xla_backend_optimization_level": 0}, "gpu": None, "tpu": None}
-
-
-@cache
-def programs(recipe: Recipe) -> Programs:
-    """One set of programs per recipe: every learning rate, schedule length and seed shares it."""
-    options = QUICK_COMPILE[jax.default_backend()]
-    return Programs(
-        init=jax.jit(partial(init_state, recipe), compiler_options=options),
-        chunk=jax.jit(partial(train_chunk, recipe), donate_argnums=0),
-        evaluate=jax.jit(partial(evaluate, recipe)),
-    )
+Late = tuple[list[int], Metrics]  # a dispatch under way: each member's first step in it, metrics
 
 
 def train(
@@ -65,119 +32,118 @@ def train(
     watch: Callable[[Event], None] = lambda event: None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Status:
-    """Train one run, or go on with it where its checkpoint stands, and write its record.
+    """Train one run: a pack of one."""
+    return train_pack([job], corpus, watch=watch, interrupted=interrupted)[0]
+
+
+def train_pack(
+    jobs: Sequence[Job],
+    corpus: data.Corpus,
+    *,
+    watch: Callable[[Event], None] = lambda event: None,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> list[Status]:
+    """Train runs of one recipe together, or go on where their checkpoints stand; write the records.
 
     Returns:
-        COMPLETED or DIVERGED, as in its summary; STARTED if `interrupted` said so, with a
-        checkpoint saved and no summary.
+        for each run COMPLETED or DIVERGED, as in its summary; STARTED if `interrupted` said so,
+        with a checkpoint saved and no summary.
     """
-    run, science = job.run, job.run.config.science
-    watch(Event(run.run_id, "compiling"))
-    write_config(job)
-    leaves, compiled = hypers(science), programs(recipe(run.config))
-    with Checkpoints(job.folder / record.CHECKPOINTS) as checkpoints:
-        state = checkpoints.restore(compiled.init(leaves))
-        watch(Event(run.run_id, "compiling", int(state.step)))
-        log = MetricsLog(job.folder / record.METRICS, first_step=int(state.step))
-        loop = _Loop(job, compiled, leaves, corpus, checkpoints, log, watch, interrupted)
-        state, status, diverged = loop.run(state)
-        if status is Status.STARTED:
-            watch(Event(run.run_id, status, int(state.step)))
-            return status
-        loss = math.nan
-        if status is Status.COMPLETED:
-            checkpoints.save(science.steps, state)
-            loss = loop.validate(state)
-            if not math.isfinite(loss):
-                status, diverged = Status.DIVERGED, science.steps
-    write_summary(job, corpus, status, diverged=diverged, loss=loss, log=log)
-    watch(Event(run.run_id, status, science.steps if diverged is None else diverged, loss))
-    return status
+    made = recipe(jobs[0].run.config)
+    with ExitStack() as stack:
+        members = [stack.enter_context(Member(job, corpus, watch)) for job in jobs]
+        states = [member.restore(programs(made)) for member in members]
+        for member, state in zip(members, states, strict=True):
+            if member.step == member.total:  # interrupted just before its validation
+                member.finish(programs(made), state)
+        pack = [member for member in members if member.is_active]
+        if pack:
+            left = [s for s, m in zip(states, members, strict=True) if m.is_active]
+            del state, states  # the loop owns the only ones
+            _Loop(pack, programs(made, len(pack)), corpus, interrupted).run(left)
+        return [member.status for member in members]
 
 
 @dataclass
 class _Loop:
     """The loop over dispatches, with what it needs at hand."""
 
-    job: Job
+    pack: Sequence[Member]
     compiled: Programs
-    hypers: Hypers
     corpus: data.Corpus
-    checkpoints: Checkpoints
-    log: MetricsLog
-    watch: Callable[[Event], None]
     interrupted: Callable[[], bool]
+    late: Late | None = field(default=None, init=False)
 
-    def run(self, state: TrainState) -> tuple[TrainState, Status, int | None]:
-        """Step to the end, a divergence or an interruption: (state, status, diverged step)."""
-        science, execution = self.job.run.config.science, self.job.run.config.execution
-        step, total = int(state.step), science.steps
-        evaluations = _evaluation_steps(total, science.evaluation.times)
+    def run(self, states: list[TrainState]) -> None:
+        """Step until every member has ended, or is interrupted with a checkpoint."""
+        execution = self.pack[0].job.run.config.execution
+        hypers = self.compiled.join([member.hypers for member in self.pack])
+        state = self.compiled.join(states)
+        states.clear()
         saved = time.monotonic()
-        late: tuple[int, Metrics] | None = None
-        for batches in self._batches(step):
-            taken = min(execution.steps_per_dispatch, total - step)
-            state, metrics = self.compiled.chunk(state, self.hypers, batches)
-            diverged = self._fetch(late)
-            late, step = (step, metrics), step + taken
-            if diverged is not None:
-                return state, Status.DIVERGED, diverged
+        for member in self.pack:
+            member.members = len(self.pack)
+        for batches in self._batches(execution.steps_per_dispatch):
+            starts = [member.step for member in self.pack]
+            passed = [member.advance(execution.steps_per_dispatch) for member in self.pack]
+            state, metrics = self.compiled.chunk(state, hypers, batches)
+            self._fetch()
+            self.late = starts, metrics
             stop = self.interrupted()
             due = time.monotonic() - saved > execution.checkpoint_seconds
-            passed = [at for at in evaluations if step - taken < at <= step < total]
-            if stop or due or passed:
-                diverged, late = self._fetch(late), None
-                if diverged is not None:
-                    return state, Status.DIVERGED, diverged
-            if passed:
-                self.log.evaluation(step, science.batch.batch_tokens, self.validate(state))
-            if stop or due:
-                self.checkpoints.save(step, state)
+            ended = [member.is_active and member.step == member.total for member in self.pack]
+            if stop or due or any(passed) or any(ended):
+                self._fetch()
+            for k, member in enumerate(self.pack):
+                if not member.is_active:
+                    continue
+                if passed[k]:
+                    member.evaluate(self.compiled, self.compiled.part(state, k))
+                if stop or due:
+                    member.save(self.compiled.part(state, k))
+                if stop:
+                    member.tell(Status.STARTED)
+                elif ended[k]:
+                    member.finish(self.compiled, self.compiled.part(state, k))
+            if due:
                 saved = time.monotonic()
-            if stop:
-                return state, Status.STARTED, None
-        diverged = self._fetch(late)
-        return state, Status.COMPLETED if diverged is None else Status.DIVERGED, diverged
+            if stop or not any(member.is_active for member in self.pack):
+                return
 
-    def _batches(self, step: int) -> Iterator[np.ndarray]:
-        science = self.job.run.config.science
-        return data.chunks(
-            self.corpus.train,
-            seed=science.seed,
-            sequences=science.batch.sequences,
-            seq_len=science.batch.seq_len,
-            start_step=step,
-            stop_step=science.steps,
-            steps_per_chunk=self.job.run.config.execution.steps_per_dispatch,
-        )
+    def _batches(self, steps: int) -> Iterator[Any]:
+        """Without end: [S, B, T+1] of each member, joined; what comes beyond its end is any batch.
 
-    def _fetch(self, late: tuple[int, Metrics] | None) -> int | None:
-        """Write one dispatch's row; the first step whose loss is not finite, if there is one."""
-        if late is None:
-            return None
-        science = self.job.run.config.science
-        start, metrics = late
-        rows = min(len(metrics["loss"]), science.steps - start)
-        values = {name: np.asarray(value)[:rows] for name, value in metrics.items()}
-        broken = np.flatnonzero(~np.isfinite(values["loss"]))
-        if len(broken):
-            return start + int(broken[0])
-        rate = self.log.row(start + rows, science.batch.batch_tokens, rows, values)
-        loss = float(values["loss"].mean())
-        self.watch(Event(self.job.run.run_id, "training", start + rows, loss, rate))
-        return None
+        Members on one seed that are at the same step share their stream.
+        """
+        sciences = [member.job.run.config.science for member in self.pack]
+        keys = [(s.seed, m.step) for s, m in zip(sciences, self.pack, strict=True)]
+        streams = {
+            (seed, start): data.chunks(
+                self.corpus.train,
+                seed=seed,
+                sequences=sciences[0].batch.sequences,
+                seq_len=sciences[0].batch.seq_len,
+                start_step=start,
+                stop_step=max(
+                    s.steps for s, key in zip(sciences, keys, strict=True) if key == (seed, start)
+                ),
+                steps_per_chunk=steps,
+            )
+            for seed, start in dict.fromkeys(keys)
+        }
+        latest: dict[tuple[int, int], np.ndarray] = {}
+        while True:
+            for key, stream in streams.items():
+                latest[key] = next(stream) if key not in latest else next(stream, latest[key])
+            yield self.compiled.join([latest[key] for key in keys])
 
-    def validate(self, state: TrainState) -> float:
-        """The loss on the fixed validation windows, nats per token."""
-        science = self.job.run.config.science
-        self.watch(Event(self.job.run.run_id, "evaluating", int(state.step)))
-        windows = data.validation_windows(
-            self.corpus.valid, science.evaluation.windows, science.batch.seq_len
-        )
-        part = math.gcd(len(windows), recipe(self.job.run.config).microbatch)
-        parts = windows.reshape(-1, part, windows.shape[-1])
-        return float(self.compiled.evaluate(state.params, parts))
-
-
-def _evaluation_steps(steps: int, times: int) -> list[int]:
-    return [round(steps * i / times) for i in range(1, times)]
+    def _fetch(self) -> None:
+        """Give every member its rows of the dispatch before."""
+        if self.late is None:
+            return
+        (starts, metrics), self.late = self.late, None
+        shape = len(self.pack), -1
+        values = {name: np.asarray(value).reshape(shape) for name, value in metrics.items()}
+        for k, (member, start) in enumerate(zip(self.pack, starts, strict=True)):
+            if member.is_active:
+                member.take(start, {name: value[k] for name, value in values.items()})

@@ -1,11 +1,12 @@
-"""A worker process: trains the runs that it is sent, one after the other, and tells how they go.
+"""A worker process: trains the packs that it is sent, one after the other, and tells how they go.
 
-All it shares with the sweep is one pipe: jobs come in, events and at most one `UserError` go out.
+All it shares with the sweep is one pipe: packs come in, events and at most one `UserError` go out.
 SIGINT and SIGTERM ask it to save a checkpoint and to end.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from pathlib import Path
 from experiments import data, record
 from experiments.claim import ClaimLostError, take
 from experiments.compilation import use_cache
-from experiments.job import Event, Job
+from experiments.job import Event, Job, Pack
 from experiments.quarantine import quarantine
 from experiments.record import FINISHED, Status
 from scaling.errors import UserError
@@ -40,43 +41,60 @@ def work(pipe: Connection, bench: Bench) -> None:
     for number in STOP_SIGNALS:
         signal.signal(number, lambda number, _: asked.append(number))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-    _print_to(bench.log)
-    if bench.core is not None:
-        os.sched_setaffinity(0, {bench.core})  # before JAX counts its threads
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    prepare(bench)
     use_cache(bench.cache)
     try:
         corpus = data.prepare(bench.data, bench.cache)
-        while not asked and (job := pipe.recv()) is not None:
-            _train(job, corpus, pipe.send, lambda: bool(asked))
+        while not asked and (pack := pipe.recv()) is not None:
+            _train(pack, corpus, pipe.send, lambda: bool(asked))
     except UserError as error:
         pipe.send(error)
     except (EOFError, BrokenPipeError):
         pass  # the sweep is gone, and with it whoever wanted this run
 
 
+def prepare(bench: Bench) -> None:
+    """Make this process the bench's: its log, its core; before JAX is imported."""
+    _print_to(bench.log)
+    if bench.core is not None:
+        os.sched_setaffinity(0, {bench.core})  # before JAX counts its threads
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
 def _train(
-    job: Job, corpus: data.Corpus, watch: Callable[[Event], None], interrupted: Callable[[], bool]
+    pack: Pack,
+    corpus: data.Corpus,
+    watch: Callable[[Event], None],
+    interrupted: Callable[[], bool],
 ) -> None:
-    """Train the run, unless it is another worker's, or one has finished it since."""
-    claim = take(job.folder)
-    if claim is None:
-        watch(Event(job.run.run_id, Status.STARTED))
-        return
-    with claim:
-        if (status := record.run_status(job.folder)) in FINISHED:
-            watch(Event(job.run.run_id, status, job.run.config.science.steps))
-            return
-        _tidy(job, watch)
+    """Train those of a pack that are not another worker's, nor finished by one since."""
+    with contextlib.ExitStack() as held:
+        claims, free = [], []
+        for job in pack:
+            claim = take(job.folder)
+            if claim is None:
+                watch(Event(job.run.run_id, Status.STARTED))
+                continue
+            claims.append(held.enter_context(claim))
+            if (status := record.run_status(job.folder)) in FINISHED:
+                watch(Event(job.run.run_id, status, job.run.config.science.steps))
+                continue
+            _tidy(job, watch)
+            free.append(job)
 
         def stop() -> bool:
-            claim.check()
+            for claim in claims:
+                claim.check()
             return interrupted()
 
+        if not free:
+            return
         try:
-            _attempt(job, corpus, watch, stop)
+            _attempt(tuple(free), corpus, watch, stop)
         except ClaimLostError:
-            watch(Event(job.run.run_id, Status.STARTED))
+            for job in free:
+                if record.run_status(job.folder) not in FINISHED:
+                    watch(Event(job.run.run_id, Status.STARTED))
 
 
 def _tidy(job: Job, watch: Callable[[Event], None]) -> None:
@@ -89,18 +107,30 @@ def _tidy(job: Job, watch: Callable[[Event], None]) -> None:
 
 
 def _attempt(
-    job: Job, corpus: data.Corpus, watch: Callable[[Event], None], interrupted: Callable[[], bool]
+    pack: Pack,
+    corpus: data.Corpus,
+    watch: Callable[[Event], None],
+    interrupted: Callable[[], bool],
 ) -> None:
+    """Train a pack. What is too much for the machine is tried in halves, down to single runs."""
     from jax.errors import JaxRuntimeError
 
     from experiments import trainer
     from experiments.summary import write_failure
 
     try:
-        trainer.train(job, corpus, watch=watch, interrupted=interrupted)
+        trainer.train_pack(pack, corpus, watch=watch, interrupted=interrupted)
+        return
     except JaxRuntimeError as error:  # of the machine, such as too little memory: the rest go on
-        write_failure(job, str(error))
-        watch(Event(job.run.run_id, Status.FAILED))
+        message = str(error)  # and no more: its trace holds the pack's arrays
+    if len(pack) == 1:
+        write_failure(pack[0], message)
+        watch(Event(pack[0].run.run_id, Status.FAILED))
+        return
+    left = tuple(job for job in pack if record.run_status(job.folder) not in FINISHED)
+    half = len(left) // 2
+    for part in filter(None, (left[:half], left[half:])):
+        _attempt(part, corpus, watch, interrupted)
 
 
 def _print_to(log: Path) -> None:

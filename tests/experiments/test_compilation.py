@@ -17,7 +17,7 @@ jax.monitoring.register_event_listener(
 import tiny
 from experiments.hypers import hypers
 from experiments.step import recipe
-from experiments.trainer import programs
+from experiments.population import programs
 jax.block_until_ready(programs(recipe(tiny.config())).init(hypers(tiny.config().science)))
 print(len(hits), len(list(Path(sys.argv[1], "xla").glob("*-cache"))))
 """

@@ -11,8 +11,8 @@ import tiny
 
 from experiments.config import RunConfig
 from experiments.hypers import hypers
+from experiments.population import programs
 from experiments.step import Recipe, evaluate, gradients, recipe, step
-from experiments.trainer import programs
 
 RECIPE = recipe(tiny.config())
 

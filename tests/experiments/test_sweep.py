@@ -59,7 +59,11 @@ def copy(bound: Sweep, folder: Path) -> Sweep:
 def handed_out(monkeypatch):
     """What `run_sweep` would have trained."""
     found: list[tuple[list[Job], list[Bench]]] = []
-    monkeypatch.setattr(sweep, "train_all", lambda *a: found.append((list(a[0]), list(a[1]))))
+
+    def train_all(packs, benches, watch):
+        found.append(([job for pack in packs for job in pack], list(benches)))
+
+    monkeypatch.setattr(sweep, "train_all", train_all)
     return found
 
 
@@ -287,7 +291,7 @@ def test_fault_of_ours_in_a_worker_points_to_its_trace(swept, tmp_path, cache):
     log = tmp_path / "workers.log"
     bench = Bench(bound.study.runs[0].config.science.data, cache, log, core=None)
     with pytest.raises(UserError, match=r"a worker failed; the end of workers\.log"):
-        train_all([Job(None, "tiny", tmp_path)], [bench], lambda event: None)  # type: ignore[arg-type]
+        train_all([(Job(None, "tiny", tmp_path),)], [bench], lambda event: None)  # type: ignore[arg-type]
     assert "AttributeError" in log.read_text()
 
 
@@ -298,13 +302,77 @@ def test_error_of_the_machine_is_recorded_and_the_sweep_goes_on(swept, tmp_path,
     def fail(*args, **kwargs):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory\nand much more")
 
-    monkeypatch.setattr(trainer, "train", fail)
+    monkeypatch.setattr(trainer, "train_pack", fail)
     events: list[Event] = []
-    worker._train(job, bound.corpus, events.append, lambda: False)
+    worker._train((job,), bound.corpus, events.append, lambda: False)
     assert [event.phase for event in events] == [Status.FAILED]
     assert bound.status(job.run) is Status.FAILED
     assert bound.failure(job.run).endswith("RESOURCE_EXHAUSTED: Out of memory")
     json.dumps(record.read_json(job.folder / record.SUMMARY), allow_nan=False)
+
+
+# --- packs ---
+
+
+def test_packs_are_trained_by_workers_and_recorded_run_by_run(swept, tmp_path):
+    """Three runs in packs of two, the odd one left over; one member of the pack diverges."""
+    bound = copy(swept[0], tmp_path)
+    packed = replace(bound, study=bound.study.override(["execution.pack=2"]))
+    events: list[Event] = []
+    run_sweep(packed, Part.FIT, 2, events.append)
+    for run in packed.study.part(Part.FIT):
+        ours, theirs = (
+            record.read_json(folder / run.run_id / record.SUMMARY)
+            for folder in (tmp_path, swept[0].folder)
+        )
+        assert ours["status"] == theirs["status"]
+        assert ours["diverged_step"] == theirs["diverged_step"]
+        losses = [{k: m["metrics"][k] for k in m["metrics"] if k == "loss"} for m in (ours, theirs)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    found = [
+        record.read_json(tmp_path / run.run_id / record.SUMMARY)["environment"]["members"]
+        for run in packed.study.part(Part.FIT)
+    ]
+    assert sorted(found) == [1, 2, 2]
+    last = [event.run_id for event in events if isinstance(event.phase, Status)]
+    assert sorted(last) == sorted(run.run_id for run in packed.study.part(Part.FIT))
+
+
+def test_a_grid_is_packed_as_the_device_was_measured(swept, texts, tmp_path, monkeypatch):
+    """Eighteen like runs; by the curve two at once cost less than one by one, and four more."""
+    asked: list[int] = []
+
+    def curves(wanted, bench):
+        asked.extend(most for _, most in wanted)
+        return [{1: 1.0, 2: 1.2, 4: 4.1}]
+
+    packs: list[tuple[Job, ...]] = []
+    monkeypatch.setattr(sweep.throughput, "curves", curves)
+    monkeypatch.setattr(sweep, "train_all", lambda found, benches, watch: packs.extend(found))
+    study = tiny.study(texts, rates=[i * 1e-4 for i in range(1, 19)])
+    bound = replace(swept[0], folder=tmp_path)
+    study = study.with_fingerprint(bound.corpus.fingerprint)
+    monkeypatch.setattr(sweep, "_cpu_only", lambda: True)
+    run_sweep(replace(bound, study=study), Part.FIT, 2)
+    assert asked == [9]
+    assert [len(pack) for pack in packs] == [2] * 9
+
+
+def test_pack_that_is_too_much_for_the_machine_is_tried_in_halves(swept, tmp_path, monkeypatch):
+    bound = copy(swept[0], tmp_path)
+    jobs = tuple(bound.job(run) for run in bound.study.runs[:3])
+    tried: list[int] = []
+
+    def fail(pack, *args, **kwargs):
+        tried.append(len(pack))
+        if len(pack) > 1:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    monkeypatch.setattr(trainer, "train_pack", fail)
+    record.write_json(jobs[1].folder / record.SUMMARY, {"status": "completed"})
+    worker._train(jobs, bound.corpus, lambda event: None, lambda: False)
+    assert tried == [3, 1, 1]  # the one that had ended in the meantime is left alone
+    assert {bound.status(job.run) for job in jobs} == {Status.MISSING, Status.COMPLETED}
 
 
 # --- how many workers ---

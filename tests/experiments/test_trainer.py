@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -15,9 +16,10 @@ from experiments.checkpoint import Checkpoints
 from experiments.config import identity, to_dict
 from experiments.hypers import hypers
 from experiments.job import Event
+from experiments.population import programs
 from experiments.record import Status
 from experiments.step import recipe
-from experiments.trainer import programs, train
+from experiments.trainer import train
 from scaling.errors import UserError
 
 TIMES = "evaluation.times=3"  # validation at steps 17 and 33, rounded up to a dispatch, and 50
@@ -208,14 +210,11 @@ def test_divergence_late_in_a_run_keeps_the_rows_before_it(tmp_path, corpus, mon
     def poisoned(state, leaves, batches):
         state, metrics = chunk(state, leaves, batches)
         if int(state.step) == 24:
-            metrics = {**metrics, "loss": metrics["loss"].at[4:].set(np.nan)}
+            metrics = {**metrics, "diverged": metrics["diverged"].at[4:].set(True)}
         return state, metrics
 
-    class Poisoned:
-        init = programs(recipe(job.run.config)).init
-        chunk = staticmethod(poisoned)
-
-    monkeypatch.setattr("experiments.trainer.programs", lambda recipe: Poisoned)
+    patched = replace(programs(recipe(job.run.config)), chunk=poisoned)
+    monkeypatch.setattr("experiments.trainer.programs", lambda recipe, members=1: patched)
     assert train(job, corpus) is Status.DIVERGED
     assert [row["step"] for row in rows(job.folder)] == [8, 16]
     found = summary(job.folder)
@@ -226,7 +225,7 @@ def test_divergence_late_in_a_run_keeps_the_rows_before_it(tmp_path, corpus, mon
 
 
 def test_validation_that_is_not_finite_is_divergence_too(tmp_path, corpus, monkeypatch):
-    monkeypatch.setattr("experiments.trainer._Loop.validate", lambda self, state: math.nan)
+    monkeypatch.setattr("experiments.member.Member.validate", lambda *_: math.nan)
     job = tiny.job(tmp_path)
     assert train(job, corpus) is Status.DIVERGED
     assert summary(job.folder)["diverged_step"] == 50

@@ -56,6 +56,22 @@ def test_every_member_has_the_curve_of_its_solo_run() -> None:
     assert len(set(together[:, 10])) == len(MEMBERS)
 
 
+def test_a_hundred_steps_are_those_of_the_solo_run() -> None:
+    members = [run(rate, steps=100) for rate in RATES]
+    data = np.concatenate([batches()] * 5)[: 13 * CHUNK]  # beyond the end
+    leaves = jax.tree.map(lambda *x: jnp.stack(x), *members)
+    starting, stepping = _programs()
+    state, found = starting(leaves), []
+    for start in range(0, len(data), CHUNK):
+        part = np.stack([data[start : start + CHUNK]] * len(members))
+        state, metrics = stepping(state, leaves, part)
+        found.append(metrics["loss"])
+    together = np.concatenate(jax.device_get(found), axis=1)
+    for losses, member in zip(together, members, strict=True):
+        _, alone = train(PROGRAM, member, data)
+        np.testing.assert_allclose(losses, alone, rtol=1e-5)
+
+
 def test_a_shorter_member_stands_still_after_its_end() -> None:
     states, losses = _population()
     for i, member in enumerate(MEMBERS):

@@ -1,0 +1,160 @@
+"""A member of a pack as the host sees it: one run's folder, log and place on its way.
+
+A run that is trained alone is the one member of its pack, so that nothing in its folder can tell.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from experiments import data, record
+from experiments.checkpoint import Checkpoints
+from experiments.hypers import Hypers, hypers
+from experiments.job import Event, Job, Phase
+from experiments.log import MetricsLog
+from experiments.population import Programs
+from experiments.record import Status
+from experiments.step import DIVERGED_BEYOND, TrainState, recipe
+from experiments.summary import write_config, write_summary
+
+Values = dict[str, np.ndarray]  # the metrics of a dispatch: [S] each
+
+
+@dataclass
+class Member:
+    """A context: what it has open is closed at its end, or when it is left."""
+
+    job: Job
+    corpus: data.Corpus
+    watch: Callable[[Event], None]
+    step: int = 0  # steps sent to the device
+    status: Status = Status.STARTED
+    members: int = 1  # of its pack, itself included
+    log: MetricsLog = field(init=False)
+    _checkpoints: Checkpoints = field(init=False)
+    _open: ExitStack = field(default_factory=ExitStack, init=False)
+
+    def __enter__(self) -> Member:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._open.__exit__(kind, value, tb)
+
+    @cached_property
+    def hypers(self) -> Hypers:
+        return hypers(self.job.run.config.science)
+
+    @property
+    def total(self) -> int:
+        return self.job.run.config.science.steps
+
+    @property
+    def is_active(self) -> bool:
+        """Not yet ended; an ended member may be in the program still, and stands still there."""
+        return self.status is Status.STARTED
+
+    def restore(self, compiled: Programs) -> TrainState:
+        """Open the folder; the state of its latest checkpoint, or the one before the first step."""
+        self.tell("compiling")
+        write_config(self.job)
+        folder: Path = self.job.folder
+        self._checkpoints = self._open.enter_context(Checkpoints(folder / record.CHECKPOINTS))
+        state: TrainState = self._checkpoints.restore(compiled.init(self.hypers))
+        self.step = int(state.step)
+        self.tell("compiling")
+        self.log = MetricsLog(folder / record.METRICS, first_step=self.step)
+        return state
+
+    def advance(self, steps: int) -> bool:
+        """Go on by up to `steps`; whether an evaluation before the last one came due meanwhile."""
+        before, self.step = self.step, min(self.step + steps, self.total)
+        times = self.job.run.config.science.evaluation.times
+        due = (round(self.total * i / times) for i in range(1, times))
+        return any(before < at <= self.step < self.total for at in due)
+
+    def take(self, start: int, values: Values) -> None:
+        """Write one dispatch's row, or the end of a run that diverged in it."""
+        rows = min(len(values["loss"]), self.total - start)
+        found = {name: value[:rows] for name, value in values.items()}
+        diverged = np.flatnonzero(found.pop("diverged"))
+        loss = found["loss"]
+        if len(diverged):
+            first = int(diverged[0])
+            what = (
+                f"rose beyond {DIVERGED_BEYOND:g} times its start"
+                if math.isfinite(loss[first])
+                else "was not finite"
+            )
+            self._end(Status.DIVERGED, math.nan, start + first, what)
+            return
+        rate = self.log.row(start + rows, self._batch_tokens, rows, found)
+        self.watch(Event(self._run_id, "training", start + rows, float(loss.mean()), rate))
+
+    def evaluate(self, compiled: Programs, state: TrainState) -> None:
+        """Write a row of validation on the way."""
+        self.log.evaluation(self.step, self._batch_tokens, self.validate(compiled, state))
+
+    def save(self, state: TrainState) -> None:
+        self._checkpoints.save(self.step, state)
+
+    def finish(self, compiled: Programs, state: TrainState) -> None:
+        """The last checkpoint, the last validation, and the summary."""
+        self.save(state)
+        loss = self.validate(compiled, state)
+        if math.isfinite(loss):
+            self._end(Status.COMPLETED, loss)
+        else:
+            self._end(Status.DIVERGED, math.nan, self.total, "was not finite")
+
+    def tell(self, phase: Phase | Status) -> None:
+        self.watch(Event(self._run_id, phase, self.step))
+
+    def validate(self, compiled: Programs, state: TrainState) -> float:
+        """The loss on the fixed validation windows, nats per token."""
+        config = self.job.run.config
+        self.tell("evaluating")
+        windows = data.validation_windows(
+            self.corpus.valid, config.science.evaluation.windows, config.science.batch.seq_len
+        )
+        size = math.gcd(len(windows), recipe(config).microbatch)
+        parts = windows.reshape(-1, size, windows.shape[-1])
+        return float(compiled.evaluate(state.params, parts))
+
+    @property
+    def _run_id(self) -> str:
+        return self.job.run.run_id
+
+    @property
+    def _batch_tokens(self) -> int:
+        return self.job.run.config.science.batch.batch_tokens
+
+    def _end(
+        self, status: Status, loss: float, diverged: int | None = None, what: str = ""
+    ) -> None:
+        self._open.close()  # the last save is whole before the summary says so
+        write_summary(
+            self.job,
+            self.corpus,
+            status,
+            diverged=diverged,
+            message=what and f"the loss {what} at step {diverged}",
+            loss=loss,
+            log=self.log,
+            members=self.members,
+        )
+        self.status = status
+        step = self.total if diverged is None else diverged
+        self.watch(Event(self._run_id, status, step, loss))

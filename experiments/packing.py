@@ -1,0 +1,108 @@
+"""Which runs are trained in one program: like runs, in packs of the size that the device likes.
+
+A pack of K runs lasts as long as its longest member, so a plan of packs costs
+
+    sum over packs of  seconds(K) * max(steps)
+
+with seconds(K) of one step of all K, as measured on the device. Runs are put in order of length, so
+that the best packs are neighbours, and the cheapest plan is found by dynamic programming.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from experiments.config import (
+    BudgetConfig,
+    EvaluationConfig,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+)
+from experiments.data.config import DataConfig
+from experiments.job import Job, Pack
+
+Curve = Mapping[int, float]  # members: seconds of one step of all of them
+ALONE: Curve = {1: 1.0}
+LARGEST = 64
+# So much faster must a pack be than solo runs to be chosen; less may be noise of the measurement
+GAIN = 1.05
+# How many like runs pay for the compilations of a measurement
+WORTHWHILE: Mapping[str, int] = {"cpu": 8, "accelerator": 2}
+
+
+def signature(config: RunConfig) -> RunConfig:
+    """The config with everything at its default that a program does not depend on.
+
+    Equal signatures are equal recipes; data and evaluation are each member's own.
+    """
+    science = config.science
+    plain = replace(
+        science,
+        optimizer=OptimizerConfig(decay=science.optimizer.decay),
+        schedule=ScheduleConfig(name=science.schedule.name),
+        budget=BudgetConfig(),
+        data=DataConfig(),
+        evaluation=EvaluationConfig(),
+        init_scale=1.0,
+        seed=0,
+    )
+    return replace(config, science=plain)
+
+
+def alike(jobs: Sequence[Job]) -> dict[RunConfig, list[Job]]:
+    """The jobs by signature, each group from its longest run to its shortest."""
+    groups: dict[RunConfig, list[Job]] = {}
+    for job in sorted(jobs, key=_steps, reverse=True):
+        groups.setdefault(signature(job.run.config), []).append(job)
+    return groups
+
+
+def largest(group: Sequence[Job], workers: int, platform: str) -> int:
+    """The largest pack worth measuring: every worker is left with one, and 1 is not measured."""
+    wanted = group[0].run.config.execution.pack
+    if wanted or len(group) < WORTHWHILE[platform]:
+        return wanted or 1
+    return max(1, min(LARGEST, len(group) // workers))
+
+
+def packs(group: Sequence[Job], curve: Curve, workers: int) -> list[Pack]:
+    """One group in packs: of the size that its execution names, or else by the curve."""
+    wanted = group[0].run.config.execution.pack
+    if wanted:
+        return [tuple(group[i : i + wanted]) for i in range(0, len(group), wanted)]
+    most = max(1, len(group) // workers)
+    sizes = plan([_steps(job) for job in group], {k: s for k, s in curve.items() if k <= most})
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    return [tuple(group[i : i + size]) for i, size in zip(starts, sizes, strict=True)]
+
+
+def plan(steps: Sequence[int], curve: Curve) -> list[int]:
+    """The sizes of the packs, from the longest runs to the shortest, that together cost the least.
+
+    Args:
+        steps: of each run, descending.
+        curve: only its sizes are used, for each size is a compilation; it holds 1.
+    """
+    cost = {k: seconds * (1.0 if k == 1 else GAIN) for k, seconds in curve.items()}
+    best: list[tuple[float, int]] = [(0.0, 0)]  # of the last n runs: cost, size of the first pack
+    for n in range(1, len(steps) + 1):
+        longest = steps[len(steps) - n]
+        choices = ((longest * cost[k] + best[n - k][0], k) for k in cost if k <= n)
+        best.append(min(choices))
+    sizes, n = [], len(steps)
+    while n:
+        sizes.append(best[n][1])
+        n -= best[n][1]
+    return sizes
+
+
+def doublings(most: int) -> list[int]:
+    """1, 2, 4, ... up to `most`: the sizes to measure."""
+    return [2**i for i in range(int(math.log2(most)) + 1)]
+
+
+def _steps(job: Job) -> int:
+    return job.run.config.science.steps
