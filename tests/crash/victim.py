@@ -14,7 +14,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from experiments import checkpoint, record, trainer, worker
+from experiments import checkpoint, member, population, record, trainer, worker
 from experiments.seal import SEAL
 from experiments.worker import Bench
 
@@ -77,8 +77,8 @@ AT_THE_START: dict[str, Callable[[int], None]] = {
 }
 ON_THE_WAY: dict[str, Callable[[int], None]] = {
     "resume": lambda nth: at(record, "rewrite_rows", 1, now),
-    "trace": lambda nth: at(trainer, "train_chunk", 1, now),
-    "compile": lambda nth: at(trainer, "train_chunk", 1, soon),
+    "trace": lambda nth: at(population, "train_chunk", 1, now),
+    "compile": lambda nth: at(population, "train_chunk", 1, soon),
     "step": lambda nth: at(trainer._Loop, "_fetch", 2 + nth, now),
     "save": lambda nth: at(checkpoint.Checkpoints, "save", nth, while_saving),
     "seal": lambda nth: at(checkpoint, "seal", nth, now),
@@ -87,9 +87,9 @@ ON_THE_WAY: dict[str, Callable[[int], None]] = {
     "rows": lambda nth: at(record, "append_rows", nth, after),
 }
 AT_THE_END: dict[str, Callable[[int], None]] = {
-    "validate": lambda nth: at(trainer._Loop, "validate", 1, now),
+    "validate": lambda nth: at(member.Member, "validate", 1, now),
     "summary": lambda nth: at(record, "_replace", 1, before_the_name, record.SUMMARY),
-    "before summary": lambda nth: at(trainer, "write_summary", 1, now),
+    "before summary": lambda nth: at(member, "write_summary", 1, now),
     "summary written": lambda nth: at(record, "_replace", 1, after, record.SUMMARY),
 }
 POINTS = {**AT_THE_START, **ON_THE_WAY, **AT_THE_END}

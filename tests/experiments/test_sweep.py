@@ -366,10 +366,10 @@ def test_pack_that_is_too_much_for_the_machine_is_tried_in_halves(swept, tmp_pat
     def fail(pack, *args, **kwargs):
         tried.append(len(pack))
         if len(pack) > 1:
+            record.write_json(jobs[1].folder / record.SUMMARY, {"status": "completed"})
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 
     monkeypatch.setattr(trainer, "train_pack", fail)
-    record.write_json(jobs[1].folder / record.SUMMARY, {"status": "completed"})
     worker._train(jobs, bound.corpus, lambda event: None, lambda: False)
     assert tried == [3, 1, 1]  # the one that had ended in the meantime is left alone
     assert {bound.status(job.run) for job in jobs} == {Status.MISSING, Status.COMPLETED}
