@@ -151,7 +151,7 @@ def objective(problem: Problem, weights: Array, theta: Array, delta: float) -> A
 
 def scan(problem: Problem, weights: Array, count: int) -> Array:
     """Variable projection over a grid of exponents: the `count` best starts per weighting,
-    (R, count, P).
+    (R, count, P), or all of the grid where that is smaller.
 
     With the exponents fixed, weights w / L^2 make linear least squares on L the first-order log
     residual; every cell of every weighting then comes from matrix products and one small solve.
@@ -162,6 +162,7 @@ def scan(problem: Problem, weights: Array, count: int) -> Array:
     seen = np.sort(np.random.default_rng(0).permutation(problem.y.size)[:SCAN_ROWS])
     gram, right = _moments(replace(problem, z=problem.z[:, seen], y=problem.y[seen]), grid)
     plain = _plain_start(problem)
+    count = min(count, len(cells))
     starts = np.empty((len(weights), count, problem.size))
     for block in blocks(len(weights), len(cells), CACHED):
         drawn = weights[block].T[seen]

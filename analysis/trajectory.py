@@ -13,8 +13,14 @@ The recipe needs runs of several sizes, and for one size or more several batches
 
 Step 4 takes away the errors that a step hands to the next. It minimises the residual of the
 trajectory without solving for L in the fit: one Newton step from the *measured* loss, in ln L,
-misses the root by the square of the residual. Rows of one run are correlated, so intervals resample
-whole runs; like those of any bootstrap they hold this law to be true.
+misses the root by the square of the residual.
+
+Rows of one run are correlated, so intervals resample whole runs. G runs are few, and each has a
+hand in its own prediction, so percentiles alone are too narrow: in 80 synthetic studies of 17 runs
+they held 90 % of predictions at a nominal 95 %. Every resample is therefore moved away from the
+estimate, in ln theta, by sqrt(G / (G - P)) t_{G-P} / z, a usual correction for few clusters, which
+held 98 %: a little wide (tests/analysis/test_trajectory.py has the design). Like any bootstrap they
+take this law as true.
 """
 
 from __future__ import annotations
@@ -31,7 +37,7 @@ from analysis.fitting import fit
 from analysis.points import TIGHT, Array, numbers, row_labels
 from analysis.result import LEVEL, FitResult, Prediction
 from analysis.runs import load_runs, trajectory
-from analysis.uncertainty import Resampling, percentile_interval
+from analysis.uncertainty import Resampling, percentile_interval, student_t
 from scaling.errors import UserError, nearest
 from scaling.laws import Law, power_law_no_offset
 from scaling.laws.critical_batch import steps_min
@@ -92,6 +98,13 @@ class TrajectoryFit:
     levels: pd.DataFrame
     notes: tuple[str, ...]
 
+    def interval(self, name: str, level: float = LEVEL) -> tuple[float, float]:
+        """Of one constant, with the correction for few runs that `result.interval` lacks."""
+        if name not in self.result.estimates:
+            raise UserError(f"no constant '{name}': {nearest(name, self.result.estimates)}")
+        found = self._predict(lambda p: np.asarray(p[name]), level)
+        return float(found.low), float(found.high)
+
     def loss(
         self,
         *,
@@ -135,12 +148,15 @@ class TrajectoryFit:
         if self.result.unidentified:
             raise UserError(f"no prediction: {', '.join(self.result.warnings)}")
         value = np.asarray(rule(self.result.estimates, *given))
-        if not self.result.has_intervals:
+        runs, constants = self.result.points.rows["run"].nunique(), len(self.result.estimates)
+        if not self.result.has_intervals or runs <= constants:
             nothing = np.full_like(value, np.nan)
             return Prediction(value, nothing, nothing)
-        columns = self.result.samples.T.reshape(len(self.result.estimates), -1, *([1] * value.ndim))
-        names = self.result.law.parameters
-        drawn = rule(dict(zip(names, columns, strict=True)), *given)
+        few = student_t(level, runs - constants) / student_t(level, np.inf)
+        estimate = np.log(np.array(list(self.result.estimates.values())))
+        apart = np.sqrt(runs / (runs - constants)) * few * (np.log(self.result.samples) - estimate)
+        columns = np.exp(estimate + apart).T.reshape(constants, -1, *([1] * value.ndim))
+        drawn = rule(dict(zip(self.result.law.parameters, columns, strict=True)), *given)
         return Prediction(value, *percentile_interval(drawn, level))
 
 
@@ -188,6 +204,9 @@ def fit_trajectories(
         cluster="run",
         seed=seed,
     )
+    count = rows["run"].nunique()
+    if bootstrap and count <= len(law.space):
+        notes = (*notes, f"{count} runs for {len(law.space)} constants: too few for an interval")
     return TrajectoryFit(result, recipe, levels, (*notes, *result.warnings))
 
 

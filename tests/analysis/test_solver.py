@@ -86,6 +86,11 @@ def test_small_systems_are_solved_together():
     assert explained == pytest.approx((expected * rhs).sum(axis=1), rel=1e-8)
 
 
+def test_scan_gives_no_more_starts_than_its_grid_has():
+    problem, weights = random_problem(1, 1, 1e-3)
+    assert scan(problem, weights, 100).shape == (3, 24, problem.size)
+
+
 def test_a_direction_of_negative_curvature_is_descended():
     """f = x^4 / 4 - x^2 / 2 + y^2: Newton's own step from 0.1 climbs to the maximum at 0."""
 

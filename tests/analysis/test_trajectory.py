@@ -56,20 +56,36 @@ def found() -> TrajectoryFit:
 def test_constants_are_recovered(found: TrajectoryFit):
     assert found.result.status is Status.CONVERGED
     for name, value in TRUTH.items():
-        # 60 resamples: 0.99 is their range, so six constants are not failed by one in twenty
-        low, high = found.result.interval(name, 0.99)
+        low, high = found.interval(name)
+        plain = found.result.interval(name)
         assert low < value < high, name
-        assert high / low < 4
+        # the scales lie far beyond the runs: 3 % of alpha_N is a factor e of N_c
+        assert high / low < 1.2 or not name.startswith("alpha")
+        assert np.log(high / low) > 1.2 * np.log(plain[1] / plain[0])
 
 
 def test_a_larger_model_at_other_batches(found: TrajectoryFit):
     """25 times the largest size, at batches below and above all those seen: the whole curve."""
     steps = np.geomspace(1e3, 1e6, 12)
     for batch in (2.0**12, 2.0**22):
-        predicted = found.loss(params=1e9, batch_tokens=batch, steps=steps, level=0.99)
+        predicted = found.loss(params=1e9, batch_tokens=batch, steps=steps)
         held = holds(predicted, loss_at_batch(TRUTH, 1e9, batch, steps))
         assert held.all()
         assert (predicted.high / predicted.low < 1.12).all()
+
+
+@pytest.mark.slow
+def test_intervals_cover_over_many_studies():
+    """Twelve studies, six predictions each at a nominal 95 %: over 80 the widened intervals held
+    98 % where percentiles alone held 90 %. Predictions of a study fail together: hence the margin,
+    and this test tells a gross error from none, not 90 % from 95 %."""
+    at, held = np.array([3e3, 1e5]), []
+    for seed in range(400, 412):
+        found = fit_trajectories(runs(0.01, seed=seed), warmup_steps=WARMUP, bootstrap=100)
+        for size, batch in ((1e9, 2.0**12), (1e9, 2.0**22), (1e8, 2.0**17)):
+            predicted = found.loss(params=size, batch_tokens=batch, steps=at)
+            held += holds(predicted, loss_at_batch(TRUTH, size, batch, at)).tolist()
+    assert np.mean(held) > 0.9
 
 
 def holds(predicted: Prediction, true) -> np.ndarray:
