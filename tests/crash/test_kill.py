@@ -38,7 +38,7 @@ def lives(tmp_path_factory):
         process = context.Process(target=victim.live, args=(theirs, bench, point, nth))
         process.start()
         theirs.close()
-        ours.send(job)
+        ours.send((job,))
         ours.send(None)
         events = []
         try:
@@ -71,6 +71,7 @@ def summary(folder):
     return {**found, "metrics": metrics}
 
 
+@pytest.mark.slow
 def test_killed_at_twenty_points_the_record_is_the_same(lives, finished, tmp_path):
     """One run, killed over and over; every point comes at least once."""
     chance = random.Random(SEED)

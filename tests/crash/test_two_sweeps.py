@@ -75,6 +75,7 @@ def wait_for(there) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_two_at_once_train_every_run_once(run, texts, tmp_path):
     """Each writes its own log of what it trained, and no run is in both."""
     out = tmp_path / "out"
@@ -89,6 +90,7 @@ def test_two_at_once_train_every_run_once(run, texts, tmp_path):
     assert not any(claim.is_claimed(folder) for folder in runs)
 
 
+@pytest.mark.slow
 def test_run_of_a_sweep_that_was_killed_is_taken_over(run, texts, tmp_path):
     """While the first one trains, the second waits; the first is killed, the second ends it all."""
     out, text = tmp_path / "out", tiny.STUDY_FILE.format(path=texts)
