@@ -22,6 +22,8 @@ from experiments.record import Status
 from experiments.worker import STOP_SIGNALS, Bench, work
 from scaling.errors import UserError
 
+ENDED = (0, -signal.SIGTERM)  # by itself; or asked to stop just when it started or ended
+
 
 def train_all(
     packs: Sequence[Pack], benches: Sequence[Bench], watch: Callable[[Event], None]
@@ -103,7 +105,7 @@ def _receive(pipe: Connection, crew: dict[Connection, SpawnProcess]) -> Event | 
     except (EOFError, ConnectionResetError):
         process = crew.pop(pipe)
         process.join()
-    if not process.exitcode:
+    if process.exitcode in ENDED:
         return None
     if process.exitcode < 0:
         return UserError(
