@@ -105,11 +105,12 @@ def _receive(pipe: Connection, crew: dict[Connection, SpawnProcess]) -> Event | 
     except (EOFError, ConnectionResetError):
         process = crew.pop(pipe)
         process.join()
-    if process.exitcode in ENDED:
+    code = process.exitcode or 0
+    if code in ENDED:
         return None
-    if process.exitcode < 0:
+    if code < 0:
         return UserError(
-            f"a worker was killed (signal {-process.exitcode}), perhaps for want of memory; the "
+            f"a worker was killed (signal {-code}), perhaps for want of memory; the "
             "same command goes on from the last checkpoints, --workers 1 needs less memory"
         )
     return UserError("a worker failed; the end of workers.log in the study's folder says why")
