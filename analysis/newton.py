@@ -18,7 +18,25 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-CONTINUATION = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6, 3e-7, 1e-7, 3e-8)
+# near the narrowest width steps of 3 lose the corner that absolute residuals end in
+CONTINUATION = (
+    3e-2,
+    1e-2,
+    3e-3,
+    1e-3,
+    3e-4,
+    1e-4,
+    3e-5,
+    1e-5,
+    3e-6,
+    1e-6,
+    3e-7,
+    1e-7,
+    3e-8,
+    2e-8,
+    1.4e-8,
+    1.2e-8,
+)
 STEP_CAP = 3.0
 ITERATIONS = 300
 NOTHING = 1e-24  # f per unit of weight that counts as zero

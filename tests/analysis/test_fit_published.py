@@ -10,6 +10,7 @@ import pytest
 
 from analysis import load_table
 from analysis.fitting import fit
+from analysis.result import Status
 from scaling import laws
 
 DATA = Path(os.environ.get("WINDTUNNEL_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -73,3 +74,12 @@ def test_joint_error_of_the_refit_is_what_a_bootstrap_gives():
     assert np.sqrt(np.diag(np.cov(theta.T))) == pytest.approx(spread, rel=0.15)
     found, kept = np.corrcoef(theta.T), held / np.outer(spread, spread)
     assert found == pytest.approx(kept, abs=0.1)
+
+
+def test_absolute_residuals_give_the_constants_as_printed():
+    """The printed refit belongs to a likelihood that is in effect that of absolute residuals."""
+    result = fit(laws.chinchilla, load_table(TABLE), drop_highest=5, objective="log_absolute")
+    published = laws.chinchilla.constants("besiroglu2024").values
+    assert result.status is Status.CONVERGED
+    assert result.params["A"] == pytest.approx(published["A"], rel=1e-4)
+    assert result.params["B"] == pytest.approx(published["B"], rel=1e-4)
