@@ -49,6 +49,22 @@ def parser() -> Parser:
         sub.add_argument("--out", type=Path, help="the study's folder (default runs/STUDY)")
         sub.add_argument("--cache", type=Path, default=default_cache(), help="corpora and programs")
 
+    def with_launcher(sub: Parser) -> None:
+        sub.add_argument(
+            "--launcher", default="local", metavar="NAME", help="local (default), ray or slurm"
+        )
+        sub.add_argument(
+            "--workers", type=int, help="runs at once (default: one per core, or one per GPU)"
+        )
+        sub.add_argument(
+            "--resource",
+            dest="resources",
+            metavar="NAME=VALUE",
+            action="append",
+            default=[],
+            help="what the launcher asks for each worker, in its own words",
+        )
+
     run = verb(
         "run",
         "Train what is missing of a study; the same command continues an interrupted one.",
@@ -62,7 +78,7 @@ def parser() -> Parser:
         default=Part.FIT,
         help="the runs to fit (default), or the held-out ones, once a prediction is written",
     )
-    run.add_argument("--workers", type=int, help="processes (default: one per core; 1 on a GPU)")
+    with_launcher(run)
     run.add_argument("--dry-run", action="store_true", help="print every run, train none")
     status = verb(
         "status", "How each run of a study stands.", "python -m experiments status quickstart"

@@ -9,11 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from experiments import launchers
 from experiments import study as studies
 from experiments.difference import differences
+from experiments.launchers import Launcher
+from experiments.overrides import split
 from experiments.record import AGAIN, FINISHED, Status
 from experiments.study import Run
-from experiments.sweep import Sweep, bind, default_workers, run_sweep
+from experiments.sweep import Sweep, bind, run_sweep
 from scaling.errors import UserError
 
 DIFFERENT = 1  # exit code of diff, as of the shell's
@@ -24,9 +27,13 @@ def _bind(args: argparse.Namespace, tell: Callable[[str], None] = lambda text: N
     return bind(study, args.out or Path("runs") / study.name, args.cache, tell)
 
 
+def _launcher(args: argparse.Namespace) -> Launcher:
+    resources = dict(split(text, "--resource") for text in args.resources)
+    return launchers.load(args.launcher, args.workers, resources)
+
+
 def run(args: argparse.Namespace) -> int:
-    if args.workers is not None and args.workers < 1:
-        raise UserError(f"--workers {args.workers}: must be at least 1")
+    launcher = _launcher(args)
     if args.dry_run:
         return _dry_run(_bind(args))
     from experiments.progress import Progress
@@ -39,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"{sweep.study.name}: {len(runs)} runs, {len(finished)} finished, into {sweep.folder}")
     sys.stdout.flush()
     with Progress(runs, finished) as progress:
-        run_sweep(sweep, args.part, args.workers or default_workers(), progress)
+        run_sweep(sweep, args.part, launcher, progress)
     counts = Counter(sweep.status(run) for run in runs)
     print(", ".join(f"{counts[status]} {status}" for status in Status if counts[status]))
     if all(status in FINISHED for status in counts):

@@ -1,7 +1,7 @@
 """Packs of jobs over worker processes: hand out, listen, stop. None is lost by one that dies.
 
 Each worker has its own pipe and shares no lock with another, so that one that is killed, whenever
-that is, cannot hold up the rest.
+that is, cannot hold up the rest: another is hired in its place, and its runs are tried again.
 """
 
 from __future__ import annotations
@@ -10,19 +10,20 @@ import contextlib
 import multiprocessing
 import signal
 import sys
-import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import cast
 
-from experiments.job import Event, Pack
+from experiments.job import Event, Job, Pack
 from experiments.record import Status
-from experiments.worker import STOP_SIGNALS, Bench, work
+from experiments.worker import STOP_SIGNALS, Bench, give_up, work
 from scaling.errors import UserError
 
 ENDED = (0, -signal.SIGTERM)  # by itself; or asked to stop just when it started or ended
+ATTEMPTS = 3  # at a run whose worker is killed each time
 
 
 def train_all(
@@ -32,88 +33,117 @@ def train_all(
 
     SIGINT or SIGTERM: every worker saves a checkpoint and ends, and this returns False, with packs
     left. A second one acts at once. A UserError of one worker stops all in the same way and is
-    raised.
+    raised. The runs of a worker that is killed are tried again, each alone, and recorded as failed
+    when that has happened `ATTEMPTS` times.
     """
-    waiting = deque(packs)
-    stopped = threading.Event()
-    errors: list[UserError] = []
-    crew: dict[Connection, SpawnProcess] = {}
-    left: dict[Connection, int] = {}  # runs of each worker's pack that have not had their last word
+    crew = _Crew(deque(packs), watch)
+    with _on_signal(crew.stop):
+        try:
+            for bench in benches:
+                crew.hire(bench)
+            while crew.workers:
+                for pipe in cast("list[Connection]", wait(list(crew.workers))):
+                    crew.listen(pipe)
+        finally:
+            for worker in crew.workers.values():  # none, unless we leave in haste
+                worker.process.kill()
+                worker.process.join()
+    if crew.errors:
+        raise crew.errors[0]
+    return not crew.stopped
 
-    def hand_out(pipe: Connection) -> None:
+
+@dataclass
+class _Worker:
+    process: SpawnProcess
+    bench: Bench
+    left: dict[str, Job] = field(default_factory=dict)  # of its pack, without their last word
+    is_training: bool = False  # at its pack, and not still compiling for it
+
+
+@dataclass
+class _Crew:
+    waiting: deque[Pack]
+    watch: Callable[[Event], None]
+    workers: dict[Connection, _Worker] = field(default_factory=dict)
+    ended: Counter[str] = field(default_factory=Counter)  # times that a run's worker ended under it
+    errors: list[UserError] = field(default_factory=list)
+    stopped: bool = False
+
+    def stop(self) -> None:
+        """Ask all to save and end. Who only compiles has nothing to save, and could not listen."""
+        self.stopped = True
+        self.waiting.clear()
+        for worker in self.workers.values():
+            (worker.process.terminate if worker.is_training else worker.process.kill)()
+
+    def hire(self, bench: Bench) -> None:
+        """Start one worker; stop signals wait until it has its handlers."""
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=work, args=(theirs, bench), daemon=True)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        try:
+            process.start()
+            self.workers[ours] = _Worker(process, bench)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()  # the worker's end is its own, so that its death is the end of the pipe
+        self._hand_out(ours)
+
+    def listen(self, pipe: Connection) -> None:
+        """Hear what a worker says next, or that it has ended."""
+        try:
+            message: Event | UserError = pipe.recv()
+        except (EOFError, ConnectionResetError):
+            self._dismiss(pipe)
+            return
+        if isinstance(message, UserError):
+            self.errors.append(message)
+            self.stop()
+            return
+        worker = self.workers[pipe]
+        worker.is_training = worker.is_training or message.phase != "compiling"
+        self.watch(message)
+        if isinstance(message.phase, Status):
+            worker.left.pop(message.run_id, None)
+            if not worker.left:
+                self._hand_out(pipe)
+
+    def _hand_out(self, pipe: Connection) -> None:
         pack: Pack | None = None
         with contextlib.suppress(IndexError):  # `stop` may empty it at any moment
-            pack = waiting.popleft()
-        left[pipe] = len(pack or ())
-        _send(pipe, pack)
+            pack = self.waiting.popleft()
+        worker = self.workers[pipe]
+        worker.left = {job.run.run_id: job for job in pack or ()}
+        worker.is_training = False
+        with contextlib.suppress(BrokenPipeError):  # the end of the pipe comes next, and says why
+            pipe.send(pack)
 
-    def stop() -> None:
-        stopped.set()
-        waiting.clear()
-        for process in crew.values():
-            process.terminate()
+    def _dismiss(self, pipe: Connection) -> None:
+        worker = self.workers.pop(pipe)
+        worker.process.join()
+        code = worker.process.exitcode or 0
+        if code > 0:
+            text = "a worker failed; the end of workers.log in the study's folder says why"
+            self.errors.append(UserError(text))
+            self.stop()
+        elif not self.stopped:
+            for job in worker.left.values():
+                self._try_again(job, code)
+            if self.waiting:
+                self.hire(worker.bench)
 
-    with _on_signal(stop):
-        try:
-            crew.update(_hire(bench) for bench in benches)
-            for pipe in crew:
-                hand_out(pipe)
-            while crew:
-                for pipe in cast("list[Connection]", wait(list(crew))):
-                    message = _receive(pipe, crew)
-                    if isinstance(message, UserError):
-                        errors.append(message)
-                        stop()
-                    elif message is not None:
-                        watch(message)
-                        left[pipe] -= isinstance(message.phase, Status)
-                        if not left[pipe]:
-                            hand_out(pipe)
-        finally:
-            for process in crew.values():  # none, unless we leave in haste
-                process.kill()
-                process.join()
-    if errors:
-        raise errors[0]
-    return not stopped.is_set()
-
-
-def _hire(bench: Bench) -> tuple[Connection, SpawnProcess]:
-    """Start one worker; stop signals wait until it has its handlers."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=work, args=(theirs, bench), daemon=True)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    try:
-        process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    theirs.close()  # the worker's end is its own, so that its death is the end of the pipe
-    return ours, process
-
-
-def _send(pipe: Connection, pack: Pack | None) -> None:
-    with contextlib.suppress(BrokenPipeError):  # the end of the pipe comes next, and says why
-        pipe.send(pack)
-
-
-def _receive(pipe: Connection, crew: dict[Connection, SpawnProcess]) -> Event | UserError | None:
-    """What a worker says next; when it has ended it leaves the crew, with an error if it failed."""
-    try:
-        message: Event | UserError = pipe.recv()
-        return message
-    except (EOFError, ConnectionResetError):
-        process = crew.pop(pipe)
-        process.join()
-    code = process.exitcode or 0
-    if code in ENDED:
-        return None
-    if code < 0:
-        return UserError(
-            f"a worker was killed (signal {-code}), perhaps for want of memory; the "
-            "same command goes on from the last checkpoints, --workers 1 needs less memory"
-        )
-    return UserError("a worker failed; the end of workers.log in the study's folder says why")
+    def _try_again(self, job: Job, code: int) -> None:
+        run_id, how = job.run.run_id, signal.Signals(-code).name if code else "by itself"
+        self.ended[run_id] += 1
+        if self.ended[run_id] < ATTEMPTS:
+            self.watch(Event(run_id, Status.STARTED, note=f"{run_id}: its worker ended ({how})"))
+            self.waiting.appendleft((job,))
+        else:
+            why = f"its worker ended {ATTEMPTS} times ({how}), perhaps for want of memory"
+            give_up(job, f"{why}; --workers 1 needs less")
+            self.watch(Event(run_id, Status.FAILED))
 
 
 @contextlib.contextmanager

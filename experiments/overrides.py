@@ -13,11 +13,11 @@ from scaling.errors import UserError, nearest
 Config = TypeVar("Config")
 
 
-def split(text: str) -> tuple[str, str]:
+def split(text: str, option: str = "--set") -> tuple[str, str]:
     """``key=value`` in two; anything else is a UserError."""
     key, equals, value = text.partition("=")
     if not (equals and key.strip()):
-        raise UserError(f"--set {text}: write it as name=value")
+        raise UserError(f"{option} {text}: write it as name=value")
     return key.strip(), value.strip()
 
 

@@ -11,11 +11,10 @@ from rich.live import Live
 from rich.table import Table
 
 from experiments.job import Event
-from experiments.record import Status
+from experiments.record import ENDED, Status
 from experiments.study import Run
 
 PLAIN_SECONDS = 5.0  # between the lines of one run, where there is no terminal
-ENDED = (Status.COMPLETED, Status.DIVERGED, Status.FAILED)
 COLUMNS = ("run", "params", "tokens", "phase", "done", "loss", "tokens/s")
 
 

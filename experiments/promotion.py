@@ -18,6 +18,7 @@ from pathlib import Path
 from experiments import record
 from experiments.config import RunConfig
 from experiments.job import Job
+from experiments.launchers import Launcher
 from experiments.overrides import assign
 from experiments.record import Status
 from experiments.study import Run, Study
@@ -69,7 +70,7 @@ class Evaluator:
     name: str
     folder: Path
     cache: Path
-    workers: int
+    launcher: Launcher
     unit: int  # tokens of budget 1
     runs: dict[tuple[RunConfig, Fraction], Run] = field(default_factory=dict)
 
@@ -87,7 +88,7 @@ class Evaluator:
                 parent = sweep.job(bound[candidate, max(shorter)])
                 if record.run_status(parent.folder) is Status.COMPLETED:
                     take_over(parent.folder, sweep.job(bound[candidate, budget]))
-        run_sweep(sweep, record.Part.FIT, self.workers)
+        run_sweep(sweep, record.Part.FIT, self.launcher)
         return [_score(sweep, bound[candidate, budget]) for candidate in candidates]
 
 

@@ -47,7 +47,8 @@ class Status(StrEnum):
     FAILED = "failed"  # an error of ours or of the machine, text in the summary
 
 
-FINISHED = (Status.COMPLETED, Status.DIVERGED)
+FINISHED = (Status.COMPLETED, Status.DIVERGED)  # for good
+ENDED = (*FINISHED, Status.FAILED)  # there is a summary
 
 
 class Part(StrEnum):

@@ -11,8 +11,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from experiments import data, record
 from experiments.config import to_dict
 from experiments.job import Job
@@ -87,7 +85,7 @@ def write_failure(job: Job, message: str) -> None:
             "message": message.splitlines()[0] if message else "",
             "diverged_step": None,
             "metrics": job.run.ledger,
-            "environment": _environment(),
+            "environment": _software(),
             "prediction_sha256": job.prediction_sha256,
         },
     )
@@ -105,13 +103,21 @@ def _identity(job: Job) -> dict[str, Any]:
 
 
 def _environment() -> dict[str, Any]:
+    import jax  # not for a failure, which is written by processes that must not take a device
+
     device = jax.devices()[0]
     return {
         "device": f"{device.platform} {device.device_kind}",
         "devices": jax.device_count(),
+        **_software(),
+    }
+
+
+def _software() -> dict[str, Any]:
+    return {
         "cpus": os.cpu_count(),
         "python": platform.python_version(),
-        "jax": jax.__version__,
+        "jax": metadata.version("jax"),
         "code": _code_version(),
     }
 

@@ -1,33 +1,26 @@
-"""The sweep: every run of a study that is not finished, over worker processes, one core each.
+"""The sweep: every run of a study that is not finished, by whichever launcher.
 
-Small models on a CPU train faster as one process per core than as one process on all cores
-(benchmarks/train_step.py --cores 2), so that is the default; on an accelerator it is one worker.
 Finished runs are skipped by identity; an interrupted sweep is continued by the same command.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib.metadata import entry_points
-from importlib.util import find_spec
 from pathlib import Path
 
-from experiments import data, packing, record, throughput
+from experiments import data, packing, record
 from experiments.claim import is_claimed
-from experiments.crew import train_all
 from experiments.job import Event, Job, Pack
+from experiments.launchers import Launcher, Site
 from experiments.preflight import check_corpus, check_folder
 from experiments.record import FINISHED, Part, Status
 from experiments.study import Run, Study
-from experiments.worker import Bench
 from scaling.errors import UserError
 
-LOG = "workers.log"
 LOOK_AGAIN = 2.0  # seconds between two looks at runs that other workers have
 
 
@@ -59,6 +52,11 @@ class Sweep:
     corpus: data.Corpus
     folder: Path
     cache: Path
+
+    @property
+    def site(self) -> Site:
+        config = self.study.runs[0].config.science.data
+        return Site(config, self.cache.absolute(), self.folder.absolute())
 
     def job(self, run: Run) -> Job:
         digest = _prediction(self.folder, run) if run.part is Part.HELD_OUT else None
@@ -123,7 +121,10 @@ def write_study(sweep: Sweep) -> None:
 
 
 def run_sweep(
-    sweep: Sweep, part: Part, workers: int, watch: Callable[[Event], None] = lambda event: None
+    sweep: Sweep,
+    part: Part,
+    launcher: Launcher,
+    watch: Callable[[Event], None] = lambda event: None,
 ) -> None:
     """Train what is missing of one part of the study, dearest first; `Sweep.status` tells the rest.
 
@@ -140,34 +141,28 @@ def run_sweep(
         if not free:
             time.sleep(LOOK_AGAIN)
         else:
-            benches = _benches(sweep, min(workers, len(free)))
-            packs = _packs(free, benches, watch)
-            if not train_all(packs, benches[: len(packs)], watch):
+            packs = _packs(free, launcher, sweep.site, watch)
+            if not launcher.train(sweep.site, packs, watch):
                 return
         jobs = [job for job in jobs if sweep.status(job.run) in (Status.STARTED, Status.MISSING)]
 
 
-def _benches(sweep: Sweep, workers: int) -> list[Bench]:
-    config = sweep.study.runs[0].config.science.data
-    return [Bench(config, sweep.cache, sweep.folder / LOG, core) for core in _cores(workers)]
-
-
 def _packs(
-    jobs: Sequence[Job], benches: Sequence[Bench], watch: Callable[[Event], None]
+    jobs: Sequence[Job], launcher: Launcher, site: Site, watch: Callable[[Event], None]
 ) -> list[Pack]:
     """The jobs in packs, dearest first."""
-    platform = "cpu" if _cpu_only() else "accelerator"
+    places, platform = min(launcher.places, len(jobs)), launcher.platform
     groups = packing.alike(jobs)
-    sizes = {kind: packing.largest(group, len(benches), platform) for kind, group in groups.items()}
+    sizes = {kind: packing.largest(group, places, platform) for kind, group in groups.items()}
     wanted = [(kind, most) for kind, most in sizes.items() if most > 1 and not kind.execution.pack]
     for kind, _ in wanted:
         watch(Event(groups[kind][0].run.run_id, "compiling"))
-    curves = throughput.curves(wanted, benches[0]) if wanted else []
+    curves = launcher.measure(site, wanted) if wanted else []
     known = {kind: curve for (kind, _), curve in zip(wanted, curves, strict=True)}
     packs = [
         pack
         for kind, group in groups.items()
-        for pack in packing.packs(group, known.get(kind, packing.ALONE), len(benches))
+        for pack in packing.packs(group, known.get(kind, packing.ALONE), places)
     ]
     return sorted(packs, key=lambda pack: sum(_flops(job.run) for job in pack), reverse=True)
 
@@ -185,29 +180,3 @@ def _prediction(folder: Path, run: Run) -> str:
     if run.run_id not in {entry["run_id"] for entry in record.read_json(path)["predictions"]}:
         raise UserError(f"{path}: it does not predict the held-out run {run.run_id}; {remedy}")
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def default_workers() -> int:
-    """One per core that this process may use; one where an accelerator is to be shared."""
-    return len(_usable_cores()) if _cpu_only() else 1
-
-
-def _cpu_only() -> bool:
-    """Whether JAX will run on the CPU, told without importing it, as by its own discovery."""
-    if wanted := os.environ.get("JAX_PLATFORMS"):
-        return wanted == "cpu"
-    return not (entry_points(group="jax_plugins") or find_spec("libtpu"))
-
-
-def _usable_cores() -> list[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
-
-
-def _cores(workers: int) -> Sequence[int | None]:
-    """The core to pin each worker to; None where that is impossible or would only slow it down."""
-    cores = _usable_cores()
-    if _cpu_only() and workers <= len(cores) and hasattr(os, "sched_setaffinity"):
-        return cores[:workers]
-    return [None] * workers

@@ -116,7 +116,8 @@ def _path(config: RunConfig, bench: Bench) -> Path:
     """One file for each program on each kind of place to run it."""
     from importlib.metadata import version
 
-    place = [version("jax"), os.environ.get("JAX_PLATFORMS"), bench.core is not None]
+    platforms = os.environ.get("JAX_PLATFORMS")
+    place = [bench.kind, version("jax"), platforms, bench.core is not None]
     text = json.dumps([SCIENCE_VERSION, to_dict(config), place], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return bench.cache / "throughput" / f"{digest}.json"

@@ -31,8 +31,10 @@ class Bench:
 
     data: data.DataConfig
     cache: Path
-    log: Path  # what libraries print; the terminal belongs to the sweep
-    core: int | None  # to pin to, None: not pinned
+    log: Path | None  # what libraries print; None: left to whoever started the process
+    core: int | None = None  # to pin to, None: not pinned
+    gpu: str | None = None  # the one to use, None: every device that JAX sees
+    kind: str = "local"  # of place: a throughput measured on one holds on its like
 
 
 def work(pipe: Connection, bench: Bench) -> None:
@@ -53,11 +55,25 @@ def work(pipe: Connection, bench: Bench) -> None:
         pass  # the sweep is gone, and with it whoever wanted this run
 
 
+def train_here(pack: Pack, bench: Bench, interrupted: Callable[[], bool]) -> None:
+    """Train one pack in this process, for launchers that have their own; the records tell of it.
+
+    What is not finished when this returns is another worker's, or was interrupted.
+    """
+    prepare(bench)
+    use_cache(bench.cache)
+    corpus = data.prepare(bench.data, bench.cache)
+    _train(pack, corpus, lambda event: None, interrupted)
+
+
 def prepare(bench: Bench) -> None:
-    """Make this process the bench's: its log, its core; before JAX is imported."""
-    _print_to(bench.log)
+    """Make this process the bench's: its log, its core, its GPU; before JAX is imported."""
+    if bench.log is not None:
+        _print_to(bench.log)
     if bench.core is not None:
         os.sched_setaffinity(0, {bench.core})  # before JAX counts its threads
+    if bench.gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = bench.gpu
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
@@ -95,6 +111,17 @@ def _train(
             for job in free:
                 if record.run_status(job.folder) not in FINISHED:
                     watch(Event(job.run.run_id, Status.STARTED))
+
+
+def give_up(job: Job, why: str) -> None:
+    """Record a run as failed whose workers could not, unless another worker has it."""
+    from experiments.summary import write_failure
+
+    claim = take(job.folder)
+    if claim is not None:
+        with claim:
+            if record.run_status(job.folder) not in FINISHED:
+                write_failure(job, why)
 
 
 def _tidy(job: Job, watch: Callable[[Event], None]) -> None:

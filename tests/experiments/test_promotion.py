@@ -13,6 +13,7 @@ from experiments.checkpoint import Checkpoints
 from experiments.halving import Bracket, successive_halving
 from experiments.hypers import hypers
 from experiments.job import Job
+from experiments.launchers.local import Local
 from experiments.overrides import override
 from experiments.promotion import Evaluator, longer, take_over
 from experiments.record import Status
@@ -104,7 +105,7 @@ def test_halving_trains_each_rung_on_from_the_one_before_and_is_gone_on_with(tmp
     candidates = configs(base, grid({"optimizer.learning_rate": rates}))
 
     def search():
-        evaluate = Evaluator("search", tmp_path / "search", cache, workers=1, unit=UNIT)
+        evaluate = Evaluator("search", tmp_path / "search", cache, Local(1), unit=UNIT)
         return successive_halving(Bracket(Fraction(1), candidates), 2, 2, evaluate)
 
     done = search()

@@ -9,16 +9,19 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import pytest
 import tiny
 
-from experiments import data, record, sweep, trainer, worker
+from experiments import data, machine, record, trainer, worker
 from experiments.crew import train_all
 from experiments.job import Event, Job
+from experiments.launchers import local
+from experiments.launchers.local import Local
 from experiments.record import Part, Status
-from experiments.sweep import Sweep, bind, default_workers, run_sweep
+from experiments.sweep import Sweep, bind, run_sweep
 from experiments.worker import Bench
 from scaling.errors import UserError
 
@@ -42,7 +45,7 @@ def swept(tmp_path_factory, texts, cache):
     study = tiny.study(texts, rates=(1e-3, 1e30, 4e-3))
     bound = bind(study, tmp_path_factory.mktemp("swept"), cache)
     events: list[Event] = []
-    run_sweep(bound, Part.FIT, 2, events.append)
+    run_sweep(bound, Part.FIT, Local(2), events.append)
     return bound, events
 
 
@@ -63,7 +66,7 @@ def handed_out(monkeypatch):
     def train_all(packs, benches, watch):
         found.append(([job for pack in packs for job in pack], list(benches)))
 
-    monkeypatch.setattr(sweep, "train_all", train_all)
+    monkeypatch.setattr(local, "train_all", train_all)
     return found
 
 
@@ -96,7 +99,7 @@ def test_study_file_is_the_plan_of_all_runs(swept):
 def test_settings_of_the_study_are_in_its_file(swept, tmp_path, handed_out):
     bound = copy(swept[0], tmp_path)
     study = replace(bound.study, settings={"seed": 0, "model.ffn": "32"})
-    run_sweep(replace(bound, study=study), Part.FIT, 1)
+    run_sweep(replace(bound, study=study), Part.FIT, Local(1))
     plan = record.read_json(tmp_path / record.STUDY)
     assert plan["settings"] == {"seed": 0, "model.ffn": "32"}
 
@@ -105,7 +108,7 @@ def test_second_call_trains_nothing(swept, handed_out):
     bound, _ = swept
     files = sorted(bound.folder.glob("*/*.json*"))
     before = [file.stat().st_mtime_ns for file in files]
-    run_sweep(bound, Part.FIT, 2)
+    run_sweep(bound, Part.FIT, Local(2))
     assert handed_out == []
     assert [file.stat().st_mtime_ns for file in files] == before
     assert len(files) == 9
@@ -113,7 +116,9 @@ def test_second_call_trains_nothing(swept, handed_out):
 
 def test_libraries_print_to_the_log_and_not_to_the_terminal(swept, tmp_path, cache, capfd):
     bound = copy(swept[0], tmp_path)
-    run_sweep(replace(bound, study=replace(bound.study, runs=bound.study.runs[:1])), Part.FIT, 1)
+    run_sweep(
+        replace(bound, study=replace(bound.study, runs=bound.study.runs[:1])), Part.FIT, Local(1)
+    )
     assert capfd.readouterr() == ("", "")
     assert (tmp_path / "workers.log").exists()
 
@@ -124,11 +129,11 @@ def test_held_out_runs_wait_for_their_prediction(swept, handed_out):
     with pytest.raises(
         UserError, match=r"no prediction for .*python -m analysis predict"
     ) as caught:
-        run_sweep(bound, Part.HELD_OUT, 1)
+        run_sweep(bound, Part.HELD_OUT, Local(1))
     assert held_out.run_id in str(caught.value)
     predict(bound, "another")
     with pytest.raises(UserError, match=r"it does not predict the held-out run"):
-        run_sweep(bound, Part.HELD_OUT, 1)
+        run_sweep(bound, Part.HELD_OUT, Local(1))
     assert handed_out == []
 
 
@@ -139,7 +144,7 @@ def test_held_out_run_records_the_prediction_as_it_stood(swept, cache):
     predict(bound, held_out.run_id)
     text = (bound.folder / record.PREDICTION).read_bytes()
     programs = {file.name for file in (cache / "xla").glob("*-cache")}
-    run_sweep(bound, Part.HELD_OUT, 2)
+    run_sweep(bound, Part.HELD_OUT, Local(2))
     summary = record.read_json(bound.folder / held_out.run_id / record.SUMMARY)
     assert (summary["status"], summary["part"]) == ("completed", "held_out")
     assert summary["prediction_sha256"] == hashlib.sha256(text).hexdigest()
@@ -154,7 +159,7 @@ def test_dearest_first_and_no_more_workers_than_runs(swept, tmp_path, handed_out
         replace(run, config=tiny.override(run.config, [f"budget.tokens={tokens}"]))
         for run, tokens in zip(bound.study.runs, budgets, strict=False)
     ]
-    run_sweep(replace(bound, study=replace(bound.study, runs=tuple(runs))), Part.FIT, 8)
+    run_sweep(replace(bound, study=replace(bound.study, runs=tuple(runs))), Part.FIT, Local(8))
     ((jobs, benches),) = handed_out
     assert [job.run.config.science.budget.tokens for job in jobs] == [3000, 1000, 100]
     assert len(benches) == 3
@@ -168,7 +173,7 @@ def test_failed_run_is_tried_again_and_an_interrupted_one_goes_on(swept, tmp_pat
         tmp_path / failed.run_id / record.SUMMARY, {"status": "failed", "message": "no memory"}
     )
     record.write_json(tmp_path / started.run_id / record.CONFIG, {})
-    run_sweep(bound, Part.FIT, 1)
+    run_sweep(bound, Part.FIT, Local(1))
     ((jobs, _),) = handed_out
     assert {job.run.run_id for job in jobs} == {failed.run_id, started.run_id}
     assert bound.failure(failed) == f"{tmp_path}/{failed.run_id}/summary.json: no memory"
@@ -180,7 +185,7 @@ def test_summary_of_another_version_is_one_line(swept, tmp_path, handed_out):
     path.parent.mkdir()
     path.write_text('{"schema": 7}')
     with pytest.raises(UserError, match=r"record schema 7, this version reads 1"):
-        run_sweep(bound, Part.FIT, 1)
+        run_sweep(bound, Part.FIT, Local(1))
 
 
 def test_equal_runs_are_refused(texts, cache, tmp_path):
@@ -231,7 +236,7 @@ def test_interrupt_saves_what_was_done_and_leaves_nobody_behind(long):
         if not sent:
             sent.append(os.kill(os.getpid(), signal.SIGINT))
 
-    run_sweep(long, Part.FIT, 1, on_training(once))
+    run_sweep(long, Part.FIT, Local(1), on_training(once))
     assert sent
     assert multiprocessing.active_children() == []
     assert [signal.getsignal(number) for number in worker.STOP_SIGNALS] == handlers
@@ -256,22 +261,75 @@ def test_second_interrupt_ends_at_once(long):
         os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        run_sweep(long, Part.FIT, 1, on_training(twice))
+        run_sweep(long, Part.FIT, Local(1), on_training(twice))
     assert time.monotonic() - frozen[0] < 5
     assert multiprocessing.active_children() == []
 
 
-def test_killed_worker_is_one_line_and_the_other_saves_and_ends(long):
-    killed: list[int] = []
+def kill_when_training(times: int, victims: list[str]):
+    """A watcher that kills the worker of whichever run trains, so many times."""
 
-    def kill_one() -> None:
-        if not killed:
-            killed.append(multiprocessing.active_children()[0].pid)
-            os.kill(killed[0], signal.SIGKILL)
+    def watch(event: Event) -> None:
+        if event.phase == "training" and len(victims) < times:
+            victims.append(event.run_id)
+            (child,) = multiprocessing.active_children()
+            os.kill(child.pid, signal.SIGKILL)
+            child.join()
 
-    with pytest.raises(UserError, match=r"a worker was killed \(signal 9\).*--workers 1") as caught:
-        run_sweep(long, Part.FIT, 2, on_training(kill_one))
-    assert "\n" not in str(caught.value)
+    return watch
+
+
+def test_killed_worker_is_replaced_and_its_run_goes_on(swept, tmp_path):
+    bound, victims, notes = copy(swept[0], tmp_path), [], []
+    kill = kill_when_training(2, victims)
+
+    def watch(event: Event) -> None:
+        notes.extend([event.note] if event.note else [])
+        kill(event)
+
+    run_sweep(bound, Part.FIT, Local(1), watch)
+    fit = bound.study.part(Part.FIT)
+    assert [bound.status(run) for run in fit] == ["completed", "diverged", "completed"]
+    assert notes == [f"{run_id}: its worker ended (SIGKILL)" for run_id in victims]
+    assert multiprocessing.active_children() == []
+
+
+def test_run_whose_worker_is_always_killed_is_recorded_as_failed(swept, tmp_path):
+    """A watcher kills at its every word, as want of memory would; the others are trained."""
+    bound, doomed = copy(swept[0], tmp_path), swept[0].study.runs[0].run_id
+
+    def watch(event: Event) -> None:
+        if event.run_id == doomed and not isinstance(event.phase, Status):
+            for child in multiprocessing.active_children():
+                child.kill()
+                child.join()
+
+    run_sweep(bound, Part.FIT, Local(1), watch)
+    fit = bound.study.part(Part.FIT)
+    assert [bound.status(run) for run in fit] == ["failed", "diverged", "completed"]
+    assert "its worker ended 3 times (SIGKILL)" in bound.failure(fit[0])
+    run_sweep(bound, Part.FIT, Local(1))
+    assert [bound.status(run) for run in fit] == ["completed", "diverged", "completed"]
+
+
+def test_interrupt_while_compiling_does_not_wait_for_the_compiler(long):
+    """The worker is frozen: one that compiles cannot hear, and has nothing to save."""
+    frozen: list[int] = []
+
+    def watch(event: Event) -> None:
+        if event.phase == "compiling" and not frozen:
+            (child,) = multiprocessing.active_children()
+            frozen.append(child.pid)
+            os.kill(child.pid, signal.SIGSTOP)
+            rescue = threading.Timer(60, child.kill)  # or a failure of this test would hang
+            rescue.daemon = True
+            rescue.start()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    start = time.monotonic()
+    run_sweep(long, Part.FIT, Local(1), watch)
+    assert frozen
+    assert time.monotonic() - start < 50
     assert multiprocessing.active_children() == []
 
 
@@ -281,7 +339,7 @@ def test_mistake_found_by_a_worker_is_raised_here(swept, tmp_path):
         (tmp_path / run.run_id).mkdir()
         (tmp_path / run.run_id / record.CHECKPOINTS).write_text("in the way")
     with pytest.raises(UserError, match=r"checkpoints: cannot write \(Not a directory\)") as caught:
-        run_sweep(bound, Part.FIT, 1)
+        run_sweep(bound, Part.FIT, Local(1))
     assert "\n" not in str(caught.value)
     assert multiprocessing.active_children() == []
 
@@ -289,9 +347,10 @@ def test_mistake_found_by_a_worker_is_raised_here(swept, tmp_path):
 def test_fault_of_ours_in_a_worker_points_to_its_trace(swept, tmp_path, cache):
     bound, _ = swept
     log = tmp_path / "workers.log"
-    bench = Bench(bound.study.runs[0].config.science.data, cache, log, core=None)
+    bench = Bench(bound.study.runs[0].config.science.data, cache, log)
+    broken = SimpleNamespace(run_id="broken")
     with pytest.raises(UserError, match=r"a worker failed; the end of workers\.log"):
-        train_all([(Job(None, "tiny", tmp_path),)], [bench], lambda event: None)  # type: ignore[arg-type]
+        train_all([(Job(broken, "tiny", tmp_path),)], [bench], lambda event: None)  # type: ignore[arg-type]
     assert "AttributeError" in log.read_text()
 
 
@@ -319,7 +378,7 @@ def test_packs_are_trained_by_workers_and_recorded_run_by_run(swept, tmp_path):
     bound = copy(swept[0], tmp_path)
     packed = replace(bound, study=bound.study.override(["execution.pack=2"]))
     events: list[Event] = []
-    run_sweep(packed, Part.FIT, 2, events.append)
+    run_sweep(packed, Part.FIT, Local(2), events.append)
     for run in packed.study.part(Part.FIT):
         ours, theirs = (
             record.read_json(folder / run.run_id / record.SUMMARY)
@@ -347,13 +406,13 @@ def test_a_grid_is_packed_as_the_device_was_measured(swept, texts, tmp_path, mon
         return [{1: 1.0, 2: 1.2, 4: 4.1}]
 
     packs: list[tuple[Job, ...]] = []
-    monkeypatch.setattr(sweep.throughput, "curves", curves)
-    monkeypatch.setattr(sweep, "train_all", lambda found, benches, watch: packs.extend(found))
+    monkeypatch.setattr(local.throughput, "curves", curves)
+    monkeypatch.setattr(local, "train_all", lambda found, benches, watch: packs.extend(found))
     study = tiny.study(texts, rates=[i * 1e-4 for i in range(1, 19)])
     bound = replace(swept[0], folder=tmp_path)
     study = study.with_fingerprint(bound.corpus.fingerprint)
-    monkeypatch.setattr(sweep, "_cpu_only", lambda: True)
-    run_sweep(replace(bound, study=study), Part.FIT, 2)
+    monkeypatch.setattr(machine, "platform", lambda: "cpu")
+    run_sweep(replace(bound, study=study), Part.FIT, Local(2))
     assert asked == [9]
     assert [len(pack) for pack in packs] == [2] * 9
 
@@ -375,37 +434,9 @@ def test_pack_that_is_too_much_for_the_machine_is_tried_in_halves(swept, tmp_pat
     assert {bound.status(job.run) for job in jobs} == {Status.MISSING, Status.COMPLETED}
 
 
-# --- how many workers ---
-
-
-@pytest.mark.parametrize(
-    ("platforms", "plugins", "expected"),
-    [
-        (None, (), 3),
-        ("", (), 3),
-        (None, ("xla_cuda12",), 1),
-        ("cpu", ("xla_cuda12",), 3),
-        ("cuda", ("xla_cuda12",), 1),
-        ("tpu,cpu", (), 1),
-    ],
-)
-def test_one_worker_per_core_or_one_on_an_accelerator(monkeypatch, platforms, plugins, expected):
-    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
-    if platforms is not None:
-        monkeypatch.setenv("JAX_PLATFORMS", platforms)
-    monkeypatch.setattr(sweep, "entry_points", lambda group: plugins)
-    monkeypatch.setattr(sweep, "find_spec", lambda name: None)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {2, 5, 7}, raising=False)
-    monkeypatch.setattr(os, "sched_setaffinity", lambda pid, cores: None, raising=False)
-    assert default_workers() == expected
-    pinned = expected == 3
-    assert list(sweep._cores(2)) == ([2, 5] if pinned else [None, None])
-    assert list(sweep._cores(4)) == [None] * 4
-
-
 def test_corpus_of_the_workers_is_the_one_that_was_bound(swept, tmp_path, handed_out):
     bound = copy(swept[0], tmp_path)
-    run_sweep(bound, Part.FIT, 2)
+    run_sweep(bound, Part.FIT, Local(2))
     ((_, benches),) = handed_out
     assert {bench.data.fingerprint for bench in benches} == {bound.corpus.fingerprint}
     assert data.prepare(benches[0].data, bound.cache).fingerprint == bound.corpus.fingerprint

@@ -1,0 +1,76 @@
+"""Launchers: who trains the packs of a sweep, and where. One file each, found by its name.
+
+A launcher file defines ``launcher(workers, resources) -> Launcher``: the user's choices as a value.
+What it launches claims its runs and leaves the same records whatever the engine, so that sweeps by
+different launchers may share a folder.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from experiments.config import RunConfig
+from experiments.data.config import DataConfig
+from experiments.job import Event, Pack
+from experiments.packing import Curve
+from scaling.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Site:
+    """What every worker of a sweep needs besides its packs. Workers elsewhere see these paths."""
+
+    data: DataConfig
+    cache: Path
+    folder: Path  # of the study
+
+
+class Launcher(Protocol):
+    """Trains packs in some number of places at once, all of one kind."""
+
+    @property
+    def places(self) -> int:
+        """How many packs may be trained at once."""
+        ...
+
+    @property
+    def platform(self) -> Literal["cpu", "accelerator"]:
+        """What a place computes with."""
+        ...
+
+    def measure(self, site: Site, wanted: Sequence[tuple[RunConfig, int]]) -> Sequence[Curve]:
+        """The throughput curve of each signature up to a number of members, on such a place."""
+        ...
+
+    def train(self, site: Site, packs: Sequence[Pack], watch: Callable[[Event], None]) -> bool:
+        """Train the packs in this order; False if it was interrupted, with packs left.
+
+        Raises:
+            UserError: for a mistake of the user or the end of the disk; none of the rest is lost.
+        """
+        ...
+
+
+def names() -> list[str]:
+    """The launchers that come with the package."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def load(name: str, workers: int | None, resources: Mapping[str, str]) -> Launcher:
+    """The launcher of this name with the user's choices.
+
+    Raises:
+        UserError: no such launcher, its package is missing, or a choice that it does not know.
+    """
+    if name not in names():
+        raise UserError(f"--launcher {name}: {nearest(name, names())}")
+    if workers is not None and workers < 1:
+        raise UserError(f"--workers {workers}: must be at least 1")
+    found = importlib.import_module(f"{__name__}.{name}")
+    launcher: Launcher = found.launcher(workers, resources)
+    return launcher

@@ -1,0 +1,74 @@
+"""Worker processes on this machine: one per core of a CPU, or one per GPU.
+
+Small models on a CPU train faster as one process per core than as one process on all cores
+(benchmarks/train_step.py --cores 2), so that is the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from experiments import machine, throughput
+from experiments.config import RunConfig
+from experiments.crew import train_all
+from experiments.job import Event, Pack
+from experiments.launchers import Site
+from experiments.packing import Curve
+from experiments.worker import Bench
+from scaling.errors import UserError
+
+LOG = "workers.log"
+
+
+@dataclass(frozen=True)
+class Local:
+    """So many worker processes at once."""
+
+    places: int
+
+    @property
+    def platform(self) -> machine.Platform:
+        return machine.platform()
+
+    def measure(self, site: Site, wanted: Sequence[tuple[RunConfig, int]]) -> Sequence[Curve]:
+        return throughput.curves(wanted, self._benches(site)[0])
+
+    def train(self, site: Site, packs: Sequence[Pack], watch: Callable[[Event], None]) -> bool:
+        return train_all(packs, self._benches(site)[: len(packs)], watch)
+
+    def _benches(self, site: Site) -> list[Bench]:
+        log = site.folder / LOG
+        return [
+            Bench(site.data, site.cache, log, core=core, gpu=gpu)
+            for core, gpu in zip(_cores(self.places), _gpus(self.places), strict=True)
+        ]
+
+
+def launcher(workers: int | None, resources: Mapping[str, str]) -> Local:
+    if resources:
+        raise UserError(f"--resource {next(iter(resources))}: the local launcher takes none")
+    return Local(workers or default_workers())
+
+
+def default_workers() -> int:
+    """One per core that this process may use; with an accelerator one per GPU, or just one."""
+    if machine.platform() == "cpu":
+        return len(machine.cores())
+    return max(1, len(machine.gpus()))
+
+
+def _cores(workers: int) -> Sequence[int | None]:
+    """The core to pin each worker to; None where that is impossible or would only slow it down."""
+    cores = machine.cores()
+    if machine.platform() == "cpu" and workers <= len(cores) and machine.CAN_PIN:
+        return cores[:workers]
+    return [None] * workers
+
+
+def _gpus(workers: int) -> Sequence[str | None]:
+    """The GPU of each worker; None where each is to see what there is: one worker, or no GPU."""
+    gpus = machine.gpus()
+    if workers == 1 or not gpus:
+        return [None] * workers
+    return [gpus[k % len(gpus)] for k in range(workers)]

@@ -1,0 +1,37 @@
+"""What this machine computes with, told without importing JAX, which would take its devices."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+Platform = Literal["cpu", "accelerator"]
+CAN_PIN = hasattr(os, "sched_setaffinity")
+
+
+def platform() -> Platform:
+    """What JAX will run on, by the rules of its own discovery."""
+    if wanted := os.environ.get("JAX_PLATFORMS"):
+        return "cpu" if wanted == "cpu" else "accelerator"
+    found = entry_points(group="jax_plugins") or find_spec("libtpu")
+    return "accelerator" if found else "cpu"
+
+
+def cores() -> list[int]:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def gpus() -> list[str]:
+    """The NVIDIA GPUs that JAX will see, as CUDA_VISIBLE_DEVICES names them."""
+    if platform() == "cpu":
+        return []
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in visible.split(",") if name]
+    there = Path("/dev").glob("nvidia[0-9]*")
+    return [str(k) for k in sorted(int(path.name.removeprefix("nvidia")) for path in there)]

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import tiny
+
+from experiments import record
+from experiments.follow import Follower
+from experiments.job import Event, Job
+from experiments.record import Status
+
+ROW = {"step": 8, "tokens": 512, "loss": 3.0, "seconds": 2.0}
+
+
+@pytest.fixture
+def job(tmp_path):
+    (run, *_) = tiny.study("texts").runs
+    return Job(run, "tiny", tmp_path / run.run_id)
+
+
+def test_a_run_is_told_of_from_its_begin_to_its_end(job):
+    """Nothing twice, and each event as its worker would tell it."""
+    events: list[Event] = []
+    follower = Follower(events.append)
+
+    def look() -> list[Event]:
+        before = len(events)
+        follower.look([job])
+        follower.look([job])
+        return events[before:]
+
+    metrics, run_id = job.folder / record.METRICS, job.run.run_id
+    assert look() == []
+    record.write_json(job.folder / record.CONFIG, {})
+    assert look() == [Event(run_id, "compiling")]
+    record.append_rows(metrics, [ROW])
+    assert look() == [Event(run_id, "training", 8, 3.0, math.nan)]
+    record.append_rows(metrics, [{"step": 8, "tokens": 512, "valid_loss": 3.5}])
+    assert look() == []
+    record.append_rows(metrics, [{**ROW, "step": 16, "tokens": 1024, "seconds": 2.5, "loss": None}])
+    assert look() == [Event(run_id, "training", 16, math.nan, 1024.0)]
+    record.write_json(job.folder / record.SUMMARY, {"status": Status.COMPLETED})
+    assert look() == [Event(run_id, Status.COMPLETED, 16)]
+    assert look() == []
