@@ -38,6 +38,11 @@ class TransformerConfig:
             raise UserError(
                 f"model.heads={self.heads} is not a multiple of model.kv_heads={self.kv_heads}"
             )
+        if self.width % self.heads:  # heads * head_dim may be any number, but this is a slip
+            raise UserError(
+                f"model.width={self.width} is not a multiple of model.heads={self.heads}; "
+                "set both (and model.head_dim)"
+            )
         if self.positions == "rope" and self.head_dim % 2:
             raise UserError(f"model.head_dim={self.head_dim}: rope rotates pairs, make it even")
 

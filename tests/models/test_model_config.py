@@ -16,6 +16,10 @@ from scaling.errors import UserError
             for name in ("layers", "width", "heads", "kv_heads", "head_dim", "ffn", "vocab_size")
         ),
         ({"heads": 4, "kv_heads": 3}, "model.heads=4 is not a multiple of model.kv_heads=3"),
+        (
+            {"width": 66, "heads": 4},
+            "model.width=66 is not a multiple of model.heads=4; set both (and model.head_dim)",
+        ),
         ({"head_dim": 7}, "model.head_dim=7: rope rotates pairs, make it even"),
         ({"positions": "rotary"}, "model.positions=rotary: known: learned, none, rope"),
         ({"mlp": "swigl"}, "model.mlp=swigl: did you mean 'swiglu'?"),
