@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from analysis.holdout import Assessment, Forecast, assess, standing_forecasts
+from analysis.settings import Valleys, find_valleys
 from analysis.study import Study
 from analysis.verdict import Verdict, judge, sentence
 from experiments.record import PREDICTION, read_json
@@ -24,9 +25,12 @@ class Evidence:
     forecasts: tuple[Forecast, ...]
     verdicts: tuple[Verdict, ...]
     missing: tuple[str, ...]
+    valleys: Valleys | None  # where the study sweeps a setting
 
     @property
     def sentence(self) -> str:
+        if self.study.law is None:
+            return str(self.valleys or "too few runs have finished to compare settings")
         if self.assessment is None:
             return f"no fit yet: {self.missing[0]}"
         rows = self.assessment.result.points.rows
@@ -39,13 +43,14 @@ def gather(study: Study, say: Callable[[str], None] = lambda _: None) -> Evidenc
     """Fit what is there; the forecasts are those written down before, where they were."""
     missing = []
     assessment = None
-    try:
-        assessment = assess(study, say=say)
-    except UserError as error:
-        missing.append(str(error))
+    if study.law is not None:
+        try:
+            assessment = assess(study, say=say)
+        except UserError as error:
+            missing.append(str(error))
     if study.unfinished:
         missing.append(
-            f"{len(study.unfinished)} of {len(study.planned_fit)} runs of the fit have not finished"
+            f"{len(study.unfinished)} of {len(study.planned_fit)} planned runs have not finished"
         )
     file = study.folder / PREDICTION
     forecasts = () if assessment is None else assessment.forecasts
@@ -77,4 +82,4 @@ def gather(study: Study, say: Callable[[str], None] = lambda _: None) -> Evidenc
     absent = len(study.held_out) - len(verdicts)
     if absent:
         missing.append(f"{absent} of {len(study.held_out)} held-out runs not measured")
-    return Evidence(study, assessment, forecasts, verdicts, tuple(missing))
+    return Evidence(study, assessment, forecasts, verdicts, tuple(missing), find_valleys(study))

@@ -201,11 +201,12 @@ def assess(
     Small ladders lose a whole size in many pairs resamples, so the bootstrap here is by Dirichlet
     weights.
     """
-    say(f"fitting {study.law.name} to {len(study.fit_runs)} runs")
+    law = study.law_to_fit()
+    say(f"fitting {law.name} to {len(study.fit_runs)} runs")
     columns = study.loss, study.params, study.tokens
     loss, params, tokens = columns
     result = fit(
-        study.law,
+        law,
         study.planned_fit,
         loss=loss,
         params=params,
@@ -216,7 +217,7 @@ def assess(
     if not result.has_intervals:
         raise UserError(f"{study.folder}: no interval: {'; '.join(result.warnings)}")
     say("rolling the fit forward rung by rung")
-    rolled = roll(study.law, study.fit_runs, *columns)
+    rolled = roll(law, study.fit_runs, *columns)
     targets = study.held_out
     forecasts = (
         forecast(result, rolled, targets, study.params, study.tokens, level) if len(targets) else ()
@@ -265,7 +266,7 @@ def predict_held_out(folder: str | Path, say: Callable[[str], None] = lambda _: 
 def prediction_json(study: Study, assessment: Assessment) -> dict[str, Any]:
     """The contents of prediction.json."""
     return {
-        "law": study.law.name,
+        "law": assessment.result.law.name,
         "loss_name": study.loss,
         "unit": study.unit,
         "fitted_on": sorted(assessment.result.points.labels),

@@ -30,6 +30,16 @@ CORPUS_FACTS = (
     "valid_tokens",
     "fingerprint",
 )
+FIT_SECTIONS = """<section>
+<h2>The fit</h2>
+{fit}
+</section>
+<section>
+<h2>The card</h2>
+<p class="note">The (Mis)Fitting checklist (arXiv 2502.18969). What the records do not tell is
+marked as such.</p>
+{card}
+</section>"""
 GREEK = {"alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "eta": "η"}
 
 
@@ -44,7 +54,6 @@ def render(
     study = evidence.study
     css = here.with_name("page.css").read_text(encoding="utf-8")
     page = Template(here.with_name("page.html").read_text(encoding="utf-8"))
-    plates = "\n".join(_figure(each, drawn[each.name]) for each in lesson)
     answer = evidence.sentence
     return page.substitute(
         title=escape(f"{study.name} · Windtunnel"),
@@ -54,13 +63,20 @@ def render(
         answer=escape(answer[0].upper() + answer[1:] + "."),
         numbers=_numbers(evidence),
         notices=_notices(evidence),
-        lesson=_lesson(evidence),
-        lesson_figures=f'<div class="plates">\n{plates}\n</div>' if plates else "",
+        lesson=_lesson_section(evidence, lesson, drawn) if study.law else "",
         figures="\n".join(_figure(each, drawn[each.name]) for each in shown),
-        fit=_fit(evidence),
-        card=_card(evidence),
+        fit=FIT_SECTIONS.format(fit=_fit(evidence), card=_card(evidence)) if study.law else "",
         runs=_runs(study),
         footer=_footer(study),
+    )
+
+
+def _lesson_section(evidence: Evidence, lesson: Sequence[Picture], drawn: dict[str, bytes]) -> str:
+    plates = "\n".join(_figure(each, drawn[each.name]) for each in lesson)
+    return (
+        '<section class="prose">\n<h2>The first lesson: a bootstrap alone is too narrow</h2>\n'
+        f"{_lesson(evidence)}\n</section>\n"
+        + (f'<div class="plates">\n{plates}\n</div>' if plates else "")
     )
 
 
@@ -257,8 +273,9 @@ def _unknown(value: str) -> str:
 
 def _runs(study: Study) -> str:
     """Every planned run. Those that the fit leaves out are greyed and say why."""
-    heads = ("run", "rung", "parameters", "tokens", "FLOPs 6ND", study.loss, "in the fit")
-    text = {"run", "in the fit"}
+    use = "in the fit" if study.law else "standing"
+    heads = ("run", "rung", "parameters", "tokens", "FLOPs 6ND", study.loss, use)
+    text = {"run", use}
     body = []
     for _, run in study.runs.iterrows():
         done = run["status"] == "completed"
@@ -266,6 +283,8 @@ def _runs(study: Study) -> str:
         role = "held out" if held else "yes"
         if not done:
             role = f"no: {run['status']}" if not held else f"held out, {run['status']}"
+        if study.law is None:
+            role = str(run["status"])
         kind = "held" if held else ("" if done else "out")
         cells = (
             f"<code>{escape(str(run['run_id']))}</code>",

@@ -10,6 +10,7 @@ import numpy as np
 
 from analysis.holdout import Forecast, RolledRung
 from analysis.result import FitResult
+from analysis.settings import Valleys
 from analysis.study import Study
 from analysis.style import (
     FITTED,
@@ -21,6 +22,7 @@ from analysis.style import (
     canvas,
     house_style,
     log_ticks,
+    panels,
     quantity,
     rung_style,
     scientific,
@@ -65,6 +67,31 @@ def loss_curves(study: Study, curves: dict[str, pd.DataFrame]) -> Any:
             axes.set_ylim(low * 0.95, high * 1.05)
             _round_ticks(axes)
         _rung_legend(axes, study, lines="curves")
+        return figure
+
+
+def valleys(study: Study, found: Valleys) -> Any:
+    """Loss against the swept setting: a panel per kind, a line per rung, a star at each least."""
+    with house_style():
+        kinds, rungs = found.kinds, int(study.runs["rung"].max()) + 1
+        figure = panels(len(kinds))
+        for axes, (kind, members) in zip(figure.axes, kinds.items(), strict=True):
+            for valley in members:
+                look = rung_style(valley.rung, rungs)
+                values, losses = list(valley.losses), list(valley.losses.values())
+                axes.plot(
+                    values, losses, linestyle=LINES[valley.rung % len(LINES)],
+                    label=f"N = {quantity(valley.params)}", **look,
+                )  # fmt: skip
+                axes.plot(valley.best, min(losses), marker="*", markersize=13, color=HELD, zorder=5)
+            _scales(axes, found.setting, f"loss, {study.unit}")
+            axes.set_title(", ".join(kind))
+            log_ticks(axes.xaxis, *axes.get_xlim())
+        for axes in figure.axes:
+            log_ticks(axes.yaxis, *axes.get_ylim())
+        handles = {line.get_label(): line for axes in figure.axes for line in axes.lines}
+        named = [line for name, line in handles.items() if not str(name).startswith("_")]
+        figure.legend(handles=named, loc="outside upper center", ncols=3)
         return figure
 
 

@@ -33,13 +33,19 @@ class Study:
     folder: Path
     name: str
     question: str
-    law: Law
+    law: Law | None  # None: it compares settings
     loss: str
     params: str
     tokens: str
     corpus: dict[str, Any]
     settings: dict[str, Any]
     runs: pd.DataFrame
+
+    def law_to_fit(self) -> Law:
+        """The law, or a UserError for a study that names none."""
+        if self.law is None:
+            raise UserError(f"{self.folder}: the study compares settings and names no law to fit")
+        return self.law
 
     @property
     def unit(self) -> str:
@@ -108,7 +114,7 @@ def load_study(folder: str | Path) -> Study:
             folder=root,
             name=plan["name"],
             question=plan["question"],
-            law=by_name(plan["law"]),
+            law=None if plan["law"] is None else by_name(plan["law"]),
             loss=plan["loss"],
             params=plan["params"],
             tokens=plan["tokens"],

@@ -79,6 +79,15 @@ def canvas(height: float = SIZE[1]) -> tuple[Any, Any]:
     return figure, figure.subplots()
 
 
+def panels(count: int) -> Any:
+    """A figure with so many axes side by side that share their loss axis."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(SIZE[0] * max(1.0, 0.75 * count), SIZE[1]), layout="constrained")
+    figure.subplots(1, count, sharey=True)
+    return figure
+
+
 def rung_style(rung: int, rungs: int) -> dict[str, Any]:
     """Marker and shade of a rung, dark for large; marks stay apart without colour."""
     shade = RAMP[: len(RAMP) - 1]

@@ -51,12 +51,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Study:
-    """What `study()` returns. `loss`, `params` and `tokens` name the record's columns to fit."""
+    """What `study()` returns. `loss`, `params` and `tokens` name the record's columns to fit.
+
+    A study that compares settings fits no law.
+    """
 
     name: str
     question: str
     runs: tuple[Run, ...]
-    law: str = "chinchilla"
+    law: str | None = "chinchilla"
     loss: str = "loss_per_byte"
     params: str = "params_total"
     tokens: str = "tokens"

@@ -61,7 +61,8 @@ def fit_path(path: str, law_name: str | None, options: argparse.Namespace) -> Fi
     if (Path(path) / STUDY).exists():
         study = load_study(path)
         table, loss = study.runs, study.loss
-        named = {"law": study.law.name, "params": study.params, "tokens": study.tokens}
+        law_of_study = study.law.name if study.law else None
+        named = {"law": law_of_study, "params": study.params, "tokens": study.tokens}
     else:
         table = _rows(path)
     law = by_name(law_name or named["law"] or DEFAULT_LAW)

@@ -143,4 +143,5 @@ def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study:
         name="lr_width",
         question="Does the best learning rate stay where it is when the model grows wider?",
         runs=runs(base, rungs),
+        law=None,
     )
