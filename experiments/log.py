@@ -53,7 +53,14 @@ class MetricsLog:
         self._append(row)
 
     def _append(self, row: dict[str, Any]) -> None:
-        """Append, unless whoever took the run over has begun a file of their own."""
+        self.check()
+        record.append_rows(self._path, [row])
+
+    def check(self) -> None:
+        """The file is ours still: whoever takes a run over begins one of their own.
+
+        Raises:
+            ClaimLostError: it is another's.
+        """
         if not self._path.exists() or self._path.stat().st_ino != self._inode:
             raise ClaimLostError(f"{self._path}: another worker goes on with it")
-        record.append_rows(self._path, [row])

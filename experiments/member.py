@@ -144,6 +144,7 @@ class Member:
     def _end(
         self, status: Status, loss: float, diverged: int | None = None, what: str = ""
     ) -> None:
+        self.log.check()
         self._open.close()  # the last save is whole before the summary says so
         write_summary(
             self.job,

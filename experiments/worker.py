@@ -98,19 +98,25 @@ def _train(
             _tidy(job, watch)
             free.append(job)
 
-        def stop() -> bool:
+        def check() -> None:
             for claim in claims:
                 claim.check()
+
+        def stop() -> bool:
+            check()
             return interrupted()
+
+        def tell(event: Event) -> None:  # between two events much time may pass
+            check()
+            watch(event)
 
         if not free:
             return
         try:
-            _attempt(tuple(free), corpus, watch, stop)
+            _attempt(tuple(free), corpus, tell, stop)
         except ClaimLostError:
-            for job in free:
-                if record.run_status(job.folder) not in FINISHED:
-                    watch(Event(job.run.run_id, Status.STARTED))
+            for job in free:  # each has its last word, whoever ended it
+                watch(Event(job.run.run_id, record.run_status(job.folder)))
 
 
 def give_up(job: Job, why: str) -> None:

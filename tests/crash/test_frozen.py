@@ -1,0 +1,58 @@
+"""A worker that stood still until another had taken its run over, and then woke up."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+import tiny
+
+from experiments import claim, data, record, worker
+from experiments.record import Status
+from experiments.seal import SEAL
+
+# the phase at which it stands still, and how far the other worker comes meanwhile
+MOMENTS = [
+    ("compiling", Status.COMPLETED),
+    ("training", Status.COMPLETED),
+    ("training", Status.STARTED),
+    ("evaluating", Status.COMPLETED),
+]
+
+
+def contents(folder):
+    """Of every file; a seal tells of the files beside it, whoever writes it."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != SEAL)
+    return {path.relative_to(folder): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize(("phase", "reached"), MOMENTS)
+def test_worker_that_wakes_up_after_a_take_over_writes_nothing(
+    tmp_path_factory, tmp_path, phase, reached
+):
+    base = tmp_path_factory.getbasetemp()
+    texts, cache = tiny.shared_texts(base), tiny.shared_cache(base)
+    corpus = data.prepare(tiny.config(texts=texts).science.data, cache)
+    job, events, after = tiny.job(tmp_path), [], []
+
+    def train(watch, interrupted=lambda: False):
+        worker._train((job,), corpus, watch, interrupted)
+
+    def freeze(event):
+        events.append(event)
+        if event.phase == phase and not after:
+            after.append({})  # once
+            while list(job.folder.glob("checkpoints/*tmp*")):
+                time.sleep(0.01)  # a worker that stands still saves nothing
+            os.utime(job.folder / "claim.1", (0, 0))  # not heard of for long
+            others = []
+            train(others.append, lambda: reached is Status.STARTED)
+            assert others[-1].phase is reached
+            after[0] = contents(job.folder)
+
+    train(freeze)
+    assert events[-1].phase is reached
+    assert contents(job.folder) == after[0]
+    assert record.run_status(job.folder) is reached
+    assert not claim.is_claimed(job.folder)
