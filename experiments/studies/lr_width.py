@@ -1,12 +1,7 @@
 """Does the best learning rate stay where it is when the model grows wider?
 
     python -m experiments run lr_width                      # CPU, 2 free cores: about a minute
-
-    from analysis import load_runs
-    table = load_runs("runs/lr_width").pivot_table(
-        "loss_per_byte", ["parametrization.name", "model.width"], "optimizer.learning_rate"
-    )
-    table.idxmin(axis=1)                                    # the best rate of each row
+    python -m analysis report runs/lr_width                 # the valleys, and the best of each
 
 Learning rate x width under the standard parametrization (SP) and muP, 42 runs of 300 steps, all
 with one seed, so that rates are compared on the same data from the same start. The two
