@@ -6,20 +6,19 @@ import sys
 from collections.abc import Sequence
 
 from analysis.commands import figure, fit, laws, plan, predict, report
-from scaling.arguments import Parser
-from scaling.errors import UserError
+from scaling.arguments import Parser, exit_code
 
 COMMANDS = (fit, plan, laws, figure, predict, report)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; a UserError is one line on stderr and exit status 2."""
-    try:
+
+    def command() -> int:
         options = _parser().parse_args(arguments)
         return int(options.run(options))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+
+    return exit_code(command)
 
 
 def _parser() -> Parser:

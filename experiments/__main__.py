@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 from experiments.record import AGAIN, Part
-from scaling.arguments import Parser
-from scaling.errors import UserError
+from scaling.arguments import Parser, exit_code
 
 EPILOG = """examples:
   python -m experiments run quickstart
@@ -107,25 +106,21 @@ def main(arguments: list[str] | None = None) -> int:
 
     Of diff: 0 the same science, 1 another.
     """
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # preempted: as Ctrl-C
-    try:
+
+    def command() -> int:
         args = parser().parse_args(arguments)
         from experiments import commands  # after the parser, so that --help stays quick
 
-        code = commands.VERBS[args.verb](args)
-        sys.stdout.flush()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return commands.VERBS[args.verb](args)
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # preempted: as Ctrl-C
+    try:
+        return exit_code(command)
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last checkpoints", file=sys.stderr)
         return AGAIN
-    except BrokenPipeError:  # `... | head` is not an error; nothing more can be printed
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     finally:
         signal.signal(signal.SIGTERM, before)
-    return code
 
 
 if __name__ == "__main__":

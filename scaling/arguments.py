@@ -1,9 +1,11 @@
-"""argparse whose mistakes are `UserError`: one line, and the nearest option that exists."""
+"""Command lines: argparse whose mistakes are `UserError`, and how such an error ends a command."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from scaling.errors import UserError, nearest
@@ -28,3 +30,17 @@ class Parser(argparse.ArgumentParser):
             hint = nearest(word, self._option_string_actions) if word.startswith("-") else ""
             raise UserError(f"{word}: no such argument of {self.prog}; {hint or 'see --help'}")
         return parsed, unknown
+
+
+def exit_code(command: Callable[[], int]) -> int:
+    """Of a command: its own, or 2 for a user's mistake, told in one line on stderr."""
+    try:
+        code = command()
+        sys.stdout.flush()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # `... | head` is not an error; nothing more can be printed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
