@@ -21,6 +21,7 @@ from experiments.mesh import mesh
 from experiments.population import Programs, programs
 from experiments.record import Status
 from experiments.step import TrainState, recipe
+from experiments.throughput import measure
 from experiments.trainer import train, train_pack
 
 K, STEPS, CHUNK, TOLERANCE = 8, 100, 25, 1e-5
@@ -131,6 +132,12 @@ def test_members_are_joined_and_taken_out_unchanged() -> None:
 )
 def test_members_are_shared_out_evenly(members: int, devices: int, used: int) -> None:
     assert mesh(members, jax.devices()[:devices]).size == used
+
+
+def test_devices_are_measured_from_one_member_on_each() -> None:
+    curve = measure(tiny.config(), 3)
+    assert sorted(curve) == list(range(1, K + 1))
+    assert all(curve[members] == curve[K] for members in range(2, K))
 
 
 # --- the trainer: records, checkpoints, and another number of devices ---
