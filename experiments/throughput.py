@@ -158,7 +158,7 @@ def _devices() -> list[str | int | None]:
 
 
 def _device_bytes() -> float:
-    """Memory of one device: the accelerator's, or of a core's share of the machine's its part."""
+    """Memory of one device: the accelerator's, or its part of a core's share of the machine's."""
     import jax
 
     if stats := jax.local_devices()[0].memory_stats():
