@@ -69,6 +69,6 @@ def join(mesh: Mesh, stack: Callable[[Sequence[Tree]], Tree], trees: Sequence[Tr
 
 def part(mesh: Mesh, take: Callable[[Tree, int], Tree], tree: Tree, k: int) -> Tree:
     """Member k of a joined tree, taken out by `take` on its device, and brought to the first."""
-    device, place = divmod(k, jax.tree.leaves(tree)[0].shape[0] // mesh.size)
+    device, row = divmod(k, jax.tree.leaves(tree)[0].shape[0] // mesh.size)
     block = jax.tree.map(lambda leaf: leaf.addressable_shards[device].data, tree)
-    return jax.device_put(take(block, place), mesh.devices[0])
+    return jax.device_put(take(block, row), mesh.devices[0])
