@@ -10,6 +10,10 @@ from typing import Literal
 
 Platform = Literal["cpu", "accelerator"]
 CAN_PIN = hasattr(os, "sched_setaffinity")
+# What decides on which and how many devices JAX runs, for whoever must not open them
+SETTINGS = ("JAX_PLATFORMS", "JAX_NUM_CPU_DEVICES", "XLA_FLAGS")
+CHOICES = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "TPU_VISIBLE_CHIPS")
+FILES = ("nvidia[0-9]*", "accel[0-9]*", "vfio/[0-9]*")
 
 
 def platform() -> Platform:
@@ -35,3 +39,13 @@ def gpus() -> list[str]:
         return [name for name in visible.split(",") if name]
     there = Path("/dev").glob("nvidia[0-9]*")
     return [str(k) for k in sorted(int(path.name.removeprefix("nvidia")) for path in there)]
+
+
+def devices() -> list[str | int | None]:
+    """What tells one set of devices from another: their names in the environment, their files."""
+    chosen = (os.environ.get(name) for name in CHOICES)
+    return [
+        *(os.environ.get(name) for name in SETTINGS),
+        *(text if text is None else len(text.split(",")) for text in chosen),
+        *(len(list(Path("/dev").glob(pattern))) for pattern in FILES),
+    ]

@@ -26,7 +26,7 @@ from experiments.job import Job, Pack
 
 Curve = Mapping[int, float]  # members: seconds of one step of all of them
 ALONE: Curve = {1: 1.0}
-LARGEST = 64
+LARGEST = 64  # members on one device
 # So much faster must a pack be than solo runs to be chosen; less may be noise of the measurement
 GAIN = 1.05
 # How many like runs pay for the compilations of a measurement
@@ -61,11 +61,11 @@ def alike(jobs: Sequence[Job]) -> dict[RunConfig, list[Job]]:
 
 
 def largest(group: Sequence[Job], workers: int, platform: str) -> int:
-    """The largest pack worth measuring: every worker is left with one, and 1 is not measured."""
+    """The largest pack that leaves every worker with one; 1 is not worth measuring."""
     wanted = group[0].run.config.execution.pack
     if wanted or len(group) < WORTHWHILE[platform]:
         return wanted or 1
-    return max(1, min(LARGEST, len(group) // workers))
+    return max(1, len(group) // workers)
 
 
 def packs(group: Sequence[Job], curve: Curve, workers: int) -> list[Pack]:
@@ -99,9 +99,13 @@ def plan(steps: Sequence[int], curve: Curve) -> list[int]:
     return sizes
 
 
-def doublings(most: int) -> list[int]:
-    """1, 2, 4, ... up to `most`: the sizes to measure."""
-    return [2**i for i in range(int(math.log2(most)) + 1)]
+def doublings(most: int, devices: int = 1) -> list[int]:
+    """The sizes to measure: 1, then D, 2D, 4D, ... members up to `most` on D devices.
+
+    D is measured for any `most` above 1: fewer members than devices take no longer.
+    """
+    sizes = (devices * 2**i for i in range(int(math.log2(LARGEST)) + 1))
+    return sorted({1, *(k for k in sizes if k <= max(devices, most) and most > 1)})
 
 
 def _steps(job: Job) -> int:

@@ -5,10 +5,9 @@ Letters: S steps of a chunk, B sequences of a batch, M sequences of a microbatch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +18,7 @@ from jax import Array
 from experiments.config import RunConfig
 from experiments.hypers import Hypers
 from experiments.optimizer import adamw, rules
+from experiments.platforms import resolve
 from experiments.schedule import fraction
 from models.transformer import Spec, apply, weights
 from models.weights import Params, initialise
@@ -62,31 +62,18 @@ class Recipe:
 # A run whose loss is this many times that of its first step has diverged: it will not come back.
 DIVERGED_BEYOND = 10.0
 
-# What "auto" means. On a CPU small microbatches keep activations in cache; see benchmarks/.
-BACKWARD: Mapping[str, Literal["plain", "barrier"]] = {
-    "cpu": "barrier",
-    "gpu": "plain",
-    "tpu": "plain",
-}
-MICROBATCH_TOKENS = {"cpu": 256, "gpu": 2**20, "tpu": 2**20}
-
 
 def recipe(config: RunConfig, platform: str | None = None) -> Recipe:
     """What of a config is compiled; everything else is in its `Hypers` or its batches.
 
     `platform` is "cpu", "gpu" or "tpu", by default the one that JAX runs on.
     """
-    s, program = config.science, config.execution.program
-    platform = platform or jax.default_backend()
-    if program.backward == "auto":
-        program = replace(program, backward=BACKWARD[platform])
-    fitting = max(1, MICROBATCH_TOKENS[platform] // s.batch.seq_len)
-    divisors = (m for m in range(1, s.batch.sequences + 1) if s.batch.sequences % m == 0)
+    s, execution = config.science, resolve(config, platform or jax.default_backend())
     return Recipe(
-        spec=Spec(s.model, s.parametrization, program, s.precision),
+        spec=Spec(s.model, s.parametrization, execution.program, s.precision),
         seq_len=s.batch.seq_len,
         sequences=s.batch.sequences,
-        microbatch=config.execution.microbatch or max(m for m in divisors if m <= fitting),
+        microbatch=execution.microbatch,
         schedule=s.schedule.name,
         decay=s.optimizer.decay,
     )

@@ -1,7 +1,8 @@
-"""How fast this device trains K runs of one recipe at once, measured once and kept.
+"""How fast this process's devices train K runs of one recipe at once, measured once and kept.
 
 The program that is timed is the one that trains, so its compilation is not lost: it is found in the
-persistent cache. K doubles for as long as that pays and the device's memory holds it.
+persistent cache. K doubles, from one member on each device, for as long as that pays and the
+devices' memory holds it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments import record
+from experiments import machine, record
 from experiments.compilation import use_cache
 from experiments.config import SCIENCE_VERSION, RunConfig, to_dict
 from experiments.packing import ALONE, GAIN, Curve, doublings
@@ -31,35 +32,50 @@ def curves(wanted: Sequence[tuple[RunConfig, int]], bench: Bench) -> list[Curve]
     It is a process of its own because a device that this one had opened would be closed to the
     workers. What cannot be measured is trained alone.
     """
-    if new := [(config, most) for config, most in wanted if _kept(config, most, bench) is None]:
+    if new := [
+        (config, most, _path(config, bench))
+        for config, most in wanted
+        if kept(config, bench, most) is None
+    ]:
         context = multiprocessing.get_context("spawn")
         process = context.Process(target=_measure_all, args=(new, bench), daemon=True)
         process.start()
         process.join()
-    return [_kept(config, most, bench) or ALONE for config, most in wanted]
+    return [kept(config, bench, most) or ALONE for config, most in wanted]
 
 
 def measure(config: RunConfig, most: int) -> Curve:
-    """Seconds of one step of K = 1, 2, 4, ... members, up to the first that is no gain."""
+    """Seconds of one step of K = 1, D, 2D, 4D, ... members, up to the first that is no gain.
+
+    On D devices anything between 1 and D takes what D takes: one member is on each device.
+    """
+    import jax
     from jax.errors import JaxRuntimeError
 
     curve: dict[int, float] = {}
-    room = math.inf
-    for members in doublings(most):
-        if members > room:
+    devices, room, before = jax.local_device_count(), math.inf, 1
+    for members in doublings(most, devices):
+        share = max(1, members // devices)
+        if share > room:
             break
         try:
             curve[members], used = _time(config, members)
         except JaxRuntimeError:  # too little memory after all
             break
-        room = MEMORY * _device_bytes() * members / used
-        if members > 1 and curve[members] * GAIN > 2 * curve[members // 2]:
+        room = MEMORY * _device_bytes() * share / used
+        if members > 1 and curve[members] / members * GAIN > curve[before] / before:
             break
+        before = members
+    if devices in curve:
+        curve |= dict.fromkeys(range(2, devices), curve[devices])
     return curve
 
 
 def _time(config: RunConfig, members: int) -> tuple[float, int]:
-    """Seconds of one step of so many members, and the bytes that they take (1: nobody knows)."""
+    """Seconds of one step of so many members, and what they take of a device's bytes.
+
+    1 byte: nobody knows.
+    """
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -91,23 +107,26 @@ def _time(config: RunConfig, members: int) -> tuple[float, int]:
     return min(seconds[1:]), used.argument_size_in_bytes + used.temp_size_in_bytes
 
 
-def _measure_all(wanted: Sequence[tuple[RunConfig, int]], bench: Bench) -> None:
+def _measure_all(wanted: Sequence[tuple[RunConfig, int, Path]], bench: Bench) -> None:
     """The main function of the process."""
     prepare(bench)
     use_cache(bench.cache)
-    for config, most in wanted:
-        curve = measure(config, most)
-        if curve:
-            record.write_json(_path(config, bench), {"most": most, "seconds": curve})
+    import jax
+
+    for config, most, path in wanted:
+        if curve := measure(config, most):
+            devices = jax.local_device_count()
+            record.write_json(path, {"most": most, "devices": devices, "seconds": curve})
 
 
-def _kept(config: RunConfig, most: int, bench: Bench) -> Curve | None:
-    """What was measured before, if it went as far, or to where it no longer paid."""
+def kept(config: RunConfig, bench: Bench, most: int = 1) -> Curve | None:
+    """What was measured of a signature before, if it went up to `most`, or as far as it paid."""
     path = _path(config, bench)
     if not path.exists():
         return None
     found = record.read_json(path)
-    if found["most"] < most:
+    wanted, measured = (doublings(size, found["devices"])[-1] for size in (most, found["most"]))
+    if wanted > measured:
         return None
     return {int(members): seconds for members, seconds in found["seconds"].items()}
 
@@ -116,18 +135,18 @@ def _path(config: RunConfig, bench: Bench) -> Path:
     """One file for each program on each kind of place to run it."""
     from importlib.metadata import version
 
-    platforms = os.environ.get("JAX_PLATFORMS")
-    place = [bench.kind, version("jax"), platforms, bench.core is not None]
+    pinned = [bench.core is not None, bench.gpu is not None]
+    place = [bench.kind, version("jax"), *pinned, *machine.devices()]
     text = json.dumps([SCIENCE_VERSION, to_dict(config), place], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return bench.cache / "throughput" / f"{digest}.json"
 
 
 def _device_bytes() -> float:
-    """Memory for one worker: the accelerator's, or its core's share of the machine's."""
+    """Memory of one device: the accelerator's, or its part of a core's share of the machine's."""
     import jax
 
-    if stats := jax.devices()[0].memory_stats():
+    if stats := jax.local_devices()[0].memory_stats():
         return float(stats["bytes_limit"])
-    cores = os.cpu_count() or 1
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / cores
+    shares = (os.cpu_count() or 1) * jax.local_device_count()
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / shares

@@ -52,7 +52,8 @@ def train_pack(
     made = recipe(jobs[0].run.config)
     with ExitStack() as stack:
         members = [stack.enter_context(Member(job, corpus, watch)) for job in jobs]
-        states = [member.restore(programs(made)) for member in members]
+        place = programs(made, len(jobs)).place
+        states = [place(m.restore(programs(made)), k) for k, m in enumerate(members)]
         for member, state in zip(members, states, strict=True):
             if member.step == member.total:  # interrupted just before its validation
                 member.finish(programs(made), state)

@@ -8,5 +8,5 @@ from typing import Any
 import jax
 
 
-def quick_jit(function: Callable[..., Any]) -> Any:
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
+def quick_jit(function: Callable[..., Any], **options: Any) -> Any:
+    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0}, **options)

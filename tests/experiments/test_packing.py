@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 import tiny
 
-from experiments.packing import ALONE, GAIN, alike, doublings, largest, packs, plan, signature
+from experiments.packing import (
+    ALONE,
+    GAIN,
+    LARGEST,
+    alike,
+    doublings,
+    largest,
+    packs,
+    plan,
+    signature,
+)
 from experiments.step import recipe
 
 # --- the plan, from curves that are made up ---
@@ -129,12 +139,35 @@ def test_every_worker_is_left_with_a_pack() -> None:
         (7, 1, "accelerator", 7),
         (1, 1, "accelerator", 1),
         (2, 4, "accelerator", 1),
-        (500, 1, "accelerator", 64),
+        (500, 1, "accelerator", 500),
     ],
 )
 def test_what_is_worth_measuring(count, workers, platform, expected) -> None:
     assert largest(jobs(count), workers, platform) == expected
 
 
-def test_sizes_to_measure_are_powers_of_two() -> None:
-    assert [doublings(most) for most in (1, 2, 7, 8)] == [[1], [1, 2], [1, 2, 4], [1, 2, 4, 8]]
+@pytest.mark.parametrize(
+    ("most", "devices", "sizes"),
+    [
+        (1, 1, [1]),
+        (2, 1, [1, 2]),
+        (7, 1, [1, 2, 4]),
+        (8, 1, [1, 2, 4, 8]),
+        (500, 1, [1, 2, 4, 8, 16, 32, LARGEST]),
+        (1, 8, [1]),
+        (5, 8, [1, 8]),  # five members on five of the devices take no longer than eight on eight
+        (40, 8, [1, 8, 16, 32]),
+        (40, 3, [1, 3, 6, 12, 24]),
+        (5000, 8, [1, 8, 16, 32, 64, 128, 256, 8 * LARGEST]),
+    ],
+)
+def test_sizes_to_measure_double_from_one_on_each_device(most, devices, sizes) -> None:
+    assert doublings(most, devices) == sizes
+
+
+def test_what_does_not_fill_the_devices_is_one_smaller_pack() -> None:
+    """Eight devices: packs of 2 to 8 take the time of one run."""
+    curve = dict.fromkeys(range(1, 9), 1.0) | {16: 1.8}
+    assert sorted(plan([10] * 21, curve)) == [5, 16]
+    assert sorted(plan([10] * 13, curve)) == [5, 8]
+    assert plan([10] * 3, curve) == [3]

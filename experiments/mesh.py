@@ -1,0 +1,74 @@
+"""A leading axis over devices: the mesh, made here alone, and how trees come to lie on it.
+
+The members of a pack lie along the axis `population` in blocks, so that each device runs the
+program of its own block, with a trip count of its own and nothing to say to the others. Axes that
+share out a single model would stand beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+Tree = TypeVar("Tree")
+
+POPULATION = "population"
+BLOCKS = PartitionSpec(POPULATION)
+
+
+def mesh(members: int, devices: Sequence[jax.Device]) -> Mesh:
+    """The most of the devices that share so many members out evenly.
+
+    Of D devices a multiple of D takes all, fewer members than D take one each, and any other number
+    takes its largest divisor up to D.
+    """
+    size = max(d for d in range(1, len(devices) + 1) if members % d == 0)
+    return Mesh(np.array(devices[:size]), (POPULATION,))
+
+
+def split(mesh: Mesh, function: Callable[..., Any], **options: Any) -> jax.stages.Wrapped:
+    """A function of trees [K, ...], compiled to run on every device for its block alone."""
+    blocks = jax.shard_map(
+        function,
+        mesh=mesh,
+        in_specs=BLOCKS,
+        out_specs=BLOCKS,
+        axis_names={POPULATION},
+        check_vma=False,  # it would want the start of every loop marked, and nothing is exchanged
+    )
+    return jax.jit(blocks, in_shardings=NamedSharding(mesh, BLOCKS), **options)
+
+
+def place(mesh: Mesh, members: int, tree: Tree, k: int) -> Tree:
+    """The tree of member k, on its device."""
+    return jax.device_put(tree, mesh.devices[k * mesh.size // members])
+
+
+def join(mesh: Mesh, stack: Callable[[Sequence[Tree]], Tree], trees: Sequence[Tree]) -> Tree:
+    """The trees of K members as one [K, ...]; each device puts its block together by `stack`.
+
+    NumPy's arrays stay on the host, from where a compiled function takes to each device its own.
+    """
+    members, size = len(trees), len(trees) // mesh.size
+    if all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(trees)):
+        return stack(trees)
+    placed = [place(mesh, members, tree, k) for k, tree in enumerate(trees)]
+    blocks = [stack(placed[i : i + size]) for i in range(0, members, size)]
+
+    def whole(*parts: jax.Array) -> jax.Array:
+        shape = members, *parts[0].shape[1:]
+        sharding = NamedSharding(mesh, BLOCKS)
+        return jax.make_array_from_single_device_arrays(shape, sharding, parts)
+
+    return jax.tree.map(whole, *blocks)
+
+
+def part(mesh: Mesh, take: Callable[[Tree, int], Tree], tree: Tree, k: int) -> Tree:
+    """Member k of a joined tree, taken out by `take` on its device, and brought to the first."""
+    device, row = divmod(k, jax.tree.leaves(tree)[0].shape[0] // mesh.size)
+    block = jax.tree.map(lambda leaf: leaf.addressable_shards[device].data, tree)
+    return jax.device_put(take(block, row), mesh.devices[0])
