@@ -124,7 +124,7 @@ def mirror_and_die(folder, tracker):
         die()
 
     def send_and_die(self, kind, entries):
-        send(self, kind, entries[:14])  # of 16
+        send(self, kind, entries[:14])  # of 17
         if kind == "metrics":
             die()
 
