@@ -15,6 +15,7 @@ EPILOG = """examples:
   python -m experiments run isoflop --set scale=gpu --set model.mlp=swiglu
   python -m experiments run quickstart --dry-run
   python -m experiments status quickstart
+  python -m experiments mirror runs/quickstart --tracker tensorboard
   python -m experiments diff runs/quickstart/RUN_A runs/quickstart/RUN_B
 """
 
@@ -78,11 +79,31 @@ def parser() -> Parser:
         help="the runs to fit (default), or the held-out ones, once a prediction is written",
     )
     with_launcher(run)
+    run.add_argument(
+        "--tracker",
+        dest="trackers",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="mirror the records meanwhile: tensorboard, wandb or mlflow; may be given again",
+    )
     run.add_argument("--dry-run", action="store_true", help="print every run, train none")
     status = verb(
         "status", "How each run of a study stands.", "python -m experiments status quickstart"
     )
     with_study(status)
+    mirror = verb(
+        "mirror",
+        "Send what a tracker has not got yet of a study's records; at any time, and again.",
+        "python -m experiments mirror runs/quickstart --tracker tensorboard",
+    )
+    mirror.add_argument("folder", type=Path, help="the study's folder, such as runs/STUDY")
+    mirror.add_argument(
+        "--tracker", required=True, metavar="NAME", help="tensorboard, wandb or mlflow"
+    )
+    mirror.add_argument(
+        "--follow", action="store_true", help="go on until all planned runs have ended"
+    )
     verb("list", "The studies that come with the package.", "python -m experiments list")
     describe = verb(
         "describe",
@@ -117,7 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return exit_code(command)
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last checkpoints", file=sys.stderr)
+        print("stopped; the same command goes on from there", file=sys.stderr)
         return AGAIN
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from experiments import launchers
+from experiments import launchers, trackers
+from experiments import mirror as mirrors
 from experiments import study as studies
 from experiments.difference import differences
 from experiments.launchers import Launcher
 from experiments.overrides import split
+from experiments.preflight import check_folder
 from experiments.record import AGAIN, FINISHED, Status
 from experiments.study import Run
 from experiments.sweep import Sweep, bind, run_sweep
@@ -34,6 +36,8 @@ def _launcher(args: argparse.Namespace) -> Launcher:
 
 def run(args: argparse.Namespace) -> int:
     launcher = _launcher(args)
+    for name in args.trackers:
+        trackers.load(name)
     if args.dry_run:
         return _dry_run(_bind(args))
     from experiments.progress import Progress
@@ -45,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
     finished = [run.run_id for run in runs if sweep.status(run) in FINISHED]
     print(f"{sweep.study.name}: {len(runs)} runs, {len(finished)} finished, into {sweep.folder}")
     sys.stdout.flush()
-    with Progress(runs, finished) as progress:
+    check_folder(sweep.folder, sweep.study, ())  # before mirrors look into it
+    with mirrors.beside(sweep.folder, args.trackers), Progress(runs, finished) as progress:
         run_sweep(sweep, args.part, launcher, progress)
     counts = Counter(sweep.status(run) for run in runs)
     print(", ".join(f"{counts[status]} {status}" for status in Status if counts[status]))
@@ -54,6 +59,13 @@ def run(args: argparse.Namespace) -> int:
     why = [sweep.failure(run) for run in runs if sweep.status(run) is Status.FAILED]
     print(*why, "not finished: the same command goes on from the last checkpoints", sep="\n")
     return AGAIN
+
+
+def mirror(args: argparse.Namespace) -> int:
+    looks = mirrors.forever() if args.follow else (None,)
+    sent = mirrors.mirror(args.folder, args.tracker, looks)
+    print(f"{args.tracker}: {sent} points sent")
+    return 0
 
 
 def _dry_run(sweep: Sweep) -> int:
@@ -140,6 +152,7 @@ def diff(args: argparse.Namespace) -> int:
 
 VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "run": run,
+    "mirror": mirror,
     "status": status,
     "list": list_studies,
     "describe": describe,

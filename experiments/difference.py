@@ -44,13 +44,13 @@ def _science(folder: Path) -> dict[str, Any]:
     config = record.read_json(path)
     if not {"run_id", "science"} <= config.keys():
         raise UserError(f"{path}: it has no run_id or no science; is it the config of a run?")
-    return {**dict(_flat(config["science"])), "run_id": config["run_id"]}
+    return {**dict(flat(config["science"])), "run_id": config["run_id"]}
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Nested fields under dotted names."""
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value

@@ -5,6 +5,8 @@ A study folder holds::
     study.json                 question, law, and every planned run with its N, D and C
     prediction.json            written by analysis before any held-out run is trained
     workers.log                what libraries printed in the workers, for when one fails
+    mirror.log                 the same of the mirrors beside a sweep
+    tensorboard/ wandb/ mlflow/    what trackers have of it: experiments/trackers/
     <run_id>/config.json       science, execution, accounting
     <run_id>/metrics.jsonl     append-only rows: step, tokens, loss, ... (trajectory)
     <run_id>/summary.json      atomic, last: status and every number that a fit may want

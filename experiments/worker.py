@@ -69,7 +69,7 @@ def train_here(pack: Pack, bench: Bench, interrupted: Callable[[], bool]) -> Non
 def prepare(bench: Bench) -> None:
     """Make this process the bench's: its log, its core, its GPU; before JAX is imported."""
     if bench.log is not None:
-        _print_to(bench.log)
+        print_to(bench.log)
     if bench.core is not None:
         os.sched_setaffinity(0, {bench.core})  # before JAX counts its threads
     if bench.gpu is not None:
@@ -166,7 +166,7 @@ def _attempt(
         _attempt(part, corpus, watch, interrupted)
 
 
-def _print_to(log: Path) -> None:
+def print_to(log: Path) -> None:
     """From here on everything printed, by C++ too, is appended to this file."""
     with log.open("ab") as file:
         for stream in (1, 2):

@@ -1,0 +1,128 @@
+"""Trackers: services that show runs, filled from the record alone. One file each, found by name.
+
+A tracker file is a `Service`. What it asks of the user is in the service's own environment
+variables. It imports the service's packages in its functions only.
+
+How far a run has come is asked of the service and not written down beside it, so that a kill
+between sending and writing down can neither double nor lose a point.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol, cast
+
+from experiments.record import Part, Status
+from scaling.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of a run before its first point."""
+
+    run_id: str
+    study: str
+    part: Part
+    rung: int
+    config: Mapping[str, bool | int | float | str]  # its science under dotted names
+    begin: float  # seconds since 1970
+
+
+@dataclass(frozen=True)
+class Point:
+    """All that the record has of one step of a run, counted from 1."""
+
+    step: int
+    time: float  # seconds since 1970; the same whenever the point is sent
+    values: Mapping[str, float]  # by the names of metrics.jsonl; NaN where it has null
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The last word on a run; its metrics are those of summary.json, as ``summary/<name>``."""
+
+    status: Status
+    message: str
+    time: float
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a service has of a run: points up to a step, and perhaps an ending."""
+
+    step: int = 0
+    status: Status = Status.MISSING
+
+
+class Session(Protocol):
+    """One run, open to be added to."""
+
+    @property
+    def step(self) -> int:
+        """The last one that this session goes on from: what comes after it is to be sent."""
+        ...
+
+    def add(self, points: Sequence[Point]) -> None:
+        """Send points beyond `step`, in order."""
+        ...
+
+    def end(self, ending: Ending) -> None:
+        """Send the last word, after the last point."""
+        ...
+
+    def close(self) -> None:
+        """Whatever was sent is the service's from here on."""
+        ...
+
+
+class Tracker(Protocol):
+    """A service, for the runs of one study."""
+
+    def held(self, run_id: str) -> Held:
+        """What the service has; at most this much where it cannot be asked."""
+        ...
+
+    def open(self, header: Header) -> Session:
+        """Go on with a run, or begin it."""
+        ...
+
+
+class Service(Protocol):
+    """What a tracker file defines."""
+
+    PACKAGES: tuple[str, ...]  # that it imports
+
+    def errors(self) -> tuple[type[Exception], ...]:
+        """Those that say what went wrong out there, besides OSError."""
+        ...
+
+    def tracker(self, place: Path, study: str) -> Tracker:
+        """For the runs of this study; its files lie at `place`, a folder of its own."""
+        ...
+
+
+def names() -> list[str]:
+    """The trackers that come with the package."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def load(name: str) -> Service:
+    """The service of this name; none of its packages is imported yet.
+
+    Raises:
+        UserError: no such tracker, or a package is missing.
+    """
+    if name not in names():
+        raise UserError(f"--tracker {name}: {nearest(name, names())}")
+    found = cast(Service, importlib.import_module(f"{__name__}.{name}"))
+    if missing := [package for package in found.PACKAGES if find_spec(package) is None]:
+        raise UserError(
+            f"--tracker {name}: needs the package '{missing[0]}': pip install -e '.[{name}]'"
+        )
+    return found

@@ -1,0 +1,122 @@
+"""Weights & Biases: a run of ours is a run of theirs, of the same id, in a project of the study.
+
+WANDB_PROJECT, WANDB_ENTITY, WANDB_MODE and the rest are read by the service's own client; without
+WANDB_PROJECT the project is named after the study. Files lie in FOLDER/wandb.
+
+Online, a run that is gone on with says itself which step it has reached. Offline, a run is one
+folder ``offline-run-*`` for ``wandb sync``, always whole: it is written anew when there is more to
+tell, and takes the old one's place only when it is complete. ``<run_id>.json`` names that folder,
+and says of runs in either mode that they need not be opened.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments import record
+from experiments.record import Status
+from experiments.trackers import Ending, Header, Held, Point
+
+PACKAGES = ("wandb",)
+
+
+@dataclass
+class _Session:
+    run: Any
+    step: int
+    note: Path
+    destination: str
+    status: Status = Status.STARTED
+
+    def add(self, points: Sequence[Point]) -> None:
+        for point in points:
+            self.run.log(dict(point.values), step=point.step)
+            self.step = point.step
+
+    def end(self, ending: Ending) -> None:
+        texts = {"status": str(ending.status), "message": ending.message}
+        self.run.summary.update({**ending.metrics, **texts})
+        self.status = ending.status
+
+    def close(self) -> None:
+        self.run.finish(exit_code=int(self.status is Status.FAILED))
+        ours = Path(self.run.dir).parent.name
+        held = {"step": self.step, "status": self.status, "folder": ours}
+        record.write_json(self.note, {"destination": self.destination, **held})
+        if self.run.offline:
+            _leave_only(ours, self.note)
+
+
+@dataclass(frozen=True)
+class WandB:
+    """One project."""
+
+    place: Path
+    project: str
+    destination: str  # of everything, by the client's settings
+    is_offline: bool
+
+    def held(self, run_id: str) -> Held:
+        path = self._note(run_id)
+        note = record.read_json(path) if path.exists() else None
+        if note is None or note["destination"] != self.destination:
+            return Held()
+        return Held(note["step"], Status(note["status"]))
+
+    def open(self, header: Header) -> _Session:
+        import wandb
+
+        note = self._note(header.run_id)
+        if self.is_offline:
+            whole = record.read_json(note)["folder"] if note.exists() else ""
+            _leave_only(whole, note)  # for theirs are named by the second that they begin in
+        run = wandb.init(
+            id=header.run_id,
+            name=header.run_id,
+            project=self.project,
+            group=f"rung {header.rung}",
+            job_type=str(header.part),
+            tags=[header.study],
+            config=dict(header.config),
+            dir=self.place.parent,  # they add a folder "wandb"
+            resume="allow",
+            reinit="create_new",
+            settings=wandb.Settings(
+                silent=True,
+                console="off",
+                disable_code=True,
+                disable_git=True,
+                x_disable_meta=True,  # of this machine, which need not be the one that trains
+                x_disable_stats=True,
+            ),
+        )
+        return _Session(run, max(0, run.starting_step - 1), note, self.destination)
+
+    def _note(self, run_id: str) -> Path:
+        return self.place / f"{run_id}.json"
+
+
+def errors() -> tuple[type[Exception], ...]:
+    import wandb
+
+    return (wandb.Error,)
+
+
+def tracker(place: Path, study: str) -> WandB:
+    import wandb
+
+    found = wandb.setup().settings
+    project = found.project or study
+    destination = " ".join(map(str, (found.mode, found.base_url, found.entity, project)))
+    return WandB(place, project, destination, found.mode in ("offline", "dryrun"))
+
+
+def _leave_only(folder: str, note: Path) -> None:
+    """Remove what else was recorded offline of this run, to its end or not."""
+    for path in note.parent.glob(f"offline-run-*-{note.stem}"):
+        if path.name != folder:
+            shutil.rmtree(path)
