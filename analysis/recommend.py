@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WIDTH = 100
+_UNSAID = ("not a variable", "not recorded here")
 GROUPS: Mapping[str, tuple[Range, ...]] = {
     "in range": (Range.INSIDE,),
     "out of range": (Range.OUTSIDE,),
@@ -87,13 +88,16 @@ class Recommended:
             "range": str(each.range),
             "batch": str(each.law.batch),
             "own_batch_tokens": own_batch(each, self.advice),
-            "checked": str(each.rule.confidence),
+            "constants_from": str(each.rule.confidence),
             "missing": each.missing,
             "filled": list(each.filled),
             "warnings": list(each.warnings),
+            "form": each.law.form,
             "params_counted": each.law.convention.params,
             "schedule": each.law.schedule,
+            "recipe": each.law.recipe,
             "source": each.law.source,
+            "notes": list(each.law.notes),
         }
 
     def __str__(self) -> str:
@@ -139,7 +143,16 @@ class Recommended:
 
     def _assumed(self, law: HyperparameterLaw) -> str:
         mine = [each for each in self.advice if each.law is law]
-        texts = [f"{law.form}. N: {law.convention.params}. Schedule: {law.schedule}. {law.source}"]
+        items = {
+            "Parameters": law.convention.params,
+            "Tokens": law.convention.tokens,
+            "Loss": law.convention.loss,
+            "Schedule": law.schedule,
+            "Recipe": law.recipe,
+            "Source": law.source,
+        }
+        counted = (f"{name}: {text}." for name, text in items.items() if text not in _UNSAID)
+        texts = [law.form, " ".join(counted)]
         said = dict.fromkeys(text for each in mine for text in (*each.foreign, *_beyond(each)))
         texts += [*said, *self._batches(mine), *law.notes]
         filled = (

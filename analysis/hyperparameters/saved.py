@@ -101,11 +101,11 @@ def load_law(path: str | Path) -> FittedLaw:
     """The law that `save_law` wrote. A file without resamples is a law without intervals."""
     data = _read_json(path)
     law = from_mapping(data, str(path))
-    resamples = data.get(RESAMPLES) or {}
+    resamples = data.get(RESAMPLES)
     return FittedLaw(
         law,
         {
-            quantity: _fit(quantity, rule, resamples.get(quantity), law.notes, str(path))
+            quantity: _fit(quantity, rule, resamples, law.notes, str(path))
             for quantity, rule in law.powers.items()
         },
     )
@@ -118,9 +118,10 @@ def _fit(
     samples, units, scatter = np.empty((0, size)), 0, math.nan
     if resamples is not None:
         try:
-            samples = np.asarray(resamples["logs"], np.float64).reshape(-1, size)
-            units = int(resamples["units"])
-            scatter = math.nan if resamples["scatter"] is None else float(resamples["scatter"])
+            mine = resamples[quantity]
+            samples = np.asarray(mine["logs"], np.float64).reshape(-1, size)
+            units = int(mine["units"])
+            scatter = math.nan if mine["scatter"] is None else float(mine["scatter"])
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{where}: {RESAMPLES}.{quantity} is damaged ({error}); save the law again"

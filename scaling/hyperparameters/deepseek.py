@@ -9,7 +9,7 @@ from scaling.laws.law import Convention
 def deepseek_flops_per_token(layers: float, width: float, seq_len: float) -> float:
     """M = 72 L d^2 + 12 L d T: training FLOPs per token without embeddings or head, attention
     included. DeepSeek's C is M times tokens. Source: Bi et al. 2024, arXiv 2401.02954."""
-    return 72 * layers * width**2 + 12 * layers * width * seq_len
+    return 72 * layers * width * width + 12 * layers * width * seq_len
 
 
 _BUDGETS = {"flops_nonembedding": (1e17, 2e19)}

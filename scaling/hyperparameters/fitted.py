@@ -75,6 +75,9 @@ def from_mapping(data: Any, where: str) -> HyperparameterLaw:
         str(quantity): _rule(quantity, rule, where)
         for quantity, rule in _mapping(data.get("rules"), f"{where}: rules").items()
     }
+    notes = data.get("notes")
+    if not isinstance(notes, list):
+        raise UserError(f"{where}: 'notes' is missing or no list of texts")
     if not rules:
         raise UserError(
             f"{where}: rules is empty; a law gives at least one of {', '.join(QUANTITIES)}"
@@ -88,7 +91,7 @@ def from_mapping(data: Any, where: str) -> HyperparameterLaw:
         convention=Convention(**{key: _text(convention, key, where) for key in _CONVENTION}),
         recipe=texts["recipe"],
         source=texts["source"],
-        notes=tuple(map(str, data.get("notes") or ())),
+        notes=tuple(map(str, notes)),
     )
 
 

@@ -16,6 +16,7 @@ from enum import StrEnum
 from scaling.errors import UserError, nearest
 from scaling.laws.law import Convention
 
+_LARGEST = math.log(1e300)
 ROUNDING = 1e-9  # relative: a run at the very end of a range is inside it
 TUNED = "tuned_"  # begins the variables that a tuned run of the user's own gives
 
@@ -69,7 +70,7 @@ class Rule:
         raise NotImplementedError
 
     def at(self, variables: Mapping[str, float]) -> float:
-        """The value; nan where the rule gives none."""
+        """The value; one that is not finite and positive is none."""
         raise NotImplementedError
 
 
@@ -86,13 +87,15 @@ class Power(Rule):
         return tuple(self.exponents)
 
     def at(self, variables: Mapping[str, float]) -> float:
-        log = sum(power * math.log(variables[name]) for name, power in self.exponents.items())
-        return min(self.highest, self.coefficient * math.exp(log))
+        log = math.log(self.coefficient) + math.fsum(
+            power * math.log(variables[name]) for name, power in self.exponents.items()
+        )
+        return min(self.highest, math.exp(log) if log < _LARGEST else math.inf)
 
 
 @dataclass(frozen=True)
 class LogLine(Rule):
-    """intercept + slope * ln variable; nan where that is not positive."""
+    """intercept + slope * ln variable."""
 
     intercept: float
     slope: float
@@ -103,8 +106,7 @@ class LogLine(Rule):
         return (self.variable,)
 
     def at(self, variables: Mapping[str, float]) -> float:
-        value = self.intercept + self.slope * math.log(variables[self.variable])
-        return value if value > 0 else math.nan
+        return self.intercept + self.slope * math.log(variables[self.variable])
 
 
 @dataclass(frozen=True)
@@ -231,10 +233,11 @@ def advise(law: HyperparameterLaw, quantity: str, known: Mapping[str, Known]) ->
     used = {name: known[name] for name in wanted if name in known}
     variables = {name: each.value for name, each in used.items()}
     value = rule.at(variables)
+    usable = math.isfinite(value) and value > 0
     return Advice(
         law=law,
         quantity=quantity,
-        value=value,
+        value=value if usable else math.nan,
         variables=variables,
         reach=tuple(
             Reach(name, each, *rule.fitted_on.get(name, (math.nan, math.nan)))
@@ -242,7 +245,7 @@ def advise(law: HyperparameterLaw, quantity: str, known: Mapping[str, Known]) ->
         ),
         filled=_flat(each.how for each in used.values()),
         foreign=_flat(each.foreign for each in used.values()),
-        missing=f"gives no positive {quantity} here" if math.isnan(value) else "",
+        missing="" if usable else f"gives no {quantity} here",
     )
 
 

@@ -1,4 +1,4 @@
-"""What the laws recommend: one by name, or all side by side for one run, with their spread."""
+"""What one law recommends, or all of them side by side, and how far they spread."""
 
 from __future__ import annotations
 

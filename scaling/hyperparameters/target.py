@@ -108,6 +108,7 @@ def given(values: Mapping[str, float]) -> dict[str, Known]:
     if "params_active" in known:
         active = Known(values["params_active"], foreign=(_ACTIVE,))
         known |= {"params_total": active, "params_nonembedding": active}
+        known.pop("layers", None)  # with the width they count the FLOPs of a dense MLP
     return known
 
 

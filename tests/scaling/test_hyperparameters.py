@@ -253,13 +253,23 @@ def test_of_a_mixture_of_experts_no_law_of_size_is_in_range():
     each = sparse["steplaw2025", "lr"]
     assert each.range is Range.OUTSIDE and "dense models" in each.warnings[0]
     assert each.variables["params_nonembedding"] == 3e8
+    shaped = ask(params_active=3e8, layers=20, width=2048, seq_len=4096)
+    assert shaped["deepseek2024", "lr"].variables["flops_nonembedding"] == 6 * 3e8 * 1e11
     assert sparse["zhang2024", "batch_critical"] == dense["zhang2024", "batch_critical"]
 
 
 def test_a_learning_rate_that_turns_negative_is_no_value():
     huge = side_by_side([by_name("kaplan2020")], {"params_total": 1e11, "tokens": 1e12})
     (lr,) = (each for each in huge if each.quantity == "lr")
-    assert lr.missing == "gives no positive lr here"
+    assert lr.missing == "gives no lr here"
+
+
+@pytest.mark.parametrize("extreme", [1e-300, 1e300])
+@pytest.mark.parametrize("name", ["tokens", "loss", "width", "seq_len", "lr", "tuned_lr"])
+def test_absurd_runs_get_values_or_none(name: str, extreme: float):
+    others = dict.fromkeys(GIVEN, 1e3)
+    for each in ask(**{**others, name: extreme}).values():
+        assert each.missing or 0 < each.value < math.inf
 
 
 def test_the_batch_that_a_learning_rate_goes_with():
@@ -332,6 +342,7 @@ def test_an_own_law_stands_beside_the_published_and_is_not_in_their_spread():
         (lambda d: {**d, "format": "fit"}, "not a fitted hyperparameter law"),
         (lambda d: {**d, "version": 2}, "version 1"),
         (lambda d: {**d, "name": 3}, "'name' is missing or no text"),
+        (lambda d: {**d, "notes": "few cells"}, "'notes' is missing or no list"),
         (lambda d: {**d, "batch": "huge"}, "batch 'huge': one of by its own rule"),
         (lambda d: {**d, "convention": {}}, "convention: 'params' is missing"),
         (lambda d: {**d, "rules": {}}, "rules is empty"),
