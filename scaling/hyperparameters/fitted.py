@@ -33,7 +33,7 @@ _RULE = ("coefficient", "exponents", "fitted_on")
 
 
 def to_mapping(law: HyperparameterLaw) -> dict[str, Any]:
-    """A law of power laws as JSON holds it."""
+    """A fitted law as JSON holds it; read again, its rules are own fits without a cap."""
     convention = asdict(law.convention)
     return {
         "format": FORMAT,
