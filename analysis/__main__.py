@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from analysis.commands import figure, fit, laws, plan, predict, report
+from analysis.commands import figure, fit, laws, plan, predict, recommend, report
 from scaling.arguments import Parser, exit_code
 
-COMMANDS = (fit, plan, laws, figure, predict, report)
+COMMANDS = (fit, plan, laws, figure, predict, recommend, report)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

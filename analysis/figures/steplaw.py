@@ -133,7 +133,7 @@ def _spread(runs: Any) -> str:
 
 
 def _rule(cell: Mapping[str, float]) -> Mapping[str, float]:
-    return recommend("steplaw2025", **cell).values
+    return recommend(by_name("steplaw2025"), **cell).values
 
 
 def _regret_row(cost: Any) -> Row:
@@ -165,9 +165,10 @@ def _constant_rows(readings: tuple[Reading, ...]) -> tuple[Row, ...]:
     for reading in readings:
         name = reading.name.replace("\n", " ")
         for hyper, law in reading.laws.items():
-            coefficient = published[hyper].coefficient
-            assert coefficient is not None
-            wanted = {"coefficient": coefficient, **published[hyper].exponents}
+            wanted = {
+                "coefficient": published[hyper].coefficient,
+                **published[hyper].exponents,
+            }
             for constant, value in wanted.items():
                 low, high = law.interval(constant)
                 inside = "inside" if low <= value <= high else "outside"

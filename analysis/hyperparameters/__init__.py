@@ -7,24 +7,29 @@ Three routes, from the most local to the most global:
                                         (Step Law's recipe)
     joint_surface                       one bowl for all cells; its bottom moves as a power law
 
+`save_law` writes such laws to a file; `python -m analysis recommend --fit` shows them.
 A cell is what is not tuned: one size and one token count, say. `regret` measures what a rule costs.
 """
 
 from analysis.hyperparameters.near_optimal import near_optimal_set, regret
 from analysis.hyperparameters.optimum import CellOptimum, Optima, Where, optimum_per_cell
 from analysis.hyperparameters.power_law import OptimumLaw, law_of_optima, regress
+from analysis.hyperparameters.saved import FittedLaw, load_law, save_law
 from analysis.hyperparameters.surface import JointSurface, joint_surface
 
 __all__ = [
     "CellOptimum",
+    "FittedLaw",
     "JointSurface",
     "Optima",
     "OptimumLaw",
     "Where",
     "joint_surface",
     "law_of_optima",
+    "load_law",
     "near_optimal_set",
     "optimum_per_cell",
     "regress",
     "regret",
+    "save_law",
 ]

@@ -11,6 +11,7 @@ resampled units (Hesterberg 2015, The American Statistician 69, section 5.2).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,8 @@ SCATTERED = 2.0  # times more scatter than the errors of the cells explain: wort
 class OptimumLaw:
     """A fitted h*(x). `samples` (R, 1 + K) hold ln c and the exponents of each resample, R = 0
     where the rows allow no interval; `units` is what was resampled: cells, or runs. `scatter` is
-    the root mean square of ln h - ln h*(x), nan where no single h was fitted."""
+    the root mean square of ln h - ln h*(x), nan where no single h was fitted; `fitted_on` is the
+    range of each variable."""
 
     hyper: str
     variables: tuple[str, ...]
@@ -46,6 +48,7 @@ class OptimumLaw:
     samples: Array
     units: int
     scatter: float
+    fitted_on: Mapping[str, tuple[float, float]]
     warnings: tuple[str, ...]
     left_out: tuple[str, ...] = ()
 
@@ -229,8 +232,15 @@ def _fit(
         samples=samples,
         units=units,
         scatter=float(np.sqrt(np.mean(residual**2))),
+        fitted_on=spans(variables, log_x),
         warnings=tuple(notes),
     )
+
+
+def spans(variables: tuple[str, ...], log_x: Array) -> dict[str, tuple[float, float]]:
+    """Least and greatest of each variable, from their logarithms (n, K)."""
+    ends = np.exp([log_x.min(axis=0), log_x.max(axis=0)]).T.tolist()
+    return {name: (low, high) for name, (low, high) in zip(variables, ends, strict=True)}
 
 
 class WeightedLines:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.hyperparameters.cells import Cells, cells, check_within
-from analysis.hyperparameters.power_law import OptimumLaw
+from analysis.hyperparameters.power_law import OptimumLaw, spans
 from analysis.points import Array
 from analysis.uncertainty import resample_weights
 from scaling.errors import UserError, nearest
@@ -107,7 +107,10 @@ def joint_surface(
             notes = (*notes, f"{len(runs)} cells are too few for an interval: needed {needed}")
         for h, (name, variables) in enumerate(depends.items()):
             estimate, drawn = bowl.law(theta, h)[0], bowl.law(samples, h)
-            laws[name] = OptimumLaw(name, variables, estimate, drawn, len(runs), math.nan, notes)
+            used = runs.log_cell[:, [cell.index(each) for each in variables]]
+            laws[name] = OptimumLaw(
+                name, variables, estimate, drawn, len(runs), math.nan, spans(variables, used), notes
+            )
     else:
         notes = (*notes, f"{status}: no law of the optimum follows from these runs")
     return JointSurface(laws, curvature[0], noise, len(bowl.y), status, notes)

@@ -211,6 +211,7 @@ def test_joint_surface_of_one_hyperparameter():
     assert surface.laws["lr"].params["size"] == pytest.approx(-0.4, abs=2e-3)
     low, high = surface.laws["lr"].interval("size")
     assert high - low < 0.01
+    assert surface.laws["lr"].fitted_on["size"] == pytest.approx((1e8, 1.6e9))
     near = near_optimal_set(table, cell=("size",), hyper=("lr",), within=0.03)
     assert surface.runs == len(near) < len(table)
 

@@ -1,0 +1,258 @@
+"""What a hyperparameter law is, and what one law says of one run.
+
+    h = coefficient * prod_k variable_k^exponent_k,   at most `highest`
+
+A law is a frozen record: a rule for each quantity that it gives, with what its constants count,
+where they were fitted, how well they are known here, and what it takes for granted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from scaling.errors import UserError, nearest
+from scaling.laws.law import Convention
+
+_LARGEST = math.log(1e300)
+ROUNDING = 1e-9  # relative: a run at the very end of a range is inside it
+TUNED = "tuned_"  # begins the variables that a tuned run of the user's own gives
+
+# Only values of one quantity may be compared: a base rate of muP is no rate of a matrix, and a
+# critical batch is no best batch.
+QUANTITIES: Mapping[str, str] = {
+    "lr": "peak learning rate of Adam, standard parametrization",
+    "lr_mup": "base learning rate of Adam under muP",
+    "batch_tokens": "batch of least loss, tokens",
+    "batch_critical": "critical batch, above which more batch saves few steps, tokens",
+    "weight_decay": "weight decay of AdamW, multiplied by the learning rate",
+}
+
+
+class Confidence(StrEnum):
+    """Where the constants of a rule were read."""
+
+    PRIMARY = "paper or its code"
+    QUOTED = "quoted by others"
+    RECALLED = "recalled, unchecked"  # shown, and in no spread
+    OWN = "own fit"
+
+
+class Batch(StrEnum):
+    """What a law takes for granted about the batch."""
+
+    OWN = "by its own rule"  # its learning rate goes with its own batch, which grows
+    FIXED = "held fixed"
+    VARIABLE = "as given"
+    NONE = "not a matter"
+
+
+class Range(StrEnum):
+    """Where a run lies in what a rule was fitted on."""
+
+    INSIDE = "inside"
+    OUTSIDE = "outside"
+    UNSTATED = "not stated"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`fitted_on` is the range of each variable behind the rule, as far as it is stated."""
+
+    fitted_on: Mapping[str, tuple[float, float]] = field(default_factory=dict, kw_only=True)
+    confidence: Confidence = field(kw_only=True)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """What must be known to use it."""
+        raise NotImplementedError
+
+    def at(self, variables: Mapping[str, float]) -> float:
+        """The value; one that is not finite and positive is none."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Power(Rule):
+    """coefficient * prod_k variable_k^exponent_k, at most `highest`."""
+
+    coefficient: float
+    exponents: Mapping[str, float]
+    highest: float = math.inf
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return tuple(self.exponents)
+
+    def at(self, variables: Mapping[str, float]) -> float:
+        log = math.log(self.coefficient) + math.fsum(
+            power * math.log(variables[name]) for name, power in self.exponents.items()
+        )
+        return min(self.highest, math.exp(log) if log < _LARGEST else math.inf)
+
+
+@dataclass(frozen=True)
+class LogLine(Rule):
+    """intercept + slope * ln variable."""
+
+    intercept: float
+    slope: float
+    variable: str
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return (self.variable,)
+
+    def at(self, variables: Mapping[str, float]) -> float:
+        return self.intercept + self.slope * math.log(variables[self.variable])
+
+
+@dataclass(frozen=True)
+class HyperparameterLaw:
+    """A published or fitted law. `notes` say what else its use rests on."""
+
+    name: str
+    form: str
+    rules: Mapping[str, Rule]
+    batch: Batch
+    schedule: str
+    convention: Convention
+    recipe: str
+    source: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """What must be known to use all of its rules."""
+        return tuple(dict.fromkeys(name for rule in self.rules.values() for name in rule.variables))
+
+    @property
+    def powers(self) -> Mapping[str, Power]:
+        """Its rules that are power laws."""
+        return {name: rule for name, rule in self.rules.items() if isinstance(rule, Power)}
+
+    def rule(self, quantity: str) -> Rule:
+        """The rule of one quantity."""
+        if quantity not in self.rules:
+            raise UserError(
+                f"{self.name} has no law of '{quantity}': {nearest(quantity, self.rules)}"
+            )
+        return self.rules[quantity]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """One variable of a run beside the range that a rule was fitted on; nan where none is said."""
+
+    variable: str
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+
+    @property
+    def range(self) -> Range:
+        if math.isnan(self.low):
+            return Range.UNSTATED
+        return Range.INSIDE if self.factor <= 1 + ROUNDING else Range.OUTSIDE
+
+    @property
+    def factor(self) -> float:
+        """How many times outside: 1 within the range."""
+        return max(self.low / self.value, self.value / self.high, 1.0)
+
+    def __str__(self) -> str:
+        if self.range is Range.UNSTATED:
+            return f"the range of {self.variable} that it was fitted on is not stated"
+        away = f"{self.factor:.3g} times outside" if self.range is Range.OUTSIDE else "inside"
+        return (
+            f"{self.variable}={self.value:.3g} is {away} the range it was fitted on, "
+            f"{self.low:.3g} to {self.high:.3g}"
+        )
+
+
+@dataclass(frozen=True)
+class Known:
+    """A variable of a run. `how` says how it was got where it was not given, and `foreign` why no
+    law covers such a value."""
+
+    value: float
+    how: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What one law says of one quantity. `value` is nan, and `missing` says why, where it says
+    nothing. `filled` says how variables were got that were not given."""
+
+    law: HyperparameterLaw
+    quantity: str
+    value: float
+    variables: Mapping[str, float]
+    reach: tuple[Reach, ...]
+    filled: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    missing: str = ""
+
+    @property
+    def rule(self) -> Rule:
+        return self.law.rules[self.quantity]
+
+    @property
+    def absolute(self) -> bool:
+        """Whether the value is published, not moved from a tuned run of the user's own."""
+        return not any(name.startswith(TUNED) for name in self.rule.variables)
+
+    @property
+    def range(self) -> Range:
+        """Outside if any variable is, and inside only if every variable is known to be."""
+        found = {each.range for each in self.reach}
+        if self.foreign or Range.OUTSIDE in found:
+            return Range.OUTSIDE
+        return Range.INSIDE if found == {Range.INSIDE} else Range.UNSTATED
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What limits the worth of the value; empty for a checked rule inside its range."""
+        beyond = [str(each) for each in self.reach if each.range is not Range.INSIDE]
+        recalled = self.rule.confidence is Confidence.RECALLED
+        return (
+            *beyond,
+            *self.foreign,
+            *(("its constants are recalled and were not checked",) if recalled else ()),
+        )
+
+
+def advise(law: HyperparameterLaw, quantity: str, known: Mapping[str, Known]) -> Advice:
+    """What `law` says of `quantity`; every variable of the rule must be known, those that only its
+    range names may be."""
+    rule = law.rule(quantity)
+    wanted = dict.fromkeys((*rule.variables, *rule.fitted_on))
+    used = {name: known[name] for name in wanted if name in known}
+    variables = {name: each.value for name, each in used.items()}
+    value = rule.at(variables)
+    usable = math.isfinite(value) and value > 0
+    return Advice(
+        law=law,
+        quantity=quantity,
+        value=value if usable else math.nan,
+        variables=variables,
+        reach=tuple(
+            Reach(name, each, *rule.fitted_on.get(name, (math.nan, math.nan)))
+            for name, each in variables.items()
+        ),
+        filled=_flat(each.how for each in used.values()),
+        foreign=_flat(each.foreign for each in used.values()),
+        missing="" if usable else f"gives no {quantity} here",
+    )
+
+
+def _flat(groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(text for group in groups for text in group))
+
+
+def check_positive(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise UserError(f"{name}={value!r}: must be finite and positive")

@@ -1,0 +1,165 @@
+"""What one law recommends, or all of them side by side, and how far they spread."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from scaling.errors import UserError, nearest
+from scaling.hyperparameters.law import (
+    QUANTITIES,
+    Advice,
+    Batch,
+    Confidence,
+    HyperparameterLaw,
+    Known,
+    Range,
+    advise,
+    check_positive,
+)
+from scaling.hyperparameters.target import find, given, lacking
+from scaling.laws.law import require
+
+_CHECKED = (Confidence.PRIMARY, Confidence.QUOTED)
+_COMPARABLE = ("lr", "batch_tokens", "batch_critical", "weight_decay")
+_CHOSEN = ("lr", "batch_tokens")  # what the user may choose, and other rules are about
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """Everything that one law says of one run."""
+
+    law: HyperparameterLaw
+    advice: tuple[Advice, ...]
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """By quantity."""
+        return {each.quantity: each.value for each in self.advice}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What limits the worth of the values."""
+        found = dict.fromkeys(text for each in self.advice for text in each.warnings)
+        return tuple(f"{self.law.name}: {text}" for text in found)
+
+    def __str__(self) -> str:
+        lines = [f"{name} = {value:.4g}" for name, value in self.values.items()]
+        notes = (f"{self.law.name}: {text}" for text in self.law.notes)
+        return "\n".join([*lines, f"{self.law.form}; {self.law.source}", *self.warnings, *notes])
+
+
+def recommend(law: HyperparameterLaw, /, **variables: float) -> Recommendation:
+    """What `law` says at exactly its own variables, such as
+    recommend(by_name("steplaw2025"), params_nonembedding=1e9, tokens=1e11)."""
+    require(law.variables, variables, f"variables of '{law.name}'")
+    for name, value in variables.items():
+        check_positive(name, value)
+    known = {name: Known(value) for name, value in variables.items()}
+    return Recommendation(law, tuple(advise(law, quantity, known) for quantity in law.rules))
+
+
+def rescale(law: HyperparameterLaw, quantity: str, value: float, /, **ratios: float) -> float:
+    """A tuned value moved along a power law: value * prod_k ratio_k^exponent_k. A ratio is the new
+    variable over the one at which `value` was tuned; a variable left out stays the same.
+
+    rescale(by_name("bjorck2024"), "lr", 3e-4, tokens=10) is the learning rate for ten times the
+    tokens.
+    """
+    law.rule(quantity)
+    if quantity not in law.powers:
+        raise UserError(f"{law.name}: '{quantity}' is no power law, so no value moves along it")
+    rule = law.powers[quantity]
+    check_positive(quantity, value)
+    for name, ratio in ratios.items():
+        if name not in rule.exponents:
+            raise UserError(
+                f"{law.name}: '{quantity}' does not depend on '{name}'; "
+                f"{nearest(name, rule.exponents)}"
+            )
+        check_positive(name, ratio)
+        value *= ratio ** rule.exponents[name]
+    return min(rule.highest, value)
+
+
+def side_by_side(
+    laws: Iterable[HyperparameterLaw], values: Mapping[str, float]
+) -> tuple[Advice, ...]:
+    """Every quantity by every law that gives it, for the run that `values` describe.
+
+    A rule that needs a learning rate or a batch which is not given takes the geometric mean of
+    those that the others recommend, and says so.
+    """
+    laws, known = tuple(laws), given(values)
+    first = _all(laws, known)
+    for quantity in _CHOSEN:
+        middle = spread(first, quantity, tuple(Range))
+        if quantity not in known and middle is not None:
+            how = f"{quantity} = {middle.mean:.3g}: the geometric mean of the published laws"
+            known[quantity] = Known(middle.mean, (how,))
+    return _all(laws, known)
+
+
+def _all(laws: Sequence[HyperparameterLaw], known: Mapping[str, Known]) -> tuple[Advice, ...]:
+    return tuple(
+        _one(law, quantity, known)
+        for quantity in QUANTITIES
+        for law in laws
+        if quantity in law.rules
+    )
+
+
+def _one(law: HyperparameterLaw, quantity: str, known: Mapping[str, Known]) -> Advice:
+    rule = law.rules[quantity]
+    wanted = dict.fromkeys((*rule.variables, *rule.fitted_on))
+    found = {name: each for name in wanted if (each := find(name, known)) is not None}
+    absent = dict.fromkeys(
+        need for name in rule.variables if name not in found for need in lacking(name, known)
+    )
+    if absent:
+        why = f"needs {', '.join(absent)}"
+        return Advice(law, quantity, math.nan, {}, (), missing=why)
+    return advise(law, quantity, found)
+
+
+def own_batch(each: Advice, advice: Iterable[Advice]) -> float | None:
+    """The batch that a learning rate goes with, where the law has a rule for both."""
+    if each.quantity != "lr" or each.law.batch is not Batch.OWN:
+        return None
+    mine = [x.value for x in advice if x.law is each.law and x.quantity == "batch_tokens"]
+    return mine[0] if mine and math.isfinite(mine[0]) else None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far apart the laws are: the ends, the geometric mean, and how many they are."""
+
+    low: float
+    high: float
+    mean: float
+    count: int
+
+    @property
+    def factor(self) -> float:
+        return self.high / self.low
+
+
+def spread(advice: Iterable[Advice], quantity: str, ranges: tuple[Range, ...]) -> Spread | None:
+    """Over the published values of one quantity whose constants were checked and in whose range
+    the run lies so; None where there are none. Base rates under muP have no spread: each belongs to
+    the base width and the multipliers of its paper."""
+    values = [
+        each.value
+        for each in advice
+        if each.quantity == quantity
+        and each.range in ranges
+        and each.quantity in _COMPARABLE
+        and each.absolute
+        and each.rule.confidence in _CHECKED
+        and math.isfinite(each.value)
+    ]
+    if not values:
+        return None
+    mean = math.exp(math.fsum(map(math.log, values)) / len(values))
+    return Spread(min(values), max(values), mean, len(values))
