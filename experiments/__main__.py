@@ -60,7 +60,8 @@ def parser() -> Parser:
         type=Part,
         choices=list(Part),
         default=Part.FIT,
-        help="the runs to fit (default), or the held-out ones, once a prediction is written",
+        help="the runs to fit (default), the held-out ones, once a prediction is written, or the "
+        "trunks; what a run goes on from is trained before it",
     )
     run.add_argument("--workers", type=int, help="processes (default: one per core; 1 on a GPU)")
     run.add_argument("--dry-run", action="store_true", help="print every run, train none")

@@ -19,7 +19,7 @@ from typing import Any
 
 import jax
 
-from experiments.seal import damage, seal
+from experiments.seal import damage, is_sealed, seal
 from scaling.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -92,6 +92,8 @@ class Checkpoints:
                 log.warning("%s/%s: cannot be read: %s", self._folder, step, error)
             else:
                 self._current = step
+                if not is_sealed(self._folder / str(step)):  # its save was killed before that
+                    seal(self._folder / str(step))
                 return restored
         if steps:
             raise UserError(

@@ -18,6 +18,7 @@ from experiments import data, record
 from experiments.checkpoint import Checkpoints
 from experiments.hypers import Hypers, hypers
 from experiments.job import Event, Job, Phase
+from experiments.lineage import parent
 from experiments.log import MetricsLog
 from experiments.population import Programs
 from experiments.record import Status
@@ -81,7 +82,9 @@ class Member:
         state: TrainState = self._checkpoints.restore(compiled.init(self.hypers))
         self.step = int(state.step)
         self.tell("compiling")
-        self.log = MetricsLog(folder / record.METRICS, first_step=self.step)
+        before = parent(self.job)
+        taken = before["step"] if before else 0
+        self.log = MetricsLog(folder / record.METRICS, first_step=self.step, taken=taken)
         return state
 
     def advance(self, steps: int) -> bool:

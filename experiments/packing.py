@@ -108,4 +108,5 @@ def doublings(most: int) -> list[int]:
 
 
 def _steps(job: Job) -> int:
-    return job.run.config.science.steps
+    """Of its own training."""
+    return job.run.config.science.steps - job.run.first_step
