@@ -65,13 +65,14 @@ def trunk(config: RunConfig, tokens: Sequence[int], decay_fraction: float) -> Ru
     batch, dispatch = config.science.batch.batch_tokens, config.execution.steps_per_dispatch
     lengths = sorted(_steps(config, count) for count in tokens)
     warmup = round(config.science.schedule.warmup_fraction * lengths[0])
-    starts = sorted({_start(length, decay_fraction, dispatch) for length in lengths})
-    if not max(1, warmup) <= starts[0] < lengths[0]:
-        raise UserError(
-            f"a run of {lengths[0]} steps is too short for a branch: its cooldown would begin in "
-            f"step {starts[0]}, its warm-up has {warmup} steps, and a dispatch {dispatch}; "
-            "train it on more tokens, or lower execution.steps_per_dispatch"
-        )
+    starts = [_start(length, decay_fraction, dispatch) for length in lengths]
+    for length, start in zip(lengths, starts, strict=True):
+        if not max(1, warmup) <= start < length:
+            raise UserError(
+                f"a run of {length} steps is too short for a branch: its cooldown would begin in "
+                f"step {start}, its warm-up has {warmup} steps, and a dispatch {dispatch}; "
+                "train it on more tokens, or lower execution.steps_per_dispatch"
+            )
     return assign(
         config,
         {
@@ -79,7 +80,7 @@ def trunk(config: RunConfig, tokens: Sequence[int], decay_fraction: float) -> Ru
             "schedule.name": "wsd",
             "schedule.warmup_fraction": warmup / starts[-1],
             "schedule.decay_fraction": 0.0,
-            "execution.permanent": tuple(starts),
+            "execution.permanent": tuple(dict.fromkeys(starts)),
         },
     )
 

@@ -78,15 +78,13 @@ class Sweep:
 
     def runs(self, part: Part) -> tuple[Run, ...]:
         """Those of a part, and those that must be trained before one of them can begin."""
-        all_runs = {run.run_id: run for run in self.study.runs}
-        wanted = {run.run_id for run in self.study.part(part)}
-        waiting = list(wanted)
+        planned = {run.run_id: run for run in self.study.runs}
+        waiting, wanted = list(self.study.part(part)), set()
         while waiting:
-            run = all_runs[waiting.pop()]
+            run = waiting.pop()
+            wanted.add(run.run_id)
             if run.origin and self.status(run) not in FINISHED and not is_ready(self.job(run)):
-                if run.origin.run_id not in wanted:
-                    waiting.append(run.origin.run_id)
-                wanted.add(run.origin.run_id)
+                waiting.append(planned[run.origin.run_id])
         return tuple(run for run in self.study.runs if run.run_id in wanted)
 
     def failure(self, run: Run) -> str:

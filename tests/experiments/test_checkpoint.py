@@ -134,9 +134,11 @@ def test_flipped_bit_of_an_array_is_seen(tmp_path):
         assert_same(checkpoints.restore(noise), noise)
 
 
-def test_save_that_was_killed_before_its_seal_is_trusted(tmp_path):
+def test_save_that_was_killed_before_its_seal_is_trusted_and_sealed_once_read(tmp_path):
     save(tmp_path, 1, 2)
     (tmp_path / "2" / SEAL).unlink()
+    assert_same(restore(tmp_path), state(2))
+    assert (tmp_path / "2" / SEAL).exists()
     assert_same(restore(tmp_path), state(2))
 
 
