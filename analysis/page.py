@@ -280,12 +280,13 @@ def _runs(study: Study) -> str:
     for _, run in study.runs.iterrows():
         done = run["status"] == "completed"
         held = run["part"] == "held_out"
-        role = "held out" if held else "yes"
+        trunk = run["part"] == "trunk"
+        role = "held out" if held else "no: trunk" if trunk else "yes"
         if not done:
             role = f"no: {run['status']}" if not held else f"held out, {run['status']}"
         if study.law is None:
             role = str(run["status"])
-        kind = "held" if held else ("" if done else "out")
+        kind = "held" if held else ("" if done and not trunk else "out")
         cells = (
             f"<code>{escape(str(run['run_id']))}</code>",
             str(int(run["rung"])),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.record import Part
 from scaling.errors import UserError, nearest
 from scaling.laws import Law
 
@@ -25,6 +26,10 @@ TIGHT = 1e-9  # two logs closer than this are the same value
 NAMED = 5  # how many rows an error lists before it counts the rest
 ROWS = 200_000  # more are refused: every start of a fit holds several numbers for each row
 SPAN = (1e-150, 1e150)  # numbers whose squares are still numbers
+NOT_FITTED: Mapping[Part, str] = {
+    Part.HELD_OUT: "held out",
+    Part.TRUNK: "without a cooldown (trunks)",
+}
 
 
 @dataclass(frozen=True)
@@ -107,10 +112,12 @@ def select(
 def select_held_out(table: pd.DataFrame, columns: Mapping[str, str], loss: str) -> Points:
     """The rows of `table` that were measured, to hold a fit to: checked like the fitted ones."""
     done = table
+    if "part" in table.columns:
+        done = done[done["part"] != str(Part.TRUNK)]
     if "status" in table.columns:
-        done = table[table["status"].astype(str) == "completed"]
-        if done.empty:
-            raise UserError("holdout: none of the rows held out has completed")
+        done = done[done["status"].astype(str) == "completed"]
+    if done.empty:
+        raise UserError("holdout: none of the rows held out has completed")
     labels = row_labels(done)
     return Points(
         variables={name: numbers(done, column, labels) for name, column in columns.items()},
@@ -136,10 +143,11 @@ def _visible(table: pd.DataFrame) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
     keep = np.ones(len(table), dtype=bool)
     notes: list[str] = []
     if "part" in table.columns:
-        held = (table["part"] == "held_out").to_numpy()
-        keep &= ~held
-        if held.any():
-            notes.append(f"{_runs(held.sum())} held out: not fitted")
+        for part, said in NOT_FITTED.items():
+            out = (table["part"] == str(part)).to_numpy()
+            keep &= ~out
+            if out.any():
+                notes.append(f"{_runs(out.sum())} {said}: not fitted")
     if "status" in table.columns:
         for status in sorted(set(table.loc[keep, "status"].astype(str)) - {"completed"}):
             out = keep & (table["status"].astype(str) == status).to_numpy()

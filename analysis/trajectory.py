@@ -38,6 +38,7 @@ from analysis.points import TIGHT, Array, numbers, row_labels
 from analysis.result import LEVEL, FitResult, Prediction
 from analysis.runs import load_runs, trajectory
 from analysis.uncertainty import Resampling, percentile_interval, student_t
+from experiments.record import Part
 from scaling.errors import UserError, nearest
 from scaling.laws import Law, power_law_no_offset
 from scaling.laws.critical_batch import steps_min
@@ -211,14 +212,15 @@ def fit_trajectories(
 
 
 def load_trajectories(folder: str | Path) -> pd.DataFrame:
-    """The training losses of all completed runs under `folder`, as `fit_trajectories` reads them:
-    run_id, params_nonembedding, batch_tokens, step, loss."""
+    """The training losses of all completed runs under `folder` but trunks, as `fit_trajectories`
+    reads them: run_id, params_nonembedding, batch_tokens, step, loss."""
     import pandas as pd
 
     runs = load_runs(folder)
     kept = ["run_id", "params_nonembedding", "batch_tokens"]
     parts = []
-    for _, row in runs[runs["status"] == "completed"].iterrows():
+    read = (runs["status"] == "completed") & (runs["part"] != str(Part.TRUNK))
+    for _, row in runs[read].iterrows():
         curve = trajectory(row["path"]).dropna(subset=["loss"])
         parts.append(curve[["step", "loss"]].assign(**{name: row[name] for name in kept}))
     if not parts:

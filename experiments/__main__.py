@@ -76,7 +76,8 @@ def parser() -> Parser:
         type=Part,
         choices=list(Part),
         default=Part.FIT,
-        help="the runs to fit (default), or the held-out ones, once a prediction is written",
+        help="the runs to fit (default), the held-out ones, once a prediction is written, or the "
+        "trunks; what a run goes on from is trained before it",
     )
     with_launcher(run)
     run.add_argument(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -19,26 +19,31 @@ from typing import Any
 
 import jax
 
-from experiments.seal import damage, seal
+from experiments.seal import damage, is_sealed, seal
 from scaling.errors import UserError
 
-KEEP = 2
 log = logging.getLogger(__name__)
 
 
 class Checkpoints:
-    """The checkpoints of one run folder; a context that waits for its last save."""
+    """The checkpoints of one run folder; a context that waits for its last save.
 
-    def __init__(self, folder: Path) -> None:
+    The newest `keep` are there to go on from; those of the `permanent` steps are never removed.
+    """
+
+    def __init__(self, folder: Path, keep: int = 2, permanent: Sequence[int] = ()) -> None:
         from orbax.checkpoint import v1 as orbax
 
+        policies = orbax.training.preservation_policies
         self._folder = folder
         self._current: int | None = None  # the step last restored or saved
         self._saving: tuple[int, Any] | None = None  # the save under way: its step and response
         with self._writing():
             self._orbax = orbax.training.Checkpointer(
                 folder.absolute(),
-                preservation_policy=orbax.training.preservation_policies.LatestN(KEEP),
+                preservation_policy=policies.AnyPreservationPolicy(
+                    [policies.LatestN(keep), policies.CustomSteps(permanent)]
+                ),
                 cleanup_tmp_directories=True,
             )
 
@@ -87,6 +92,8 @@ class Checkpoints:
                 log.warning("%s/%s: cannot be read: %s", self._folder, step, error)
             else:
                 self._current = step
+                if not is_sealed(self._folder / str(step)):  # its save was killed before that
+                    seal(self._folder / str(step))
                 return restored
         if steps:
             raise UserError(

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from experiments.progress import Progress
 
     sweep = _bind(args, lambda text: print(text, file=sys.stderr))
-    runs = sweep.study.part(args.part)
+    runs = sweep.runs(args.part)
     if not runs:
         raise UserError(f"--part {args.part}: the study '{sweep.study.name}' has no such runs")
     finished = [run.run_id for run in runs if sweep.status(run) in FINISHED]
@@ -91,7 +91,7 @@ def _table(sweep: Sweep, runs: Sequence[Run]) -> None:
             f"{entry['tokens']:>14,.0f} {entry['flops_6nd']:>10.3g} "
             f"{science.optimizer.learning_rate:>9.3g}  {standing}"
         )
-    total = sum(run.ledger["flops_model"] for run in runs)
+    total = sum(run.flops for run in runs)
     print(f"{len(runs)} runs, {total:.3g} FLOPs (flops_model) in all")
 
 

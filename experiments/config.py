@@ -102,6 +102,7 @@ EXECUTION_RANGES: Ranges = {
     "execution.microbatch": (0, math.inf, "must be 0 (as suits the device) or more"),
     "execution.pack": (0, math.inf, "must be 0 (as is fastest on the device) or more"),
     "execution.checkpoint_seconds": (0, sys.float_info.max, "must be finite and not negative"),
+    "execution.keep": _AT_LEAST_ONE,
 }
 
 
@@ -137,6 +138,17 @@ class Science:
         """Training tokens really seen: whole steps."""
         return self.steps * self.batch.batch_tokens
 
+    @property
+    def warmup_steps(self) -> int:
+        return round(self.schedule.warmup_fraction * self.steps)
+
+    @property
+    def decay_steps(self) -> int:
+        """Of the last steps: a part of all for wsd, all that are not warm-up for the others."""
+        if self.schedule.name == "wsd":
+            return round(self.schedule.decay_fraction * self.steps)
+        return self.steps - self.warmup_steps
+
     def __post_init__(self) -> None:
         check_choices("science", self)
         check_choices("optimizer", self.optimizer)
@@ -153,6 +165,8 @@ class Execution:
     steps_per_dispatch: int = 32  # also the steps averaged in one row of metrics.jsonl
     pack: int = 0  # like runs trained in one program; 0: as is fastest on the device
     checkpoint_seconds: float = 20.0  # at most this much work is lost to an interruption
+    keep: int = 2  # newest checkpoints kept, to go on from; with 1 a damaged one is a new start
+    permanent: tuple[int, ...] = ()  # steps whose checkpoints are kept besides, for good
 
 
 @dataclass(frozen=True)
@@ -168,6 +182,13 @@ class RunConfig:
                 f"batch.sequences={b} is not a multiple of execution.microbatch={m}; "
                 "choose a microbatch that divides the batch"
             )
+        last, dispatch = self.science.steps, self.execution.steps_per_dispatch
+        for step in self.execution.permanent:
+            if not 0 < step <= last or (step % dispatch and step != last):
+                raise UserError(
+                    f"execution.permanent={step}: no dispatch ends there; choose multiples of "
+                    f"execution.steps_per_dispatch={dispatch} up to the last step, {last}"
+                )
 
 
 @cache
@@ -183,6 +204,8 @@ def to_dict(config: Any) -> dict[str, Any]:
     def plain(value: Any, kind: Any) -> Any:
         if dataclasses.is_dataclass(value):
             return to_dict(value)
+        if isinstance(value, tuple):
+            return list(value)
         return kind(value) if kind in (int, float) else value
 
     kinds = field_types(type(config))  # type: ignore[arg-type]

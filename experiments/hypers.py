@@ -28,9 +28,7 @@ class Hypers(struct.PyTreeNode):
 
 def hypers(science: Science) -> Hypers:
     """The traced leaves of one run."""
-    steps, o, s = science.steps, science.optimizer, science.schedule
-    warmup = round(s.warmup_fraction * steps)
-    decay = round(s.decay_fraction * steps) if s.name == "wsd" else steps - warmup
+    o = science.optimizer
     floats = {
         "learning_rate": o.learning_rate,
         "beta1": o.beta1,
@@ -38,13 +36,13 @@ def hypers(science: Science) -> Hypers:
         "epsilon": o.epsilon,
         "weight_decay": o.weight_decay,
         "clip_norm": o.clip_norm,
-        "warmup_steps": warmup,
-        "decay_steps": decay,
-        "final_fraction": s.final_fraction,
+        "warmup_steps": science.warmup_steps,
+        "decay_steps": science.decay_steps,
+        "final_fraction": science.schedule.final_fraction,
         "init_scale": science.init_scale,
     }
     return Hypers(
         **{name: jnp.float32(value) for name, value in floats.items()},
-        total_steps=jnp.int32(steps),
+        total_steps=jnp.int32(science.steps),
         seed=jnp.uint32(science.seed),
     )

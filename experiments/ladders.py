@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import count, islice
 
+from experiments.branches import Origin, branch, stable_steps, trunk
 from experiments.config import RunConfig
 from experiments.record import Part
 from experiments.study import Run
@@ -40,6 +41,38 @@ def ladder(base: RunConfig, sizes: Sweep, ratios: Sequence[Iterable[float]]) -> 
 def over_train(base: RunConfig, sizes: Sweep, optimal: float, factors: Sequence[float]) -> Ladder:
     """Every size on `factors` times the optimal D/N. Rung = factor (Gadre et al. 2024)."""
     return _rungs(sizes, designs.over_train(_params(base, sizes), optimal, factors))
+
+
+def wsd(
+    base: RunConfig,
+    sizes: Sweep,
+    ratios: Sequence[Iterable[float]],
+    decay_fraction: float,
+    held_out: int = 0,
+) -> tuple[Run, ...]:
+    """The runs of `ladder`, each a cooldown branched from one stable trunk per size.
+
+    Size i on D = r N_i tokens for each r in ratios[i], the last `decay_fraction` of them cooldown
+    (Hu et al. 2024, arXiv:2404.06395; Hagele et al. 2024, arXiv:2405.18392). A trunk is as long as
+    its longest branch needs, and has the seed of its branches: seeds are part of the sizes, as in
+    product(widths, seeds(2)). Rung = N, in the order given; those of the last `held_out` rungs are
+    held out. The schedule of `base` gives the warm-up of the shortest branch of each size.
+    """
+    N = _params(base, sizes)
+    points = designs.fixed_ratios(N, ratios)
+    rungs = list(dict.fromkeys(N))
+    made: list[Run] = []
+    for size, config in enumerate(configs(base, sizes)):
+        tokens = [point.tokens for point in points if point.size == size]
+        rung = rungs.index(N[size])
+        part = Part.FIT if rung < len(rungs) - held_out else Part.HELD_OUT
+        stem = trunk(config, tokens, decay_fraction)
+        leaves = [branch(stem, end, decay_fraction) for end in tokens]
+        made += [
+            Run(stem, rung, Part.TRUNK),
+            *(Run(leaf, rung, part, Origin(stem, stable_steps(leaf.science))) for leaf in leaves),
+        ]
+    return tuple(made)
 
 
 def own_seeds(rungs: Ladder, first: int = 0) -> Ladder:

@@ -14,22 +14,38 @@ from experiments.claim import ClaimLostError
 
 
 class MetricsLog:
-    """Appends to metrics.jsonl from `first_step` on; rows of work that was lost are cut off."""
+    """Appends to metrics.jsonl from `first_step` on; rows of work that was lost are cut off.
 
-    def __init__(self, path: Path, first_step: int) -> None:
+    Rows up to the step `taken` are of another run, whose training this one goes on with.
+    """
+
+    def __init__(self, path: Path, first_step: int, taken: int = 0) -> None:
         rows = [row for row in record.read_rows(path) if row["step"] <= first_step]
         record.rewrite_rows(path, rows)
         training = [row for row in rows if "loss" in row]
         self._path, self._inode = path, path.stat().st_ino
+        theirs = [row for row in training if row["step"] <= taken]
+        self._seconds_taken = theirs[-1]["seconds"] if theirs else 0.0
+        self._tokens_taken = theirs[-1]["tokens"] if theirs else 0
         self._before = training[-1]["seconds"] if training else 0.0
         self._start = self._last = time.perf_counter()
-        self.tokens = training[-1]["tokens"] if training else 0  # trained on, as rows tell
+        self._tokens = training[-1]["tokens"] if training else 0
         self.train_loss = training[-1]["loss"] if training else math.nan
         self.first_dispatch_seconds = math.nan  # compilation included
 
     @property
     def seconds(self) -> float:
-        """Wall time spent on this run, over all its interruptions."""
+        """Wall time spent on this run's own training, over all its interruptions."""
+        return self._elapsed - self._seconds_taken
+
+    @property
+    def tokens(self) -> int:
+        """Of this run's own training, as its rows tell."""
+        return self._tokens - self._tokens_taken
+
+    @property
+    def _elapsed(self) -> float:
+        """Wall time since the first step, whoever took it."""
         return self._before + time.perf_counter() - self._start
 
     def row(self, step: int, batch_tokens: int, steps: int, values: dict[str, np.ndarray]) -> float:
@@ -43,8 +59,8 @@ class MetricsLog:
             name: float(value.mean()) if np.isfinite(value).all() else None
             for name, value in values.items()
         }
-        self.tokens, self.train_loss = step * batch_tokens, float(values["loss"].mean())
-        row = {"step": step, "tokens": self.tokens, **means, "seconds": self.seconds}
+        self._tokens, self.train_loss = step * batch_tokens, float(values["loss"].mean())
+        row = {"step": step, "tokens": self._tokens, **means, "seconds": self._elapsed}
         self._append(row)
         return rate
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from types import TracebackType
 
 import numpy as np
@@ -19,6 +18,7 @@ from experiments import data, record
 from experiments.checkpoint import Checkpoints
 from experiments.hypers import Hypers, hypers
 from experiments.job import Event, Job, Phase
+from experiments.lineage import parent
 from experiments.log import MetricsLog
 from experiments.population import Programs
 from experiments.record import Status
@@ -66,16 +66,25 @@ class Member:
         """Not yet ended; an ended member may be in the program still, and stands still there."""
         return self.status is Status.STARTED
 
+    @property
+    def is_permanent(self) -> bool:
+        """Whether the checkpoint of this step is to be kept for good."""
+        return self.step in self.job.run.config.execution.permanent
+
     def restore(self, compiled: Programs) -> TrainState:
         """Open the folder; the state of its latest checkpoint, or the one before the first step."""
         self.tell("compiling")
         write_config(self.job)
-        folder: Path = self.job.folder
-        self._checkpoints = self._open.enter_context(Checkpoints(folder / record.CHECKPOINTS))
+        folder, execution = self.job.folder, self.job.run.config.execution
+        self._checkpoints = self._open.enter_context(
+            Checkpoints(folder / record.CHECKPOINTS, execution.keep, execution.permanent)
+        )
         state: TrainState = self._checkpoints.restore(compiled.init(self.hypers))
         self.step = int(state.step)
         self.tell("compiling")
-        self.log = MetricsLog(folder / record.METRICS, first_step=self.step)
+        before = parent(self.job)
+        taken = before["step"] if before else 0
+        self.log = MetricsLog(folder / record.METRICS, first_step=self.step, taken=taken)
         return state
 
     def advance(self, steps: int) -> bool:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from experiments.config import (
     BudgetConfig,
     EvaluationConfig,
+    Execution,
     OptimizerConfig,
     RunConfig,
     ScheduleConfig,
@@ -36,7 +37,7 @@ WORTHWHILE: Mapping[str, int] = {"cpu": 8, "accelerator": 2}
 def signature(config: RunConfig) -> RunConfig:
     """The config with everything at its default that a program does not depend on.
 
-    Equal signatures are equal recipes; data and evaluation are each member's own.
+    Equal signatures are equal recipes; data, evaluation and checkpoints are each member's own.
     """
     science = config.science
     plain = replace(
@@ -49,7 +50,9 @@ def signature(config: RunConfig) -> RunConfig:
         init_scale=1.0,
         seed=0,
     )
-    return replace(config, science=plain)
+    default = Execution()
+    execution = replace(config.execution, keep=default.keep, permanent=default.permanent)
+    return RunConfig(plain, execution)
 
 
 def alike(jobs: Sequence[Job]) -> dict[RunConfig, list[Job]]:
@@ -109,4 +112,5 @@ def doublings(most: int, devices: int = 1) -> list[int]:
 
 
 def _steps(job: Job) -> int:
-    return job.run.config.science.steps
+    """Of its own training."""
+    return job.run.config.science.steps - job.run.first_step

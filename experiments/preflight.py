@@ -13,8 +13,7 @@ from experiments import data, record
 from experiments.study import Run, Study
 from scaling.errors import UserError
 
-# parameters and two moments in float32, two checkpoints kept and one being written
-BYTES_PER_PARAMETER = 3 * 4 * 3
+BYTES_PER_PARAMETER = 3 * 4  # of one checkpoint: the parameter and two moments in float32
 RECORD_BYTES = 1_000_000
 
 
@@ -46,13 +45,20 @@ def check_folder(folder: Path, study: Study, missing: Sequence[Run]) -> None:
         with suppress(record.DamagedError):  # whoever claims the run will move it aside
             if (path := folder / run.run_id / record.CONFIG).exists():
                 record.read_json(path)
-    needed = sum(RECORD_BYTES + BYTES_PER_PARAMETER * run.ledger["params_total"] for run in missing)
+    needed = sum(map(_bytes, missing))
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(
             f"{folder}: {free / 1e6:.0f} MB free, the runs need about {needed / 1e6:.0f} MB; "
             "free some space or choose another folder with --out"
         )
+
+
+def _bytes(run: Run) -> float:
+    """The record, the checkpoints kept, and one being written."""
+    execution = run.config.execution
+    checkpoints = execution.keep + len(execution.permanent) + 1
+    return RECORD_BYTES + checkpoints * BYTES_PER_PARAMETER * run.ledger["params_total"]
 
 
 def _check_plan(folder: Path, plan: Mapping[str, Any], study: Study) -> None:

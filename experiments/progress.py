@@ -43,7 +43,8 @@ class Progress:
     ) -> None:
         self._runs = {run.run_id: run for run in runs}
         self._flops = {run.run_id: run.ledger["flops_model"] for run in runs}
-        self._done = {run_id: self._flops[run_id] for run_id in finished}
+        self._done = {run.run_id: run.ledger["flops_model"] - run.flops for run in runs}
+        self._done |= {run_id: self._flops[run_id] for run_id in finished}
         self._before = dict(self._done)  # what was done of each run before the clock ran
         self._ended = set(finished)
         self._active: dict[str, Event] = {}

@@ -1,28 +1,25 @@
 """Runs promoted to a larger budget go on from their last checkpoint instead of from the start.
 
 With a constant schedule whose warm-up is counted in steps, a run of S steps is the first S steps of
-any longer one: its rate and its batches are functions of the step alone. So the longer run takes
-over the shorter one's checkpoint and rows, and ends in the same state, bit for bit, as if it had
-trained straight through. Its config.json names the run that it took over as its `parent`.
+any longer one (experiments/branches.py). So the longer run takes over the shorter one's checkpoint
+and rows, and ends in the same state, bit for bit, as if it had trained straight through.
 """
 
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 from experiments import record
+from experiments.branches import Origin
 from experiments.config import RunConfig
-from experiments.job import Job
 from experiments.launchers import Launcher
 from experiments.overrides import assign
 from experiments.record import Status
 from experiments.study import Run, Study
-from experiments.summary import write_config
 from experiments.sweep import FINISHED, Sweep, bind, run_sweep
 from scaling.errors import UserError
 
@@ -35,28 +32,14 @@ def longer(config: RunConfig, tokens: int) -> RunConfig:
             f"schedule.name={science.schedule.name}: a run can be promoted only if its rate does "
             "not depend on its length; set schedule.name=constant"
         )
-    warmup = round(science.schedule.warmup_fraction * science.steps)
     steps = max(1, round(tokens / science.batch.batch_tokens))
-    return assign(
-        config, {"budget.tokens": tokens, "schedule.warmup_fraction": min(1.0, warmup / steps)}
-    )
-
-
-def take_over(parent: Path, job: Job) -> None:
-    """Begin the job's folder with the checkpoints and rows of the run that it goes on from.
-
-    The folder appears whole or not at all; one that is there already is left as it is.
-    """
-    if job.folder.exists():
-        return
-    scratch = job.folder.with_name(f"{job.folder.name}.tmp")
-    shutil.rmtree(scratch, ignore_errors=True)
-    write_config(Job(job.run, job.study, scratch))
-    config = record.read_json(scratch / record.CONFIG)
-    record.write_json(scratch / record.CONFIG, {**config, "parent": parent.name})
-    shutil.copytree(parent / record.CHECKPOINTS, scratch / record.CHECKPOINTS)
-    shutil.copy2(parent / record.METRICS, scratch / record.METRICS)
-    scratch.rename(job.folder)
+    if science.warmup_steps > steps:
+        raise UserError(
+            f"a run of {steps} steps is shorter than its warm-up of {science.warmup_steps}; raise "
+            "the least budget, or lower schedule.warmup_fraction"
+        )
+    warmup = science.warmup_steps / steps
+    return assign(config, {"budget.tokens": tokens, "schedule.warmup_fraction": warmup})
 
 
 @dataclass
@@ -76,20 +59,20 @@ class Evaluator:
 
     def __call__(self, candidates: Sequence[RunConfig], budget: Fraction) -> list[float]:
         for candidate in candidates:
-            run = Run(longer(candidate, round(self.unit * budget)), rung=0)
-            self.runs[candidate, budget] = run
+            shorter = [b for c, b in self.runs if c == candidate and b < budget]
+            origin = _end(self.runs[candidate, max(shorter)]) if shorter else None
+            config = longer(candidate, round(self.unit * budget))
+            self.runs[candidate, budget] = Run(config, rung=0, origin=origin)
         question = "Which candidate is the best at the largest budget?"
         study = Study(self.name, question, tuple(self.runs.values()))
         sweep = bind(study, self.folder, self.cache)
         bound = dict(zip(self.runs, sweep.study.runs, strict=True))
-        for candidate in candidates:
-            shorter = [b for c, b in self.runs if c == candidate and b < budget]
-            if shorter:
-                parent = sweep.job(bound[candidate, max(shorter)])
-                if record.run_status(parent.folder) is Status.COMPLETED:
-                    take_over(parent.folder, sweep.job(bound[candidate, budget]))
         run_sweep(sweep, record.Part.FIT, self.launcher)
         return [_score(sweep, bound[candidate, budget]) for candidate in candidates]
+
+
+def _end(run: Run) -> Origin:
+    return Origin(run.config, run.config.science.steps)
 
 
 def _score(sweep: Sweep, run: Run) -> float:

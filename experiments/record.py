@@ -7,12 +7,16 @@ A study folder holds::
     workers.log                what libraries printed in the workers, for when one fails
     mirror.log                 the same of the mirrors beside a sweep
     tensorboard/ wandb/ mlflow/    what trackers have of it: experiments/trackers/
-    <run_id>/config.json       science, execution, accounting
+    <run_id>/config.json       science, execution, accounting, parent
     <run_id>/metrics.jsonl     append-only rows: step, tokens, loss, ... (trajectory)
     <run_id>/summary.json      atomic, last: status and every number that a fit may want
     <run_id>/checkpoints/      orbax
     <run_id>/claim.N           whose the run is: experiments/claim.py
     <run_id>/quarantine.N/     what was damaged, moved aside before the run went on
+
+The parent is the run, and the step of it, whose checkpoint and rows were taken over, or null: then
+metrics.jsonl begins with rows of the parent, and `steps_trained`, `tokens_trained` and
+`wall_seconds` of the summary are of this run's own training alone, to be summed over runs.
 
 Losses are in nats per token unless the name says otherwise.
 """
@@ -58,6 +62,7 @@ class Part(StrEnum):
 
     FIT = "fit"
     HELD_OUT = "held_out"
+    TRUNK = "trunk"  # for others to go on from: it has had no cooldown, so its loss says little
 
 
 class DamagedError(UserError):

@@ -17,6 +17,10 @@ def seal(folder: Path) -> None:
     write_json(folder / SEAL, {"crc32": _sums(folder)})
 
 
+def is_sealed(folder: Path) -> bool:
+    return (folder / SEAL).exists()
+
+
 def damage(folder: Path) -> str | None:
     """What no longer agrees with the seal, in words; None where all does, or there is no seal."""
     try:

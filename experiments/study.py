@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import Any, get_type_hints
 
 from experiments import studies
+from experiments.branches import Origin
 from experiments.config import RunConfig, identity
 from experiments.overrides import override, parse, paths, split
 from experiments.record import Part
@@ -37,6 +38,7 @@ class Run:
     config: RunConfig
     rung: int
     part: Part = Part.FIT
+    origin: Origin | None = None  # a run of the same study whose first steps are taken over
 
     @property
     def run_id(self) -> str:
@@ -47,6 +49,24 @@ class Run:
         """N, D and C under every definition, before anything is trained."""
         science = self.config.science
         return ledger(science.model.dims(science.batch.seq_len), science.tokens)
+
+    @property
+    def first_step(self) -> int:
+        """Where its own training begins."""
+        return self.origin.step if self.origin else 0
+
+    @property
+    def flops(self) -> float:
+        """What its own training costs: `flops_model` of the steps that it does not take over."""
+        steps = self.config.science.steps
+        return self.ledger["flops_model"] * (steps - self.first_step) / steps
+
+    def override(self, assignments: Sequence[str]) -> Run:
+        """The same overrides applied to the run and to what it goes on from."""
+        origin = self.origin and replace(
+            self.origin, config=override(self.origin.config, assignments)
+        )
+        return replace(self, config=override(self.config, assignments), origin=origin)
 
 
 @dataclass(frozen=True)
@@ -70,8 +90,7 @@ class Study:
 
     def override(self, assignments: Sequence[str]) -> Study:
         """Every run with the same overrides applied."""
-        runs = (replace(run, config=override(run.config, assignments)) for run in self.runs)
-        return replace(self, runs=tuple(runs))
+        return replace(self, runs=tuple(run.override(assignments) for run in self.runs))
 
     def with_fingerprint(self, fingerprint: str) -> Study:
         """Every run bound to the corpus that was found: from here on its identity is fixed."""

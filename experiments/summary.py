@@ -14,6 +14,7 @@ from typing import Any
 from experiments import data, record
 from experiments.config import to_dict
 from experiments.job import Job
+from experiments.lineage import parent
 from experiments.log import MetricsLog
 from experiments.record import Status
 
@@ -55,6 +56,8 @@ def write_summary(
         "bits_per_byte": per_byte / math.log(2),
         "train_loss": log.train_loss,
         "steps": science.steps,
+        "steps_trained": log.tokens // science.batch.batch_tokens,
+        "tokens_trained": log.tokens,
         "epochs": data.epochs_seen(corpus.train, science.tokens, science.batch.seq_len),
         "batch_tokens": science.batch.batch_tokens,
         "wall_seconds": seconds,
@@ -99,6 +102,7 @@ def _identity(job: Job) -> dict[str, Any]:
         "rung": job.run.rung,
         "science": to_dict(job.run.config.science),
         "execution": to_dict(job.run.config.execution),
+        "parent": parent(job),
     }
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from experiments import data, packing, record
+from experiments.branches import check_origin
 from experiments.claim import is_claimed
 from experiments.job import Event, Job, Pack
 from experiments.launchers import Launcher, Site
+from experiments.lineage import is_ready
 from experiments.preflight import check_corpus, check_folder
 from experiments.record import FINISHED, Part, Status
 from experiments.study import Run, Study
@@ -72,6 +74,17 @@ class Sweep:
             return Standing.RUNNING
         return STANDINGS[status]
 
+    def runs(self, part: Part) -> tuple[Run, ...]:
+        """Those of a part, and those that must be trained before one of them can begin."""
+        planned = {run.run_id: run for run in self.study.runs}
+        waiting, wanted = list(self.study.part(part)), set()
+        while waiting:
+            run = waiting.pop()
+            wanted.add(run.run_id)
+            if run.origin and self.status(run) not in FINISHED and not is_ready(self.job(run)):
+                waiting.append(planned[run.origin.run_id])
+        return tuple(run for run in self.study.runs if run.run_id in wanted)
+
     def failure(self, run: Run) -> str:
         """Why a run failed, in one line."""
         path = self.folder / run.run_id / record.SUMMARY
@@ -95,7 +108,22 @@ def bind(
     identities = [run.run_id for run in bound.runs]
     if len(set(identities)) < len(identities):
         raise UserError("two runs of the study are the same science; vary a field, or drop one")
+    _check_origins(bound.runs)
     return Sweep(bound, corpus, folder, cache)
+
+
+def _check_origins(runs: Sequence[Run]) -> None:
+    """What a run goes on from is a run of the study, and is rightly gone on from."""
+    configs = {run.run_id: run.config for run in runs}
+    for run, origin in ((run, run.origin) for run in runs):
+        if origin is None:
+            continue
+        if origin.run_id not in configs:
+            raise UserError(
+                f"run {run.run_id} goes on from run {origin.run_id}, which is not a run of the "
+                "study; add it"
+            )
+        check_origin(run.config, replace(origin, config=configs[origin.run_id]))
 
 
 def write_study(sweep: Sweep) -> None:
@@ -128,23 +156,34 @@ def run_sweep(
 ) -> None:
     """Train what is missing of one part of the study, dearest first; `Sweep.status` tells the rest.
 
+    What a run goes on from is trained before it, whatever its part.
+
     Interrupted (SIGINT, SIGTERM), every run under way saves a checkpoint and this returns early. A
     run that fails for a reason of the machine is recorded as failed and tried again by the next
     call. What another sweep is training is waited for, and taken over if that one leaves it.
     """
-    missing = [run for run in sweep.study.part(part) if sweep.status(run) not in FINISHED]
+    missing = [run for run in sweep.runs(part) if sweep.status(run) not in FINISHED]
     check_folder(sweep.folder, sweep.study, missing)
     jobs = [sweep.job(run) for run in missing]
     write_study(sweep)
     while jobs:
-        free = [job for job in jobs if not is_claimed(job.folder)]
+        free = [job for job in jobs if is_ready(job) and not is_claimed(job.folder)]
         if not free:
             time.sleep(LOOK_AGAIN)
         else:
             packs = _packs(free, launcher, sweep.site, watch)
             if not launcher.train(sweep.site, packs, watch):
                 return
-        jobs = [job for job in jobs if sweep.status(job.run) in (Status.STARTED, Status.MISSING)]
+        jobs = _left(sweep, jobs)
+
+
+def _left(sweep: Sweep, jobs: Sequence[Job]) -> list[Job]:
+    """The jobs that have not ended, but for those that wait for one which has failed."""
+    left = [job for job in jobs if sweep.status(job.run) in (Status.STARTED, Status.MISSING)]
+    coming = {job.run.run_id for job in left}
+    return [
+        job for job in left if is_ready(job) or (job.run.origin and job.run.origin.run_id in coming)
+    ]
 
 
 def _packs(
@@ -164,11 +203,7 @@ def _packs(
         for kind, group in groups.items()
         for pack in packing.packs(group, known.get(kind, packing.ALONE), places)
     ]
-    return sorted(packs, key=lambda pack: sum(_flops(job.run) for job in pack), reverse=True)
-
-
-def _flops(run: Run) -> float:
-    return run.ledger["flops_model"]
+    return sorted(packs, key=lambda pack: sum(job.run.flops for job in pack), reverse=True)
 
 
 def _prediction(folder: Path, run: Run) -> str:

@@ -29,7 +29,8 @@ from experiments.config import RunConfig, field_types
 from experiments.overrides import assign, kind_of, paths
 from scaling.errors import UserError, nearest
 
-Assignment = Mapping[str, int | float | str]
+Value = int | float | str | tuple[Any, ...]
+Assignment = Mapping[str, Value]
 Sweep = tuple[Assignment, ...]
 
 
@@ -101,12 +102,16 @@ def _fields(path: str, value: Any) -> Assignment:
     return _joined([_fields(f"{path}.{name}", getattr(value, name)) for name in field_types(kind)])
 
 
-def _typed(path: str, value: Any, kind: Any) -> int | float | str:
+def _typed(path: str, value: Any, kind: Any) -> Value:
     """1, 1.0 and NumPy's numbers are one value of a float field; nothing else is converted."""
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             raise UserError(f"{path}={value}: {nearest(str(value), get_args(kind))}")
         return value
+    if get_origin(kind) is tuple:
+        if not isinstance(value, tuple):
+            raise UserError(f"{path}={value!r}: expected a tuple, such as (1, 2)")
+        return tuple(_typed(path, item, int) for item in value)
     accepted = {int: Integral, float: Real, str: str}[kind]
     if not isinstance(value, accepted) or isinstance(value, bool):
         raise UserError(f"{path}={value!r}: expected {kind.__name__}")

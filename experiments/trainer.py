@@ -93,14 +93,15 @@ class _Loop:
             stop = self.interrupted()
             due = time.monotonic() - saved > execution.checkpoint_seconds
             ended = [member.is_active and member.step == member.total for member in self.pack]
-            if stop or due or any(passed) or any(ended):
+            permanent = any(member.is_active and member.is_permanent for member in self.pack)
+            if stop or due or permanent or any(passed) or any(ended):
                 self._fetch()
             for k, member in enumerate(self.pack):
                 if not member.is_active:
                     continue
                 if passed[k]:
                     member.evaluate(self.compiled, self.compiled.part(state, k))
-                if stop or due:
+                if stop or due or member.is_permanent:
                     member.save(self.compiled.part(state, k))
                 if stop:
                     member.tell(Status.STARTED)

@@ -18,6 +18,7 @@ from experiments import data, record
 from experiments.claim import ClaimLostError, take
 from experiments.compilation import use_cache
 from experiments.job import Event, Job, Pack
+from experiments.lineage import take_over
 from experiments.quarantine import quarantine
 from experiments.record import FINISHED, Status
 from scaling.errors import UserError
@@ -137,6 +138,8 @@ def _tidy(job: Job, watch: Callable[[Event], None]) -> None:
     (job.folder / record.SUMMARY).unlink(missing_ok=True)  # of an attempt that failed
     for scratch in job.folder.glob(f"*{record.SCRATCH}"):
         scratch.unlink()
+    if (reason := take_over(job)) is not None:
+        watch(Event(job.run.run_id, "compiling", note=reason))
 
 
 def _attempt(

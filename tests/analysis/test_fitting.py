@@ -169,6 +169,20 @@ def test_runs_that_did_not_complete_are_left_out_and_named(table: pd.DataFrame):
     )
 
 
+def test_trunk_is_neither_fitted_nor_held_out(table: pd.DataFrame):
+    """It had no cooldown, so its loss is of no finished training."""
+    marked = table.assign(status="completed", part="fit", run_id=[f"run{at}" for at in range(30)])
+    trunk = marked.iloc[[29]].assign(part="trunk", run_id="trunk", loss=9.9)
+    both = pd.concat([marked, trunk], ignore_index=True)
+    ours, theirs = fit(laws.chinchilla, both), fit(laws.chinchilla, marked)
+    assert ours.params == theirs.params
+    assert "1 run without a cooldown (trunks): not fitted" in ours.warnings
+    largest = f"params_total>={marked['params_total'].max()}"
+    ours, theirs = (fit(laws.chinchilla, rows, holdout=largest) for rows in (both, marked))
+    assert ours.params == theirs.params
+    assert str(ours.held_out) == str(theirs.held_out)
+
+
 def test_dropped_rows_are_named(table: pd.DataFrame):
     result = fit(laws.chinchilla, table, drop_highest=2)
     worst = table["loss"].nlargest(2).index

@@ -23,8 +23,8 @@ def assert_same(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
-def save(folder: Path, *steps: int) -> None:
-    with Checkpoints(folder) as checkpoints:
+def save(folder: Path, *steps: int, **policy) -> None:
+    with Checkpoints(folder, **policy) as checkpoints:
         for step in steps:
             checkpoints.save(step, state(step))
 
@@ -66,6 +66,28 @@ def test_latest_is_restored_with_its_types_and_two_are_kept(tmp_path):
     assert_same(restore(tmp_path), state(10))
     assert restore(tmp_path)["params"]["k"].dtype == jnp.int32
     assert sorted(folder.name for folder in tmp_path.iterdir()) == ["10", "5"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept"),
+    [
+        ({"keep": 1}, [6]),
+        ({"keep": 3}, [4, 5, 6]),
+        ({"keep": 1, "permanent": (2, 4)}, [2, 4, 6]),
+        ({"keep": 2, "permanent": (1, 6)}, [1, 5, 6]),
+    ],
+)
+def test_newest_are_kept_and_permanent_ones_besides(tmp_path, policy, kept):
+    save(tmp_path, 1, 2, 3, **policy)
+    save(tmp_path, 4, 5, 6, **policy)  # a second opening removes none that the first one kept
+    assert sorted(int(folder.name) for folder in tmp_path.iterdir()) == kept
+
+
+def test_permanent_checkpoint_is_gone_on_from_where_the_newest_are_damaged(tmp_path):
+    save(tmp_path, 1, 2, 3, permanent=(1,))
+    truncate(tmp_path / "2")
+    truncate(tmp_path / "3")
+    assert_same(restore(tmp_path), state(1))
 
 
 def test_no_save_is_declined_while_another_is_under_way(tmp_path):
@@ -112,9 +134,11 @@ def test_flipped_bit_of_an_array_is_seen(tmp_path):
         assert_same(checkpoints.restore(noise), noise)
 
 
-def test_save_that_was_killed_before_its_seal_is_trusted(tmp_path):
+def test_save_that_was_killed_before_its_seal_is_trusted_and_sealed_once_read(tmp_path):
     save(tmp_path, 1, 2)
     (tmp_path / "2" / SEAL).unlink()
+    assert_same(restore(tmp_path), state(2))
+    assert (tmp_path / "2" / SEAL).exists()
     assert_same(restore(tmp_path), state(2))
 
 

@@ -55,6 +55,8 @@ FINGERPRINT = "data.fingerprint=0123456789abcdef"
         "execution.steps_per_dispatch=0",
         "execution.microbatch=-1",
         "execution.checkpoint_seconds=-1.0",
+        "execution.keep=0",
+        "execution.keep=0",
         "parametrization.base_width=0",
     ],
 )
@@ -89,6 +91,15 @@ def test_microbatch_must_divide_the_batch():
     assert tiny.config("execution.microbatch=2").execution.microbatch == 2
 
 
+@pytest.mark.parametrize("step", [-8, 0, 12, 49, 56])
+def test_permanent_checkpoint_is_of_a_step_where_a_dispatch_ends(step):
+    """The tiny run has 50 steps in dispatches of 8."""
+    rule = rf"^execution\.permanent={step}: .*steps_per_dispatch=8 up to the last step, 50$"
+    with pytest.raises(UserError, match=rule):
+        tiny.config(f"execution.permanent=16,{step}")
+    assert tiny.config("execution.permanent=8,48,50").execution.permanent == (8, 48, 50)
+
+
 def test_steps_are_whole_and_tokens_are_those_really_seen():
     batch = BatchConfig(sequences=4, seq_len=16)
     for tokens, steps in ((1, 1), (64, 1), (95, 1), (97, 2), (6400, 100)):
@@ -102,6 +113,10 @@ def another(value: object, kind: object) -> str:
         return next(name for name in get_args(kind) if name != value)
     if isinstance(value, str):
         return value + "x"
+    if isinstance(value, tuple):
+        return "16,32"
+    if isinstance(value, tuple):
+        return "16,32"
     if isinstance(value, int):
         return str(value * 2 or 2)
     assert isinstance(value, float)
@@ -155,5 +170,5 @@ def test_identity_is_stable_across_versions_of_the_code():
 def test_plain_dicts_hold_every_field_and_survive_json():
     plain = to_dict(BASE)
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
-    assert plain == dataclasses.asdict(BASE)
+    assert plain == json.loads(json.dumps(dataclasses.asdict(BASE)))
     assert math.isclose(plain["science"]["optimizer"]["learning_rate"], 3e-3)

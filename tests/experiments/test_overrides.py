@@ -24,10 +24,12 @@ from scaling.errors import UserError
         (" seed = 7 ", lambda c: c.science.seed, 7),
         ("execution.steps_per_dispatch=3", lambda c: c.execution.steps_per_dispatch, 3),
         ("execution.program.layers=scan", lambda c: c.execution.program.layers, "scan"),
+        ("execution.permanent=320,1e3,1_024", lambda c: c.execution.permanent, (320, 1000, 1024)),
+        ("execution.permanent=", lambda c: c.execution.permanent, ()),
     ],
 )
 def test_value_takes_the_type_of_its_field(assignment, read, value):
-    found = read(override(RunConfig(), [assignment]))
+    found = read(override(RunConfig(), ["execution.steps_per_dispatch=1", assignment]))
     assert found == value
     assert type(found) is type(value)
 
@@ -45,6 +47,9 @@ def test_value_takes_the_type_of_its_field(assignment, read, value):
         ("budget.tokens=inf", r"expected int"),
         ("optimizer.learning_rate=fast", r"expected float"),
         ("model.mlp=swigly", r"--set model\.mlp=swigly: did you mean 'swiglu'\?"),
+        ("execution.permanent=32,x", r"--set execution\.permanent=x: expected int"),
+        ("execution.permanent=32,", r"--set execution\.permanent=: expected int"),
+        ("execution.permanent=1.5", r"--set execution\.permanent=1\.5: expected int"),
         ("schedule.name=x", r"known: constant, cosine, linear, wsd"),
         ("seed", r"--set seed: write it as name=value"),
         ("=3", r"write it as name=value"),

@@ -76,6 +76,7 @@ SAME = (
     ["schedule.warmup_fraction=0.5", "schedule.final_fraction=0.5", "schedule.decay_fraction=0.9"],
     ["budget.tokens=999", "seed=9", "init_scale=2.0"],
     ["evaluation.windows=8", "evaluation.times=3", "data.epochs=9"],
+    ["execution.keep=5", "execution.permanent=8,50"],
 )
 OTHER = (
     ["model.ffn=64"],

@@ -181,6 +181,14 @@ def test_interrupted_pack_goes_on_with_what_is_left_of_it(tmp_path, corpus, toge
         assert_same_record(made[k], together[0][k])
 
 
+def test_every_member_keeps_checkpoints_of_its_own(tmp_path, corpus, alone) -> None:
+    made = [tiny.job(tmp_path, *MEMBERS[0], "execution.permanent=16,32"), *jobs(tmp_path)[1:3]]
+    assert train_pack(made, corpus) == [Status.COMPLETED] * 3
+    kept = [{int(p.name) for p in (job.folder / record.CHECKPOINTS).iterdir()} for job in made]
+    assert kept == [{16, 32, 50}, {21}, {40}]
+    assert rows(made[2])[-1] == pytest.approx(rows(alone[2])[-1], rel=1e-3)
+
+
 def test_killed_pack_goes_on(tmp_path, corpus, together) -> None:
     made = jobs(tmp_path, "execution.checkpoint_seconds=0.0")
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections import namedtuple
@@ -89,6 +90,22 @@ def test_no_space_is_told_before_anything_is_trained(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"choose another folder with --out"):
         check_folder(tmp_path, STUDY, RUNS)
     check_folder(tmp_path, STUDY, RUNS[1:])
+
+
+def test_checkpoints_that_are_kept_need_space(tmp_path, monkeypatch):
+    def needs(*assignments):
+        run = Run(tiny.config(*assignments), rung=0)
+        for free in range(10**6, 10**7, 10**4):
+            monkeypatch.setattr(shutil, "disk_usage", lambda path, free=free: Usage(0, 0, free))
+            with contextlib.suppress(UserError):
+                check_folder(tmp_path, STUDY, [run])
+                return free
+        raise AssertionError
+
+    one = 12 * RUNS[0].ledger["params_total"]
+    plain = needs()
+    assert needs("execution.permanent=8,16,50") - plain == pytest.approx(3 * one, abs=10**4)
+    assert needs("execution.keep=10") - plain == pytest.approx(8 * one, abs=10**4)
 
 
 @pytest.mark.parametrize("name", [record.STUDY, f"{RUNS[0].run_id}/{record.CONFIG}"])

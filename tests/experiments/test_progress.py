@@ -7,9 +7,11 @@ import pytest
 import tiny
 from rich.console import Console
 
+from experiments.branches import Origin, branch, trunk
 from experiments.job import Event
 from experiments.progress import PLAIN_SECONDS, Progress, clock
 from experiments.record import Part, Status
+from experiments.study import Run
 
 RUNS = tiny.study("texts").part(Part.FIT)
 FIRST, SECOND, THIRD = (run.run_id for run in RUNS)
@@ -119,6 +121,20 @@ def test_what_earlier_calls_did_is_not_counted_as_speed(time):
     progress(Event(THIRD, "compiling", 40))
     progress(training(SECOND, 40))  # a tenth of a run in six seconds; 0.4 runs are left
     assert progress.seconds_left() == pytest.approx(24)
+
+
+def test_what_is_taken_over_is_no_work(time):
+    """A branch of half a run, and its trunk of that half: one run in all."""
+    base = tiny.config("schedule.warmup_fraction=0.0", "execution.steps_per_dispatch=5")
+    tokens = base.science.tokens
+    stem = trunk(base, [tokens], 0.5)
+    leaf = branch(stem, tokens, 0.5)
+    runs = [Run(stem, 0, Part.TRUNK), Run(leaf, 0, origin=Origin(stem, stem.science.steps))]
+    progress = Progress(runs, [], plain(), time)
+    progress(training(runs[0].run_id, 5))
+    time.now += 10
+    progress(training(runs[0].run_id, 15))
+    assert progress.seconds_left() == pytest.approx(35)  # and 10 + 25 steps left
 
 
 def test_interrupted_run_is_not_shown_as_ended(time):

@@ -9,13 +9,15 @@ import pytest
 import tiny
 
 from experiments import data, record
+from experiments.branches import Origin
 from experiments.checkpoint import Checkpoints
 from experiments.halving import Bracket, successive_halving
 from experiments.hypers import hypers
 from experiments.job import Job
 from experiments.launchers.local import Local
+from experiments.lineage import take_over
 from experiments.overrides import override
-from experiments.promotion import Evaluator, longer, take_over
+from experiments.promotion import Evaluator, longer
 from experiments.record import Status
 from experiments.step import recipe
 from experiments.study import Run
@@ -42,9 +44,13 @@ def base(texts):
     return tiny.config("schedule.name=constant", *steps, texts=texts)
 
 
-def job(folder, config) -> Job:
-    run = Run(config, rung=0)
+def job(folder, config, origin=None) -> Job:
+    run = Run(config, rung=0, origin=origin)
     return Job(run, "tiny", folder / run.run_id)
+
+
+def end(config) -> Origin:
+    return Origin(config, config.science.steps)
 
 
 def state(job):
@@ -60,9 +66,9 @@ def loss(job) -> float:
 def test_promoted_run_ends_as_if_it_had_trained_straight_through(tmp_path, base, cache):
     corpus = data.prepare(base.science.data, cache)
     short, straight = job(tmp_path / "a", base), job(tmp_path / "b", longer(base, 3 * UNIT))
-    promoted = job(tmp_path / "a", longer(base, 3 * UNIT))
+    promoted = job(tmp_path / "a", longer(base, 3 * UNIT), end(base))
     train(short, corpus)
-    take_over(short.folder, promoted)
+    assert take_over(promoted) is None
     first = [row["step"] for row in record.read_rows(promoted.folder / record.METRICS)][-1]
     assert first == 20
     seen = []
@@ -72,7 +78,8 @@ def test_promoted_run_ends_as_if_it_had_trained_straight_through(tmp_path, base,
     jax.tree.map(np.testing.assert_array_equal, state(promoted), state(straight))
     assert loss(promoted) == loss(straight) != loss(short)
     assert int(state(promoted).step) == 60
-    assert record.read_json(promoted.folder / record.CONFIG)["parent"] == short.run.run_id
+    parent = {"run_id": short.run.run_id, "step": 20}
+    assert record.read_json(promoted.folder / record.CONFIG)["parent"] == parent
 
 
 def test_warm_up_keeps_its_steps(base):
@@ -87,17 +94,9 @@ def test_run_whose_rate_depends_on_its_length_cannot_be_promoted(base):
         longer(override(base, ["schedule.name=cosine"]), 2 * UNIT)
 
 
-def test_folder_that_is_begun_is_left_alone_and_a_torn_one_made_again(tmp_path, base, cache):
-    corpus = data.prepare(base.science.data, cache)
-    short, promoted = job(tmp_path, base), job(tmp_path, longer(base, 2 * UNIT))
-    train(short, corpus)
-    torn = tmp_path / f"{promoted.run.run_id}.tmp"
-    (torn / "checkpoints").mkdir(parents=True)
-    take_over(short.folder, promoted)
-    assert not torn.exists()
-    (promoted.folder / record.METRICS).unlink()
-    take_over(short.folder, promoted)
-    assert not (promoted.folder / record.METRICS).exists()
+def test_run_that_would_end_within_its_warm_up_is_refused(base):
+    with pytest.raises(UserError, match=r"^a run of 1 steps is shorter than its warm-up of 2; .*"):
+        longer(base, 64)
 
 
 def test_halving_trains_each_rung_on_from_the_one_before_and_is_gone_on_with(tmp_path, base, cache):
@@ -118,7 +117,8 @@ def test_halving_trains_each_rung_on_from_the_one_before_and_is_gone_on_with(tmp
     assert len(made) == 7
     configs_made = [record.read_json(path) for path in made]
     tokens = {c["run_id"]: c["science"]["budget"]["tokens"] for c in configs_made}
-    lineage = [(tokens[c["parent"]], tokens[c["run_id"]]) for c in configs_made if "parent" in c]
+    parents = {c["run_id"]: c["parent"]["run_id"] for c in configs_made if c["parent"]}
+    lineage = [(tokens[parent], tokens[child]) for child, parent in parents.items()]
     assert sorted(lineage) == [(UNIT, 2 * UNIT)] * 2 + [(2 * UNIT, 4 * UNIT)]
     written = {
         path: path.stat().st_mtime_ns for path in (tmp_path / "search").glob("*/summary.json")

@@ -157,6 +157,8 @@ def test_a_section_stands_for_its_fields():
         (lambda: grid({"seed": [1.5]}), r"^seed=1\.5: expected int$"),
         (lambda: grid({"seed": [True]}), r"^seed=True: expected int$"),
         (lambda: grid({"model.mlp": ["gelu", "swigly"]}), r"^model\.mlp=swigly: .*'swiglu'"),
+        (lambda: grid({"execution.permanent": [32]}), r"^execution\.permanent=32: .*a tuple"),
+        (lambda: grid({"execution.permanent": [(3.5,)]}), r"^execution\.permanent=3\.5: expected"),
         (lambda: grid({"model": [3]}), r"^model=3: expected TransformerConfig"),
         (lambda: grid({"seed": []}), r"^seed: no values; give at least one$"),
         (lambda: grid({"seed": [1, 2, 1]}), r"^seed=1: twice in one sweep; drop one$"),

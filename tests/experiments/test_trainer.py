@@ -18,6 +18,7 @@ from experiments.hypers import hypers
 from experiments.job import Event
 from experiments.population import programs
 from experiments.record import Status
+from experiments.seal import SEAL
 from experiments.step import recipe
 from experiments.trainer import train
 from scaling.errors import UserError
@@ -163,6 +164,23 @@ def test_saving_at_every_dispatch_never_catches_a_buffer_in_flight(tmp_path, cor
     job = tiny.job(tmp_path, TIMES, "execution.checkpoint_seconds=0.0")
     assert job.folder.name == finished.folder.name
     assert train(job, corpus) is Status.COMPLETED
+    assert_same_run(job, finished)
+
+
+def kept(job) -> list[int]:
+    """The steps of a run's checkpoints."""
+    return sorted(int(path.name) for path in (job.folder / record.CHECKPOINTS).iterdir())
+
+
+@pytest.mark.parametrize("nth", [0, 2, 3])
+def test_permanent_checkpoints_outlive_the_run_and_change_nothing(tmp_path, corpus, finished, nth):
+    """Never interrupted; and interrupted at a permanent step, and at the one after it."""
+    job = tiny.job(tmp_path, TIMES, "execution.permanent=16,40", "execution.keep=1")
+    if nth:
+        assert train(job, corpus, interrupted=Interruption(nth)) is Status.STARTED
+    assert train(job, corpus) is Status.COMPLETED
+    assert kept(job) == [16, 40, 50]
+    assert all((job.folder / record.CHECKPOINTS / str(n) / SEAL).exists() for n in (16, 40, 50))
     assert_same_run(job, finished)
 
 
