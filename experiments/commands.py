@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from experiments import search_command
 from experiments import study as studies
 from experiments.difference import differences
 from experiments.record import AGAIN, FINISHED, Status
@@ -76,10 +77,13 @@ def _table(sweep: Sweep, runs: Sequence[Run]) -> None:
     print(f"{len(runs)} runs, {total:.3g} FLOPs (flops_model) in all")
 
 
-def list_studies(args: argparse.Namespace) -> int:
-    for name in studies.names():
-        headline, _, _ = (inspect.getdoc(studies.module(name)) or "").partition("\n")
-        print(f"{name:16} {headline}")
+def list_files(args: argparse.Namespace) -> int:
+    from experiments.search import SEARCHES
+
+    for verb, shelf in (("run", studies.STUDIES), ("search", SEARCHES)):
+        for name in studies.names(shelf):
+            headline, _, _ = (inspect.getdoc(studies.module(name, shelf)) or "").partition("\n")
+            print(f"{name:16} {verb:8} {headline}")
     return 0
 
 
@@ -134,7 +138,8 @@ def diff(args: argparse.Namespace) -> int:
 VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "run": run,
     "status": status,
-    "list": list_studies,
+    "list": list_files,
+    "search": search_command.search,
     "describe": describe,
     "diff": diff,
 }
