@@ -22,7 +22,6 @@ from experiments.job import Event, Job
 from experiments.overrides import assign
 from experiments.record import Status
 from experiments.study import Run, Study
-from experiments.summary import write_config
 from experiments.sweep import FINISHED, Sweep, bind, run_sweep
 from scaling.errors import UserError
 
@@ -49,6 +48,8 @@ def take_over(parent: Path, job: Job) -> None:
     """
     if job.folder.exists():
         return
+    from experiments.summary import write_config  # imports JAX
+
     scratch = job.folder.with_name(f"{job.folder.name}.tmp")
     shutil.rmtree(scratch, ignore_errors=True)
     write_config(Job(job.run, job.study, scratch))

@@ -28,9 +28,9 @@ def search(args: argparse.Namespace) -> int:
     from experiments.progress import Progress
 
     def watching(runs: Sequence[Run], finished: Sequence[str]) -> Progress:
-        tokens = f"{runs[-1].ledger['tokens']:,.0f} tokens"
-        print(f"{len(runs) - len(finished)} runs to train, the last of {tokens}")
-        sys.stdout.flush()
+        if missing := len(runs) - len(finished):
+            tokens = runs[-1].ledger["tokens"]
+            print(f"next rung: {missing} to train, to {tokens:,.0f} tokens each", flush=True)
         return Progress(runs, finished)
 
     plan: Search = studies.build(SEARCHES, args.search, args.assignments)
@@ -41,7 +41,7 @@ def search(args: argparse.Namespace) -> int:
         args.cache,
         args.workers or default_workers(),
         watching,
-        lambda text: print(text, file=sys.stderr),
+        (lambda text: None) if args.dry_run else (lambda text: print(text, file=sys.stderr)),
     )
     if args.dry_run:
         return _dry_run(found)
@@ -81,7 +81,7 @@ def _dry_run(found: Searcher) -> int:
 
 
 def _results(found: Searcher) -> None:
-    ranked = found.ranked()
+    ranked = [found.tried[candidate] for candidate in found.ranked()]
     fields = list(ranked[0].fields)
     budgets = sorted({tokens for one in ranked for tokens in one.scores})
     head = [*fields, *(f"{tokens:,}" for tokens in budgets)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from operator import attrgetter
@@ -48,14 +48,14 @@ class Searcher:
         halve(self.search, self.greatest, self._candidates(), self._evaluate)
         self._write(finished=True)
 
-    def ranked(self) -> list[Tried]:
+    def ranked(self) -> list[RunConfig]:
         """Those with a score, who had more tokens first, then by loss; the diverged come last."""
 
-        def key(tried: Tried) -> tuple[bool, int, float]:
-            tokens, loss = max(tried.scores.items())
+        def key(candidate: RunConfig) -> tuple[bool, int, float]:
+            tokens, loss = max(self.tried[candidate].scores.items())
             return math.isnan(loss), -tokens, loss
 
-        return sorted((tried for tried in self.tried.values() if tried.scores), key=key)
+        return sorted((one for one, tried in self.tried.items() if tried.scores), key=key)
 
     def bill(self) -> Bill:
         return spent(self.search, self.evaluator.runs)
@@ -78,7 +78,10 @@ class Searcher:
         return scores
 
     def _write(self, *, finished: bool) -> None:
-        search, ranked = self.search, self.ranked()
+        search = self.search
+        entries = {one: _entry(tried) for one, tried in self.tried.items()}
+        for (candidate, budget), run in self.evaluator.runs.items():
+            entries[candidate]["runs"][str(search.tokens(budget))] = run.run_id
         record.write_json(
             self.evaluator.folder / record.SEARCH,
             {
@@ -88,8 +91,8 @@ class Searcher:
                 "finished": finished,
                 **_plan(search, self.sampler),
                 "cost": {name: _numbers(cost) for name, cost in vars(self.bill()).items()},
-                "best": _scored(ranked[0]) if ranked else None,
-                "candidates": [_scored(tried) for tried in self.tried.values()],
+                "best": next((entries[one] for one in self.ranked()), None),
+                "candidates": list(entries.values()),
             },
         )
 
@@ -165,11 +168,12 @@ def _plan(search: Search, sampler: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def _scored(tried: Tried) -> dict[str, Any]:
+def _entry(tried: Tried) -> dict[str, Any]:
+    """A candidate as in search.json; its scores and runs go by their tokens."""
     scores = {
         str(tokens): None if math.isnan(loss) else loss for tokens, loss in tried.scores.items()
     }
-    return {**asdict(tried), "scores": scores}
+    return {"fields": tried.fields, "scores": scores, "runs": {}}
 
 
 def _numbers(cost: Cost) -> dict[str, float]:

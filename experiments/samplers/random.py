@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from itertools import count
+from typing import Any
 
 from experiments.samplers import Tried
 from experiments.space import Space, draw
@@ -12,9 +13,10 @@ from experiments.sweeps import Assignment
 
 def candidates(space: Space, seed: int, tried: Collection[Tried] = ()) -> Iterator[Assignment]:
     """Draws 0, 1, 2, ... without those that were drawn or tried before."""
-    seen: list[Assignment] = []
+    seen: set[frozenset[tuple[str, Any]]] = set()
     for number in count():
         fields = draw(space, seed, number)
-        if fields not in seen and all(fields != other.fields for other in tried):
-            seen.append(fields)
+        key = frozenset(fields.items())
+        if key not in seen and all(fields != other.fields for other in tried):
+            seen.add(key)
             yield fields
