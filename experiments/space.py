@@ -65,7 +65,9 @@ FIXED = {
     "data": "all candidates learn from the same data",
     "evaluation": "all candidates are scored alike",
     "execution": "it cannot change a result",
-    "schedule": "all candidates have the schedule of the base",
+    "schedule.name": "it is constant",
+    "schedule.decay_fraction": "the schedule is constant",
+    "schedule.final_fraction": "the schedule is constant",
 }
 
 
@@ -78,9 +80,10 @@ def check_space(base: RunConfig, space: Space) -> None:
     if not space:
         raise UserError("space: no fields; give at least one and its distribution")
     for field, distribution in space.items():
-        if why := FIXED.get(field.partition(".")[0]):
-            raise UserError(f"{field}: cannot be searched over; {why}")
         for option in _options(field, distribution):
+            for path in option:
+                if why := FIXED.get(path) or FIXED.get(path.partition(".")[0]):
+                    raise UserError(f"{path}: cannot be searched over; {why}")
             assign(base, option)
     product(*(_options(field, distribution)[:1] for field, distribution in space.items()))
 

@@ -12,6 +12,7 @@ import tiny
 
 from experiments import study as studies
 from experiments.bill import Cost, planned, rungs
+from experiments.config import ScheduleConfig
 from experiments.halving import hyperband
 from experiments.samplers import Tried, sampler
 from experiments.search import SEARCHES, Search, raises
@@ -24,6 +25,7 @@ SPACE = {
     RATE: LogUniform(1e-4, 1e-1),
     "optimizer.beta2": Uniform(0.9, 0.99),
     "parametrization.name": Choice(("sp", "mup")),
+    "schedule.warmup_fraction": Uniform(0.0, 0.5),
 }
 
 
@@ -225,8 +227,14 @@ def test_larger_budget_goes_on_step_by_step(R, before, after):
             r"^budget\.tokens: cannot be searched over",
         ),
         (
-            lambda: search(space={"data.seed": Choice((1, 2))}),
-            r"^data\.seed: cannot be searched over",
+            lambda: search(
+                space={"schedule": Choice((ScheduleConfig(), ScheduleConfig("cosine")))}
+            ),
+            r"^schedule\.name: cannot be searched over; it is constant",
+        ),
+        (
+            lambda: search(space={"data.epochs": Choice((1, 2))}),
+            r"^data\.epochs: cannot be searched over",
         ),
         (
             lambda: search().override([f"{RATE}=1"]),
