@@ -103,16 +103,16 @@ class Evaluator:
         question = "Which candidate is the best at the largest budget?"
         study = Study(self.name, question, tuple(self.runs.values()))
         sweep = bind(study, self.folder, self.cache)
-        self.runs = dict(zip(self.runs, sweep.study.runs, strict=True))
+        bound = dict(zip(self.runs, sweep.study.runs, strict=True))
         for candidate in sound:
             shorter = [b for c, b in self.runs if c == candidate and b < budget]
             if shorter:
-                parent = sweep.job(self.runs[candidate, max(shorter)])
-                take_over(parent.folder, sweep.job(self.runs[candidate, budget]))
+                parent = sweep.job(bound[candidate, max(shorter)])
+                take_over(parent.folder, sweep.job(bound[candidate, budget]))
         finished = [run.run_id for run in sweep.study.runs if sweep.status(run) in FINISHED]
         with self.watching(sweep.study.runs, finished) as watch:
             run_sweep(sweep, record.Part.FIT, self.workers, watch)
-        scores = {candidate: _score(sweep, self.runs[candidate, budget]) for candidate in sound}
+        scores = {candidate: _score(sweep, bound[candidate, budget]) for candidate in sound}
         self.diverged |= {candidate for candidate in sound if math.isnan(scores[candidate])}
         return [scores.get(candidate, math.nan) for candidate in candidates]
 

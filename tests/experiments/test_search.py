@@ -6,6 +6,7 @@ import itertools
 import math
 import sys
 from fractions import Fraction
+from itertools import islice
 
 import pytest
 import tiny
@@ -35,13 +36,13 @@ def search(*assignments: str, **fields) -> Search:
 
 
 def tried(space, name: str, n: int, seed: int = 0, scored=()) -> list[Tried]:
-    """The first n candidates, each scored as soon as it is sampled where `scored` says a score."""
+    """The first n candidates, each scored as soon as it is sampled where `scored` says how."""
     known: dict[int, Tried] = {}
     candidates = sampler(name)(space, seed, known.values())
     for number in range(n):
         known[number] = Tried(next(candidates))
         if scored:
-            known[number].scores[100] = scored(known[number].fields)
+            known[number].scores.update(scored(known[number].fields))
     return list(known.values())
 
 
@@ -69,10 +70,17 @@ def test_choice_of_a_section_sets_its_fields_and_points_are_found_again():
 @pytest.mark.parametrize("name", ["random", "optuna"])
 def test_sampler_gives_all_of_a_finite_space_and_none_twice(name):
     space = {RATE: Choice((1e-3, 2e-3, 3e-3)), "optimizer.beta2": Choice((0.9, 0.95))}
-    candidates = [one.fields for one in tried(space, name, 6, scored=lambda fields: fields[RATE])]
+    candidates = [
+        one.fields for one in tried(space, name, 6, scored=lambda fields: {100: fields[RATE]})
+    ]
     assert {tuple(one.values()) for one in candidates} == set(
         itertools.product((1e-3, 2e-3, 3e-3), (0.9, 0.95))
     )
+
+
+def test_random_candidates_are_distinct_by_themselves():
+    drawn = islice(sampler("random")({RATE: Choice((1e-3, 2e-3, 3e-3))}, 0, ()), 3)
+    assert {fields[RATE] for fields in drawn} == {1e-3, 2e-3, 3e-3}
 
 
 @pytest.mark.parametrize("name", ["random", "optuna"])
@@ -84,12 +92,11 @@ def test_seed_decides_the_candidates(name):
 
 def test_optuna_goes_where_the_scores_are_good_and_random_does_not():
     def distance(best):
-        return lambda fields: abs(math.log10(fields[RATE] / best))
+        return lambda fields: {100: abs(math.log10(fields[RATE] / best))}
 
     def near(name, best):
-        return sum(
-            distance(best)(one.fields) < 0.5 for one in tried(SPACE, name, 40, 0, distance(best))
-        )
+        score = distance(best)
+        return sum(score(one.fields)[100] < 0.5 for one in tried(SPACE, name, 40, 0, score))
 
     for best in (3e-4, 3e-2):
         assert near("optuna", best) > 1.5 * near("random", best)
@@ -97,7 +104,7 @@ def test_optuna_goes_where_the_scores_are_good_and_random_does_not():
 
 def test_optuna_takes_what_diverged_for_the_worst():
     def score(fields):
-        return math.nan if fields[RATE] > 1e-2 else 1.0
+        return {200: math.nan} if fields[RATE] > 1e-2 else {100: 1.0}
 
     late = [one.fields[RATE] for one in tried(SPACE, "optuna", 40, 0, score)[20:]]
     assert sum(rate > 1e-2 for rate in late) < 4  # a third of the space
