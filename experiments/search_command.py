@@ -113,7 +113,7 @@ def _bill(bill: Bill) -> None:
         )
 
 
-def _text(value: float | str) -> str:
+def _text(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

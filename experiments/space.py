@@ -13,7 +13,7 @@ import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from experiments.config import RunConfig
 from experiments.overrides import assign, kind_of
@@ -116,7 +116,7 @@ def point(space: Space, values: Assignment) -> Point:
     return {
         field: _options(field, kind).index(_part(_options(field, kind)[0], values))
         if isinstance(kind, Choice)
-        else float(values[field])
+        else cast(float, values[field])
         for field, kind in space.items()
     }
 
