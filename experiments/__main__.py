@@ -1,4 +1,4 @@
-"""``python -m experiments``: run studies and look at their records."""
+"""``python -m experiments``: run studies and searches and look at their records."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ EPILOG = """examples:
   python -m experiments run quickstart --dry-run
   python -m experiments status quickstart
   python -m experiments mirror runs/quickstart --tracker tensorboard
+  python -m experiments search lr_search --dry-run
   python -m experiments diff runs/quickstart/RUN_A runs/quickstart/RUN_B
 """
 
@@ -28,7 +29,7 @@ def default_cache() -> Path:
 def parser() -> Parser:
     top = Parser(
         prog="python -m experiments",
-        description="Run studies and look at their records.",
+        description="Run studies and searches and look at their records.",
         epilog=EPILOG,
     )
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -36,17 +37,17 @@ def parser() -> Parser:
     def verb(name: str, text: str, example: str) -> Parser:
         return verbs.add_parser(name, help=text, description=text, epilog=f"example:\n  {example}")
 
-    def with_study(sub: Parser) -> None:
-        sub.add_argument("study", help="a study's name, or the path of a study file")
+    def with_file(sub: Parser, kind: str = "study") -> None:
+        sub.add_argument(kind, help=f"a {kind}'s name, or the path of a {kind} file")
         sub.add_argument(
             "--set",
             dest="assignments",
             metavar="NAME=VALUE",
             action="append",
             default=[],
-            help="a setting of the study (scale=gpu) or a field of every run (model.width=64)",
+            help=f"a setting of the {kind} (scale=gpu) or a field of every run (model.width=64)",
         )
-        sub.add_argument("--out", type=Path, help="the study's folder (default runs/STUDY)")
+        sub.add_argument("--out", type=Path, help="the folder of its runs (default runs/NAME)")
         sub.add_argument("--cache", type=Path, default=default_cache(), help="corpora and programs")
 
     def with_launcher(sub: Parser) -> None:
@@ -70,7 +71,7 @@ def parser() -> Parser:
         "Train what is missing of a study; the same command continues an interrupted one.",
         "python -m experiments run quickstart --set seed=1 --out runs/seed1",
     )
-    with_study(run)
+    with_file(run)
     run.add_argument(
         "--part",
         type=Part,
@@ -89,10 +90,21 @@ def parser() -> Parser:
         help="mirror the records meanwhile: tensorboard, wandb or mlflow; may be given again",
     )
     run.add_argument("--dry-run", action="store_true", help="print every run, train none")
+    search = verb(
+        "search",
+        "Find the best fields of a run: start many briefly, train the best on.",
+        "python -m experiments search lr_search --set R=27 --sampler optuna",
+    )
+    with_file(search, "search")
+    search.add_argument(
+        "--sampler", default="random", help="who is tried: at 'random' (default), or by 'optuna'"
+    )
+    with_launcher(search)
+    search.add_argument("--dry-run", action="store_true", help="print the cost, train nothing")
     status = verb(
         "status", "How each run of a study stands.", "python -m experiments status quickstart"
     )
-    with_study(status)
+    with_file(status)
     mirror = verb(
         "mirror",
         "Send what a tracker has not got yet of a study's records; at any time, and again.",
@@ -105,13 +117,13 @@ def parser() -> Parser:
     mirror.add_argument(
         "--follow", action="store_true", help="go on until all planned runs have ended"
     )
-    verb("list", "The studies that come with the package.", "python -m experiments list")
+    verb("list", "The studies and searches of the package.", "python -m experiments list")
     describe = verb(
         "describe",
         "Every parameter of a study's runs and its rules; N, D and C under every definition.",
         "python -m experiments describe quickstart --rung 0",
     )
-    with_study(describe)
+    with_file(describe)
     describe.add_argument("--rung", type=int, default=0, help="show the first run of this rung")
     diff = verb(
         "diff",

@@ -9,12 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from experiments import launchers, trackers
+from experiments import launchers, search_command, trackers
 from experiments import mirror as mirrors
 from experiments import study as studies
 from experiments.difference import differences
-from experiments.launchers import Launcher
-from experiments.overrides import split
 from experiments.preflight import check_folder
 from experiments.record import AGAIN, FINISHED, Status
 from experiments.study import Run
@@ -29,13 +27,8 @@ def _bind(args: argparse.Namespace, tell: Callable[[str], None] = lambda text: N
     return bind(study, args.out or Path("runs") / study.name, args.cache, tell)
 
 
-def _launcher(args: argparse.Namespace) -> Launcher:
-    resources = dict(split(text, "--resource") for text in args.resources)
-    return launchers.load(args.launcher, args.workers, resources)
-
-
 def run(args: argparse.Namespace) -> int:
-    launcher = _launcher(args)
+    launcher = launchers.chosen(args)
     for name in args.trackers:
         trackers.load(name)
     if args.dry_run:
@@ -95,10 +88,13 @@ def _table(sweep: Sweep, runs: Sequence[Run]) -> None:
     print(f"{len(runs)} runs, {total:.3g} FLOPs (flops_model) in all")
 
 
-def list_studies(args: argparse.Namespace) -> int:
-    for name in studies.names():
-        headline, _, _ = (inspect.getdoc(studies.module(name)) or "").partition("\n")
-        print(f"{name:16} {headline}")
+def list_files(args: argparse.Namespace) -> int:
+    from experiments.search import SEARCHES
+
+    for verb, shelf in (("run", studies.STUDIES), ("search", SEARCHES)):
+        for name in studies.names(shelf):
+            headline, _, _ = (inspect.getdoc(studies.module(name, shelf)) or "").partition("\n")
+            print(f"{name:16} {verb:8} {headline}")
     return 0
 
 
@@ -154,7 +150,8 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "run": run,
     "mirror": mirror,
     "status": status,
-    "list": list_studies,
+    "list": list_files,
+    "search": search_command.search,
     "describe": describe,
     "diff": diff,
 }

@@ -54,8 +54,8 @@ class Bracket(Generic[C]):
 
 
 @dataclass(frozen=True)
-class Search(Generic[C]):
-    """A Hyperband: the greatest budget, eta, and the brackets s = s_max .. 0."""
+class Halvings(Generic[C]):
+    """What was evaluated: the greatest budget, eta, and the brackets, of a Hyperband s_max .. 0."""
 
     R: int
     eta: int
@@ -127,25 +127,25 @@ def successive_halving(
     return Bracket(bracket.least, bracket.candidates, scores)
 
 
-def hyperband(R: int, eta: int, candidates: Iterator[C], evaluate: Evaluate[C]) -> Search[C]:
+def hyperband(R: int, eta: int, candidates: Iterator[C], evaluate: Evaluate[C]) -> Halvings[C]:
     """Hyperband from the start. Each bracket takes its candidates from the iterator."""
     top = last_bracket(R, eta)
     empty = tuple(Bracket[C](Fraction(R, eta**s)) for s in range(top, -1, -1))
-    return _run(Search(R, eta, empty), candidates, evaluate, discarding)
+    return _run(Halvings(R, eta, empty), candidates, evaluate, discarding)
 
 
 def deepen(
-    search: Search[C], candidates: Iterator[C], evaluate: Evaluate[C], promote: Promote[C]
-) -> Search[C]:
+    search: Halvings[C], candidates: Iterator[C], evaluate: Evaluate[C], promote: Promote[C]
+) -> Halvings[C]:
     """The same search with R raised to eta R: Iterative Deepening Hyperband."""
     R = search.R * search.eta
     brackets = (*search.brackets, Bracket[C](Fraction(R)))
-    return _run(Search(R, search.eta, brackets), candidates, evaluate, promote)
+    return _run(Halvings(R, search.eta, brackets), candidates, evaluate, promote)
 
 
 def _run(
-    search: Search[C], candidates: Iterator[C], evaluate: Evaluate[C], promote: Promote[C]
-) -> Search[C]:
+    search: Halvings[C], candidates: Iterator[C], evaluate: Evaluate[C], promote: Promote[C]
+) -> Halvings[C]:
     """Fill every bracket up to its size, and halve it."""
     R, eta = search.R, search.eta
     top = last_bracket(R, eta)
@@ -164,7 +164,7 @@ def _run(
             raise UserError(f"bracket {s}: a candidate was sampled twice; sample without repeats")
         filled = Bracket(bracket.least, (*held, *new), bracket.scores)
         brackets.append(successive_halving(filled, s, eta, evaluate, promote))
-    return Search(R, eta, tuple(brackets))
+    return Halvings(R, eta, tuple(brackets))
 
 
 def _best(candidates: Sequence[C], places: int, scores: Scores[C]) -> Sequence[C]:

@@ -8,7 +8,8 @@ and rows, and ends in the same state, bit for bit, as if it had trained straight
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 from experiments import record
 from experiments.branches import Origin
 from experiments.config import RunConfig
+from experiments.job import Event
 from experiments.launchers import Launcher
 from experiments.overrides import assign
 from experiments.record import Status
@@ -42,12 +44,30 @@ def longer(config: RunConfig, tokens: int) -> RunConfig:
     return assign(config, {"budget.tokens": tokens, "schedule.warmup_fraction": warmup})
 
 
+# the runs and the names of those that are finished -> what is open, and hears, meanwhile
+Watching = Callable[[Sequence[Run], Sequence[str]], AbstractContextManager[Callable[[Event], None]]]
+
+
+class UnfinishedError(UserError):
+    """Runs that were interrupted, or that the machine ended; the same search goes on with them."""
+
+
+@contextmanager
+def unwatched(runs: Sequence[Run], finished: Sequence[str]) -> Iterator[Callable[[Event], None]]:
+    """Nobody looks on."""
+    yield lambda event: None
+
+
 @dataclass
 class Evaluator:
     """What experiments/halving.py asks for: every candidate's validation loss at a budget.
 
     All runs of a search are one study in one folder, so that an interrupted search is gone on with
-    by making it again with the same candidates: what is finished is read, not trained.
+    by making it again with the same candidates: what is finished is read, not trained. A candidate
+    that diverged would do so again, at the same step, and is not trained at larger budgets.
+
+    Raises:
+        UnfinishedError: not all candidates could be trained to the end.
     """
 
     name: str
@@ -55,10 +75,13 @@ class Evaluator:
     cache: Path
     launcher: Launcher
     unit: int  # tokens of budget 1
+    watching: Watching = unwatched
     runs: dict[tuple[RunConfig, Fraction], Run] = field(default_factory=dict)
+    diverged: set[RunConfig] = field(default_factory=set)
 
     def __call__(self, candidates: Sequence[RunConfig], budget: Fraction) -> list[float]:
-        for candidate in candidates:
+        sound = [candidate for candidate in candidates if candidate not in self.diverged]
+        for candidate in sound:
             shorter = [b for c, b in self.runs if c == candidate and b < budget]
             origin = _end(self.runs[candidate, max(shorter)]) if shorter else None
             config = longer(candidate, round(self.unit * budget))
@@ -67,8 +90,12 @@ class Evaluator:
         study = Study(self.name, question, tuple(self.runs.values()))
         sweep = bind(study, self.folder, self.cache)
         bound = dict(zip(self.runs, sweep.study.runs, strict=True))
-        run_sweep(sweep, record.Part.FIT, self.launcher)
-        return [_score(sweep, bound[candidate, budget]) for candidate in candidates]
+        finished = [run.run_id for run in sweep.study.runs if sweep.status(run) in FINISHED]
+        with self.watching(sweep.study.runs, finished) as watch:
+            run_sweep(sweep, record.Part.FIT, self.launcher, watch)
+        scores = {candidate: _score(sweep, bound[candidate, budget]) for candidate in sound}
+        self.diverged |= {candidate for candidate in sound if math.isnan(scores[candidate])}
+        return [scores.get(candidate, math.nan) for candidate in candidates]
 
 
 def _end(run: Run) -> Origin:
@@ -78,8 +105,10 @@ def _end(run: Run) -> Origin:
 def _score(sweep: Sweep, run: Run) -> float:
     """The validation loss in nats per token; NaN where it diverged."""
     status = sweep.status(run)
+    if status is Status.FAILED:
+        raise UnfinishedError(f"{sweep.failure(run)}; search again to go on with it")
     if status not in FINISHED:
-        raise UserError(f"{sweep.folder / run.run_id}: {status}; search again to go on with it")
+        raise UnfinishedError(f"{sweep.folder / run.run_id}: {status}; search again to go on")
     if status is Status.DIVERGED:
         return math.nan
     return record.read_json(sweep.folder / run.run_id / record.SUMMARY)["metrics"]["loss"]

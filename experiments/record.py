@@ -4,6 +4,7 @@ A study folder holds::
 
     study.json                 question, law, and every planned run with its N, D and C
     prediction.json            written by analysis before any held-out run is trained
+    search.json                of a search: its space and budgets, who was tried and how they scored
     workers.log                what libraries printed in the workers, for when one fails
     mirror.log                 the same of the mirrors beside a sweep
     tensorboard/ wandb/ mlflow/    what trackers have of it: experiments/trackers/
@@ -37,7 +38,7 @@ from scaling.errors import UserError
 SCHEMA = 1
 AGAIN = 75  # exit code of work to be gone on with: EX_TEMPFAIL, as launchers read it
 
-STUDY, PREDICTION = "study.json", "prediction.json"
+STUDY, PREDICTION, SEARCH = "study.json", "prediction.json", "search.json"
 CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
 CHECKPOINTS = "checkpoints"
 SCRATCH = ".tmp"  # how the name of a file ends that is being written

@@ -4,7 +4,8 @@ A study file lies in ``experiments/studies/`` (or anywhere, given by path) and d
 
     def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study
 
-Its parameters are the study's settings, given on the command line as ``--set scale=gpu``.
+Its parameters are the study's settings, given on the command line as ``--set scale=gpu``. A search
+file (experiments/search.py) is read in the same way.
 """
 
 from __future__ import annotations
@@ -97,23 +98,38 @@ class Study:
         return self.override([f"data.fingerprint={fingerprint}"])
 
 
-def names() -> list[str]:
-    """The studies that come with the package."""
-    return sorted(module.name for module in pkgutil.iter_modules(studies.__path__))
+@dataclass(frozen=True)
+class Shelf:
+    """One kind of file: where the package's own lie, the function that each defines and what it
+    gives, and the fields that may be set besides its settings."""
+
+    package: ModuleType
+    function: str
+    kind: type[Any]
+    fields: tuple[str, ...]
 
 
-def module(name: str) -> ModuleType:
-    """The study file of this name or path: ``quickstart`` or ``my/file.py``."""
+STUDIES = Shelf(studies, "study", Study, paths())
+
+
+def names(shelf: Shelf = STUDIES) -> list[str]:
+    """The files that come with the package."""
+    return sorted(module.name for module in pkgutil.iter_modules(shelf.package.__path__))
+
+
+def module(name: str, shelf: Shelf = STUDIES) -> ModuleType:
+    """The file of this name or path: ``quickstart`` or ``my/file.py``."""
     path = Path(name)
     if path.suffix != ".py":
-        if path.name not in names():
-            raise UserError(f"no study '{name}'; {nearest(path.name, names())}")
-        path = Path(*studies.__path__, f"{path.name}.py")
+        known = names(shelf)
+        if path.name not in known:
+            raise UserError(f"no {shelf.function} '{name}'; {nearest(path.name, known)}")
+        path = Path(*shelf.package.__path__, f"{path.name}.py")
         with _one_line(path):
-            return importlib.import_module(f"{studies.__name__}.{path.stem}")
+            return importlib.import_module(f"{shelf.package.__name__}.{path.stem}")
     if not path.is_file():
-        raise UserError(f"{name}: no such study file")
-    spec = importlib.util.spec_from_file_location(f"study_file_{path.stem}", path)
+        raise UserError(f"{name}: no such {shelf.function} file")
+    spec = importlib.util.spec_from_file_location(f"{shelf.function}_file_{path.stem}", path)
     assert spec and spec.loader
     found = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = found  # dataclasses look their own module up
@@ -124,7 +140,7 @@ def module(name: str) -> ModuleType:
 
 @contextmanager
 def _one_line(file: Path) -> Iterator[None]:
-    """Whatever goes wrong in a study file is told in one line, with the line that led to it."""
+    """Whatever goes wrong in such a file is told in one line, with the line that led to it."""
     try:
         yield
     except UserError:
@@ -142,30 +158,43 @@ def _one_line(file: Path) -> Iterator[None]:
 
 
 def load(name: str, assignments: Sequence[str] = ()) -> Study:
-    """The study of this name with its settings and overrides applied.
+    """The study of this name with its settings and overrides applied."""
+    study: Study = build(STUDIES, name, assignments)
+    return study
 
-    A setting is a parameter of its ``study`` function, everything else a path into the config.
+
+def build(shelf: Shelf, name: str, assignments: Sequence[str]) -> Any:
+    """What the file of this name gives, with its settings and overrides applied.
+
+    A setting is a parameter of its function, everything else a path into the config.
     """
-    found = module(name)
-    if not hasattr(found, "study"):
-        raise UserError(f"{name}: it defines no function 'study'; see experiments/study.py")
-    build: Callable[..., Study] = found.study
-    hints = get_type_hints(build)
-    settings = {key: known.default for key, known in inspect.signature(build).parameters.items()}
+    found = module(name, shelf)
+    if not hasattr(found, shelf.function):
+        raise UserError(
+            f"{name}: it defines no function '{shelf.function}'; "
+            f"see experiments/{shelf.function}.py"
+        )
+    make: Callable[..., Any] = getattr(found, shelf.function)
+    hints = get_type_hints(make)
+    settings = {key: known.default for key, known in inspect.signature(make).parameters.items()}
     rest: dict[str, str] = {}
     for text in assignments:
         key, value = split(text)
         if key in settings:
             settings[key] = parse(key, value, hints[key])
-        elif key in paths():
+        elif key in shelf.fields:
             rest[key] = value
         else:
-            raise UserError(f"--set {key}: no such field; {nearest(key, [*settings, *paths()])}")
+            known = [*settings, *shelf.fields]
+            raise UserError(f"--set {key}: no such field; {nearest(key, known)}")
     if unset := [key for key, value in settings.items() if value is inspect.Parameter.empty]:
-        raise UserError(f"--set {unset[0]}=...: the study '{name}' needs this setting")
+        raise UserError(f"--set {unset[0]}=...: the {shelf.function} '{name}' needs this setting")
     with _one_line(Path(inspect.getfile(found))):
-        built = build(**settings)
-    if not isinstance(built, Study):
-        raise UserError(f"{name}: its function 'study' gives a {type(built).__name__}, no Study")
+        built = make(**settings)
+    if not isinstance(built, shelf.kind):
+        raise UserError(
+            f"{name}: its function '{shelf.function}' gives a {type(built).__name__}, "
+            f"no {shelf.kind.__name__}"
+        )
     built = built.override([f"{key}={value}" for key, value in rest.items()])
     return replace(built, settings={**settings, **rest})

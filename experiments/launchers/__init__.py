@@ -7,6 +7,7 @@ different launchers may share a folder.
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Literal, Protocol
 from experiments.config import RunConfig
 from experiments.data.config import DataConfig
 from experiments.job import Event, Pack
+from experiments.overrides import split
 from experiments.packing import Curve
 from scaling.errors import UserError, nearest
 
@@ -59,6 +61,12 @@ class Launcher(Protocol):
 def names() -> list[str]:
     """The launchers that come with the package."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def chosen(args: argparse.Namespace) -> Launcher:
+    """The launcher that a command line names by --launcher, --workers and --resource."""
+    resources = dict(split(text, "--resource") for text in args.resources)
+    return load(args.launcher, args.workers, resources)
 
 
 def load(name: str, workers: int | None, resources: Mapping[str, str]) -> Launcher:

@@ -12,6 +12,7 @@ import tiny
 
 from experiments import commands, record
 from experiments.__main__ import EPILOG, main
+from experiments.search import SEARCHES
 from experiments.study import names
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +40,15 @@ def study(tmp_path_factory):
     texts = tiny.shared_texts(tmp_path_factory.getbasetemp())
     path = tmp_path_factory.mktemp("study") / "mine.py"
     path.write_text(tiny.STUDY_FILE.format(path=str(texts)))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """A search file, likewise."""
+    texts = tiny.shared_texts(tmp_path_factory.getbasetemp())
+    path = tmp_path_factory.mktemp("search") / "mine.py"
+    path.write_text(tiny.SEARCH_FILE.format(path=str(texts)))
     return str(path)
 
 
@@ -90,10 +100,13 @@ def test_examples_of_the_help_are_valid_command_lines():
         assert parser().parse_args(arguments).verb in commands.VERBS
 
 
-def test_list_names_every_study_with_its_question(capsys):
+def test_list_names_every_study_and_search_with_its_question(capsys):
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == names()
+    assert [line.split()[:2] for line in lines] == [
+        *([name, "run"] for name in names()),
+        *([name, "search"] for name in names(SEARCHES)),
+    ]
     assert all(line.endswith(("?", ".")) for line in lines)
 
 
@@ -216,11 +229,16 @@ def test_reader_that_leaves_early_is_no_error():
     assert done.stdout.splitlines()[-1] == "0"
 
 
-def test_only_workers_import_jax(study, cache, tmp_path):
+def test_only_workers_import_jax(study, searched, cache, tmp_path):
     script = tmp_path / "without_jax.py"
     script.write_text(WITHOUT_JAX)
     places = ("--out", str(tmp_path / "out"), "--cache", str(cache))
-    for arguments in (["list"], ["status", study, *places], ["run", study, *places, "--dry-run"]):
+    for arguments in (
+        ["list"],
+        ["status", study, *places],
+        ["run", study, *places, "--dry-run"],
+        ["search", searched, *places, "--dry-run"],
+    ):
         done = python(str(script), *arguments)
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""

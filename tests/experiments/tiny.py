@@ -47,6 +47,29 @@ def study(path: str = {path!r}, seed: int = 0) -> Study:
     return tiny.study(path, Scale().rates, seed=seed)
 '''
 
+# A search file as a user writes it.
+SEARCH_FILE = '''
+"""Which rate?"""
+
+import tiny
+from experiments.search import Search
+from experiments.space import Choice, LogUniform
+
+
+def search(path: str = {path!r}, top: float = 0.1) -> Search:
+    return Search(
+        name="tiny",
+        question="Which rate?",
+        base=tiny.config("schedule.name=constant", "budget.tokens=320", texts=path),
+        space={{
+            "optimizer.learning_rate": LogUniform(1e-4, top),
+            "optimizer.beta2": Choice((0.9, 0.99)),
+        }},
+        R=2,
+        eta=2,
+    )
+'''
+
 
 def write_texts(folder: Path, documents: int = 60) -> Path:
     """A small corpus: text files of about 400 bytes, the same every time."""

@@ -1,0 +1,67 @@
+"""Optuna's tree-structured Parzen estimator (Bergstra et al. 2011), asked for each candidate.
+
+A study in memory is made for every question, of all that was tried, so that a candidate depends on
+the seed and the scores alone: a search that goes on asks the same as one that was never stopped.
+Scores are reported as Optuna has them for pruned trials: after more tokens is better than after
+fewer, then the smaller loss. What has no score yet counts as running, what diverged as worst.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Collection, Iterator
+
+from experiments.samplers import Tried
+from experiments.samplers.random import candidates as at_random
+from experiments.space import Choice, Distribution, LogUniform, Space, assignment, point
+from experiments.sweeps import Assignment
+from scaling.errors import UserError
+
+try:
+    import optuna
+    from optuna.distributions import (
+        BaseDistribution,
+        CategoricalDistribution,
+        FloatDistribution,
+    )
+    from optuna.trial import FrozenTrial, TrialState, create_trial
+except ImportError as error:
+    raise UserError(f"--sampler optuna: {error}; pip install -e '.[optuna]'") from error
+
+
+def candidates(space: Space, seed: int, tried: Collection[Tried]) -> Iterator[Assignment]:
+    """What Optuna suggests; in place of what was tried already, the next at random."""
+    distributions = {field: _distribution(kind) for field, kind in space.items()}
+    new = at_random(space, seed, tried)
+    while True:
+        own_seed = random.Random(f"{seed} {len(tried)}").getrandbits(32)
+        sampler = optuna.samplers.TPESampler(seed=own_seed)
+        study = _quiet_study(sampler)
+        study.add_trials([_trial(one, space, distributions) for one in tried])
+        fields = assignment(space, study.ask(distributions).params)
+        yield next(new) if any(fields == one.fields for one in tried) else fields
+
+
+def _quiet_study(sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return optuna.create_study(sampler=sampler)
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def _distribution(kind: Distribution) -> BaseDistribution:
+    if isinstance(kind, Choice):
+        return CategoricalDistribution(range(len(kind.values)))
+    return FloatDistribution(kind.low, kind.high, log=isinstance(kind, LogUniform))
+
+
+def _trial(one: Tried, space: Space, distributions: dict[str, BaseDistribution]) -> FrozenTrial:
+    return create_trial(
+        state=TrialState.PRUNED if one.scores else TrialState.RUNNING,
+        params=dict(point(space, one.fields)),
+        distributions=distributions,
+        intermediate_values={t: loss for t, loss in one.scores.items() if not math.isnan(loss)},
+    )

@@ -1,0 +1,192 @@
+"""A search: the fields to vary, the budgets, and the method that says who trains on.
+
+A search file lies in ``experiments/searches/`` (or anywhere, given by path) and defines
+
+    def search(scale: Literal["cpu", "gpu"] = "cpu") -> Search
+
+Its parameters are settings, given as ``--set scale=gpu`` like R, eta, method and promotion and like
+every field of the base.
+
+The base's `budget.tokens` are the budget 1: a candidate of budget b trains on b times as many. Its
+seed is the sampler's too. Its schedule is constant, so that who is promoted goes on from its
+checkpoint (experiments/promotion.py), and its warm-up counts as of budget 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import islice
+from typing import Any, Literal, get_type_hints
+
+from experiments import searches
+from experiments.config import RunConfig
+from experiments.halving import (
+    Bracket,
+    Evaluate,
+    Halvings,
+    Promote,
+    bracket_sizes,
+    deepen,
+    discarding,
+    efficient,
+    hyperband,
+    last_bracket,
+    preserving,
+    successive_halving,
+)
+from experiments.overrides import assign, override, parse, paths, split
+from experiments.promotion import longer
+from experiments.space import Space, check_space, size
+from experiments.study import Shelf
+from experiments.sweeps import Assignment
+from scaling.errors import UserError, check_choices
+
+OWN = ("R", "eta", "method", "promotion")  # what --set may change besides the base
+PROMOTIONS: Mapping[str, Promote[RunConfig]] = {
+    "efficient": efficient,
+    "preserving": preserving,
+    "discarding": discarding,
+}
+
+
+@dataclass(frozen=True)
+class Search:
+    """What `search()` returns."""
+
+    name: str
+    question: str
+    base: RunConfig
+    space: Space
+    R: int  # the greatest budget
+    eta: int = 3  # one in eta is promoted, to eta times the budget
+    method: Literal["successive_halving", "hyperband", "deepening"] = "hyperband"
+    promotion: Literal["efficient", "preserving", "discarding"] = "efficient"  # of deepening
+    settings: Mapping[str, Any] = field(default_factory=dict)  # as built, overrides included
+
+    def __post_init__(self) -> None:
+        check_choices("search", self)
+        last_bracket(self.R, self.eta)
+        longer(self.base, self.tokens(Fraction(self.R)))
+        check_space(self.base, self.space)
+        if self.promotion != "efficient" and self.method != "deepening":
+            raise UserError(
+                f"promotion={self.promotion}: method={self.method} has no such rule; "
+                "set method=deepening"
+            )
+        if size(self.space) < self.candidates:
+            raise UserError(
+                f"space: {size(self.space)} candidates, and {self.method} with R={self.R}, "
+                f"eta={self.eta} samples {self.candidates}; widen it, or set a smaller R"
+            )
+        science = self.base.science
+        if science.budget.tokens < science.batch.batch_tokens:
+            raise UserError(
+                f"budget.tokens={science.budget.tokens}: the budget 1 of a search must be at least "
+                f"one step of {science.batch.batch_tokens} tokens; set more"
+            )
+
+    @property
+    def candidates(self) -> int:
+        """How many are sampled."""
+        return sum(self.sizes)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The candidates of each bracket, from s_max down."""
+        sizes = bracket_sizes(self.R, self.eta)
+        return sizes[:1] if self.method == "successive_halving" else sizes
+
+    def tokens(self, budget: Fraction) -> int:
+        return round(self.base.science.budget.tokens * budget)
+
+    def config(self, fields: Assignment) -> RunConfig:
+        return assign(self.base, fields)
+
+    def override(self, assignments: Sequence[str]) -> Search:
+        """The search, or its base, with every ``name=value`` applied."""
+        own: dict[str, Any] = {}
+        fields = []
+        hints = get_type_hints(Search)
+        for text in assignments:
+            name, value = split(text)
+            if name in self.space:
+                raise UserError(f"--set {text}: the search varies it; leave it out")
+            if name in OWN:
+                own[name] = parse(name, value, hints[name])
+            else:
+                fields.append(text)
+        return replace(self, base=override(self.base, fields), **own)
+
+
+SEARCHES = Shelf(searches, "search", Search, (*OWN, *paths()))
+
+
+def raises(search: Search, before: Sequence[int]) -> tuple[int, ...]:
+    """The greatest budgets so far, the last one R, when the search was begun with those `before`.
+
+    Raises:
+        UserError: R is not one to go on to.
+    """
+    if not before or before[-1] == search.R:
+        return tuple(before) or (search.R,)
+    if search.method != "deepening":
+        raise UserError(
+            f"R={search.R}: the folder holds this search with R={before[-1]}; set "
+            "method=deepening to raise R, or choose another folder with --out"
+        )
+    reached = list(before)
+    while reached[-1] < search.R:
+        reached.append(reached[-1] * search.eta)
+    if reached[-1] != search.R:
+        raise UserError(
+            f"R={search.R}: the folder holds this search with R={before[-1]}, which deepens to "
+            f"{before[-1] * search.eta}, {before[-1] * search.eta**2}, ...; set one of these"
+        )
+    return tuple(reached)
+
+
+def halve(
+    search: Search,
+    greatest: Sequence[int],
+    candidates: Iterator[RunConfig],
+    evaluate: Evaluate[RunConfig],
+) -> Halvings[RunConfig]:
+    """Carry the method out; `greatest` are the values of R as `raises` gives them."""
+    return METHODS[search.method](search, greatest, candidates, evaluate)
+
+
+def _one_bracket(
+    search: Search,
+    greatest: Sequence[int],
+    candidates: Iterator[RunConfig],
+    evaluate: Evaluate[RunConfig],
+) -> Halvings[RunConfig]:
+    top, (size,) = last_bracket(search.R, search.eta), search.sizes
+    least = Fraction(search.R, search.eta**top)
+    bracket = Bracket(least, tuple(islice(candidates, size)))
+    done = successive_halving(bracket, top, search.eta, evaluate)
+    return Halvings(search.R, search.eta, (done,))
+
+
+def _all_brackets(
+    search: Search,
+    greatest: Sequence[int],
+    candidates: Iterator[RunConfig],
+    evaluate: Evaluate[RunConfig],
+) -> Halvings[RunConfig]:
+    done = hyperband(greatest[0], search.eta, candidates, evaluate)
+    for _ in greatest[1:]:
+        done = deepen(done, candidates, evaluate, PROMOTIONS[search.promotion])
+    return done
+
+
+Method = Callable[
+    [Search, Sequence[int], Iterator[RunConfig], Evaluate[RunConfig]], Halvings[RunConfig]
+]
+METHODS: Mapping[str, Method] = {
+    "successive_halving": _one_bracket,
+    "hyperband": _all_brackets,
+    "deepening": _all_brackets,  # and R may be raised in a folder that holds the search
+}

@@ -1,0 +1,183 @@
+"""A search carried out in a folder: whom to try, what they scored, and how to go on.
+
+search.json is written before and after every rung, so that the same command goes on with the same
+candidates, and one with a larger R knows what it deepens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from experiments import data, record, samplers
+from experiments.bill import Bill, Cost, spent
+from experiments.config import RunConfig, Science
+from experiments.launchers import Launcher
+from experiments.overrides import paths
+from experiments.preflight import check_corpus
+from experiments.promotion import Evaluator, Watching, longer
+from experiments.samplers import Tried
+from experiments.samplers.random import candidates as at_random
+from experiments.search import METHODS, Search, halve, raises
+from experiments.study import Run
+from scaling.errors import UserError
+
+
+@dataclass
+class Searcher:
+    """A search with its corpus and its folder; `run` goes on with what is there."""
+
+    search: Search
+    sampler: str
+    corpus: data.Corpus
+    evaluator: Evaluator
+    greatest: tuple[int, ...]  # the values of R so far, the search's last
+    tried: dict[RunConfig, Tried]  # in the order in which they were sampled
+
+    def run(self) -> None:
+        """Search to the end.
+
+        Raises:
+            UnfinishedError: interrupted, or a run failed; the same search goes on.
+        """
+        halve(self.search, self.greatest, self._candidates(), self._evaluate)
+        self._write(finished=True)
+
+    def ranked(self) -> list[RunConfig]:
+        """Those with a score, who had more tokens first, then by loss; the diverged come last."""
+
+        def key(candidate: RunConfig) -> tuple[bool, int, float]:
+            tokens, loss = max(self.tried[candidate].scores.items())
+            return math.isnan(loss), -tokens, loss
+
+        return sorted((one for one, tried in self.tried.items() if tried.scores), key=key)
+
+    def bill(self) -> Bill:
+        return spent(self.search, self.evaluator.runs)
+
+    def _candidates(self) -> Iterator[RunConfig]:
+        search = self.search
+        yield from list(self.tried)  # of earlier calls
+        sampler = samplers.sampler(self.sampler)
+        for fields in sampler(search.space, search.base.science.seed, self.tried.values()):
+            candidate = search.config(fields)
+            self.tried[candidate] = Tried(fields)
+            yield candidate
+
+    def _evaluate(self, candidates: Sequence[RunConfig], budget: Fraction) -> Sequence[float]:
+        self._write(finished=False)
+        scores = self.evaluator(candidates, budget)
+        for candidate, score in zip(candidates, scores, strict=True):
+            self.tried[candidate].scores[self.search.tokens(budget)] = score
+        self._write(finished=False)
+        return scores
+
+    def _write(self, *, finished: bool) -> None:
+        search = self.search
+        entries = {one: _entry(tried) for one, tried in self.tried.items()}
+        for (candidate, budget), run in self.evaluator.runs.items():
+            entries[candidate]["runs"][str(search.tokens(budget))] = run.run_id
+        record.write_json(
+            self.evaluator.folder / record.SEARCH,
+            {
+                "question": search.question,
+                "method": search.method,
+                "R": self.greatest,
+                "finished": finished,
+                **_plan(search, self.sampler),
+                "cost": {name: _numbers(cost) for name, cost in vars(self.bill()).items()},
+                "best": next((entries[one] for one in self.ranked()), None),
+                "candidates": list(entries.values()),
+            },
+        )
+
+
+def bind(
+    search: Search,
+    sampler: str,
+    folder: Path,
+    cache: Path,
+    launcher: Launcher,
+    watching: Watching,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Searcher:
+    """Find the corpus, check what can fail, and read what the folder holds of the search.
+
+    Raises:
+        UserError: another search or a study is in the folder, R is none to go on to, the sampler
+        is not installed, the corpus is too small, or candidates cannot be trained.
+    """
+    samplers.sampler(sampler)
+    corpus = data.prepare(search.base.science.data, cache, tell)
+    search = search.override([f"data.fingerprint={corpus.fingerprint}"])
+    most = search.tokens(Fraction(search.R))
+    drawn = islice(at_random(search.space, search.base.science.seed), search.candidates)
+    configs = [search.config(fields) for fields in drawn]
+    check_corpus([Run(longer(config, most), rung=0) for config in configs], corpus)
+    found = _found(search, sampler, folder)
+    return Searcher(
+        search,
+        sampler,
+        corpus,
+        Evaluator(
+            search.name, folder, cache, launcher, search.base.science.budget.tokens, watching
+        ),
+        raises(search, found["R"]),
+        {search.config(one["fields"]): Tried(one["fields"]) for one in found["candidates"]},
+    )
+
+
+def _found(search: Search, sampler: str, folder: Path) -> Mapping[str, Any]:
+    """search.json, checked to be of this search; as if of nothing where there is none."""
+    path = folder / record.SEARCH
+    if not path.exists():
+        if (folder / record.STUDY).exists():
+            raise UserError(f"{folder}: holds a study; choose another folder with --out")
+        return {"R": (), "candidates": ()}
+    found, now = record.read_json(path), _plan(search, sampler)
+    if METHODS[found["method"]] is not METHODS[search.method]:
+        raise UserError(_other(folder, "method", found["method"], search.method))
+    for section, fields in now.items():
+        for name in {**fields, **found[section]}:
+            a, b = (known.get(name, "(absent)") for known in (found[section], fields))
+            if a != b and name != "data.path":  # the same text, by its fingerprint, lies elsewhere
+                raise UserError(_other(folder, name, a, b))
+    return found
+
+
+def _other(folder: Path, name: str, found: Any, now: Any) -> str:
+    return (
+        f"{folder}: holds a search with {name}={found}, now {now}; choose another folder with --out"
+    )
+
+
+def _plan(search: Search, sampler: str) -> dict[str, dict[str, Any]]:
+    """What a search must keep to be gone on with, as it is in search.json."""
+    return {
+        "search": {
+            "name": search.name,
+            "eta": search.eta,
+            "promotion": search.promotion,
+            "sampler": sampler,
+        },
+        "space": {name: str(kind) for name, kind in search.space.items()},
+        "base": {path: attrgetter(path)(search.base.science) for path in paths(Science)},
+    }
+
+
+def _entry(tried: Tried) -> dict[str, Any]:
+    """A candidate as in search.json; its scores and runs go by their tokens."""
+    scores = {
+        str(tokens): None if math.isnan(loss) else loss for tokens, loss in tried.scores.items()
+    }
+    return {"fields": tried.fields, "scores": scores, "runs": {}}
+
+
+def _numbers(cost: Cost) -> dict[str, float]:
+    return {name: float(value) for name, value in vars(cost).items()}
