@@ -57,9 +57,11 @@ class Ray:
     def places(self) -> int:
         self._connect()
         if not (held := self._held()):
+            have = ray.cluster_resources()
+            found = {name: have.get(BUILT_IN.get(name, name), 0) for name in self.resources}
             raise UserError(
                 f"--resource {_text(self.resources)}: no node of the Ray cluster has that much; "
-                f"all of them have {_text(ray.cluster_resources())}"
+                f"all of them together have {_text(found)}"
             )
         return self.workers or held
 
@@ -116,7 +118,7 @@ class Ray:
         """Once per process; Ray disconnects at its end, and ends an instance of its own."""
         if ray.is_initialized():
             return
-        where = {"address": self.address}
+        where: dict[str, Any] = {"address": self.address}
         if self.address == LOCAL:
             where |= {"num_cpus": len(machine.cores()), "include_dashboard": False}
         before = signal.getsignal(signal.SIGTERM)
