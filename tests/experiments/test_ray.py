@@ -317,3 +317,48 @@ def test_second_interrupt_ends_at_once(tasks, tmp_path):
     while any(is_alive(int(path.name)) for path in pids.iterdir()):
         assert time.monotonic() < end
         time.sleep(0.1)
+
+
+# --- a cluster ---
+
+
+@pytest.fixture
+def cluster():
+    """A head that computes nothing, and two nodes with one core each, all on this machine."""
+    from ray.cluster_utils import Cluster
+
+    ray.shutdown()
+    head = {"num_cpus": 0, "include_dashboard": False}
+    found = Cluster(initialize_head=True, head_node_args=head)
+    nodes = [found.add_node(num_cpus=1) for _ in range(2)]
+    yield found, nodes
+    ray.shutdown()
+    found.shutdown()
+
+
+@pytest.mark.slow
+def test_every_run_completes_though_a_node_dies(bound, cluster, tmp_path):
+    """One of two, while both train; and every run ends once, with every row."""
+    (found, (node, _)), fit = cluster, bound.study.part(Part.FIT)
+    study = replace(bound.study, runs=(fit[0], fit[2])).override(SOME)
+    swept = replace(bound, folder=tmp_path, study=study)
+    events: list[Event] = []
+    nodes: list[int] = []
+    launched = launchers.load("ray", None, {"address": found.address})
+
+    def watch(event: Event) -> None:
+        events.append(event)
+        training = {event.run_id for event in events if event.phase == "training"}
+        if len(training) == 2 and not nodes:
+            nodes.append(launched.places)
+            found.remove_node(node, allow_graceful=False)
+
+    run_sweep(swept, Part.FIT, launched, watch)
+    assert nodes == [2]
+    assert launched.places == 1
+    assert [event.note for event in events if event.note]
+    ended = sorted(event.run_id for event in events if event.phase in record.ENDED)
+    assert ended == sorted(run.run_id for run in study.runs)
+    for run in study.runs:
+        assert swept.status(run) is Status.COMPLETED
+        assert steps(tmp_path / run.run_id) == list(range(8, 1601, 8))
