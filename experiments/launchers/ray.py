@@ -38,7 +38,8 @@ for _name, _value in QUIET.items():
 ray = import_extra("ray", "ray", "--launcher ray")
 
 LOCAL = "local"  # the address of an instance of our own
-BUILT_IN = {"num_cpus": "CPU", "num_gpus": "GPU"}  # as a task asks for it: as a node has it
+# as a task asks for it: as a node has it
+BUILT_IN = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
 # How many tasks a process serves: an accelerator is let go only by the end of who opened it
 CALLS = {"cpu": 0, "accelerator": 1}  # 0: all
 CONNECT = 10.0  # seconds to wait for a cluster to answer
@@ -141,7 +142,7 @@ def launcher(workers: int | None, resources: Mapping[str, str]) -> Ray:
 def _amount(name: str, text: str) -> float:
     """As Ray counts: shares of one, or whole ones."""
     for option, resource in BUILT_IN.items():
-        if name == resource:
+        if name == resource != option:
             raise UserError(f"--resource {name}: write it as {option}={text}")
     try:
         value = float(text)
@@ -222,9 +223,9 @@ class _Tasks:
         self.stopped = True
 
     def _hand_out(self) -> None:
-        """Start the packs that come next, but none of runs that all are another's.
+        """Start the packs that come next, but none whose runs are all claimed.
 
-        Nor is that one of which a worker has just died with its node, until its claim is stale.
+        Another sweep has those, or they are a dead node's and their claims not yet stale.
         """
         room = self.places() - len(self.under_way)
         for pack in list(self.waiting):
