@@ -37,7 +37,7 @@ def train_all(
     when that has happened `ATTEMPTS` times.
     """
     crew = _Crew(deque(packs), watch)
-    with _on_signal(crew.stop):
+    with on_signal(crew.stop):
         try:
             for bench in benches:
                 crew.hire(bench)
@@ -147,7 +147,7 @@ class _Crew:
 
 
 @contextlib.contextmanager
-def _on_signal(stop: Callable[[], None]) -> Iterator[None]:
+def on_signal(stop: Callable[[], None]) -> Iterator[None]:
     """Meanwhile the first stop signal calls `stop`; the next one does what it always did."""
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import tiny
 
-from experiments import data, lineage, record, sweep
+from experiments import data, lineage, record
 from experiments.branches import Origin, branch, stable_steps, trunk
 from experiments.checkpoint import Checkpoints
 from experiments.hypers import hypers
 from experiments.job import Event, Job
+from experiments.launchers import local
+from experiments.launchers.local import Local
 from experiments.lineage import is_ready, take_over
 from experiments.overrides import override
 from experiments.population import programs
@@ -305,11 +307,11 @@ def test_study_trains_its_trunk_and_then_its_branches_and_is_gone_on_with(
         if event.phase is Status.COMPLETED:
             os.kill(os.getpid(), signal.SIGINT)
 
-    run_sweep(bound, Part.FIT, 1, stop)
+    run_sweep(bound, Part.FIT, Local(1), stop)
     assert [bound.status(run) for run in (stem, *leaves)] == ["completed", "missing", "missing"]
     assert bound.runs(Part.FIT) == tuple(leaves)
     events: list[Event] = []
-    run_sweep(bound, Part.FIT, 1, events.append)
+    run_sweep(bound, Part.FIT, Local(1), events.append)
     assert {event.run_id for event in events} == {run.run_id for run in leaves}
     for leaf, theirs in zip(leaves, straight, strict=True):
         job = bound.job(leaf)
@@ -333,7 +335,7 @@ def handed_out(monkeypatch):
             record.write_json(job.folder / SUMMARY, value)
         return True
 
-    monkeypatch.setattr(sweep, "train_all", train_all)
+    monkeypatch.setattr(local, "train_all", train_all)
     return rounds, status
 
 
@@ -344,7 +346,7 @@ def test_branches_come_after_their_trunk_and_not_at_all_where_it_failed(
     bound = bind(study(runs), tmp_path, cache)
     found, given = handed_out
     given.append(status)
-    run_sweep(bound, Part.FIT, 2)
+    run_sweep(bound, Part.FIT, Local(2))
     ids = [run.run_id for run in bound.study.runs]
     assert [sorted(names) for names in found] == [[ids[0]], sorted(ids[1:])][:rounds]
 

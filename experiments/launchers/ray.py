@@ -1,0 +1,295 @@
+"""Ray tasks: each pack is one, with the resources that were asked for, anywhere in a cluster.
+
+The nodes share a file system with this machine: the study's folder and the cache are at the same
+paths on all, and what is told of a run on its way is read from its record.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import socket
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from experiments import machine, record, throughput
+from experiments.claim import is_claimed
+from experiments.config import RunConfig
+from experiments.crew import ATTEMPTS, on_signal
+from experiments.data.optional import import_extra
+from experiments.follow import Follower
+from experiments.job import Event, Job, Pack
+from experiments.launchers import Site
+from experiments.launchers.local import LOG
+from experiments.packing import Curve
+from experiments.record import FINISHED, Status
+from experiments.worker import Bench, give_up, train_here
+from scaling.errors import UserError
+
+# Read by Ray when it is imported: it sends nothing anywhere, and leaves the terminal to the sweep
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
+for _name, _value in QUIET.items():
+    os.environ.setdefault(_name, _value)
+ray = import_extra("ray", "ray", "--launcher ray")
+
+LOCAL = "local"  # the address of an instance of our own
+# as a task asks for it: as a node has it
+BUILT_IN = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
+# How many tasks a process serves: an accelerator is let go only by the end of who opened it
+CALLS = {"cpu": 0, "accelerator": 1}  # 0: all
+CONNECT = 10.0  # seconds to wait for a cluster to answer
+LOOK = 1.0  # seconds between two looks at the records
+
+
+@dataclass(frozen=True)
+class Ray:
+    """Tasks that ask for the same resources each."""
+
+    workers: int | None  # at once; None: as many as the nodes have the resources for
+    address: str  # of the cluster
+    resources: Mapping[str, float]
+
+    @property
+    def places(self) -> int:
+        self._connect()
+        if not (held := self._held()):
+            have = ray.cluster_resources()
+            found = {name: have.get(BUILT_IN.get(name, name), 0) for name in self.resources}
+            raise UserError(
+                f"--resource {_text(self.resources)}: no node of the Ray cluster has that much; "
+                f"all of them together have {_text(found)}"
+            )
+        return self.workers or held
+
+    @property
+    def platform(self) -> machine.Platform:
+        asked = any(name == "num_gpus" or name.startswith("TPU") for name in self.resources)
+        return "accelerator" if asked else "cpu"
+
+    def measure(self, site: Site, wanted: Sequence[tuple[RunConfig, int]]) -> Sequence[Curve]:
+        self._connect()
+        task = self._task(throughput.curves)
+        found: Sequence[Curve] = ray.get(task.remote(wanted, self._bench(site)))
+        return found
+
+    def train(self, site: Site, packs: Sequence[Pack], watch: Callable[[Event], None]) -> bool:
+        self._connect()
+        task, bench, here = self._task(_train), self._bench(site), Path.cwd()
+        tasks = _Tasks(
+            start=lambda pack: task.remote(pack, bench, here),
+            places=lambda: self.workers or self._held(),
+            log=site.folder / LOG,
+            watch=watch,
+            waiting=deque(tuple(map(_anywhere, pack)) for pack in packs),
+        )
+        return tasks.run()
+
+    def _bench(self, site: Site) -> Bench:
+        return Bench(site.data, site.cache, log=None, kind=f"ray {_text(self.resources)}")
+
+    def _task(self, function: Callable[..., Any]) -> Any:
+        """The function as a task, which Ray never tries again: we know when its runs are free."""
+        names = BUILT_IN.keys() & self.resources.keys()
+        cores = max(1, round(self.resources["num_cpus"]))
+        environment = {"NPROC": str(cores)}  # how many threads XLA computes with on a CPU
+        if self.platform == "cpu":
+            environment["JAX_PLATFORMS"] = "cpu"  # not the accelerator that others asked for
+        return ray.remote(
+            **{name: self.resources[name] for name in names},
+            resources={name: self.resources[name] for name in self.resources.keys() - names},
+            runtime_env={"env_vars": environment},
+            max_retries=0,
+            max_calls=CALLS[self.platform],
+        )(function)
+
+    def _held(self) -> int:
+        """How many tasks the nodes that live have the resources for."""
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        asked = {BUILT_IN.get(name, name): value for name, value in self.resources.items()}
+        return sum(
+            min(int(node.get(name, 0) / value) for name, value in asked.items()) for node in nodes
+        )
+
+    def _connect(self) -> None:
+        """Once per process; Ray disconnects at its end, and ends an instance of its own."""
+        if ray.is_initialized():
+            return
+        where: dict[str, Any] = {"address": self.address}
+        if self.address == LOCAL:
+            where |= {"num_cpus": len(machine.cores()), "include_dashboard": False}
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            _check_answer(self.address)
+            ray.init(**where, log_to_driver=False, logging_level="ERROR")
+        except (OSError, RuntimeError, ValueError) as error:
+            what, *_ = str(error).splitlines()
+            raise UserError(f"--resource address={self.address}: no Ray cluster: {what}") from error
+        finally:
+            signal.signal(signal.SIGTERM, before)  # Ray's own ends the process there and then
+
+
+def launcher(workers: int | None, resources: Mapping[str, str]) -> Ray:
+    asked = {"address": LOCAL, "num_cpus": "1", **resources}
+    address = asked.pop("address")
+    return Ray(workers, address, {name: _amount(name, text) for name, text in asked.items()})
+
+
+def _amount(name: str, text: str) -> float:
+    """As Ray counts: shares of one, or whole ones."""
+    for option, resource in BUILT_IN.items():
+        if name == resource != option:
+            raise UserError(f"--resource {name}: write it as {option}={text}")
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if 0 < value <= 1 or (value > 1 and value.is_integer()):
+        return value
+    raise UserError(f"--resource {name}={text}: must be a share of one, or a whole number")
+
+
+def _check_answer(address: str) -> None:
+    """Somebody listens at HOST:PORT; Ray itself would try for minutes before it says no."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), CONNECT).close()
+
+
+def _anywhere(job: Job) -> Job:
+    return replace(job, folder=job.folder.absolute())
+
+
+def _text(resources: Mapping[str, float]) -> str:
+    return " ".join(f"{name}={value:g}" for name, value in sorted(resources.items()))
+
+
+def _train(pack: Pack, bench: Bench, here: Path) -> UserError | None:
+    """The task: train a pack; what is wrong is its value.
+
+    Ray cancels it by raising KeyboardInterrupt in the main thread, the way that Python answers
+    SIGINT. A handler of our own hears that without an exception in the middle of a save.
+    """
+    asked: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+    try:
+        os.chdir(here)  # what the study names by a relative path
+        train_here(pack, bench, lambda: bool(asked))
+    except UserError as error:
+        return error
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return None
+
+
+@dataclass
+class _Tasks:
+    """The packs that wait and the tasks under way."""
+
+    start: Callable[[Pack], Any]  # gives the reference to its end
+    places: Callable[[], int]
+    log: Path
+    watch: Callable[[Event], None]
+    waiting: deque[Pack]
+    under_way: dict[Any, Pack] = field(default_factory=dict)
+    died: Counter[str] = field(default_factory=Counter)  # times that a run's worker died under it
+    errors: list[UserError] = field(default_factory=list)
+    stopped: bool = False
+
+    def run(self) -> bool:
+        """As `crew.train_all`, with tasks for workers."""
+        follower = Follower(self.watch)
+        with on_signal(self.stop):
+            try:
+                while (self.waiting or self.under_way) and not self.stopped:
+                    self._hand_out()
+                    self._listen(follower)
+                for task in self.under_way:
+                    ray.cancel(task)  # who trains saves a checkpoint
+                while self.under_way:
+                    self._listen(follower)
+            finally:
+                for task in self.under_way:  # none, unless we leave in haste
+                    ray.cancel(task, force=True)
+        if self.errors:
+            raise self.errors[0]
+        return not self.stopped
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def _hand_out(self) -> None:
+        """Start the packs that come next, but none whose runs are all claimed.
+
+        Another sweep has those, or they are a dead node's and their claims not yet stale.
+        """
+        room = self.places() - len(self.under_way)
+        for pack in list(self.waiting):
+            if room < 1:
+                return
+            if all(is_claimed(job.folder) for job in pack):
+                continue
+            self.waiting.remove(pack)
+            if any(self.died[job.run.run_id] == ATTEMPTS for job in pack):
+                self._give_up(*pack)
+            else:
+                self.under_way[self.start(pack)] = pack
+                room -= 1
+
+    def _listen(self, follower: Follower) -> None:
+        """Tell what is new, and see to the tasks that have ended."""
+        if not self.under_way:
+            time.sleep(LOOK)
+            return
+        ended, _ = ray.wait(list(self.under_way), timeout=LOOK)
+        for pack in self.under_way.values():
+            follower.look(job for job in pack if is_claimed(job.folder))
+        for task in ended:
+            pack = self.under_way.pop(task)
+            self._settle(task, pack)
+            follower.look(pack)
+
+    def _settle(self, task: Any, pack: Pack) -> None:
+        """See what has become of a task, and put back what it left.
+
+        A node may die, or be taken away, as often as it likes. The death of a worker may be the
+        doing of its runs: each is tried again alone, and not for ever.
+        """
+        left = tuple(job for job in pack if record.run_status(job.folder) not in FINISHED)
+        try:
+            if (mistake := ray.get(task)) is not None:
+                self._fail(mistake)
+        except ray.exceptions.TaskCancelledError:
+            pass
+        except ray.exceptions.RayTaskError as error:
+            with self.log.open("a", encoding="utf-8") as file:
+                file.write(f"{error}\n")
+            self._fail(
+                UserError("a worker failed; the end of workers.log in the study's folder says why")
+            )
+        except ray.exceptions.NodeDiedError:
+            self._put_back(left, "its node died")
+        except ray.exceptions.RayError:
+            for job in left:
+                self.died[job.run.run_id] += 1
+                self._put_back((job,), "its worker died")
+
+    def _fail(self, error: UserError) -> None:
+        self.errors.append(error)
+        self.stop()
+
+    def _put_back(self, pack: Pack, why: str) -> None:
+        for job in pack:
+            run_id = job.run.run_id
+            self.watch(Event(run_id, Status.STARTED, note=f"{run_id}: {why}"))
+        if pack:
+            self.waiting.appendleft(pack)
+
+    def _give_up(self, job: Job) -> None:
+        why = f"its worker died {ATTEMPTS} times, perhaps for want of memory"
+        give_up(job, f"{why}; ask for more of a node with --resource")
+        self.watch(Event(job.run.run_id, Status.FAILED))
