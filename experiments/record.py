@@ -5,6 +5,7 @@ A study folder holds::
     study.json                 question, law, and every planned run with its N, D and C
     prediction.json            written by analysis before any held-out run is trained
     workers.log                what libraries printed in the workers, for when one fails
+    slurm/                     what was submitted, and its logs: experiments/launchers/slurm.py
     <run_id>/config.json       science, execution, accounting
     <run_id>/metrics.jsonl     append-only rows: step, tokens, loss, ... (trajectory)
     <run_id>/summary.json      atomic, last: status and every number that a fit may want
