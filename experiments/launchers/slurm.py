@@ -105,8 +105,8 @@ class Slurm:
                 follower.look(jobs)
         except KeyboardInterrupt:
             _tell(
-                f"{left} stay with Slurm, and the same command follows them; "
-                f"to stop them, with checkpoints saved: scancel {' '.join(left.jobs)}"
+                f"Slurm keeps {left}, and the same command follows it; "
+                f"to stop it with checkpoints saved: scancel {' '.join(left.jobs)}"
             )
             return False
         if left.errors:
@@ -151,7 +151,7 @@ class _Left:
     _absent: set[str] = field(default_factory=set)
 
     def __str__(self) -> str:
-        return f"{len(self.elements)} elements of job {', '.join(self.jobs)}"
+        return f"job {', '.join(self.jobs)} ({len(self.elements)} left)"
 
     @property
     def jobs(self) -> list[str]:
