@@ -22,6 +22,7 @@ from experiments.sweep import Sweep, bind, run_sweep
 from scaling.errors import UserError
 
 slurm = pytest.importorskip("experiments.launchers.slurm", exc_type=ModuleNotFoundError)
+Element = slurm.Element
 
 
 def _answers() -> bool:
@@ -115,17 +116,39 @@ def test_elements_that_are_told_to_stop_go_on_from_there(texts, cache, tmp_path,
         assert _rows(our) == _rows(their)
 
 
-def test_element_that_reaches_its_time_limit_goes_on_in_the_next(texts, cache, tmp_path):
-    """Slurm itself sends the signal, seconds after the start."""
-    bound = _bind(tmp_path / "slurm", texts, cache, "budget.tokens=3840000", "data.epochs=400")
-    bound = _only_first(bound)
-    asked = {"timeout_min": "1", "signal_delay_s": "45"}
+def test_element_that_reaches_its_time_limit_goes_on_in_the_next(
+    texts, cache, tmp_path, monkeypatch
+):
+    """Slurm itself sends the signal."""
+
+    class Slow(Element):
+        """The first time it is so slow that its third row takes until the signal."""
+
+        def __call__(self) -> str | None:
+            original, rows, came = record.append_rows, [], []
+
+            def append_rows(path: Path, row: list[dict[str, float]]) -> None:
+                rows.append(row)
+                if len(rows) == 3:
+                    handler = signal.getsignal(signal.SIGUSR2)
+                    signal.signal(signal.SIGUSR2, lambda *_: (came.append(1), handler(*_)))
+                    while not came:
+                        time.sleep(0.1)
+                original(path, row)
+
+            if not (self.pack[0].folder / record.CHECKPOINTS).exists():
+                record.append_rows = append_rows
+            return super().__call__()
+
+    monkeypatch.setattr(slurm, "Element", Slow)
+    bound = _only_first(_bind(tmp_path / "slurm", texts, cache))
+    asked = {"timeout_min": "2", "signal_delay_s": "60"}
     run_sweep(bound, Part.FIT, launchers.load("slurm", 1, asked))
     (job,) = _jobs(bound)
     (log,) = (bound.folder / slurm.FOLDER).glob("*_log.out")
     assert "this job is timed-out" in log.read_text()
-    steps = [row["step"] for row in _rows(job)]
-    assert steps == sorted({*range(8, 60000, 8), 60000})
+    assert [path.name for path in job.folder.glob("claim.*")] == ["claim.2"]
+    assert [row["step"] for row in _rows(job)] == [8, 16, 24, 32, 40, 48, 50]
 
 
 def test_cancelled_job_is_told_of_and_the_next_call_goes_on(texts, cache, tmp_path):
