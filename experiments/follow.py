@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from experiments import record
 from experiments.job import Event, Job
-from experiments.record import ENDED, Status
+from experiments.record import ENDED, FINISHED, Status
 
 
 @dataclass
@@ -18,18 +18,25 @@ class Follower:
     watch: Callable[[Event], None]
     _told: dict[str, Event] = field(default_factory=dict)
 
+    def pass_over_failures(self, jobs: Iterable[Job]) -> None:
+        """What failed before is tried again: of these runs only what comes from now on is news."""
+        for job in jobs:
+            event = _event(job)
+            if event is not None and event.phase is Status.FAILED:
+                self._told[job.run.run_id] = event
+
     def look(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
             before = self._told.get(job.run.run_id)
-            if before is not None and before.phase in ENDED:
+            if before is not None and before.phase in FINISHED:
                 continue
-            event = _event(job, before)
+            event = _event(job)
             if event is not None and event != before:
                 self._told[job.run.run_id] = event
                 self.watch(event)
 
 
-def _event(job: Job, before: Event | None) -> Event | None:
+def _event(job: Job) -> Event | None:
     """How the run stands by its record, None before it has begun."""
     run_id, status = job.run.run_id, record.run_status(job.folder)
     if status is Status.MISSING:

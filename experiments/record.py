@@ -8,6 +8,7 @@ A study folder holds::
     workers.log                what libraries printed in the workers, for when one fails
     mirror.log                 the same of the mirrors beside a sweep
     tensorboard/ wandb/ mlflow/    what trackers have of it: experiments/trackers/
+    slurm/                     what was submitted, and its logs: experiments/launchers/slurm.py
     <run_id>/config.json       science, execution, accounting, parent
     <run_id>/metrics.jsonl     append-only rows: step, tokens, loss, ... (trajectory)
     <run_id>/summary.json      atomic, last: status and every number that a fit may want

@@ -15,6 +15,7 @@ from pathlib import Path
 from experiments import data, packing, record
 from experiments.branches import check_origin
 from experiments.claim import is_claimed
+from experiments.follow import Follower
 from experiments.job import Event, Job, Pack
 from experiments.launchers import Launcher, Site
 from experiments.lineage import is_ready
@@ -166,10 +167,12 @@ def run_sweep(
     check_folder(sweep.folder, sweep.study, missing)
     jobs = [sweep.job(run) for run in missing]
     write_study(sweep)
+    others = Follower(watch)
     while jobs:
         free = [job for job in jobs if is_ready(job) and not is_claimed(job.folder)]
         if not free:
             time.sleep(LOOK_AGAIN)
+            others.look(jobs)
         else:
             packs = _packs(free, launcher, sweep.site, watch)
             if not launcher.train(sweep.site, packs, watch):

@@ -79,6 +79,10 @@ def load(name: str, workers: int | None, resources: Mapping[str, str]) -> Launch
         raise UserError(f"--launcher {name}: {nearest(name, names())}")
     if workers is not None and workers < 1:
         raise UserError(f"--workers {workers}: must be at least 1")
-    found = importlib.import_module(f"{__name__}.{name}")
+    try:
+        found = importlib.import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        extra = f"pip install -e '.[{name}]'"
+        raise UserError(f"--launcher {name}: needs {error.name}: {extra}") from error
     launcher: Launcher = found.launcher(workers, resources)
     return launcher

@@ -43,3 +43,18 @@ def test_a_run_is_told_of_from_its_begin_to_its_end(job):
     record.write_json(job.folder / record.SUMMARY, {"status": Status.COMPLETED})
     assert look() == [Event(run_id, Status.COMPLETED, 16)]
     assert look() == []
+
+
+def test_an_earlier_failure_is_not_told_and_the_next_one_is(job):
+    events: list[Event] = []
+    follower, run_id = Follower(events.append), job.run.run_id
+    record.write_json(job.folder / record.CONFIG, {})
+    record.write_json(job.folder / record.SUMMARY, {"status": Status.FAILED})
+    follower.pass_over_failures([job])
+    follower.look([job])
+    assert events == []
+    (job.folder / record.SUMMARY).unlink()
+    follower.look([job])
+    record.write_json(job.folder / record.SUMMARY, {"status": Status.FAILED})
+    follower.look([job])
+    assert events == [Event(run_id, "compiling"), Event(run_id, Status.FAILED)]

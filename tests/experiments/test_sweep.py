@@ -16,6 +16,7 @@ import pytest
 import tiny
 
 from experiments import data, machine, record, trainer, worker
+from experiments.claim import take
 from experiments.crew import train_all
 from experiments.job import Event, Job
 from experiments.launchers import local
@@ -121,6 +122,24 @@ def test_libraries_print_to_the_log_and_not_to_the_terminal(swept, tmp_path, cac
     )
     assert capfd.readouterr() == ("", "")
     assert (tmp_path / "workers.log").exists()
+
+
+def test_run_that_another_sweep_has_is_followed_to_its_end(
+    swept, tmp_path, handed_out, monkeypatch
+):
+    bound = copy(swept[0], tmp_path)
+    bound = replace(bound, study=replace(bound.study, runs=bound.study.runs[:1]))
+    (run,) = bound.study.runs
+    events: list[Event] = []
+
+    def end_it(_: float) -> None:
+        record.write_json(tmp_path / run.run_id / record.SUMMARY, {"status": Status.COMPLETED})
+
+    monkeypatch.setattr(time, "sleep", end_it)
+    with take(tmp_path / run.run_id):
+        run_sweep(bound, Part.FIT, Local(1), events.append)
+    assert events == [Event(run.run_id, Status.COMPLETED)]
+    assert handed_out == []
 
 
 def test_held_out_runs_wait_for_their_prediction(swept, handed_out):

@@ -1,0 +1,240 @@
+"""Slurm, by submitit: each pack is an element of a job array, followed by its records.
+
+Jobs outlive the command that submitted them. Ctrl-C leaves them with Slurm, and the same command
+follows them again, by what it finds in the study's folder::
+
+    slurm/JOB.json    the runs of each element of an array
+    slurm/JOB_*       its script, its pickled packs and results, and the logs: submitit's
+"""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from submitit import AutoExecutor
+from submitit.core.utils import FailedJobError, JobPaths
+
+from experiments import record
+from experiments.config import RunConfig
+from experiments.element import Element
+from experiments.follow import Follower
+from experiments.job import Event, Pack
+from experiments.launchers import Site
+from experiments.machine import Platform
+from experiments.overrides import KINDS
+from experiments.packing import ALONE, Curve
+from experiments.worker import Bench
+from scaling.errors import UserError, nearest
+
+FOLDER = "slurm"
+PLACES = 256  # without --workers: as many as Slurm grants
+TIMEOUTS = 100  # time limits that an element may reach; each time it goes on from its checkpoints
+LOOK, ASK = 2.0, 30.0  # seconds between two looks at the records, and two questions to Slurm
+
+# What may be asked for one element, which is one task on one node, by submitit's names (GENERAL)
+# and sbatch's
+RESOURCES: Mapping[str, type] = {
+    "timeout_min": int,
+    "mem_gb": float,
+    "cpus_per_task": int,
+    "gpus_per_node": int,
+    "partition": str,
+    "account": str,
+    "qos": str,
+    "constraint": str,
+    "gres": str,
+    "gpus_per_task": int,
+    "cpus_per_gpu": int,
+    "mem_per_cpu": str,
+    "mem_per_gpu": str,
+    "nodelist": str,
+    "exclude": str,
+    "dependency": str,
+    "comment": str,
+    "mail_type": str,
+    "mail_user": str,
+    "signal_delay_s": int,  # before the time limit, to save in
+}
+GENERAL = ("timeout_min", "mem_gb", "cpus_per_task", "gpus_per_node")
+DEFAULTS = {"timeout_min": 60, "signal_delay_s": 90}
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """So many elements at once, each with these resources."""
+
+    places: int
+    resources: Mapping[str, Any]
+
+    @property
+    def platform(self) -> Platform:
+        gpus = [name for name, value in self.resources.items() if "gpu" in f"{name}={value}"]
+        return "accelerator" if gpus else "cpu"
+
+    def measure(self, site: Site, wanted: Sequence[tuple[RunConfig, int]]) -> Sequence[Curve]:
+        """Alone, unless execution.pack says how many: this machine is not the one that trains."""
+        return [ALONE for _ in wanted]
+
+    def train(self, site: Site, packs: Sequence[Pack], watch: Callable[[Event], None]) -> bool:
+        """See `Launcher.train`. The error of one element is raised when all have ended."""
+        jobs = [job for pack in packs for job in pack]
+        folder = site.folder / FOLDER
+        follower = Follower(watch)
+        follower.pass_over_failures(jobs)
+        held = _held(folder)
+        left = _Left(folder, {held[job.run.run_id] for job in jobs if job.run.run_id in held})
+        if left.elements:
+            _tell(f"with Slurm since an earlier call, and followed: {left}")
+        rest = [tuple(job for job in pack if job.run.run_id not in held) for pack in packs]
+        if new := [pack for pack in rest if pack]:
+            added = self._submit(site, new)
+            left.elements.update(added)
+            _tell(f"with Slurm: {left}; logs in {folder}")
+        try:
+            while left.elements:
+                time.sleep(LOOK)
+                left.look()
+                follower.look(jobs)
+        except KeyboardInterrupt:
+            _tell(
+                f"Slurm keeps {left}, and the same command follows it; "
+                f"to stop it with checkpoints saved: scancel {' '.join(left.jobs)}"
+            )
+            return False
+        if left.errors:
+            raise UserError(left.errors[0])
+        return True
+
+    def _submit(self, site: Site, packs: Sequence[Pack]) -> list[str]:
+        """The elements' ids, in the order of the packs, once they are written down."""
+        folder, bench = site.folder / FOLDER, Bench(site.data, site.cache, log=None)
+        executor = AutoExecutor(folder, cluster="slurm", slurm_max_num_timeout=TIMEOUTS)
+        executor.update_parameters(
+            name=site.folder.name,
+            slurm_array_parallelism=self.places,
+            slurm_additional_parameters={"requeue": True},
+            **{
+                name if name in GENERAL else f"slurm_{name}": value
+                for name, value in self.resources.items()
+            },
+        )
+        elements = [
+            Element(tuple(replace(job, folder=job.folder.absolute()) for job in pack), bench)
+            for pack in packs
+        ]
+        try:
+            ids = [job.job_id for job in executor.submit_array(elements)]
+        except FailedJobError as error:
+            raise UserError(str(error).splitlines()[-1]) from error
+        runs = ([job.run.run_id for job in pack] for pack in packs)
+        name = f"{ids[0].partition('_')[0]}.json"
+        record.write_json(folder / name, {"elements": dict(zip(ids, runs, strict=True))})
+        return ids
+
+
+@dataclass
+class _Left:
+    """The elements that have not ended, and the errors of those that have."""
+
+    folder: Path
+    elements: set[str]
+    errors: list[str] = field(default_factory=list)
+    _asked: float = field(default_factory=time.monotonic)
+    _absent: set[str] = field(default_factory=set)
+
+    def __str__(self) -> str:
+        return f"job {', '.join(self.jobs)} ({len(self.elements)} left)"
+
+    @property
+    def jobs(self) -> list[str]:
+        return sorted({element.partition("_")[0] for element in self.elements})
+
+    def look(self) -> None:
+        """Let go of those that have ended since the last look."""
+        lost = self._lost()
+        for element in sorted(self.elements):
+            paths = JobPaths(self.folder, element)
+            if paths.result_pickle.exists():
+                outcome, value = pickle.loads(paths.result_pickle.read_bytes())
+                failed = f"job {element} failed; the end of {paths.stderr} says why"
+                error = value if outcome == "success" else failed
+            elif element in lost:
+                error = f"job {element} was cancelled or killed; its log: {paths.stderr}"
+            else:
+                continue
+            self.elements.remove(element)
+            if error is not None:
+                self.errors.append(error)
+                _tell(error)
+
+    def _lost(self) -> set[str]:
+        """Those that Slurm has not had for two questions: a result may be late on a shared disk."""
+        if time.monotonic() < self._asked + ASK:
+            return set()
+        self._asked = time.monotonic()
+        queue = _queue()
+        if queue is None:
+            return set()
+        lost, self._absent = self._absent - queue, self.elements - queue
+        return lost
+
+
+def launcher(workers: int | None, resources: Mapping[str, str]) -> Slurm:
+    """What these words ask for, checked as far as can be before Slurm is asked."""
+    if shutil.which("sbatch") is None:
+        raise UserError("--launcher slurm: no sbatch here; run it where the cluster takes jobs")
+    asked = {**DEFAULTS, **{name: _typed(name, text) for name, text in resources.items()}}
+    delay = asked["signal_delay_s"]
+    if 60 * asked["timeout_min"] <= delay:
+        raise UserError(
+            f"--resource timeout_min={asked['timeout_min']}: too short to be asked to save "
+            f"{delay} s before its end (signal_delay_s)"
+        )
+    return Slurm(workers or PLACES, asked)
+
+
+def _typed(name: str, text: str) -> Any:
+    if name not in RESOURCES:
+        raise UserError(f"--resource {name}: {nearest(name, RESOURCES)}")
+    kind = RESOURCES[name]
+    try:
+        return KINDS[kind](text)
+    except ValueError as error:
+        raise UserError(f"--resource {name}={text}: expected {kind.__name__}") from error
+
+
+def _held(folder: Path) -> dict[str, str]:
+    """Each run that was submitted earlier and has not ended: its element."""
+    files = list(folder.glob("*.json"))
+    if not files:
+        return {}
+    queue = _queue()
+    if queue is None:
+        raise UserError("squeue does not answer, and Slurm may have jobs of this study; try later")
+    elements = (record.read_json(file)["elements"] for file in files)
+    return {
+        run_id: element
+        for array in elements
+        for element, runs in array.items()
+        if element in queue
+        for run_id in runs
+    }
+
+
+def _queue() -> set[str] | None:
+    """The user's jobs and elements that wait or run; None where Slurm does not answer."""
+    command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    return None if answer.returncode else set(answer.stdout.split())
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)
