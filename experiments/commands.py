@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from rich import filesize
+
 from experiments import launchers, search_command, trackers
 from experiments import mirror as mirrors
 from experiments import study as studies
+from experiments.cost import Cost, forecast
 from experiments.difference import differences
+from experiments.launchers import Launcher
 from experiments.preflight import check_folder
+from experiments.progress import Progress, clock
 from experiments.record import AGAIN, FINISHED, Status
 from experiments.study import Run
 from experiments.sweep import Sweep, bind, run_sweep
@@ -32,9 +38,7 @@ def run(args: argparse.Namespace) -> int:
     for name in args.trackers:
         trackers.load(name)
     if args.dry_run:
-        return _dry_run(_bind(args))
-    from experiments.progress import Progress
-
+        return _dry_run(_bind(args), launcher)
     sweep = _bind(args, lambda text: print(text, file=sys.stderr))
     runs = sweep.runs(args.part)
     if not runs:
@@ -61,9 +65,18 @@ def mirror(args: argparse.Namespace) -> int:
     return 0
 
 
-def _dry_run(sweep: Sweep) -> int:
+def _dry_run(sweep: Sweep, launcher: Launcher) -> int:
     print(f"{sweep.study.question}\n{sweep.corpus.describe()}\n")
-    _table(sweep, sweep.study.runs)
+    runs = sweep.study.runs
+    costs = forecast(runs, sweep.study.name, launcher, sweep.site)
+    _table(sweep, runs, costs)
+    left = [costs[run.run_id].seconds for run in runs if sweep.status(run) not in FINISHED]
+    timed = [seconds for seconds in left if seconds is not None]
+    print("memory: of one device, for a pack of so many runs; time: of one worker")
+    if timed:
+        print(f"left: {clock(sum(timed))} over {launcher.places} workers")
+    if len(timed) < len(left):
+        print(f"{len(left) - len(timed)} runs are like none that was timed here yet")
     return 0
 
 
@@ -73,19 +86,29 @@ def status(args: argparse.Namespace) -> int:
     return 0
 
 
-def _table(sweep: Sweep, runs: Sequence[Run]) -> None:
+def _table(sweep: Sweep, runs: Sequence[Run], costs: Mapping[str, Cost] | None = None) -> None:
+    """A line per run, and what it costs where that is asked for."""
     standings = [sweep.standing(run) for run in runs]
     head = f"{'run':12}  {'part':8} {'rung':>4} {'params_total':>13} {'tokens':>14}"
-    print(f"{head} {'flops_6nd':>10} {'lr':>9}  status")
+    more = "" if costs is None else f" {'memory':>8} {'pack':>4} {'time':>7}"
+    print(f"{head} {'flops_6nd':>10} {'lr':>9}{more}  status")
     for run, standing in zip(runs, standings, strict=True):
         entry, science = run.ledger, run.config.science
         print(
             f"{run.run_id:12}  {run.part:8} {run.rung:>4} {entry['params_total']:>13,.0f} "
             f"{entry['tokens']:>14,.0f} {entry['flops_6nd']:>10.3g} "
-            f"{science.optimizer.learning_rate:>9.3g}  {standing}"
+            f"{science.optimizer.learning_rate:>9.3g}"
+            f"{'' if costs is None else _cells(costs[run.run_id])}  {standing}"
         )
     total = sum(run.flops for run in runs)
     print(f"{len(runs)} runs, {total:.3g} FLOPs (flops_model) in all")
+
+
+def _cells(cost: Cost) -> str:
+    """A pack of "?" is told once the device has been measured, a time of "-" is unknown."""
+    members = "?" if cost.members is None else cost.members
+    seconds = math.nan if cost.seconds is None else cost.seconds
+    return f" {filesize.decimal(cost.bytes):>8} {members:>4} {clock(seconds):>7}"
 
 
 def list_files(args: argparse.Namespace) -> int:

@@ -6,10 +6,13 @@ Memory is an estimate (`scaling.memory`); time is only told where the same progr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from experiments import record, throughput
+from experiments import packing, record, throughput
 from experiments.config import RunConfig, to_dict
+from experiments.job import Job
+from experiments.launchers import Launcher, Site
 from experiments.packing import signature
 from experiments.platforms import resolve
 from experiments.record import Status
@@ -18,9 +21,44 @@ from experiments.worker import Bench
 from scaling import memory as scaling_memory
 from scaling.memory import Step
 
+DEVICE = {"cpu": "cpu", "accelerator": "gpu"}  # whose program is assumed
+SPEED = ("program", "microbatch", "steps_per_dispatch")  # what of an execution decides on it
 COMPUTE_BYTES = {"float32": 4, "bfloat16": 2}
 
 Rates = Mapping[RunConfig, float]  # signature: tokens per second of all members together
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run asks for, as the next call would train it."""
+
+    members: int | None  # of its pack; None: the device is measured first
+    bytes: int  # of one device, for the whole pack
+    seconds: float | None  # of one worker; None: nothing like it was timed here
+
+
+def forecast(runs: Sequence[Run], study: str, launcher: Launcher, site: Site) -> dict[str, Cost]:
+    """The cost of each run by its id, in packs as `run_sweep` makes them of what it knows."""
+    groups = packing.alike([Job(run, study, site.folder / run.run_id) for run in runs])
+    places, platform = min(launcher.places, len(runs)), launcher.platform
+    bench, timed = launcher.bench(site), rates(runs, site.folder)
+    curves = {
+        kind: throughput.kept(kind, bench, most)
+        for kind, most in packing.to_measure(groups, places, platform)
+    }
+    known = {kind: curve for kind, curve in curves.items() if curve is not None}
+    settled = groups.keys() - (curves.keys() - known.keys())
+    found = {}
+    for pack in packing.all_packs(groups, known, places):
+        for job in pack:
+            config, steps = job.run.config, job.run.config.science.steps
+            seconds = worker_seconds(config, len(pack), bench, timed)
+            found[job.run.run_id] = Cost(
+                len(pack) if signature(config) in settled else None,
+                sum(memory(config, len(pack), DEVICE[platform]).values()),
+                None if seconds is None else seconds * (steps - job.run.first_step) / steps,
+            )
+    return found
 
 
 def memory(config: RunConfig, members: int, platform: str) -> dict[str, int]:
@@ -46,7 +84,8 @@ def rates(runs: Sequence[Run], folder: Path) -> Rates:
         if record.run_status(path) is not Status.COMPLETED:
             continue
         summary = record.read_json(path / record.SUMMARY)
-        if summary["execution"] == to_dict(run.config.execution):
+        ours = to_dict(run.config.execution)
+        if all(summary["execution"][name] == ours[name] for name in SPEED):
             kind = signature(run.config)
             rate = summary["metrics"]["tokens_per_second"] * summary["environment"]["members"]
             found[kind] = max(rate, found[kind]) if kind in found else rate

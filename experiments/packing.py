@@ -71,6 +71,26 @@ def largest(group: Sequence[Job], workers: int, platform: str) -> int:
     return max(1, len(group) // workers)
 
 
+def to_measure(
+    groups: Mapping[RunConfig, Sequence[Job]], places: int, platform: str
+) -> list[tuple[RunConfig, int]]:
+    """The signatures whose throughput decides on their packs, and up to how many members."""
+    sizes = {kind: largest(group, places, platform) for kind, group in groups.items()}
+    return [(kind, most) for kind, most in sizes.items() if most > 1 and not kind.execution.pack]
+
+
+def all_packs(
+    groups: Mapping[RunConfig, Sequence[Job]], known: Mapping[RunConfig, Curve], places: int
+) -> list[Pack]:
+    """All groups in packs, dearest first; who has no curve trains alone."""
+    found = [
+        pack
+        for kind, group in groups.items()
+        for pack in packs(group, known.get(kind, ALONE), places)
+    ]
+    return sorted(found, key=lambda pack: sum(job.run.flops for job in pack), reverse=True)
+
+
 def packs(group: Sequence[Job], curve: Curve, workers: int) -> list[Pack]:
     """One group in packs: of the size that its execution names, or else by the curve."""
     wanted = group[0].run.config.execution.pack

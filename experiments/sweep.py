@@ -193,20 +193,13 @@ def _packs(
     jobs: Sequence[Job], launcher: Launcher, site: Site, watch: Callable[[Event], None]
 ) -> list[Pack]:
     """The jobs in packs, dearest first."""
-    places, platform = min(launcher.places, len(jobs)), launcher.platform
-    groups = packing.alike(jobs)
-    sizes = {kind: packing.largest(group, places, platform) for kind, group in groups.items()}
-    wanted = [(kind, most) for kind, most in sizes.items() if most > 1 and not kind.execution.pack]
+    places, groups = min(launcher.places, len(jobs)), packing.alike(jobs)
+    wanted = packing.to_measure(groups, places, launcher.platform)
     for kind, _ in wanted:
         watch(Event(groups[kind][0].run.run_id, "compiling"))
     curves = launcher.measure(site, wanted) if wanted else []
     known = {kind: curve for (kind, _), curve in zip(wanted, curves, strict=True)}
-    packs = [
-        pack
-        for kind, group in groups.items()
-        for pack in packing.packs(group, known.get(kind, packing.ALONE), places)
-    ]
-    return sorted(packs, key=lambda pack: sum(job.run.flops for job in pack), reverse=True)
+    return packing.all_packs(groups, known, places)
 
 
 def _prediction(folder: Path, run: Run) -> str:

@@ -20,6 +20,7 @@ from experiments.data.config import DataConfig
 from experiments.job import Event, Pack
 from experiments.overrides import split
 from experiments.packing import Curve
+from experiments.worker import Bench
 from scaling.errors import UserError, nearest
 
 
@@ -43,6 +44,10 @@ class Launcher(Protocol):
     @property
     def platform(self) -> Literal["cpu", "accelerator"]:
         """What a place computes with."""
+        ...
+
+    def bench(self, site: Site) -> Bench:
+        """What a place works with; a throughput measured there is kept by it."""
         ...
 
     def measure(self, site: Site, wanted: Sequence[tuple[RunConfig, int]]) -> Sequence[Curve]:

@@ -31,8 +31,11 @@ class Local:
     def platform(self) -> machine.Platform:
         return machine.platform()
 
+    def bench(self, site: Site) -> Bench:
+        return self._benches(site)[0]
+
     def measure(self, site: Site, wanted: Sequence[tuple[RunConfig, int]]) -> Sequence[Curve]:
-        return throughput.curves(wanted, self._benches(site)[0])
+        return throughput.curves(wanted, self.bench(site))
 
     def train(self, site: Site, packs: Sequence[Pack], watch: Callable[[Event], None]) -> bool:
         return train_all(packs, self._benches(site)[: len(packs)], watch)

@@ -74,12 +74,12 @@ class Ray:
     def measure(self, site: Site, wanted: Sequence[tuple[RunConfig, int]]) -> Sequence[Curve]:
         self._connect()
         task = self._task(throughput.curves)
-        found: Sequence[Curve] = ray.get(task.remote(wanted, self._bench(site)))
+        found: Sequence[Curve] = ray.get(task.remote(wanted, self.bench(site)))
         return found
 
     def train(self, site: Site, packs: Sequence[Pack], watch: Callable[[Event], None]) -> bool:
         self._connect()
-        task, bench, here = self._task(_train), self._bench(site), Path.cwd()
+        task, bench, here = self._task(_train), self.bench(site), Path.cwd()
         tasks = _Tasks(
             start=lambda pack: task.remote(pack, bench, here),
             places=lambda: self.workers or self._held(),
@@ -89,7 +89,7 @@ class Ray:
         )
         return tasks.run()
 
-    def _bench(self, site: Site) -> Bench:
+    def bench(self, site: Site) -> Bench:
         return Bench(site.data, site.cache, log=None, kind=f"ray {_text(self.resources)}")
 
     def _task(self, function: Callable[..., Any]) -> Any:

@@ -79,6 +79,9 @@ class Slurm:
         gpus = [name for name, value in self.resources.items() if "gpu" in f"{name}={value}"]
         return "accelerator" if gpus else "cpu"
 
+    def bench(self, site: Site) -> Bench:
+        return Bench(site.data, site.cache, log=None, kind="slurm")
+
     def measure(self, site: Site, wanted: Sequence[tuple[RunConfig, int]]) -> Sequence[Curve]:
         """Alone, unless execution.pack says how many: this machine is not the one that trains."""
         return [ALONE for _ in wanted]
@@ -115,7 +118,7 @@ class Slurm:
 
     def _submit(self, site: Site, packs: Sequence[Pack]) -> list[str]:
         """The elements' ids, in the order of the packs, once they are written down."""
-        folder, bench = site.folder / FOLDER, Bench(site.data, site.cache, log=None)
+        folder, bench = site.folder / FOLDER, self.bench(site)
         executor = AutoExecutor(folder, cluster="slurm", slurm_max_num_timeout=TIMEOUTS)
         executor.update_parameters(
             name=site.folder.name,

@@ -157,7 +157,10 @@ def test_dry_run_prints_every_run_and_writes_nothing(call, tmp_path):
     assert "60 documents" in lines[1]
     assert sum("missing" in line for line in lines) == 4
     assert sum(" held_out " in line for line in lines) == 1
-    assert "4 runs" in lines[-1]
+    assert sum(line.startswith("4 runs, ") for line in lines) == 1
+    planned = [line.split() for line in lines if line.endswith("missing")]
+    assert [cells[-4:] for cells in planned] == [["kB", "1", "-", "missing"]] * 4
+    assert lines[-1] == "4 runs are like none that was timed here yet"
 
 
 def test_status_follows_the_files(call, tmp_path):

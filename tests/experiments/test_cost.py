@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import tiny
 
-from experiments import cost, record, throughput
+from experiments import cost, machine, record, throughput
+from experiments.branches import Origin
 from experiments.config import to_dict
+from experiments.launchers import Site
+from experiments.launchers.local import Local
 from experiments.overrides import override
 from experiments.packing import signature
 from experiments.record import Status
@@ -79,3 +83,44 @@ def test_memory_is_of_the_program_that_the_platform_gets() -> None:
 def test_nothing_opens_a_device() -> None:
     code = "import experiments.cost, sys; assert 'jax' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+@pytest.fixture
+def site(tmp_path) -> Site:
+    return Site(CONFIG.science.data, tmp_path / "cache", tmp_path / "study")
+
+
+@pytest.fixture
+def runs() -> list[Run]:
+    rates = [f"optimizer.learning_rate={1 + k}e-3" for k in range(8)]
+    return [Run(override(CONFIG, [rate]), 0) for rate in rates]
+
+
+def told(runs, site, places=1):
+    found = cost.forecast(runs, "tiny", Local(places), site)
+    return {(one.members, one.seconds) for one in found.values()}
+
+
+def test_forecast_is_of_the_packs_that_the_sweep_would_make(runs, site, monkeypatch) -> None:
+    monkeypatch.setattr(machine, "platform", lambda: "cpu")
+    assert told(runs, site) == {(None, None)}  # enough runs to measure the device first
+    assert told(runs[:3], site) == {(1, None)}
+    kept = {"most": 8, "devices": 1, "seconds": {1: 0.1, 2: 0.12, 4: 0.4}}
+    bench = Local(1).bench(site)
+    record.write_json(throughput._path(signature(CONFIG), bench), kept)
+    assert told(runs, site) == {(2, 50 * 0.06)}
+    found = cost.forecast(runs, "tiny", Local(1), site)[runs[0].run_id]
+    assert found.bytes == sum(cost.memory(CONFIG, 2, "cpu").values())
+    alone = [Run(override(run.config, ["execution.pack=1"]), 0) for run in runs]
+    assert told(alone, site) == {(1, None)}
+
+
+def test_a_branch_costs_what_it_trains_itself(runs, site) -> None:
+    first, second = runs[:2]
+    finish(first, site.folder, 100.0, members=1)
+    origin = Origin(first.config, 40)
+    branch = replace(second, origin=origin)
+    costs = cost.forecast([first, branch], "tiny", Local(1), site)
+    whole, part = (costs[run.run_id].seconds for run in (first, branch))
+    assert whole == pytest.approx(50 * 64 / 100)
+    assert part == pytest.approx(whole / 5)
