@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +15,7 @@ from quick import quick_jit
 from models.config import Program, TransformerConfig
 from models.transformer import Spec, weights
 from models.weights import describe, initialise, make_weight
-from scaling.parametrization import Parametrization, Weight
+from scaling.parametrization import TABLES, Parametrization, Weight
 
 SP = Parametrization()
 CONFIG = TransformerConfig(
@@ -66,6 +67,18 @@ def test_every_weight_is_described(layout: Any, remat: Any) -> None:
     query = described["blocks/attention/query", layers[0]]
     assert (query.role, query.letters, query.shape) == ("query", "d->hk", (8, 2, 4))
     assert query.stacked == (3 if layout == "scan" else 0)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_rules_are_the_same_for_scanned_and_unrolled_layers(name: Any) -> None:
+    table = Parametrization(name, base_width=4, base_head_dim=2, base_layers=2)
+    config = replace(CONFIG, embeddings="untied", biases="all")
+
+    def rules(layout: Any) -> set[tuple[str, Any]]:
+        spec = Spec(config, table, Program(layout, backward="plain"))
+        return {(w.path, table.rule(w, config)) for w in _leaves(weights(spec, 5))}
+
+    assert rules("scan") == rules("unrolled")
 
 
 def test_digits_in_other_names_are_no_layers() -> None:
