@@ -208,7 +208,7 @@ def draw(verdict: Verdict, title: str) -> Any:
         axes.invert_yaxis()
         axes.set_xlabel(f"slope against ln {AXES[verdict.axis]} (band: within {TOLERANCE:g})")
         axes.set_title(title, loc="left")
-        axes.legend(loc="lower center", bbox_to_anchor=(0.4, -0.42), ncol=2)
+        figure.legend(loc="outside lower center", ncol=2)
     return figure
 
 
