@@ -25,6 +25,7 @@ from experiments.study import Run
 from experiments.sweep import Sweep, bind, run_sweep
 from scaling.errors import UserError
 
+PICTURES = (".png", ".svg", ".pdf")
 DIFFERENT = 1  # exit code of diff, as of the shell's
 
 
@@ -121,6 +122,19 @@ def list_files(args: argparse.Namespace) -> int:
     return 0
 
 
+def schedules(args: argparse.Namespace) -> int:
+    from experiments.schedule_figure import figure
+
+    if args.out.suffix not in PICTURES:
+        raise UserError(f"--out {args.out}: no picture; end it with one of {', '.join(PICTURES)}")
+    try:
+        figure().savefig(args.out, dpi=150)
+    except OSError as error:
+        raise UserError(f"--out {args.out}: cannot write it ({error.strerror})") from error
+    print(args.out)
+    return 0
+
+
 def describe(args: argparse.Namespace) -> int:
     import jax
 
@@ -175,6 +189,7 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "status": status,
     "list": list_files,
     "search": search_command.search,
+    "schedules": schedules,
     "describe": describe,
     "diff": diff,
 }

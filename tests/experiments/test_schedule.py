@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import tiny
 
+from experiments.__main__ import main
 from experiments.config import DECAYS, ScheduleConfig
 from experiments.hypers import hypers
 from experiments.schedule import SCHEDULES, SHAPES, fraction
+from experiments.schedule_figure import figure
 from scaling.errors import UserError
 
 # 100 steps of 64 tokens: 10 of warm-up, where it is chosen 20 of decay, to a tenth of the peak.
@@ -171,3 +173,16 @@ def test_schedule_that_cannot_be_is_one_line(assignments, message):
     with pytest.raises(UserError, match=message) as caught:
         tiny.config(*(f"schedule.{assignment}" for assignment in assignments))
     assert "\n" not in str(caught.value)
+
+
+def test_picture_shows_every_schedule_and_every_shape(tmp_path, capsys):
+    *panels, shapes = figure().axes
+    assert [panel.get_title() for panel in panels] == list(SCHEDULES)
+    curves = [panel.get_lines()[0].get_ydata() for panel in panels]
+    assert all(max(curve) == 1 for curve in curves)
+    assert [line.get_label() for line in shapes.get_lines()] == list(SHAPES_TO_CHOOSE)
+    path = tmp_path / "all.svg"
+    assert main(["schedules", "--out", str(path)]) == 0
+    assert path.read_text().count("<svg") == 1
+    assert main(["schedules", "--out", str(tmp_path / "all.txt")]) == 2
+    assert "end it with one of .png, .svg, .pdf" in capsys.readouterr().err
