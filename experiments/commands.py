@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich import filesize
 
-from experiments import launchers, search_command, trackers
+from experiments import launchers, trackers
 from experiments import mirror as mirrors
 from experiments import study as studies
 from experiments.cost import Cost, forecast
@@ -21,10 +21,12 @@ from experiments.launchers import Launcher
 from experiments.preflight import check_folder
 from experiments.progress import Progress, clock
 from experiments.record import AGAIN, FINISHED, Status
+from experiments.search.command import search
 from experiments.study import Run
 from experiments.sweep import Sweep, bind, run_sweep
 from scaling.errors import UserError
 
+COORDINATES = "coordinates.csv"  # in the study's folder
 PICTURES = (".png", ".svg", ".pdf")
 DIFFERENT = 1  # exit code of diff, as of the shell's
 
@@ -113,7 +115,7 @@ def _cells(cost: Cost) -> str:
 
 
 def list_files(args: argparse.Namespace) -> int:
-    from experiments.search import SEARCHES
+    from experiments.search.plan import SEARCHES
 
     for verb, shelf in (("run", studies.STUDIES), ("search", SEARCHES)):
         for name in studies.names(shelf):
@@ -149,21 +151,23 @@ def describe(args: argparse.Namespace) -> int:
     science = run.config.science
     plan = recipe(run.config, platform="cpu")
     print(f"{science.model}\n{science.parametrization}\n")
-    head = f"{'parameter':28} {'role':10} {'letters':8} {'shape':16} {'params':>10}"
-    print(f"{head} {'init std':>9} {'mult':>7} {'lr':>9} {'wd':>8} {'eps':>9}")
+    head = f"{'parameter':28} {'role':10} {'shape':16} {'params':>10} {'init std':>9} {'mult':>7}"
+    print(f"{head} {'lr factor':>9} {'lr':>9} {'wd':>8} {'eps':>9}  sharding")
     o = science.optimizer
     for weight in jax.tree.leaves(plan.weights, is_leaf=lambda x: isinstance(x, Weight)):
-        rule = science.parametrization.rule(weight, science.model.width)
+        rule = science.parametrization.rule(weight, science.model, o.kind.family_of(weight.role))
+        coupled = o.decay == "coupled"
+        decays = rule.weight_decay if coupled else float(rule.weight_decay > 0)
         name = (
             weight.path
             if weight.layer is None
             else weight.path.replace("/", f"[{weight.layer}]/", 1)
         )
         print(
-            f"{name:28} {weight.role:10} {weight.letters:8} {weight.shape!s:16} "
-            f"{weight.size:>10,} {rule.init_std:>9.4g} {rule.multiplier:>7.4g} "
-            f"{o.learning_rate * rule.learning_rate:>9.3g} "
-            f"{o.weight_decay * rule.weight_decay:>8.3g} {o.epsilon * rule.epsilon:>9.2g}"
+            f"{name:28} {weight.role:10} {weight.shape!s:16} {weight.size:>10,} "
+            f"{science.init_scale * rule.init_std:>9.4g} {rule.multiplier:>7.4g} "
+            f"{rule.learning_rate:>9.4g} {o.learning_rate * rule.learning_rate:>9.3g} "
+            f"{o.weight_decay * decays:>8.3g} {o.epsilon * rule.epsilon:>9.2g}  {weight.letters}"
         )
     print()
     for name, value in run.ledger.items():
@@ -183,13 +187,52 @@ def diff(args: argparse.Namespace) -> int:
     return DIFFERENT
 
 
+def coordinates(args: argparse.Namespace) -> int:
+    import numpy as np
+
+    from experiments import data
+    from experiments.coordinates import Coordinate, measure, resize, write
+
+    for name in ("steps", "seeds"):
+        if getattr(args, name) < 1:
+            raise UserError(f"--{name} {getattr(args, name)}: must be at least 1")
+    if args.widths and args.depths:
+        raise UserError("--widths or --depths, not both: the check is over one of them")
+    sweep = _bind(args)
+    config = sweep.study.runs[0].config
+    model, batch = config.science.model, config.science.batch
+    axis, sizes = ("layers", args.depths) if args.depths else ("width", args.widths)
+    sizes = sizes or [model.width * factor for factor in (1, 2, 4, 8)]
+    configs = [resize(config, args.grow, **{axis: size}) for size in sizes]
+    batches = next(
+        data.chunks(
+            sweep.corpus.train,
+            seed=config.science.seed,
+            sequences=batch.sequences,
+            seq_len=batch.seq_len,
+            start_step=0,
+            stop_step=args.seeds,
+            steps_per_chunk=args.seeds,
+        )
+    )
+    rows: list[Coordinate] = []
+    for size, sized in zip(sizes, configs, strict=True):
+        print(f"{axis}={size}: {args.seeds} seeds, {args.steps} steps", file=sys.stderr)
+        rows += measure(sized, np.asarray(batches), args.steps)
+    path = sweep.folder / COORDINATES
+    write(rows, path)
+    print(f"{path}\nnext: python -m analysis coordinate-check {path}")
+    return 0
+
+
 VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "run": run,
     "mirror": mirror,
     "status": status,
     "list": list_files,
-    "search": search_command.search,
+    "search": search,
     "schedules": schedules,
     "describe": describe,
+    "coordinates": coordinates,
     "diff": diff,
 }

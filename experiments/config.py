@@ -17,7 +17,7 @@ from operator import attrgetter, getitem
 from typing import Any, Literal, get_type_hints
 
 from experiments.data.config import DataConfig
-from experiments.optimizers.config import OptimizerConfig, check_rules
+from experiments.optimizers.config import OptimizerConfig
 from models.config import Program, TransformerConfig
 from scaling.errors import UserError, check_choices
 from scaling.parametrization import Parametrization
@@ -28,6 +28,11 @@ SCIENCE_VERSION = 2
 # Fields that came after that version. Their default means what was meant before there was a choice,
 # so it does not count in the identity: runs of before are still the runs of now.
 LATER = (
+    "model.embedding_norm",
+    "parametrization.base_layers",
+    "parametrization.attention_scale",
+    "parametrization.zero_init",
+    "parametrization.learning_rate_powers",
     "optimizer.momentum",
     "schedule.decay_shape",
     "schedule.power_amplitude",
@@ -40,6 +45,19 @@ LATER = (
 )
 
 
+ScheduleName = Literal[
+    "linear",
+    "cosine",
+    "wsd",
+    "constant",
+    "trapezoid",
+    "multistep",
+    "inverse_sqrt",
+    "power",
+    "infinite",
+]
+
+
 @dataclass(frozen=True)
 class ScheduleConfig:
     """Linear warm-up, a plateau, and a decay to `final_fraction` of the peak: experiments/schedule.
@@ -47,17 +65,7 @@ class ScheduleConfig:
     What has no place in the named schedule is not read.
     """
 
-    name: Literal[
-        "linear",
-        "cosine",
-        "wsd",
-        "constant",
-        "trapezoid",
-        "multistep",
-        "inverse_sqrt",
-        "power",
-        "infinite",
-    ] = "linear"
+    name: ScheduleName = "linear"
     warmup_fraction: float = 0.05  # of all steps
     decay_fraction: float = 0.2  # of all steps, the last; where `DECAYS` is "part"
     decay_shape: Literal["linear", "cosine", "mirror_cosine", "1-sqrt", "square", "exponential"] = (
@@ -72,7 +80,7 @@ class ScheduleConfig:
 
 # The steps over which a schedule decays: all that are not warm-up, the last `decay_fraction`, none.
 # Of the latter two the rate does not know the run's length until then.
-DECAYS: Mapping[str, Literal["rest", "part", "none"]] = {
+DECAYS: Mapping[ScheduleName, Literal["rest", "part", "none"]] = {
     "linear": "rest",
     "cosine": "rest",
     "wsd": "part",
@@ -213,7 +221,8 @@ class Science:
             check_choices(section, getattr(self, section))
         check_choices("science", self)
         _check(self, RANGES)
-        check_rules(self.optimizer, self.parametrization)
+        for family in self.optimizer.kind.families:
+            self.parametrization.check(family, self.model.embeddings)
         self._check_average()
         self._check_schedule()
 

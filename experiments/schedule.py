@@ -38,6 +38,7 @@ from functools import partial
 import jax.numpy as jnp
 from jax import Array
 
+from experiments.config import ScheduleName
 from experiments.hypers import Hypers
 
 Decay = Callable[[Array, Array, Array], Array]  # of p, f and x
@@ -88,7 +89,7 @@ def _settling(t: Array, hypers: Hypers) -> Array:
 
 
 # name: its plateau, and its decay where that is not the config's to choose
-SCHEDULES: Mapping[str, tuple[Plateau, str | None]] = {
+SCHEDULES: Mapping[ScheduleName, tuple[Plateau, str | None]] = {
     "linear": (_one, "linear"),
     "cosine": (_one, "cosine"),
     "wsd": (_one, None),
@@ -101,7 +102,7 @@ SCHEDULES: Mapping[str, tuple[Plateau, str | None]] = {
 }
 
 
-def fraction(name: str, decay_shape: str, step: Array, hypers: Hypers) -> Array:
+def fraction(name: ScheduleName, decay_shape: str, step: Array, hypers: Hypers) -> Array:
     """The fraction of the peak learning rate at `step`; scalar in [0, 1]."""
     plateau, own = SCHEDULES[name]
     t = jnp.asarray(step, jnp.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, get_args, get_type_hints
 
 import jax.numpy as jnp
@@ -13,9 +13,7 @@ from experiments.hypers import hypers
 from experiments.schedule import SCHEDULES, fraction
 
 STEPS = 1000
-SETTINGS: Mapping[str, Mapping[str, Any]] = {
-    name: {"final_fraction": 0.1, "warmup_fraction": 0.05} for name in SCHEDULES
-} | {"infinite": {"final_fraction": 0.05, "decay_shape": "exponential"}}
+SETTINGS = ScheduleConfig(warmup_fraction=0.05, final_fraction=0.1)
 SHAPES = get_args(get_type_hints(ScheduleConfig)["decay_shape"])
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 INK, GRID = "#1f4e6b", "#e3dfd6"
@@ -45,13 +43,12 @@ def figure() -> Any:
         drawn = Figure(figsize=(11, 4.6), layout="constrained")
         panels = drawn.subplots(2, 5, sharex=True, sharey=True).flat
         for name, panel in zip(SCHEDULES, panels, strict=False):
-            panel.plot(curve(ScheduleConfig(name, **SETTINGS[name])), color=INK)
+            panel.plot(curve(replace(SETTINGS, name=name)), color=INK)
             panel.set_title(name)
         last = drawn.axes[-1]
+        late = replace(SETTINGS, name="wsd", warmup_fraction=0.0, decay_fraction=0.6)
         for shape, line, shade in zip(SHAPES, LINES, SHADES, strict=True):
-            schedule = ScheduleConfig(
-                "wsd", warmup_fraction=0, decay_fraction=0.6, decay_shape=shape, final_fraction=0.1
-            )
+            schedule = replace(late, decay_shape=shape)
             last.plot(curve(schedule), label=shape, linestyle=line, color=shade)
         last.set_title("decay shapes")
         last.legend(fontsize=7, frameon=False, loc="lower left")

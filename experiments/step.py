@@ -15,10 +15,10 @@ import optax
 from flax import struct
 from jax import Array
 
-from experiments.config import RunConfig
+from experiments.config import RunConfig, ScheduleName
 from experiments.hypers import Hypers
 from experiments.optimizers import update as optimizers
-from experiments.optimizers.config import Name
+from experiments.optimizers.config import KINDS, Name
 from experiments.platforms import resolve
 from experiments.schedule import fraction
 from models.transformer import Spec, apply, weights
@@ -45,7 +45,7 @@ class Recipe:
     seq_len: int
     sequences: int
     microbatch: int
-    schedule: str
+    schedule: ScheduleName
     decay_shape: str
     optimizer: Name
     decay: str
@@ -59,10 +59,8 @@ class Recipe:
     @cached_property
     def rules(self) -> Any:
         """The tree of `Rule`."""
-        width = self.spec.config.width
-        return optimizers.rules(
-            self.weights, lambda weight: self.spec.parametrization.rule(weight, width)
-        )
+        p, model, kind = self.spec.parametrization, self.spec.config, KINDS[self.optimizer]
+        return optimizers.rules(self.weights, lambda w: p.rule(w, model, kind.family_of(w.role)))
 
 
 # A run whose loss is this many times that of its first step has diverged: it will not come back.
@@ -93,7 +91,7 @@ def init_state(recipe: Recipe, hypers: Hypers) -> TrainState:
     params = initialise(
         recipe.weights,
         recipe.spec.parametrization,
-        recipe.spec.config.width,
+        recipe.spec.config,
         jax.random.key(hypers.seed),
         hypers.init_scale,
     )

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from scaling.errors import UserError
-from scaling.parametrization import Parametrization
+from scaling.parametrization import Family, Role
 
 Name = Literal[
     "adamw",
@@ -20,10 +19,7 @@ Name = Literal[
     "schedule_free_adamw",
 ]
 
-# What the size of an update depends on. "normalised": its entries are about 1 whatever the gradient
-# (Adam, Lion, Adafactor). "gradient": it is as large as the gradient (SGD). "orthogonal": all
-# singular values of a matrix are equal and its entries about 1 (Muon as scaled here).
-Family = Literal["normalised", "gradient", "orthogonal"]
+MATRICES: tuple[Role, ...] = ("hidden", "query")
 
 
 @dataclass(frozen=True)
@@ -31,19 +27,24 @@ class Kind:
     """What holds of every run with an optimizer, known without JAX.
 
     Attributes:
-        family: of its update; of Muon's, for what is no hidden matrix.
-        matrices: the family of its update of hidden matrices, where it is another.
+        family: of its update.
         copies: float32 values that its state keeps for each parameter, at most.
+        matrices: the family of its update of the roles `MATRICES`, where that is another.
+        averages: it evaluates an average of its own, at a constant rate.
     """
 
     family: Family
     copies: int
     matrices: Family | None = None
-    averages: bool = False  # it evaluates an average of its own, at a constant rate
+    averages: bool = False
 
     @property
     def families(self) -> tuple[Family, ...]:
         return (self.family,) if self.matrices is None else (self.family, self.matrices)
+
+    def family_of(self, role: Role) -> Family:
+        """Of its update of a weight; the parametrizations have rules by it."""
+        return self.matrices if self.matrices and role in MATRICES else self.family
 
 
 KINDS: Mapping[Name, Kind] = {
@@ -55,12 +56,6 @@ KINDS: Mapping[Name, Kind] = {
     "muon": Kind("normalised", copies=2, matrices="orthogonal"),
     "schedule_free_sgd": Kind("gradient", copies=1, averages=True),
     "schedule_free_adamw": Kind("normalised", copies=2, averages=True),
-}
-
-# The families that a parametrization has rules for. SP is one rate for all, whatever moves by it.
-RULES: Mapping[str, tuple[Family, ...]] = {
-    "sp": ("normalised", "gradient", "orthogonal"),
-    "mup": ("normalised",),
 }
 
 
@@ -85,19 +80,3 @@ class OptimizerConfig:
     @property
     def kind(self) -> Kind:
         return KINDS[self.name]
-
-
-def check_rules(optimizer: OptimizerConfig, parametrization: Parametrization) -> None:
-    """Refuse an optimizer that the parametrization has no rule for."""
-    for family in optimizer.kind.families:
-        if family not in RULES[parametrization.name]:
-            able = [
-                name
-                for name, kind in KINDS.items()
-                if {*kind.families} <= {*RULES[parametrization.name]}
-            ]
-            raise UserError(
-                f"optimizer.name={optimizer.name}: parametrization.name={parametrization.name} "
-                f"has no rule for its {family} updates; set parametrization.name=sp, or choose one "
-                f"of {', '.join(able)}"
-            )

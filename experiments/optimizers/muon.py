@@ -19,9 +19,9 @@ import optax
 from jax import Array
 from optax.contrib import MuonDimensionNumbers
 
+from experiments.optimizers.config import MATRICES
 from scaling.parametrization import Weight
 
-ROLES = ("hidden", "query")  # a query is a hidden matrix that parametrizations may tell apart
 RMS = 0.2
 
 
@@ -33,14 +33,16 @@ def muon(
     def by_weight(pick: Any) -> Any:
         return jax.tree.map(pick, weights, is_leaf=lambda x: isinstance(x, Weight))
 
-    matrices = by_weight(lambda w: _matrix(w) if w.role in ROLES else optax.MaskedNode())
-    sizes = by_weight(lambda w: _size(w) if w.role in ROLES else optax.MaskedNode())
+    matrices = by_weight(lambda w: _matrix(w) if w.role in MATRICES else optax.MaskedNode())
+    sizes = by_weight(lambda w: _size(w) if w.role in MATRICES else optax.MaskedNode())
     orthogonal = optax.chain(
         optax.contrib.scale_by_muon(beta=momentum, weight_dimension_numbers=matrices),
         optax.stateless(lambda updates, params: jax.tree.map(jnp.multiply, updates, sizes)),
     )
     parts = {"muon": orthogonal, "elsewhere": elsewhere}
-    return optax.partition(parts, by_weight(lambda w: "muon" if w.role in ROLES else "elsewhere"))
+    return optax.partition(
+        parts, by_weight(lambda w: "muon" if w.role in MATRICES else "elsewhere")
+    )
 
 
 def _matrix(weight: Weight) -> MuonDimensionNumbers:
