@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from analysis.study import Study
 from analysis.style import quantity
 
-SECTIONS = ("optimizer.", "schedule.", "batch.", "parametrization.", "init_scale", "precision")
+SECTIONS = (
+    "optimizer.",
+    "schedule.",
+    "batch.",
+    "parametrization.",
+    "evaluation.",
+    "init_scale",
+    "z_loss",
+    "precision",
+)
 FEWEST = 3  # values that make a valley
 
 
