@@ -56,7 +56,7 @@ SCALES: Mapping[str, Scale] = {
         layers=2,
         head_dim=8,
         widths=(16, 32, 64, 128),
-        log2_rates=range(-10, -2),
+        log2_rates=range(-9, -1),
         batch=BatchConfig(sequences=4, seq_len=128),
         steps=256,
         evaluation=EvaluationConfig(windows=256),
