@@ -40,9 +40,9 @@ from scaling.parametrization import Parametrization
 class Scale:
     """One size of the study: the same design, other numbers."""
 
-    layers: int
+    layers: int  # of the base, and of all widths
     head_dim: int
-    widths: tuple[int, ...]  # the first is the base width
+    widths: tuple[int, ...]  # the first is the base's, the second that of all depths
     log2_rates: range
     batch: BatchConfig
     steps: int
@@ -76,19 +76,24 @@ SCALES: Mapping[str, Scale] = {
 }
 
 
+Change = Callable[[Science], Assignment]  # what is set in a run of the baseline
+
+
 @dataclass(frozen=True)
 class Ablation:
-    """What is set in a run of the baseline, and whether the paper found the best rate to transfer
-    (a second source's reading of its tables)."""
+    """A change, and whether the paper found the best rate to transfer with it (a second source's
+    reading of its tables)."""
 
     published: Literal["yes", "no"]
-    change: Callable[[Science], Assignment]
+    change: Change
 
 
 ABLATIONS: Mapping[str, Ablation] = {
     "biases": Ablation("yes", lambda s: {"model.biases": "all"}),
     "vector_gains": Ablation("no", lambda s: {"model.gains": "vector"}),
     "scalar_gains": Ablation("no", lambda s: {"model.gains": "scalar"}),
+    "embedding_norm": Ablation("yes", lambda s: {"model.embedding_norm": "rmsnorm"}),
+    "zero_query": Ablation("yes", lambda s: {"parametrization.zero_init": "query"}),
     "cosine": Ablation("yes", lambda s: {"schedule.name": "cosine"}),
     # coupled; our muP multiplies the decay of matrices by m, the paper's code does not
     "weight_decay": Ablation("no", lambda s: {"optimizer.weight_decay": 0.1}),
@@ -96,7 +101,7 @@ ABLATIONS: Mapping[str, Ablation] = {
         "yes", lambda s: {"model.mlp": "swiglu", "model.ffn": 8 * s.model.width // 3}
     ),
     "squared_relu": Ablation("yes", lambda s: {"model.mlp": "relu2"}),
-    "sp_attention": Ablation("no", lambda s: {"parametrization.base_head_dim": s.model.head_dim}),
+    "sp_attention": Ablation("no", lambda s: {"parametrization.attention_scale": "1/sqrt(d)"}),
     "sp_full": Ablation(
         "no",
         lambda s: {"parametrization.name": "sp", "model.biases": "all", "model.gains": "vector"},
@@ -121,21 +126,32 @@ ABLATIONS: Mapping[str, Ablation] = {
 }
 
 
-def study(scale: Literal["cpu", "gpu"] = "cpu", ablation: str = "", replicas: int = 4) -> Study:
-    """SP, muP and the named ablations of muP; all that share a seed share their data's order."""
+BASELINES: Mapping[str, Mapping[str, Change]] = {
+    "width": {"sp": lambda s: {"parametrization.name": "sp"}, "mup": lambda s: {}},
+    "depth": {"mup": lambda s: {}, "completep": lambda s: {"parametrization.name": "completep"}},
+}
+
+
+def study(
+    scale: Literal["cpu", "gpu"] = "cpu",
+    over: Literal["width", "depth"] = "width",
+    ablation: str = "",
+    replicas: int = 4,
+) -> Study:
+    """The baselines and the named ablations of muP; runs of one seed have one order of data."""
     s = SCALES[scale]
     chosen = _chosen(ablation)
-    changes: dict[str, Callable[[Science], Assignment]] = {
-        "sp": lambda science: {"parametrization.name": "sp"},
-        "mup": lambda science: {},
-        **{name: ABLATIONS[name].change for name in chosen},
-    }
+    changes = {**BASELINES[over], **{name: ABLATIONS[name].change for name in chosen}}
     rates = grid({"optimizer.learning_rate": [2.0**k for k in s.log2_rates]})
-    sizes = [grid({"model": [model(s, width)]}) for width in s.widths]
+    models = {
+        "width": [model(s, width, s.layers) for width in s.widths],
+        "depth": [model(s, s.widths[1], s.layers * 2**k) for k in range(4)],
+    }
+    sizes = [grid({"model": [each]}) for each in models[over]]
     points = [configs(baseline(s), product(size, rates, seeds(replicas))) for size in sizes]
     return Study(
-        name="lr_transfer",
-        question="Does the best learning rate stay where it is when the model grows wider?",
+        name={"width": "lr_transfer", "depth": "lr_transfer_depth"}[over],
+        question="Does the best learning rate stay where it is when the model grows?",
         runs=tuple(
             Run(assign(config, change(config.science)), rung, label=label)
             for rung, found in enumerate(points)
@@ -152,7 +168,9 @@ def baseline(s: Scale) -> RunConfig:
     return RunConfig(
         Science(
             # a base head of one dimension: the factor on q.k is 1 / d_head
-            parametrization=Parametrization("mup", base_width=s.widths[0], base_head_dim=1),
+            parametrization=Parametrization(
+                "mup", base_width=s.widths[0], base_head_dim=1, base_layers=s.layers
+            ),
             optimizer=OptimizerConfig(weight_decay=0.0),
             schedule=ScheduleConfig("linear", warmup_fraction=0.08, final_fraction=1e-4),
             batch=s.batch,
@@ -164,10 +182,10 @@ def baseline(s: Scale) -> RunConfig:
     )
 
 
-def model(s: Scale, width: int) -> TransformerConfig:
+def model(s: Scale, width: int, layers: int) -> TransformerConfig:
     heads = width // s.head_dim
     return TransformerConfig(
-        layers=s.layers,
+        layers=layers,
         width=width,
         heads=heads,
         kv_heads=heads,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from experiments.studies.lr_transfer import ABLATIONS, SCALES, study
@@ -10,7 +12,7 @@ from scaling.errors import UserError
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_ablation_changes_every_run_of_the_baseline(scale):
-    plan = study(scale, "all", replicas=1)
+    plan = study(scale, ablation="all", replicas=1)
     by_label = {
         label: [run for run in plan.runs if run.label == label]
         for label in ("mup", "sp", *ABLATIONS)
@@ -28,10 +30,10 @@ def test_every_ablation_changes_every_run_of_the_baseline(scale):
 
 
 def test_ablations_are_chosen_by_name_beside_sp_and_mup():
-    plan = study("cpu", "cosine,mqa", replicas=2)
+    plan = study(ablation="cosine,mqa", replicas=2)
     assert {run.label for run in plan.runs} == {"sp", "mup", "cosine", "mqa"}
     assert plan.published == {"cosine": "yes", "mqa": "yes"}
-    plain = {run.run_id for run in study("cpu", replicas=2).runs}
+    plain = {run.run_id for run in study(replicas=2).runs}
     assert plain <= {run.run_id for run in plan.runs}  # the same folder goes on
     assert {run.config.science.seed for run in plan.runs} == {0, 1}
 
@@ -42,8 +44,19 @@ def test_sp_and_mup_are_one_at_the_base_width_but_for_attention():
         for label in ("sp", "mup")
     )
     assert sp.model.width == mup.parametrization.base_width
-    assert mup.parametrization.attention_scale(8) == 1 / 8
-    assert sp.parametrization.attention_scale(8) == 8**-0.5
+    assert mup.parametrization.attention_factor(8) == 1 / 8
+    assert sp.parametrization.attention_factor(8) == 8**-0.5
+
+
+def test_over_depth_the_models_differ_in_layers_alone():
+    """And CompleteP at the base depth is muP."""
+    plan = study(over="depth", replicas=1)
+    models = list(dict.fromkeys(run.config.science.model for run in plan.runs))
+    assert [each.layers for each in models] == [2, 4, 8, 16]
+    assert {replace(each, layers=2) for each in models} == {models[0]}
+    assert {run.label for run in plan.runs} == {"mup", "completep"}
+    deep = next(run.config.science for run in plan.runs if run.label == "completep")
+    assert deep.parametrization.residual_factor(deep.model) == 1
 
 
 @pytest.mark.parametrize(
@@ -55,5 +68,5 @@ def test_sp_and_mup_are_one_at_the_base_width_but_for_attention():
 )
 def test_unknown_ablation_names_the_nearest(ablation, message):
     with pytest.raises(UserError) as error:
-        study("cpu", ablation)
+        study(ablation=ablation)
     assert message in str(error.value)
