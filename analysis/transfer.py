@@ -12,7 +12,8 @@ noise is equal. An interval is that of leaving out one seed at a time, in all si
 jackknife over whole seeds), with Student's t of S - 1 degrees for S seeds: so what a seed has in
 common over rates and sizes counts, and three or four seeds are not taken for many, as a bootstrap
 of so few would. It knows nothing of the bias of a parabola through a valley that is steeper
-towards divergence; that is much the same in all sizes, and cancels in the shift.
+towards divergence; that is much the same in all sizes (-0.21 +- 0.02 octaves for one 2.2 times as
+steep two octaves above its least as below), and cancels in the shift.
 
 A least is a measurement only inside the values tried, and a shift only where each size has one.
 """
@@ -166,8 +167,8 @@ def sentence(setting: str, found: Sequence[Transfer]) -> str:
         Answer.UNDETERMINED: "is undetermined for",
     }
     named = {answer: [each.name for each in found if each.answer is answer] for answer in Answer}
-    parts = [f"{says[answer]} {', '.join(names)}" for answer, names in named.items() if names]
-    return f"the best {setting} over sizes: it {'; it '.join(parts)}"
+    parts = [f"{says[answer]} {' and '.join(names)}" for answer, names in named.items() if names]
+    return f"as the model grows, the best {setting} {', '.join(parts)}"
 
 
 def optimum(valley: Valley, size: float) -> Optimum:
@@ -175,24 +176,25 @@ def optimum(valley: Valley, size: float) -> Optimum:
     S, best = len(valley.seeds), int(np.argmin(valley.mean))
     positive = valley.values > 0
     x = np.log2(valley.values, where=positive, out=np.full(len(valley.values), -np.inf))
-    nothing = np.empty(0)
+
+    def without_vertex(where: Where) -> Optimum:
+        bound = {Where.LOW: x[0], Where.HIGH: x[-1]}.get(where, math.nan)
+        return Optimum(size, float(bound), where, np.empty(0), math.nan, math.nan)
+
     if best in (0, len(x) - 1):
-        edge = Where.LOW if best == 0 else Where.HIGH
-        return Optimum(size, float(x[best]), edge, nothing, math.nan, math.nan)
+        return without_vertex(Where.LOW if best == 0 else Where.HIGH)
     near = positive & (np.abs(x - x[best]) <= REACH)
     if near.sum() < FEWEST:
-        return Optimum(size, math.nan, Where.TOO_FEW, nothing, math.nan, math.nan)
+        return without_vertex(Where.TOO_FEW)
     losses = valley.losses[:, near]
     means = [losses.mean(axis=0)]
     means += [np.delete(losses, s, axis=0).mean(axis=0) for s in range(S) if S > 1]
     b, slope, level = np.polyfit(x[near] - x[best], np.transpose(means), 2)  # each [1 + S]
     if (b <= 0).any():
-        return Optimum(size, math.nan, Where.NOT_CONVEX, nothing, math.nan, math.nan)
+        return without_vertex(Where.NOT_CONVEX)
     vertex = x[best] - slope / (2 * b)
-    for edge, outside in ((Where.LOW, vertex[0] < x[0]), (Where.HIGH, vertex[0] > x[-1])):
-        if outside:
-            bound = float(x[0] if edge is Where.LOW else x[-1])
-            return Optimum(size, bound, edge, nothing, math.nan, math.nan)
+    if not x[0] < vertex[0] < x[-1]:
+        return without_vertex(Where.LOW if vertex[0] <= x[0] else Where.HIGH)
     least = level[0] - slope[0] ** 2 / (4 * b[0])
     return Optimum(size, float(vertex[0]), Where.INSIDE, vertex[1:], float(b[0]), float(least))
 

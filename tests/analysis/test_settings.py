@@ -109,7 +109,7 @@ def test_report_tells_whether_the_best_setting_transfers(tmp_path, capsys):
     assert mup[-2:] == ["yes", "–"] and sp[-2:] == ["no", "no"]
     assert "-1.00 [-1.00, -1.00]" in said[5]  # each seed's leasts lie off by the same
     assert said[-1] == (
-        "the best optimizer.learning_rate over sizes: it transfers for mup; it moves for sp"
+        "as the model grows, the best optimizer.learning_rate transfers for mup, moves for sp"
     )
     page = (tmp_path / "report.html").read_text()
     assert "Does the best setting transfer?" in page and "-1.00 [-1.00, -1.00]" in page

@@ -59,6 +59,20 @@ def test_optimum_of_a_size_is_covered_too():
     assert 0.92 <= np.mean([abs(o.log2 - -5.4) <= o.half_width for o in first]) <= 0.98
 
 
+def test_steepness_towards_divergence_moves_the_least_and_hardly_the_shift():
+    """e^{ku} - ku - 1 with k = 0.4: 2.2 times as steep two octaves above the least as below."""
+    shift, k, valleys = -0.37, 0.4, []
+    for rung, width in enumerate(WIDTHS):
+        u = np.log2(RATES) - (-6.3 + shift * rung)
+        loss = 2.5 + 0.1 / k**2 * (np.exp(k * u) - k * u - 1)
+        valleys.append(
+            Valley(rung, ("mup",), {"model.width": float(width)}, (0,), RATES, loss[None])
+        )
+    (found,) = transfers(Valleys("optimizer.learning_rate", "params_total", tuple(valleys)))
+    assert found.optima[0].log2 == pytest.approx(-6.5, abs=0.05)  # not -6.3
+    assert found.shift == pytest.approx(shift, abs=0.02)
+
+
 def test_answer_is_right_where_there_are_seeds_enough_and_never_hasty():
     rng = np.random.default_rng(9)
     stays = [draw(rng, 0.0, seeds=5).answer for _ in range(100)]
