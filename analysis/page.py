@@ -15,8 +15,8 @@ from string import Template
 
 from analysis.card import UNKNOWN, build_card
 from analysis.evidence import Evidence
+from analysis.finding import Picture, Table
 from analysis.holdout import FIT
-from analysis.pictures import Picture
 from analysis.study import Study
 from analysis.style import quantity, scientific
 from analysis.verdict import fitted_on, headline, interval, size
@@ -66,6 +66,7 @@ def render(
         lesson=_lesson_section(evidence, lesson, drawn) if study.law else "",
         figures="\n".join(_figure(each, drawn[each.name]) for each in shown),
         fit=FIT_SECTIONS.format(fit=_fit(evidence), card=_card(evidence)) if study.law else "",
+        tables="\n".join(_table(each) for each in evidence.tables),
         runs=_runs(study),
         footer=_footer(study),
     )
@@ -265,6 +266,19 @@ def _card(evidence: Evidence) -> str:
             f"<div><h3>{section.letter} · {escape(section.title)}</h3><dl>{items}</dl></div>"
         )
     return f'<div class="card">{"".join(sections)}</div>'
+
+
+def _table(table: Table) -> str:
+    head = "".join(f'<th class="text">{escape(name)}</th>' for name in table.heads)
+    body = "".join(
+        "<tr>" + "".join(f'<td class="text">{escape(cell)}</td>' for cell in row) + "</tr>"
+        for row in table.rows
+    )
+    return (
+        f'<section>\n<h2>{escape(table.title)}</h2>\n<p class="note">{escape(table.note)}.</p>\n'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.title)}">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>\n</section>"
+    )
 
 
 def _unknown(value: str) -> str:

@@ -70,10 +70,10 @@ def loss_curves(study: Study, curves: dict[str, pd.DataFrame]) -> Any:
         return figure
 
 
-def valleys(study: Study, found: Valleys) -> Any:
+def valleys(found: Valleys) -> Any:
     """Loss against the swept setting: a panel per kind, a line per rung, a star at each least."""
     with house_style():
-        kinds, rungs = found.kinds, int(study.runs["rung"].max()) + 1
+        kinds, rungs = found.kinds, int(found.study.runs["rung"].max()) + 1
         figure = panels(len(kinds))
         for axes, (kind, members) in zip(figure.axes, kinds.items(), strict=True):
             for valley in members:
@@ -84,7 +84,7 @@ def valleys(study: Study, found: Valleys) -> Any:
                     label=f"N = {quantity(valley.params)}", **look,
                 )  # fmt: skip
                 axes.plot(valley.best, min(losses), marker="*", markersize=13, color=HELD, zorder=5)
-            _scales(axes, found.setting, f"loss, {study.unit}")
+            _scales(axes, found.setting, f"loss, {found.study.unit}")
             axes.set_title(", ".join(kind))
             log_ticks(axes.xaxis, *axes.get_xlim())
         for axes in figure.axes:

@@ -8,8 +8,10 @@ the runs give the most values; a valley is the runs that differ in it alone, ave
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from analysis.finding import Picture, Table
 from analysis.study import Study
 from analysis.style import quantity
 
@@ -36,8 +38,12 @@ class Valley:
 class Valleys:
     """All valleys of a study, kind by kind, from the smallest model to the largest."""
 
+    study: Study
     setting: str
     valleys: tuple[Valley, ...]
+    tables: tuple[Table, ...] = ()
+    notes: tuple[str, ...] = ()
+    predictions: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def kinds(self) -> dict[tuple[str, ...], list[Valley]]:
@@ -53,6 +59,24 @@ class Valleys:
             for kind, valleys in self.kinds.items()
         ]
         return f"best {self.setting}: " + "; ".join(part.removesuffix(",") for part in parts)
+
+    def pictures(self) -> tuple[Picture, ...]:
+        from analysis import plots
+
+        return (
+            Picture(
+                "valleys",
+                lambda: plots.valleys(self),
+                f"Loss against {self.setting}.",
+                "A line per size; the star is the least of each line, among the values tried. "
+                "Where the stars stand one below the other, the setting carries over.",
+                str(self),
+            ),
+        )
+
+    def save(self, folder: Path) -> tuple[Path, ...]:
+        """Nothing: the best values are in the sentence."""
+        return ()
 
 
 def find_valleys(study: Study) -> Valleys | None:
@@ -78,4 +102,4 @@ def find_valleys(study: Study) -> Valleys | None:
             params = float(rows[study.params].median())
             found.append(Valley(int(str(rung)), params, tuple(map(str, kind)), dict(losses)))
     found.sort(key=lambda valley: (valley.kind, valley.rung))
-    return Valleys(setting, tuple(found))
+    return Valleys(study, setting, tuple(found))

@@ -27,7 +27,7 @@ from experiments import studies
 from experiments.branches import Origin
 from experiments.config import RunConfig, identity
 from experiments.overrides import override, parse, paths, split
-from experiments.record import Part
+from experiments.record import Part, Reading
 from scaling.accounting import ledger
 from scaling.errors import UserError, nearest
 
@@ -74,13 +74,14 @@ class Run:
 class Study:
     """What `study()` returns. `loss`, `params` and `tokens` name the record's columns to fit.
 
-    A study that compares settings fits no law.
+    A study that compares settings fits no law of the loss; `reading` is what it is analysed for.
     """
 
     name: str
     question: str
     runs: tuple[Run, ...]
     law: str | None = "chinchilla"
+    reading: Reading = Reading.SETTINGS
     loss: str = "loss_per_byte"
     params: str = "params_total"
     tokens: str = "tokens"

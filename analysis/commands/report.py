@@ -28,6 +28,8 @@ def run(options: argparse.Namespace) -> int:
     evidence = write_report(options.study, Progress())
     for text in evidence.missing:
         print(f"note: {text}")
+    for table in evidence.tables:
+        print(f"\n{table}\n")
     print(f"wrote {Path(options.study) / PAGE}")
     print(evidence.sentence)
     return 0

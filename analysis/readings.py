@@ -1,0 +1,17 @@
+"""What can be read off a study's runs beside a law of the loss, by the name that study.json has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from analysis.finding import Finding
+from analysis.hyperparameters.study import read_grids
+from analysis.settings import find_valleys
+from analysis.study import Study
+from experiments.record import Reading
+
+READINGS: Mapping[Reading, Callable[[Study], Finding | None]] = {
+    Reading.SETTINGS: find_valleys,
+    Reading.HYPERPARAMETER_LAW: read_grids,
+}
+"""Each gives None where too few runs have finished."""
