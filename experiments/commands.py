@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich import filesize
 
-from experiments import launchers, search_command, trackers
+from experiments import launchers, trackers
 from experiments import mirror as mirrors
 from experiments import study as studies
 from experiments.cost import Cost, forecast
@@ -21,6 +21,7 @@ from experiments.launchers import Launcher
 from experiments.preflight import check_folder
 from experiments.progress import Progress, clock
 from experiments.record import AGAIN, FINISHED, Status
+from experiments.search.command import search
 from experiments.study import Run
 from experiments.sweep import Sweep, bind, run_sweep
 from scaling.errors import UserError
@@ -112,7 +113,7 @@ def _cells(cost: Cost) -> str:
 
 
 def list_files(args: argparse.Namespace) -> int:
-    from experiments.search import SEARCHES
+    from experiments.search.plan import SEARCHES
 
     for verb, shelf in (("run", studies.STUDIES), ("search", SEARCHES)):
         for name in studies.names(shelf):
@@ -174,7 +175,7 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "mirror": mirror,
     "status": status,
     "list": list_files,
-    "search": search_command.search,
+    "search": search,
     "describe": describe,
     "diff": diff,
 }

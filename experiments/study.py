@@ -5,7 +5,7 @@ A study file lies in ``experiments/studies/`` (or anywhere, given by path) and d
     def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study
 
 Its parameters are the study's settings, given on the command line as ``--set scale=gpu``. A search
-file (experiments/search.py) is read in the same way.
+file (experiments/search/plan.py) is read in the same way.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def build(shelf: Shelf, name: str, assignments: Sequence[str]) -> Any:
     if not hasattr(found, shelf.function):
         raise UserError(
             f"{name}: it defines no function '{shelf.function}'; "
-            f"see experiments/{shelf.function}.py"
+            f"see {shelf.kind.__module__.replace('.', '/')}.py"
         )
     make: Callable[..., Any] = getattr(found, shelf.function)
     hints = get_type_hints(make)

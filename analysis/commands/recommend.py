@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from scaling.errors import UserError
-from scaling.hyperparameters import GIVEN, TUNED
+from scaling.quantities import GIVEN, TUNED
 
 OPTIONS = {"params_total": "--params"}  # the others are called as they are
 

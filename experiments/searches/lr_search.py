@@ -35,8 +35,8 @@ from experiments.config import (
     ScheduleConfig,
     Science,
 )
-from experiments.search import Search
-from experiments.space import Choice, LogUniform
+from experiments.search.plan import Search
+from experiments.search.space import Choice, LogUniform
 from models.config import TransformerConfig
 from scaling.parametrization import Parametrization
 

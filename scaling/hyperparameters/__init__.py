@@ -18,7 +18,6 @@ from scaling.hyperparameters.fitted import from_mapping, to_mapping
 from scaling.hyperparameters.kaplan import KAPLAN
 from scaling.hyperparameters.law import (
     QUANTITIES,
-    TUNED,
     Advice,
     Batch,
     Confidence,
@@ -47,7 +46,6 @@ from scaling.hyperparameters.recommendation import (
     spread,
 )
 from scaling.hyperparameters.steplaw import STEPLAW
-from scaling.hyperparameters.target import GIVEN
 
 HYPERPARAMETER_LAWS: Mapping[str, HyperparameterLaw] = MappingProxyType(
     {
@@ -68,10 +66,8 @@ HYPERPARAMETER_LAWS: Mapping[str, HyperparameterLaw] = MappingProxyType(
 )
 
 __all__ = [
-    "GIVEN",
     "HYPERPARAMETER_LAWS",
     "QUANTITIES",
-    "TUNED",
     "Advice",
     "Batch",
     "Confidence",

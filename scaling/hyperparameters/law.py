@@ -15,10 +15,10 @@ from enum import StrEnum
 
 from scaling.errors import UserError, nearest
 from scaling.laws.law import Convention
+from scaling.quantities import TUNED
 
 _LARGEST = math.log(1e300)
 ROUNDING = 1e-9  # relative: a run at the very end of a range is inside it
-TUNED = "tuned_"  # begins the variables that a tuned run of the user's own gives
 
 # Only values of one quantity may be compared: a base rate of muP is no rate of a matrix, and a
 # critical batch is no best batch.

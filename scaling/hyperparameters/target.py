@@ -14,23 +14,8 @@ from scaling.hyperparameters.deepseek import deepseek_flops_per_token
 from scaling.hyperparameters.law import Known, check_positive
 from scaling.laws.chinchilla import chinchilla
 from scaling.laws.kaplan import kaplan
+from scaling.quantities import GIVEN
 
-GIVEN: Mapping[str, str] = {
-    "params_total": "trainable parameters, embeddings included",
-    "tokens": "training tokens",
-    "params_nonembedding": "parameters without embeddings and readout",
-    "params_active": "of those, what one token passes through (mixture of experts)",
-    "layers": "layers, for the FLOPs of attention",
-    "width": "width, for the FLOPs of attention",
-    "seq_len": "tokens in a sequence",
-    "batch_tokens": "your batch, in tokens",
-    "lr": "your peak learning rate",
-    "loss": "the loss that you expect, nats/token",
-    "tuned_lr": "learning rate of a tuned run",
-    "tuned_tokens": "its training tokens",
-    "tuned_batch_tokens": "its batch, in tokens",
-    "tuned_weight_decay": "its weight decay",
-}
 _NEEDED = ("params_total", "tokens")
 _ACTIVE = "mixture of experts: fitted on dense models, N is params_active"
 

@@ -127,7 +127,9 @@ def test_fit_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["report", str(tmp_path)]) == 2
 
 
-@pytest.mark.parametrize("command", ["", "fit", "plan", "laws", "figure", "predict", "report"])
+@pytest.mark.parametrize(
+    "command", ["", "fit", "plan", "laws", "figure", "predict", "recommend", "report"]
+)
 def test_help_has_an_example_and_loads_nothing_heavy(command: str):
     code = (
         "import sys\n"

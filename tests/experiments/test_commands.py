@@ -12,7 +12,7 @@ import tiny
 
 from experiments import commands, record
 from experiments.__main__ import EPILOG, main
-from experiments.search import SEARCHES
+from experiments.search.plan import SEARCHES
 from experiments.study import names
 
 ROOT = Path(__file__).parents[2]

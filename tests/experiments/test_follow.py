@@ -45,6 +45,23 @@ def test_a_run_is_told_of_from_its_begin_to_its_end(job):
     assert look() == []
 
 
+def test_only_the_end_of_a_long_record_is_read(job):
+    """What earlier calls did is told as compiling; a torn or damaged line is passed over."""
+    events: list[Event] = []
+    record.write_json(job.folder / record.CONFIG, {})
+    metrics, run_id = job.folder / record.METRICS, job.run.run_id
+    rows = [{**ROW, "step": 8 * k, "tokens": 512 * k, "seconds": k / 2} for k in range(1, 2000)]
+    record.append_rows(metrics, rows)
+    with metrics.open("a") as file:
+        file.write('{"step": 1, "lo{"}\n{"step": 16000, "lo')
+    Follower(events.append).look([job])
+    last = 8 * 1999
+    assert events == [
+        Event(run_id, "compiling", last),
+        Event(run_id, "training", last, 3.0, 1024.0),
+    ]
+
+
 def test_an_earlier_failure_is_not_told_and_the_next_one_is(job):
     events: list[Event] = []
     follower, run_id = Follower(events.append), job.run.run_id

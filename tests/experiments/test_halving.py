@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.halving import (
+from experiments.search.halving import (
     Bracket,
     bracket_sizes,
     deepen,

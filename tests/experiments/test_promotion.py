@@ -11,14 +11,14 @@ import tiny
 from experiments import data, record
 from experiments.branches import Origin
 from experiments.checkpoint import Checkpoints
-from experiments.halving import Bracket, successive_halving
 from experiments.hypers import hypers
 from experiments.job import Job
 from experiments.launchers.local import Local
 from experiments.lineage import take_over
 from experiments.overrides import override
-from experiments.promotion import Evaluator, longer
 from experiments.record import Status
+from experiments.search.halving import Bracket, successive_halving
+from experiments.search.promotion import Evaluator, longer
 from experiments.step import recipe
 from experiments.study import Run
 from experiments.sweeps import configs, grid

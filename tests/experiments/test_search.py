@@ -12,12 +12,12 @@ import pytest
 import tiny
 
 from experiments import study as studies
-from experiments.bill import Cost, planned, rungs
 from experiments.config import ScheduleConfig
-from experiments.halving import hyperband
-from experiments.samplers import Tried, sampler
-from experiments.search import SEARCHES, Search, raises
-from experiments.space import Choice, LogUniform, Uniform, assignment, draw, point
+from experiments.search.bill import Cost, planned, rungs
+from experiments.search.halving import hyperband
+from experiments.search.plan import SEARCHES, Search, raises
+from experiments.search.samplers import Tried, sampler
+from experiments.search.space import Choice, LogUniform, Uniform, assignment, draw, point
 from models.config import TransformerConfig
 from scaling.errors import UserError
 
@@ -112,7 +112,7 @@ def test_optuna_takes_what_diverged_for_the_worst():
 
 def test_missing_extra_is_one_line_with_the_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    monkeypatch.delitem(sys.modules, "experiments.samplers.optuna", raising=False)
+    monkeypatch.delitem(sys.modules, "experiments.search.samplers.optuna", raising=False)
     with pytest.raises(UserError, match=r"^--sampler optuna: .*pip install -e '\.\[optuna\]'$"):
         sampler("optuna")
 
@@ -276,7 +276,7 @@ def test_mistake_is_one_line(change, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("x = 1\n", r"mine\.py: it defines no function 'search'; see experiments/search\.py"),
+        ("x = 1\n", r"mine\.py: it defines no function 'search'; see experiments/search/plan\.py"),
         ("def search():\n    return 1\n", r"its function 'search' gives a int, no Search"),
         ("def search():\n    return 1 / 0\n", r"mine\.py:2: ZeroDivisionError"),
     ],

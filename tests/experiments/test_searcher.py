@@ -8,15 +8,16 @@ import shutil
 import pytest
 import tiny
 
-from experiments import promotion, record
+from experiments import record
 from experiments import study as studies
 from experiments.__main__ import main
-from experiments.bill import planned
 from experiments.launchers.local import Local
 from experiments.lineage import take_over
-from experiments.promotion import unwatched
-from experiments.search import SEARCHES, halve
-from experiments.searcher import bind
+from experiments.search import promotion
+from experiments.search.bill import planned
+from experiments.search.plan import SEARCHES, halve
+from experiments.search.promotion import unwatched
+from experiments.search.searcher import bind
 from experiments.sweep import write_study
 from experiments.trainer import train
 

@@ -52,8 +52,8 @@ SEARCH_FILE = '''
 """Which rate?"""
 
 import tiny
-from experiments.search import Search
-from experiments.space import Choice, LogUniform
+from experiments.search.plan import Search
+from experiments.search.space import Choice, LogUniform
 
 
 def search(path: str = {path!r}, top: float = 0.1) -> Search:

@@ -9,7 +9,7 @@ every field of the base.
 
 The base's `budget.tokens` are the budget 1: a candidate of budget b trains on b times as many. Its
 seed is the sampler's too. Its schedule is constant, so that who is promoted goes on from its
-checkpoint (experiments/promotion.py), and its warm-up counts as of budget 1.
+checkpoint (experiments/search/promotion.py), and its warm-up counts as of budget 1.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from typing import Any, Literal, get_type_hints
 
 from experiments import searches
 from experiments.config import RunConfig
-from experiments.halving import (
+from experiments.overrides import assign, override, parse, paths, split
+from experiments.search.halving import (
     Bracket,
     Evaluate,
     Halvings,
@@ -36,9 +37,8 @@ from experiments.halving import (
     preserving,
     successive_halving,
 )
-from experiments.overrides import assign, override, parse, paths, split
-from experiments.promotion import longer
-from experiments.space import Space, check_space, size
+from experiments.search.promotion import longer
+from experiments.search.space import Space, check_space, size
 from experiments.study import Shelf
 from experiments.sweeps import Assignment
 from scaling.errors import UserError, check_choices

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pkgutil import iter_modules
 
-from experiments.space import Space
+from experiments.search.space import Space
 from experiments.sweeps import Assignment
 from scaling.errors import UserError, nearest
 

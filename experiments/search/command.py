@@ -10,12 +10,12 @@ from pathlib import Path
 
 from experiments import launchers
 from experiments import study as studies
-from experiments.bill import Bill, planned, rungs
-from experiments.promotion import UnfinishedError
 from experiments.record import AGAIN
-from experiments.samplers import Tried
-from experiments.search import SEARCHES, Search
-from experiments.searcher import Searcher, bind
+from experiments.search.bill import Bill, planned, rungs
+from experiments.search.plan import SEARCHES, Search
+from experiments.search.promotion import UnfinishedError
+from experiments.search.samplers import Tried
+from experiments.search.searcher import Searcher, bind
 from experiments.study import Run
 
 BEST = 10  # candidates shown at the end

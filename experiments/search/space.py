@@ -139,7 +139,7 @@ def _options(field: str, kind: Distribution) -> Sweep:
         return grid({field: kind.values})
     name = type(kind).__name__
     if not isinstance(kind, Uniform | LogUniform):
-        raise UserError(f"{field}: {name} is no distribution; see experiments/space.py")
+        raise UserError(f"{field}: {name} is no distribution; see experiments/search/space.py")
     grid({field: (kind.low,)})  # there is such a field, and it takes a number
     if kind_of(field) is not float:
         raise UserError(f"{field}: {name} is for fields that hold a float; use Choice")

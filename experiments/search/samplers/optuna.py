@@ -12,9 +12,9 @@ import math
 import random
 from collections.abc import Collection, Iterator
 
-from experiments.samplers import Tried
-from experiments.samplers.random import candidates as at_random
-from experiments.space import Choice, Distribution, LogUniform, Space, assignment, point
+from experiments.search.samplers import Tried
+from experiments.search.samplers.random import candidates as at_random
+from experiments.search.space import Choice, Distribution, LogUniform, Space, assignment, point
 from experiments.sweeps import Assignment
 from scaling.errors import UserError
 

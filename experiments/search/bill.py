@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from experiments.config import RunConfig
-from experiments.halving import last_bracket
-from experiments.promotion import longer
-from experiments.search import Search
+from experiments.search.halving import last_bracket
+from experiments.search.plan import Search
+from experiments.search.promotion import longer
 from experiments.study import Run
 
 

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 from itertools import count
 from typing import Any
 
-from experiments.samplers import Tried
-from experiments.space import Space, draw
+from experiments.search.samplers import Tried
+from experiments.search.space import Space, draw
 from experiments.sweeps import Assignment
 
 

@@ -60,7 +60,7 @@ def unwatched(runs: Sequence[Run], finished: Sequence[str]) -> Iterator[Callable
 
 @dataclass
 class Evaluator:
-    """What experiments/halving.py asks for: every candidate's validation loss at a budget.
+    """What experiments/search/halving.py asks for: every candidate's validation loss at a budget.
 
     All runs of a search are one study in one folder, so that an interrupted search is gone on with
     by making it again with the same candidates: what is finished is read, not trained. A candidate
