@@ -9,7 +9,7 @@ A study folder holds::
     mirror.log                 the same of the mirrors beside a sweep
     tensorboard/ wandb/ mlflow/    what trackers have of it: experiments/trackers/
     slurm/                     what was submitted, and its logs: experiments/launchers/slurm.py
-    <run_id>/config.json       science, execution, accounting, parent
+    <run_id>/config.json       science, execution, accounting, parent, and settings given by laws
     <run_id>/metrics.jsonl     append-only rows: step, tokens, loss, ... (trajectory)
     <run_id>/summary.json      atomic, last: status and every number that a fit may want
     <run_id>/checkpoints/      orbax

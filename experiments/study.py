@@ -26,6 +26,7 @@ from typing import Any, get_type_hints
 from experiments import studies
 from experiments.branches import Origin
 from experiments.config import RunConfig, identity
+from experiments.laws import Given, Source, follow, separate
 from experiments.overrides import override, parse, paths, split
 from experiments.record import Part, Reading
 from scaling.accounting import ledger
@@ -40,6 +41,7 @@ class Run:
     rung: int
     part: Part = Part.FIT
     origin: Origin | None = None  # a run of the same study whose first steps are taken over
+    given: tuple[Given, ...] = ()  # which settings hyperparameter laws gave, and asked what
 
     @property
     def run_id(self) -> str:
@@ -69,6 +71,12 @@ class Run:
         )
         return replace(self, config=override(self.config, assignments), origin=origin)
 
+    def follow(self, laws: Mapping[str, Source]) -> Run:
+        """The run, and what it goes on from, with each field as its law gives it there."""
+        origin = self.origin and replace(self.origin, config=follow(self.origin.config, laws)[0])
+        config, given = follow(self.config, laws)
+        return replace(self, config=config, origin=origin, given=(*self.given, *given))
+
 
 @dataclass(frozen=True)
 class Study:
@@ -91,8 +99,10 @@ class Study:
         return tuple(run for run in self.runs if run.part is part)
 
     def override(self, assignments: Sequence[str]) -> Study:
-        """Every run with the same overrides applied."""
-        return replace(self, runs=tuple(run.override(assignments) for run in self.runs))
+        """Every run with the same overrides applied, and then with what laws give."""
+        plain, laws = separate(assignments)
+        runs = tuple(run.override(plain).follow(laws) for run in self.runs)
+        return replace(self, runs=runs)
 
     def with_fingerprint(self, fingerprint: str) -> Study:
         """Every run bound to the corpus that was found: from here on its identity is fixed."""

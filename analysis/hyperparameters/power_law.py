@@ -95,7 +95,8 @@ class OptimumLaw:
 
         freedom = self.units - len(self.estimate)
         reach = math.sqrt(self.units / freedom) * student_t(level, freedom)
-        return float(2 * ndtr(reach) - 1)
+        # far out it rounds to 1: the whole range of the resamples
+        return min(float(2 * ndtr(reach) - 1), 1 - 1e-12)
 
     def __str__(self) -> str:
         powers = " ".join(
