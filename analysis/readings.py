@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from analysis.critical_batch import read_critical_batch
 from analysis.finding import Finding
 from analysis.hyperparameters.study import read_grids
 from analysis.settings import find_valleys
@@ -13,5 +14,6 @@ from experiments.record import Reading
 READINGS: Mapping[Reading, Callable[[Study], Finding | None]] = {
     Reading.SETTINGS: find_valleys,
     Reading.HYPERPARAMETER_LAW: read_grids,
+    Reading.CRITICAL_BATCH: read_critical_batch,
 }
 """Each gives None where too few runs have finished."""

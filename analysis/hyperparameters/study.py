@@ -113,9 +113,9 @@ class Grids:
         first, *others = self.regrets
         best = min(others, key=lambda each: each.excess)
         return (
-            f"{said}: {first.excess:.1%} above the best run there ({best.setting.rule} "
-            f"{best.excess:.1%})"
-        ).replace("%", " %")
+            f"{said}: {_percent(first.excess)} above the best run there ({best.setting.rule} "
+            f"{_percent(best.excess)})"
+        )
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -151,7 +151,7 @@ class Grids:
             schedule=f"{first['schedule.name']}, warm-up over {first['schedule.warmup_fraction']:g}"
             f" of the steps; beta2 {first['optimizer.beta2']:g}, weight decay "
             f"{first['optimizer.weight_decay']:g}",
-            recipe=f"one bowl through the {self.surface.runs} runs within {WITHIN:.0%} of the best "
+            recipe=f"one bowl through the {self.surface.runs} runs within {100 * WITHIN:.0f} % of the best "
             f"of their cell, {len(self.table)} runs in {len(self.optima.entries) // 2} cells",
         )
         return (path,)
@@ -174,8 +174,8 @@ class Grids:
             )
         return Table(
             "The optimum of each cell",
-            f"Vertex of a quadratic surface through the runs within {WITHIN:.0%} of the cell's "
-            "best, with its 95 % interval".replace("%", " %"),
+            f"Vertex of a quadratic surface through the runs within {100 * WITHIN:.0f} % of the "
+            "cell's best, with its 95 % interval",
             ("N", "D", "runs", f"least {self.study.unit}", "at lr", "batch", "lr*", "batch*"),
             tuple(rows),
         )
@@ -203,7 +203,7 @@ class Grids:
                 f"{each.setting.lr:.3g}",
                 quantity(each.setting.batch_tokens),
                 f"{each.distance:.2g} x",
-                f"{each.excess:.2%}".replace("%", " %"),
+                _percent(each.excess),
                 each.setting.remark,
             )
             for each in self.regrets
@@ -330,8 +330,9 @@ def _settings(
 
 def _regret(study: Study, rate: str, done: pd.DataFrame, setting: Setting) -> Regret:
     asked = {rate: setting.lr, BATCH: setting.batch_tokens}
+    runs = done.drop(columns="part")  # held out of the fit, and here they are the judges
     row = regret(
-        done, lambda _: asked, cell=(study.params, TOKENS), hyper=(rate, BATCH), loss=study.loss
+        runs, lambda _: asked, cell=(study.params, TOKENS), hyper=(rate, BATCH), loss=study.loss
     ).iloc[0]
     return Regret(setting, math.exp(row["distance"]), float(row["excess"]))
 
@@ -355,6 +356,10 @@ def _form(law: OptimumLaw, name: str) -> str:
 def _value(found: Prediction, say: Any) -> str:
     value, low, high = (float(each) for each in (found.value, found.low, found.high))
     return say(value) if math.isnan(low) else f"{say(value)} [{say(low)}, {say(high)}]"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
 
 
 def _plain(value: float) -> str:
