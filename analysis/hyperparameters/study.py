@@ -151,8 +151,9 @@ class Grids:
             schedule=f"{first['schedule.name']}, warm-up over {first['schedule.warmup_fraction']:g}"
             f" of the steps; beta2 {first['optimizer.beta2']:g}, weight decay "
             f"{first['optimizer.weight_decay']:g}",
-            recipe=f"one bowl through the {self.surface.runs} runs within {100 * WITHIN:.0f} % of the best "
-            f"of their cell, {len(self.table)} runs in {len(self.optima.entries) // 2} cells",
+            recipe=f"one bowl for {len(self.optima.entries) // 2} cells, through the "
+            f"{self.surface.runs} of {len(self.table)} runs within {100 * WITHIN:.0f} % of the "
+            "best of their cell",
         )
         return (path,)
 
