@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 LEVELS = (0.5, 1, 2, 4, 8)  # contours, % above the bottom
 COLUMNS = 3
+MARGIN = 0.4  # around the grid, in natural logarithms
 SMALLEST, LARGEST = 3.0, 14.0  # markers: the best run, and one 10 % above it
 
 
@@ -39,6 +40,8 @@ def draw_bowls(found: Grids) -> Any:
             axes.set_visible(False)
         rates = sorted(found.table[found.rate].unique())
         batches = sorted(found.table["batch_tokens"].unique())
+        grid[0, 0].set_xlim(math.log(rates[0]) - MARGIN, math.log(rates[-1]) + MARGIN)
+        grid[0, 0].set_ylim(math.log(batches[0]) - MARGIN, math.log(batches[-1]) + MARGIN)
         for axes in grid[-1]:
             axes.set_xticks(np.log(rates[::2]), [f"{rate:.2g}" for rate in rates[::2]])
             axes.set_xlabel("learning rate")
@@ -62,11 +65,8 @@ def _bowl(axes: Any, found: Grids, cell: dict[str, float], runs: Any) -> None:
             math.log(float(law.predict(**{name: cell[name] for name in law.variables}).value))
             for law in (found.laws[found.rate], found.laws["batch_tokens"])
         ]
-        reach = 0.4
-        u, v = np.meshgrid(
-            np.linspace(x.min() - reach, x.max() + reach, 80),
-            np.linspace(y.min() - reach, y.max() + reach, 80),
-        )
+        low, high = np.log(found.table[[found.rate, "batch_tokens"]].agg(["min", "max"]).to_numpy())
+        u, v = np.meshgrid(*np.linspace(low - MARGIN, high + MARGIN, 80).T)
         away = np.stack([u - bottom[0], v - bottom[1]])
         bowl = 100 * np.expm1(np.einsum("hxy,hg,gxy->xy", away, found.surface.curvature, away))
         lines = axes.contour(u, v, bowl, levels=LEVELS, colors=FITTED, linewidths=0.8)
@@ -81,10 +81,7 @@ def _bowl(axes: Any, found: Grids, cell: dict[str, float], runs: Any) -> None:
         centre = [math.log(each.value) for each in pair]
         reach_of = [np.log(each.interval()) for each in pair]
         bars = [np.abs(ends - at)[:, None] for ends, at in zip(reach_of, centre, strict=True)]
-        limits = axes.get_xlim(), axes.get_ylim()
         axes.errorbar(*centre, xerr=bars[0], yerr=bars[1], fmt="s", color=HELD, markersize=4,
                       capsize=2)  # fmt: skip
-        axes.set_xlim(limits[0])
-        axes.set_ylim(limits[1])
     size, tokens = (quantity(cell[name]) for name in found.cell)
     axes.set_title(f"N = {size}, D = {tokens}")
