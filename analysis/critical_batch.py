@@ -180,7 +180,14 @@ def read_critical_batch(study: Study) -> CriticalBatch | None:
         )
     usable = np.all([(answer > 0).all(axis=1) for *_, answer in found], axis=0)
     hyperbolas = tuple(
-        Hyperbola(float(level), batch, steps, *answer[0], answer[usable][1:])
+        Hyperbola(
+            loss=float(level),
+            batch=batch,
+            steps=steps,
+            steps_min=float(answer[0, 0]),
+            tokens_min=float(answer[0, 1]),
+            samples=answer[usable][1:],
+        )
         for level, batch, steps, answer in found
     )
     logs = np.log([each.loss for each in hyperbolas])

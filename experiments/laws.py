@@ -29,6 +29,7 @@ from scaling.accounting import ledger
 from scaling.errors import UserError, nearest
 from scaling.hyperparameters import (
     HYPERPARAMETER_LAWS,
+    RATES,
     Advice,
     HyperparameterLaw,
     Range,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 SUFFIX = ".json"
 FIELDS = ("batch.sequences", "optimizer.learning_rate", "optimizer.weight_decay")  # as asked
-RATES = {"sp": "lr", "mup": "lr_mup"}  # the quantity that a rate is under a parametrization
 _CALL = re.compile(r"law\((.*)\)")
 
 

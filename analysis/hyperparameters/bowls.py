@@ -23,9 +23,7 @@ def draw_bowls(found: Grids) -> Any:
     """Every fitted cell, from the smallest model to the largest."""
     from matplotlib.figure import Figure
 
-    cells = sorted(
-        found.table.groupby(list(found.cell)), key=lambda entry: tuple(map(float, entry[0]))
-    )
+    cells = [runs for _, runs in found.table.groupby(list(found.cell))]
     columns = min(COLUMNS, len(cells))
     rows = -(-len(cells) // columns)
     with house_style():
@@ -33,9 +31,8 @@ def draw_bowls(found: Grids) -> Any:
             figsize=(0.62 * SIZE[0] * columns, 0.62 * SIZE[0] * rows), layout="constrained"
         )
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        for axes, (key, runs) in zip(grid.flat, cells, strict=False):
-            values = dict(zip(found.cell, map(float, key), strict=True))
-            _bowl(axes, found, values, runs)
+        for axes, runs in zip(grid.flat, cells, strict=False):
+            _bowl(axes, found, {name: float(runs[name].iloc[0]) for name in found.cell}, runs)
         for axes in grid.flat[len(cells) :]:
             axes.set_visible(False)
         rates = sorted(found.table[found.rate].unique())

@@ -30,14 +30,13 @@ from analysis.result import Prediction
 from analysis.study import Study
 from analysis.style import quantity
 from scaling.errors import UserError
-from scaling.hyperparameters import HYPERPARAMETER_LAWS, Range, side_by_side
+from scaling.hyperparameters import HYPERPARAMETER_LAWS, RATES, Confidence, Range, side_by_side
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LAW = "law.json"
 BATCH, TOKENS = "batch_tokens", "tokens"
-RATES = {"sp": "lr", "mup": "lr_mup"}  # what a learning rate is called under a parametrization
 WITHIN = 0.06  # of the least loss of a cell: about a factor of 3 from the best, either way
 BOOTSTRAP = 1000
 
@@ -272,7 +271,9 @@ def _target(study: Study) -> dict[str, float]:
     """The held-out cell, as planned; empty where nothing is held out."""
     if study.held_out.empty:
         return {}
-    counted = ("params_total", "params_nonembedding", TOKENS)
+    if study.held_out["rung"].nunique() > 1:
+        raise UserError(f"{study.folder}: hold out one cell of size and tokens, a single rung")
+    counted = ("params_total", "params_nonembedding", study.params, TOKENS)
     return {name: float(study.held_out[name].max()) for name in counted}
 
 
@@ -314,9 +315,9 @@ def _settings(
             factor = max(reach.factor for each in said.values() for reach in each.reach)
             remarks.append(f"{quantity(factor)} x out of range")
         remarks += dict.fromkeys(
-            f"{name}: constants {each.rule.confidence}"
+            f"{'batch' if name == BATCH else 'lr'}: constants {each.rule.confidence}"
             for name, each in said.items()
-            if each.rule.confidence == "recalled, unchecked"
+            if each.rule.confidence is Confidence.RECALLED
         )
         found.append(
             Setting(

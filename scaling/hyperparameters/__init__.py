@@ -18,6 +18,7 @@ from scaling.hyperparameters.fitted import from_mapping, to_mapping
 from scaling.hyperparameters.kaplan import KAPLAN
 from scaling.hyperparameters.law import (
     QUANTITIES,
+    RATES,
     Advice,
     Batch,
     Confidence,
@@ -68,6 +69,7 @@ HYPERPARAMETER_LAWS: Mapping[str, HyperparameterLaw] = MappingProxyType(
 __all__ = [
     "HYPERPARAMETER_LAWS",
     "QUANTITIES",
+    "RATES",
     "Advice",
     "Batch",
     "Confidence",

@@ -30,6 +30,9 @@ QUANTITIES: Mapping[str, str] = {
     "weight_decay": "weight decay of AdamW, multiplied by the learning rate",
 }
 
+# Which of them the learning rate of a run is, by its parametrization; no law is of the others.
+RATES: Mapping[str, str] = {"sp": "lr", "mup": "lr_mup"}
+
 
 class Confidence(StrEnum):
     """Where the constants of a rule were read."""
