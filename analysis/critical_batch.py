@@ -210,8 +210,8 @@ Curve = tuple[float, float, Array, Array]  # batch, rate, losses as rising, step
 
 
 def _curve(row: pd.Series) -> Curve:
-    """The validation losses of one run without the noise that turns them back: the mean of the
-    lowest so far and the highest to come."""
+    """The validation losses of one run after its warm-up, without the noise that turns them back:
+    the mean of the lowest so far and the highest to come."""
     rows = trajectory(row["path"])
     if "valid_loss" not in rows.columns:
         raise UserError(
@@ -219,6 +219,7 @@ def _curve(row: pd.Series) -> Curve:
             "set evaluation.times=32"
         )
     seen = rows.dropna(subset=["valid_loss"])
+    seen = seen[seen["step"] > row["schedule.warmup_fraction"] * row["steps"]]
     steps = np.array([*seen["step"], row["steps"]], np.float64)
     losses = np.array([*seen["valid_loss"], row["loss"]], np.float64)
     so_far = np.minimum.accumulate(losses)

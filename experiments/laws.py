@@ -34,7 +34,9 @@ from scaling.hyperparameters import (
     HyperparameterLaw,
     Range,
     by_name,
+    farthest,
     from_mapping,
+    own_batch,
     side_by_side,
 )
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".json"
 FIELDS = ("batch.sequences", "optimizer.learning_rate", "optimizer.weight_decay")  # as asked
+SAME_BATCH = 1.5  # a batch is a whole number of sequences, so never quite the law's own
 _CALL = re.compile(r"law\((.*)\)")
 
 
@@ -62,10 +65,13 @@ class Given:
     path: str
     source: Source
     advice: Advice
+    off_batch: float = 1.0  # how many times the batch that a learning rate goes with the run's is
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        return (*self.advice.warnings, *self.advice.filled)
+        off = f"its lr goes with its own batch; the run's is {self.off_batch:.3g} times that"
+        apart = (off,) if _apart(self.off_batch) > SAME_BATCH else ()
+        return (*self.advice.warnings, *self.advice.filled, *apart)
 
     def record(self) -> dict[str, Any]:
         """As config.json holds it."""
@@ -152,9 +158,11 @@ def _line(path: str, name: str, given: Sequence[Given]) -> str:
     said = f"{path} by {name} in {len(given)} runs"
     outside = [each.advice for each in given if each.advice.range is Range.OUTSIDE]
     if outside:
-        factor = max(reach.factor for advice in outside for reach in advice.reach)
+        factor = max(map(farthest, outside))
         said += f", {len(outside)} of them outside the range it was fitted on"
         said += f" by a factor of up to {factor:.3g}" if factor > 1 else ""
+    if (off := max(_apart(each.off_batch) for each in given)) > SAME_BATCH:
+        said += f", at batches up to a factor of {off:.3g} from its own"
     return f"{said}; config.json says what it was asked"
 
 
@@ -167,12 +175,16 @@ def _ask(science: Science, path: str, source: Source) -> Given:
             f"parametrization.name={science.parametrization.name}; "
             f"it gives {', '.join(source.law.rules)}"
         )
-    advice = {each.quantity: each for each in side_by_side([source.law], _run(science, path))}[
-        quantity
-    ]
+    every = side_by_side([source.law], _run(science, path))
+    (advice,) = (each for each in every if each.quantity == quantity)
     if advice.missing:
         raise UserError(f"{where}: {source.law.name} {advice.missing}")
-    return Given(path, source, advice)
+    own = own_batch(advice, every)
+    return Given(path, source, advice, science.batch.batch_tokens / own if own else 1.0)
+
+
+def _apart(factor: float) -> float:
+    return max(factor, 1 / factor)
 
 
 def _quantity(science: Science, path: str) -> str:

@@ -30,7 +30,14 @@ from analysis.result import Prediction
 from analysis.study import Study
 from analysis.style import quantity
 from scaling.errors import UserError
-from scaling.hyperparameters import HYPERPARAMETER_LAWS, RATES, Confidence, Range, side_by_side
+from scaling.hyperparameters import (
+    HYPERPARAMETER_LAWS,
+    RATES,
+    Confidence,
+    Range,
+    farthest,
+    side_by_side,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -312,7 +319,7 @@ def _settings(
         remarks = [f"{'batch' if name == BATCH else 'lr'} tuned" for name in (rate, BATCH)
                    if name not in said]  # fmt: skip
         if any(each.range is Range.OUTSIDE for each in said.values()):
-            factor = max(reach.factor for each in said.values() for reach in each.reach)
+            factor = max(map(farthest, said.values()))
             remarks.append(f"{quantity(factor)} x out of range")
         remarks += dict.fromkeys(
             f"{'batch' if name == BATCH else 'lr'}: constants {each.rule.confidence}"

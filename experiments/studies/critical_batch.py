@@ -68,7 +68,7 @@ SCALES: Mapping[str, Scale] = {
         batches=(1, 2, 4, 8, 16, 32, 64),
         tokens=262_144,
         critical=512,
-        rates=(2**-7, 2**-6, 2**-5, 2**-4),
+        rates=(2**-8, 2**-7, 2**-6, 2**-5),
         precision="float32",
     ),
     "gpu": Scale(

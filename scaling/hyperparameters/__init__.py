@@ -27,6 +27,7 @@ from scaling.hyperparameters.law import (
     Power,
     Range,
     Reach,
+    farthest,
 )
 from scaling.hyperparameters.minicpm import MINICPM
 from scaling.hyperparameters.olmo_ladder import OLMO_LADDER
@@ -83,6 +84,7 @@ __all__ = [
     "adamw_timescale",
     "by_name",
     "deepseek_flops_per_token",
+    "farthest",
     "from_mapping",
     "own_batch",
     "recommend",

@@ -252,6 +252,12 @@ def advise(law: HyperparameterLaw, quantity: str, known: Mapping[str, Known]) ->
     )
 
 
+def farthest(advice: Advice) -> float:
+    """How many times outside the range of its rule the run lies; 1 within it."""
+    outside = (each.factor for each in advice.reach if each.range is Range.OUTSIDE)
+    return max(outside, default=1.0)
+
+
 def _flat(groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for group in groups for text in group))
 

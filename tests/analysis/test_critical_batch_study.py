@@ -17,6 +17,7 @@ from scaling.errors import UserError
 BATCHES = [32 * 2**k for k in range(7)]
 B_STAR, POWER = 4000.0, 4.0  # B_crit = 4000 L^-4 tokens: 250 at a loss of 2
 ENDS = (1.6, 3.0)
+WARMUP = 0.05
 
 
 def steps_min(loss: np.ndarray) -> np.ndarray:
@@ -50,7 +51,8 @@ def write(
             append_rows(folder / run_id / METRICS, rows)
             summary = {
                 "run_id": run_id, "study": "critical", "part": "fit", "rung": 0,
-                "science": {"optimizer": {"learning_rate": rate}, "batch": {"sequences": batch}},
+                "science": {"optimizer": {"learning_rate": rate}, "batch": {"sequences": batch},
+                            "schedule": {"warmup_fraction": WARMUP}},
                 "execution": {}, "status": "completed", "message": "", "diverged_step": None,
                 "metrics": {**counts, "batch_tokens": batch, "steps": float(steps[-1]),
                             "loss": float(loss[-1])},

@@ -23,7 +23,7 @@ from scaling.hyperparameters import Confidence, by_name, recommend, to_mapping
 from scaling.hyperparameters.law import Batch, HyperparameterLaw, Power
 from scaling.laws.law import Convention
 
-N_RANGE, D_RANGE = (1e4, 1e6), (1e6, 1e8)
+N_RANGE, D_RANGE = (1e3, 1e6), (1e6, 1e8)
 
 
 @pytest.fixture
@@ -128,6 +128,18 @@ def test_the_summary_line_says_how_far_out_of_range(law):
         "in 2 runs, 1 of them outside the range it was fitted on by a factor of up to 10;" in line
     )
     assert laws.summary([Run(base, 0)]) == []
+
+
+def test_a_rate_at_another_batch_than_the_laws_own_is_told(law):
+    base = override(tiny.config(), ["parametrization.name=sp", "budget.tokens=2000000"])
+    wanted = 0.05 * 2e6**0.6
+    rate = "optimizer.learning_rate"
+    both = [f"{rate}=law({law})", f"batch.sequences=law({law})"]
+    alone = Run(base, 0).follow(laws.separate(both[:1])[1])
+    (text,) = alone.given[0].warnings
+    assert text.endswith(f"the run's is {64 / wanted:.3g} times that")
+    assert "at batches up to a factor of" in laws.summary([alone])[0]
+    assert all(each.warnings == () for each in Run(base, 0).follow(laws.separate(both)[1]).given)
 
 
 @pytest.mark.parametrize(
