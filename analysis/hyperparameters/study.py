@@ -65,6 +65,7 @@ class Regret:
     setting: Setting
     distance: float  # of that run: a factor, both hyperparameters taken together
     excess: float
+    off_grid: bool  # the advice lies beyond the grid, whose edge stands for it
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,10 @@ class Grids:
                 quantity(each.setting.batch_tokens),
                 f"{each.distance:.2g} x",
                 _percent(each.excess),
-                each.setting.remark,
+                "; ".join(
+                    [each.setting.remark] * bool(each.setting.remark)
+                    + ["off the grid"] * each.off_grid
+                ),
             )
             for each in self.regrets
         ]
@@ -220,7 +224,8 @@ class Grids:
             Table(
                 f"Regret at {where}",
                 "Loss of the run nearest to each rule's advice, above the best run of the "
-                "held-out grid; that run is so many times away",
+                "held-out grid; that run is so many times away, and off the grid its edge stands for "
+                "the rule",
                 ("rule", "lr", "batch, tokens", "nearest run", "regret", "remark"),
                 tuple(rows),
             ),
@@ -343,7 +348,8 @@ def _regret(study: Study, rate: str, done: pd.DataFrame, setting: Setting) -> Re
     row = regret(
         runs, lambda _: asked, cell=(study.params, TOKENS), hyper=(rate, BATCH), loss=study.loss
     ).iloc[0]
-    return Regret(setting, math.exp(row["distance"]), float(row["excess"]))
+    off = any(not done[name].min() <= value <= done[name].max() for name, value in asked.items())
+    return Regret(setting, math.exp(row["distance"]), float(row["excess"]), off)
 
 
 def _here(table: pd.DataFrame, cell: Mapping[str, float]) -> Any:

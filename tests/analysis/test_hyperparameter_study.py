@@ -131,6 +131,10 @@ def test_the_regret_is_that_of_the_run_nearest_to_the_advice(tmp_path):
         losses = [loss(*HELD_OUT, rate, b * SEQ_LEN, 0) for rate in RATES for b in BATCHES]
         assert each.excess == pytest.approx(loss(*HELD_OUT, lr, batch, 0) / min(losses) - 1)
         assert each.distance == pytest.approx(math.exp(away))
+        inside = RATES[0] <= each.setting.lr <= RATES[-1]
+        inside &= BATCHES[0] * SEQ_LEN <= each.setting.batch_tokens <= BATCHES[-1] * SEQ_LEN
+        assert each.off_grid != inside
+    assert {each.off_grid for each in found.regrets} == {True, False}
 
 
 def test_predict_writes_the_advice_before_the_cell_is_trained(tmp_path, capsys):
