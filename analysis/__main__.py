@@ -5,10 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from analysis.commands import figure, fit, laws, plan, predict, recommend, report
+from analysis.commands import (
+    coordinate_check,
+    figure,
+    fit,
+    laws,
+    plan,
+    predict,
+    recommend,
+    report,
+)
 from scaling.arguments import Parser, exit_code
 
-COMMANDS = (fit, plan, laws, figure, predict, recommend, report)
+COMMANDS = (fit, plan, laws, figure, predict, report, recommend, coordinate_check)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,7 +38,7 @@ def _parser() -> Parser:
         epilog="examples:\n  python -m analysis report runs/quickstart\n"
         "  python -m analysis fit table.csv --law chinchilla --params n --tokens d",
     )
-    names = "|".join(command.__name__.rsplit(".", 1)[-1] for command in COMMANDS)
+    names = "|".join(command.__name__.rsplit(".", 1)[-1].replace("_", "-") for command in COMMANDS)
     commands = parser.add_subparsers(dest="command", required=True, metavar=names)
     for command in COMMANDS:
         command.add(commands)

@@ -26,6 +26,10 @@ def default_cache() -> Path:
     return Path(os.environ.get("WINDTUNNEL_CACHE", "~/.cache/windtunnel")).expanduser()
 
 
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(int(size) for size in text.split(","))
+
+
 def parser() -> Parser:
     top = Parser(
         prog="python -m experiments",
@@ -125,6 +129,25 @@ def parser() -> Parser:
     )
     with_file(describe)
     describe.add_argument("--rung", type=int, default=0, help="show the first run of this rung")
+    coordinates = verb(
+        "coordinates",
+        "Measure how activations and their changes go with the width or the depth of a study's "
+        "first model; `python -m analysis coordinate-check` judges the table.",
+        "python -m experiments coordinates lr_width --set parametrization.name=mup",
+    )
+    with_file(coordinates)
+    coordinates.add_argument(
+        "--widths", type=_sizes, help="as 64,128,256 (default: 1, 2, 4 and 8 times the model's)"
+    )
+    coordinates.add_argument("--depths", type=_sizes, help="numbers of layers, at one width")
+    coordinates.add_argument(
+        "--grow",
+        choices=("head_dim", "heads"),
+        default="head_dim",
+        help="what a wider model has more of; head_dim (default) checks the attention scale too",
+    )
+    coordinates.add_argument("--steps", type=int, default=8, help="steps on one batch (default 8)")
+    coordinates.add_argument("--seeds", type=int, default=3, help="default 3")
     diff = verb(
         "diff",
         "What differs in the science of two runs: field, A, B. Exit code 1 if anything does.",

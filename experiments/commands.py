@@ -26,6 +26,7 @@ from experiments.study import Run, Study
 from experiments.sweep import Sweep, bind, run_sweep
 from scaling.errors import UserError
 
+COORDINATES = "coordinates.csv"  # in the study's folder
 DIFFERENT = 1  # exit code of diff, as of the shell's
 
 
@@ -143,21 +144,23 @@ def describe(args: argparse.Namespace) -> int:
     science = run.config.science
     plan = recipe(run.config, platform="cpu")
     print(f"{science.model}\n{science.parametrization}\n")
-    head = f"{'parameter':28} {'role':10} {'letters':8} {'shape':16} {'params':>10}"
-    print(f"{head} {'init std':>9} {'mult':>7} {'lr':>9} {'wd':>8} {'eps':>9}")
+    head = f"{'parameter':28} {'role':10} {'shape':16} {'params':>10} {'init std':>9} {'mult':>7}"
+    print(f"{head} {'lr factor':>9} {'lr':>9} {'wd':>8} {'eps':>9}  sharding")
     o = science.optimizer
     for weight in jax.tree.leaves(plan.weights, is_leaf=lambda x: isinstance(x, Weight)):
-        rule = science.parametrization.rule(weight, science.model.width)
+        rule = science.parametrization.rule(weight, science.model, plan.family)
+        coupled = o.decay == "coupled"
+        decays = rule.weight_decay if coupled else float(rule.weight_decay > 0)
         name = (
             weight.path
             if weight.layer is None
             else weight.path.replace("/", f"[{weight.layer}]/", 1)
         )
         print(
-            f"{name:28} {weight.role:10} {weight.letters:8} {weight.shape!s:16} "
-            f"{weight.size:>10,} {rule.init_std:>9.4g} {rule.multiplier:>7.4g} "
-            f"{o.learning_rate * rule.learning_rate:>9.3g} "
-            f"{o.weight_decay * rule.weight_decay:>8.3g} {o.epsilon * rule.epsilon:>9.2g}"
+            f"{name:28} {weight.role:10} {weight.shape!s:16} {weight.size:>10,} "
+            f"{science.init_scale * rule.init_std:>9.4g} {rule.multiplier:>7.4g} "
+            f"{rule.learning_rate:>9.4g} {o.learning_rate * rule.learning_rate:>9.3g} "
+            f"{o.weight_decay * decays:>8.3g} {o.epsilon * rule.epsilon:>9.2g}  {weight.letters}"
         )
     print()
     for name, value in run.ledger.items():
@@ -177,6 +180,44 @@ def diff(args: argparse.Namespace) -> int:
     return DIFFERENT
 
 
+def coordinates(args: argparse.Namespace) -> int:
+    import numpy as np
+
+    from experiments import data
+    from experiments.coordinates import Coordinate, measure, resize, write
+
+    for name in ("steps", "seeds"):
+        if getattr(args, name) < 1:
+            raise UserError(f"--{name} {getattr(args, name)}: must be at least 1")
+    if args.widths and args.depths:
+        raise UserError("--widths or --depths, not both: the check is over one of them")
+    sweep = _bind(args)
+    config = sweep.study.runs[0].config
+    model, batch = config.science.model, config.science.batch
+    axis, sizes = ("layers", args.depths) if args.depths else ("width", args.widths)
+    sizes = sizes or [model.width * factor for factor in (1, 2, 4, 8)]
+    configs = [resize(config, args.grow, **{axis: size}) for size in sizes]
+    batches = next(
+        data.chunks(
+            sweep.corpus.train,
+            seed=config.science.seed,
+            sequences=batch.sequences,
+            seq_len=batch.seq_len,
+            start_step=0,
+            stop_step=args.seeds,
+            steps_per_chunk=args.seeds,
+        )
+    )
+    rows: list[Coordinate] = []
+    for size, sized in zip(sizes, configs, strict=True):
+        print(f"{axis}={size}: {args.seeds} seeds, {args.steps} steps", file=sys.stderr)
+        rows += measure(sized, np.asarray(batches), args.steps)
+    path = sweep.folder / COORDINATES
+    write(rows, path)
+    print(f"{path}\nnext: python -m analysis coordinate-check {path}")
+    return 0
+
+
 VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "run": run,
     "mirror": mirror,
@@ -184,5 +225,6 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "list": list_files,
     "search": search,
     "describe": describe,
+    "coordinates": coordinates,
     "diff": diff,
 }

@@ -19,10 +19,17 @@ from typing import Any, Literal, get_type_hints
 from experiments.data.config import DataConfig
 from models.config import Program, TransformerConfig
 from scaling.errors import UserError, check_choices
-from scaling.parametrization import Parametrization
+from scaling.parametrization import Family, Parametrization
 
 # Raised when the same config would give another result: a changed initialisation, order or update.
 SCIENCE_VERSION = 2
+
+# Fields that came after that version. Their default means what was meant before there was a choice,
+# so it does not count in the identity: runs of before are still the runs of now.
+LATER: Mapping[str, tuple[str, ...]] = {
+    "model": ("embedding_norm",),
+    "parametrization": ("base_layers", "attention_scale", "zero_init", "learning_rate_powers"),
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,14 @@ class OptimizerConfig:
     weight_decay: float = 0.1
     decay: Literal["coupled", "independent"] = "coupled"
     clip_norm: float = 1.0
+
+    @property
+    def family(self) -> Family:
+        """What the size of its update depends on; the parametrizations have a rule for each."""
+        return FAMILIES[self.name]
+
+
+FAMILIES: Mapping[str, Family] = {"adamw": "normalised"}
 
 
 @dataclass(frozen=True)
@@ -154,6 +169,7 @@ class Science:
         check_choices("optimizer", self.optimizer)
         check_choices("schedule", self.schedule)
         _check(self, RANGES)
+        self.parametrization.check(self.optimizer.family, self.model.embeddings)
 
 
 @dataclass(frozen=True)
@@ -218,6 +234,11 @@ def identity(science: Science) -> str:
     The data counts by its fingerprint, not by where it lies, so a moved corpus is the same science.
     """
     value = to_dict(science)
+    for section, names in LATER.items():
+        defaults = to_dict(type(getattr(science, section))())
+        for name in names:
+            if value[section][name] == defaults[name]:
+                del value[section][name]
     if science.data.fingerprint:
         del value["data"]["path"]
     text = json.dumps([SCIENCE_VERSION, value], sort_keys=True, separators=(",", ":"))

@@ -22,6 +22,7 @@ from experiments.platforms import resolve
 from experiments.schedule import fraction
 from models.transformer import Spec, apply, weights
 from models.weights import Params, initialise
+from scaling.parametrization import Family
 
 Metrics = dict[str, Array]
 
@@ -46,6 +47,7 @@ class Recipe:
     microbatch: int
     schedule: str
     decay: str
+    family: Family
 
     @cached_property
     def weights(self) -> Any:
@@ -55,8 +57,8 @@ class Recipe:
     @cached_property
     def rules(self) -> Any:
         """The tree of `Rule`."""
-        width = self.spec.config.width
-        return rules(self.weights, lambda weight: self.spec.parametrization.rule(weight, width))
+        p, model = self.spec.parametrization, self.spec.config
+        return rules(self.weights, lambda weight: p.rule(weight, model, self.family))
 
 
 # A run whose loss is this many times that of its first step has diverged: it will not come back.
@@ -76,6 +78,7 @@ def recipe(config: RunConfig, platform: str | None = None) -> Recipe:
         microbatch=execution.microbatch,
         schedule=s.schedule.name,
         decay=s.optimizer.decay,
+        family=s.optimizer.family,
     )
 
 
@@ -84,7 +87,7 @@ def init_state(recipe: Recipe, hypers: Hypers) -> TrainState:
     params = initialise(
         recipe.weights,
         recipe.spec.parametrization,
-        recipe.spec.config.width,
+        recipe.spec.config,
         jax.random.key(hypers.seed),
         hypers.init_scale,
     )

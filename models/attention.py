@@ -78,6 +78,12 @@ AVERAGES: Mapping[str, Callable[[Array, Array, Array], Array]] = {
 }
 
 
+def causal_scores(q: Array, k: Array, scale: float) -> Array:
+    """[B, H, T, S]: scale q.k in float32, 0 where a query may not look; shapes as in `attend`."""
+    k = jnp.repeat(k, q.shape[2] // k.shape[2], axis=2)
+    return jnp.tril(scale * jnp.einsum("bthk,bshk->bhts", q, k).astype(jnp.float32))
+
+
 def attend(q: Array, k: Array, v: Array, scale: float, backward: str) -> Array:
     """softmax(scale q k^T, causal) v, with the softmax in float32.
 

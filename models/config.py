@@ -27,6 +27,7 @@ class TransformerConfig:
     mlp: Literal["gelu", "relu2", "swiglu"] = "gelu"
     qk_norm: Literal["none", "rmsnorm"] = "none"
     embeddings: Literal["tied", "untied"] = "tied"
+    embedding_norm: Literal["none", "rmsnorm"] = "none"  # of token plus position
     block: Literal["sequential", "parallel"] = "sequential"
 
     def __post_init__(self) -> None:
@@ -55,6 +56,7 @@ class TransformerConfig:
         norm_bias = self.width if (self.norm, self.biases) == ("layernorm", "all") else 0
         qkv_out = (self.heads + 2 * self.kv_heads) * self.head_dim
         projection_bias = qkv_out + self.width + (matrices - 1) * self.ffn + self.width
+        embedding_gain = gain if self.embedding_norm == "rmsnorm" else 0
         layer = norms * (gain + norm_bias)
         layer += 2 * head_gain if self.qk_norm == "rmsnorm" else 0
         layer += projection_bias if self.biases == "all" else 0
@@ -70,7 +72,7 @@ class TransformerConfig:
             context=context,
             tied=int(self.embeddings == "tied"),
             positions=context if self.positions == "learned" else 0,
-            vectors=self.layers * layer + gain + norm_bias,
+            vectors=self.layers * layer + gain + norm_bias + embedding_gain,
         )
 
 

@@ -16,13 +16,15 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from models.attention import attend, rotate
+from models.attention import attend, causal_scores, rotate
 from models.config import Program, TransformerConfig
 from models.dense import dense
 from models.weights import STACK, Params, describe, initialise, make_weight
 from scaling.parametrization import Parametrization, Role
 
 EPSILON = 1e-6
+
+TAPS = "taps"  # the collection of activations; empty and free unless `activations` asks for it
 
 ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
     "gelu": jax.nn.gelu,
@@ -56,17 +58,23 @@ class _Part(nn.Module):
             role,
             letters,
             sizes | {"v": c.vocab_size} | others,
-            width=c.width,
+            model=c,
             parametrization=self.spec.parametrization,
         )
         return value.astype(self.spec.compute)
 
-    def dense(self, x: Array, name: str, letters: str) -> Array:
+    def dense(self, x: Array, name: str, letters: str, role: Role = "hidden") -> Array:
         """x [B, T, *inputs] -> [B, T, *outputs], with a bias where the config has biases."""
-        y = dense(x, self.weight(name, "hidden", letters), letters, self.spec.program.backward)
+        y = dense(x, self.weight(name, role, letters), letters, self.spec.program.backward)
         if self.spec.config.biases == "all":
             y += self.weight(f"{name}_bias", "bias", letters[letters.index("->") :])
+        self.tap(name, lambda: y)
         return y
+
+    def tap(self, name: str, value: Callable[[], Array]) -> None:
+        """Keep an activation under its place, where somebody asks for `TAPS`; else nothing."""
+        if self.is_mutable_collection(TAPS) and not self.is_initializing():
+            self.sow(TAPS, name, value(), init_fn=lambda: None, reduce_fn=lambda _, new: new)
 
 
 class Norm(_Part):
@@ -98,7 +106,7 @@ class Attention(_Part):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         c = self.spec.config
-        q = self.dense(x, "query", "d->hk")
+        q = self.dense(x, "query", "d->hk", "query")
         k = self.dense(x, "key", "d->gk")
         v = self.dense(x, "value", "d->gk")
         if c.qk_norm == "rmsnorm":
@@ -106,7 +114,8 @@ class Attention(_Part):
             k = Norm(self.spec, "k", name="key_norm")(k)
         if c.positions == "rope":
             q, k = rotate(q), rotate(k)
-        scale = self.spec.parametrization.attention_scale(c.head_dim)
+        scale = self.spec.parametrization.attention_factor(c.head_dim)
+        self.tap("logits", lambda: causal_scores(q, k, scale))
         y = attend(q, k, v, scale, self.spec.program.backward)
         return self.dense(y, "out", "hk->d")
 
@@ -131,9 +140,17 @@ class Block(_Part):
         attention, mlp = Attention(self.spec, name="attention"), Mlp(self.spec, name="mlp")
         if self.spec.config.block == "parallel":
             y = norm(name="norm")(x)
-            return x + attention(y) + mlp(y)
-        x = x + attention(norm(name="attention_norm")(x))
-        return x + mlp(norm(name="mlp_norm")(x))
+            return self._stream(x + self._branch(attention(y) + mlp(y)))
+        x = x + self._branch(attention(norm(name="attention_norm")(x)))
+        return self._stream(x + self._branch(mlp(norm(name="mlp_norm")(x))))
+
+    def _branch(self, x: Array) -> Array:
+        factor = self.spec.parametrization.residual_factor(self.spec.config)
+        return x * jnp.asarray(factor, x.dtype)
+
+    def _stream(self, x: Array) -> Array:
+        self.tap("stream", lambda: x)
+        return x
 
 
 class _ScannedBlock(Block):
@@ -153,6 +170,9 @@ class Transformer(_Part):
         x = jnp.take(embedding, tokens, axis=0)
         if c.positions == "learned":
             x += self.weight("position", "position", "t->d", t=tokens.shape[1])
+        if c.embedding_norm == "rmsnorm":
+            x = Norm(spec, name="embedding_norm")(x)
+        self.tap("embedded", lambda: x)
         x = self._blocks(x)
         x = Norm(spec, kind=c.norm, name="final_norm")(x)
         if c.embeddings == "untied":
@@ -160,10 +180,12 @@ class Transformer(_Part):
                 x, self.weight("readout", "readout", "d->v"), "d->v", spec.program.backward
             )
         else:
-            scale = spec.parametrization.tied_readout_multiplier(c.width)
-            x = x if scale == 1.0 else x * jnp.asarray(scale, x.dtype)
+            scale = spec.parametrization.tied_readout_factor(c)
+            x *= jnp.asarray(scale, x.dtype)
             logits = dense(x, embedding.T, "d->v", spec.program.backward)
-        return logits.astype(jnp.float32)
+        logits = logits.astype(jnp.float32)
+        self.tap("logits", lambda: logits)
+        return logits
 
     def _blocks(self, x: Array) -> Array:
         remat = self.spec.program.remat == "block"
@@ -172,7 +194,7 @@ class Transformer(_Part):
             block = nn.remat(_ScannedBlock, prevent_cse=False) if remat else _ScannedBlock
             stack = nn.scan(
                 block,
-                variable_axes={"params": 0},
+                variable_axes={"params": 0, TAPS: 0},
                 split_rngs={"params": True},
                 length=self.spec.config.layers,
             )
@@ -191,9 +213,20 @@ def weights(spec: Spec, context: int) -> Any:
 def init(spec: Spec, context: int, key: Array, init_scale: float | Array = 1.0) -> Params:
     """Fresh parameters, a plain nested dict in float32; call it under jit."""
     tree = weights(spec, context)
-    return initialise(tree, spec.parametrization, spec.config.width, key, init_scale)
+    return initialise(tree, spec.parametrization, spec.config, key, init_scale)
 
 
 def apply(spec: Spec, params: Params, tokens: Array) -> Array:
     """Tokens [B, T] -> logits [B, T, V]."""
     return Transformer(spec).apply({"params": params}, tokens)
+
+
+def activations(spec: Spec, params: Params, tokens: Array) -> Params:
+    """The named activations of a forward pass, a tree like that of the modules.
+
+    Each is [B, T, ...], with a leading axis of layers where they are scanned: "embedded", of a
+    block every dense layer's output, "attention/logits" and "stream", and the model's "logits".
+    """
+    _, variables = Transformer(spec).apply({"params": params}, tokens, mutable=[TAPS])
+    taps: Params = variables[TAPS]
+    return taps

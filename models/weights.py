@@ -17,7 +17,7 @@ from flax import linen as nn
 from flax import struct
 from jax import Array
 
-from scaling.parametrization import Parametrization, Role, Weight
+from scaling.parametrization import Parametrization, Role, Shape, Weight
 
 Params = dict[str, Any]
 
@@ -61,20 +61,20 @@ def make_weight(
     letters: str,
     sizes: dict[str, int],
     *,
-    width: int,
+    model: Shape,
     parametrization: Parametrization,
 ) -> Array:
     """The weight `name` of `module`, times its forward multiplier. Every weight is made here.
 
     Args:
         letters: axes as "inputs->outputs"; `sizes` gives the length of each letter.
-        width: the model's width, for the parametrization's ratios.
+        model: its width and depth, for the parametrization's ratios.
     """
     shape = tuple(sizes[letter] for letter in letters.replace("->", ""))
     weight = Weight(name, role, letters, shape)
-    rule = parametrization.rule(weight, width)
+    rule = parametrization.rule(weight, model)
     value = module.param(name, lambda key: Tagged(draw(weight, rule.init_std, key), role, letters))
-    return value if rule.multiplier == 1.0 else value * rule.multiplier
+    return value * rule.multiplier  # a factor of 1 leaves no trace in the compiled program
 
 
 def describe(init: Callable[[Array], Any]) -> Any:
@@ -105,7 +105,7 @@ def describe(init: Callable[[Array], Any]) -> Any:
 def initialise(
     weights: Any,
     parametrization: Parametrization,
-    width: int,
+    model: Shape,
     key: Array,
     init_scale: float | Array = 1.0,
 ) -> Params:
@@ -116,7 +116,7 @@ def initialise(
     """
 
     def leaf(weight: Weight) -> Array:
-        std = init_scale * parametrization.rule(weight, width).init_std
+        std = init_scale * parametrization.rule(weight, model).init_std
         own = jax.random.fold_in(key, zlib.crc32(weight.path.encode()))
         if weight.stacked:
             keys = jax.vmap(lambda i: jax.random.fold_in(own, i))(jnp.arange(weight.stacked))

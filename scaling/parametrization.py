@@ -1,133 +1,154 @@
-"""Parametrization is data: a table from the role of a weight to its rules.
+"""A run's parametrization: a named table of scaling/rules.py, its base shape, and free choices.
 
-Every weight of a model is described by one `Weight`: its role, its einsum letters and its sizes.
-A `Parametrization` turns that description into a `Rule`. The weight acts in the forward pass as
-
-    w = multiplier * theta,    theta_0 ~ Normal(0, (init_scale * init_std)^2)
-
-and AdamW moves it with the global learning rate, weight decay and epsilon times those of the rule.
-
-Notation: m = width / base_width; fan_in and fan_out are products over the letters on each side.
-Sources: SP as in GPT-2 with 1/sqrt(fan_in) matrices; muP in its multiplier form, Yang et al. 2022
-(arXiv:2203.03466, table 8) with the Adam epsilon rule of Dey et al. 2025 (arXiv:2505.01618).
+`Parametrization` turns the description of a weight into its `Rule`, for a model of some width and
+depth and for a family of optimizers. Everything that is free to choose is a field with a name.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Literal, Protocol
 
 from scaling.errors import UserError, check_choices
+from scaling.rules import (
+    EMBEDDING_STD,
+    FAMILIES,
+    TABLES,
+    Family,
+    Name,
+    Role,
+    Rule,
+    Scale,
+    Weight,
+)
 
-Role = Literal["embedding", "position", "hidden", "readout", "gain", "bias"]
-Name = Literal["sp", "mup"]
+__all__ = [
+    "EMBEDDING_STD",
+    "TABLES",
+    "Family",
+    "LearningRatePowers",
+    "Name",
+    "Parametrization",
+    "Role",
+    "Rule",
+    "Shape",
+    "Weight",
+]
 
-EMBEDDING_STD = 0.1
+
+class Shape(Protocol):
+    """What of a model its rules depend on."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def layers(self) -> int: ...
 
 
 @dataclass(frozen=True)
-class Weight:
-    """One weight as its maker described it.
+class LearningRatePowers:
+    """The table's learning rates times m^power, by role; 0 leaves them alone.
 
-    Attributes:
-        path: where it lives in the parameter tree, without the layer number.
-        role: what it does; the key of every table here.
-        letters: its axes as "inputs->outputs", for example "d->hk"; a vector has no inputs.
-        shape: one length per letter (the axis of stacked layers is not among them).
-        layer: which layer of an unrolled stack, or None.
-        stacked: length of a leading axis of layers, or 0.
+    Under SP, whose table has one rate for all, these are the per-layer exponents themselves.
     """
 
-    path: str
-    role: Role
-    letters: str
-    shape: tuple[int, ...]
-    layer: int | None = None
-    stacked: int = 0
-
-    @property
-    def fan_in(self) -> int:
-        return math.prod(self.shape[: self.letters.index("->")])
-
-    @property
-    def fan_out(self) -> int:
-        return math.prod(self.shape[self.letters.index("->") :])
-
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape) * max(self.stacked, 1)
+    embedding: float = 0.0
+    hidden: float = 0.0
+    readout: float = 0.0
+    router: float = 0.0
+    gain: float = 0.0
+    bias: float = 0.0
 
 
-@dataclass(frozen=True)
-class Rule:
-    """What a parametrization says of one weight; all but `init_std` are factors."""
+_POWER_OF: Mapping[Role, str] = {"position": "embedding", "query": "hidden"}
 
-    init_std: float  # of the stored value; gains start at 1 and biases at 0 whatever this says
-    multiplier: float = 1.0  # on the stored value, in the forward pass
-    learning_rate: float = 1.0
-    weight_decay: float = 1.0  # on the decay that is coupled to the learning rate
-    epsilon: float = 1.0
-
-
-_Table = Mapping[Role, Callable[[Weight, float], Rule]]
-
-_VECTORS: _Table = {
-    "gain": lambda w, m: Rule(init_std=0.0, weight_decay=0.0),
-    "bias": lambda w, m: Rule(init_std=0.0, weight_decay=0.0),
-}
-
-TABLES: Mapping[Name, _Table] = {
-    "sp": {
-        "embedding": lambda w, m: Rule(EMBEDDING_STD),
-        "position": lambda w, m: Rule(EMBEDDING_STD),
-        "hidden": lambda w, m: Rule(w.fan_in**-0.5),
-        "readout": lambda w, m: Rule(w.fan_in**-0.5),
-        **_VECTORS,
-    },
-    "mup": {
-        # logits are divided by m, and with them every gradient: so is every epsilon
-        "embedding": lambda w, m: Rule(EMBEDDING_STD, epsilon=1 / m),
-        "position": lambda w, m: Rule(EMBEDDING_STD, epsilon=1 / m),
-        "hidden": lambda w, m: Rule(
-            w.fan_in**-0.5, learning_rate=1 / m, weight_decay=m, epsilon=1 / m
-        ),
-        "readout": lambda w, m: Rule((w.fan_in / m) ** -0.5, multiplier=1 / m, epsilon=1 / m),
-        "gain": lambda w, m: Rule(init_std=0.0, weight_decay=0.0, epsilon=1 / m),
-        "bias": lambda w, m: Rule(init_std=0.0, weight_decay=0.0, epsilon=1 / m),
-    },
+ZeroInit = Literal["none", "query", "readout", "both"]
+_ZERO: Mapping[ZeroInit, tuple[Role, ...]] = {
+    "none": (),
+    "query": ("query",),
+    "readout": ("readout",),
+    "both": ("query", "readout"),
 }
 
 
 @dataclass(frozen=True)
 class Parametrization:
-    """A named table and the base shape from which its ratios are counted."""
+    """A named table, the base shape from which its ratios are counted, and the free choices."""
 
     name: Name = "sp"
     base_width: int = 64
     base_head_dim: int = 16
+    base_layers: int = 2  # of the tables with a depth rule: depth_mup, completep
+    attention_scale: Literal["table", "1/sqrt(d)", "1/d"] = "table"  # d the head size
+    zero_init: ZeroInit = "none"
+    learning_rate_powers: LearningRatePowers = LearningRatePowers()
 
     def __post_init__(self) -> None:
         check_choices("parametrization", self)
-        for name in ("base_width", "base_head_dim"):
+        for name in ("base_width", "base_head_dim", "base_layers"):
             if getattr(self, name) < 1:
                 raise UserError(f"parametrization.{name}={getattr(self, name)}: must be at least 1")
+        for entry in fields(self.learning_rate_powers):
+            power = getattr(self.learning_rate_powers, entry.name)
+            if not math.isfinite(power):
+                raise UserError(
+                    f"parametrization.learning_rate_powers.{entry.name}={power}: must be finite"
+                )
+
+    def check(self, family: Family, embeddings: Literal["tied", "untied"]) -> None:
+        """Refuse a combination that has no rule."""
+        table, tied = TABLES[self.name], embeddings == "tied"
+        if family not in table.families:
+            known = ", ".join(name for name, other in TABLES.items() if family in other.families)
+            raise UserError(
+                f"parametrization.name={self.name}: no rule for an optimizer whose update is the "
+                f"{family}; choose another optimizer, or one of {known}"
+            )
+        if tied and table.tied is None:
+            raise UserError(
+                f"parametrization.name={self.name}: no rule for a tied readout; "
+                "set model.embeddings=untied"
+            )
+        if tied and "readout" in _ZERO[self.zero_init]:
+            raise UserError(
+                f"parametrization.zero_init={self.zero_init}: a tied readout is the embedding, "
+                "which cannot start at zero; set model.embeddings=untied"
+            )
 
     def width_ratio(self, width: int) -> float:
         """m = width / base_width."""
         return width / self.base_width
 
-    def rule(self, weight: Weight, width: int) -> Rule:
-        """The rule of one weight in a model of this width."""
-        return TABLES[self.name][weight.role](weight, self.width_ratio(width))
+    def rule(self, weight: Weight, shape: Shape, family: Family = "normalised") -> Rule:
+        """The rule of one weight; `init_std` and `multiplier` are the same for every family."""
+        scale = self._scale(shape)
+        rule = FAMILIES[family](TABLES[self.name].rows[weight.role](weight, scale))
+        power = getattr(self.learning_rate_powers, _POWER_OF.get(weight.role, weight.role))
+        return replace(
+            rule,
+            init_std=0.0 if weight.role in _ZERO[self.zero_init] else rule.init_std,
+            learning_rate=rule.learning_rate * scale.m**power,
+        )
 
-    def tied_readout_multiplier(self, width: int) -> float:
-        """The factor on the logits when the embedding is also the readout: 1/m in muP, else 1."""
-        return 1 / self.width_ratio(width) if self.name == "mup" else 1.0
+    def tied_readout_factor(self, shape: Shape) -> float:
+        """The factor on the logits when the embedding is also the readout."""
+        tied = TABLES[self.name].tied
+        if tied is None:
+            raise ValueError(f"{self.name} has no rule for a tied readout: call check first")
+        return tied(self._scale(shape))
 
-    def attention_scale(self, head_dim: int) -> float:
-        """The factor on q.k: head_dim^-1/2, and in muP head_dim^-1, equal at the base head size."""
-        if self.name == "mup":
-            return self.base_head_dim**0.5 / head_dim
-        return head_dim**-0.5
+    def residual_factor(self, shape: Shape) -> float:
+        """The factor on what a branch adds to the residual stream."""
+        return TABLES[self.name].residual(self._scale(shape))
+
+    def attention_factor(self, head_dim: int) -> float:
+        """The factor on q.k."""
+        if self.attention_scale == "table":
+            return TABLES[self.name].attention(head_dim, self.base_head_dim)
+        return head_dim ** {"1/sqrt(d)": -0.5, "1/d": -1.0}[self.attention_scale]
+
+    def _scale(self, shape: Shape) -> Scale:
+        m, r = self.width_ratio(shape.width), shape.layers / self.base_layers
+        return Scale(m, r, shape.width, shape.layers)

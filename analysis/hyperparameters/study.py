@@ -224,8 +224,8 @@ class Grids:
             Table(
                 f"Regret at {where}",
                 "Loss of the run nearest to each rule's advice, above the best run of the "
-                "held-out grid; that run is so many times away, and off the grid its edge stands for "
-                "the rule",
+                "held-out grid; it is so many times away, and off the grid the edge stands for the "
+                "rule",
                 ("rule", "lr", "batch, tokens", "nearest run", "regret", "remark"),
                 tuple(rows),
             ),
@@ -243,7 +243,7 @@ def read_grids(study: Study) -> Grids | None:
     if len(names) > 1 or names[0] not in RATES:
         raise UserError(
             f"{study.folder}: a law of the learning rate is of one parametrization, "
-            f"{' or '.join(RATES)}; these runs have {', '.join(names)}"
+            f"one of {', '.join(RATES)}; these runs have {', '.join(names)}"
         )
     rate = RATES[names[0]]
     cell = (study.params, TOKENS)

@@ -31,7 +31,7 @@ QUANTITIES: Mapping[str, str] = {
 }
 
 # Which of them the learning rate of a run is, by its parametrization; no law is of the others.
-RATES: Mapping[str, str] = {"sp": "lr", "mup": "lr_mup"}
+RATES: Mapping[str, str] = {"sp": "lr", "mup": "lr_mup", "mup_variance": "lr_mup"}
 
 
 class Confidence(StrEnum):

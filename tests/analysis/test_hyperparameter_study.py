@@ -184,7 +184,7 @@ def test_a_rate_under_mup_is_another_quantity(tmp_path):
 
 def test_other_parametrizations_are_refused_and_the_report_says_so(tmp_path):
     write(tmp_path, held_out=True, parametrization="ntk")
-    with pytest.raises(UserError, match="sp or mup; these runs have ntk"):
+    with pytest.raises(UserError, match="one of sp, mup, mup_variance; these runs have ntk"):
         read_grids(load_study(tmp_path))
     assert any("ntk" in note for note in write_report(tmp_path).missing)
 

@@ -180,7 +180,7 @@ def test_status_follows_the_files(call, tmp_path):
 def test_describe_shows_every_parameter_and_every_count(call):
     code, out, _ = call("describe", "--set", "parametrization.name=mup")
     assert code == 0
-    parameters = [line for line in out.splitlines() if " hidden " in line]
+    parameters = [line for line in out.splitlines() if " hidden " in line or " query " in line]
     assert {line.split()[0] for line in parameters} == {
         f"blocks[0]/{name}"
         for name in (
@@ -192,6 +192,23 @@ def test_describe_shows_every_parameter_and_every_count(call):
             "mlp/out",
         )
     }
+    header = next(line for line in out.splitlines() if line.startswith("parameter "))
+    for name in ("role", "shape", "params", "init std", "mult", "lr factor", "wd", "eps"):
+        assert f" {name} " in header
+    row = next(line for line in parameters if "mlp/in" in line).split()
+    assert row[1:] == [
+        "hidden",
+        "(16,",
+        "32)",
+        "512",
+        "0.25",
+        "1",
+        "4",
+        "0.004",
+        "0.025",
+        "4e-08",
+        "d->f",
+    ]
     assert "params_nonembedding" in out
     assert "6,192" in out
     assert "flops_chinchilla" in out

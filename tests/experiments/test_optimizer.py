@@ -11,6 +11,7 @@ import tiny
 
 from experiments.hypers import hypers
 from experiments.optimizer import adamw, rules
+from models.config import TransformerConfig
 from scaling.parametrization import Parametrization, Rule, Weight
 
 SP = Parametrization("sp")
@@ -25,7 +26,7 @@ UNCLIPPED = "optimizer.clip_norm=1e9"
 
 def table(**changes: float) -> dict[str, Rule]:
     """The SP rules, with these factors on the hidden matrix."""
-    base = rules(WEIGHTS, lambda weight: SP.rule(weight, 3))
+    base = rules(WEIGHTS, lambda weight: SP.rule(weight, TransformerConfig(width=4)))
     return {**base, "hidden": replace(base["hidden"], **changes)}
 
 

@@ -27,6 +27,9 @@ if find_spec("ray") is None:
 launcher = importlib.import_module("experiments.launchers.ray")  # first of all: it quiets Ray
 ray = launcher.ray
 
+# An instance is started by a fork, which is of another program at once, and not of JAX
+pytestmark = pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
+
 HALF = {"num_cpus": 0.5}  # so that one core is two places
 # long enough to be caught in the act, and to end; and too long to end by itself here
 SOME, LONG = (

@@ -63,7 +63,7 @@ def test_the_rule_of_every_parameter(name: Name, golden: Golden) -> None:
     leaves = jax.tree.leaves(made.weights, is_leaf=lambda leaf: isinstance(leaf, Weight))
     rule = made.spec.parametrization.rule
     rows = [
-        dataclasses.asdict(weight) | {"rule": dataclasses.asdict(rule(weight, 48))}
+        dataclasses.asdict(weight) | {"rule": dataclasses.asdict(rule(weight, made.spec.config))}
         for weight in leaves
     ]
     golden(f"rules_{name}", rows)

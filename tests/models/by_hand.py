@@ -26,17 +26,20 @@ def logits(
     x = params["embedding"][tokens]
     if c.positions == "learned":
         x = x + params["position"]
+    if c.embedding_norm == "rmsnorm":
+        x = _norm("rmsnorm", x, params, "embedding_norm")
+    branch = (c.layers / p.base_layers) ** -1 if p.name == "completep" else 1
     for layer in range(c.layers):
         block = params[f"blocks_{layer}"]
         if c.block == "parallel":
             y = _norm(c.norm, x, block, "norm")
-            x = x + _attention(c, p, block["attention"], y) + _mlp(c, block["mlp"], y)
+            x = x + branch * (_attention(c, p, block["attention"], y) + _mlp(c, block["mlp"], y))
         else:
             y = _norm(c.norm, x, block, "attention_norm")
-            x = x + _attention(c, p, block["attention"], y)
-            x = x + _mlp(c, block["mlp"], _norm(c.norm, x, block, "mlp_norm"))
+            x = x + branch * _attention(c, p, block["attention"], y)
+            x = x + branch * _mlp(c, block["mlp"], _norm(c.norm, x, block, "mlp_norm"))
     x = _norm(c.norm, x, params, "final_norm")
-    m = c.width / p.base_width if p.name == "mup" else 1
+    m = c.width / p.base_width if p.name != "sp" else 1
     return x @ (params["embedding"].T if c.embeddings == "tied" else params["readout"]) / m
 
 
@@ -49,7 +52,7 @@ def _norm(kind: str, x: np.ndarray, params: Tree, name: str) -> np.ndarray:
 
 
 def _attention(c: TransformerConfig, p: Parametrization, params: Tree, x: np.ndarray) -> np.ndarray:
-    scale = math.sqrt(p.base_head_dim) / c.head_dim if p.name == "mup" else c.head_dim**-0.5
+    scale = math.sqrt(p.base_head_dim) / c.head_dim if p.name != "sp" else c.head_dim**-0.5
     out = np.zeros_like(x) + params.get("out_bias", 0)
     for h in range(c.heads):
         group = h // (c.heads // c.kv_heads)

@@ -40,6 +40,7 @@ CHOICES: dict[str, dict[str, Any]] = (
             "mlp": "swiglu",
             "qk_norm": "rmsnorm",
             "embeddings": "untied",
+            "embedding_norm": "rmsnorm",
             "block": "parallel",
             "kv_heads": 2,
         },
@@ -61,8 +62,8 @@ def _rough(params: Any) -> Any:
 
 @pytest.mark.parametrize("name", CHOICES)
 def test_every_choice_is_its_formula_and_every_weight_of_it_has_a_gradient(name: str) -> None:
-    mup = Parametrization("mup", base_width=4, base_head_dim=2)
-    spec = Spec(replace(CONFIG, **CHOICES[name]), mup)
+    table = Parametrization("completep", base_width=4, base_head_dim=2, base_layers=3)
+    spec = Spec(replace(CONFIG, **CHOICES[name]), table)
 
     @quick_jit
     def program(key: jax.Array) -> Any:
@@ -76,7 +77,7 @@ def test_every_choice_is_its_formula_and_every_weight_of_it_has_a_gradient(name:
     params, logits, grads = jax.device_get(program(jax.random.key(0)))
     exact = jax.tree.map(np.float64, params)
     for tokens, row in zip(np.asarray(WINDOWS[:, :-1]), logits, strict=True):
-        expected = by_hand.logits(spec.config, mup, exact, tokens)
+        expected = by_hand.logits(spec.config, table, exact, tokens)
         np.testing.assert_allclose(row, expected, rtol=1e-4, atol=1e-5)
     for path, grad in jax.tree_util.tree_leaves_with_path(grads):
         assert np.isfinite(grad).all(), path

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,12 +15,13 @@ from quick import quick_jit
 from models.config import Program, TransformerConfig
 from models.transformer import Spec, weights
 from models.weights import describe, initialise, make_weight
-from scaling.parametrization import Parametrization, Weight
+from scaling.parametrization import TABLES, Parametrization, Weight
 
 SP = Parametrization()
 CONFIG = TransformerConfig(
     layers=3, width=8, heads=2, kv_heads=1, head_dim=4, ffn=12, vocab_size=11
 )
+SHAPE = TransformerConfig(width=4, heads=1, kv_heads=1)
 
 
 def _leaves(tree: Any) -> list[Weight]:
@@ -34,13 +36,15 @@ class _Digits(nn.Module):
         sizes = {"d": 4}
         for child in (_Leaf(name="part_0"), _Leaf(name="part_1")):
             child()
-        return make_weight(self, "table_2", "hidden", "d->d", sizes, width=4, parametrization=SP)
+        return make_weight(
+            self, "table_2", "hidden", "d->d", sizes, model=SHAPE, parametrization=SP
+        )
 
 
 class _Leaf(nn.Module):
     @nn.compact
     def __call__(self) -> Array:
-        return make_weight(self, "in", "hidden", "d->d", {"d": 4}, width=4, parametrization=SP)
+        return make_weight(self, "in", "hidden", "d->d", {"d": 4}, model=SHAPE, parametrization=SP)
 
 
 class _Untagged(nn.Module):
@@ -61,8 +65,20 @@ def test_every_weight_is_described(layout: Any, remat: Any) -> None:
     expected |= {(f"blocks/{name}", layer) for name in block for layer in layers}
     assert set(described) == expected
     query = described["blocks/attention/query", layers[0]]
-    assert (query.role, query.letters, query.shape) == ("hidden", "d->hk", (8, 2, 4))
+    assert (query.role, query.letters, query.shape) == ("query", "d->hk", (8, 2, 4))
     assert query.stacked == (3 if layout == "scan" else 0)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_rules_are_the_same_for_scanned_and_unrolled_layers(name: Any) -> None:
+    table = Parametrization(name, base_width=4, base_head_dim=2, base_layers=2)
+    config = replace(CONFIG, embeddings="untied", biases="all")
+
+    def rules(layout: Any) -> set[tuple[str, Any]]:
+        spec = Spec(config, table, Program(layout, backward="plain"))
+        return {(w.path, table.rule(w, config)) for w in _leaves(weights(spec, 5))}
+
+    assert rules("scan") == rules("unrolled")
 
 
 def test_digits_in_other_names_are_no_layers() -> None:
@@ -75,7 +91,7 @@ def test_digits_in_other_names_are_no_layers() -> None:
 
 
 def test_weights_of_one_shape_are_drawn_apart() -> None:
-    values = jax.tree.leaves(initialise(describe(_Digits().init), SP, 4, jax.random.key(0)))
+    values = jax.tree.leaves(initialise(describe(_Digits().init), SP, SHAPE, jax.random.key(0)))
     assert all(np.abs(a - b).max() > 0.1 for a, b in pairwise(values))
 
 
@@ -85,9 +101,11 @@ def test_an_untagged_weight_is_an_error() -> None:
 
 
 def _tree(spec: Spec, seed: int = 0, init_scale: float = 1.0) -> Any:
-    tree, width = weights(spec, 5), spec.config.width
+    tree = weights(spec, 5)
     key = jax.random.key(seed)
-    return quick_jit(lambda s: initialise(tree, spec.parametrization, width, key, s))(init_scale)
+    return quick_jit(lambda s: initialise(tree, spec.parametrization, spec.config, key, s))(
+        init_scale
+    )
 
 
 def test_init_has_the_spread_of_its_rule() -> None:
@@ -100,7 +118,7 @@ def test_init_has_the_spread_of_its_rule() -> None:
         if weight.role == "gain":
             np.testing.assert_array_equal(value, 1)
             continue
-        expected = 2 * spec.parametrization.rule(weight, 64).init_std
+        expected = 2 * spec.parametrization.rule(weight, wide).init_std
         assert float(value.std()) == pytest.approx(expected, rel=5 / weight.size**0.5), weight
         assert abs(float(value.mean())) < 5 * expected / weight.size**0.5, weight
 
@@ -123,7 +141,9 @@ def test_a_multiplier_acts_in_the_forward_pass() -> None:
         def __call__(self) -> Array:
             mup = Parametrization("mup", base_width=1)
             sizes = {"d": 4, "v": 3}
-            return make_weight(self, "w", "readout", "d->v", sizes, width=4, parametrization=mup)
+            return make_weight(
+                self, "w", "readout", "d->v", sizes, model=SHAPE, parametrization=mup
+            )
 
     stored = {"params": {"w": jnp.ones((4, 3))}}
     np.testing.assert_array_equal(Readout().apply(stored), jnp.full((4, 3), 1 / 4))

@@ -1,0 +1,350 @@
+"""The parametrizations as tables: role of a weight -> its rule.
+
+A weight acts in the forward pass as  w = multiplier * theta,  theta_0 ~ Normal(0, init_std^2), and
+the optimizer moves theta with the global learning rate, weight decay and epsilon times the rule's.
+
+Notation: m = width / base_width, r = layers / base_layers, d width, fan_in and fan_out products of
+the letters on each side. Tables in m and r (relative) are SP at the base width and depth.
+
+Three facts hold the tables together, and tests/transfer holds them by training:
+
+- A factor A may move between the multiplier and the weight without changing a run (but for clipping
+  by the norm of all gradients, which sees the stored ones): the rule
+  (multiplier A, std s, rate eta, decay lambda, epsilon e) is, for an update whose size does not
+  depend on the gradient's, (1, A s, A eta, lambda / A, e / A). So `mup`, `mup_variance` and
+  `mean_field` are one run stored in three ways.
+- epsilon is the size of the gradient relative to the base model's, for it is compared with it.
+- So the raw gradient (SGD) moves a weight as Adam does when its rate is that of Adam over epsilon.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+Role = Literal["embedding", "position", "query", "hidden", "readout", "router", "gain", "bias"]
+Name = Literal[
+    "sp",
+    "mup",
+    "mup_variance",
+    "lingle_relative",
+    "lingle_absolute",
+    "umup",
+    "depth_mup",
+    "completep",
+    "ntk",
+    "mean_field",
+]
+# What an update's size depends on: "normalised" has entries of about 1 whatever the gradient (Adam,
+# Lion, Adafactor), "gradient" is the gradient itself (SGD, momentum).
+Family = Literal["normalised", "gradient"]
+
+EMBEDDING_STD = 0.1
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One weight as its maker described it.
+
+    Attributes:
+        path: where it lives in the parameter tree, without the layer number.
+        role: what it does; the key of every table here.
+        letters: its axes as "inputs->outputs", for example "d->hk"; a vector has no inputs.
+        shape: one length per letter (the axis of stacked layers is not among them).
+        layer: which layer of an unrolled stack, or None.
+        stacked: length of a leading axis of layers, or 0.
+    """
+
+    path: str
+    role: Role
+    letters: str
+    shape: tuple[int, ...]
+    layer: int | None = None
+    stacked: int = 0
+
+    @property
+    def fan_in(self) -> int:
+        return math.prod(self.shape[: self.letters.index("->")])
+
+    @property
+    def fan_out(self) -> int:
+        return math.prod(self.shape[self.letters.index("->") :])
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape) * max(self.stacked, 1)
+
+    @property
+    def in_block(self) -> bool:
+        """Whether it belongs to one of the layers; the same for scanned and unrolled ones."""
+        return self.layer is not None or self.stacked > 0
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a parametrization says of one weight; all but `init_std` are factors."""
+
+    init_std: float  # of the stored value; gains start at 1 and biases at 0 whatever this says
+    multiplier: float = 1.0  # on the stored value, in the forward pass
+    learning_rate: float = 1.0
+    weight_decay: float = 1.0  # on the decay that is coupled to the learning rate
+    epsilon: float = 1.0
+
+
+class Scale(NamedTuple):
+    """Where a model stands against its base."""
+
+    m: float
+    r: float
+    width: int
+    layers: int
+
+
+Row = Callable[[Weight, Scale], Rule]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One parametrization: the row of every role, and the factors on activations.
+
+    Attributes:
+        attention: the factor on q.k from the head size and the base head size.
+        tied: the factor on the logits when the embedding is also the readout; None: no rule.
+        residual: the factor on what a branch adds to the residual stream.
+        families: the updates that it has rules for.
+    """
+
+    rows: Mapping[Role, Row]
+    attention: Callable[[int, int], float]
+    tied: Callable[[Scale], float] | None
+    residual: Callable[[Scale], float] = lambda s: 1.0
+    families: tuple[Family, ...] = ("normalised", "gradient")
+
+
+def _inverse_sqrt(head_dim: int, base_head_dim: int) -> float:
+    return head_dim**-0.5
+
+
+def _inverse(head_dim: int, base_head_dim: int) -> float:
+    return 1 / head_dim
+
+
+def _inverse_from_base(head_dim: int, base_head_dim: int) -> float:
+    """1 / head_dim, and 1 / sqrt(head_dim) at the base head size."""
+    return base_head_dim**0.5 / head_dim
+
+
+def _roles(embedding: Row, hidden: Row, readout: Row, vector: Row) -> Mapping[Role, Row]:
+    """Eight rows from four: a router reads from the width as a readout does."""
+    return {
+        "embedding": embedding,
+        "position": embedding,
+        "query": hidden,
+        "hidden": hidden,
+        "readout": readout,
+        "router": readout,
+        "gain": vector,
+        "bias": vector,
+    }
+
+
+def _vector(learning_rate: float = 1.0, epsilon: float = 1.0) -> Rule:
+    return Rule(0.0, learning_rate=learning_rate, weight_decay=0.0, epsilon=epsilon)
+
+
+def _fan_in(w: Weight, s: Scale) -> Rule:
+    return Rule(w.fan_in**-0.5)
+
+
+# GPT-2's habits with 1/sqrt(fan_in) matrices, one rate for all. The baseline: it does not transfer.
+SP = Table(
+    rows=_roles(
+        embedding=lambda w, s: Rule(EMBEDDING_STD),
+        hidden=_fan_in,
+        readout=_fan_in,
+        vector=lambda w, s: _vector(),
+    ),
+    attention=_inverse_sqrt,
+    tied=lambda s: 1.0,
+)
+
+# Yang et al. 2022 (arXiv:2203.03466), table 8: the multiplier form. Logits are divided by m, and
+# with them every gradient, so every epsilon is (Dey et al. 2025, arXiv:2505.01618).
+MUP = Table(
+    rows=_roles(
+        embedding=lambda w, s: Rule(EMBEDDING_STD, epsilon=1 / s.m),
+        hidden=lambda w, s: Rule(
+            w.fan_in**-0.5, learning_rate=1 / s.m, weight_decay=s.m, epsilon=1 / s.m
+        ),
+        readout=lambda w, s: Rule((w.fan_in / s.m) ** -0.5, multiplier=1 / s.m, epsilon=1 / s.m),
+        vector=lambda w, s: _vector(epsilon=1 / s.m),
+    ),
+    attention=_inverse_from_base,
+    tied=lambda s: 1 / s.m,
+)
+
+# The same, table 3: the readout's factor is in its variance and its rate.
+MUP_VARIANCE = replace(
+    MUP,
+    rows=_roles(
+        embedding=MUP.rows["embedding"],
+        hidden=MUP.rows["hidden"],
+        readout=lambda w, s: Rule(
+            (w.fan_in / s.m) ** -0.5 / s.m, learning_rate=1 / s.m, weight_decay=s.m
+        ),
+        vector=MUP.rows["gain"],
+    ),
+)
+
+
+def _deep(alpha: float) -> Table:
+    """muP over width, and over depth  x <- x + r^-alpha branch(x)  (arXiv:2505.01618, table 1).
+
+    Of L branches that move coherently each may move by 1/r: rate * r^-alpha = 1/r within a block.
+    Gradients within a block, and so its epsilons, carry the branch's r^-alpha. The decay keeps the
+    published factor m, so rate * decay goes as r^(alpha-1).
+    """
+
+    def rate(w: Weight, s: Scale) -> float:
+        return s.r ** (alpha - 1) if w.in_block else 1.0
+
+    def epsilon(w: Weight, s: Scale) -> float:
+        return s.r**-alpha / s.m if w.in_block else 1 / s.m
+
+    return replace(
+        MUP,
+        rows=_roles(
+            embedding=MUP.rows["embedding"],
+            hidden=lambda w, s: Rule(
+                w.fan_in**-0.5,
+                learning_rate=rate(w, s) / s.m,
+                weight_decay=s.m,
+                epsilon=epsilon(w, s),
+            ),
+            readout=MUP.rows["readout"],
+            vector=lambda w, s: _vector(rate(w, s), epsilon(w, s)),
+        ),
+        residual=lambda s: s.r**-alpha,
+    )
+
+
+def _lingle(rate: Callable[[Weight, Scale], float]) -> Table:
+    """Lingle 2024 (arXiv:2404.05728), from its code: variance form, embeddings of variance 1.
+
+    The decay is coupled and its lambda unscaled, so it weakens as the rate of a matrix does. There
+    is no epsilon rule, and so no size of the gradient from which a rate for SGD would follow.
+    """
+    return Table(
+        rows=_roles(
+            embedding=lambda w, s: Rule(1.0),
+            hidden=lambda w, s: Rule(w.fan_in**-0.5, learning_rate=rate(w, s)),
+            readout=lambda w, s: Rule(1 / w.fan_in, learning_rate=rate(w, s)),
+            vector=lambda w, s: _vector(),
+        ),
+        attention=_inverse,
+        tied=None,  # one matrix cannot have both variances
+        families=("normalised",),
+    )
+
+
+# Blake et al. 2024 (arXiv:2407.17465): every weight has variance 1 and no base is needed. What does
+# not depend on the shape of the model (the factors that give nonlinearities unit variance, and the
+# backward-only factors) is left out. The stream of L blocks there, divided by its own size after
+# each branch, is up to that division, which the norms undo, x <- x + L^-1/2 branch(x).
+# The embedding's rate d^-1/2 is theirs: its update shrinks with the width by design.
+def _in_depth(w: Weight, s: Scale) -> float:
+    return s.layers**-0.5 if w.in_block else 1.0
+
+
+UMUP = Table(
+    rows=_roles(
+        embedding=lambda w, s: Rule(1.0, learning_rate=w.fan_out**-0.5),
+        hidden=lambda w, s: Rule(
+            1.0, multiplier=w.fan_in**-0.5, learning_rate=w.fan_in**-0.5 * _in_depth(w, s)
+        ),
+        readout=lambda w, s: Rule(1.0, multiplier=1 / w.fan_in),
+        vector=lambda w, s: _vector(_in_depth(w, s)),
+    ),
+    attention=_inverse,
+    tied=lambda s: 1 / s.width,
+    residual=lambda s: s.layers**-0.5,
+    families=("normalised",),
+)
+
+# Two of the four parametrizations of Everett et al. 2024 (arXiv:2407.05872), with the largest rates
+# that keep every change of an activation O(1). Derived here, not copied, from the assumption that
+# an update is aligned with its input (|dw x| ~ fan_in |dw| |x|) and that the initial weights and a
+# change of their input are not (|w_0 dx| ~ sqrt(fan_in) |w_0| |dx|). A matrix of multiplier A then
+# wants the rate 1 / (A m), the embedding 1.
+# NTK (Jacot et al. 2018): SP's function at the start; unlike SP the factors are in the multipliers.
+NTK = Table(
+    rows=_roles(
+        embedding=lambda w, s: Rule(EMBEDDING_STD, epsilon=s.m**-0.5),
+        hidden=lambda w, s: Rule(
+            (w.fan_in / s.m) ** -0.5,
+            multiplier=s.m**-0.5,
+            learning_rate=s.m**-0.5,
+            weight_decay=s.m**0.5,
+            epsilon=1 / s.m,
+        ),
+        readout=lambda w, s: Rule(
+            (w.fan_in / s.m) ** -0.5,
+            multiplier=s.m**-0.5,
+            learning_rate=s.m**-0.5,
+            weight_decay=s.m**0.5,
+            epsilon=s.m**-0.5,
+        ),
+        vector=lambda w, s: _vector(epsilon=s.m**-0.5),
+    ),
+    attention=_inverse_sqrt,
+    tied=None,  # a readout's rate would be 1/m of the embedding's
+)
+
+# Mei et al. 2018: a readout that averages (1/m) over hidden matrices with multiplier m^-1/2. By the
+# first fact above it is muP, stored otherwise.
+MEAN_FIELD = replace(
+    MUP,
+    rows=_roles(
+        embedding=MUP.rows["embedding"],
+        hidden=lambda w, s: Rule(
+            (w.fan_in / s.m) ** -0.5,
+            multiplier=s.m**-0.5,
+            learning_rate=s.m**-0.5,
+            weight_decay=s.m**0.5,
+            epsilon=s.m**-1.5,
+        ),
+        readout=MUP.rows["readout"],
+        vector=MUP.rows["gain"],
+    ),
+)
+
+TABLES: Mapping[Name, Table] = {
+    "sp": SP,
+    "mup": MUP,
+    "mup_variance": MUP_VARIANCE,
+    "lingle_relative": _lingle(lambda w, s: 1 / s.m),
+    "lingle_absolute": _lingle(lambda w, s: 1 / w.fan_in),
+    "umup": UMUP,
+    "depth_mup": _deep(0.5),
+    "completep": _deep(1.0),
+    "ntk": NTK,
+    "mean_field": MEAN_FIELD,
+}
+
+
+def _for_gradient(rule: Rule) -> Rule:
+    """An update as large as the gradient: rate / epsilon; rate * decay stays what it was."""
+    return replace(
+        rule,
+        learning_rate=rule.learning_rate / rule.epsilon,
+        weight_decay=rule.weight_decay * rule.epsilon,
+        epsilon=1.0,
+    )
+
+
+FAMILIES: Mapping[Family, Callable[[Rule], Rule]] = {
+    "normalised": lambda rule: rule,
+    "gradient": _for_gradient,
+}

@@ -1,0 +1,165 @@
+"""muP keeps the size of activations over width, CompleteP over depth; mistakes are named.
+
+Everything here is measured by training: widths 64 to 256, depths 4 to 16.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import pandas as pd
+import pytest
+from faulty import NOTHING, Faulty, Variant, config, tables
+
+from analysis.coordinate_check import TOLERANCE, Verdict, check
+from models.transformer import Spec, weights
+from scaling.parametrization import Weight
+
+FROM_ZERO: Variant = {"keep_query": 0.0, "keep_readout": 0.0}
+# What turns muP into SP, by exponents of m
+SP: Variant = {
+    "hidden_rate": 1.0,
+    "readout_multiplier": 1.0,
+    "readout_init": -0.5,
+    "attention": 0.5,
+    "epsilon": 1.0,
+}
+LARGE_EPSILON: Variant = {
+    "adam_epsilon": 1e-2
+}  # as large as the gradients, or it is not to be seen
+FAIR: dict[str, Variant] = {"mup": FROM_ZERO, "sp": SP | FROM_ZERO}
+WIDE: dict[str, Variant] = {
+    "nothing": {},
+    "nothing, with a large epsilon": LARGE_EPSILON,
+    "embedding init": {"embedding_init": 0.5},
+    "hidden init": {"hidden_init": 0.5},
+    "attention scale": {"attention": 0.5},
+    "readout multiplier": {"readout_multiplier": 1.0},
+    "epsilon": LARGE_EPSILON | {"epsilon": 1.0},
+    "embedding learning rate": {"embedding_rate": -1.0},
+    "hidden learning rate": {"hidden_rate": 1.0},
+    "readout learning rate": {"readout_rate": 1.0},
+}
+SLOW: Variant = {"learning_rate": 2.0**-7}
+DEEP: dict[str, Variant] = {
+    "completep": SLOW,
+    "depth_mup": SLOW | {"branch": 0.5, "block_rate": -0.5},
+    "residual multiplier": SLOW | {"branch": 1.0},  # which is muP
+    "learning rate in the blocks": SLOW | {"block_rate": 0.5},
+}
+NAMED = tuple(name for name in WIDE if not name.startswith("nothing"))
+
+
+def verdicts(
+    base: Any, variants: dict[str, Variant], seeds: int, steps: int, **sizes: Any
+) -> dict[str, Verdict]:
+    measured = tables(base, list(variants.values()), seeds, steps, **sizes)
+    frames = [pd.DataFrame([vars(row) for row in table]) for table in measured]
+    return {name: check(frame) for name, frame in zip(variants, frames, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def fair() -> dict[str, Verdict]:
+    """From a readout and a query of zero, so that no random start hides what training does."""
+    return verdicts(config(embedding_norm="none"), FAIR, 6, 8, width=(64, 128, 256))
+
+
+@pytest.fixture(scope="module")
+def wide() -> dict[str, Verdict]:
+    return verdicts(config(embedding_norm="none"), WIDE, 2, 4, width=(64, 128, 256))
+
+
+@pytest.fixture(scope="module")
+def deep() -> dict[str, Verdict]:
+    return verdicts(
+        config("completep", heads=2, kv_heads=2, head_dim=16), DEEP, 3, 4, layers=(4, 8, 16)
+    )
+
+
+def worst(verdict: Verdict) -> pd.DataFrame:
+    judged: pd.DataFrame = verdict.judged
+    return judged[~judged["passes"]][["place", "layer", "quantity", "slope"]]
+
+
+def test_mup_keeps_every_activation_and_its_change_at_one_size(fair: dict[str, Verdict]) -> None:
+    """The largest |slope| is 0.07, of the attention logits, whose seeds differ most."""
+    verdict = fair["mup"]
+    assert verdict.passes, worst(verdict)
+    assert verdict.judged["slope"].abs().max() < TOLERANCE
+    assert set(verdict.judged["place"]) >= {"embedded", "attention/logits", "stream", "logits"}
+    assert verdict.broken == ()
+
+
+def test_sp_does_not(fair: dict[str, Verdict]) -> None:
+    slopes = fair["sp"].judged.groupby("place")["slope"].max()
+    assert not fair["sp"].passes
+    for place in ("attention/query", "attention/logits", "mlp/in", "stream", "logits"):
+        assert slopes[place] > 0.3, slopes
+
+
+def test_these_mistakes_make_mup_sp() -> None:
+    assert_equal("mup", SP, "sp")
+
+
+def test_these_mistakes_make_completep_depth_mup_and_mup() -> None:
+    assert_equal("completep", DEEP["depth_mup"], "depth_mup")
+    assert_equal("completep", DEEP["residual multiplier"], "mup")
+
+
+def assert_equal(base: str, faults: Variant, name: Any) -> None:
+    """A table with faults is another table; without epsilon and decay, which play no part here."""
+    parametrization = config(base).science.parametrization
+    shape = config(base, width=128, layers=3).science.model
+    faulty = Faulty(**{**vars(parametrization), "faults": NOTHING | faults})
+    other = replace(parametrization, name=name)
+    for weight in jax.tree.leaves(
+        weights(Spec(shape), 4), is_leaf=lambda leaf: isinstance(leaf, Weight)
+    ):
+        found, expected = faulty.rule(weight, shape), other.rule(weight, shape)
+        for part in ("init_std", "multiplier", "learning_rate"):
+            assert float(getattr(found, part)) == pytest.approx(getattr(expected, part)), weight
+    assert faulty.attention_factor(64) == pytest.approx(other.attention_factor(64))
+    assert faulty.residual_factor(shape) == pytest.approx(other.residual_factor(shape))
+
+
+@pytest.mark.parametrize("sound", ["nothing", "nothing, with a large epsilon"])
+def test_nothing_is_blamed_where_nothing_is_broken(wide: dict[str, Verdict], sound: str) -> None:
+    assert wide[sound].broken == (), wide[sound].slopes.to_string()
+
+
+@pytest.mark.parametrize("mistake", NAMED)
+def test_a_broken_rule_is_caught_and_named(wide: dict[str, Verdict], mistake: str) -> None:
+    assert wide[mistake].broken[:1] == (mistake,), wide[mistake].slopes.to_string()
+
+
+def test_completep_keeps_every_activation_over_depth(deep: dict[str, Verdict]) -> None:
+    verdict = deep["completep"]
+    assert verdict.axis == "layers"
+    assert verdict.passes, worst(verdict)
+    assert verdict.broken == ()
+
+
+def test_depth_mup_keeps_the_stream_and_its_blocks_move_less(deep: dict[str, Verdict]) -> None:
+    """Its branches are r^-1/2 and so are the changes within them: nothing grows, blocks go lazy."""
+    verdict = deep["depth_mup"]
+    slopes = verdict.judged.set_index(["place", "quantity"])["slope"]
+    assert slopes[["embedded", "stream", "logits"]].abs().max() < TOLERANCE, slopes
+    assert slopes.max() < TOLERANCE, slopes
+    assert (
+        slopes["mlp/out", "change"]
+        < deep["completep"].judged.set_index(["place", "quantity"])["slope"]["mlp/out", "change"]
+    )
+    assert verdict.broken == ()
+
+
+def test_without_the_depth_rule_the_stream_grows(deep: dict[str, Verdict]) -> None:
+    stream = deep["residual multiplier"].judged.set_index(["place", "quantity"])["slope"]
+    assert stream["stream", "size"] > 0.3
+    assert not deep["residual multiplier"].passes
+
+
+@pytest.mark.parametrize("mistake", ["residual multiplier", "learning rate in the blocks"])
+def test_a_broken_depth_rule_is_caught_and_named(deep: dict[str, Verdict], mistake: str) -> None:
+    assert deep[mistake].broken[:1] == (mistake,), deep[mistake].slopes.to_string()

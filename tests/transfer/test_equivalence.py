@@ -1,0 +1,96 @@
+"""One run stored in three ways: muP with multipliers, muP in variances, mean-field; and NTK is SP.
+
+The factor between multiplier and weight moves without changing a run, for Adam and for the raw
+gradient, epsilon and weight decay included. All but rounding; no clipping, which sees what is
+stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from quick import quick_jit
+
+from experiments.config import (
+    BatchConfig,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+    Science,
+)
+from experiments.hypers import hypers
+from experiments.step import gradients, init_state, recipe, step
+from models.config import TransformerConfig
+from scaling.parametrization import LearningRatePowers, Name, Parametrization, Rule
+
+MODEL = TransformerConfig(
+    layers=1, width=16, heads=2, kv_heads=2, head_dim=8, ffn=64, vocab_size=16, embeddings="untied"
+)
+BATCHES = jax.random.randint(jax.random.key(3), (6, 2, 9), 0, 16)
+# SP with the rates that NTK's are, by role: the exponents of Everett et al. 2024
+TABLE = LearningRatePowers()
+EVERETT = LearningRatePowers(hidden=-1.0, readout=-1.0)
+
+
+@cache
+def losses(name: Name, family: str, powers: LearningRatePowers = TABLE) -> Any:
+    """Six losses; the epsilon is as large as the gradients and the decay strong, so both count."""
+    science = Science(
+        model=MODEL,
+        parametrization=Parametrization(name, 4, 4, learning_rate_powers=powers),
+        optimizer=OptimizerConfig(
+            learning_rate=0.05, epsilon=1e-2, weight_decay=0.5, clip_norm=1e9
+        ),
+        schedule=ScheduleConfig("constant", warmup_fraction=0.0),
+        batch=BatchConfig(sequences=2, seq_len=8),
+    )
+    made, leaves = recipe(RunConfig(science), "gpu"), hypers(science)
+
+    def descend(params: Any, grads: Any) -> Any:
+        table = replace(made, family="gradient").rules
+
+        def leaf(theta: Any, g: Any, rule: Rule) -> Any:
+            return theta - 0.5 * rule.learning_rate * (g + 0.05 * rule.weight_decay * theta)
+
+        return jax.tree.map(leaf, params, grads, table)
+
+    def adam(state: Any, batch: Any) -> Any:
+        state, metrics = step(made, state, leaves, batch)
+        return state, metrics["loss"]
+
+    def sgd(params: Any, batch: Any) -> Any:
+        loss, grads = gradients(made, params, batch)
+        return descend(params, grads), loss
+
+    @quick_jit
+    def run() -> Any:
+        state = init_state(made, leaves)
+        if family == "gradient":
+            return jax.lax.scan(sgd, state.params, BATCHES)[1]
+        return jax.lax.scan(adam, state, BATCHES)[1]
+
+    return np.asarray(run())
+
+
+@pytest.mark.parametrize("family", ["normalised", "gradient"])
+@pytest.mark.parametrize("name", ["mup_variance", "mean_field"])
+def test_mup_however_it_is_stored_is_one_run(name: Name, family: str) -> None:
+    mup = losses("mup", family)
+    assert mup[0] - mup[-1] > 0.04  # it learns
+    np.testing.assert_allclose(losses(name, family), mup, rtol=2e-5)
+
+
+def test_sp_is_another() -> None:
+    assert np.abs(losses("sp", "normalised") - losses("mup", "normalised"))[1:].min() > 1e-3
+
+
+def test_ntk_is_sp_with_the_rates_of_full_alignment() -> None:
+    """But for epsilon, which SP has no rule for: its gradients are smaller, so it moves less."""
+    ntk, sp = losses("ntk", "normalised"), losses("sp", "normalised", EVERETT)
+    np.testing.assert_allclose(ntk[0], sp[0], rtol=1e-6)
+    np.testing.assert_allclose(ntk, sp, rtol=0.1)
