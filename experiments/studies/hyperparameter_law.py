@@ -28,10 +28,10 @@ Expected, nats/byte with the standard library of Python 3.11, 95 % intervals:
 
 Step Law, fitted four orders of magnitude further up, has the same exponent of the batch (0.57) and
 steeper ones of the rate (-0.71 and 0.31, just outside these intervals); its coefficients do not
-hold here. Neighbouring runs scatter by about 1 %, so a regret below that is none. One cell has its best batch at the low edge of
-the grid. 7.3 minutes of CPU time for the 150 runs and 4.1 for the 20 held out, on two cores shared
-with much other work. "gpu" and "pod" need a corpus larger than the embedded one, and neither has
-been run yet.
+hold here. Neighbouring runs scatter by about 1 %, so a regret below that is none. One cell has its
+best batch at the low edge of the grid. 7.3 minutes of CPU time for the 150 runs and 4.1 for the 20
+held out, on two cores shared with much other work. "gpu" and "pod" need a corpus larger than the
+embedded one, and neither has been run yet.
 """
 
 from __future__ import annotations
