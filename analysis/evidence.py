@@ -4,15 +4,14 @@ and what is still missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from analysis import transfer
+from analysis.finding import Finding, Table
 from analysis.holdout import Assessment, Forecast, assess, standing_forecasts
-from analysis.settings import Valleys, find_valleys
+from analysis.readings import READINGS
 from analysis.study import Study
-from analysis.transfer import Transfer
-from analysis.verdict import Verdict, judge, sentence
+from analysis.verdict import Verdict, judge, sentence, unproved
 from experiments.record import PREDICTION, read_json
 from scaling.errors import UserError
 
@@ -27,19 +26,16 @@ class Evidence:
     forecasts: tuple[Forecast, ...]
     verdicts: tuple[Verdict, ...]
     missing: tuple[str, ...]
-    valleys: Valleys | None  # where the study sweeps a setting
+    finding: Finding | None  # what the study's reading gives; None for too few runs
 
     @property
-    def transfers(self) -> tuple[Transfer, ...]:
-        """How far the best setting moves with size, for each kind of valley."""
-        return () if self.valleys is None else transfer.transfers(self.valleys)
+    def tables(self) -> Sequence[Table]:
+        return () if self.finding is None else self.finding.tables
 
     @property
     def sentence(self) -> str:
         if self.study.law is None:
-            if self.valleys is None:
-                return "too few runs have finished to compare settings"
-            return transfer.sentence(self.valleys.setting, self.transfers)
+            return str(self.finding or "too few runs have finished to compare settings")
         if self.assessment is None:
             return f"no fit yet: {self.missing[0]}"
         rows = self.assessment.result.points.rows
@@ -65,7 +61,7 @@ def gather(study: Study, say: Callable[[str], None] = lambda _: None) -> Evidenc
     forecasts = () if assessment is None else assessment.forecasts
     if file.exists():
         standing = read_json(file)
-        forecasts = standing_forecasts(standing)
+        forecasts = standing_forecasts(standing) if study.law else ()
         now = sorted(str(name) for name in study.fit_runs["run_id"])
         if sorted(standing["fitted_on"]) != now:
             missing.append(
@@ -73,22 +69,27 @@ def gather(study: Study, say: Callable[[str], None] = lambda _: None) -> Evidenc
                 "fit of the present ones"
             )
     elif len(study.held_out):
-        late = bool(study.held_out_trained)
         missing.append(
             "the held-out run was trained before a prediction was written: what stands here as "
             "predicted was computed after the fact"
-            if late
+            if study.held_out_trained
             else "the prediction has not been written down yet: python -m analysis predict "
             f"{study.folder}"
         )
     verdicts = judge(study, forecasts)
-    unproved = sum(each.order == "not shown" for each in verdicts)
-    if unproved:
+    if late := unproved(study):
         missing.append(
-            f"{unproved} held-out run(s) do not carry the digest of prediction.json as it stands, "
+            f"{late} held-out run(s) do not carry the digest of prediction.json as it stands, "
             "so that the prediction came first is not shown"
         )
-    absent = len(study.held_out) - len(verdicts)
+    absent = len(study.held_out) - len(study.held_out_done)
     if absent:
         missing.append(f"{absent} of {len(study.held_out)} held-out runs not measured")
-    return Evidence(study, assessment, forecasts, verdicts, tuple(missing), find_valleys(study))
+    finding = None
+    try:
+        finding = READINGS[study.reading](study)
+    except UserError as error:
+        missing.insert(0, str(error))
+    if finding is not None:
+        missing += finding.notes
+    return Evidence(study, assessment, forecasts, verdicts, tuple(missing), finding)

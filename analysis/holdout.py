@@ -40,6 +40,7 @@ import numpy as np
 
 from analysis.fitting import fit
 from analysis.newton import Array
+from analysis.readings import READINGS
 from analysis.result import LEVEL, FitResult
 from analysis.study import Study, load_study
 from analysis.uncertainty import student_t
@@ -257,10 +258,32 @@ def predict_held_out(folder: str | Path, say: Callable[[str], None] = lambda _: 
             f"{file}: made for other runs than the study has now, and held-out run {trained[0]} is "
             "already trained; move the prediction and the held-out runs away to predict afresh"
         )
+    write_json(file, _predict_loss(study, say) if study.law else _predict_reading(study))
+    return Outcome(read_json(file), "written")
+
+
+def _predict_loss(study: Study, say: Callable[[str], None]) -> dict[str, Any]:
     assessment = assess(study, say=say)
     write_json(study.folder / FIT, fit_json(assessment))
-    write_json(file, prediction_json(study, assessment))
-    return Outcome(read_json(file), "written")
+    return prediction_json(study, assessment)
+
+
+def _predict_reading(study: Study) -> dict[str, Any]:
+    finding = READINGS[study.reading](study)
+    said = {} if finding is None else finding.predictions
+    if finding is None or not said:
+        raise UserError(
+            f"{study.folder}: the study names no law to fit, and its reading "
+            f"'{study.reading}' foretells nothing about the held-out runs"
+        )
+    finding.save(study.folder)
+    return {
+        "reading": study.reading,
+        "fitted_on": sorted(str(name) for name in study.fit_runs["run_id"]),
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "says": str(finding),
+        "predictions": [{"run_id": str(name), **said} for name in study.held_out["run_id"]],
+    }
 
 
 def prediction_json(study: Study, assessment: Assessment) -> dict[str, Any]:
@@ -301,13 +324,20 @@ def standing_forecasts(prediction: dict[str, Any]) -> tuple[Forecast, ...]:
     try:
         return tuple(Forecast(**entry) for entry in prediction["predictions"])
     except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{PREDICTION}: damaged ({error}); move it and the held-out runs away to predict afresh"
-        ) from error
+        raise _damaged(error) from error
+
+
+def _damaged(error: Exception) -> UserError:
+    return UserError(
+        f"{PREDICTION}: damaged ({error}); move it and the held-out runs away to predict afresh"
+    )
 
 
 def _stands(prediction: dict[str, Any], fitted: list[str], asked: list[str]) -> bool:
-    predicted = {each.run_id for each in standing_forecasts(prediction)}
+    try:
+        predicted = {each["run_id"] for each in prediction["predictions"]}
+    except (KeyError, TypeError) as error:
+        raise _damaged(error) from error
     return sorted(prediction["fitted_on"]) == fitted and predicted >= set(asked)
 
 

@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
-from analysis import plots, transfer
+from analysis import plots
 from analysis.evidence import Evidence
+from analysis.finding import Picture
 from analysis.holdout import Assessment
 from analysis.runs import trajectory
-from analysis.settings import Valleys
 from analysis.study import Study
 from analysis.verdict import interval
 from experiments.record import METRICS
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One figure: what to see in it, and what it shows for those who cannot."""
-
-    name: str
-    draw: Callable[[], Any]
-    title: str
-    caption: str
-    alt: str
 
 
 def pictures(evidence: Evidence) -> tuple[list[Picture], list[Picture]]:
@@ -48,8 +34,8 @@ def pictures(evidence: Evidence) -> tuple[list[Picture], list[Picture]]:
                 f"Training loss against tokens on log axes for {len(curves)} runs, all falling.",
             )
         )
-    if evidence.valleys is not None:
-        shown.insert(0, _valley_picture(study, evidence.valleys))
+    if evidence.finding is not None:
+        shown = [*evidence.finding.pictures(), *shown]
     if assessment is None:
         return [], shown
     result = assessment.result
@@ -110,18 +96,6 @@ def pictures(evidence: Evidence) -> tuple[list[Picture], list[Picture]]:
         ),
     ]
     return lesson, shown
-
-
-def _valley_picture(study: Study, valleys: Valleys) -> Picture:
-    return Picture(
-        "valleys",
-        lambda: plots.valleys(study, valleys),
-        f"Loss against {valleys.setting}.",
-        "A line per size, its bars one standard error over seeds; the star is the least of each, "
-        "its bar the 95 % interval of where. Where the stars stand one below the other, the "
-        "setting carries over.",
-        transfer.sentence(valleys.setting, transfer.transfers(valleys)),
-    )
 
 
 def _two_variable_pictures(

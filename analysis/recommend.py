@@ -19,6 +19,7 @@ from scaling.hyperparameters import (
     Advice,
     HyperparameterLaw,
     Range,
+    farthest,
     own_batch,
     side_by_side,
     spread,
@@ -204,7 +205,7 @@ def number(quantity: str, value: float) -> str:
 
 
 def _range(each: Advice) -> str:
-    factor = max((reach.factor for reach in each.reach if reach.range is Range.OUTSIDE), default=1)
+    factor = farthest(each)
     return f"{factor:.3g} x {each.range}" if factor > 1 else str(each.range)
 
 

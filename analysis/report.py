@@ -27,6 +27,8 @@ def write_report(folder: str | Path, say: Callable[[str], None] = lambda _: None
     study = evidence.study
     if evidence.assessment is not None:
         write_json(study.folder / FIT, fit_json(evidence.assessment))
+    if evidence.finding is not None:
+        evidence.finding.save(study.folder)
     lesson, shown = pictures(evidence)
     drawn = {}
     for at, picture in enumerate((*lesson, *shown), 1):

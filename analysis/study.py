@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.runs import load_runs
-from experiments.record import STUDY, Part, Status, read_json
+from experiments.record import STUDY, Part, Reading, Status, read_json
 from scaling.errors import UserError
 from scaling.laws import Law, by_name
 
@@ -35,6 +35,7 @@ class Study:
     name: str
     question: str
     law: Law | None  # None: it compares settings
+    reading: Reading
     loss: str
     params: str
     tokens: str
@@ -117,6 +118,8 @@ def load_study(folder: str | Path) -> Study:
             name=plan["name"],
             question=plan["question"],
             law=None if plan["law"] is None else by_name(plan["law"]),
+            # a plan of before there were readings has none
+            reading=Reading(plan["reading"]) if "reading" in plan else Reading.SETTINGS,
             loss=plan["loss"],
             params=plan["params"],
             tokens=plan["tokens"],
@@ -125,7 +128,7 @@ def load_study(folder: str | Path) -> Study:
             settings=_settings(plan["settings"]),
             runs=found.reset_index(),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"{root / STUDY}: damaged study file ({type(error).__name__}: {error}); "
             "run the study again in another folder"

@@ -22,14 +22,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 import numpy as np
 
+from analysis.finding import Picture, Table
 from analysis.hyperparameters.optimum import BOUNDS, Where
 from analysis.points import Array
-from analysis.settings import FEWEST, SIZES, Valley, Valleys
+from analysis.settings import FEWEST, SIZES, Valley, Valleys, find_valleys
+from analysis.study import Study
 from analysis.style import quantity
 from analysis.uncertainty import student_t
 
@@ -99,6 +102,18 @@ class Transfer:
     def name(self) -> str:
         return ", ".join(self.kind) or "all"
 
+    @property
+    def shift_text(self) -> str:
+        if not math.isfinite(self.shift):
+            return "–"
+        interval = f" [{self.low:+.2f}, {self.high:+.2f}]" if math.isfinite(self.low) else ""
+        return f"{self.shift:+.2f}{interval}"
+
+    def at(self, size: tuple[str, float]) -> str:
+        """The optimum at a size, given by its name and value."""
+        found = {(self.along, optimum.size): str(optimum) for optimum in self.optima}
+        return found.get(size, "–")
+
 
 def transfers(valleys: Valleys) -> tuple[Transfer, ...]:
     """One for each kind, in the order of the valleys."""
@@ -107,68 +122,90 @@ def transfers(valleys: Valleys) -> tuple[Transfer, ...]:
     )
 
 
-def table(found: Sequence[Transfer], published: Mapping[str, str]) -> list[list[str]]:
-    """A head and a row for each kind: optima by size, shift, answer, and what others found."""
-    names = {each.along for each in found}
-    sizes = sorted({(each.along, optimum.size) for each in found for optimum in each.optima})
-    head = [
-        "kind",
-        *(f"{along.removeprefix('model.')} {_size(size)}" for along, size in sizes),
-        f"shift per doubling{f' of {names.pop()}' if len(names) == 1 else ''}",
-        "transfers?",
-        *(["published"] if published else []),
-    ]
-    rows = []
-    for each in found:
-        at = {(each.along, optimum.size): str(optimum) for optimum in each.optima}
-        interval = f" [{each.low:+.2f}, {each.high:+.2f}]" if math.isfinite(each.low) else ""
-        rows.append(
-            [
+@dataclass(frozen=True)
+class Transfers:
+    """The valleys of a study and how far the best setting moves with size, for each kind."""
+
+    study: Study
+    valleys: Valleys
+    transfers: tuple[Transfer, ...]
+    notes: tuple[str, ...] = ()
+    predictions: Mapping[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """The answer in one line."""
+        says = {
+            Answer.YES: "transfers for",
+            Answer.NO: "moves for",
+            Answer.UNDETERMINED: "is undetermined for",
+        }
+        named = {a: [each.name for each in self.transfers if each.answer is a] for a in Answer}
+        parts = [f"{says[a]} {' and '.join(names)}" for a, names in named.items() if names]
+        return f"as the model grows, the best {self.valleys.setting} {', '.join(parts)}"
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """A row for each kind: optima by size, shift, answer, and what others found."""
+        found, published = self.transfers, self.study.published
+        along = {each.along for each in found}
+        sizes = sorted({(each.along, optimum.size) for each in found for optimum in each.optima})
+        heads = (
+            "kind",
+            *(f"{name.removeprefix('model.')} {_size(size)}" for name, size in sizes),
+            f"shift per doubling{f' of {along.pop()}' if len(along) == 1 else ''}",
+            "transfers?",
+            *(["published"] if published else []),
+        )
+        rows = tuple(
+            (
                 each.name,
-                *(at.get(size, "–") for size in sizes),
-                f"{each.shift:+.2f}{interval}" if math.isfinite(each.shift) else "–",
+                *(each.at(size) for size in sizes),
+                each.shift_text,
                 str(each.answer),
                 *([published.get(each.name, "–")] if published else []),
-            ]
+            )
+            for each in found
         )
-    return [head, *rows]
+        note = (
+            f"log2 of the best {self.valleys.setting}, with 95 % intervals over whole seeds; "
+            f"transfers: the shift lies within ±{TOLERANCE:g} octaves per doubling"
+        )
+        note = "; ".join([note, *_reasons(found)])
+        return (Table("Does the best setting transfer?", note, heads, rows),)
+
+    def pictures(self) -> tuple[Picture, ...]:
+        from analysis import plots
+
+        return (
+            Picture(
+                "valleys",
+                lambda: plots.valleys(self.study, self.valleys),
+                f"Loss against {self.valleys.setting}.",
+                "A line per size, its bars one standard error over seeds; the star is the least of "
+                "each, its bar the 95 % interval of where. Where the stars stand one below the "
+                "other, the setting carries over.",
+                str(self),
+            ),
+        )
+
+    def save(self, folder: Path) -> tuple[Path, ...]:
+        """Nothing: what the next study can use is in the sentence."""
+        return ()
 
 
-def text(setting: str, found: Sequence[Transfer], published: Mapping[str, str]) -> list[str]:
-    """The table in lines of plain text, with its caption and the reasons."""
-    rows = table(found, published)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    return [caption(setting), *lines, *reasons(found)]
+def read_settings(study: Study) -> Transfers | None:
+    """Whether the best setting transfers; None for too few runs."""
+    valleys = find_valleys(study)
+    return None if valleys is None else Transfers(study, valleys, transfers(valleys))
 
 
-def caption(setting: str) -> str:
-    """What the table holds."""
-    return (
-        f"log2 of the best {setting}, with 95 % intervals over whole seeds; transfers: the shift "
-        f"lies within ±{TOLERANCE:g} octaves per doubling"
-    )
-
-
-def reasons(found: Sequence[Transfer]) -> list[str]:
+def _reasons(found: Sequence[Transfer]) -> list[str]:
     """Why kinds have no interval, the kinds that share a reason together."""
     shared: dict[str, list[str]] = {}
     for each in found:
         if each.reason:
             shared.setdefault(each.reason, []).append(each.name)
     return [f"{', '.join(names)}: {reason}" for reason, names in shared.items()]
-
-
-def sentence(setting: str, found: Sequence[Transfer]) -> str:
-    """The answer in one line."""
-    says = {
-        Answer.YES: "transfers for",
-        Answer.NO: "moves for",
-        Answer.UNDETERMINED: "is undetermined for",
-    }
-    named = {answer: [each.name for each in found if each.answer is answer] for answer in Answer}
-    parts = [f"{says[answer]} {' and '.join(names)}" for answer, names in named.items() if names]
-    return f"as the model grows, the best {setting} {', '.join(parts)}"
 
 
 def optimum(valley: Valley, size: float) -> Optimum:

@@ -83,3 +83,14 @@ def student_t(level: float, dof: float) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(dof, (1 + level) / 2))
+
+
+def expanded(level: float, units: int, constants: int) -> float:
+    """The level whose percentiles hold `level` where few units were resampled (Hesterberg 2015):
+    2 Phi(sqrt(n / (n - P)) t) - 1, t of n - P degrees of freedom."""
+    from scipy.special import ndtr
+
+    freedom = units - constants
+    reach = (units / freedom) ** 0.5 * student_t(level, freedom)
+    # far out it rounds to 1: the whole range of the resamples
+    return min(float(2 * ndtr(reach) - 1), 1 - 1e-12)

@@ -41,8 +41,7 @@ class Verdict:
 
 def judge(study: Study, forecasts: Sequence[Forecast]) -> tuple[Verdict, ...]:
     """A verdict for every held-out run that completed, in the order of the forecasts."""
-    file = study.folder / PREDICTION
-    digest = hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else None
+    digest = _digest(study)
     done = study.held_out_done.set_index("run_id")
     losses, digests = done[study.loss].to_dict(), done["prediction_sha256"].to_dict()
     verdicts = []
@@ -54,6 +53,17 @@ def judge(study: Study, forecasts: Sequence[Forecast]) -> tuple[Verdict, ...]:
             order = "predicted first" if digests[each.run_id] == digest else "not shown"
         verdicts.append(Verdict(each, float(losses[each.run_id]), order))
     return tuple(verdicts)
+
+
+def unproved(study: Study) -> int:
+    """Held-out runs that do not carry the digest of the prediction as it stands."""
+    digest = _digest(study)
+    return 0 if digest is None else int((study.held_out_done["prediction_sha256"] != digest).sum())
+
+
+def _digest(study: Study) -> str | None:
+    file = study.folder / PREDICTION
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else None
 
 
 def headline(verdicts: Sequence[Verdict]) -> tuple[Verdict, tuple[Verdict, ...]]:

@@ -141,7 +141,7 @@ def parser() -> Parser:
         "coordinates",
         "Measure how activations and their changes go with the width or the depth of a study's "
         "first model; `python -m analysis coordinate-check` judges the table.",
-        "python -m experiments coordinates lr_width --set parametrization.name=mup",
+        "python -m experiments coordinates lr_transfer --set parametrization.name=mup",
     )
     with_file(coordinates)
     coordinates.add_argument(

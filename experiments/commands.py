@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich import filesize
 
-from experiments import launchers, trackers
+from experiments import launchers, laws, trackers
 from experiments import mirror as mirrors
 from experiments import study as studies
 from experiments.cost import Cost, forecast
@@ -22,7 +22,7 @@ from experiments.preflight import check_folder
 from experiments.progress import Progress, clock
 from experiments.record import AGAIN, FINISHED, Status
 from experiments.search.command import search
-from experiments.study import Run
+from experiments.study import Run, Study
 from experiments.sweep import Sweep, bind, run_sweep
 from scaling.errors import UserError
 
@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--part {args.part}: the study '{sweep.study.name}' has no such runs")
     finished = [run.run_id for run in runs if sweep.status(run) in FINISHED]
     print(f"{sweep.study.name}: {len(runs)} runs, {len(finished)} finished, into {sweep.folder}")
+    _say_laws(sweep.study)
     sys.stdout.flush()
     check_folder(sweep.folder, sweep.study, ())  # before mirrors look into it
     with mirrors.beside(sweep.folder, args.trackers), Progress(runs, finished) as progress:
@@ -59,6 +60,11 @@ def run(args: argparse.Namespace) -> int:
     why = [sweep.failure(run) for run in runs if sweep.status(run) is Status.FAILED]
     print(*why, "not finished: the same command goes on from the last checkpoints", sep="\n")
     return AGAIN
+
+
+def _say_laws(study: Study) -> None:
+    for line in laws.summary(study.runs):
+        print(line)
 
 
 def mirror(args: argparse.Namespace) -> int:
@@ -75,6 +81,7 @@ def _dry_run(sweep: Sweep, launcher: Launcher) -> int:
     _table(sweep, runs, costs)
     left = [costs[run.run_id].seconds for run in runs if sweep.status(run) not in FINISHED]
     timed = [seconds for seconds in left if seconds is not None]
+    _say_laws(sweep.study)
     print("memory: of one device, for a pack of so many runs; time: of one worker")
     if timed:
         print(f"left: {clock(sum(timed))} over {launcher.places} workers")

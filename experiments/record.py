@@ -2,14 +2,14 @@
 
 A study folder holds::
 
-    study.json                 question, law, and every planned run with its N, D and C
+    study.json                 question, law, reading, and every planned run with its N, D and C
     prediction.json            written by analysis before any held-out run is trained
     search.json                of a search: its space and budgets, who was tried and how they scored
     workers.log                what libraries printed in the workers, for when one fails
     mirror.log                 the same of the mirrors beside a sweep
     tensorboard/ wandb/ mlflow/    what trackers have of it: experiments/trackers/
     slurm/                     what was submitted, and its logs: experiments/launchers/slurm.py
-    <run_id>/config.json       science, execution, accounting, parent
+    <run_id>/config.json       science, execution, accounting, parent, and settings given by laws
     <run_id>/metrics.jsonl     append-only rows: step, tokens, loss, ... (trajectory)
     <run_id>/summary.json      atomic, last: status and every number that a fit may want
     <run_id>/checkpoints/      orbax
@@ -65,6 +65,14 @@ class Part(StrEnum):
     FIT = "fit"
     HELD_OUT = "held_out"
     TRUNK = "trunk"  # for others to go on from: it has had no cooldown, so its loss says little
+
+
+class Reading(StrEnum):
+    """What is read off the runs of a study, beside its law of the loss."""
+
+    SETTINGS = "settings"  # the valley of the setting that it sweeps
+    HYPERPARAMETER_LAW = "hyperparameter_law"  # lr*(N, D) and batch*(D) from grids of lr x batch
+    CRITICAL_BATCH = "critical_batch"  # steps to a loss against batch, off the trajectories
 
 
 class DamagedError(UserError):

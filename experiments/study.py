@@ -26,8 +26,9 @@ from typing import Any, Literal, get_type_hints
 from experiments import studies
 from experiments.branches import Origin
 from experiments.config import RunConfig, identity
+from experiments.laws import Given, Source, follow, separate
 from experiments.overrides import override, parse, paths, split
-from experiments.record import Part
+from experiments.record import Part, Reading
 from scaling.accounting import ledger
 from scaling.errors import UserError, nearest
 
@@ -41,6 +42,7 @@ class Run:
     part: Part = Part.FIT
     origin: Origin | None = None  # a run of the same study whose first steps are taken over
     label: str = ""  # which of the things that the study compares it belongs to, by name
+    given: tuple[Given, ...] = ()  # which settings hyperparameter laws gave, and asked what
 
     @property
     def run_id(self) -> str:
@@ -70,20 +72,27 @@ class Run:
         )
         return replace(self, config=override(self.config, assignments), origin=origin)
 
+    def follow(self, laws: Mapping[str, Source]) -> Run:
+        """The run, and what it goes on from, with each field as its law gives it there."""
+        origin = self.origin and replace(self.origin, config=follow(self.origin.config, laws)[0])
+        config, given = follow(self.config, laws)
+        return replace(self, config=config, origin=origin, given=(*self.given, *given))
+
 
 @dataclass(frozen=True)
 class Study:
     """What `study()` returns. `loss`, `params` and `tokens` name the record's columns to fit.
 
-    A study that compares settings fits no law. `published` is what others have found of the things
-    it compares, by the label of their runs: "yes" where the best setting stays as the model grows,
-    "no" where it moves.
+    A study that compares settings fits no law of the loss; `reading` is what it is analysed for.
+    `published` is what others have found of the things it compares, by the label of their runs:
+    "yes" where the best setting stays as the model grows, "no" where it moves.
     """
 
     name: str
     question: str
     runs: tuple[Run, ...]
     law: str | None = "chinchilla"
+    reading: Reading = Reading.SETTINGS
     loss: str = "loss_per_byte"
     params: str = "params_total"
     tokens: str = "tokens"
@@ -94,8 +103,10 @@ class Study:
         return tuple(run for run in self.runs if run.part is part)
 
     def override(self, assignments: Sequence[str]) -> Study:
-        """Every run with the same overrides applied."""
-        return replace(self, runs=tuple(run.override(assignments) for run in self.runs))
+        """Every run with the same overrides applied, and then with what laws give."""
+        plain, laws = separate(assignments)
+        runs = tuple(run.override(plain).follow(laws) for run in self.runs)
+        return replace(self, runs=runs)
 
     def with_fingerprint(self, fingerprint: str) -> Study:
         """Every run bound to the corpus that was found: from here on its identity is fixed."""

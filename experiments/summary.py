@@ -102,6 +102,7 @@ def _identity(job: Job) -> dict[str, Any]:
         "rung": job.run.rung,
         "science": to_dict(job.run.config.science),
         "execution": to_dict(job.run.config.execution),
+        "laws": {given.path: given.record() for given in job.run.given},
         "parent": parent(job),
     }
 

@@ -136,6 +136,7 @@ def write_study(sweep: Sweep) -> None:
             "name": study.name,
             "question": study.question,
             "law": study.law,
+            "reading": study.reading,
             "loss": study.loss,
             "params": study.params,
             "tokens": study.tokens,

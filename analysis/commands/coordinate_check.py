@@ -20,8 +20,8 @@ def add(commands: Any) -> None:
         "from the table that `python -m experiments coordinates` measured (what trains is not part "
         "of analysis). Exit status 1 if a slope is beyond its limit.",
         epilog="examples:\n"
-        "  python -m experiments coordinates lr_width --set parametrization.name=mup\n"
-        "  python -m analysis coordinate-check runs/lr_width/coordinates.csv",
+        "  python -m experiments coordinates lr_transfer --set parametrization.name=mup\n"
+        "  python -m analysis coordinate-check runs/lr_transfer/coordinates.csv",
     )
     parser.add_argument("table", type=Path, help="coordinates.csv")
     parser.set_defaults(run=run)

@@ -29,9 +29,13 @@ def run(options: argparse.Namespace) -> int:
     from analysis.verdict import interval
 
     outcome = predict_held_out(options.study, Progress())
+    file = Path(options.study) / "prediction.json"
+    if "says" in outcome.prediction:
+        print(f"{outcome.action} {file}: {outcome.prediction['says']}")
+        return 0
     first = standing_forecasts(outcome.prediction)[0]
     print(
-        f"{outcome.action} {Path(options.study) / 'prediction.json'}: {first.loss:.3f} "
+        f"{outcome.action} {file}: {first.loss:.3f} "
         f"{interval(first.low, first.high)} {outcome.prediction['unit']} for the "
         f"{scientific(first.flops_6nd)}-FLOP run, from {len(outcome.prediction['fitted_on'])} runs"
     )

@@ -22,7 +22,7 @@ from analysis.hyperparameters.cells import describe
 from analysis.hyperparameters.optimum import Optima, Where
 from analysis.points import Array, select
 from analysis.result import LEVEL, Prediction
-from analysis.uncertainty import Resampling, percentile_interval, resample_weights, student_t
+from analysis.uncertainty import Resampling, expanded, percentile_interval, resample_weights
 from scaling.errors import UserError, nearest
 from scaling.laws.law import require
 
@@ -91,11 +91,7 @@ class OptimumLaw:
         return Prediction(value, np.exp(low), np.exp(high))
 
     def _expanded(self, level: float) -> float:
-        from scipy.special import ndtr
-
-        freedom = self.units - len(self.estimate)
-        reach = math.sqrt(self.units / freedom) * student_t(level, freedom)
-        return float(2 * ndtr(reach) - 1)
+        return expanded(level, self.units, len(self.estimate))
 
     def __str__(self) -> str:
         powers = " ".join(

@@ -18,6 +18,7 @@ from scaling.hyperparameters.fitted import from_mapping, to_mapping
 from scaling.hyperparameters.kaplan import KAPLAN
 from scaling.hyperparameters.law import (
     QUANTITIES,
+    RATES,
     Advice,
     Batch,
     Confidence,
@@ -26,6 +27,7 @@ from scaling.hyperparameters.law import (
     Power,
     Range,
     Reach,
+    farthest,
 )
 from scaling.hyperparameters.minicpm import MINICPM
 from scaling.hyperparameters.olmo_ladder import OLMO_LADDER
@@ -68,6 +70,7 @@ HYPERPARAMETER_LAWS: Mapping[str, HyperparameterLaw] = MappingProxyType(
 __all__ = [
     "HYPERPARAMETER_LAWS",
     "QUANTITIES",
+    "RATES",
     "Advice",
     "Batch",
     "Confidence",
@@ -81,6 +84,7 @@ __all__ = [
     "adamw_timescale",
     "by_name",
     "deepseek_flops_per_token",
+    "farthest",
     "from_mapping",
     "own_batch",
     "recommend",

@@ -30,6 +30,9 @@ QUANTITIES: Mapping[str, str] = {
     "weight_decay": "weight decay of AdamW, multiplied by the learning rate",
 }
 
+# Which of them the learning rate of a run is, by its parametrization; no law is of the others.
+RATES: Mapping[str, str] = {"sp": "lr", "mup": "lr_mup", "mup_variance": "lr_mup"}
+
 
 class Confidence(StrEnum):
     """Where the constants of a rule were read."""
@@ -247,6 +250,12 @@ def advise(law: HyperparameterLaw, quantity: str, known: Mapping[str, Known]) ->
         foreign=_flat(each.foreign for each in used.values()),
         missing="" if usable else f"gives no {quantity} here",
     )
+
+
+def farthest(advice: Advice) -> float:
+    """How many times outside the range of its rule the run lies; 1 within it."""
+    outside = (each.factor for each in advice.reach if each.range is Range.OUTSIDE)
+    return max(outside, default=1.0)
 
 
 def _flat(groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:

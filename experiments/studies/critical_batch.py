@@ -1,0 +1,157 @@
+"""How large a batch still pays? Steps to a loss against batch, at the best rate of each.
+
+    python -m experiments run critical_batch                # CPU, 2 free cores: 2 to 3 minutes
+    python -m analysis report runs/critical_batch           # the hyperbolas, and B_crit(L)
+
+One model, seven batches, four rates each around a line that rises with sqrt(B), at a constant rate
+after a warm-up of a twentieth of the steps, validated 32 times on the way. For each level of loss
+the fewest steps of each batch give (S / S_min - 1) (E / E_min - 1) = 1 and B_crit = E_min / S_min.
+beta2 is 0.95 at any batch, and there is no weight decay.
+
+Expected, with the standard library of Python 3.11 and 95 % intervals:
+
+    nats/byte          2.64              2.39                2.16
+    B_crit, tokens     434 [380, 469]    1.01k [831, 1.45k]  2.43k [1.83k, 8.93k]
+
+and B_crit goes as L^-7.6 [-10.7, -6.8] (Kaplan et al. 2020: -4.8, on losses per BPE token of models
+that had learned far more). The best batch of the study `hyperparameter_law` at this size, 135
+tokens, is far below: it is where a fixed number of tokens is used best, with the rate decayed. At
+the lowest losses S_min is less than half the steps of any run, and the interval says so. One seed.
+5 minutes of CPU time, on two cores shared with much other work. "gpu" and "pod" need a corpus
+larger than the embedded one, and neither has been run yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from experiments.config import (
+    BatchConfig,
+    EvaluationConfig,
+    Execution,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+    Science,
+)
+from experiments.ladders import runs
+from experiments.record import Reading
+from experiments.study import Study
+from experiments.sweeps import chain, grid
+from models.config import Program, TransformerConfig
+from scaling.parametrization import Parametrization
+
+TIMES = 32  # that a run is validated
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of the study: the same design, other numbers.
+
+    A batch of B tokens is trained on `tokens` * (1 + B / `critical`), as it would need if that were
+    the critical batch, at each of `rates` * sqrt(B / `critical`).
+    """
+
+    model: TransformerConfig
+    seq_len: int
+    windows: int  # of validation
+    batches: tuple[int, ...]  # sequences
+    tokens: int
+    critical: int  # a guess, tokens
+    rates: tuple[float, ...]
+    precision: Literal["float32", "bfloat16"]
+    program: Program = field(default_factory=Program)
+
+
+def model(layers: int, width: int, head_dim: int) -> TransformerConfig:
+    heads = width // head_dim
+    return TransformerConfig(
+        layers=layers,
+        width=width,
+        heads=heads,
+        kv_heads=heads,
+        head_dim=head_dim,
+        ffn=4 * width,
+        mlp="relu2",
+        qk_norm="rmsnorm",
+    )
+
+
+SCALES: Mapping[str, Scale] = {
+    "cpu": Scale(
+        model=model(2, 32, 8),
+        seq_len=32,
+        windows=1024,
+        batches=(1, 2, 4, 8, 16, 32, 64),
+        tokens=262_144,
+        critical=512,
+        rates=(2**-8, 2**-7, 2**-6, 2**-5),
+        precision="float32",
+    ),
+    "gpu": Scale(
+        model=model(6, 384, 64),
+        seq_len=512,
+        windows=512,
+        batches=(2, 4, 8, 16, 32, 64, 128, 256),
+        tokens=2**26,
+        critical=2**15,
+        rates=(2**-10, 2**-9, 2**-8, 2**-7),
+        precision="bfloat16",
+        program=Program(layers="scan"),
+    ),
+    "pod": Scale(
+        model=model(16, 1024, 128),
+        seq_len=2048,
+        windows=512,
+        batches=(16, 32, 64, 128, 256, 512, 1024, 2048),
+        tokens=2**33,
+        critical=2**20,
+        rates=(2**-11, 2**-10, 2**-9, 2**-8),
+        precision="bfloat16",
+        program=Program(layers="scan", remat="block"),
+    ),
+}
+
+
+def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study:
+    """Every batch at every rate, validated on the way."""
+    s = SCALES[scale]
+    base = RunConfig(
+        Science(
+            model=s.model,
+            parametrization=Parametrization("sp"),
+            optimizer=OptimizerConfig(beta2=0.95, weight_decay=0.0),
+            # no decay, so that a loss on the way does not depend on how long the run is to be
+            schedule=ScheduleConfig(name="constant", warmup_fraction=0.05),
+            batch=BatchConfig(seq_len=s.seq_len),
+            evaluation=EvaluationConfig(windows=s.windows, times=TIMES),
+            precision=s.precision,
+            seed=seed,
+        ),
+        Execution(program=s.program),
+    )
+    rows = []
+    for sequences in s.batches:
+        batch = sequences * s.seq_len
+        ratio = batch / s.critical
+        tokens = round(s.tokens * (1 + ratio))
+        rows.append(
+            grid(
+                {
+                    "batch.sequences": [sequences],
+                    "budget.tokens": [tokens],
+                    "optimizer.learning_rate": [rate * ratio**0.5 for rate in s.rates],
+                    # runs are validated where a dispatch ends
+                    "execution.steps_per_dispatch": [min(64, tokens // batch // TIMES)],
+                }
+            )
+        )
+    return Study(
+        name="critical_batch",
+        question="How large a batch still pays?",
+        runs=runs(base, [chain(*rows)]),
+        law=None,
+        reading=Reading.CRITICAL_BATCH,
+    )
