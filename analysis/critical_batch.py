@@ -303,5 +303,9 @@ def draw(found: CriticalBatch) -> Any:
             (right.xaxis, right.get_xlim()), (right.yaxis, right.get_ylim()),
         ):  # fmt: skip
             log_ticks(axis, *limits)
-        left.legend(title="loss", ncols=2)
+        handles, names = left.get_legend_handles_labels()
+        figure.legend(
+            handles, names, title="loss, nats/token", loc="outside upper center", ncols=count,
+            columnspacing=1, handletextpad=0.3,
+        )  # fmt: skip
         return figure

@@ -17,7 +17,7 @@ from scaling.errors import UserError
 BATCHES = [32 * 2**k for k in range(7)]
 B_STAR, POWER = 4000.0, 4.0  # B_crit = 4000 L^-4 tokens: 250 at a loss of 2
 ENDS = (1.6, 3.0)
-WARMUP = 0.05
+WARMUP = 0.001
 
 
 def steps_min(loss: np.ndarray) -> np.ndarray:
@@ -46,6 +46,9 @@ def write(
                 {"step": float(step), "tokens": float(step * batch), "valid_loss": float(value)}
                 for step, value in zip(steps[:-1], loss[:-1], strict=True)
             ]
+            # during warm-up anything may be: the law knows nothing of it
+            early = WARMUP * float(steps[-1]) / 2
+            rows.insert(0, {"step": early, "tokens": early * batch, "valid_loss": 0.5})
             rows = rows if validated else [{"step": 1, "tokens": batch, "loss": 3.0}]
             (folder / run_id).mkdir(parents=True)
             append_rows(folder / run_id / METRICS, rows)
