@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from analysis import transfer
 from analysis.holdout import Assessment, Forecast, assess, standing_forecasts
 from analysis.settings import Valleys, find_valleys
 from analysis.study import Study
+from analysis.transfer import Transfer
 from analysis.verdict import Verdict, judge, sentence
 from experiments.record import PREDICTION, read_json
 from scaling.errors import UserError
@@ -28,9 +30,16 @@ class Evidence:
     valleys: Valleys | None  # where the study sweeps a setting
 
     @property
+    def transfers(self) -> tuple[Transfer, ...]:
+        """How far the best setting moves with size, for each kind of valley."""
+        return () if self.valleys is None else transfer.transfers(self.valleys)
+
+    @property
     def sentence(self) -> str:
         if self.study.law is None:
-            return str(self.valleys or "too few runs have finished to compare settings")
+            if self.valleys is None:
+                return "too few runs have finished to compare settings"
+            return transfer.sentence(self.valleys.setting, self.transfers)
         if self.assessment is None:
             return f"no fit yet: {self.missing[0]}"
         rows = self.assessment.result.points.rows

@@ -13,6 +13,7 @@ from html import escape as escape_markup
 from pathlib import Path
 from string import Template
 
+from analysis import transfer
 from analysis.card import UNKNOWN, build_card
 from analysis.evidence import Evidence
 from analysis.holdout import FIT
@@ -65,6 +66,7 @@ def render(
         notices=_notices(evidence),
         lesson=_lesson_section(evidence, lesson, drawn) if study.law else "",
         figures="\n".join(_figure(each, drawn[each.name]) for each in shown),
+        transfer=_transfer(evidence),
         fit=FIT_SECTIONS.format(fit=_fit(evidence), card=_card(evidence)) if study.law else "",
         runs=_runs(study),
         footer=_footer(study),
@@ -269,6 +271,35 @@ def _card(evidence: Evidence) -> str:
 
 def _unknown(value: str) -> str:
     return ' class="unknown"' if value == UNKNOWN else ""
+
+
+def _transfer(evidence: Evidence) -> str:
+    """How far the best setting moves with size, kind by kind."""
+    if evidence.valleys is None:
+        return ""
+    head, *rows = transfer.table(evidence.transfers, evidence.study.published)
+    texts = ("kind", "transfers?", "published")
+    heads = "".join(f"<th{_left(name in texts)}>{escape(name)}</th>" for name in head)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f"<td{_left(name in texts)}>{escape(cell)}</td>"
+            for name, cell in zip(head, row, strict=True)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    notes = [transfer.caption(evidence.valleys.setting), *transfer.reasons(evidence.transfers)]
+    said = "".join(f'<p class="note">{escape(_sentence(note))}</p>' for note in notes)
+    return (
+        "<section>\n<h2>Does the best setting transfer?</h2>\n"
+        '<div class="scroll" tabindex="0" role="region" aria-label="transfer">'
+        f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>{said}\n</section>"
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _runs(study: Study) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from analysis import plots
+from analysis import plots, transfer
 from analysis.evidence import Evidence
 from analysis.holdout import Assessment
 from analysis.runs import trajectory
@@ -117,9 +117,10 @@ def _valley_picture(study: Study, valleys: Valleys) -> Picture:
         "valleys",
         lambda: plots.valleys(study, valleys),
         f"Loss against {valleys.setting}.",
-        "A line per size; the star is the least of each line, among the values tried. Where the "
-        "stars stand one below the other, the setting carries over.",
-        str(valleys),
+        "A line per size, its bars one standard error over seeds; the star is the least of each, "
+        "its bar the 95 % interval of where. Where the stars stand one below the other, the "
+        "setting carries over.",
+        transfer.sentence(valleys.setting, transfer.transfers(valleys)),
     )
 
 

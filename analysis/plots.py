@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.holdout import Forecast, RolledRung
+from analysis.hyperparameters.optimum import Where
 from analysis.result import FitResult
 from analysis.settings import Valleys
 from analysis.study import Study
@@ -27,6 +28,7 @@ from analysis.style import (
     rung_style,
     scientific,
 )
+from analysis.transfer import transfers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,27 +73,36 @@ def loss_curves(study: Study, curves: dict[str, pd.DataFrame]) -> Any:
 
 
 def valleys(study: Study, found: Valleys) -> Any:
-    """Loss against the swept setting: a panel per kind, a line per rung, a star at each least."""
+    """Loss against the swept setting: a panel per kind, a line per rung with bars of one standard
+    error over seeds, a star at the least of each with its 95 % interval."""
     with house_style():
         kinds, rungs = found.kinds, int(study.runs["rung"].max()) + 1
         figure = panels(len(kinds))
-        for axes, (kind, members) in zip(figure.axes, kinds.items(), strict=True):
-            for valley in members:
-                look = rung_style(valley.rung, rungs)
-                values, losses = list(valley.losses), list(valley.losses.values())
-                axes.plot(
-                    values, losses, linestyle=LINES[valley.rung % len(LINES)],
-                    label=f"N = {quantity(valley.params)}", **look,
+        for axes, each in zip(figure.axes, transfers(found), strict=True):
+            for valley, optimum in zip(kinds[each.kind], each.optima, strict=True):
+                axes.errorbar(
+                    valley.values, valley.mean, valley.error,
+                    linestyle=LINES[valley.rung % len(LINES)], capsize=2,
+                    label=f"N = {quantity(valley.sizes[found.params])}",
+                    **rung_style(valley.rung, rungs),
                 )  # fmt: skip
-                axes.plot(valley.best, min(losses), marker="*", markersize=13, color=HELD, zorder=5)
+                if optimum.where is Where.INSIDE:
+                    ends = np.exp2(optimum.log2 + optimum.half_width * np.array([-1, 1]))
+                    axes.plot(ends, 2 * [optimum.loss], color=HELD, linewidth=2.2, zorder=5)
+                    axes.plot(
+                        np.exp2(optimum.log2), optimum.loss, marker="*", markersize=13,
+                        color=HELD, zorder=6,
+                    )  # fmt: skip
             _scales(axes, found.setting, f"loss, {study.unit}")
-            axes.set_title(", ".join(kind))
+            axes.set_title(each.name)
             log_ticks(axes.xaxis, *axes.get_xlim())
         for axes in figure.axes:
             log_ticks(axes.yaxis, *axes.get_ylim())
-        handles = {line.get_label(): line for axes in figure.axes for line in axes.lines}
-        named = [line for name, line in handles.items() if not str(name).startswith("_")]
-        figure.legend(handles=named, loc="outside upper center", ncols=3)
+        named: dict[str, Any] = {}
+        for axes in figure.axes:
+            lines, labels = axes.get_legend_handles_labels()
+            named |= dict(zip(labels, lines, strict=True))
+        figure.legend(named.values(), named, loc="outside upper center", ncols=3)
         return figure
 
 

@@ -22,6 +22,7 @@ UNITS = {
     "loss_per_byte": "nats/byte",
     "bits_per_byte": "bits/byte",
 }
+PLANNED = ("part", "rung", "label")
 UNFINISHED = (str(Status.MISSING), str(Status.STARTED))
 
 
@@ -37,6 +38,7 @@ class Study:
     loss: str
     params: str
     tokens: str
+    published: dict[str, str]  # what others have found, by the label of a run
     corpus: dict[str, Any]
     settings: dict[str, Any]
     runs: pd.DataFrame
@@ -98,15 +100,15 @@ def load_study(folder: str | Path) -> Study:
         raise UserError(
             f"{root}: no {STUDY} here; give the folder of a study such as runs/quickstart"
         )
-    plan = read_json(root / STUDY)
+    plan = {"published": {}} | read_json(root / STUDY)  # older studies have no labels
     try:
-        planned = pd.DataFrame(plan["runs"]).set_index("run_id")
+        planned = pd.DataFrame([{"label": ""} | run for run in plan["runs"]]).set_index("run_id")
         found = load_runs(root).set_index("run_id").reindex(planned.index)
         for column in planned.columns:
             given = planned[column]
             known = found[column] if column in found.columns else given
-            # the plan says part and rung; a finished run's own count wins over the planned one
-            found[column] = given if column in ("part", "rung") else known.fillna(given)
+            # the plan says what a run is for; a finished run's own count wins over the planned one
+            found[column] = given if column in PLANNED else known.fillna(given)
         for column in (plan["loss"], plan["params"], plan["tokens"], "flops_6nd"):
             if column not in found.columns:
                 found[column] = np.nan
@@ -118,6 +120,7 @@ def load_study(folder: str | Path) -> Study:
             loss=plan["loss"],
             params=plan["params"],
             tokens=plan["tokens"],
+            published=plan["published"],
             corpus=plan["corpus"],
             settings=_settings(plan["settings"]),
             runs=found.reset_index(),

@@ -6,6 +6,7 @@ touched. SVG output is a function of the data alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,11 +81,15 @@ def canvas(height: float = SIZE[1]) -> tuple[Any, Any]:
 
 
 def panels(count: int) -> Any:
-    """A figure with so many axes side by side that share their loss axis."""
+    """A figure with so many axes, three side by side, that share their loss axis."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(SIZE[0] * max(1.0, 0.75 * count), SIZE[1]), layout="constrained")
-    figure.subplots(1, count, sharey=True)
+    rows, columns = math.ceil(count / 3), min(count, 3)
+    size = SIZE[0] * max(1.0, 0.75 * columns), SIZE[1] * max(1.0, 0.75 * rows)
+    figure = Figure(figsize=size, layout="constrained")
+    made = figure.subplots(rows, columns, sharey=True, squeeze=False).flat
+    for axes in list(made)[count:]:
+        axes.remove()
     return figure
 
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from experiments import studies
 from experiments.branches import Origin
@@ -40,6 +40,7 @@ class Run:
     rung: int
     part: Part = Part.FIT
     origin: Origin | None = None  # a run of the same study whose first steps are taken over
+    label: str = ""  # which of the things that the study compares it belongs to, by name
 
     @property
     def run_id(self) -> str:
@@ -74,7 +75,9 @@ class Run:
 class Study:
     """What `study()` returns. `loss`, `params` and `tokens` name the record's columns to fit.
 
-    A study that compares settings fits no law.
+    A study that compares settings fits no law. `published` is what others have found of the things
+    it compares, by the label of their runs: "yes" where the best setting stays as the model grows,
+    "no" where it moves.
     """
 
     name: str
@@ -84,6 +87,7 @@ class Study:
     loss: str = "loss_per_byte"
     params: str = "params_total"
     tokens: str = "tokens"
+    published: Mapping[str, Literal["yes", "no"]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)  # as built, overrides included
 
     def part(self, part: Part) -> tuple[Run, ...]:

@@ -139,10 +139,17 @@ def write_study(sweep: Sweep) -> None:
             "loss": study.loss,
             "params": study.params,
             "tokens": study.tokens,
+            "published": dict(study.published),
             "settings": dict(study.settings),
             "corpus": sweep.corpus.card(),
             "runs": [
-                {"run_id": run.run_id, "part": run.part, "rung": run.rung, **run.ledger}
+                {
+                    "run_id": run.run_id,
+                    "part": run.part,
+                    "rung": run.rung,
+                    "label": run.label,
+                    **run.ledger,
+                }
                 for run in study.runs
             ],
         },

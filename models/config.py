@@ -24,7 +24,7 @@ class TransformerConfig:
     norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"
     gains: Literal["vector", "scalar", "none"] = "vector"
     biases: Literal["none", "all"] = "none"
-    mlp: Literal["gelu", "relu2", "swiglu"] = "gelu"
+    mlp: Literal["gelu", "relu", "relu2", "swiglu"] = "gelu"
     qk_norm: Literal["none", "rmsnorm"] = "none"
     embeddings: Literal["tied", "untied"] = "tied"
     embedding_norm: Literal["none", "rmsnorm"] = "none"  # of token plus position

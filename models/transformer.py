@@ -28,6 +28,7 @@ TAPS = "taps"  # the collection of activations; empty and free unless `activatio
 
 ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
     "gelu": jax.nn.gelu,
+    "relu": jax.nn.relu,
     "relu2": lambda x: jnp.square(jax.nn.relu(x)),
     "swiglu": jax.nn.silu,  # of the gate
 }

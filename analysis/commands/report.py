@@ -24,10 +24,14 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the report; the last line is the prediction beside the measurement."""
     from analysis.report import PAGE, write_report
+    from analysis.transfer import text
 
     evidence = write_report(options.study, Progress())
-    for text in evidence.missing:
-        print(f"note: {text}")
+    for note in evidence.missing:
+        print(f"note: {note}")
     print(f"wrote {Path(options.study) / PAGE}")
+    if evidence.valleys is not None:
+        lines = text(evidence.valleys.setting, evidence.transfers, evidence.study.published)
+        print("", *lines, "", sep="\n")
     print(evidence.sentence)
     return 0

@@ -91,18 +91,25 @@ def test_study_file_is_the_plan_of_all_runs(swept):
     )
     assert plan["settings"] == {}
     assert plan["corpus"]["fingerprint"] == bound.corpus.fingerprint
-    assert [(run["run_id"], run["part"], run["rung"]) for run in plan["runs"]] == [
-        (run.run_id, run.part, run.rung) for run in bound.study.runs
-    ]
+    assert [
+        tuple(run[key] for key in ("run_id", "part", "rung", "label")) for run in plan["runs"]
+    ] == [(run.run_id, run.part, run.rung, run.label) for run in bound.study.runs]
     assert plan["runs"][0]["flops_6nd"] == bound.study.runs[0].ledger["flops_6nd"]
 
 
 def test_settings_of_the_study_are_in_its_file(swept, tmp_path, handed_out):
     bound = copy(swept[0], tmp_path)
-    study = replace(bound.study, settings={"seed": 0, "model.ffn": "32"})
+    study = replace(
+        bound.study,
+        runs=tuple(replace(run, label="with gains") for run in bound.study.runs),
+        published={"with gains": "no"},
+        settings={"seed": 0, "model.ffn": "32"},
+    )
     run_sweep(replace(bound, study=study), Part.FIT, Local(1))
     plan = record.read_json(tmp_path / record.STUDY)
     assert plan["settings"] == {"seed": 0, "model.ffn": "32"}
+    assert plan["published"] == {"with gains": "no"}
+    assert {run["label"] for run in plan["runs"]} == {"with gains"}
 
 
 def test_second_call_trains_nothing(swept, handed_out):

@@ -14,6 +14,7 @@ from scaling.parametrization import Parametrization
 Tree = Mapping[str, Any]
 ACTIVATIONS = {
     "gelu": lambda x: x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+    "relu": lambda x: np.maximum(x, 0),
     "relu2": lambda x: np.maximum(x, 0) ** 2,
     "swiglu": lambda x: x / (1 + np.exp(-x)),
 }

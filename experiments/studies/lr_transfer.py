@@ -1,0 +1,207 @@
+"""Does the best learning rate stay where it is when the model grows wider, and what breaks that?
+
+    python -m experiments run lr_transfer                              # SP and muP
+    python -m experiments run lr_transfer --set ablation=all           # and every ablation, or
+    python -m experiments run lr_transfer --set ablation=cosine,mqa    # some, into the same folder
+    python -m analysis report runs/lr_transfer                         # the table and the valleys
+
+Loss against learning rate at four widths under the standard parametrization (SP) and muP, with
+seeds for the error bars, after "A Large-Scale Exploration of mu-Transfer" (Lingle 2024,
+arXiv:2404.05728): no biases, no gains, ReLU, 1/d_head attention, untied embeddings, AdamW without
+decay, linear decay to 1e-4 of the peak. `ABLATIONS` are its changes of the muP baseline, each with
+what the paper found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from experiments.config import (
+    BatchConfig,
+    BudgetConfig,
+    EvaluationConfig,
+    Execution,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+    Science,
+)
+from experiments.overrides import assign
+from experiments.study import Run, Study
+from experiments.sweeps import Assignment, configs, grid, product, seeds
+from models.config import Program, TransformerConfig
+from scaling.errors import UserError, nearest
+from scaling.parametrization import Parametrization
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of the study: the same design, other numbers."""
+
+    layers: int  # of the base, and of all widths
+    head_dim: int
+    widths: tuple[int, ...]  # the first is the base's, the second that of all depths
+    log2_rates: range
+    batch: BatchConfig
+    steps: int
+    evaluation: EvaluationConfig
+    precision: Literal["float32", "bfloat16"]
+    program: Program = field(default_factory=Program)
+
+
+SCALES: Mapping[str, Scale] = {
+    "cpu": Scale(
+        layers=2,
+        head_dim=8,
+        widths=(16, 32, 64, 128),
+        log2_rates=range(-9, -1),
+        batch=BatchConfig(sequences=4, seq_len=128),
+        steps=256,
+        evaluation=EvaluationConfig(windows=256),
+        precision="float32",
+    ),
+    "gpu": Scale(
+        layers=4,
+        head_dim=64,
+        widths=(128, 256, 512, 1024, 2048),
+        log2_rates=range(-12, -4),
+        batch=BatchConfig(sequences=32, seq_len=512),
+        steps=640,
+        evaluation=EvaluationConfig(windows=512),
+        precision="bfloat16",
+        program=Program(layers="scan"),
+    ),
+}
+
+
+Change = Callable[[Science], Assignment]  # what is set in a run of the baseline
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A change, and whether the paper found the best rate to transfer with it (a second source's
+    reading of its tables)."""
+
+    published: Literal["yes", "no"]
+    change: Change
+
+
+ABLATIONS: Mapping[str, Ablation] = {
+    "biases": Ablation("yes", lambda s: {"model.biases": "all"}),
+    "vector_gains": Ablation("no", lambda s: {"model.gains": "vector"}),
+    "scalar_gains": Ablation("no", lambda s: {"model.gains": "scalar"}),
+    "embedding_norm": Ablation("yes", lambda s: {"model.embedding_norm": "rmsnorm"}),
+    "zero_query": Ablation("yes", lambda s: {"parametrization.zero_init": "query"}),
+    "cosine": Ablation("yes", lambda s: {"schedule.name": "cosine"}),
+    # coupled; our muP multiplies the decay of matrices by m, the paper's code does not
+    "weight_decay": Ablation("no", lambda s: {"optimizer.weight_decay": 0.1}),
+    "swiglu": Ablation(
+        "yes", lambda s: {"model.mlp": "swiglu", "model.ffn": 8 * s.model.width // 3}
+    ),
+    "squared_relu": Ablation("yes", lambda s: {"model.mlp": "relu2"}),
+    "sp_attention": Ablation("no", lambda s: {"parametrization.attention_scale": "1/sqrt(d)"}),
+    "sp_full": Ablation(
+        "no",
+        lambda s: {"parametrization.name": "sp", "model.biases": "all", "model.gains": "vector"},
+    ),
+    "mqa": Ablation("yes", lambda s: {"model.kv_heads": 1, "model.ffn": 5 * s.model.width}),
+    "large_batch": Ablation(
+        "yes",
+        lambda s: {
+            "batch.sequences": 4 * s.batch.sequences,
+            "optimizer.learning_rate": 2 * s.optimizer.learning_rate,
+            "optimizer.beta2": 0.98,
+            "optimizer.epsilon": 1e-9,
+        },
+    ),
+    "small_batch": Ablation(
+        "yes",
+        lambda s: {
+            "batch.sequences": s.batch.sequences // 4,
+            "optimizer.learning_rate": s.optimizer.learning_rate / 2,
+        },
+    ),
+}
+
+
+BASELINES: Mapping[str, Mapping[str, Change]] = {
+    "width": {"sp": lambda s: {"parametrization.name": "sp"}, "mup": lambda s: {}},
+    "depth": {"mup": lambda s: {}, "completep": lambda s: {"parametrization.name": "completep"}},
+}
+
+
+def study(
+    scale: Literal["cpu", "gpu"] = "cpu",
+    over: Literal["width", "depth"] = "width",
+    ablation: str = "",
+    replicas: int = 4,
+) -> Study:
+    """The baselines and the named ablations of muP; runs of one seed have one order of data."""
+    s = SCALES[scale]
+    chosen = _chosen(ablation)
+    changes = {**BASELINES[over], **{name: ABLATIONS[name].change for name in chosen}}
+    rates = grid({"optimizer.learning_rate": [2.0**k for k in s.log2_rates]})
+    models = {
+        "width": [model(s, width, s.layers) for width in s.widths],
+        "depth": [model(s, s.widths[1], s.layers * 2**k) for k in range(4)],
+    }
+    sizes = [grid({"model": [each]}) for each in models[over]]
+    points = [configs(baseline(s), product(size, rates, seeds(replicas))) for size in sizes]
+    return Study(
+        name={"width": "lr_transfer", "depth": "lr_transfer_depth"}[over],
+        question="Does the best learning rate stay where it is when the model grows?",
+        runs=tuple(
+            Run(assign(config, change(config.science)), rung, label=label)
+            for rung, found in enumerate(points)
+            for label, change in changes.items()
+            for config in found
+        ),
+        law=None,
+        published={name: ABLATIONS[name].published for name in chosen},
+    )
+
+
+def baseline(s: Scale) -> RunConfig:
+    """muP as in the paper, but for the size of its model, which each run has of its own."""
+    return RunConfig(
+        Science(
+            # a base head of one dimension: the factor on q.k is 1 / d_head
+            parametrization=Parametrization(
+                "mup", base_width=s.widths[0], base_head_dim=1, base_layers=s.layers
+            ),
+            optimizer=OptimizerConfig(weight_decay=0.0),
+            schedule=ScheduleConfig("linear", warmup_fraction=0.08, final_fraction=1e-4),
+            batch=s.batch,
+            budget=BudgetConfig(s.steps * s.batch.batch_tokens),
+            evaluation=s.evaluation,
+            precision=s.precision,
+        ),
+        Execution(program=s.program),
+    )
+
+
+def model(s: Scale, width: int, layers: int) -> TransformerConfig:
+    heads = width // s.head_dim
+    return TransformerConfig(
+        layers=layers,
+        width=width,
+        heads=heads,
+        kv_heads=heads,
+        head_dim=s.head_dim,
+        ffn=4 * width,
+        gains="none",
+        mlp="relu",
+        embeddings="untied",
+    )
+
+
+def _chosen(ablation: str) -> list[str]:
+    """Names separated by commas, or "all"."""
+    names = list(ABLATIONS) if ablation == "all" else ablation.split(",") if ablation else []
+    for name in names:
+        if name not in ABLATIONS:
+            known = nearest(name, [*ABLATIONS, "all"])
+            raise UserError(f"--set ablation={ablation}: {name}: {known}")
+    return list(dict.fromkeys(names))
