@@ -121,7 +121,7 @@ def test_rows_are_one_per_dispatch_and_one_per_evaluation(finished):
     found = [
         (row["step"], *sorted(row.keys() - {"step", "tokens"})) for row in rows(finished.folder)
     ]
-    training = ("grad_norm", "learning_rate", "loss")
+    training = ("grad_norm", "learning_rate", "log_z_squared", "loss")
     evaluation = ("valid_loss",)
     assert found == [
         (8, *training),
