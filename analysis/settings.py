@@ -16,7 +16,16 @@ import numpy as np
 from analysis.points import Array
 from analysis.study import Study
 
-SECTIONS = ("optimizer.", "schedule.", "batch.", "parametrization.", "init_scale", "precision")
+SECTIONS = (
+    "optimizer.",
+    "schedule.",
+    "batch.",
+    "parametrization.",
+    "evaluation.",
+    "init_scale",
+    "z_loss",
+    "precision",
+)
 SIZES = ("model.width", "model.layers")
 FEWEST = 3  # values that make a valley
 

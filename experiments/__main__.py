@@ -122,6 +122,14 @@ def parser() -> Parser:
         "--follow", action="store_true", help="go on until all planned runs have ended"
     )
     verb("list", "The studies and searches of the package.", "python -m experiments list")
+    schedules = verb(
+        "schedules",
+        "Draw every learning-rate schedule and every shape of decay.",
+        "python -m experiments schedules --out schedules.png",
+    )
+    schedules.add_argument(
+        "--out", type=Path, default=Path("schedules.png"), help="the picture: .png, .svg or .pdf"
+    )
     describe = verb(
         "describe",
         "Every parameter of a study's runs and its rules; N, D and C under every definition.",

@@ -5,10 +5,13 @@ alone are one and the same for as long as their rates agree: with equally many w
 the first step of the earlier decay. There a branch leaves its trunk. Of S steps, W of warm-up, and
 a decay over the last Z, which begins in step b = S - Z,
 
-    trunk    wsd, S >= b,  warmup_fraction = W / S,  decay_fraction = 0
-    branch   wsd, S,       warmup_fraction = W / S,  decay_fraction = Z / S
+    trunk    S >= b,  warmup_fraction = W / S,  decay_fraction = 0
+    branch   S,       warmup_fraction = W / S,  decay_fraction = Z / S
 
-A branch is an ordinary run: its science, and so its identity, does not know of the trunk.
+both on one schedule whose plateau does not know S: WSD, or any other that decays over a part of its
+steps (`DECAYS`), whatever the shape. The settling steps of the infinite one are carried over as the
+warm-up is. A branch is an ordinary run: its science, and so its identity, does not know of the
+trunk.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from experiments.config import RunConfig, Science, identity
+from experiments.config import DECAYS, RunConfig, Science, identity
 from experiments.overrides import assign, paths
 from scaling.errors import UserError
 
@@ -25,7 +28,9 @@ from scaling.errors import UserError
 FREE = (
     "budget.tokens",
     "schedule.warmup_fraction",
+    "schedule.settling_fraction",
     "schedule.decay_fraction",
+    "schedule.decay_shape",
     "schedule.final_fraction",
 )
 
@@ -44,8 +49,6 @@ class Origin:
 
 def stable_steps(science: Science) -> int:
     """The steps before its decay: for so long a run does not know its own length."""
-    if science.schedule.name == "constant":
-        return science.steps
     return science.steps - science.decay_steps
 
 
@@ -56,29 +59,39 @@ def trunk(config: RunConfig, tokens: Sequence[int], decay_fraction: float) -> Ru
     from which cooldowns begin are permanent.
 
     Raises:
-        UserError: a cooldown that would begin within the warm-up, or have no steps.
+        UserError: a schedule that knows its length, or a cooldown that would begin before the
+            plateau, or have no steps.
     """
+    schedule = config.science.schedule
+    if DECAYS[schedule.name] != "part":
+        able = ", ".join(name for name, decay in DECAYS.items() if decay == "part")
+        raise UserError(
+            f"schedule.name={schedule.name}: runs of different lengths share no trunk under it; "
+            f"choose one of {able}"
+        )
     if not 0 < decay_fraction < 1:
         raise UserError(
             f"decay_fraction={decay_fraction}: must lie between 0 and 1, and be neither"
         )
     batch, dispatch = config.science.batch.batch_tokens, config.execution.steps_per_dispatch
     lengths = sorted(_steps(config, count) for count in tokens)
-    warmup = round(config.science.schedule.warmup_fraction * lengths[0])
+    warmup = round(schedule.warmup_fraction * lengths[0])
+    settling = round(schedule.settling_fraction * lengths[0]) if schedule.name == "infinite" else 0
     starts = [_start(length, decay_fraction, dispatch) for length in lengths]
     for length, start in zip(lengths, starts, strict=True):
-        if not max(1, warmup) <= start < length:
+        if not max(1, warmup + settling) <= start < length:
+            more = f" and {settling} to its plateau" if settling else ""
             raise UserError(
                 f"a run of {length} steps is too short for a branch: its cooldown would begin in "
-                f"step {start}, its warm-up has {warmup} steps, and a dispatch {dispatch}; "
+                f"step {start}, its warm-up has {warmup} steps{more}, and a dispatch {dispatch}; "
                 "train it on more tokens, or lower execution.steps_per_dispatch"
             )
     return assign(
         config,
         {
             "budget.tokens": starts[-1] * batch,
-            "schedule.name": "wsd",
             "schedule.warmup_fraction": warmup / starts[-1],
+            **_settling(config, settling, starts[-1]),
             "schedule.decay_fraction": 0.0,
             "execution.permanent": tuple(dict.fromkeys(starts)),
         },
@@ -97,6 +110,7 @@ def branch(trunk: RunConfig, tokens: int, decay_fraction: float) -> RunConfig:
         {
             "budget.tokens": tokens,
             "schedule.warmup_fraction": trunk.science.warmup_steps / steps,
+            **_settling(trunk, trunk.science.settling_steps, steps),
             "schedule.decay_fraction": (steps - start) / steps,
             "execution.permanent": (),
         },
@@ -132,6 +146,11 @@ def _obstacle(config: RunConfig, origin: Origin) -> str | None:
             f"its warm-up has {ours.warmup_steps} steps, and there {theirs.warmup_steps}; change "
             "batch, budget and schedule in the study file, where the branches are made"
         )
+    if ours.schedule.name == "infinite" and ours.settling_steps != theirs.settling_steps:
+        return (
+            f"its way to the plateau has {ours.settling_steps} steps, and there "
+            f"{theirs.settling_steps}; change schedule.settling_fraction in the study file"
+        )
     shared = min(stable_steps(ours), stable_steps(theirs))
     if not 0 < step <= shared:
         return f"their rates agree for {shared} steps"
@@ -143,6 +162,12 @@ def _obstacle(config: RunConfig, origin: Origin) -> str | None:
             f"a multiple of execution.steps_per_dispatch={config.execution.steps_per_dispatch}"
         )
     return None
+
+
+def _settling(config: RunConfig, settling: int, steps: int) -> dict[str, float]:
+    """The fraction that is so many settling steps, of a schedule that has them."""
+    infinite = config.science.schedule.name == "infinite"
+    return {"schedule.settling_fraction": settling / steps} if infinite else {}
 
 
 def _steps(config: RunConfig, tokens: int) -> int:

@@ -27,6 +27,7 @@ from experiments.sweep import Sweep, bind, run_sweep
 from scaling.errors import UserError
 
 COORDINATES = "coordinates.csv"  # in the study's folder
+PICTURES = (".png", ".svg", ".pdf")
 DIFFERENT = 1  # exit code of diff, as of the shell's
 
 
@@ -123,6 +124,19 @@ def list_files(args: argparse.Namespace) -> int:
     return 0
 
 
+def schedules(args: argparse.Namespace) -> int:
+    from experiments.schedule_figure import figure
+
+    if args.out.suffix not in PICTURES:
+        raise UserError(f"--out {args.out}: no picture; end it with one of {', '.join(PICTURES)}")
+    try:
+        figure().savefig(args.out, dpi=150)
+    except OSError as error:
+        raise UserError(f"--out {args.out}: cannot write it ({error.strerror})") from error
+    print(args.out)
+    return 0
+
+
 def describe(args: argparse.Namespace) -> int:
     import jax
 
@@ -141,7 +155,7 @@ def describe(args: argparse.Namespace) -> int:
     print(f"{head} {'lr factor':>9} {'lr':>9} {'wd':>8} {'eps':>9}  sharding")
     o = science.optimizer
     for weight in jax.tree.leaves(plan.weights, is_leaf=lambda x: isinstance(x, Weight)):
-        rule = science.parametrization.rule(weight, science.model, plan.family)
+        rule = science.parametrization.rule(weight, science.model, o.kind.family_of(weight.role))
         coupled = o.decay == "coupled"
         decays = rule.weight_decay if coupled else float(rule.weight_decay > 0)
         name = (
@@ -217,6 +231,7 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "status": status,
     "list": list_files,
     "search": search,
+    "schedules": schedules,
     "describe": describe,
     "coordinates": coordinates,
     "diff": diff,

@@ -12,56 +12,85 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from operator import attrgetter
+from functools import cache, reduce
+from operator import attrgetter, getitem
 from typing import Any, Literal, get_type_hints
 
 from experiments.data.config import DataConfig
+from experiments.optimizers.config import OptimizerConfig
 from models.config import Program, TransformerConfig
 from scaling.errors import UserError, check_choices
-from scaling.parametrization import Family, Parametrization
+from scaling.parametrization import Parametrization
 
 # Raised when the same config would give another result: a changed initialisation, order or update.
 SCIENCE_VERSION = 2
 
 # Fields that came after that version. Their default means what was meant before there was a choice,
 # so it does not count in the identity: runs of before are still the runs of now.
-LATER: Mapping[str, tuple[str, ...]] = {
-    "model": ("embedding_norm",),
-    "parametrization": ("base_layers", "attention_scale", "zero_init", "learning_rate_powers"),
-}
+LATER = (
+    "model.embedding_norm",
+    "parametrization.base_layers",
+    "parametrization.attention_scale",
+    "parametrization.zero_init",
+    "parametrization.learning_rate_powers",
+    "optimizer.momentum",
+    "schedule.decay_shape",
+    "schedule.power_amplitude",
+    "schedule.power_exponent",
+    "schedule.settling_fraction",
+    "schedule.plateau_fraction",
+    "evaluation.weights",
+    "evaluation.ema_decay",
+    "z_loss",
+)
 
 
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """AdamW. `decay` says whether the peak learning rate multiplies the weight decay."""
-
-    name: Literal["adamw"] = "adamw"
-    learning_rate: float = 3e-3
-    beta1: float = 0.9
-    beta2: float = 0.95
-    epsilon: float = 1e-8
-    weight_decay: float = 0.1
-    decay: Literal["coupled", "independent"] = "coupled"
-    clip_norm: float = 1.0
-
-    @property
-    def family(self) -> Family:
-        """What the size of its update depends on; the parametrizations have a rule for each."""
-        return FAMILIES[self.name]
-
-
-FAMILIES: Mapping[str, Family] = {"adamw": "normalised"}
+ScheduleName = Literal[
+    "linear",
+    "cosine",
+    "wsd",
+    "constant",
+    "trapezoid",
+    "multistep",
+    "inverse_sqrt",
+    "power",
+    "infinite",
+]
 
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """Linear warm-up, then a named shape down to `final_fraction` of the peak at the last step."""
+    """Linear warm-up, a plateau, and a decay to `final_fraction` of the peak: experiments/schedule.
 
-    name: Literal["linear", "cosine", "wsd", "constant"] = "linear"
+    What has no place in the named schedule is not read.
+    """
+
+    name: ScheduleName = "linear"
     warmup_fraction: float = 0.05  # of all steps
-    decay_fraction: float = 0.2  # of all steps; wsd only, the others decay from the end of warm-up
-    final_fraction: float = 0.0
+    decay_fraction: float = 0.2  # of all steps, the last; where `DECAYS` is "part"
+    decay_shape: Literal["linear", "cosine", "mirror_cosine", "1-sqrt", "square", "exponential"] = (
+        "linear"  # of wsd, inverse_sqrt, power and infinite
+    )
+    final_fraction: float = 0.0  # of the peak
+    power_amplitude: float = 4.0  # a of power: eta = a n^b for each sequence of the batch
+    power_exponent: float = -0.51  # b, with n the tokens seen
+    settling_fraction: float = 0.2  # of all steps, after warm-up: infinite's way to its plateau
+    plateau_fraction: float = 0.5  # of the peak: infinite's plateau
+
+
+# The steps over which a schedule decays: all that are not warm-up, the last `decay_fraction`, none.
+# Of the latter two the rate does not know the run's length until then.
+DECAYS: Mapping[ScheduleName, Literal["rest", "part", "none"]] = {
+    "linear": "rest",
+    "cosine": "rest",
+    "wsd": "part",
+    "constant": "none",
+    "trapezoid": "part",
+    "multistep": "part",
+    "inverse_sqrt": "part",
+    "power": "part",
+    "infinite": "part",
+}
 
 
 @dataclass(frozen=True)
@@ -85,6 +114,8 @@ class EvaluationConfig:
 
     windows: int = 1024
     times: int = 1
+    weights: Literal["last", "ema"] = "last"  # ema: their exponential moving average
+    ema_decay: float = 0.999  # per step
 
 
 _AT_LEAST_ONE = (1, math.inf, "must be at least 1")
@@ -103,12 +134,19 @@ RANGES: Ranges = {
     "schedule.warmup_fraction": _FRACTION,
     "schedule.decay_fraction": _FRACTION,
     "schedule.final_fraction": _FRACTION,
+    "schedule.power_amplitude": _POSITIVE,
+    "schedule.power_exponent": (-10, -1e-3, "must lie between -10 and -0.001"),
+    "schedule.settling_fraction": _FRACTION,
+    "schedule.plateau_fraction": (1e-6, 1, "must be positive and at most 1"),
     "optimizer.learning_rate": _POSITIVE,
     "optimizer.epsilon": _POSITIVE,
     "optimizer.clip_norm": _POSITIVE,
     "optimizer.weight_decay": (0, sys.float_info.max, "must be finite and not negative"),
     "optimizer.beta1": _BETA,
     "optimizer.beta2": _BETA,
+    "optimizer.momentum": _BETA,
+    "evaluation.ema_decay": _BETA,
+    "z_loss": (0, sys.float_info.max, "must be finite and not negative"),
     "init_scale": _POSITIVE,
     "seed": (0, 2**31 - 1, f"must lie between 0 and {2**31 - 1}"),
 }
@@ -142,6 +180,7 @@ class Science:
     evaluation: EvaluationConfig = EvaluationConfig()
     precision: Literal["float32", "bfloat16"] = "float32"  # of products; parameters are float32
     init_scale: float = 1.0
+    z_loss: float = 0.0  # the objective is cross-entropy + z_loss * mean (ln Z)^2; PaLM: 1e-4
     seed: int = 0
 
     @property
@@ -159,17 +198,78 @@ class Science:
 
     @property
     def decay_steps(self) -> int:
-        """Of the last steps: a part of all for wsd, all that are not warm-up for the others."""
-        if self.schedule.name == "wsd":
-            return round(self.schedule.decay_fraction * self.steps)
-        return self.steps - self.warmup_steps
+        """Of the last steps, those over which the rate decays."""
+        parts = {
+            "rest": self.steps - self.warmup_steps,
+            "part": round(self.schedule.decay_fraction * self.steps),
+            "none": 0,
+        }
+        return parts[DECAYS[self.schedule.name]]
+
+    @property
+    def settling_steps(self) -> int:
+        """After warm-up, on the way to the plateau; of the infinite schedule alone."""
+        return round(self.schedule.settling_fraction * self.steps)
+
+    @property
+    def state_copies(self) -> int:
+        """float32 values that training keeps for each parameter, besides itself; at most."""
+        return self.optimizer.kind.copies + (self.evaluation.weights == "ema")
 
     def __post_init__(self) -> None:
+        for section in ("optimizer", "schedule", "evaluation"):
+            check_choices(section, getattr(self, section))
         check_choices("science", self)
-        check_choices("optimizer", self.optimizer)
-        check_choices("schedule", self.schedule)
         _check(self, RANGES)
-        self.parametrization.check(self.optimizer.family, self.model.embeddings)
+        for family in self.optimizer.kind.families:
+            self.parametrization.check(family, self.model.embeddings)
+        self._check_average()
+        self._check_schedule()
+
+    def _check_average(self) -> None:
+        """An optimizer that evaluates its own average wants a constant rate, and no other average.
+
+        Raises:
+            UserError: it has something else.
+        """
+        name = self.optimizer.name
+        if not self.optimizer.kind.averages:
+            return
+        if self.schedule.name != "constant":
+            raise UserError(
+                f"schedule.name={self.schedule.name}: {name} needs no decay and its averages "
+                "suppose none; set schedule.name=constant"
+            )
+        if self.evaluation.weights != "last":
+            raise UserError(
+                f"evaluation.weights={self.evaluation.weights}: {name} evaluates an average of its "
+                "own; set evaluation.weights=last"
+            )
+        if self.optimizer.beta1 == 0:
+            raise UserError(f"optimizer.beta1=0: {name} averages by it; set it above 0, to 0.9")
+
+    def _check_schedule(self) -> None:
+        """Its parts fit into the run, and its decay can come to its end.
+
+        Raises:
+            UserError: they do not, or it cannot.
+        """
+        s = self.schedule
+        parts = {"warmup_fraction": s.warmup_fraction}
+        if s.name == "infinite":
+            parts["settling_fraction"] = s.settling_fraction
+        if DECAYS[s.name] == "part":
+            parts["decay_fraction"] = s.decay_fraction
+        if sum(parts.values()) > 1 + 1e-9:
+            sums = " + ".join(f"schedule.{name}={value:g}" for name, value in parts.items())
+            raise UserError(f"{sums}: longer than the run; their sum must be at most 1")
+        shape = s.name if s.name == "multistep" else s.decay_shape
+        geometric = shape in ("exponential", "multistep") and DECAYS[s.name] == "part"
+        if geometric and s.name != "trapezoid" and s.decay_fraction > 0 and s.final_fraction == 0:
+            raise UserError(
+                f"schedule.final_fraction=0: a decay by factors ({shape}) never comes to 0; set it "
+                "above 0, to 0.1"
+            )
 
 
 @dataclass(frozen=True)
@@ -233,12 +333,11 @@ def identity(science: Science) -> str:
 
     The data counts by its fingerprint, not by where it lies, so a moved corpus is the same science.
     """
-    value = to_dict(science)
-    for section, names in LATER.items():
-        defaults = to_dict(type(getattr(science, section))())
-        for name in names:
-            if value[section][name] == defaults[name]:
-                del value[section][name]
+    value, default = to_dict(science), Science()
+    for path in LATER:
+        if attrgetter(path)(science) == attrgetter(path)(default):
+            *sections, name = path.split(".")
+            del reduce(getitem, sections, value)[name]
     if science.data.fingerprint:
         del value["data"]["path"]
     text = json.dumps([SCIENCE_VERSION, value], sort_keys=True, separators=(",", ":"))

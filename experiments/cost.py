@@ -69,6 +69,7 @@ def memory(config: RunConfig, members: int, platform: str) -> dict[str, int]:
         sequences=science.batch.sequences,
         microbatch=execution.microbatch,
         steps=execution.steps_per_dispatch,
+        state_copies=science.state_copies,
         compute_bytes=COMPUTE_BYTES[science.precision],
         backward=execution.program.backward,
         remat=execution.program.remat,

@@ -140,7 +140,7 @@ class Member:
         )
         size = math.gcd(len(windows), recipe(config).microbatch)
         parts = windows.reshape(-1, size, windows.shape[-1])
-        return float(compiled.evaluate(state.params, parts))
+        return float(compiled.evaluate(state, parts))
 
     @property
     def _run_id(self) -> str:

@@ -42,12 +42,17 @@ def signature(config: RunConfig) -> RunConfig:
     science = config.science
     plain = replace(
         science,
-        optimizer=OptimizerConfig(decay=science.optimizer.decay),
-        schedule=ScheduleConfig(name=science.schedule.name),
+        optimizer=OptimizerConfig(name=science.optimizer.name, decay=science.optimizer.decay),
+        schedule=ScheduleConfig(
+            name=science.schedule.name,
+            decay_shape=science.schedule.decay_shape,
+            final_fraction=1.0,  # no shape refuses it
+        ),
         budget=BudgetConfig(),
         data=DataConfig(),
-        evaluation=EvaluationConfig(),
+        evaluation=EvaluationConfig(weights=science.evaluation.weights),
         init_scale=1.0,
+        z_loss=0.0,
         seed=0,
     )
     default = Execution()

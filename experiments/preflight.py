@@ -13,7 +13,7 @@ from experiments import data, record
 from experiments.study import Run, Study
 from scaling.errors import UserError
 
-BYTES_PER_PARAMETER = 3 * 4  # of one checkpoint: the parameter and two moments in float32
+FLOAT32 = 4
 RECORD_BYTES = 1_000_000
 
 
@@ -58,7 +58,8 @@ def _bytes(run: Run) -> float:
     """The record, the checkpoints kept, and one being written."""
     execution = run.config.execution
     checkpoints = execution.keep + len(execution.permanent) + 1
-    return RECORD_BYTES + checkpoints * BYTES_PER_PARAMETER * run.ledger["params_total"]
+    copies = 1 + run.config.science.state_copies
+    return RECORD_BYTES + checkpoints * FLOAT32 * copies * run.ledger["params_total"]
 
 
 def _check_plan(folder: Path, plan: Mapping[str, Any], study: Study) -> None:

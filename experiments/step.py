@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,14 +15,14 @@ import optax
 from flax import struct
 from jax import Array
 
-from experiments.config import RunConfig
+from experiments.config import RunConfig, ScheduleName
 from experiments.hypers import Hypers
-from experiments.optimizer import adamw, rules
+from experiments.optimizers import update as optimizers
+from experiments.optimizers.config import KINDS, Name
 from experiments.platforms import resolve
 from experiments.schedule import fraction
 from models.transformer import Spec, apply, weights
 from models.weights import Params, initialise
-from scaling.parametrization import Family
 
 Metrics = dict[str, Array]
 
@@ -45,9 +45,11 @@ class Recipe:
     seq_len: int
     sequences: int
     microbatch: int
-    schedule: str
+    schedule: ScheduleName
+    decay_shape: str
+    optimizer: Name
     decay: str
-    family: Family
+    evaluated: str
 
     @cached_property
     def weights(self) -> Any:
@@ -57,8 +59,8 @@ class Recipe:
     @cached_property
     def rules(self) -> Any:
         """The tree of `Rule`."""
-        p, model = self.spec.parametrization, self.spec.config
-        return rules(self.weights, lambda weight: p.rule(weight, model, self.family))
+        p, model, kind = self.spec.parametrization, self.spec.config, KINDS[self.optimizer]
+        return optimizers.rules(self.weights, lambda w: p.rule(w, model, kind.family_of(w.role)))
 
 
 # A run whose loss is this many times that of its first step has diverged: it will not come back.
@@ -77,8 +79,10 @@ def recipe(config: RunConfig, platform: str | None = None) -> Recipe:
         sequences=s.batch.sequences,
         microbatch=execution.microbatch,
         schedule=s.schedule.name,
+        decay_shape=s.schedule.decay_shape,
+        optimizer=s.optimizer.name,
         decay=s.optimizer.decay,
-        family=s.optimizer.family,
+        evaluated=s.evaluation.weights,
     )
 
 
@@ -91,7 +95,7 @@ def init_state(recipe: Recipe, hypers: Hypers) -> TrainState:
         jax.random.key(hypers.seed),
         hypers.init_scale,
     )
-    optimizer = adamw(hypers, recipe.rules, recipe.decay, jnp.float32(0)).init(params)
+    optimizer = update(recipe, hypers, jnp.float32(0)).init(params)
     return TrainState(
         step=jnp.int32(0),
         first_loss=jnp.float32(jnp.nan),
@@ -101,27 +105,58 @@ def init_state(recipe: Recipe, hypers: Hypers) -> TrainState:
     )
 
 
+def update(recipe: Recipe, hypers: Hypers, fraction: Array) -> optax.GradientTransformation:
+    """What the gradients do at this fraction of the peak learning rate."""
+    parts = optimizers.Step(hypers, recipe.weights, recipe.rules, recipe.decay, fraction)
+    return optimizers.update(recipe.optimizer, recipe.evaluated, parts)
+
+
+class Losses(NamedTuple):
+    """Means over the tokens of some windows, each token from those before it."""
+
+    cross_entropy: Array  # nats per token
+    log_z_squared: Array  # (ln Z)^2, with Z the sum of the exponentials of the logits
+
+
+def losses(spec: Spec, params: Params, windows: Array) -> Losses:
+    """Of [M, T+1] windows."""
+    logits, labels = apply(spec, params, windows[:, :-1]), windows[:, 1:]
+    log_z = jax.nn.logsumexp(logits, axis=-1)
+    right = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
+    return Losses((log_z - right).mean(), jnp.square(log_z).mean())
+
+
 def loss(spec: Spec, params: Params, windows: Array) -> Array:
     """Mean cross-entropy in nats per token of [M, T+1] windows: each token from those before it."""
-    logits = apply(spec, params, windows[:, :-1])
-    return optax.softmax_cross_entropy_with_integer_labels(logits, windows[:, 1:]).mean()
+    return losses(spec, params, windows).cross_entropy
 
 
-def gradients(recipe: Recipe, params: Params, batch: Array) -> tuple[Array, Params]:
-    """Loss and gradient of the mean over [B, T+1], microbatch by microbatch.
+def gradients(
+    recipe: Recipe, params: Params, batch: Array, z_loss: Array | float = 0.0
+) -> tuple[Losses, Params]:
+    """Losses over [B, T+1] and the gradient of cross_entropy + z_loss * log_z_squared.
 
-    Equal to the whole batch at once up to rounding; small microbatches keep activations in cache
-    on a CPU and bound memory anywhere.
+    Taken microbatch by microbatch: every window has T tokens to predict, so the mean of their means
+    is the mean over all tokens. Equal to the whole batch at once up to rounding; small microbatches
+    keep activations in cache on a CPU and bound memory anywhere.
     """
     parts = batch.reshape(-1, recipe.microbatch, batch.shape[-1])
-    value_and_grad = jax.value_and_grad(lambda p, windows: loss(recipe.spec, p, windows))
+
+    def objective(params: Params, windows: Array) -> tuple[Array, Losses]:
+        found = losses(recipe.spec, params, windows)
+        return found.cross_entropy + z_loss * found.log_z_squared, found
+
+    def one(windows: Array) -> tuple[Losses, Params]:
+        grads, found = jax.grad(objective, has_aux=True)(params, windows)
+        return found, grads
+
     if len(parts) == 1:
-        return value_and_grad(params, parts[0])
+        return one(parts[0])
 
-    def add(total: tuple[Array, Params], windows: Array) -> tuple[tuple[Array, Params], None]:
-        return jax.tree.map(jnp.add, total, value_and_grad(params, windows)), None
+    def add(total: Any, windows: Array) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, one(windows)), None
 
-    zero = (jnp.float32(0), jax.tree.map(jnp.zeros_like, params))
+    zero = (Losses(*jnp.zeros(2)), jax.tree.map(jnp.zeros_like, params))
     total, _ = jax.lax.scan(add, zero, parts)
     return jax.tree.map(lambda x: x / len(parts), total)
 
@@ -135,15 +170,15 @@ def step(
     recipe: Recipe, state: TrainState, hypers: Hypers, batch: Array
 ) -> tuple[TrainState, Metrics]:
     """One update on a batch [B, T+1] of int32 windows."""
-    value, grads = gradients(recipe, state.params, batch)
-    scale = fraction(recipe.schedule, state.step, hypers)
-    update = adamw(hypers, recipe.rules, recipe.decay, scale)
-    updates, optimizer = update.update(grads, state.optimizer, state.params)
+    (value, log_z_squared), grads = gradients(recipe, state.params, batch, hypers.z_loss)
+    scale = fraction(recipe.schedule, recipe.decay_shape, state.step, hypers)
+    updates, optimizer = update(recipe, hypers, scale).update(grads, state.optimizer, state.params)
     first_loss = jnp.where(state.step == 0, value, state.first_loss)
     diverged = has_diverged(value, first_loss)
     metrics = {
         "loss": value,
         "diverged": diverged,
+        "log_z_squared": log_z_squared,
         "grad_norm": optax.tree.norm(grads),
         "learning_rate": scale * hypers.learning_rate,
     }
@@ -178,8 +213,12 @@ def train_chunk(
     return state, rows
 
 
-def evaluate(recipe: Recipe, params: Params, windows: Array) -> Array:
-    """Mean loss in nats per token over [P, M, T+1] windows, M at a time."""
+def evaluate(recipe: Recipe, state: TrainState, windows: Array) -> Array:
+    """Mean loss in nats per token over [P, M, T+1] windows, M at a time.
+
+    Of the parameters that the run is judged by: the last, or an average of them.
+    """
+    params = optimizers.evaluated(state.optimizer, state.params)
 
     def add(total: Array, part: Array) -> tuple[Array, None]:
         return total + loss(recipe.spec, params, part), None

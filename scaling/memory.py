@@ -31,12 +31,14 @@ class Step:
 
     Attributes:
         steps: of one dispatch, whose batches lie on the device.
+        state_copies: values that the optimizer keeps for each parameter; 2 with Adam.
         remat: "block" keeps each layer's input alone, and works one layer out at a time.
     """
 
     sequences: int
     microbatch: int
     steps: int
+    state_copies: int
     compute_bytes: int
     backward: Literal["plain", "barrier"]
     remat: Literal["none", "block"]
@@ -48,8 +50,8 @@ def params(s: Dims, step: Step) -> int:
 
 
 def moments(s: Dims, step: Step) -> int:
-    """8 N: the two of Adam."""
-    return 2 * params(s, step)
+    """4 N each: the two of Adam, or what another optimizer keeps."""
+    return step.state_copies * params(s, step)
 
 
 def gradients(s: Dims, step: Step) -> int:

@@ -103,8 +103,8 @@ class Parametrization:
         if family not in table.families:
             known = ", ".join(name for name, other in TABLES.items() if family in other.families)
             raise UserError(
-                f"parametrization.name={self.name}: no rule for an optimizer whose update is the "
-                f"{family}; choose another optimizer, or one of {known}"
+                f"parametrization.name={self.name}: no rule for an optimizer of {family} updates; "
+                f"choose another optimizer, or one of {known}"
             )
         if tied and table.tied is None:
             raise UserError(
@@ -123,8 +123,8 @@ class Parametrization:
 
     def rule(self, weight: Weight, shape: Shape, family: Family = "normalised") -> Rule:
         """The rule of one weight; `init_std` and `multiplier` are the same for every family."""
-        scale = self._scale(shape)
-        rule = FAMILIES[family](TABLES[self.name].rows[weight.role](weight, scale))
+        table, scale = TABLES[self.name], self._scale(shape)
+        rule = FAMILIES[family](table.rows[weight.role](weight, scale), table.full_rank(scale))
         power = getattr(self.learning_rate_powers, _POWER_OF.get(weight.role, weight.role))
         return replace(
             rule,

@@ -38,8 +38,9 @@ Name = Literal[
     "mean_field",
 ]
 # What an update's size depends on: "normalised" has entries of about 1 whatever the gradient (Adam,
-# Lion, Adafactor), "gradient" is the gradient itself (SGD, momentum).
-Family = Literal["normalised", "gradient"]
+# Lion, Adafactor), "gradient" is the gradient itself (SGD, momentum), "orthogonal" has entries of
+# about 1 too, but all singular values of a matrix alike (Muon, scaled to AdamW's RMS).
+Family = Literal["normalised", "gradient", "orthogonal"]
 
 EMBEDDING_STD = 0.1
 
@@ -114,13 +115,15 @@ class Table:
         tied: the factor on the logits when the embedding is also the readout; None: no rule.
         residual: the factor on what a branch adds to the residual stream.
         families: the updates that it has rules for.
+        full_rank: the rate of an orthogonal update over that of a normalised one.
     """
 
     rows: Mapping[Role, Row]
     attention: Callable[[int, int], float]
     tied: Callable[[Scale], float] | None
     residual: Callable[[Scale], float] = lambda s: 1.0
-    families: tuple[Family, ...] = ("normalised", "gradient")
+    families: tuple[Family, ...] = ("normalised", "gradient", "orthogonal")
+    full_rank: Callable[[Scale], float] = lambda s: s.m**0.5
 
 
 def _inverse_sqrt(head_dim: int, base_head_dim: int) -> float:
@@ -168,6 +171,7 @@ SP = Table(
     ),
     attention=_inverse_sqrt,
     tied=lambda s: 1.0,
+    full_rank=lambda s: 1.0,
 )
 
 # Yang et al. 2022 (arXiv:2203.03466), table 8: the multiplier form. Logits are divided by m, and
@@ -344,7 +348,24 @@ def _for_gradient(rule: Rule) -> Rule:
     )
 
 
-FAMILIES: Mapping[Family, Callable[[Rule], Rule]] = {
-    "normalised": lambda rule: rule,
-    "gradient": _for_gradient,
+def _for_orthogonal(rule: Rule, full_rank: float) -> Rule:
+    """An update of full rank; rate * decay stays what it was.
+
+    Of two updates with entries of 1, one aligned with its input x moves w x by fan_in |x|, an
+    orthogonal one by its singular value, sqrt(max(fan_in, fan_out)), times sqrt(fan_in / fan_out)
+    |x|: less by sqrt(min(fan_in, fan_out)), which goes as m^1/2. So its rate is that much larger,
+    and its size is that of the spectral condition of Yang et al. 2023 (arXiv:2310.17813).
+    """
+    return replace(
+        rule,
+        learning_rate=rule.learning_rate * full_rank,
+        weight_decay=rule.weight_decay / full_rank,
+        epsilon=1.0,
+    )
+
+
+FAMILIES: Mapping[Family, Callable[[Rule, float], Rule]] = {
+    "normalised": lambda rule, full_rank: rule,
+    "gradient": lambda rule, full_rank: _for_gradient(rule),
+    "orthogonal": _for_orthogonal,
 }

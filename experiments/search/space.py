@@ -12,10 +12,10 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, cast
 
-from experiments.config import RunConfig
+from experiments.config import RunConfig, ScheduleConfig
 from experiments.overrides import assign, kind_of
 from experiments.sweeps import Assignment, Sweep, grid, product
 from scaling.errors import UserError
@@ -66,8 +66,11 @@ FIXED = {
     "evaluation": "all candidates are scored alike",
     "execution": "it cannot change a result",
     "schedule.name": "it is constant",
-    "schedule.decay_fraction": "the schedule is constant",
-    "schedule.final_fraction": "the schedule is constant",
+    **{
+        f"schedule.{field.name}": "the schedule is constant"
+        for field in fields(ScheduleConfig)
+        if field.name not in ("name", "warmup_fraction")
+    },
 }
 
 

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from experiments.branches import Origin, branch, check_origin, stable_steps, trunk
-from experiments.config import BudgetConfig, ScheduleConfig, Science
+from experiments.config import DECAYS, BudgetConfig, ScheduleConfig, Science
 from experiments.hypers import hypers
 from experiments.ladders import wsd
 from experiments.overrides import override
@@ -20,19 +20,24 @@ from experiments.sweeps import grid, product, seeds
 from scaling.accounting import params_total
 from scaling.errors import UserError
 
-BASE = tiny.config("schedule.warmup_fraction=0.1", "data.fingerprint=0123456789abcdef")
+BASE = tiny.config(
+    "schedule.name=wsd",
+    "schedule.warmup_fraction=0.1",
+    "schedule.decay_fraction=0.0",
+    "data.fingerprint=0123456789abcdef",
+)
 BATCH = BASE.science.batch.batch_tokens
 ENDS = [40 * BATCH, 60 * BATCH]
 STEM = trunk(BASE, ENDS, 0.2)
 SHORT, LONG = (branch(STEM, end, 0.2) for end in ENDS)
 
-RATES = jax.jit(lambda leaves: fraction("wsd", jnp.arange(3000), leaves))  # step by step
+RATES = jax.jit(lambda leaves: fraction("wsd", "linear", jnp.arange(3000), leaves))  # step by step
 
 
 @settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 10**6))
 def test_a_fraction_of_all_steps_gives_back_the_steps_that_it_was_made_of(part, steps):
-    assume(part <= steps)
+    assume(2 * part <= steps)
     share = part / steps
     science = Science(
         schedule=ScheduleConfig("wsd", warmup_fraction=share, decay_fraction=share),
@@ -106,6 +111,44 @@ def test_permanent_checkpoints_of_a_run_that_begins_within_a_dispatch_are_refuse
     check_origin(long, Origin(short, 20))
     with pytest.raises(UserError, match=r"a multiple of execution\.steps_per_dispatch=8$"):
         check_origin(override(long, ["execution.permanent=48"]), Origin(short, 20))
+
+
+@pytest.mark.parametrize("name", [name for name, decay in DECAYS.items() if decay == "part"])
+@pytest.mark.parametrize("shape", ["1-sqrt", "exponential"])
+def test_every_schedule_with_a_plateau_of_its_own_has_trunks(name, shape):
+    """Two lengths, two shapes of decay from one trunk, and the rates are the trunk's until then."""
+    parts = (f"schedule.name={name}", "schedule.final_fraction=0.01")
+    base = override(BASE, [*parts, "schedule.power_amplitude=0.01"])
+    stem = trunk(base, ENDS, 0.2)
+    rates = jax.jit(lambda leaves: fraction(name, shape, jnp.arange(60), leaves))
+    theirs = np.asarray(rates(hypers(stem.science)))
+    for end, length, start in zip(ENDS, (40, 60), (32, 48), strict=True):
+        leaf = override(branch(stem, end, 0.2), [f"schedule.decay_shape={shape}"])
+        check_origin(leaf, Origin(stem, start))
+        ours = np.asarray(rates(hypers(leaf.science)))[:length]
+        np.testing.assert_array_equal(ours[: start + 1], theirs[: start + 1])
+        assert (ours[start + 1 :] < theirs[start]).all()
+    if name in ("inverse_sqrt", "power", "infinite"):
+        assert theirs[47] < theirs[4]  # it is no constant
+
+
+@pytest.mark.parametrize("name", [name for name, decay in DECAYS.items() if decay != "part"])
+def test_schedule_that_knows_its_length_has_no_trunk(name):
+    with pytest.raises(UserError, match=rf"^schedule\.name={name}: .* choose one of wsd, trap"):
+        trunk(override(BASE, [f"schedule.name={name}"]), ENDS, 0.2)
+
+
+def test_way_to_the_plateau_is_as_long_in_branch_and_trunk():
+    base = override(BASE, ["schedule.name=infinite"])
+    stem = trunk(base, ENDS, 0.2)
+    leaf = branch(stem, ENDS[0], 0.2)
+    longer = override(leaf, ["schedule.settling_fraction=0.5"])
+    with pytest.raises(
+        UserError, match=r"its way to the plateau has 20 steps, and there 8; change"
+    ):
+        check_origin(longer, Origin(stem, 32))
+    with pytest.raises(UserError, match=r"its warm-up has 4 steps and 24 to its plateau, and a"):
+        trunk(override(base, ["schedule.settling_fraction=0.6"]), ENDS, 0.4)
 
 
 @pytest.mark.parametrize("cool", [0.0, 1.0, float("nan")])

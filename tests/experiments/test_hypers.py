@@ -23,18 +23,30 @@ def test_each_number_of_the_config_reaches_its_leaf():
     names = {field.name for field in dataclasses.fields(Hypers)}
     base = hypers(tiny.config("schedule.name=wsd").science)
     moved = {
-        "optimizer.learning_rate=0.5": {"learning_rate"},
+        "optimizer.learning_rate=0.5": {"learning_rate", "knee_steps"},
         "optimizer.beta1=0.5": {"beta1"},
         "optimizer.beta2=0.5": {"beta2"},
+        "optimizer.momentum=0.5": {"momentum"},
         "optimizer.epsilon=0.5": {"epsilon"},
         "optimizer.weight_decay=0.5": {"weight_decay"},
         "optimizer.clip_norm=0.5": {"clip_norm"},
         "schedule.warmup_fraction=0.5": {"warmup_steps"},
         "schedule.decay_fraction=0.5": {"decay_steps"},
         "schedule.final_fraction=0.5": {"final_fraction"},
+        "schedule.power_amplitude=0.5": {"knee_steps"},
+        "schedule.power_exponent=-0.3": {"power_exponent", "knee_steps"},
+        "schedule.settling_fraction=0.5": {"settling_steps"},
+        "schedule.plateau_fraction=0.3": {"plateau_fraction"},
+        "evaluation.ema_decay=0.3": {"ema_decay"},
+        "z_loss=0.5": {"z_loss"},
         "init_scale=0.5": {"init_scale"},
         "seed=5": {"seed"},
-        "budget.tokens=12800": {"total_steps", "warmup_steps", "decay_steps"},
+        "budget.tokens=12800": {
+            "total_steps",
+            "warmup_steps",
+            "decay_steps",
+            "settling_steps",
+        },
     }
     for assignment, expected in moved.items():
         changed = hypers(tiny.config("schedule.name=wsd", assignment).science)

@@ -51,7 +51,8 @@ def corpus(texts, cache):
 
 def tree(texts, *assignments: str) -> list[Run]:
     """A trunk of 48 steps and its branches, of 40 and 60."""
-    base = tiny.config("schedule.warmup_fraction=0.1", *assignments, texts=texts)
+    flat = ("schedule.name=wsd", "schedule.warmup_fraction=0.1")
+    base = tiny.config(*flat, *assignments, texts=texts)
     ends = [length * base.science.batch.batch_tokens for length in LENGTHS]
     stem = trunk(base, ends, 0.2)
     leaves = [branch(stem, end, 0.2) for end in ends]

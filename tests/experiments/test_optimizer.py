@@ -10,7 +10,7 @@ import pytest
 import tiny
 
 from experiments.hypers import hypers
-from experiments.optimizer import adamw, rules
+from experiments.optimizers.update import Step, rules, update
 from models.config import TransformerConfig
 from scaling.parametrization import Parametrization, Rule, Weight
 
@@ -42,11 +42,15 @@ def draws(count: int = 10) -> list[dict[str, jax.Array]]:
 
 
 def train(leaves, ruleset, decay, fractions, grads):
-    """Parameters, all ones at first, after one step per gradient."""
+    """Parameters, all ones at first, after one step of AdamW per gradient."""
+
+    def at(s):
+        return update("adamw", "last", Step(leaves, WEIGHTS, ruleset, decay, jnp.float32(s)))
+
     params = jax.tree.map(jnp.ones_like, grads[0])
-    state = adamw(leaves, ruleset, decay, jnp.float32(0)).init(params)
+    state = at(0).init(params)
     for g, s in zip(grads, fractions, strict=True):
-        updates, state = adamw(leaves, ruleset, decay, jnp.float32(s)).update(g, state, params)
+        updates, state = at(s).update(g, state, params)
         params = optax.apply_updates(params, updates)
     return params
 

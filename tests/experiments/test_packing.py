@@ -76,6 +76,9 @@ SAME = (
     ["schedule.warmup_fraction=0.5", "schedule.final_fraction=0.5", "schedule.decay_fraction=0.9"],
     ["budget.tokens=999", "seed=9", "init_scale=2.0"],
     ["evaluation.windows=8", "evaluation.times=3", "data.epochs=9"],
+    ["optimizer.momentum=0.5", "evaluation.ema_decay=0.5", "z_loss=1e-4"],
+    ["schedule.settling_fraction=0.5", "schedule.plateau_fraction=0.9"],
+    ["schedule.power_amplitude=9.0", "schedule.power_exponent=-0.3"],
     ["execution.keep=5", "execution.permanent=8,50"],
 )
 OTHER = (
@@ -84,6 +87,9 @@ OTHER = (
     ["batch.seq_len=8"],
     ["schedule.name=wsd"],
     ["optimizer.decay=independent"],
+    ["optimizer.name=lion"],
+    ["evaluation.weights=ema"],
+    ["schedule.decay_shape=square"],
     ["precision=bfloat16"],
     ["parametrization.name=mup"],
     ["execution.program.remat=block"],

@@ -125,7 +125,8 @@ def test_what_earlier_calls_did_is_not_counted_as_speed(time):
 
 def test_what_is_taken_over_is_no_work(time):
     """A branch of half a run, and its trunk of that half: one run in all."""
-    base = tiny.config("schedule.warmup_fraction=0.0", "execution.steps_per_dispatch=5")
+    flat = ("schedule.name=wsd", "schedule.warmup_fraction=0.0")
+    base = tiny.config(*flat, "execution.steps_per_dispatch=5")
     tokens = base.science.tokens
     stem = trunk(base, [tokens], 0.5)
     leaf = branch(stem, tokens, 0.5)

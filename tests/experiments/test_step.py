@@ -6,6 +6,7 @@ from functools import cache, partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import tiny
 
@@ -13,6 +14,7 @@ from experiments.config import RunConfig
 from experiments.hypers import hypers
 from experiments.population import programs
 from experiments.step import Recipe, evaluate, gradients, recipe, step
+from models.transformer import apply
 
 RECIPE = recipe(tiny.config())
 
@@ -59,6 +61,35 @@ def test_microbatches_are_the_same_gradient(microbatch):
     assert_close(split(params, batches()[0]), whole, rtol=2e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("microbatch", [1, 4])
+def test_z_loss_adds_its_gradient_and_not_to_the_loss(microbatch):
+    params = programs(RECIPE).init(leaves()).params
+    made, batch = replace(RECIPE, microbatch=microbatch), batches()[0]
+
+    def plain(params):
+        log_z = jax.nn.logsumexp(apply(made.spec, params, batch[:, :-1]), axis=-1)
+        return (log_z**2).mean()
+
+    square, slope = jax.jit(jax.value_and_grad(plain))(params)
+    without, with_it = (
+        jax.jit(partial(gradients, made))(params, batch, jnp.float32(z)) for z in (0.0, 0.5)
+    )
+    assert_close(without[0], with_it[0], rtol=1e-6)
+    assert with_it[0].log_z_squared == pytest.approx(float(square), rel=1e-5)
+    expected = jax.tree.map(lambda a, b: a + 0.5 * b, without[1], slope)
+    assert_close(with_it[1], expected, rtol=2e-4, atol=1e-6)
+    assert optax.tree.norm(slope) > 0.1  # so that it is seen
+
+
+def test_z_loss_of_the_config_reaches_the_step():
+    state = programs(RECIPE).init(leaves())
+    both = [jitted_step(RECIPE)(state, leaves(f"z_loss={z}"), batches()[0]) for z in (0.0, 0.1)]
+    (_, without), (_, with_it) = both
+    assert with_it["loss"] == without["loss"]
+    assert with_it["log_z_squared"] == without["log_z_squared"] > 25  # about (ln 256)^2
+    assert with_it["grad_norm"] > without["grad_norm"] * 1.01
+
+
 def test_chunk_is_the_steps_one_by_one():
     state = programs(RECIPE).init(leaves())
     rows = []
@@ -97,10 +128,10 @@ def test_mapped_over_hypers_each_member_is_its_solo_run():
 
 
 def test_evaluation_is_the_mean_over_all_windows_whatever_their_grouping():
-    params = programs(RECIPE).init(leaves()).params
+    state = programs(RECIPE).init(leaves())
     windows = batches(2).reshape(8, 17)
     found = [
-        float(jax.jit(partial(evaluate, RECIPE))(params, windows.reshape(-1, part, 17)))
+        float(jax.jit(partial(evaluate, RECIPE))(state, windows.reshape(-1, part, 17)))
         for part in (2, 8)
     ]
     assert found[0] == pytest.approx(found[1], rel=1e-6)

@@ -7,7 +7,6 @@ import pytest
 
 from scaling.errors import UserError
 from scaling.hyperparameters import (
-    GIVEN,
     HYPERPARAMETER_LAWS,
     QUANTITIES,
     Advice,
@@ -30,6 +29,7 @@ from scaling.hyperparameters import (
 )
 from scaling.hyperparameters.target import WAYS
 from scaling.laws import Convention
+from scaling.quantities import GIVEN
 
 # each worked out by hand from the printed formula; no constant that is only recalled
 VALUES = [

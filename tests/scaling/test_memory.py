@@ -19,7 +19,15 @@ from scaling.memory import Step, memory
 
 STEPS = 4
 ONE = TransformerConfig(layers=1, width=4, heads=2, kv_heads=1, head_dim=2, ffn=8, vocab_size=10)
-STEP = Step(sequences=2, microbatch=1, steps=3, compute_bytes=4, backward="barrier", remat="none")
+STEP = Step(
+    sequences=2,
+    microbatch=1,
+    steps=3,
+    state_copies=2,
+    compute_bytes=4,
+    backward="barrier",
+    remat="none",
+)
 
 
 def test_hand_counts() -> None:

@@ -22,6 +22,7 @@ from scaling.errors import UserError
 from scaling.parametrization import (
     EMBEDDING_STD,
     TABLES,
+    Family,
     LearningRatePowers,
     Name,
     Parametrization,
@@ -171,10 +172,31 @@ def test_rates_of_the_raw_gradient(name: Name) -> None:
         assert shrinks == pytest.approx(adam.learning_rate * adam.weight_decay)
 
 
+@pytest.mark.parametrize("name", SGD_RATES)
+def test_rate_of_an_orthogonal_update_grows_with_the_root_of_the_width_over_adams(
+    name: Name,
+) -> None:
+    """The width is four times the base's: w moves by multiplier * rate * sqrt(m) = 1 everywhere."""
+    adam, muon = (
+        table(name).rule(WEIGHTS["hidden"], SHAPE, family)
+        for family in ("normalised", "orthogonal")
+    )
+    assert muon.learning_rate == pytest.approx(adam.learning_rate * (1 if name == "sp" else 2))
+    if name in ("mup", "mup_variance", "ntk", "mean_field"):
+        assert muon.multiplier * muon.learning_rate * 4**0.5 == pytest.approx(1)
+    shrinks = muon.learning_rate * muon.weight_decay
+    assert shrinks == pytest.approx(adam.learning_rate * adam.weight_decay)
+    assert (muon.init_std, muon.multiplier) == (adam.init_std, adam.multiplier)
+
+
+@pytest.mark.parametrize("family", ["gradient", "orthogonal"])
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in SGD_RATES])
-def test_a_family_without_a_rule_is_refused(name: Name) -> None:
-    with pytest.raises(UserError, match=rf"^parametrization\.name={name}: no rule .* of sp, mup, "):
-        table(name).check("gradient", "untied")
+def test_a_family_without_a_rule_is_refused(name: Name, family: Family) -> None:
+    message = (
+        rf"^parametrization\.name={name}: no rule for an optimizer of {family} .* of sp, mup, "
+    )
+    with pytest.raises(UserError, match=message):
+        table(name).check(family, "untied")
 
 
 @pytest.mark.parametrize("name", ["ntk", "lingle_relative", "lingle_absolute"])

@@ -1,13 +1,13 @@
 """One run stored in three ways: muP with multipliers, muP in variances, mean-field; and NTK is SP.
 
-The factor between multiplier and weight moves without changing a run, for Adam and for the raw
+The factor between multiplier and weight moves without changing a run, for Adam, Muon and the raw
 gradient, epsilon and weight decay included. All but rounding; no clipping, which sees what is
 stored.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -24,9 +24,9 @@ from experiments.config import (
     Science,
 )
 from experiments.hypers import hypers
-from experiments.step import gradients, init_state, recipe, step
+from experiments.step import init_state, recipe, step
 from models.config import TransformerConfig
-from scaling.parametrization import LearningRatePowers, Name, Parametrization, Rule
+from scaling.parametrization import LearningRatePowers, Name, Parametrization
 
 MODEL = TransformerConfig(
     layers=1, width=16, heads=2, kv_heads=2, head_dim=8, ffn=64, vocab_size=16, embeddings="untied"
@@ -37,47 +37,38 @@ TABLE = LearningRatePowers()
 EVERETT = LearningRatePowers(hidden=-1.0, readout=-1.0)
 
 
+# An epsilon as large as the gradients and a strong decay, so that both count
+OPTIMIZERS: Mapping[str, OptimizerConfig] = {
+    "normalised": OptimizerConfig("adamw", 0.05, epsilon=1e-2, weight_decay=0.5, clip_norm=1e9),
+    "gradient": OptimizerConfig("sgd", 0.5, momentum=0.0, weight_decay=0.05, clip_norm=1e9),
+    "orthogonal": OptimizerConfig("muon", 0.25, epsilon=1e-2, weight_decay=0.5, clip_norm=1e9),
+}
+
+
 @cache
 def losses(name: Name, family: str, powers: LearningRatePowers = TABLE) -> Any:
-    """Six losses; the epsilon is as large as the gradients and the decay strong, so both count."""
+    """Six losses."""
     science = Science(
         model=MODEL,
         parametrization=Parametrization(name, 4, 4, learning_rate_powers=powers),
-        optimizer=OptimizerConfig(
-            learning_rate=0.05, epsilon=1e-2, weight_decay=0.5, clip_norm=1e9
-        ),
+        optimizer=OPTIMIZERS[family],
         schedule=ScheduleConfig("constant", warmup_fraction=0.0),
         batch=BatchConfig(sequences=2, seq_len=8),
     )
     made, leaves = recipe(RunConfig(science), "gpu"), hypers(science)
 
-    def descend(params: Any, grads: Any) -> Any:
-        table = replace(made, family="gradient").rules
-
-        def leaf(theta: Any, g: Any, rule: Rule) -> Any:
-            return theta - 0.5 * rule.learning_rate * (g + 0.05 * rule.weight_decay * theta)
-
-        return jax.tree.map(leaf, params, grads, table)
-
-    def adam(state: Any, batch: Any) -> Any:
-        state, metrics = step(made, state, leaves, batch)
-        return state, metrics["loss"]
-
-    def sgd(params: Any, batch: Any) -> Any:
-        loss, grads = gradients(made, params, batch)
-        return descend(params, grads), loss
-
     @quick_jit
     def run() -> Any:
-        state = init_state(made, leaves)
-        if family == "gradient":
-            return jax.lax.scan(sgd, state.params, BATCHES)[1]
-        return jax.lax.scan(adam, state, BATCHES)[1]
+        def advance(state: Any, batch: Any) -> Any:
+            state, metrics = step(made, state, leaves, batch)
+            return state, metrics["loss"]
+
+        return jax.lax.scan(advance, init_state(made, leaves), BATCHES)[1]
 
     return np.asarray(run())
 
 
-@pytest.mark.parametrize("family", ["normalised", "gradient"])
+@pytest.mark.parametrize("family", OPTIMIZERS)
 @pytest.mark.parametrize("name", ["mup_variance", "mean_field"])
 def test_mup_however_it_is_stored_is_one_run(name: Name, family: str) -> None:
     mup = losses("mup", family)
