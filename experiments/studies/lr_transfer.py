@@ -9,8 +9,8 @@
 Loss against learning rate at four widths, with seeds for the error bars, after "A Large-Scale
 Exploration of mu-Transfer" (Lingle 2024, arXiv:2404.05728): no biases, no gains, ReLU, 1/d_head
 attention, untied embeddings, AdamW without decay, linear decay to 1e-4 of the peak. `ABLATIONS` are
-its changes of the muP baseline, each with what the paper found. Two of its sixteen have no fields
-here yet and are left out: the SP unembedding init under muP, and Lion.
+its changes of the muP baseline, each with what the paper found. Of its sixteen one has no field
+here yet and is left out: the SP unembedding init under muP.
 
 Measured, log2 of the best rate by width, 4 seeds, standard library of Python 3.11:
 
@@ -121,6 +121,16 @@ ABLATIONS: Mapping[str, Ablation] = {
     "sp_full": Ablation(
         "no",
         lambda s: {"parametrization.name": "sp", "model.biases": "all", "model.gains": "vector"},
+    ),
+    "lion": Ablation(
+        "no",
+        lambda s: {
+            "optimizer.name": "lion",
+            "optimizer.beta1": 0.95,
+            "optimizer.beta2": 0.98,
+            # the sign of a mean is larger than Adam's step, so its best rates are lower
+            "optimizer.learning_rate": s.optimizer.learning_rate / 8,
+        },
     ),
     "mqa": Ablation("yes", lambda s: {"model.kv_heads": 1, "model.ffn": 5 * s.model.width}),
     "large_batch": Ablation(
