@@ -1,15 +1,31 @@
-"""Does the best learning rate stay where it is when the model grows wider, and what breaks that?
+"""Does the best learning rate stay where it is when the model grows, and what breaks that?
 
-    python -m experiments run lr_transfer                              # SP and muP
-    python -m experiments run lr_transfer --set ablation=all           # and every ablation, or
-    python -m experiments run lr_transfer --set ablation=cosine,mqa    # some, into the same folder
-    python -m analysis report runs/lr_transfer                         # the table and the valleys
+    python -m experiments run lr_transfer                            # SP and muP over width
+    python -m experiments run lr_transfer --set over=depth           # muP and CompleteP over depth
+    python -m experiments run lr_transfer --set ablation=all         # and every ablation, or
+    python -m experiments run lr_transfer --set ablation=cosine,mqa  # some, into the same folder
+    python -m analysis report runs/lr_transfer                       # the table and the valleys
 
-Loss against learning rate at four widths under the standard parametrization (SP) and muP, with
-seeds for the error bars, after "A Large-Scale Exploration of mu-Transfer" (Lingle 2024,
-arXiv:2404.05728): no biases, no gains, ReLU, 1/d_head attention, untied embeddings, AdamW without
-decay, linear decay to 1e-4 of the peak. `ABLATIONS` are its changes of the muP baseline, each with
-what the paper found.
+Loss against learning rate at four widths, with seeds for the error bars, after "A Large-Scale
+Exploration of mu-Transfer" (Lingle 2024, arXiv:2404.05728): no biases, no gains, ReLU, 1/d_head
+attention, untied embeddings, AdamW without decay, linear decay to 1e-4 of the peak. `ABLATIONS` are
+its changes of the muP baseline, each with what the paper found. Of its sixteen one has no field
+here yet and is left out: the SP unembedding init under muP.
+
+Measured, log2 of the best rate by width, 4 seeds, standard library of Python 3.11:
+
+    kind  width 16      width 32      width 64      width 128     shift per doubling    transfers?
+    sp    -5.16 ± 0.22  -6.18 ± 0.15  -7.00 ± 0.06  -7.81 ± 0.11  -0.86 [-0.90, -0.83]  no
+    mup   -4.72 ± 0.35  -4.93 ± 0.24  -4.89 ± 0.15  -4.84 ± 0.14  -0.02 [-0.13, +0.09]  yes
+
+256 runs of 256 steps, 3.6e13 FLOPs, an estimated 12 to 15 minutes of CPU time; on two cores shared
+with much else they took half an hour. At each width SP at its own best rate is the better one: 2.28
+nats/byte at width 128, muP 2.38. muP promises that a rate carries over, not that it is the best of
+all models.
+
+Not run yet: the ablations (as long again for each two), over=depth (as long as over width), and
+scale=gpu (widths 128-2048, 1.2e18 FLOPs: 50 minutes at 400 TFLOP/s). That one reads 10.5M of the
+embedded corpus's 11.7M tokens.
 """
 
 from __future__ import annotations
@@ -105,6 +121,16 @@ ABLATIONS: Mapping[str, Ablation] = {
     "sp_full": Ablation(
         "no",
         lambda s: {"parametrization.name": "sp", "model.biases": "all", "model.gains": "vector"},
+    ),
+    "lion": Ablation(
+        "no",
+        lambda s: {
+            "optimizer.name": "lion",
+            "optimizer.beta1": 0.95,
+            "optimizer.beta2": 0.98,
+            # the sign of a mean is larger than Adam's step, so its best rates are lower
+            "optimizer.learning_rate": s.optimizer.learning_rate / 8,
+        },
     ),
     "mqa": Ablation("yes", lambda s: {"model.kv_heads": 1, "model.ffn": 5 * s.model.width}),
     "large_batch": Ablation(
