@@ -133,7 +133,8 @@ def parser() -> Parser:
     describe = verb(
         "describe",
         "Every parameter of a study's runs and its rules; N, D and C under every definition.",
-        "python -m experiments describe quickstart --rung 0",
+        "python -m experiments describe quickstart --rung 0\n"
+        "  python -m experiments describe runs/quickstart/RUN/config.json",
     )
     with_file(describe)
     describe.add_argument("--rung", type=int, default=0, help="show the first run of this rung")

@@ -18,9 +18,11 @@ from experiments import study as studies
 from experiments.cost import Cost, forecast
 from experiments.difference import differences
 from experiments.launchers import Launcher
-from experiments.preflight import check_folder
+from experiments.overrides import override
+from experiments.preflight import check_folder, narrower_than_base
 from experiments.progress import Progress, clock
 from experiments.record import AGAIN, FINISHED, Status
+from experiments.recorded import read_config
 from experiments.search.command import search
 from experiments.study import Run, Study
 from experiments.sweep import Sweep, bind, run_sweep
@@ -82,6 +84,8 @@ def _dry_run(sweep: Sweep, launcher: Launcher) -> int:
     left = [costs[run.run_id].seconds for run in runs if sweep.status(run) not in FINISHED]
     timed = [seconds for seconds in left if seconds is not None]
     _say_laws(sweep.study)
+    for text in narrower_than_base(runs):
+        print(text)
     print("memory: of one device, for a pack of so many runs; time: of one worker")
     if timed:
         print(f"left: {clock(sum(timed))} over {launcher.places} workers")
@@ -150,11 +154,7 @@ def describe(args: argparse.Namespace) -> int:
     from experiments.step import recipe
     from scaling.parametrization import Weight
 
-    study = studies.load(args.study, args.assignments)
-    rungs = {run.rung: run for run in reversed(study.runs)}
-    if args.rung not in rungs:
-        raise UserError(f"--rung {args.rung}: the study has rungs {sorted(rungs)}")
-    run = rungs[args.rung]
+    run = _described(args)
     science = run.config.science
     plan = recipe(run.config, platform="cpu")
     print(f"{science.model}\n{science.parametrization}\n")
@@ -180,6 +180,17 @@ def describe(args: argparse.Namespace) -> int:
     for name, value in run.ledger.items():
         print(f"{name:24} {value:>16,.0f}" if value < 1e12 else f"{name:24} {value:>16.4g}")
     return 0
+
+
+def _described(args: argparse.Namespace) -> Run:
+    """The first run of a study's rung, or the run of a config.json."""
+    if args.study.endswith(".json"):
+        return Run(override(read_config(Path(args.study)), args.assignments), rung=0)
+    study = studies.load(args.study, args.assignments)
+    rungs = {run.rung: run for run in reversed(study.runs)}
+    if args.rung not in rungs:
+        raise UserError(f"--rung {args.rung}: the study has rungs {sorted(rungs)}")
+    return rungs[args.rung]
 
 
 def diff(args: argparse.Namespace) -> int:

@@ -33,6 +33,7 @@ LATER = (
     "parametrization.attention_scale",
     "parametrization.zero_init",
     "parametrization.learning_rate_powers",
+    "parametrization.init_powers",
     "optimizer.momentum",
     "schedule.decay_shape",
     "schedule.power_amplitude",

@@ -29,6 +29,27 @@ def check_corpus(runs: Sequence[Run], corpus: data.Corpus) -> None:
         data.check_budget(corpus.train, science.tokens, science.batch.seq_len, science.data.epochs)
 
 
+def narrower_than_base(runs: Sequence[Run]) -> list[str]:
+    """A line for each width below its base width, for whoever wants to know.
+
+    Its rates are those of the base times a power above 1, which is right for a table that
+    transfers, and a slip where the base was meant to be the smallest model.
+    """
+    found = sorted(
+        {
+            (run.config.science.model.width, run.config.science.parametrization.base_width)
+            for run in runs
+            if run.config.science.parametrization.name != "sp"
+        }
+    )
+    return [
+        f"model.width={width} is below parametrization.base_width={base}: factors are those of "
+        f"{width}/{base}"
+        for width, base in found
+        if width < base
+    ]
+
+
 def check_folder(folder: Path, study: Study, missing: Sequence[Run]) -> None:
     """The folder can be written, is of this study and version, and has room for what is missing."""
     try:

@@ -28,10 +28,10 @@ __all__ = [
     "EMBEDDING_STD",
     "TABLES",
     "Family",
-    "LearningRatePowers",
     "Name",
     "Parametrization",
     "Role",
+    "RolePowers",
     "Rule",
     "Shape",
     "Weight",
@@ -48,10 +48,11 @@ class Shape(Protocol):
 
 
 @dataclass(frozen=True)
-class LearningRatePowers:
-    """The table's learning rates times m^power, by role; 0 leaves them alone.
+class RolePowers:
+    """What the table says of a role, times m^power; 0 leaves it alone.
 
-    Under SP, whose table has one rate for all, these are the per-layer exponents themselves.
+    Under SP, whose table has one rate for all, those of the rates are the per-layer exponents
+    themselves. An initial readout of power 1/2 under muP is SP's.
     """
 
     embedding: float = 0.0
@@ -83,19 +84,19 @@ class Parametrization:
     base_layers: int = 2  # of the tables with a depth rule: depth_mup, completep
     attention_scale: Literal["table", "1/sqrt(d)", "1/d"] = "table"  # d the head size
     zero_init: ZeroInit = "none"
-    learning_rate_powers: LearningRatePowers = LearningRatePowers()
+    learning_rate_powers: RolePowers = RolePowers()
+    init_powers: RolePowers = RolePowers()
 
     def __post_init__(self) -> None:
         check_choices("parametrization", self)
         for name in ("base_width", "base_head_dim", "base_layers"):
             if getattr(self, name) < 1:
                 raise UserError(f"parametrization.{name}={getattr(self, name)}: must be at least 1")
-        for entry in fields(self.learning_rate_powers):
-            power = getattr(self.learning_rate_powers, entry.name)
-            if not math.isfinite(power):
-                raise UserError(
-                    f"parametrization.learning_rate_powers.{entry.name}={power}: must be finite"
-                )
+        for name in ("learning_rate_powers", "init_powers"):
+            for entry in fields(powers := getattr(self, name)):
+                power = getattr(powers, entry.name)
+                if not math.isfinite(power):
+                    raise UserError(f"parametrization.{name}.{entry.name}={power}: must be finite")
 
     def check(self, family: Family, embeddings: Literal["tied", "untied"]) -> None:
         """Refuse a combination that has no rule."""
@@ -125,11 +126,13 @@ class Parametrization:
         """The rule of one weight; `init_std` and `multiplier` are the same for every family."""
         table, scale = TABLES[self.name], self._scale(shape)
         rule = FAMILIES[family](table.rows[weight.role](weight, scale), table.full_rank(scale))
-        power = getattr(self.learning_rate_powers, _POWER_OF.get(weight.role, weight.role))
+        role = _POWER_OF.get(weight.role, weight.role)
+        rate, init = (getattr(p, role) for p in (self.learning_rate_powers, self.init_powers))
+        zero = weight.role in _ZERO[self.zero_init]
         return replace(
             rule,
-            init_std=0.0 if weight.role in _ZERO[self.zero_init] else rule.init_std,
-            learning_rate=rule.learning_rate * scale.m**power,
+            init_std=0.0 if zero else rule.init_std * scale.m**init,
+            learning_rate=rule.learning_rate * scale.m**rate,
         )
 
     def tied_readout_factor(self, shape: Shape) -> float:

@@ -8,6 +8,7 @@ from typing import Literal, get_args, get_origin
 import pytest
 import tiny
 
+from experiments import record
 from experiments.config import (
     BatchConfig,
     BudgetConfig,
@@ -20,6 +21,7 @@ from experiments.config import (
     to_dict,
 )
 from experiments.overrides import override, paths
+from experiments.recorded import read_config
 from scaling.errors import UserError
 
 FINGERPRINT = "data.fingerprint=0123456789abcdef"
@@ -172,3 +174,23 @@ def test_plain_dicts_hold_every_field_and_survive_json():
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
     assert plain == json.loads(json.dumps(dataclasses.asdict(BASE)))
     assert math.isclose(plain["science"]["optimizer"]["learning_rate"], 3e-3)
+
+
+def test_config_is_read_back_from_its_record(tmp_path):
+    config = override(
+        RunConfig(),
+        ["model.width=32", "execution.permanent=32,64", "parametrization.init_powers.readout=0.5"],
+    )
+    entry = {"science": to_dict(config.science), "execution": to_dict(config.execution)}
+    record.write_json(tmp_path / "config.json", entry)
+    assert read_config(tmp_path / "config.json") == config
+    del entry["science"]["z_loss"]  # of a version that did not know it
+    record.write_json(tmp_path / "config.json", entry)
+    assert read_config(tmp_path / "config.json") == config
+    entry["science"]["model"]["widht"] = 3
+    record.write_json(tmp_path / "config.json", entry)
+    with pytest.raises(UserError, match=r"model\.widht: no such field now; did you mean"):
+        read_config(tmp_path / "config.json")
+    record.write_json(tmp_path / "config.json", {})
+    with pytest.raises(UserError, match="is it the config of a run"):
+        read_config(tmp_path / "config.json")

@@ -11,7 +11,9 @@ import pytest
 import tiny
 
 from experiments import data, preflight, record
-from experiments.preflight import check_corpus, check_folder
+from experiments.config import RunConfig
+from experiments.overrides import override
+from experiments.preflight import check_corpus, check_folder, narrower_than_base
 from experiments.record import Part
 from experiments.study import Run
 from scaling.errors import UserError
@@ -155,3 +157,10 @@ def test_held_out_runs_are_checked_against_the_corpus_too(corpus):
     held_out = Run(tiny.config("budget.tokens=1e9"), rung=1, part=Part.HELD_OUT)
     with pytest.raises(UserError, match=r"data\.epochs"):
         check_corpus([*RUNS, held_out], corpus)
+
+
+def test_widths_below_their_base_are_told_where_a_table_scales_with_them():
+    run = Run(override(RunConfig(), ["model.width=32", "parametrization.name=mup"]), 0)
+    wide, sp = (run.override([text]) for text in ("model.width=64", "parametrization.name=sp"))
+    (line,) = narrower_than_base([run, run, wide, sp])
+    assert line.startswith("model.width=32 is below parametrization.base_width=64")

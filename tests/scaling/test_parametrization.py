@@ -23,10 +23,10 @@ from scaling.parametrization import (
     EMBEDDING_STD,
     TABLES,
     Family,
-    LearningRatePowers,
     Name,
     Parametrization,
     Role,
+    RolePowers,
     Rule,
     Weight,
 )
@@ -226,20 +226,25 @@ def test_zero_init_is_of_the_named_weights_alone() -> None:
             assert chosen.rule(weight, SHAPE) == expected
 
 
-def test_learning_rate_powers_multiply_the_rates_of_their_role_alone() -> None:
+def test_powers_multiply_the_rates_and_inits_of_their_role_alone() -> None:
     """SP with the rates of Everett et al. 2024 under full alignment; muP with SP's."""
-    everett = table("sp", learning_rate_powers=LearningRatePowers(hidden=-1.0, readout=-0.5))
+    everett = table("sp", learning_rate_powers=RolePowers(hidden=-1.0, readout=-0.5))
     rates = {role: everett.rule(weight, SHAPE).learning_rate for role, weight in WEIGHTS.items()}
     assert rates == dict.fromkeys(WEIGHTS, 1.0) | {
         "query": 1 / 4,
         "hidden": 1 / 4,
         "readout": 1 / 2,
     }
-    undone = table("mup", learning_rate_powers=LearningRatePowers(hidden=1.0, embedding=0.5))
+    undone = table("mup", learning_rate_powers=RolePowers(hidden=1.0, embedding=0.5))
     assert undone.rule(WEIGHTS["hidden"], SHAPE) == replace(MUP_HIDDEN, learning_rate=1.0)
     assert undone.rule(WEIGHTS["position"], SHAPE).learning_rate == 2
+    sp, readout = table("sp").rule(WEIGHTS["readout"], SHAPE), WEIGHTS["readout"]
+    like_sp = table("mup", init_powers=RolePowers(readout=0.5)).rule(readout, SHAPE)
+    assert like_sp.init_std * like_sp.multiplier == pytest.approx(sp.init_std)
+    with pytest.raises(UserError, match=r"init_powers\.gain=nan: must be finite"):
+        table("sp", init_powers=RolePowers(gain=math.nan))
     with pytest.raises(UserError, match=r"learning_rate_powers\.bias=inf: must be finite"):
-        table("sp", learning_rate_powers=LearningRatePowers(bias=math.inf))
+        table("sp", learning_rate_powers=RolePowers(bias=math.inf))
 
 
 def test_fans_are_products_over_the_letters_of_each_side() -> None:

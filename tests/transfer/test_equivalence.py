@@ -26,15 +26,15 @@ from experiments.config import (
 from experiments.hypers import hypers
 from experiments.step import init_state, recipe, step
 from models.config import TransformerConfig
-from scaling.parametrization import LearningRatePowers, Name, Parametrization
+from scaling.parametrization import Name, Parametrization, RolePowers
 
 MODEL = TransformerConfig(
     layers=1, width=16, heads=2, kv_heads=2, head_dim=8, ffn=64, vocab_size=16, embeddings="untied"
 )
 BATCHES = jax.random.randint(jax.random.key(3), (6, 2, 9), 0, 16)
 # SP with the rates that NTK's are, by role: the exponents of Everett et al. 2024
-TABLE = LearningRatePowers()
-EVERETT = LearningRatePowers(hidden=-1.0, readout=-1.0)
+TABLE = RolePowers()
+EVERETT = RolePowers(hidden=-1.0, readout=-1.0)
 
 
 # An epsilon as large as the gradients and a strong decay, so that both count
@@ -46,7 +46,7 @@ OPTIMIZERS: Mapping[str, OptimizerConfig] = {
 
 
 @cache
-def losses(name: Name, family: str, powers: LearningRatePowers = TABLE) -> Any:
+def losses(name: Name, family: str, powers: RolePowers = TABLE) -> Any:
     """Six losses."""
     science = Science(
         model=MODEL,

@@ -1,0 +1,28 @@
+"""The config of a run, read back from its config.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from experiments import record
+from experiments.config import RunConfig
+from experiments.difference import flat
+from experiments.overrides import assign, paths
+from scaling.errors import UserError, nearest
+
+
+def read_config(path: Path) -> RunConfig:
+    """A field that is younger than the run has its default.
+
+    Raises:
+        UserError: no config of a run, or one with a field that there is no more.
+    """
+    value = record.read_json(path)
+    if not {"science", "execution"} <= value.keys():
+        raise UserError(f"{path}: it has no science or no execution; is it the config of a run?")
+    fields = {**dict(flat(value["science"])), **dict(flat(value["execution"], "execution."))}
+    for name in fields:
+        if name not in paths():
+            raise UserError(f"{path}: {name}: no such field now; {nearest(name, paths())}")
+    typed = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    return assign(RunConfig(), typed)
