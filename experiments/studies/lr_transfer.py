@@ -31,9 +31,9 @@ with much else they took half an hour. At each width SP at its own best rate is 
 nats/byte at width 128, muP 2.38. muP promises that a rate carries over, not that it is the best of
 all models.
 
-Not run yet: the other thirteen ablations (as long again for each two), over=depth (as long as over width), and
-scale=gpu (widths 128-2048, 1.2e18 FLOPs: 50 minutes at 400 TFLOP/s). That one reads 10.5M of the
-embedded corpus's 11.7M tokens.
+Not run yet: the other thirteen ablations (as long again for each two), over=depth (as long as over
+width), and scale=gpu (widths 128-2048, 1.2e18 FLOPs: 50 minutes at 400 TFLOP/s). That one reads
+10.5M of the embedded corpus's 11.7M tokens.
 """
 
 from __future__ import annotations
