@@ -19,7 +19,7 @@ from typing import cast
 
 from experiments.job import Event, Job, Pack
 from experiments.record import Status
-from experiments.worker import STOP_SIGNALS, Bench, give_up, work
+from experiments.worker import STOP_SIGNALS, Bench, give_up, stop_signals_wait, work
 from scaling.errors import UserError
 
 ENDED = (0, -signal.SIGTERM)  # by itself; or asked to stop just when it started or ended
@@ -82,12 +82,9 @@ class _Crew:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=work, args=(theirs, bench), daemon=True)
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-        try:
+        with stop_signals_wait():
             process.start()
             self.workers[ours] = _Worker(process, bench)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()  # the worker's end is its own, so that its death is the end of the pipe
         self._hand_out(ours)
 

@@ -25,7 +25,7 @@ from experiments.claim import ClaimLostError, take
 from experiments.difference import flat
 from experiments.record import ENDED, FINISHED, DamagedError, Part, Status
 from experiments.trackers import Ending, Header, Held, Point, Session, Tracker
-from experiments.worker import STOP_SIGNALS, print_to
+from experiments.worker import STOP_SIGNALS, print_to, stop_signals_wait
 from scaling.errors import UserError
 
 LOOK_AGAIN = 2.0  # seconds between two looks at the records
@@ -100,11 +100,8 @@ def _start(folder: Path, name: str) -> tuple[SpawnProcess, Connection]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_accompany, args=(theirs, folder, name), daemon=True)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    try:
+    with stop_signals_wait():
         process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
     return process, ours
 

@@ -65,7 +65,7 @@ class Session(Protocol):
 
     @property
     def step(self) -> int:
-        """The last one that this session goes on from: what comes after it is to be sent."""
+        """The last one that the service has: what comes after it is to be sent."""
         ...
 
     def add(self, points: Sequence[Point]) -> None:
