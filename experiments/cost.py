@@ -63,9 +63,16 @@ def forecast(runs: Sequence[Run], study: str, launcher: Launcher, site: Site) ->
 
 def memory(config: RunConfig, members: int, platform: str) -> dict[str, int]:
     """Bytes on one device of a pack of so many such runs on it, term by term."""
+    science = config.science
+    dims = science.model.dims(science.batch.seq_len)
+    return scaling_memory.memory(dims, step_of(config, platform), members)
+
+
+def step_of(config: RunConfig, platform: str) -> Step:
+    """What its memory and its time depend on of a step, as it suits "cpu", "gpu" or "tpu"."""
     science, execution = config.science, resolve(config, platform)
     assert execution.program.backward != "auto"
-    step = Step(
+    return Step(
         sequences=science.batch.sequences,
         microbatch=execution.microbatch,
         steps=execution.steps_per_dispatch,
@@ -74,7 +81,6 @@ def memory(config: RunConfig, members: int, platform: str) -> dict[str, int]:
         backward=execution.program.backward,
         remat=execution.program.remat,
     )
-    return scaling_memory.memory(science.model.dims(science.batch.seq_len), step, members)
 
 
 def rates(runs: Sequence[Run], folder: Path) -> Rates:
