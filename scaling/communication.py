@@ -132,7 +132,7 @@ def _tensor(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
 
 
 def _sequence(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
-    """Keys and values of whole sequences are gathered, with remat twice; their gradients scattered."""
+    """2 G k c of every token are gathered, with remat twice, and their gradients scattered."""
     n = shares.tokens(s, step.microbatch, layout) * layout.sizes["sequence"]
     array = 2 * n * shares.kv_heads(s, layout) * s.head_dim * step.compute_bytes
     each = shares.layers(s, layout) * _microbatches(step)
