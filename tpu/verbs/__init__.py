@@ -1,0 +1,1 @@
+"""The commands of ``python -m tpu``, one file each, found by their names."""
