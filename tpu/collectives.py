@@ -2,8 +2,8 @@
 
 XLA's TPU compiler hides an exchange behind other work by splitting it into a chain of fusions that
 all name the same instruction and channel; such a chain is one exchange. A reduce-scatter is a
-fusion called all-reduce-scatter. A collective that it has turned into a ring of permutes, overlapped
-with the matrix product that makes its parts, is counted as those permutes.
+fusion called all-reduce-scatter. A collective that it has turned into a ring of permutes, to
+overlap it with the matrix product that makes its parts, is counted as those permutes.
 
 An exchange in the body of a loop counts as often as the loop runs. Loops over layers, microbatches
 or parts of a pipeline compare their counter, which starts at 0, with a constant; the text says it
@@ -28,7 +28,7 @@ SENT: Mapping[str, Callable[[int], float]] = {
     "collective-permute": lambda m: 1.0,
 }
 
-BITS = {"pred": 8, "s4": 4, "u4": 4, "bf16": 16}  # others end with their number of bits, or have fp8
+PRED_BITS = 8  # the name of every other dtype has its bits as its first number
 
 _HEAD = re.compile(r"^(ENTRY )?%([\w.-]+) \(.*\{$")
 _EXCHANGE = re.compile(rf" = (.*?) ({'|'.join(SENT)})(-start)?\(")
@@ -72,19 +72,19 @@ class Module:
 
     @cached_property
     def collectives(self) -> tuple[Collective, ...]:
-        """All exchanges of a step; one outside the steps' loop counts for its part of a dispatch."""
+        """All exchanges of a step; one outside the loop of steps has its part of a dispatch."""
         return tuple(self._body(self.entry, 1 / self.steps, outermost=True))
 
     @property
     def unknown_loops(self) -> int:
         """Loops that have no constant and are not that of the steps; their bodies count once."""
-        loops = [
-            (name, found.group(1))
+        found = (
+            loop.group(1)
             for name, lines in self.computations.items()
             for line in lines
-            if (found := _WHILE.search(line))
-        ]
-        return sum(name != self.entry and self._trips(condition) is None for name, condition in loops)
+            if name != self.entry and (loop := _WHILE.search(line))
+        )
+        return sum(self._trips(condition) is None for condition in found)
 
     def _body(self, name: str, times: float, *, outermost: bool = False) -> Iterator[Collective]:
         """Of the entry, or of a loop's body that runs so often."""
@@ -161,8 +161,8 @@ def _collective(line: str, computation: str, times: float) -> Collective | None:
 
 
 def _bytes(dtype: str, sides: str) -> int:
-    digits = re.match(r"[a-z]+(\d+)", dtype)
-    bits = BITS[dtype] if dtype in BITS else int(digits.group(1)) if digits else 8
+    number = re.search(r"\d+", dtype)
+    bits = int(number.group()) if number else PRED_BITS
     return math.ceil(math.prod(int(side) for side in sides.split(",") if side) * bits / 8)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -82,10 +83,14 @@ def compiled(config: RunConfig, topology: Topology) -> Outcome:
         child = subprocess.run(words, env=_environment(topology), stderr=subprocess.PIPE, text=True)
         if child.returncode == 0:
             return _read(result, child.stderr)
-    *_, last = child.stderr.splitlines() or [f"exit status {child.returncode}"]
+    *_, last = child.stderr.splitlines() or ["no word of it"]
     if child.returncode == 2 and last.startswith("error: "):
         raise UserError(last.removeprefix("error: "))
-    raise UserError(f"{topology.name}: libtpu could not compile the program: {last}")
+    if child.returncode < 0:
+        last = f"it was ended by {signal.Signals(-child.returncode).name}"
+    raise UserError(
+        f"{topology.name}: libtpu could not compile the program ({last}); try another layout"
+    )
 
 
 def write(outcome: Outcome, path: Path) -> None:
@@ -102,7 +107,7 @@ def _read(path: Path, stderr: str) -> Outcome:
 
 
 def _environment(topology: Topology) -> dict[str, str]:
-    """JAX itself runs on the CPU; libtpu asks no metadata server, waits for no lock, says little."""
+    """JAX runs on the CPU; libtpu asks no metadata server, waits for no lock and says little."""
     return os.environ | {
         "JAX_PLATFORMS": "cpu",
         "JAX_ENABLE_COMPILATION_CACHE": "false",

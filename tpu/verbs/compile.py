@@ -7,7 +7,8 @@ loop only once, and no custom call. The second table holds how often the chips e
 in a step and how many bytes each of them sends, loops counted with their trips.
 
   python -m tpu compile isoflop --set scale=pod --topology v5e:4x4
-  python -m tpu compile isoflop --topology v5p-256 --layout fsdp_tensor --set execution.layout.tensor=4
+  python -m tpu compile isoflop --topology v5p-256 --layout fsdp_tensor \\
+      --set execution.layout.tensor=4
   python -m tpu compile runs/isoflop/RUN/config.json --topology v6e:8x8 --json compiled.json
 
 It needs libtpu, not a TPU: pip install -e '.[tpu]'. Exit codes: 0 all fit, 1 some do not, 2 the
@@ -122,9 +123,7 @@ def run(options: argparse.Namespace) -> int:
     return 0 if len(fitting) == len(done) and not refused else NO_ROOM
 
 
-def _groups(
-    runs: Sequence[Run], device: Chip, slice_: Topology
-) -> tuple[list[Group], list[str]]:
+def _groups(runs: Sequence[Run], device: Chip, slice_: Topology) -> tuple[list[Group], list[str]]:
     """Runs by their program, and why some have none."""
     from experiments.packing import signature
 
@@ -141,11 +140,17 @@ def _groups(
 
 
 def _settled(config: RunConfig, device: Chip, slice_: Topology) -> RunConfig:
-    """With the layout that `estimate` would choose, where it is left open."""
+    """With the layout that `estimate` would choose, where it is left open.
+
+    Raises:
+        UserError: it is not one of so many chips, or none fits.
+    """
     from experiments.choosing import choose
+    from experiments.platforms import resolve
 
     execution = config.execution
     if execution.layout.name != "auto":
+        resolve(config, "tpu", slice_.devices)
         return config
     best = choose(config, device, slice_.devices).best
     execution = replace(execution, layout=best.layout, microbatch=best.step.microbatch)
@@ -161,7 +166,7 @@ def _memory(group: Group, outcome: Outcome, device: Chip) -> list[str]:
     if isinstance(outcome, NoRoom):
         return [*row, *"------", f"{outcome.seconds:.0f}", "no"]
     found = outcome.arguments, outcome.temporaries, outcome.aliased, outcome.peak, outcome.reserved
-    row += [f"{size / GIB:.3f}" for size in found]
+    row += [f"{size / GIB:.3g}" for size in found]
     return [*row, f"{outcome.reserved / device.hbm_bytes:.0%}", f"{outcome.seconds:.0f}", "yes"]
 
 
