@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.config import Execution, RunConfig, to_dict
+from experiments.config import Execution, RunConfig, Science, to_dict
 from experiments.record import write_json
 from models.config import Program as Layers
+from models.config import TransformerConfig
 from scaling.errors import UserError
 from scaling.layout import Layout
 from tpu import compiler
@@ -78,7 +79,7 @@ def test_runs_of_equal_shapes_are_compiled_once(
 
 def test_one_config_is_compiled_for_all_chips(asked: list[RunConfig], tmp_path: Path) -> None:
     path = tmp_path / "config.json"
-    write_json(path, to_dict(RunConfig()))
+    write_json(path, to_dict(RunConfig(Science(TransformerConfig(width=32)))))
     sizes = ["--layout", "fsdp_tensor", "--set", "execution.layout.tensor=2"]
     assert main(["compile", str(path), "--topology", "v5e:2x2", *sizes]) == 0
     assert [config.execution.layout.tensor for config in asked] == [2]
