@@ -101,7 +101,7 @@ def main() -> None:
     import jax
 
     from experiments.config import BatchConfig, BudgetConfig, Execution, RunConfig, Science
-    from models.config import Program, TransformerConfig
+    from models.config import PLAIN, TransformerConfig
     from scaling.accounting import flops_model, params_total
 
     device = jax.devices()[0]
@@ -132,7 +132,7 @@ def main() -> None:
         tuned = RunConfig(science)
         plain = replace(
             tuned,
-            execution=Execution(program=Program(backward="plain"), microbatch=args.sequences),
+            execution=Execution(program=PLAIN, microbatch=args.sequences),
         )
         forms = {"plain": program(plain, 1), "tuned": program(tuned, 10)}
         rates: dict[str, list[float]] = {name: [] for name in forms}

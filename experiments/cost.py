@@ -64,14 +64,14 @@ def forecast(runs: Sequence[Run], study: str, launcher: Launcher, site: Site) ->
 def memory(config: RunConfig, members: int, platform: str) -> dict[str, int]:
     """Bytes on one device of a pack of so many such runs on it, term by term."""
     science, execution = config.science, resolve(config, platform)
-    assert execution.program.backward != "auto"
+    assert execution.program.attention != "auto"
     step = Step(
         sequences=science.batch.sequences,
         microbatch=execution.microbatch,
         steps=execution.steps_per_dispatch,
         state_copies=science.state_copies,
         compute_bytes=COMPUTE_BYTES[science.precision],
-        backward=execution.program.backward,
+        attention=execution.program.attention,
         remat=execution.program.remat,
     )
     return scaling_memory.memory(science.model.dims(science.batch.seq_len), step, members)

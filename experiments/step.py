@@ -19,7 +19,7 @@ from experiments.config import RunConfig, ScheduleName
 from experiments.hypers import Hypers
 from experiments.optimizers import update as optimizers
 from experiments.optimizers.config import KINDS, Name
-from experiments.platforms import resolve
+from experiments.platforms import check, resolve
 from experiments.schedule import fraction
 from models.transformer import Spec, apply, weights
 from models.weights import Params, initialise
@@ -71,8 +71,13 @@ def recipe(config: RunConfig, platform: str | None = None) -> Recipe:
     """What of a config is compiled; everything else is in its `Hypers` or its batches.
 
     `platform` is "cpu", "gpu" or "tpu", by default the one that JAX runs on.
+
+    Raises:
+        UserError: it is asked for what there is not on the platform.
     """
-    s, execution = config.science, resolve(config, platform or jax.default_backend())
+    platform = platform or jax.default_backend()
+    check(config, platform)
+    s, execution = config.science, resolve(config, platform)
     return Recipe(
         spec=Spec(s.model, s.parametrization, execution.program, s.precision),
         seq_len=s.batch.seq_len,

@@ -17,7 +17,7 @@ from flax import linen as nn
 from jax import Array
 
 from models.attention import attend, causal_scores, rotate
-from models.config import Program, TransformerConfig
+from models.config import PLAIN, Program, TransformerConfig
 from models.dense import dense
 from models.weights import STACK, Params, describe, initialise, make_weight
 from scaling.parametrization import Parametrization, Role
@@ -40,7 +40,7 @@ class Spec:
 
     config: TransformerConfig = TransformerConfig()
     parametrization: Parametrization = Parametrization()
-    program: Program = Program(backward="plain")
+    program: Program = PLAIN
     compute: str = "float32"  # dtype of activations and products; parameters stay float32
 
 
@@ -117,7 +117,7 @@ class Attention(_Part):
             q, k = rotate(q), rotate(k)
         scale = self.spec.parametrization.attention_factor(c.head_dim)
         self.tap("logits", lambda: causal_scores(q, k, scale))
-        y = attend(q, k, v, scale, self.spec.program.backward)
+        y = attend(q, k, v, scale, self.spec.program.attention)
         return self.dense(y, "out", "hk->d")
 
 

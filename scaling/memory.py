@@ -21,8 +21,8 @@ from scaling.accounting import Dims, params_total
 
 FLOAT32 = INT32 = 4
 
-# T x T squares kept for every head: the softmax alone, or what JAX's own derivative keeps too
-SQUARES = {"barrier": 1, "plain": 3}
+# T x T squares kept for every head: the softmax alone, what JAX's own derivative keeps too, or none
+SQUARES = {"barrier": 1, "xla": 3, "cudnn": 0, "splash": 0}
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Step:
     steps: int
     state_copies: int
     compute_bytes: int
-    backward: Literal["plain", "barrier"]
+    attention: Literal["barrier", "xla", "cudnn", "splash"]
     remat: Literal["none", "block"]
 
 
@@ -74,7 +74,7 @@ def activations(s: Dims, step: Step) -> int:
     3 d).
     """
     heads = s.head_dim * (3 * s.heads + 2 * s.kv_heads)
-    square = SQUARES[step.backward] * s.heads * s.context
+    square = SQUARES[step.attention] * s.heads * s.context
     layer = 6 * s.width + heads + (2 * s.ffn_matrices - 1) * s.ffn + square
     kept = s.layers * layer if step.remat == "none" else s.layers * s.width + layer
     return _tokens(s, step) * step.compute_bytes * (kept + 3 * s.width)

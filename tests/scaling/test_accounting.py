@@ -15,7 +15,7 @@ import pytest
 
 from experiments.config import BatchConfig, Execution, RunConfig, Science
 from experiments.step import gradients, recipe
-from models.config import Program, TransformerConfig
+from models.config import PLAIN, Program, TransformerConfig
 from models.transformer import Spec, apply, init, weights
 from scaling import accounting
 from scaling.accounting import FLOPS_PER_TOKEN, Dims, count, ledger
@@ -87,7 +87,7 @@ def test_formulas_count_the_weights_that_the_model_describes() -> None:
     for choice in _covering(_choices()):
         layout = choice.pop("layout")
         config = replace(SMALL, **choice)
-        tree = weights(Spec(config, program=Program(layout, backward="plain")), CONTEXT)
+        tree = weights(Spec(config, program=replace(PLAIN, layers=layout)), CONTEXT)
         leaves = jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, Weight))
         book = ledger(config.dims(CONTEXT), tokens=1)
         assert count(leaves) == {name: book[name] for name in count(leaves)}, choice
@@ -114,7 +114,7 @@ def test_flops_model_is_three_times_the_traced_forward_pass(
     config: TransformerConfig, layout: Any
 ) -> None:
     tokens = jax.ShapeDtypeStruct((3, CONTEXT), jnp.int32)
-    traced = _forward_flops(Spec(config, program=Program(layout, backward="plain")), tokens)
+    traced = _forward_flops(Spec(config, program=replace(PLAIN, layers=layout)), tokens)
     assert 3 * traced == accounting.flops_model(config.dims(CONTEXT)) * 3 * CONTEXT
 
 
@@ -133,7 +133,7 @@ def _gradient_flops(program: Program, microbatch: int) -> int:
 @pytest.mark.parametrize("layout", ["unrolled", "scan"])
 @pytest.mark.parametrize("microbatch", [1, 2, 4])
 def test_flops_model_is_the_traced_gradient(layout: Any, backward: Any, microbatch: int) -> None:
-    traced = _gradient_flops(Program(layout, backward=backward), microbatch)
+    traced = _gradient_flops(replace(PLAIN, layers=layout, backward=backward), microbatch)
     assert traced == accounting.flops_model(SMALL.dims(CONTEXT)) * 4 * CONTEXT
 
 
@@ -143,7 +143,7 @@ def test_remat_adds_the_forward_pass_of_the_blocks_but_their_last_product(layout
     dims = SMALL.dims(CONTEXT)
     again = (accounting.flops_model(dims) - 6 * dims.vocab * dims.width) // 3
     again -= 2 * dims.layers * dims.ffn * dims.width
-    traced = _gradient_flops(Program(layout, remat="block", backward="plain"), 2)
+    traced = _gradient_flops(replace(PLAIN, layers=layout, remat="block"), 2)
     assert traced == (accounting.flops_model(dims) + again) * 4 * CONTEXT
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from experiments import cost
 from experiments.config import BatchConfig, Execution, RunConfig, Science
 from experiments.hypers import hypers
 from experiments.step import init_state, recipe, train_chunk
-from models.config import Program, TransformerConfig
+from models.config import PLAIN, Program, TransformerConfig
 from scaling.memory import Step, memory
 
 STEPS = 4
@@ -25,7 +26,7 @@ STEP = Step(
     steps=3,
     state_copies=2,
     compute_bytes=4,
-    backward="barrier",
+    attention="barrier",
     remat="none",
 )
 
@@ -78,7 +79,7 @@ def compiled_bytes(config: RunConfig, members: int) -> int:
     return int(found.argument_size_in_bytes + found.temp_size_in_bytes)
 
 
-BARRIER, PLAIN = Program(backward="barrier"), Program(backward="plain")
+BARRIER = Program(backward="barrier", attention="barrier")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ BARRIER, PLAIN = Program(backward="barrier"), Program(backward="plain")
         (config(64, (4, 128), 4, BARRIER, vocab_size=4096), 1),  # the logits
         (config(64, (4, 128), 4, BARRIER, mlp="swiglu", kv_heads=1, embeddings="untied"), 1),
         (config(64, (4, 128), 4, PLAIN), 4),
-        (config(64, (4, 128), 4, Program("scan", "block", "barrier"), layers=4), 1),
+        (config(64, (4, 128), 4, replace(BARRIER, layers="scan", remat="block"), layers=4), 1),
     ],
 )
 def test_estimate_is_near_what_is_compiled(made: RunConfig, members: int) -> None:
