@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
-from experiments.config import Execution, RunConfig, Science
+from experiments.config import Execution, RunConfig
 from scaling.errors import UserError
+from scaling.layout import BATCH, Layout
 
 BACKWARD: Mapping[str, Literal["plain", "barrier"]] = {
     "cpu": "barrier",
@@ -20,33 +21,41 @@ BACKWARD: Mapping[str, Literal["plain", "barrier"]] = {
 MICROBATCH_TOKENS = {"cpu": 256, "gpu": 2**20, "tpu": 2**20}
 
 Attention = Literal["barrier", "xla", "cudnn", "splash"]
-# The first that can do it; the last can do anything.
+# The first that can do it; xla always can.
 ATTENTION: Mapping[str, tuple[Attention, ...]] = {
-    "cpu": ("barrier",),
+    "cpu": ("barrier", "xla"),
     "gpu": ("cudnn", "xla"),
     "tpu": ("splash", "xla"),
 }
-NEEDS: Mapping[Attention, Mapping[str, Callable[[Science, str], bool]]] = {
-    "barrier": {},
+
+
+def _whole_sequences(config: RunConfig, _: str) -> bool:
+    return config.execution.layout.sequence <= 1
+
+
+NEEDS: Mapping[Attention, Mapping[str, Callable[[RunConfig, str], bool]]] = {
+    "barrier": {"execution.layout.name=single": lambda c, _: c.execution.layout.name == "single"},
     "xla": {},
     "cudnn": {
         "a GPU": lambda _, platform: platform == "gpu",
-        "precision=bfloat16": lambda s, _: s.precision == "bfloat16",
-        "a model.head_dim of at most 128 that 8 divides": lambda s, _: (
-            s.model.head_dim <= 128 and s.model.head_dim % 8 == 0
+        "precision=bfloat16": lambda c, _: c.science.precision == "bfloat16",
+        "a model.head_dim of at most 128 that 8 divides": lambda c, _: (
+            c.science.model.head_dim <= 128 and c.science.model.head_dim % 8 == 0
         ),
+        "execution.layout.sequence=1": _whole_sequences,
     },
     "splash": {
         "a TPU": lambda _, platform: platform == "tpu",
-        "a batch.seq_len that 128 divides": lambda s, _: s.batch.seq_len % 128 == 0,
+        "a batch.seq_len that 128 divides": lambda c, _: c.science.batch.seq_len % 128 == 0,
+        "execution.layout.sequence=1": _whole_sequences,
     },
 }
 
 
-def lacks(attention: Attention, science: Science, platform: str) -> str | None:
+def lacks(attention: Attention, config: RunConfig, platform: str) -> str | None:
     """The first need of an attention that is not met there."""
     needs = NEEDS[attention].items()
-    return next((need for need, met in needs if not met(science, platform)), None)
+    return next((need for need, met in needs if not met(config, platform)), None)
 
 
 def check(config: RunConfig, *platforms: str) -> None:
@@ -58,7 +67,7 @@ def check(config: RunConfig, *platforms: str) -> None:
     chosen = config.execution.program.attention
     if chosen == "auto":
         return
-    missing = [lacks(chosen, config.science, platform) for platform in platforms]
+    missing = [lacks(chosen, config, platform) for platform in platforms]
     if all(missing):
         raise UserError(
             f"execution.program.attention={chosen}: needs {missing[0]}; "
@@ -66,16 +75,47 @@ def check(config: RunConfig, *platforms: str) -> None:
         )
 
 
-def resolve(config: RunConfig, platform: str) -> Execution:
-    """The execution with nothing of its program left open on "cpu", "gpu" or "tpu"."""
+def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Execution:
+    """The execution with nothing of its program left open on "cpu", "gpu" or "tpu".
+
+    Args:
+        devices: of all the processes that train the run; by default what its layout names.
+
+    Raises:
+        UserError: the layout is not that of so many devices, or does not divide the run.
+    """
     batch, execution = config.science.batch, config.execution
-    program = execution.program
+    program, layout = execution.program, execution.layout
+    if layout.name != "single":
+        layout = layout.over(layout.devices if devices is None else devices)
+    ways = layout.batch_ways
+    _check(config, layout)
     if program.backward == "auto":
-        program = replace(program, backward=BACKWARD[platform])
+        # what suits one core's cache is nothing to a partitioned program
+        backward = BACKWARD[platform] if layout.devices == 1 else "plain"
+        program = replace(program, backward=backward)
     if program.attention == "auto":
-        able = (a for a in ATTENTION[platform] if not lacks(a, config.science, platform))
+        able = (a for a in ATTENTION[platform] if not lacks(a, config, platform))
         program = replace(program, attention=next(able))
-    fitting = max(1, MICROBATCH_TOKENS[platform] // batch.seq_len)
-    divisors = (m for m in range(1, batch.sequences + 1) if batch.sequences % m == 0)
+    fitting = ways * max(1, MICROBATCH_TOKENS[platform] // batch.seq_len)
+    divisors = (m for m in range(ways, batch.sequences + 1, ways) if batch.sequences % m == 0)
     microbatch = execution.microbatch or max(m for m in divisors if m <= fitting)
-    return replace(execution, program=program, microbatch=microbatch)
+    return replace(execution, program=program, layout=layout, microbatch=microbatch)
+
+
+def _check(config: RunConfig, layout: Layout) -> None:
+    """What is shared out divides by those who share it; of weights, models.layout says so."""
+    science, ways = config.science, layout.batch_ways
+    microbatch = config.execution.microbatch or science.batch.sequences
+    axes = " x ".join(f"{axis}={layout.sizes[axis]}" for axis in BATCH if layout.sizes[axis] > 1)
+    for name, whole, parts, by in (
+        ("batch.sequences", science.batch.sequences, ways, axes),
+        ("execution.microbatch", microbatch, ways, axes),
+        ("batch.seq_len", science.batch.seq_len, layout.sizes["sequence"], "sequence"),
+        ("model.layers", science.model.layers, layout.sizes["stage"], "stage"),
+    ):
+        if whole % parts:
+            raise UserError(
+                f"{name}={whole} does not divide by {parts} ({by} of execution.layout); "
+                f"set it to a multiple of {parts}"
+            )

@@ -67,19 +67,22 @@ class Recipe:
 DIVERGED_BEYOND = 10.0
 
 
-def recipe(config: RunConfig, platform: str | None = None) -> Recipe:
+def recipe(config: RunConfig, platform: str | None = None, devices: int | None = None) -> Recipe:
     """What of a config is compiled; everything else is in its `Hypers` or its batches.
 
-    `platform` is "cpu", "gpu" or "tpu", by default the one that JAX runs on.
+    Args:
+        platform: "cpu", "gpu" or "tpu", by default the one that JAX runs on, with all its devices.
+        devices: of such a platform; by default what the layout names.
 
     Raises:
         UserError: it is asked for what there is not on the platform.
     """
-    platform = platform or jax.default_backend()
+    if platform is None:
+        platform, devices = jax.default_backend(), jax.device_count()
     check(config, platform)
-    s, execution = config.science, resolve(config, platform)
+    s, execution = config.science, resolve(config, platform, devices)
     return Recipe(
-        spec=Spec(s.model, s.parametrization, execution.program, s.precision),
+        spec=Spec(s.model, s.parametrization, execution.program, s.precision, execution.layout),
         seq_len=s.batch.seq_len,
         sequences=s.batch.sequences,
         microbatch=execution.microbatch,
