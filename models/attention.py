@@ -15,7 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from models.layout import by_block
 from models.splash import splash
+from scaling.layout import Layout
 
 ROPE_BASE = 10_000.0
 
@@ -111,7 +113,13 @@ def causal_scores(q: Array, k: Array, scale: float) -> Array:
     return jnp.tril(scale * jnp.einsum("bthk,bshk->bhts", q, k).astype(jnp.float32))
 
 
-def attend(q: Array, k: Array, v: Array, scale: float, backend: str) -> Array:
+# Those that XLA cannot divide over devices: each is given its own sequences and heads.
+KERNELS = ("cudnn", "splash")
+
+
+def attend(
+    q: Array, k: Array, v: Array, scale: float, backend: str, layout: Layout = Layout()
+) -> Array:
     """softmax(scale q k^T, causal) v, with the softmax in float32.
 
     Args:
@@ -121,4 +129,9 @@ def attend(q: Array, k: Array, v: Array, scale: float, backend: str) -> Array:
     Returns:
         [B, T, H, K].
     """
-    return BACKENDS[backend](q, k, v, scale)
+    average = partial(BACKENDS[backend], scale=scale)
+    if backend in KERNELS:
+        if k.shape[2] % layout.sizes["tensor"]:  # a device's query heads are to find their keys
+            k, v = (jnp.repeat(x, q.shape[2] // k.shape[2], axis=2) for x in (k, v))
+        average = by_block(layout, average, ("BThk", "BTgk", "BTgk"), "BThk")
+    return average(q, k, v)

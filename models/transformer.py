@@ -125,7 +125,7 @@ class Attention(_Part):
             q, k = rotate(q), rotate(k)
         scale = self.spec.parametrization.attention_factor(c.head_dim)
         self.tap("logits", lambda: causal_scores(q, k, scale))
-        y = attend(q, k, v, scale, self.spec.program.attention)
+        y = attend(q, k, v, scale, self.spec.program.attention, self.spec.layout)
         return self.dense(y, "out", "hk->d")
 
 
