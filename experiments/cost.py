@@ -73,6 +73,7 @@ def memory(config: RunConfig, members: int, platform: str) -> dict[str, int]:
         compute_bytes=COMPUTE_BYTES[science.precision],
         attention=execution.program.attention,
         remat=execution.program.remat,
+        logits_chunks=execution.program.logits_chunks,
     )
     return scaling_memory.memory(science.model.dims(science.batch.seq_len), step, members)
 

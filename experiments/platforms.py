@@ -5,6 +5,7 @@ On a CPU small microbatches keep activations in cache; see benchmarks/.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal
@@ -19,6 +20,8 @@ BACKWARD: Mapping[str, Literal["plain", "barrier"]] = {
     "tpu": "plain",
 }
 MICROBATCH_TOKENS = {"cpu": 256, "gpu": 2**20, "tpu": 2**20}
+# Of one device's logits in float32. A chunk of this size is products enough to keep it busy
+LOGITS_BYTES = {"cpu": math.inf, "gpu": 2**30, "tpu": 2**28}
 
 Attention = Literal["barrier", "xla", "cudnn", "splash"]
 # The first that can do it; xla always can.
@@ -100,7 +103,17 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
     fitting = ways * max(1, MICROBATCH_TOKENS[platform] // batch.seq_len)
     divisors = (m for m in range(ways, batch.sequences + 1, ways) if batch.sequences % m == 0)
     microbatch = execution.microbatch or max(m for m in divisors if m <= fitting)
+    if not program.logits_chunks:
+        numbers = microbatch * batch.seq_len * config.science.model.vocab_size
+        own = 4 * numbers / (layout.devices // layout.sizes["stage"])
+        chunks = _divisor(batch.seq_len, own / LOGITS_BYTES[platform])
+        program = replace(program, logits_chunks=chunks)
     return replace(execution, program=program, layout=layout, microbatch=microbatch)
+
+
+def _divisor(n: int, least: float) -> int:
+    """The smallest divisor of n that is at least so much."""
+    return next(d for d in range(1, n + 1) if n % d == 0 and (d >= least or d == n))
 
 
 def _check(config: RunConfig, layout: Layout) -> None:

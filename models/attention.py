@@ -20,6 +20,7 @@ from models.splash import splash
 from scaling.layout import Layout
 
 ROPE_BASE = 10_000.0
+ONE_DEVICE = Layout()
 
 
 def rotate(x: Array) -> Array:
@@ -118,7 +119,7 @@ KERNELS = ("cudnn", "splash")
 
 
 def attend(
-    q: Array, k: Array, v: Array, scale: float, backend: str, layout: Layout = Layout()
+    q: Array, k: Array, v: Array, scale: float, backend: str, layout: Layout = ONE_DEVICE
 ) -> Array:
     """softmax(scale q k^T, causal) v, with the softmax in float32.
 

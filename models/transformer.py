@@ -170,10 +170,10 @@ class _ScannedBlock(Block):
 
 
 class Transformer(_Part):
-    """Tokens [B, T] -> logits [B, T, V] in float32."""
+    """Tokens [B, T] -> the stream after all blocks [B, T, d], and the readout [d, V] it meets."""
 
     @nn.compact
-    def __call__(self, tokens: Array) -> Array:
+    def __call__(self, tokens: Array) -> tuple[Array, Array]:
         spec, c = self.spec, self.spec.config
         embedding = self.weight("embedding", "embedding", "v->d")
         x = jnp.take(embedding, tokens, axis=0)
@@ -186,16 +186,9 @@ class Transformer(_Part):
         x = self._blocks(x)
         x = Norm(spec, kind=c.norm, name="final_norm")(x)
         if c.embeddings == "untied":
-            logits = dense(
-                x, self.weight("readout", "readout", "d->v"), "d->v", spec.program.backward
-            )
-        else:
-            scale = spec.parametrization.tied_readout_factor(c)
-            x *= jnp.asarray(scale, x.dtype)
-            logits = dense(x, embedding.T, "d->v", spec.program.backward)
-        logits = self.lay(logits.astype(jnp.float32), "BTv")
-        self.tap("logits", lambda: logits)
-        return logits
+            return x, self.weight("readout", "readout", "d->v")
+        scale = spec.parametrization.tied_readout_factor(c)
+        return x * jnp.asarray(scale, x.dtype), embedding.T
 
     def _blocks(self, x: Array) -> Array:
         remat = self.spec.program.remat == "block"
@@ -226,9 +219,20 @@ def init(spec: Spec, context: int, key: Array, init_scale: float | Array = 1.0) 
     return initialise(tree, spec.parametrization, spec.config, key, init_scale)
 
 
-def apply(spec: Spec, params: Params, tokens: Array) -> Array:
-    """Tokens [B, T] -> logits [B, T, V]."""
+def stream(spec: Spec, params: Params, tokens: Array) -> tuple[Array, Array]:
+    """Tokens [B, T] -> the stream after all blocks [B, T, d], and the readout [d, V] it meets."""
     return Transformer(spec).apply({"params": params}, tokens)
+
+
+def readout(spec: Spec, x: Array, w: Array) -> Array:
+    """What `stream` gives, or some positions of it -> logits [B, T, V] in float32."""
+    logits = dense(x, w, "d->v", spec.program.backward).astype(jnp.float32)
+    return constrain(spec.layout, logits, "BTv")
+
+
+def apply(spec: Spec, params: Params, tokens: Array) -> Array:
+    """Tokens [B, T] -> logits [B, T, V] in float32, of all positions at once."""
+    return readout(spec, *stream(spec, params, tokens))
 
 
 def activations(spec: Spec, params: Params, tokens: Array) -> Params:
@@ -237,6 +241,6 @@ def activations(spec: Spec, params: Params, tokens: Array) -> Params:
     Each is [B, T, ...], with a leading axis of layers where they are scanned: "embedded", of a
     block every dense layer's output, "attention/logits" and "stream", and the model's "logits".
     """
-    _, variables = Transformer(spec).apply({"params": params}, tokens, mutable=[TAPS])
+    last, variables = Transformer(spec).apply({"params": params}, tokens, mutable=[TAPS])
     taps: Params = variables[TAPS]
-    return taps
+    return taps | {"logits": readout(spec, *last)}

@@ -42,6 +42,7 @@ class Step:
     compute_bytes: int
     attention: Literal["barrier", "xla", "cudnn", "splash"]
     remat: Literal["none", "block"]
+    logits_chunks: int
 
 
 def params(s: Dims, step: Step) -> int:
@@ -81,8 +82,8 @@ def activations(s: Dims, step: Step) -> int:
 
 
 def logits(s: Dims, step: Step) -> int:
-    """8 n V: the logits and their gradient, in float32."""
-    return 2 * FLOAT32 * _tokens(s, step) * s.vocab
+    """8 n V: the logits and their gradient, in float32, of one chunk at a time."""
+    return 2 * FLOAT32 * _tokens(s, step) * s.vocab // step.logits_chunks
 
 
 def batches(s: Dims, step: Step) -> int:

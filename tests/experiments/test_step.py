@@ -12,6 +12,7 @@ import tiny
 
 from experiments.config import RunConfig
 from experiments.hypers import hypers
+from experiments.overrides import override
 from experiments.platforms import check
 from experiments.population import programs
 from experiments.step import Recipe, evaluate, gradients, recipe, step
@@ -168,6 +169,19 @@ def test_an_attention_that_is_not_to_be_had_is_refused(name, others, platforms, 
 
 def test_a_kind_of_device_is_asked_for_what_any_of_it_has():
     check(tiny.config("execution.program.attention=splash", "batch.seq_len=128"), "gpu", "tpu")
+
+
+def test_logits_are_cut_where_they_would_be_large():
+    config = tiny.config("batch.sequences=48", "batch.seq_len=128", "model.vocab_size=1048576")
+    small = tiny.config("batch.sequences=48", "batch.seq_len=128")
+
+    def chunks(config: RunConfig, *where) -> int:
+        return recipe(config, *where).spec.program.logits_chunks
+
+    # 24 GiB of logits; the least divisors of 128 that leave 1 GiB, or a quarter of that
+    assert [chunks(config, platform) for platform in ("cpu", "gpu", "tpu")] == [1, 32, 128]
+    assert [chunks(small, platform) for platform in ("cpu", "gpu", "tpu")] == [1, 1, 1]
+    assert chunks(override(config, ["execution.layout.name=fsdp"]), "gpu", 8) == 4
 
 
 def test_automatic_choices_follow_the_device():

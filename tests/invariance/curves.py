@@ -39,7 +39,7 @@ SCIENCE = Science(
 
 def program(microbatch: int = 4, science: Science = SCIENCE, **program: Any) -> Recipe:
     """Plain in all that is not given."""
-    return recipe(RunConfig(science, Execution(replace(PLAIN, **program), microbatch)))
+    return recipe(RunConfig(science, Execution(replace(PLAIN, **program), microbatch=microbatch)))
 
 
 def run(learning_rate: float = 4e-3, steps: int = STEPS, seed: int = 3) -> Hypers:

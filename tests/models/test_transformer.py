@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from quick import quick_jit
 
-from experiments.step import loss
+from experiments.objective import loss
 from models.config import TransformerConfig
 from models.transformer import Spec, apply, init
 from scaling.parametrization import Parametrization

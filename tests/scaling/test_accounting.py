@@ -121,7 +121,7 @@ def test_flops_model_is_three_times_the_traced_forward_pass(
 def _gradient_flops(program: Program, microbatch: int) -> int:
     config = RunConfig(
         Science(model=SMALL, batch=BatchConfig(sequences=4, seq_len=CONTEXT)),
-        Execution(program, microbatch),
+        Execution(program, microbatch=microbatch),
     )
     made = recipe(config)
     params = jax.eval_shape(partial(init, made.spec, CONTEXT), jax.random.key(0))

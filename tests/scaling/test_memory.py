@@ -28,6 +28,7 @@ STEP = Step(
     compute_bytes=4,
     attention="barrier",
     remat="none",
+    logits_chunks=1,
 )
 
 
@@ -59,7 +60,7 @@ def config(
 ) -> RunConfig:
     sizes = {"heads": width // 16, "kv_heads": width // 16, "head_dim": 16, "ffn": 4 * width}
     shape = TransformerConfig(layers=layers, width=width, **(sizes | model))
-    execution = Execution(program, microbatch, steps_per_dispatch=STEPS)
+    execution = Execution(program, microbatch=microbatch, steps_per_dispatch=STEPS)
     return RunConfig(Science(model=shape, batch=BatchConfig(*tokens)), execution)
 
 
@@ -80,6 +81,7 @@ def compiled_bytes(config: RunConfig, members: int) -> int:
 
 
 BARRIER = Program(backward="barrier", attention="barrier")
+CHUNKS = replace(BARRIER, logits_chunks=8)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +93,7 @@ BARRIER = Program(backward="barrier", attention="barrier")
         (config(256, (4, 64), 1, BARRIER), 1),  # the parameters
         (config(256, (4, 64), 1, BARRIER), 4),
         (config(64, (4, 128), 4, BARRIER, vocab_size=4096), 1),  # the logits
+        (config(64, (4, 128), 4, CHUNKS, vocab_size=4096), 1),
         (config(64, (4, 128), 4, BARRIER, mlp="swiglu", kv_heads=1, embeddings="untied"), 1),
         (config(64, (4, 128), 4, PLAIN), 4),
         (config(64, (4, 128), 4, replace(BARRIER, layers="scan", remat="block"), layers=4), 1),
