@@ -11,6 +11,7 @@ from typing import Any
 
 from experiments import data, record
 from experiments.machine import Platform
+from experiments.packing import signature
 from experiments.platforms import check
 from experiments.study import Run, Study
 from scaling.errors import UserError
@@ -36,6 +37,22 @@ def check_programs(runs: Sequence[Run], kind: Platform) -> None:
     """Each run's program is one for a device of the kind, as far as it is known."""
     for run in runs:
         check(run.config, *PLATFORMS[kind])
+
+
+def check_layouts(runs: Sequence[Run]) -> None:
+    """Each layout divides its run's batch and every weight; told without opening a device.
+
+    That it is of as many devices as there are is known to whoever opens them.
+    """
+    from experiments.step import recipe
+    from models.layout import of_weight
+
+    configs = dict.fromkeys(signature(run.config) for run in runs)
+    for config in configs:
+        if config.execution.layout.name != "single":
+            made = recipe(config, platform="cpu")
+            for weight in made.table:
+                of_weight(made.spec.layout, weight, "optimizer")
 
 
 def narrower_than_base(runs: Sequence[Run]) -> list[str]:

@@ -24,6 +24,7 @@ from experiments.platforms import check, resolve
 from experiments.schedule import fraction
 from models.transformer import Spec, weights
 from models.weights import Params, initialise
+from scaling.parametrization import Weight
 
 Metrics = dict[str, Array]
 
@@ -57,6 +58,12 @@ class Recipe:
         """The tree of `Weight`."""
         return weights(self.spec, self.seq_len)
 
+    @property
+    def table(self) -> list[Weight]:
+        """Every `Weight`."""
+        found: list[Weight] = jax.tree.leaves(self.weights, is_leaf=lambda x: isinstance(x, Weight))
+        return found
+
     @cached_property
     def rules(self) -> Any:
         """The tree of `Rule`."""
@@ -76,11 +83,11 @@ def recipe(config: RunConfig, platform: str | None = None, devices: int | None =
         devices: of such a platform; by default what the layout names.
 
     Raises:
-        UserError: it is asked for what there is not on the platform.
+        UserError: the platform that JAX runs on lacks what the program asks for.
     """
     if platform is None:
         platform, devices = jax.default_backend(), jax.device_count()
-    check(config, platform)
+        check(config, platform)
     s, execution = config.science, resolve(config, platform, devices)
     return Recipe(
         spec=Spec(s.model, s.parametrization, execution.program, s.precision, execution.layout),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 import tiny
 from curves import batches
-from jax.sharding import NamedSharding
 
-from experiments import data, record, sharding
+from experiments import data, record
 from experiments.hypers import Hypers, hypers
 from experiments.job import Job
 from experiments.mesh import mesh
@@ -24,8 +23,6 @@ from experiments.record import Status
 from experiments.step import TrainState, recipe
 from experiments.throughput import measure
 from experiments.trainer import train, train_pack
-from models import attention
-from scaling.layout import Layout
 
 K, STEPS, CHUNK, TOLERANCE = 8, 100, 25, 1e-5
 COUNTS = (1, 2, 4, 8)
@@ -141,35 +138,6 @@ def test_devices_are_measured_from_one_member_on_each() -> None:
     curve = measure(tiny.config(), 3)
     assert sorted(curve) == list(range(1, K + 1))
     assert all(curve[members] == curve[K] for members in range(2, K))
-
-
-# --- attention by a kernel, of which each device runs its own sequences and heads ---
-
-
-@pytest.mark.parametrize("kv_heads", [2, 4])
-def test_a_kernel_shared_out_has_the_numbers_of_one_device(
-    kv_heads: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kernel = partial(attention.splash, interpret=True)
-    monkeypatch.setattr(attention, "BACKENDS", {**attention.BACKENDS, "splash": kernel})
-    layout = Layout("fsdp_tensor", tensor=4).over(8)
-    q, k, v = (
-        jax.random.normal(jax.random.key(heads), (4, 128, heads, 8))
-        for heads in (4, kv_heads, kv_heads)
-    )
-
-    def loss(backend: str, layout: Layout, *heads: jax.Array) -> jax.Array:
-        return jnp.sin(attention.attend(*heads, 0.4, backend, layout)).sum()
-
-    whole = NamedSharding(sharding.mesh(layout, jax.devices()), sharding.WHOLE)
-    found, alone = (
-        jax.jit(jax.value_and_grad(partial(loss, *how), argnums=(0, 1, 2)), **options)(q, k, v)
-        for how, options in (
-            (("splash", layout), {"in_shardings": whole}),
-            (("xla", Layout()), {}),
-        )
-    )
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), found, alone)
 
 
 # --- the trainer: records, checkpoints, and another number of devices ---
