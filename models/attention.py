@@ -130,9 +130,12 @@ def attend(
     Returns:
         [B, T, H, K].
     """
-    average = partial(BACKENDS[backend], scale=scale)
-    if backend in KERNELS:
-        if k.shape[2] % layout.sizes["tensor"]:  # a device's query heads are to find their keys
-            k, v = (jnp.repeat(x, q.shape[2] // k.shape[2], axis=2) for x in (k, v))
-        average = by_block(layout, average, ("BThk", "BTgk", "BTgk"), "BThk")
-    return average(q, k, v)
+
+    def average(q: Array, k: Array, v: Array) -> Array:
+        return BACKENDS[backend](q, k, v, scale)
+
+    if backend not in KERNELS:
+        return average(q, k, v)
+    if k.shape[2] % layout.sizes["tensor"]:  # a device's query heads are to find their keys
+        k, v = (jnp.repeat(x, q.shape[2] // k.shape[2], axis=2) for x in (k, v))
+    return by_block(layout, average, ("BThk", "BTgk", "BTgk"), "BThk")(q, k, v)

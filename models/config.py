@@ -81,7 +81,9 @@ class Program:
     """How the same function is compiled. Never changes a loss beyond floating-point noise."""
 
     layers: Literal["unrolled", "scan"] = "unrolled"
-    remat: Literal["none", "block"] = "none"
+    # what of a layer is kept for the backward pass, the rest being worked out again: all, its input
+    # alone, or besides that the outputs of its products with weights
+    remat: Literal["none", "block", "dots"] = "none"
     # What is "auto" or 0 is for whoever knows the device to resolve (experiments/platforms.py);
     # models want one of the others.
     # "barrier" keeps XLA:CPU's fast matmul in the backward pass (see models/dense.py)

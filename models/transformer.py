@@ -36,6 +36,13 @@ ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
 }
 
 
+REMATS: Mapping[str, Callable[..., type[nn.Module]]] = {
+    "none": lambda block, **_: block,
+    "block": nn.remat,
+    "dots": partial(nn.remat, policy=jax.checkpoint_policies.dots_with_no_batch_dims_saveable),
+}
+
+
 @dataclass(frozen=True)
 class Spec:
     """All that is static about a model: hashable, so that it can be closed over or a jit key."""
@@ -191,20 +198,18 @@ class Transformer(_Part):
         return x * jnp.asarray(scale, x.dtype), embedding.T
 
     def _blocks(self, x: Array) -> Array:
-        remat = self.spec.program.remat == "block"
+        remat = REMATS[self.spec.program.remat]
         if self.spec.program.layers == "scan":
-            # a loop's body is no place where a backward pass could be merged with the forward one
-            block = nn.remat(_ScannedBlock, prevent_cse=False) if remat else _ScannedBlock
             stack = nn.scan(
-                block,
+                # a loop's body is no place where a backward pass could merge with the forward one
+                remat(_ScannedBlock, prevent_cse=False),
                 variable_axes={"params": 0, TAPS: 0},
                 split_rngs={"params": True},
                 length=self.spec.config.layers,
             )
             return stack(self.spec, name=STACK)(x, None)[0]
-        block = nn.remat(Block) if remat else Block
         for layer in range(self.spec.config.layers):
-            x = block(self.spec, name=f"{STACK}_{layer}")(x)
+            x = remat(Block)(self.spec, name=f"{STACK}_{layer}")(x)
         return x
 
 

@@ -32,7 +32,8 @@ class Step:
     Attributes:
         steps: of one dispatch, whose batches lie on the device.
         state_copies: values that the optimizer keeps for each parameter; 2 with Adam.
-        remat: "block" keeps each layer's input alone, and works one layer out at a time.
+        remat: "block" keeps each layer's input alone and works one layer out at a time; "dots" also
+            keeps the outputs of the products with weights.
     """
 
     sequences: int
@@ -41,7 +42,7 @@ class Step:
     state_copies: int
     compute_bytes: int
     attention: Literal["barrier", "xla", "cudnn", "splash"]
-    remat: Literal["none", "block"]
+    remat: Literal["none", "block", "dots"]
     logits_chunks: int
 
 
@@ -71,14 +72,20 @@ def activations(s: Dims, step: Step) -> int:
     6 d: of two norms their input, their normalised input and their output. 3 H k + 2 G k: queries,
     keys, values, and the average before and after its heads are put side by side. M feed-forward
     matrices, 2 or 3: what goes into the activation, comes out of it and its slope; gated, also the
-    other factor and the product. Q: `SQUARES`. 3 d: the last norm. With remat n c (L d + layer +
-    3 d).
+    other factor and the product. Q: `SQUARES`. 3 d: the last norm. With remat n c (L kept + layer +
+    3 d), with kept = d, and with dots kept = 2 d + H k + 2 G k + (M - 1) F: XLA has no use for the
+    last product's output, of which nothing but the next layer's input is made.
     """
     heads = s.head_dim * (3 * s.heads + 2 * s.kv_heads)
     square = SQUARES[step.attention] * s.heads * s.context
     layer = 6 * s.width + heads + (2 * s.ffn_matrices - 1) * s.ffn + square
-    kept = s.layers * layer if step.remat == "none" else s.layers * s.width + layer
-    return _tokens(s, step) * step.compute_bytes * (kept + 3 * s.width)
+    projections = s.head_dim * (s.heads + 2 * s.kv_heads) + (s.ffn_matrices - 1) * s.ffn
+    kept = {
+        "none": s.layers * layer,
+        "block": s.layers * s.width + layer,
+        "dots": s.layers * (2 * s.width + projections) + layer,
+    }
+    return _tokens(s, step) * step.compute_bytes * (kept[step.remat] + 3 * s.width)
 
 
 def logits(s: Dims, step: Step) -> int:

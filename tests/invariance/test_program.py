@@ -25,8 +25,9 @@ def test_scanned_and_unrolled_layers_start_from_the_same_bits() -> None:
     [
         {"layers": "scan"},
         {"remat": "block"},
+        {"remat": "dots"},
         {"backward": "barrier", "attention": "barrier"},
-        {"layers": "scan", "remat": "block", "backward": "barrier", "attention": "barrier"},
+        {"layers": "scan", "remat": "dots", "backward": "barrier", "attention": "barrier"},
     ],
     ids=str,
 )

@@ -147,6 +147,21 @@ def test_remat_adds_the_forward_pass_of_the_blocks_but_their_last_product(layout
     assert traced == (accounting.flops_model(dims) + again) * 4 * CONTEXT
 
 
+@pytest.mark.parametrize("layout", ["unrolled", "scan"])
+def test_remat_of_all_but_dots_adds_the_attention_square_alone(layout: Any) -> None:
+    """Its two products have no weights, so they are not kept: 4 L T H k a token."""
+    dims = SMALL.dims(CONTEXT)
+    again = 4 * dims.layers * CONTEXT * dims.heads * dims.head_dim
+    traced = _gradient_flops(replace(PLAIN, layers=layout, remat="dots"), 2)
+    assert traced == (accounting.flops_model(dims) + again) * 4 * CONTEXT
+
+
+@pytest.mark.parametrize("chunks", [1, 2, CONTEXT])
+def test_logits_in_chunks_are_computed_once(chunks: int) -> None:
+    traced = _gradient_flops(replace(PLAIN, logits_chunks=chunks), 2)
+    assert traced == accounting.flops_model(SMALL.dims(CONTEXT)) * 4 * CONTEXT
+
+
 # GPT-3's shape (Brown et al. 2020, table 2.1): L 96, d 12288, H 96, k 128, F 4 d, T 2048, V 50257,
 # tied, learned positions, gains and biases left out. All by hand, L d^2 = 14 495 514 624:
 #   attention 4 L d^2 + feed-forward 8 L d^2    173 946 175 488  = N non-embedding

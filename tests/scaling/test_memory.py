@@ -97,6 +97,7 @@ CHUNKS = replace(BARRIER, logits_chunks=8)
         (config(64, (4, 128), 4, BARRIER, mlp="swiglu", kv_heads=1, embeddings="untied"), 1),
         (config(64, (4, 128), 4, PLAIN), 4),
         (config(64, (4, 128), 4, replace(BARRIER, layers="scan", remat="block"), layers=4), 1),
+        (config(64, (4, 128), 4, replace(BARRIER, layers="scan", remat="dots"), layers=4), 1),
     ],
 )
 def test_estimate_is_near_what_is_compiled(made: RunConfig, members: int) -> None:
