@@ -34,8 +34,11 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
     program, layout = execution.program, execution.layout
     if layout.name != "single":
         layout = layout.over(layout.devices if devices is None else devices)
-    ways = layout.batch_ways
+    ways = layout.batch_ways * max(1, layout.parts)  # a part of a pipeline's is over all of them
     _check(config, layout)
+    if layout.stage > 1:
+        # a stage's layers are a part of a stack; the numbers are those of unrolled ones
+        program = replace(program, layers="scan")
     if program.backward == "auto":
         # what suits one core's cache is nothing to a partitioned program
         backward = BACKWARD[platform] if layout.devices == 1 else "plain"

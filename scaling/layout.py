@@ -120,4 +120,6 @@ class Layout:
                 f"execution.layout: {given} is not the {devices} devices there are; "
                 "change the sizes of its axes"
             )
-        return replace(self, **sizes)  # type: ignore[arg-type]  # its axes are fields
+        stages = sizes["stage"]
+        parts = (self.parts or 2 * stages) if stages > 1 else 1
+        return replace(self, **sizes, parts=parts)  # type: ignore[arg-type]  # its axes are fields
