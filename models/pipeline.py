@@ -24,9 +24,7 @@ from scaling.layout import Layout
 AXIS = "stage"
 
 
-def pipeline(
-    layout: Layout, layers: Callable[[Any, Array], Array], params: Any, x: Array
-) -> Array:
+def pipeline(layout: Layout, layers: Callable[[Any, Array], Array], params: Any, x: Array) -> Array:
     """All layers over x, each stage's where they lie; other axes are as without stages.
 
     Args:
@@ -43,10 +41,8 @@ def pipeline(
             y = layers(params, jnp.where(stage == 0, fresh, received))
             return jax.lax.ppermute(y, AXIS, [(i, i + 1) for i in range(p - 1)]), y
 
-        bubble = jnp.zeros_like(inputs[: p - 1], shape=(p - 1, *inputs.shape[1:]))
-        _, outputs = jax.lax.scan(
-            step, jnp.zeros_like(inputs[0]), jnp.concatenate([inputs, bubble])
-        )
+        steps = jnp.pad(inputs, [(0, p - 1), *[(0, 0)] * x.ndim])
+        _, outputs = jax.lax.scan(step, jnp.zeros_like(inputs[0]), steps)
         return jnp.where(stage == p - 1, outputs[p - 1 :], 0)[None]
 
     # sequence i is in part i mod m: every part is over the batch's devices as the whole is
