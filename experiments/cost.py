@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments import packing, record, throughput
-from experiments.config import RunConfig, to_dict
+from experiments.config import Execution, RunConfig, Science, to_dict
 from experiments.job import Job
 from experiments.launchers import Launcher, Site
 from experiments.packing import signature
@@ -64,8 +64,15 @@ def forecast(runs: Sequence[Run], study: str, launcher: Launcher, site: Site) ->
 def memory(config: RunConfig, members: int, platform: str) -> dict[str, int]:
     """Bytes on one device of a pack of so many such runs on it, term by term."""
     science, execution = config.science, resolve(config, platform)
+    dims = science.model.dims(science.batch.seq_len)
+    step = step_of(science, execution)
+    return scaling_memory.memory(dims, step, members, execution.layout)
+
+
+def step_of(science: Science, execution: Execution) -> Step:
+    """What the memory and the time of a step depend on, of an execution with nothing left open."""
     assert execution.program.attention != "auto"
-    step = Step(
+    return Step(
         sequences=science.batch.sequences,
         microbatch=execution.microbatch,
         steps=execution.steps_per_dispatch,
@@ -75,7 +82,6 @@ def memory(config: RunConfig, members: int, platform: str) -> dict[str, int]:
         remat=execution.program.remat,
         logits_chunks=execution.program.logits_chunks,
     )
-    return scaling_memory.memory(science.model.dims(science.batch.seq_len), step, members)
 
 
 def rates(runs: Sequence[Run], folder: Path) -> Rates:

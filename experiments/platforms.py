@@ -91,8 +91,10 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
     program, layout = execution.program, execution.layout
     if layout.name != "single":
         layout = layout.over(layout.devices if devices is None else devices)
-    ways = layout.batch_ways
     _check(config, layout)
+    if layout.stage > 1:
+        # what a stage holds is a part of a stack; stacked layers compute what unrolled ones do
+        program = replace(program, layers="scan")
     if program.backward == "auto":
         # what suits one core's cache is nothing to a partitioned program
         backward = BACKWARD[platform] if layout.devices == 1 else "plain"
@@ -100,8 +102,9 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
     if program.attention == "auto":
         able = (a for a in ATTENTION[platform] if not lacks(a, config, platform))
         program = replace(program, attention=next(able))
-    fitting = ways * max(1, MICROBATCH_TOKENS[platform] // batch.seq_len)
-    divisors = (m for m in range(ways, batch.sequences + 1, ways) if batch.sequences % m == 0)
+    least = math.prod(_shares(layout).values())
+    fitting = least * max(1, MICROBATCH_TOKENS[platform] // batch.seq_len)
+    divisors = (m for m in range(least, batch.sequences + 1, least) if batch.sequences % m == 0)
     microbatch = execution.microbatch or max(m for m in divisors if m <= fitting)
     if not program.logits_chunks:
         numbers = microbatch * batch.seq_len * config.science.model.vocab_size
@@ -116,19 +119,26 @@ def _divisor(n: int, least: float) -> int:
     return next(d for d in range(1, n + 1) if n % d == 0 and (d >= least or d == n))
 
 
+def _shares(layout: Layout) -> dict[str, int]:
+    """Into what a microbatch is cut: the parts of a pipeline, and each over devices."""
+    shares = {axis: layout.sizes[axis] for axis in BATCH} | {"parts": layout.parts}
+    return {name: n for name, n in shares.items() if n > 1}
+
+
 def _check(config: RunConfig, layout: Layout) -> None:
     """What is shared out divides by those who share it; of weights, models.layout says so."""
-    science, ways = config.science, layout.batch_ways
+    science, sizes = config.science, layout.sizes
     microbatch = config.execution.microbatch or science.batch.sequences
-    axes = " x ".join(f"{axis}={layout.sizes[axis]}" for axis in BATCH if layout.sizes[axis] > 1)
-    for name, whole, parts, by in (
-        ("batch.sequences", science.batch.sequences, ways, axes),
-        ("execution.microbatch", microbatch, ways, axes),
-        ("batch.seq_len", science.batch.seq_len, layout.sizes["sequence"], "sequence"),
-        ("model.layers", science.model.layers, layout.sizes["stage"], "stage"),
+    for name, whole, shares in (
+        ("model.layers", science.model.layers, {"stage": sizes["stage"]}),
+        ("batch.sequences", science.batch.sequences, _shares(layout)),
+        ("execution.microbatch", microbatch, _shares(layout)),
+        ("batch.seq_len", science.batch.seq_len, {"sequence": sizes["sequence"]}),
     ):
-        if whole % parts:
+        ways = math.prod(shares.values())
+        if whole % ways:
+            by = " x ".join(f"{share}={n}" for share, n in shares.items())
             raise UserError(
-                f"{name}={whole} does not divide by {parts} ({by} of execution.layout); "
-                f"set it to a multiple of {parts}"
+                f"{name}={whole} does not divide by {ways} ({by} of execution.layout); "
+                f"set it to a multiple of {ways}, or change the layout"
             )

@@ -141,8 +141,7 @@ def test_flops_model_is_the_traced_gradient(layout: Any, backward: Any, microbat
 def test_remat_adds_the_forward_pass_of_the_blocks_but_their_last_product(layout: Any) -> None:
     """Nothing in the backward pass asks for the output of a block, so f->d is not done again."""
     dims = SMALL.dims(CONTEXT)
-    again = (accounting.flops_model(dims) - 6 * dims.vocab * dims.width) // 3
-    again -= 2 * dims.layers * dims.ffn * dims.width
+    again = accounting.flops_recomputed(dims, "block") - 2 * dims.layers * dims.ffn * dims.width
     traced = _gradient_flops(replace(PLAIN, layers=layout, remat="block"), 2)
     assert traced == (accounting.flops_model(dims) + again) * 4 * CONTEXT
 
@@ -151,7 +150,8 @@ def test_remat_adds_the_forward_pass_of_the_blocks_but_their_last_product(layout
 def test_remat_of_all_but_dots_adds_the_attention_square_alone(layout: Any) -> None:
     """Its two products have no weights, so they are not kept: 4 L T H k a token."""
     dims = SMALL.dims(CONTEXT)
-    again = 4 * dims.layers * CONTEXT * dims.heads * dims.head_dim
+    again = accounting.flops_recomputed(dims, "dots")
+    assert again == 4 * dims.layers * CONTEXT * dims.heads * dims.head_dim
     traced = _gradient_flops(replace(PLAIN, layers=layout, remat="dots"), 2)
     assert traced == (accounting.flops_model(dims) + again) * 4 * CONTEXT
 
@@ -193,6 +193,8 @@ BY_HAND = {
     # 72 L d^2 + the square + embedding and readout 12 V d + softmax 9 L H T = 169 869 312
     "flops_chinchilla": 1_080_248_647_680,
     "flops_narayanan": 1_076_373_430_272,  # 72 L d^2 + the square + 6 V d: F = 4 d, so flops_model
+    # 3 L (8 d^2 + 2 d T + 16 d^2) + 6 V d = 72 L d^2 + half the square + 6 V d
+    "flops_megatron": 1_061_877_915_648,
 }
 RATIO_TO_MODEL = {
     "flops_6nd": 0.97321,
@@ -204,6 +206,7 @@ RATIO_TO_MODEL = {
     "flops_deepseek": 0.99656,
     "flops_chinchilla": 1.00360,
     "flops_narayanan": 1.0,
+    "flops_megatron": 0.98653,
 }
 
 
@@ -225,6 +228,18 @@ def test_narayanan_with_recomputation_is_the_published_formula() -> None:
     published = 96 * L * d**2 * (1 + T / (6 * d) + V / (16 * d * L))
     again = 24 * L * d**2 + 4 * L * d * T
     assert accounting.flops_narayanan(GPT3) + again == pytest.approx(published, rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [{}, {"kv_heads": 8}, {"ffn_matrices": 3}, {"head_dim": 64}])
+def test_megatron_counts_a_causal_model_of_any_shape(shape: dict[str, int]) -> None:
+    dims = replace(GPT3, **shape)
+    assert accounting.flops_megatron(dims) == accounting.flops_model_causal(dims)
+
+
+def test_block_remat_makes_six_n_eight_n() -> None:
+    """Where neither attention's square nor the readout counts: 6 N -> 8 N."""
+    dims = replace(GPT3, context=0, vocab=0, positions=0)
+    assert accounting.flops_recomputed(dims, "block") == 2 * accounting.params_nonembedding(dims)
 
 
 def test_grouped_queries_shrink_every_count_that_reads_the_shape() -> None:

@@ -1,0 +1,34 @@
+"""The layout of a run on given chips: its own, settled, or the quickest that fits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from experiments.config import RunConfig
+from experiments.cost import step_of
+from experiments.platforms import resolve
+from scaling.choice import Choice, Question
+from scaling.hardware import Chip
+from scaling.layout import Layout
+
+
+def choose(config: RunConfig, chip: Chip, devices: int) -> Choice:
+    """What `execution.layout` comes to, and the microbatch where that is left open.
+
+    Raises:
+        UserError: it does not divide the run, nothing fits, or the chip lacks the precision.
+    """
+    science, execution = config.science, config.execution
+    sequences = science.batch.sequences
+    divisors = tuple(n for n in range(1, sequences + 1) if sequences % n == 0)
+    alone = replace(config, execution=replace(execution, layout=Layout()))
+    question = Question(
+        science.model.dims(science.batch.seq_len),
+        step_of(science, resolve(alone, chip.platform)),
+        (execution.microbatch,) if execution.microbatch else divisors,
+        chip,
+        science.precision,
+    )
+    if execution.layout.name == "auto":
+        return question.auto(devices)
+    return question.best([execution.layout.over(devices)])
