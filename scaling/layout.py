@@ -98,7 +98,7 @@ class Layout:
         return math.prod(self.sizes[axis] for axis in BATCH)
 
     def over(self, devices: int) -> Layout:
-        """The same with every axis settled, for so many devices.
+        """The same with every axis and the parts settled, for so many devices.
 
         Raises:
             UserError: an axis that must be given is not, or the axes do not multiply to `devices`.
@@ -120,4 +120,5 @@ class Layout:
                 f"execution.layout: {given} is not the {devices} devices there are; "
                 "change the sizes of its axes"
             )
-        return replace(self, **sizes)  # type: ignore[arg-type]  # its axes are fields
+        parts = (self.parts or 2 * sizes["stage"]) if sizes["stage"] > 1 else 1
+        return replace(self, **sizes, parts=parts)  # type: ignore[arg-type]  # its axes are fields
