@@ -1,4 +1,4 @@
-"""``python -m tpu``: what a run costs on a pod, before one is rented."""
+"""``python -m tpu``: what a run takes on a pod, before one is rented; and to rent one."""
 
 from __future__ import annotations
 
