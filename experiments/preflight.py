@@ -35,7 +35,8 @@ def check_layouts(runs: Sequence[Run]) -> None:
 
     That it is of as many devices as there are is known to whoever opens them.
     """
-    shared = [run.config for run in runs if run.config.execution.layout.name != "single"]
+    named = ("single", "auto")  # nothing to divide; chosen among those that divide
+    shared = [run.config for run in runs if run.config.execution.layout.name not in named]
     if not shared:
         return  # without importing JAX
     from experiments.step import recipe
