@@ -33,7 +33,7 @@ class Cost:
     """What one run asks for, as the next call would train it."""
 
     members: int | None  # of its pack; None: the device is measured first
-    bytes: int  # of one device, for the whole pack
+    bytes: int | None  # of one device, for the whole pack; None: its layout is yet to be chosen
     seconds: float | None  # of one worker; None: nothing like it was timed here
 
 
@@ -55,10 +55,16 @@ def forecast(runs: Sequence[Run], study: str, launcher: Launcher, site: Site) ->
             seconds = worker_seconds(config, len(pack), bench, timed)
             found[job.run.run_id] = Cost(
                 len(pack) if signature(config) in settled else None,
-                sum(memory(config, len(pack), DEVICE[platform]).values()),
+                _bytes(config, len(pack), DEVICE[platform]),
                 None if seconds is None else seconds * (steps - job.run.first_step) / steps,
             )
     return found
+
+
+def _bytes(config: RunConfig, members: int, platform: str) -> int | None:
+    if config.execution.layout.name == "auto":
+        return None
+    return sum(memory(config, members, platform).values())
 
 
 def memory(config: RunConfig, members: int, platform: str) -> dict[str, int]:

@@ -104,7 +104,10 @@ class Layout:
             UserError: an axis that must be given is not, or the axes do not multiply to `devices`.
         """
         if self.name == "auto":
-            raise UserError("execution.layout.name=auto: choose it first")
+            raise UserError(
+                "execution.layout.name=auto: it is chosen on the devices that train, or for others "
+                "by `python -m tpu estimate --layout auto`"
+            )
         sizes = self.sizes
         if self.name != "single":
             kind = KINDS[self.name]

@@ -110,8 +110,8 @@ def test_a_layout_that_does_not_divide_the_run_says_where(layout: Layout, words:
 
 
 def test_a_missing_dtype_is_told_before_anything_else() -> None:
-    with pytest.raises(UserError, match="precision=float32"):
-        question(SMALL, "v5e", dtype="float32").auto(16)
+    with pytest.raises(UserError, match="precision=float8"):
+        question(SMALL, "v5e", dtype="float8").auto(16)
 
 
 def test_ways_are_all_factorisations_with_their_names() -> None:

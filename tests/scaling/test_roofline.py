@@ -91,5 +91,5 @@ def test_an_mfu_beyond_the_bound_is_not_believed() -> None:
 
 
 def test_a_dtype_that_the_chip_lacks() -> None:
-    with pytest.raises(UserError, match="precision=float32"):
-        roofline(DIMS, STEP, Layout(), V5E, "float32")
+    with pytest.raises(UserError, match="precision=float8"):
+        roofline(DIMS, STEP, Layout(), V5E, "float8")

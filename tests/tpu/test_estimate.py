@@ -90,7 +90,6 @@ def test_runs_that_fit_in_no_way_are_told_below(capsys: pytest.CaptureFixture[st
         (("--chip", "v5x"), "chip 'v5x'"),
         (("--chips", "0"), "--chips 0: must be at least 1"),
         (("--mfu", "40"), "--mfu 40.0: must lie above 0"),
-        (("--set", "precision=float32"), "precision=float32: no peak is known of it on v5p"),
         (("--layout", "single"), "one device is not the 128 devices"),
         (("--layout", "pipeline"), "give execution.layout.stage a size"),
     ],
