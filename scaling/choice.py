@@ -96,10 +96,10 @@ class Question:
         Raises:
             UserError: as `best`.
         """
-        found: list[Candidate] = []
+        found: dict[Layout, Candidate] = {}
         for axes in SHARED:
-            found += self._weighed(ways(devices, axes))
-            if any(map(self.fits, found)):
+            found |= {one.layout: one for one in self._weighed(ways(devices, axes))}
+            if any(map(self.fits, found.values())):
                 break
         if not found:
             s, step = self.dims, self.step
@@ -108,7 +108,7 @@ class Question:
                 f"model.width={s.width}, model.heads={s.heads}, model.ffn={s.ffn} and "
                 f"model.layers={s.layers}; choose another number of chips"
             )
-        return self._settle(found)
+        return self._settle(list(found.values()))
 
     def _weighed(self, layouts: Iterable[Layout]) -> list[Candidate]:
         """Every layout that divides the run, with the largest microbatch that fits: fewer are

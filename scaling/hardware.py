@@ -25,7 +25,8 @@ class Chip:
     """One kind of accelerator.
 
     Attributes:
-        peak: FLOP/s of dense matrix products by the dtype of their operands.
+        peak: FLOP/s of dense matrix products by the dtype of their operands; of float32 as JAX
+            multiplies it unless told otherwise: by TF32 on a GPU, in one pass of bfloat16 on a TPU.
         closes: a side of the torus is a ring where its length is a multiple of this; else a line.
         domain: the most chips that links join: a pod, or the GPUs of one node.
         host_network: of one host, into the data centre's network.
@@ -87,7 +88,7 @@ CHIPS: Mapping[str, Chip] = {
         Chip(
             "v3",
             "tpu",
-            {"bfloat16": 1.4e14, "int8": 1.4e14},
+            {"float32": 1.4e14, "bfloat16": 1.4e14, "int8": 1.4e14},
             hbm_bytes=32 * GIB,
             hbm_bandwidth=9e11,
             link_bandwidth=1e11,
@@ -102,7 +103,7 @@ CHIPS: Mapping[str, Chip] = {
         Chip(
             "v4",
             "tpu",
-            {"bfloat16": 2.75e14, "int8": 2.75e14},
+            {"float32": 2.75e14, "bfloat16": 2.75e14, "int8": 2.75e14},
             hbm_bytes=32 * GIB,
             hbm_bandwidth=1.2e12,
             link_bandwidth=4.5e10,
@@ -116,7 +117,7 @@ CHIPS: Mapping[str, Chip] = {
         Chip(
             "v5e",
             "tpu",
-            {"bfloat16": 1.97e14, "int8": 3.94e14},
+            {"float32": 1.97e14, "bfloat16": 1.97e14, "int8": 3.94e14},
             hbm_bytes=16 * GIB,
             hbm_bandwidth=8.1e11,
             link_bandwidth=4.5e10,
@@ -130,7 +131,7 @@ CHIPS: Mapping[str, Chip] = {
         Chip(
             "v5p",
             "tpu",
-            {"bfloat16": 4.59e14, "int8": 9.18e14},
+            {"float32": 4.59e14, "bfloat16": 4.59e14, "int8": 9.18e14},
             hbm_bytes=95 * GIB,  # of 96, what the runtime leaves
             hbm_bandwidth=2.765e12,
             link_bandwidth=9e10,
@@ -144,7 +145,7 @@ CHIPS: Mapping[str, Chip] = {
         Chip(
             "v6e",
             "tpu",
-            {"bfloat16": 9.18e14, "int8": 1.836e15},
+            {"float32": 9.18e14, "bfloat16": 9.18e14, "int8": 1.836e15},
             hbm_bytes=32 * GIB,
             hbm_bandwidth=1.638e12,
             link_bandwidth=9e10,
@@ -158,7 +159,7 @@ CHIPS: Mapping[str, Chip] = {
         Chip(
             "tpu7x",
             "tpu",
-            {"bfloat16": 2.307e15, "float8": 4.614e15},
+            {"float32": 2.307e15, "bfloat16": 2.307e15, "float8": 4.614e15},
             hbm_bytes=192 * GIB,
             hbm_bandwidth=7.38e12,
             link_bandwidth=1e11,  # 1.2e12 both ways over six links
@@ -173,7 +174,7 @@ CHIPS: Mapping[str, Chip] = {
         Chip(
             "a100",
             "gpu",
-            {"bfloat16": 3.12e14, "int8": 6.24e14},
+            {"float32": 1.56e14, "bfloat16": 3.12e14, "int8": 6.24e14},
             hbm_bytes=80e9,
             hbm_bandwidth=2.0e12,
             link_bandwidth=2.5e10,
@@ -183,12 +184,12 @@ CHIPS: Mapping[str, Chip] = {
             chips_per_host=8,
             host_network=8 * 2.5e10,
             source=_GPU,
-            recalled=("host_network",),
+            recalled=("float32", "host_network"),
         ),
         Chip(
             "h100",
             "gpu",
-            {"bfloat16": 9.89e14, "float8": 1.979e15, "int8": 1.979e15},
+            {"float32": 4.945e14, "bfloat16": 9.89e14, "float8": 1.979e15, "int8": 1.979e15},
             hbm_bytes=80e9,
             hbm_bandwidth=3.35e12,
             link_bandwidth=2.5e10,
@@ -198,11 +199,12 @@ CHIPS: Mapping[str, Chip] = {
             chips_per_host=8,
             host_network=8 * 5e10,
             source=_GPU,
+            recalled=("float32",),
         ),
         Chip(
             "h200",
             "gpu",
-            {"bfloat16": 9.89e14, "float8": 1.979e15, "int8": 1.979e15},
+            {"float32": 4.945e14, "bfloat16": 9.89e14, "float8": 1.979e15, "int8": 1.979e15},
             hbm_bytes=141e9,
             hbm_bandwidth=4.8e12,
             link_bandwidth=2.5e10,
@@ -212,12 +214,18 @@ CHIPS: Mapping[str, Chip] = {
             chips_per_host=8,
             host_network=8 * 5e10,
             source=_GPU,
-            recalled=("host_network",),
+            recalled=("float32", "host_network"),
         ),
         Chip(
             "b200",
             "gpu",
-            {"bfloat16": 2.25e15, "float8": 4.5e15, "int8": 4.5e15, "float4": 9e15},
+            {
+                "float32": 1.125e15,
+                "bfloat16": 2.25e15,
+                "float8": 4.5e15,
+                "int8": 4.5e15,
+                "float4": 9e15,
+            },
             hbm_bytes=180e9,
             hbm_bandwidth=8e12,
             link_bandwidth=5e10,
@@ -227,7 +235,7 @@ CHIPS: Mapping[str, Chip] = {
             chips_per_host=8,
             host_network=8 * 5e10,
             source=_GPU,
-            recalled=("host_network",),
+            recalled=("float32", "host_network"),
         ),
     )
 }
@@ -242,3 +250,34 @@ def chip(name: str) -> Chip:
     if name not in CHIPS:
         raise UserError(f"chip {name!r}: {nearest(name, CHIPS)}")
     return CHIPS[name]
+
+
+# How the drivers' names begin, the longer one first where one begins another
+DEVICE_KINDS: Mapping[str, str] = {
+    "TPU v3": "v3",
+    "TPU v4": "v4",
+    "TPU v5 lite": "v5e",
+    "TPU v5e": "v5e",
+    "TPU v5": "v5p",
+    "TPU v6": "v6e",
+    "TPU7x": "tpu7x",
+    "NVIDIA A100": "a100",
+    "NVIDIA H100": "h100",
+    "NVIDIA H200": "h200",
+    "NVIDIA B200": "b200",
+}
+
+
+def of_device(kind: str) -> Chip:
+    """The chip that JAX calls by this `device_kind`.
+
+    Raises:
+        UserError: it is none of the table.
+    """
+    for start, name in DEVICE_KINDS.items():
+        if kind.startswith(start):
+            return CHIPS[name]
+    raise UserError(
+        f"execution.layout.name=auto: nothing is known of a device {kind!r}; choose a layout by "
+        "name, such as fsdp"
+    )

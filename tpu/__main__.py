@@ -1,41 +1,36 @@
-"""``python -m tpu``: what a run on TPUs will need, and the commands that rent, watch and end it.
-
-A command is a module of `tpu.verbs`: its docstring is its help, ``add(parser)`` its arguments and
-``run(args)`` what it does.
-"""
+"""``python -m tpu``: what a run takes on a pod, before one is rented; and to rent one."""
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 import sys
+from collections.abc import Sequence
 
 from scaling.arguments import Parser, exit_code
 from tpu import verbs
 
 
 def parser() -> Parser:
-    top = Parser(
-        prog="python -m tpu",
-        description="Plan a run on TPUs, rent them, watch the run and end it.",
-        epilog="tpu/README.md goes from a fresh cloud project to a finished sweep.",
-    )
-    commands = top.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for found in pkgutil.iter_modules(verbs.__path__):
+    """A verb for every file in tpu/verbs; what it does is its docstring."""
+    top = Parser(prog="python -m tpu", description=inspect.getdoc(sys.modules[__name__]))
+    table = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for found in sorted(pkgutil.iter_modules(verbs.__path__), key=lambda found: found.name):
         verb = importlib.import_module(f"{verbs.__name__}.{found.name}")
-        text = verb.__doc__ or ""
-        sub = commands.add_parser(found.name, help=text.partition("\n")[0], description=text)
+        text = inspect.getdoc(verb) or ""
+        sub = table.add_parser(found.name, help=text.partition("\n")[0], description=text)
         verb.add(sub)
         sub.set_defaults(run=verb.run)
     return top
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 2 the user's mistake, and those of the commands that were run."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; a UserError is one line on stderr and exit status 2."""
 
     def command() -> int:
-        args = parser().parse_args(arguments)
-        return int(args.run(args))
+        options = parser().parse_args(arguments)
+        return int(options.run(options))
 
     return exit_code(command)
 

@@ -52,6 +52,8 @@ class Host:
         """
         self._take()
         command = [sys.executable, "-m", "experiments", "run", *words, "--out", str(self.runs)]
+        if self.shared is not None:  # the hosts of a slice train each run together
+            command += ["--launcher", "group", "--cache", str(self.shared / "cache")]
         with _stopped_with(subprocess.Popen(command)) as child:
             while True:
                 try:
@@ -62,17 +64,20 @@ class Host:
         return code if self.send() or code else AGAIN
 
     def _take(self) -> None:
-        """What the bucket has: data, and records, unless they outlived the machine on the share."""
+        """What the bucket has: data to every host, and to the first what its records lack.
+
+        On a share they may have outlived the machine; the other hosts wait for the first.
+        """
         listing = subprocess.run(
             ["gcloud", "storage", "ls", f"{self.folder}/"], stdout=subprocess.PIPE, text=True
         )
         if listing.returncode:
             raise UserError(f"{self.folder}: cannot be listed; may this machine read the bucket?")
-        wanted = {"data": Path("data")} | ({} if self.shared else {"runs": self.runs})
+        wanted = {"data": Path("data")} | ({"runs": self.runs} if self.worker == 0 else {})
         for name, path in wanted.items():
             if f"{self.folder}/{name}/" in listing.stdout.splitlines():
                 path.mkdir(parents=True, exist_ok=True)
-                if not _rsync(f"{self.folder}/{name}", str(path)):
+                if not _rsync(f"{self.folder}/{name}", str(path), "--no-clobber"):
                     raise UserError(f"{self.folder}/{name}: cannot be copied to {path}")
 
     def send(self) -> bool:

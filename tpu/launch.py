@@ -36,7 +36,7 @@ class Place:
             raise UserError(
                 f"--bucket {self.bucket}: not a bucket; give it as gs://BUCKET or gs://BUCKET/PATH"
             )
-        if not re.fullmatch(r"[a-z]+-[a-z]+\d+-[a-z]", self.zone):
+        if not re.fullmatch(r"[a-z]+-[a-z]+\d+-[a-z0-9]+", self.zone):
             raise UserError(f"--zone {self.zone}: not a zone; it looks like us-east5-a")
         if not re.fullmatch(r"[a-z][-_a-z0-9]*[a-z0-9]", self.name) or len(self.name) > LONGEST:
             raise UserError(

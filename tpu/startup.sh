@@ -4,7 +4,7 @@
 set -euo pipefail
 log=/var/log/windtunnel.log
 exec > >(tee -a "$log") 2>&1
-export HOME=/root
+export HOME=/root PATH=$PATH:/snap/bin
 
 metadata() {
     curl --silent --fail --header 'Metadata-Flavor: Google' \

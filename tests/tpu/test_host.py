@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ from tpu.host import Host, snapshot
 # storage ls | cp | rsync, of gs://bucket as the folder $BUCKET. rsync deletes what is unmatched
 # among checkpoints alone, as its --exclude asks.
 GCLOUD = """#!/bin/bash
-echo "$@" >> "$BUCKET.calls"
 [ -e "$BUCKET.away" ] && exit 1
 shift
 verb=$1; shift
@@ -24,7 +24,8 @@ case $verb in
     ls) cd "$from" && for each in *; do echo "$1$each$([ -d "$each" ] && echo /)"; done ;;
     cp) mkdir -p "$(dirname "$to")" && cp "$from" "$to" ;;
     rsync)
-        mkdir -p "$to" && cp -a "$from/." "$to"
+        keep=; [ "$3" = --no-clobber ] && keep=--no-clobber
+        mkdir -p "$to" && cp -a $keep "$from/." "$to" 2> /dev/null
         if [ "$3" = --delete-unmatched-destination-objects ]; then
             (cd "$to" && find . -path '*/checkpoints/*' -type f) | while read -r each; do
                 [ -e "$from/$each" ] || rm "$to/$each"
@@ -98,6 +99,33 @@ def test_the_studys_exit_code_is_the_hosts(bucket: Path) -> None:
     assert (bucket / "runs/run/metrics.jsonl").exists()
 
 
+def _wait_for(condition: str, before_the_end: str = "") -> None:
+    """A trainer that goes on until the condition holds."""
+    lines = [
+        "import time, os, signal, pathlib",
+        TRAINER.replace("sys.exit", "code = "),
+        "stop = []",
+    ]
+    lines += ["signal.signal(signal.SIGTERM, lambda *_: stop.append(1))"]
+    lines += [f"{before_the_end}", f"while not ({condition}):", "    time.sleep(0.01)"]
+    lines += ["rows.write_text('saved\\n')", "sys.exit(code)"]
+    Path("experiments/__main__.py").write_text("\n".join(lines))
+
+
+def test_records_are_sent_while_the_study_is_trained(bucket: Path) -> None:
+    _wait_for(f"pathlib.Path({str(bucket / 'runs/run/metrics.jsonl')!r}).exists()")
+    assert _host().train(["mine", "0"], every=0.05) == 0
+    assert (bucket / "runs/run/metrics.jsonl").read_text() == "saved\n"
+
+
+def test_what_is_saved_on_sigterm_is_sent(bucket: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    _wait_for("stop", "os.kill(os.getppid(), signal.SIGTERM)")
+    assert _host().train(["mine", "75"], every=60) == AGAIN
+    assert (bucket / "runs/run/metrics.jsonl").read_text() == "saved\n"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_records_that_do_not_arrive_are_not_finished(bucket: Path) -> None:
     host = _host()
     host.runs.mkdir(parents=True)
@@ -114,14 +142,27 @@ def test_without_the_bucket_nothing_is_begun(bucket: Path) -> None:
     assert not _host().runs.exists()
 
 
-def test_on_a_share_the_first_host_alone_sends_and_none_takes(bucket: Path, tmp_path: Path) -> None:
-    (bucket / "runs/run").mkdir(parents=True)
-    (bucket / "runs/run/metrics.jsonl").write_text("old\n")
+def test_on_a_share_the_first_host_alone_sends(bucket: Path, tmp_path: Path) -> None:
     share = tmp_path / "share"
+    words = ["--launcher", "group", "--cache", str(share / "cache")]
+    together = TRAINER + f"assert sys.argv[-4:] == {words}\n"
+    Path("experiments/__main__.py").write_text(together.replace("sys.exit", "code = "))
     assert _host(share, worker=1).train(["mine", "0"], every=60) == 0
-    assert (bucket / "runs/run/metrics.jsonl").read_text() == "old\n"
+    assert not (bucket / "runs").exists()
     assert _host(share, worker=0).train(["mine", "0"], every=60) == 0
     assert (bucket / "runs/run/metrics.jsonl").read_text() == "row\nrow\n"
+
+
+def test_what_outlived_the_machine_on_a_share_is_kept(bucket: Path, tmp_path: Path) -> None:
+    """The bucket's copy is older, and has a prediction besides."""
+    runs = tmp_path / "share/runs/mine"
+    for folder, rows in (bucket / "runs", "old\n"), (runs, "newer\n"):
+        (folder / "run").mkdir(parents=True)
+        (folder / "run/metrics.jsonl").write_text(rows)
+    (bucket / "runs/prediction.json").write_text("{}")
+    assert _host(tmp_path / "share").train(["mine", "0"], every=60) == 0
+    assert (bucket / "runs/run/metrics.jsonl").read_text() == "newer\nrow\n"
+    assert (runs / "prediction.json").exists()
 
 
 def test_no_checkpoint_of_a_snapshot_is_ahead_of_its_rows(

@@ -1,1 +1,1 @@
-"""The commands of ``python -m tpu``, one file each, found by their names."""
+"""One file for each verb of ``python -m tpu``: its docstring, `add(parser)` and `run(options)`."""

@@ -1,4 +1,8 @@
-"""Rent TPUs and run a study on them; the same command again goes on from what the bucket holds."""
+"""Rent TPUs and run a study on them; what the bucket holds already is gone on with.
+
+  python -m tpu launch queued isoflop --project P --zone us-west4-a --bucket gs://B \\
+      --accelerator v5litepod-8 --spot --set scale=gpu --dry-run
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,6 @@ import argparse
 import subprocess
 from pathlib import Path
 
-from experiments import study as studies
 from experiments.record import Part
 from scaling.arguments import Parser
 from scaling.errors import UserError
@@ -54,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     )
     if Path(args.study).is_absolute():
         raise UserError(f"{args.study}: give its path from the top of the repository")
+    from experiments import study as studies  # after the arguments, so that --help stays quick
+
     studies.load(args.study, args.assignments)
     if not args.dry_run:
         _refuse_changes()
