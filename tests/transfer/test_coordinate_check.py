@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import pandas as pd
 import pytest
-from faulty import NOTHING, Faulty, Variant, config, tables
+from faulty import Variant, config, faulty, tables
 
 from analysis.coordinate_check import TOLERANCE, Verdict, check
 from experiments.overrides import override
@@ -125,16 +125,16 @@ def assert_equal(base: str, faults: Variant, name: Any) -> None:
     """A table with faults is another table; without epsilon and decay, which play no part here."""
     parametrization = config(base).science.parametrization
     shape = config(base, width=128, layers=3).science.model
-    faulty = Faulty(**{**vars(parametrization), "faults": NOTHING | faults})
+    mistaken = faulty(parametrization, faults)
     other = replace(parametrization, name=name)
     for weight in jax.tree.leaves(
         weights(Spec(shape), 4), is_leaf=lambda leaf: isinstance(leaf, Weight)
     ):
-        found, expected = faulty.rule(weight, shape), other.rule(weight, shape)
+        found, expected = mistaken.rule(weight, shape), other.rule(weight, shape)
         for part in ("init_std", "multiplier", "learning_rate"):
             assert float(getattr(found, part)) == pytest.approx(getattr(expected, part)), weight
-    assert faulty.attention_factor(64) == pytest.approx(other.attention_factor(64))
-    assert faulty.residual_factor(shape) == pytest.approx(other.residual_factor(shape))
+    assert mistaken.attention_factor(64) == pytest.approx(other.attention_factor(64))
+    assert mistaken.residual_factor(shape) == pytest.approx(other.residual_factor(shape))
 
 
 @pytest.mark.parametrize("sound", ["nothing", "nothing, with a large epsilon"])
