@@ -20,6 +20,7 @@ from experiments.data.config import DataConfig
 from experiments.optimizers.config import OptimizerConfig
 from models.config import Program, TransformerConfig
 from scaling.errors import UserError, check_choices
+from scaling.layout import Layout
 from scaling.parametrization import Parametrization, RolePowers
 
 # Raised when the same config would give another result: a changed initialisation, order or update.
@@ -282,6 +283,7 @@ class Execution:
     """How a run is carried out. Never part of its identity."""
 
     program: Program = field(default_factory=Program)
+    layout: Layout = field(default_factory=Layout)  # over the devices of all processes of a run
     microbatch: int = 0  # sequences whose gradients are taken at once; 0: as suits the device
     steps_per_dispatch: int = 32  # also the steps averaged in one row of metrics.jsonl
     pack: int = 0  # like runs trained in one program; 0: as is fastest on the device
@@ -302,6 +304,11 @@ class RunConfig:
             raise UserError(
                 f"batch.sequences={b} is not a multiple of execution.microbatch={m}; "
                 "choose a microbatch that divides the batch"
+            )
+        if self.execution.pack > 1 and self.execution.layout.name != "single":
+            raise UserError(
+                f"execution.pack={self.execution.pack}: a run that is shared out over devices "
+                f"(execution.layout.name={self.execution.layout.name}) trains alone; leave it at 0"
             )
         last, dispatch = self.science.steps, self.execution.steps_per_dispatch
         for step in self.execution.permanent:

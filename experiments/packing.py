@@ -70,7 +70,10 @@ def alike(jobs: Sequence[Job]) -> dict[RunConfig, list[Job]]:
 
 def largest(group: Sequence[Job], workers: int, platform: str) -> int:
     """The largest pack that leaves every worker with one; 1 is not worth measuring."""
-    wanted = group[0].run.config.execution.pack
+    execution = group[0].run.config.execution
+    if execution.layout.name != "single":
+        return 1
+    wanted = execution.pack
     if wanted or len(group) < WORTHWHILE[platform]:
         return wanted or 1
     return max(1, len(group) // workers)

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import mesh
+from experiments import mesh, sharding
 from experiments.hypers import Hypers
 from experiments.step import Recipe, TrainState, evaluate, init_state, train_chunk
 
@@ -55,6 +55,8 @@ def programs(
         devices: to share the members out over, by default all of this process; one member is of
             JAX's default device.
     """
+    if recipe.spec.layout.devices > 1:
+        return shared(recipe, devices or tuple(jax.devices()))
     if members == 1:
         options = QUICK_COMPILE[jax.default_backend()]
         return Programs(
@@ -81,6 +83,20 @@ def programs(
         place=partial(mesh.place, over, members),
         join=partial(mesh.join, over, join),
         part=partial(mesh.part, over, jax.jit(part)),
+    )
+
+
+def shared(recipe: Recipe, devices: Sequence[jax.Device]) -> Programs:
+    """The programs of one run whose state and batches lie over all the devices."""
+    over = sharding.mesh(recipe.spec.layout, devices)
+    compiled = sharding.split(over, recipe)
+    return Programs(
+        init=compiled["init"](partial(init_state, recipe)),
+        chunk=compiled["chunk"](partial(train_chunk, recipe)),
+        evaluate=compiled["evaluate"](partial(evaluate, recipe)),
+        place=lambda tree, k: tree,
+        join=lambda trees: sharding.put(over, trees[0]),
+        part=lambda tree, k: tree,
     )
 
 

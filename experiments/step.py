@@ -23,6 +23,7 @@ from experiments.platforms import resolve
 from experiments.schedule import fraction
 from models.transformer import Spec, apply, weights
 from models.weights import Params, initialise
+from scaling.parametrization import Weight
 
 Metrics = dict[str, Array]
 
@@ -56,6 +57,12 @@ class Recipe:
         """The tree of `Weight`."""
         return weights(self.spec, self.seq_len)
 
+    @property
+    def table(self) -> list[Weight]:
+        """Every `Weight`."""
+        found: list[Weight] = jax.tree.leaves(self.weights, is_leaf=lambda x: isinstance(x, Weight))
+        return found
+
     @cached_property
     def rules(self) -> Any:
         """The tree of `Rule`."""
@@ -67,14 +74,18 @@ class Recipe:
 DIVERGED_BEYOND = 10.0
 
 
-def recipe(config: RunConfig, platform: str | None = None) -> Recipe:
+def recipe(config: RunConfig, platform: str | None = None, devices: int | None = None) -> Recipe:
     """What of a config is compiled; everything else is in its `Hypers` or its batches.
 
-    `platform` is "cpu", "gpu" or "tpu", by default the one that JAX runs on.
+    Args:
+        platform: "cpu", "gpu" or "tpu", by default the one that JAX runs on, with all its devices.
+        devices: of such a platform; by default what the layout names.
     """
-    s, execution = config.science, resolve(config, platform or jax.default_backend())
+    if platform is None:
+        platform, devices = jax.default_backend(), jax.device_count()
+    s, execution = config.science, resolve(config, platform, devices)
     return Recipe(
-        spec=Spec(s.model, s.parametrization, execution.program, s.precision),
+        spec=Spec(s.model, s.parametrization, execution.program, s.precision, execution.layout),
         seq_len=s.batch.seq_len,
         sequences=s.batch.sequences,
         microbatch=execution.microbatch,

@@ -19,7 +19,9 @@ from jax import Array
 from models.attention import attend, causal_scores, rotate
 from models.config import Program, TransformerConfig
 from models.dense import dense
+from models.layout import constrain, gather
 from models.weights import STACK, Params, describe, initialise, make_weight
+from scaling.layout import Layout
 from scaling.parametrization import Parametrization, Role
 
 EPSILON = 1e-6
@@ -42,6 +44,7 @@ class Spec:
     parametrization: Parametrization = Parametrization()
     program: Program = Program(backward="plain")
     compute: str = "float32"  # dtype of activations and products; parameters stay float32
+    layout: Layout = Layout()  # settled
 
 
 class _Part(nn.Module):
@@ -62,15 +65,20 @@ class _Part(nn.Module):
             model=c,
             parametrization=self.spec.parametrization,
         )
-        return value.astype(self.spec.compute)
+        return gather(self.spec.layout, value.astype(self.spec.compute), letters)
 
     def dense(self, x: Array, name: str, letters: str, role: Role = "hidden") -> Array:
         """x [B, T, *inputs] -> [B, T, *outputs], with a bias where the config has biases."""
         y = dense(x, self.weight(name, role, letters), letters, self.spec.program.backward)
         if self.spec.config.biases == "all":
             y += self.weight(f"{name}_bias", "bias", letters[letters.index("->") :])
+        y = self.lay(y, "BT" + letters[letters.index("->") + 2 :])
         self.tap(name, lambda: y)
         return y
+
+    def lay(self, x: Array, letters: str) -> Array:
+        """An activation, laid out by its letters."""
+        return x if self.is_initializing() else constrain(self.spec.layout, x, letters)
 
     def tap(self, name: str, value: Callable[[], Array]) -> None:
         """Keep an activation under its place, where somebody asks for `TAPS`; else nothing."""
@@ -173,6 +181,7 @@ class Transformer(_Part):
             x += self.weight("position", "position", "t->d", t=tokens.shape[1])
         if c.embedding_norm == "rmsnorm":
             x = Norm(spec, name="embedding_norm")(x)
+        x = self.lay(x, "BTd")
         self.tap("embedded", lambda: x)
         x = self._blocks(x)
         x = Norm(spec, kind=c.norm, name="final_norm")(x)
@@ -184,7 +193,7 @@ class Transformer(_Part):
             scale = spec.parametrization.tied_readout_factor(c)
             x *= jnp.asarray(scale, x.dtype)
             logits = dense(x, embedding.T, "d->v", spec.program.backward)
-        logits = logits.astype(jnp.float32)
+        logits = self.lay(logits.astype(jnp.float32), "BTv")
         self.tap("logits", lambda: logits)
         return logits
 

@@ -120,4 +120,4 @@ class Layout:
                 f"execution.layout: {given} is not the {devices} devices there are; "
                 "change the sizes of its axes"
             )
-        return replace(self, **sizes)
+        return replace(self, **sizes)  # type: ignore[arg-type]  # its axes are fields

@@ -1,0 +1,178 @@
+"""What lies along which axis of the mesh: one ordered table of letters for weights, one for arrays.
+
+Models say letters and never axes; a mesh is only its axes' sizes here (`scaling.layout.Layout`).
+Each axis splits one letter of an array at most, the first in the table's order that has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache, partial
+from typing import Literal
+
+import jax
+from jax import Array
+from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
+
+from scaling.errors import UserError
+from scaling.layout import BATCH, Layout
+from scaling.parametrization import Weight
+
+Axes = tuple[str, ...]
+Tree = Literal["params", "gradients", "optimizer"]
+
+LAYERS = "L"  # the letter of stacked layers
+
+WEIGHTS: Mapping[str, Axes] = {
+    LAYERS: ("stage",),
+    "e": ("expert",),
+    "h": ("tensor",),
+    "g": ("tensor",),
+    "f": ("tensor",),
+    "v": ("tensor",),
+    "d": ("fsdp",),
+    "k": (),
+    "t": (),
+}
+
+ARRAYS: Mapping[str, Axes] = {
+    "e": ("expert",),
+    "B": BATCH,
+    "T": ("sequence",),
+    "h": ("tensor",),
+    "g": ("tensor",),
+    "f": ("tensor",),
+    "v": ("tensor",),
+    "d": (),
+    "k": (),
+}
+
+# Letters that stay whole where their axes do not divide them: few key-value heads are repeated, an
+# odd vocabulary is not padded, the last windows of a validation are few. Another that does not
+# divide is the user's mistake.
+MAY_STAY_WHOLE = "gvB"
+
+# The trees that a stage of ZeRO splits along fsdp; the others are whole on each of its devices
+SPLIT: Mapping[int, tuple[Tree, ...]] = {
+    1: ("optimizer",),
+    2: ("optimizer", "gradients"),
+    3: ("optimizer", "gradients", "params"),
+}
+
+FIELDS = {"d": "width", "h": "heads", "f": "ffn", LAYERS: "layers", "e": "experts"}
+
+
+def spec(
+    table: Mapping[str, Axes], layout: Layout, letters: str, shape: tuple[int, ...]
+) -> PartitionSpec:
+    """The axes of an array whose dimensions have these letters.
+
+    Raises:
+        UserError: a letter that must divide by its axes does not.
+        KeyError: a letter that the table does not have; the tables are total.
+    """
+    sizes, found, used = layout.sizes, {}, set[str]()
+    lengths = dict(zip(letters, shape, strict=True))
+    for letter in sorted(letters, key=list(table).index):
+        axes = tuple(a for a in table[letter] if sizes[a] > 1 and a not in used)
+        ways = 1
+        for axis in axes:
+            ways *= sizes[axis]
+        if lengths[letter] % ways:
+            if letter in MAY_STAY_WHOLE:
+                continue
+            name = FIELDS.get(letter, letter)
+            raise UserError(
+                f"execution.layout.{axes[-1]}: model.{name}={lengths[letter]} does not divide by "
+                f"{ways}; choose another size for the axis or the model"
+            )
+        used |= set(axes)
+        found[letter] = axes
+    entries = (found.get(letter, ()) for letter in letters)
+    return PartitionSpec(*(axes[0] if len(axes) == 1 else axes or None for axes in entries))
+
+
+def of_weight(layout: Layout, weight: Weight, tree: Tree) -> PartitionSpec:
+    """How a weight, its gradient or what the optimizer keeps of it is stored."""
+    letters = weight.letters.replace("->", "")
+    shape = weight.shape
+    if weight.stacked:
+        letters, shape = LAYERS + letters, (weight.stacked, *shape)
+    return spec(_weights(layout, tree), layout, letters, shape)
+
+
+def sharding(layout: Layout, weight: Weight) -> str:
+    """Where a weight lies, in words: each letter that is split, and by what."""
+    letters = (LAYERS if weight.stacked else "") + weight.letters.replace("->", "")
+    axes = zip(letters, of_weight(layout, weight, "params"), strict=True)
+    found = [f"{letter}:{'x'.join(jax.tree.leaves(axis))}" for letter, axis in axes if axis]
+    return " ".join(found) or "whole"
+
+
+def _weights(layout: Layout, tree: Tree) -> Mapping[str, Axes]:
+    if tree in SPLIT[layout.zero]:
+        return WEIGHTS
+    return {letter: tuple(a for a in axes if a != "fsdp") for letter, axes in WEIGHTS.items()}
+
+
+@cache
+def abstract(layout: Layout) -> AbstractMesh:
+    """The mesh without its devices: all that a program needs to be traced."""
+    sizes = layout.sizes
+    return AbstractMesh(
+        tuple(sizes.values()), tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes)
+    )
+
+
+def _constrain(layout: Layout, x: Array, to: PartitionSpec) -> Array:
+    mesh = jax.sharding.get_abstract_mesh()  # inside a shard_map: its axes that are still open
+    mesh = abstract(layout) if mesh.empty else mesh
+    return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, to))
+
+
+def constrain(layout: Layout, x: Array, letters: str) -> Array:
+    """An activation, laid out by its letters; as it is on one device.
+
+    Args:
+        letters: one for each dimension: B sequences, T positions, then those of weights.
+    """
+    if layout.devices == 1:
+        return x
+    return _constrain(layout, x, spec(ARRAYS, layout, letters, x.shape))
+
+
+def gather(layout: Layout, w: Array, letters: str) -> Array:
+    """A weight as it is used: whole along fsdp, and its gradient split again as it is kept.
+
+    The backward pass of a gather is a reduce-scatter, so no device ever holds the whole gradient.
+
+    Args:
+        letters: as its maker says, "inputs->outputs".
+    """
+    if layout.devices == 1:
+        return w
+    letters = letters.replace("->", "")
+    whole = {letter: tuple(a for a in axes if a != "fsdp") for letter, axes in WEIGHTS.items()}
+    used = spec(whole, layout, letters, w.shape)
+    kept = spec(_weights(layout, "gradients"), layout, letters, w.shape)
+    return _gather(layout, used, kept, w)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _gather(layout: Layout, used: PartitionSpec, kept: PartitionSpec, w: Array) -> Array:
+    return _constrain(layout, w, used)
+
+
+def _forward(
+    layout: Layout, used: PartitionSpec, kept: PartitionSpec, w: Array
+) -> tuple[Array, None]:
+    return _constrain(layout, w, used), None
+
+
+def _backward(
+    layout: Layout, used: PartitionSpec, kept: PartitionSpec, _: None, dw: Array
+) -> tuple[Array]:
+    return (_constrain(layout, dw, kept),)
+
+
+_gather.defvjp(_forward, _backward)
