@@ -77,7 +77,8 @@ def save_law(
         batch=batch,
         schedule=schedule,
         convention=Convention(
-            params=", ".join(name for name in variables if name.startswith("params")) or "not a variable",
+            params=", ".join(name for name in variables if name.startswith("params"))
+            or "not a variable",
             tokens="training tokens; batch in tokens",
             loss=loss,
         ),

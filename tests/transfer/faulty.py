@@ -23,8 +23,8 @@ from experiments.config import (
 )
 from experiments.coordinates import Coordinate, observe, resize, rows
 from experiments.hypers import hypers
-from experiments.population import QUICK_COMPILE
 from experiments.optimizers.config import KINDS
+from experiments.population import QUICK_COMPILE
 from experiments.step import Recipe, recipe
 from models.config import Program, TransformerConfig
 from scaling.parametrization import Parametrization, Rule, Shape, Weight
@@ -167,9 +167,7 @@ def tables(
         def one(numbers: Any, seed: Any, batch: Any, made: Recipe = made) -> Any:
             rest = {name: numbers[name] for name in ("learning_rate", "epsilon")}
             spec = replace(made.spec, parametrization=Traced(**vars(p), said=numbers["said"]))
-            return observe(
-                replace(made, spec=spec), plain.replace(seed=seed, **rest), batch, steps
-            )
+            return observe(replace(made, spec=spec), plain.replace(seed=seed, **rest), batch, steps)
 
         over_seeds = jax.vmap(one, in_axes=(None, 0, 0))
         program = jax.jit(
