@@ -22,6 +22,7 @@ from experiments.optimizers import update as optimizers
 from experiments.optimizers.config import KINDS, Name
 from experiments.platforms import check, resolve
 from experiments.schedule import fraction
+from models.layout import keep
 from models.transformer import Spec, weights
 from models.weights import Params, initialise
 from scaling.parametrization import Weight
@@ -176,7 +177,10 @@ def step(
         "grad_norm": optax.tree.norm(grads),
         "learning_rate": scale * hypers.learning_rate,
     }
+    # as small as what made them until they are added, so that they alone are gathered
+    updates = keep(recipe.spec.layout, recipe.weights, "optimizer", updates)
     params = optax.apply_updates(state.params, updates)
+    params = keep(recipe.spec.layout, recipe.weights, "params", params)
     return TrainState(state.step + 1, first_loss, diverged, params, optimizer), metrics
 
 
