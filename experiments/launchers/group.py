@@ -23,7 +23,7 @@ from experiments.distributed import Meeting, leads, told
 from experiments.job import Event, Job, Pack
 from experiments.launchers import Site
 from experiments.packing import ALONE, Curve
-from experiments.record import AGAIN
+from experiments.record import AGAIN, Status
 from experiments.step import recipe
 from experiments.trainer import train_pack
 from experiments.worker import Bench
@@ -88,8 +88,10 @@ class Group:
         ) -> None:
             self._is_training = True
             _say((pack, bench))
-            train_pack(pack, corpus, watch=watch, interrupted=interrupted)
+            stands = train_pack(pack, corpus, watch=watch, interrupted=interrupted)
             self._is_training = False
+            if Status.STARTED in stands:  # any process was
+                asked.append(True)
 
         with on_signal(lambda: asked.append(True)):
             for pack in packs:
