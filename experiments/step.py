@@ -23,6 +23,7 @@ from experiments.platforms import resolve
 from experiments.schedule import fraction
 from models.transformer import Spec, apply, weights
 from models.weights import Params, initialise
+from scaling.parametrization import Weight
 
 Metrics = dict[str, Array]
 
@@ -55,6 +56,12 @@ class Recipe:
     def weights(self) -> Any:
         """The tree of `Weight`."""
         return weights(self.spec, self.seq_len)
+
+    @property
+    def table(self) -> list[Weight]:
+        """Every `Weight`."""
+        found: list[Weight] = jax.tree.leaves(self.weights, is_leaf=lambda x: isinstance(x, Weight))
+        return found
 
     @cached_property
     def rules(self) -> Any:
