@@ -12,7 +12,7 @@ import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -77,16 +77,35 @@ def leads() -> bool:
     return jax.process_index() == 0
 
 
+def tell(value: object) -> None:
+    """Say it to the others, who `hear` it; for the process that leads."""
+    _broadcast(pickle.dumps(value))
+
+
+def hear() -> Any:
+    """What process 0 tells next."""
+    return pickle.loads(_broadcast(b""))
+
+
 def told(say: Callable[[], Value]) -> Value:
-    """What process 0 says, to all: the others do not ask themselves."""
+    """What process 0 says, in all processes: the others do not ask themselves."""
     if jax.process_count() == 1:
         return say()
-    content = pickle.dumps(say()) if leads() else b""
-    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(content))))
-    text = np.zeros(1 << size.bit_length(), np.uint8)  # a program per length, so few lengths
-    text[: len(content)] = np.frombuffer(content, np.uint8)
-    value: Value = pickle.loads(multihost_utils.broadcast_one_to_all(text)[:size].tobytes())
+    if not leads():
+        heard: Value = hear()
+        return heard
+    value = say()
+    tell(value)
     return value
+
+
+def _broadcast(content: bytes) -> bytes:
+    """The bytes of process 0."""
+    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(content))))
+    padded = np.zeros(1 << size.bit_length(), np.uint8)  # a program per length, so few lengths
+    padded[: len(content)] = np.frombuffer(content, np.uint8)
+    found: bytes = multihost_utils.broadcast_one_to_all(padded)[:size].tobytes()
+    return found
 
 
 def ask(*flags: Flag) -> Callable[[], list[bool]]:

@@ -19,7 +19,7 @@ from experiments import data, machine, worker
 from experiments.compilation import use_cache
 from experiments.config import RunConfig
 from experiments.crew import on_signal
-from experiments.distributed import Meeting, leads, told
+from experiments.distributed import Meeting, hear, leads, tell
 from experiments.job import Event, Job, Pack
 from experiments.launchers import Site
 from experiments.packing import ALONE, Curve
@@ -30,8 +30,6 @@ from experiments.worker import Bench
 from scaling.arguments import exit_code
 from scaling.errors import UserError, nearest
 from scaling.layout import KINDS
-
-Message = tuple[Pack, Bench] | int  # what to train now, or how to end
 
 FIELDS = ("coordinator", "processes", "process")
 
@@ -69,7 +67,7 @@ class Group:
             code = exit_code(command)
         finally:
             if not self._is_training:
-                _say(code)
+                tell(code)
         return code
 
     def train(self, site: Site, packs: Sequence[Pack], watch: Callable[[Event], None]) -> bool:
@@ -87,7 +85,7 @@ class Group:
             interrupted: Callable[[], bool],
         ) -> None:
             self._is_training = True
-            _say((pack, bench))
+            tell((pack, bench))
             stands = train_pack(pack, corpus, watch=watch, interrupted=interrupted)
             self._is_training = False
             if Status.STARTED in stands:  # any process was
@@ -130,11 +128,11 @@ def _check(job: Job) -> None:
 
 
 def _follow() -> int:
-    """Train what process 0 says until it says how to end."""
+    """Train the packs that process 0 tells, until it tells an exit code."""
     asked: list[bool] = []
     prepare = cache(data.prepare)
     with on_signal(lambda: asked.append(True)):
-        while not isinstance(message := _hear(), int):
+        while not isinstance(message := hear(), int):
             pack, bench = message
             use_cache(bench.cache)
             try:
@@ -143,15 +141,4 @@ def _follow() -> int:
                 reason = str(error).splitlines()[0]
                 print(f"process {jax.process_index()}: {reason}", file=sys.stderr)
                 return AGAIN
-    return message
-
-
-def _say(message: Message) -> None:
-    told(lambda: message)
-
-
-def _hear() -> Message:
-    def not_asked() -> Message:
-        raise AssertionError("process 0 says what is next")
-
-    return told(not_asked)
+    return int(message)

@@ -78,6 +78,7 @@ class Shell:
             "PYTHONPATH": paths,
             "JAX_PLATFORMS": "cpu",
             "JAX_NUM_CPU_DEVICES": str(devices),
+            "XLA_FLAGS": "--xla_backend_optimization_level=0",  # as by quick.py
         }
         places = ("--out", str(self.out), "--cache", str(self.cache))
         chosen = [text for setting in settings for text in ("--set", setting)]
@@ -200,6 +201,7 @@ def test_killed_process_ends_the_group_and_the_same_command_goes_on(
     check_same(shell.run, here)
 
 
+@pytest.mark.slow
 def test_mistakes_end_every_process(tmp_path: Path, texts: Path, cache: Path) -> None:
     found = Shell(tmp_path, texts, cache).group((), [EXPERIMENTS, EXPERIMENTS])
     assert [code for code, _ in found] == [2, 2], found
