@@ -127,7 +127,8 @@ def _cells(cost: Cost) -> str:
     """A pack of "?" is told once the device has been measured, a time of "-" is unknown."""
     members = "?" if cost.members is None else cost.members
     seconds = math.nan if cost.seconds is None else cost.seconds
-    return f" {filesize.decimal(cost.bytes):>8} {members:>4} {clock(seconds):>7}"
+    size = "-" if cost.bytes is None else filesize.decimal(cost.bytes)
+    return f" {size:>8} {members:>4} {clock(seconds):>7}"
 
 
 def list_files(args: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ On a CPU small microbatches keep activations in cache; see benchmarks/.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
@@ -34,31 +35,41 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
     program, layout = execution.program, execution.layout
     if layout.name != "single":
         layout = layout.over(layout.devices if devices is None else devices)
-    ways = layout.batch_ways
     _check(config, layout)
+    if layout.stage > 1:
+        # what a stage holds is a part of a stack; stacked layers compute what unrolled ones do
+        program = replace(program, layers="scan")
     if program.backward == "auto":
         # what suits one core's cache is nothing to a partitioned program
         backward = BACKWARD[platform] if layout.devices == 1 else "plain"
         program = replace(program, backward=backward)
-    fitting = ways * max(1, MICROBATCH_TOKENS[platform] // batch.seq_len)
-    divisors = (m for m in range(ways, batch.sequences + 1, ways) if batch.sequences % m == 0)
+    least = math.prod(_shares(layout).values())
+    fitting = least * max(1, MICROBATCH_TOKENS[platform] // batch.seq_len)
+    divisors = (m for m in range(least, batch.sequences + 1, least) if batch.sequences % m == 0)
     microbatch = execution.microbatch or max(m for m in divisors if m <= fitting)
     return replace(execution, program=program, layout=layout, microbatch=microbatch)
 
 
+def _shares(layout: Layout) -> dict[str, int]:
+    """Into what a microbatch is cut: the parts of a pipeline, and each over devices."""
+    shares = {axis: layout.sizes[axis] for axis in BATCH} | {"parts": layout.parts}
+    return {name: n for name, n in shares.items() if n > 1}
+
+
 def _check(config: RunConfig, layout: Layout) -> None:
     """What is shared out divides by those who share it; of weights, models.layout says so."""
-    science, ways = config.science, layout.batch_ways
+    science, sizes = config.science, layout.sizes
     microbatch = config.execution.microbatch or science.batch.sequences
-    axes = " x ".join(f"{axis}={layout.sizes[axis]}" for axis in BATCH if layout.sizes[axis] > 1)
-    for name, whole, parts, by in (
-        ("batch.sequences", science.batch.sequences, ways, axes),
-        ("execution.microbatch", microbatch, ways, axes),
-        ("batch.seq_len", science.batch.seq_len, layout.sizes["sequence"], "sequence"),
-        ("model.layers", science.model.layers, layout.sizes["stage"], "stage"),
+    for name, whole, shares in (
+        ("model.layers", science.model.layers, {"stage": sizes["stage"]}),
+        ("batch.sequences", science.batch.sequences, _shares(layout)),
+        ("execution.microbatch", microbatch, _shares(layout)),
+        ("batch.seq_len", science.batch.seq_len, {"sequence": sizes["sequence"]}),
     ):
-        if whole % parts:
+        ways = math.prod(shares.values())
+        if whole % ways:
+            by = " x ".join(f"{share}={n}" for share, n in shares.items())
             raise UserError(
-                f"{name}={whole} does not divide by {parts} ({by} of execution.layout); "
-                f"set it to a multiple of {parts}"
+                f"{name}={whole} does not divide by {ways} ({by} of execution.layout); "
+                f"set it to a multiple of {ways}, or change the layout"
             )

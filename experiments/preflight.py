@@ -35,15 +35,17 @@ def check_layouts(runs: Sequence[Run]) -> None:
 
     That it is of as many devices as there are is known to whoever opens them.
     """
+    named = ("single", "auto")  # nothing to divide; chosen among those that divide
+    shared = [run.config for run in runs if run.config.execution.layout.name not in named]
+    if not shared:
+        return  # without importing JAX
     from experiments.step import recipe
     from models.layout import of_weight
 
-    configs = dict.fromkeys(signature(run.config) for run in runs)
-    for config in configs:
-        if config.execution.layout.name != "single":
-            made = recipe(config, platform="cpu")
-            for weight in made.table:
-                of_weight(made.spec.layout, weight, "optimizer")
+    for config in dict.fromkeys(map(signature, shared)):
+        made = recipe(config, platform="cpu")
+        for weight in made.table:
+            of_weight(made.spec.layout, weight, "optimizer")
 
 
 def narrower_than_base(runs: Sequence[Run]) -> list[str]:

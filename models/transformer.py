@@ -20,6 +20,7 @@ from models.attention import attend, causal_scores, rotate
 from models.config import Program, TransformerConfig
 from models.dense import dense
 from models.layout import constrain, gather
+from models.pipeline import pipeline
 from models.weights import STACK, Params, describe, initialise, make_weight
 from scaling.layout import Layout
 from scaling.parametrization import Parametrization, Role
@@ -202,13 +203,22 @@ class Transformer(_Part):
         if self.spec.program.layers == "scan":
             # a loop's body is no place where a backward pass could be merged with the forward one
             block = nn.remat(_ScannedBlock, prevent_cse=False) if remat else _ScannedBlock
-            stack = nn.scan(
+            scan = partial(
+                nn.scan,
                 block,
                 variable_axes={"params": 0, TAPS: 0},
                 split_rngs={"params": True},
-                length=self.spec.config.layers,
             )
-            return stack(self.spec, name=STACK)(x, None)[0]
+            layers, layout = self.spec.config.layers, self.spec.layout
+            if layout.stage > 1 and not self.is_mutable_collection(TAPS):
+                stage = scan(length=layers // layout.stage)(self.spec, parent=None)
+                return pipeline(
+                    layout,
+                    lambda params, x: stage.apply({"params": params}, x, None)[0],
+                    self.get_variable("params", STACK),
+                    x,
+                )
+            return scan(length=layers)(self.spec, name=STACK)(x, None)[0]
         block = nn.remat(Block) if remat else Block
         for layer in range(self.spec.config.layers):
             x = block(self.spec, name=f"{STACK}_{layer}")(x)

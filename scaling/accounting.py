@@ -128,6 +128,17 @@ def flops_narayanan(s: Dims) -> int:
     return flops_deepseek(s) + 6 * s.vocab * s.width
 
 
+def flops_megatron(s: Dims) -> int:
+    """3 L (4 d k (H + G) + 2 H k T + 4 d F) + 6 d V (Megatron-LM's throughput log), 6 d F gated.
+
+    Its attention is causal, as `flops_model_causal`, to which it is equal.
+    """
+    attention = 4 * s.width * s.head_dim * (s.heads + s.kv_heads)
+    attention += 2 * s.heads * s.head_dim * s.context
+    mlp = 2 * s.ffn_matrices * s.width * s.ffn
+    return 3 * s.layers * (attention + mlp) + 6 * s.width * s.vocab
+
+
 FLOPS_PER_TOKEN: Mapping[str, Callable[[Dims], int]] = {
     "flops_6nd": flops_6nd,
     "flops_6nd_nonembedding": flops_6nd_nonembedding,
@@ -138,7 +149,17 @@ FLOPS_PER_TOKEN: Mapping[str, Callable[[Dims], int]] = {
     "flops_deepseek": flops_deepseek,
     "flops_chinchilla": flops_chinchilla,
     "flops_narayanan": flops_narayanan,
+    "flops_megatron": flops_megatron,
 }
+
+
+def flops_recomputed(s: Dims) -> int:
+    """2 (N_attention + N_ffn) + 4 L H k T: the forward pass that block remat does again.
+
+    With it 6 N becomes the 8 N of HFU (Chowdhery et al. 2022, appendix B). A program does a little
+    less: nothing asks for the last product of a block again (tests/scaling/test_accounting.py).
+    """
+    return 2 * (params_attention(s) + params_ffn(s)) + _attention_square(s) // 3
 
 
 def count(weights: Iterable[Weight]) -> dict[str, int]:

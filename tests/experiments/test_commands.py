@@ -208,6 +208,7 @@ def test_describe_shows_every_parameter_and_every_count(call):
         "0.025",
         "4e-08",
         "d->f",
+        "whole",
     ]
     assert "params_nonembedding" in out
     assert "6,192" in out

@@ -86,10 +86,12 @@ def curve(*assignments: str) -> tuple[TrainState, np.ndarray]:
     return state, np.concatenate(losses)
 
 
+@cache
 def differentiate(*assignments: str) -> Any:
     """The gradients of the first batch at the first parameters."""
     plan = made(*assignments)
-    single = programs(made()).init(hypers(tiny.config(*MODEL).science)).params
+    plain = made(*(field for field in assignments if not field.startswith("execution.")))
+    single = programs(plain).init(hypers(tiny.config(*MODEL).science)).params
     if plan.spec.layout.devices == 1:
         return jax.jit(lambda p, b: gradients(plan, p, b)[1])(single, windows()[0])
     over = mesh(plan.spec.layout, jax.devices()[: plan.spec.layout.devices])

@@ -121,7 +121,7 @@ def test_flops_model_is_three_times_the_traced_forward_pass(
 def _gradient_flops(program: Program, microbatch: int) -> int:
     config = RunConfig(
         Science(model=SMALL, batch=BatchConfig(sequences=4, seq_len=CONTEXT)),
-        Execution(program, microbatch),
+        Execution(program, microbatch=microbatch),
     )
     made = recipe(config)
     params = jax.eval_shape(partial(init, made.spec, CONTEXT), jax.random.key(0))
@@ -141,8 +141,7 @@ def test_flops_model_is_the_traced_gradient(layout: Any, backward: Any, microbat
 def test_remat_adds_the_forward_pass_of_the_blocks_but_their_last_product(layout: Any) -> None:
     """Nothing in the backward pass asks for the output of a block, so f->d is not done again."""
     dims = SMALL.dims(CONTEXT)
-    again = (accounting.flops_model(dims) - 6 * dims.vocab * dims.width) // 3
-    again -= 2 * dims.layers * dims.ffn * dims.width
+    again = accounting.flops_recomputed(dims) - 2 * dims.layers * dims.ffn * dims.width
     traced = _gradient_flops(Program(layout, remat="block", backward="plain"), 2)
     assert traced == (accounting.flops_model(dims) + again) * 4 * CONTEXT
 
@@ -178,6 +177,8 @@ BY_HAND = {
     # 72 L d^2 + the square + embedding and readout 12 V d + softmax 9 L H T = 169 869 312
     "flops_chinchilla": 1_080_248_647_680,
     "flops_narayanan": 1_076_373_430_272,  # 72 L d^2 + the square + 6 V d: F = 4 d, so flops_model
+    # 3 L (8 d^2 + 2 d T + 16 d^2) + 6 V d = 72 L d^2 + half the square + 6 V d
+    "flops_megatron": 1_061_877_915_648,
 }
 RATIO_TO_MODEL = {
     "flops_6nd": 0.97321,
@@ -189,6 +190,7 @@ RATIO_TO_MODEL = {
     "flops_deepseek": 0.99656,
     "flops_chinchilla": 1.00360,
     "flops_narayanan": 1.0,
+    "flops_megatron": 0.98653,
 }
 
 
@@ -210,6 +212,18 @@ def test_narayanan_with_recomputation_is_the_published_formula() -> None:
     published = 96 * L * d**2 * (1 + T / (6 * d) + V / (16 * d * L))
     again = 24 * L * d**2 + 4 * L * d * T
     assert accounting.flops_narayanan(GPT3) + again == pytest.approx(published, rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [{}, {"kv_heads": 8}, {"ffn_matrices": 3}, {"head_dim": 64}])
+def test_megatron_counts_a_causal_model_of_any_shape(shape: dict[str, int]) -> None:
+    dims = replace(GPT3, **shape)
+    assert accounting.flops_megatron(dims) == accounting.flops_model_causal(dims)
+
+
+def test_block_remat_makes_six_n_eight_n() -> None:
+    """Where neither attention's square nor the readout counts: 6 N -> 8 N."""
+    dims = replace(GPT3, context=0, vocab=0, positions=0)
+    assert accounting.flops_recomputed(dims) == 2 * accounting.params_nonembedding(dims)
 
 
 def test_grouped_queries_shrink_every_count_that_reads_the_shape() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from experiments.config import BatchConfig, Execution, RunConfig, Science
 from experiments.hypers import hypers
 from experiments.step import init_state, recipe, train_chunk
 from models.config import Program, TransformerConfig
+from scaling.layout import Layout
 from scaling.memory import Step, memory
 
 STEPS = 4
@@ -37,6 +39,7 @@ def test_hand_counts() -> None:
         "moments": 1312,
         "gradients": 656,
         "accumulator": 656,
+        "gathered": 0,
         "activations": 4 * 6 * (76 + 3 * 4),
         "logits": 4 * 6 * 2 * 10,
         "batches": 4 * 3 * 2 * 7,
@@ -46,6 +49,108 @@ def test_hand_counts() -> None:
 def test_every_member_takes_as_much() -> None:
     alone = memory(ONE.dims(6), STEP)
     assert memory(ONE.dims(6), STEP, 5) == {name: 5 * bytes for name, bytes in alone.items()}
+
+
+# 2 layers of: q and out 2*8*8, k and v 2*8*4 [2 kv heads]: 192, MLP 2*8*16: 256. In all 896 and
+# 5 norms of 8: 40. Embedding and readout 2*10*8: 160. 1096 parameters.
+WIDE = TransformerConfig(
+    layers=2,
+    width=8,
+    heads=4,
+    kv_heads=2,
+    head_dim=2,
+    ffn=16,
+    vocab_size=10,
+    embeddings="untied",
+)
+BATCH = replace(STEP, sequences=8, microbatch=4, compute_bytes=2, backward="plain")
+# For each token of a layer: 6*8 + 2*(3*4 + 2*2) + 3*16 + 3*4*6 = 200; last norm 3*8.
+WIDE_ALONE = {
+    "params": 4 * 1096,
+    "moments": 8 * 1096,
+    "gradients": 4 * 1096,
+    "accumulator": 4 * 1096,
+    "gathered": 0,
+    "activations": 24 * 2 * (2 * 200 + 24),
+    "logits": 8 * 24 * 10,
+    "batches": 4 * 3 * 8 * 7,
+}
+
+
+@pytest.mark.parametrize(
+    ("layout", "changed"),
+    [
+        (Layout(), {}),
+        # each device two of the eight sequences, one of the four at once
+        (
+            Layout("data", data=4),
+            {"activations": 12 * (424), "logits": 480, "batches": 168},
+        ),
+        (
+            Layout("fsdp", fsdp=4),
+            {name: WIDE_ALONE[name] // 4 for name in WIDE_ALONE} | {"gathered": 2 * 1096},
+        ),
+        (
+            Layout("fsdp", fsdp=4, zero=2),
+            {name: WIDE_ALONE[name] // 4 for name in WIDE_ALONE} | {"params": 4 * 1096},
+        ),
+        (
+            Layout("fsdp", fsdp=4, zero=1),
+            {name: WIDE_ALONE[name] // 4 for name in WIDE_ALONE}
+            | dict.fromkeys(("params", "gradients", "accumulator"), 4 * 1096),
+        ),
+        # one query head of four with its group's halves: 448 + 40 + embedding and readout by half;
+        # activations: 6*8 + 2*(3*2 + 2*1) + 3*8 + 3*2*6 = 124
+        (
+            Layout("fsdp_tensor", fsdp=1, tensor=2),
+            {
+                "params": 4 * 568,
+                "moments": 8 * 568,
+                "gradients": 4 * 568,
+                "accumulator": 4 * 568,
+                "activations": 48 * (2 * 124 + 24),
+                "logits": 960,
+            },
+        ),
+        # half of every sequence, and the other half's keys and values: 2*2*2 more
+        (
+            Layout("sequence", sequence=2, fsdp=1),
+            {"activations": 24 * (2 * (200 + 8) + 24), "logits": 960},
+        ),
+        # half of the layers: 448 + 20 + 160
+        (
+            Layout("pipeline", stage=2, data=1),
+            {
+                "params": 4 * 628,
+                "moments": 8 * 628,
+                "gradients": 4 * 628,
+                "accumulator": 4 * 628,
+                "activations": 48 * (200 + 24),
+            },
+        ),
+    ],
+    ids=lambda value: f"{value.name}{value.zero}" if isinstance(value, Layout) else "",
+)
+def test_layouts_by_hand(layout: Layout, changed: dict[str, int]) -> None:
+    settled = layout.over(layout.devices)
+    assert memory(WIDE.dims(6), BATCH, layout=settled) == WIDE_ALONE | changed
+
+
+def test_heads_and_vocabularies_that_do_not_divide_stay_whole() -> None:
+    whole = replace(WIDE, kv_heads=1, vocab_size=11).dims(6)
+    split = memory(whole, BATCH, layout=Layout("fsdp_tensor", fsdp=1, tensor=4))
+    layer = (
+        2 * 8 * 2 + 2 * 8 * 2 + 2 * 8 * 4
+    )  # of its one query head, the keys and values, a quarter
+    assert split["params"] == 4 * (2 * layer + 40 + 2 * 11 * 8)
+    assert split["logits"] == 8 * 24 * 11
+
+
+def test_remat_gathers_one_layer_at_a_time() -> None:
+    step = replace(BATCH, remat="block")
+    kept = memory(WIDE.dims(6), step, layout=Layout("fsdp", fsdp=4))
+    assert kept["gathered"] == 2 * (936 // 2 + 160)
+    assert kept["activations"] == 6 * 2 * (2 * 8 + 200 + 24)
 
 
 def config(
@@ -58,7 +163,7 @@ def config(
 ) -> RunConfig:
     sizes = {"heads": width // 16, "kv_heads": width // 16, "head_dim": 16, "ffn": 4 * width}
     shape = TransformerConfig(layers=layers, width=width, **(sizes | model))
-    execution = Execution(program, microbatch, steps_per_dispatch=STEPS)
+    execution = Execution(program, microbatch=microbatch, steps_per_dispatch=STEPS)
     return RunConfig(Science(model=shape, batch=BatchConfig(*tokens)), execution)
 
 
