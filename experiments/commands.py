@@ -8,6 +8,7 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich import filesize
@@ -40,6 +41,10 @@ def _bind(args: argparse.Namespace, tell: Callable[[str], None] = lambda text: N
 
 def run(args: argparse.Namespace) -> int:
     launcher = launchers.chosen(args)
+    return launchers.carry_out(launcher, partial(_run, args, launcher))
+
+
+def _run(args: argparse.Namespace, launcher: Launcher) -> int:
     for name in args.trackers:
         trackers.load(name)
     if args.dry_run:
