@@ -16,6 +16,7 @@ from functools import cache
 import jax
 
 from experiments import data, machine, worker
+from experiments.choosing import settle
 from experiments.compilation import use_cache
 from experiments.config import RunConfig
 from experiments.crew import on_signal
@@ -124,7 +125,7 @@ def _check(job: Job) -> None:
             f"execution.layout.name=single: {jax.process_count()} processes train a run together; "
             f"set it to one of {', '.join(KINDS)}"
         )
-    recipe(config)
+    recipe(settle(job, lambda event: None).run.config)
 
 
 def _follow() -> int:
