@@ -21,6 +21,7 @@ from typing import Any
 import jax
 
 from experiments.distributed import ask, leads, told
+from experiments.forms import is_stacked, turn, turned_like
 from experiments.seal import damage, is_sealed, seal
 from scaling.errors import UserError
 
@@ -78,7 +79,7 @@ class Checkpoints:
         self._saving, self._current = (step, response), step
 
     def restore(self, state: Any) -> Any:
-        """The latest state that can be read, shaped and placed like `state`, or `state` if none is.
+        """The latest state that can be read, formed and placed like `state`, or `state` if none is.
 
         Raises:
             UserError: there are checkpoints, and none of them can be read.
@@ -109,7 +110,12 @@ class Checkpoints:
         """The state of this step, or else why it cannot be read, here or by another process."""
         restored = reason = None
         try:
-            restored = self._orbax.load(step, jax.tree.map(_abstract, state))
+            saved = self._orbax.metadata(step).metadata
+            if is_stacked(saved) == is_stacked(state):
+                restored = self._orbax.load(step, jax.tree.map(_abstract, state))
+            else:
+                other = jax.tree.map(_abstract, jax.jit(turn)(state))
+                restored = turned_like(self._orbax.load(step, other), state)
         except (KeyError, ValueError, OSError) as error:  # KeyError: Orbax's word for damage
             reason = str(error)
         if any(ask(lambda: reason is not None)()):

@@ -20,7 +20,7 @@ from experiments.cost import Cost, forecast
 from experiments.difference import differences
 from experiments.launchers import Launcher
 from experiments.overrides import override
-from experiments.preflight import check_folder, narrower_than_base
+from experiments.preflight import check_folder, check_programs, narrower_than_base
 from experiments.progress import Progress, clock
 from experiments.record import AGAIN, FINISHED, Status
 from experiments.recorded import read_config
@@ -84,6 +84,7 @@ def mirror(args: argparse.Namespace) -> int:
 def _dry_run(sweep: Sweep, launcher: Launcher) -> int:
     print(f"{sweep.study.question}\n{sweep.corpus.describe()}\n")
     runs = sweep.study.runs
+    check_programs(runs, launcher.platform)
     costs = forecast(runs, sweep.study.name, launcher, sweep.site)
     _table(sweep, runs, costs)
     left = [costs[run.run_id].seconds for run in runs if sweep.status(run) not in FINISHED]

@@ -77,15 +77,16 @@ def memory(config: RunConfig, members: int, platform: str) -> dict[str, int]:
 
 def step_of(science: Science, execution: Execution) -> Step:
     """What the memory and the time of a step depend on, of an execution with nothing left open."""
-    assert execution.program.backward != "auto"
+    assert execution.program.attention != "auto"
     return Step(
         sequences=science.batch.sequences,
         microbatch=execution.microbatch,
         steps=execution.steps_per_dispatch,
         state_copies=science.state_copies,
         compute_bytes=COMPUTE_BYTES[science.precision],
-        backward=execution.program.backward,
+        attention=execution.program.attention,
         remat=execution.program.remat,
+        logits_chunks=execution.program.logits_chunks,
     )
 
 

@@ -6,7 +6,7 @@ On a CPU small microbatches keep activations in cache; see benchmarks/.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -20,6 +20,62 @@ BACKWARD: Mapping[str, Literal["plain", "barrier"]] = {
     "tpu": "plain",
 }
 MICROBATCH_TOKENS = {"cpu": 256, "gpu": 2**20, "tpu": 2**20}
+# Of one device's logits in float32. A chunk of this size is products enough to keep it busy
+LOGITS_BYTES = {"cpu": math.inf, "gpu": 2**30, "tpu": 2**28}
+
+Attention = Literal["barrier", "xla", "cudnn", "splash"]
+# The first that can do it; xla always can.
+ATTENTION: Mapping[str, tuple[Attention, ...]] = {
+    "cpu": ("barrier", "xla"),
+    "gpu": ("cudnn", "xla"),
+    "tpu": ("splash", "xla"),
+}
+
+
+def _whole_sequences(config: RunConfig, _: str) -> bool:
+    return config.execution.layout.sequence <= 1
+
+
+NEEDS: Mapping[Attention, Mapping[str, Callable[[RunConfig, str], bool]]] = {
+    "barrier": {"execution.layout.name=single": lambda c, _: c.execution.layout.name == "single"},
+    "xla": {},
+    "cudnn": {
+        "a GPU": lambda _, platform: platform == "gpu",
+        "precision=bfloat16": lambda c, _: c.science.precision == "bfloat16",
+        "a model.head_dim of at most 128 that 8 divides": lambda c, _: (
+            c.science.model.head_dim <= 128 and c.science.model.head_dim % 8 == 0
+        ),
+        "execution.layout.sequence=1": _whole_sequences,
+    },
+    "splash": {
+        "a TPU": lambda _, platform: platform == "tpu",
+        "a batch.seq_len that 128 divides": lambda c, _: c.science.batch.seq_len % 128 == 0,
+        "execution.layout.sequence=1": _whole_sequences,
+    },
+}
+
+
+def lacks(attention: Attention, config: RunConfig, platform: str) -> str | None:
+    """The first need of an attention that is not met there."""
+    needs = NEEDS[attention].items()
+    return next((need for need, met in needs if not met(config, platform)), None)
+
+
+def check(config: RunConfig, *platforms: str) -> None:
+    """What was chosen by name can be done on one of the platforms.
+
+    Raises:
+        UserError: it cannot.
+    """
+    chosen = config.execution.program.attention
+    if chosen == "auto":
+        return
+    missing = [lacks(chosen, config, platform) for platform in platforms]
+    if all(missing):
+        raise UserError(
+            f"execution.program.attention={chosen}: needs {missing[0]}; "
+            "set execution.program.attention=auto"
+        )
 
 
 def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Execution:
@@ -43,11 +99,24 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
         # what suits one core's cache is nothing to a partitioned program
         backward = BACKWARD[platform] if layout.devices == 1 else "plain"
         program = replace(program, backward=backward)
+    if program.attention == "auto":
+        able = (a for a in ATTENTION[platform] if not lacks(a, config, platform))
+        program = replace(program, attention=next(able))
     least = math.prod(_shares(layout).values())
     fitting = least * max(1, MICROBATCH_TOKENS[platform] // batch.seq_len)
     divisors = (m for m in range(least, batch.sequences + 1, least) if batch.sequences % m == 0)
     microbatch = execution.microbatch or max(m for m in divisors if m <= fitting)
+    if not program.logits_chunks:
+        numbers = microbatch * batch.seq_len * config.science.model.vocab_size
+        own = 4 * numbers / (layout.devices // layout.sizes["stage"])
+        chunks = _divisor(batch.seq_len, own / LOGITS_BYTES[platform])
+        program = replace(program, logits_chunks=chunks)
     return replace(execution, program=program, layout=layout, microbatch=microbatch)
+
+
+def _divisor(n: int, least: float) -> int:
+    """The smallest divisor of n that is at least so much."""
+    return next(d for d in range(1, n + 1) if n % d == 0 and (d >= least or d == n))
 
 
 def _shares(layout: Layout) -> dict[str, int]:

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from experiments import data, record
+from experiments.machine import Platform
 from experiments.packing import signature
+from experiments.platforms import check
 from experiments.study import Run, Study
 from scaling.errors import UserError
 
 FLOAT32 = 4
+PLATFORMS: Mapping[Platform, tuple[str, ...]] = {"cpu": ("cpu",), "accelerator": ("gpu", "tpu")}
 RECORD_BYTES = 1_000_000
 
 
@@ -28,6 +31,12 @@ def check_corpus(runs: Sequence[Run], corpus: data.Corpus) -> None:
                 f"{corpus.vocab_size}: set model.vocab_size={corpus.vocab_size}"
             )
         data.check_budget(corpus.train, science.tokens, science.batch.seq_len, science.data.epochs)
+
+
+def check_programs(runs: Sequence[Run], kind: Platform) -> None:
+    """Each run's program is one for a device of the kind, as far as it is known."""
+    for run in runs:
+        check(run.config, *PLATFORMS[kind])
 
 
 def check_layouts(runs: Sequence[Run]) -> None:

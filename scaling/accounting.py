@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from scaling.parametrization import Weight
 
@@ -153,13 +154,16 @@ FLOPS_PER_TOKEN: Mapping[str, Callable[[Dims], int]] = {
 }
 
 
-def flops_recomputed(s: Dims) -> int:
-    """2 (N_attention + N_ffn) + 4 L H k T: the forward pass that block remat does again.
+def flops_recomputed(s: Dims, remat: Literal["none", "block", "dots"]) -> int:
+    """2 (N_attention + N_ffn) + 4 L H k T: the forward pass that block remat does again; of dots
+    the second term, the products without weights.
 
     With it 6 N becomes the 8 N of HFU (Chowdhery et al. 2022, appendix B). A program does a little
     less: nothing asks for the last product of a block again (tests/scaling/test_accounting.py).
     """
-    return 2 * (params_attention(s) + params_ffn(s)) + _attention_square(s) // 3
+    square = _attention_square(s) // 3
+    block = 2 * (params_attention(s) + params_ffn(s)) + square
+    return {"none": 0, "block": block, "dots": square}[remat]
 
 
 def count(weights: Iterable[Weight]) -> dict[str, int]:

@@ -93,7 +93,7 @@ def _microbatches(step: Step) -> float:
 def _weights(s: Dims, step: Step, layout: Layout) -> tuple[tuple[float, int, int], ...]:
     """Of one layer's weights and of the ends': bytes, how many of them, gathers of each."""
     layers, c = shares.layers(s, layout), step.compute_bytes
-    again = 2 if step.remat == "block" else 1
+    again = 1 if step.remat == "none" else 2
     return (
         (c * shares.params_blocks(s, layout) / layers, layers, again),
         (c * shares.params_ends(s, layout), 1, 1),
@@ -125,7 +125,8 @@ def _replicas(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
 
 def _tensor(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
     """n d c summed after attention and after the MLP, and their inputs' gradients in the backward
-    pass: four in a layer, six with remat; also the embedded tokens, and the readout's gradient."""
+    pass: four in a layer, six if a block is done again; also the embedded tokens, and the readout's
+    gradient."""
     in_layer = 6 if step.remat == "block" else 4
     times = in_layer * shares.layers(s, layout) + 2
     yield Collective("all_reduce", "tensor", _stream(s, step, layout), times * _microbatches(step))
@@ -136,7 +137,7 @@ def _sequence(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
     n = shares.tokens(s, step.microbatch, layout) * layout.sizes["sequence"]
     array = 2 * n * shares.kv_heads(s, layout) * s.head_dim * step.compute_bytes
     each = shares.layers(s, layout) * _microbatches(step)
-    yield Collective("all_gather", "sequence", array, each * (2 if step.remat == "block" else 1))
+    yield Collective("all_gather", "sequence", array, each * (1 if step.remat == "none" else 2))
     yield Collective("reduce_scatter", "sequence", array, each)
 
 

@@ -25,8 +25,8 @@ from scaling.layout import Layout
 
 FLOAT32 = INT32 = 4
 
-# T x T squares kept for every head: the softmax alone, or what JAX's own derivative keeps too
-SQUARES = {"barrier": 1, "plain": 3}
+# T x T squares kept for every head: the softmax alone, what JAX's own derivative keeps too, or none
+SQUARES = {"barrier": 1, "xla": 3, "cudnn": 0, "splash": 0}
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Step:
         microbatch: sequences of all devices together whose gradients are taken at once.
         steps: of one dispatch, whose batches lie on the device.
         state_copies: values that the optimizer keeps for each parameter; 2 with Adam.
-        remat: "block" keeps each layer's input alone, and works one layer out at a time.
+        remat: "block" keeps each layer's input alone and works one layer out at a time; "dots" also
+            keeps the outputs of the products with weights.
     """
 
     sequences: int
@@ -45,8 +46,9 @@ class Step:
     steps: int
     state_copies: int
     compute_bytes: int
-    backward: Literal["plain", "barrier"]
-    remat: Literal["none", "block"]
+    attention: Literal["barrier", "xla", "cudnn", "splash"]
+    remat: Literal["none", "block", "dots"]
+    logits_chunks: int
 
 
 def params(s: Dims, step: Step, layout: Layout) -> int:
@@ -78,7 +80,7 @@ def gathered(s: Dims, step: Step, layout: Layout) -> int:
     if layout.sizes["fsdp"] == 1 or layout.zero < 3:
         return 0
     blocks = shares.params_blocks(s, layout)
-    if step.remat == "block":
+    if step.remat != "none":
         blocks = shares.part(blocks, shares.layers(s, layout))
     return step.compute_bytes * (blocks + shares.params_ends(s, layout))
 
@@ -89,28 +91,33 @@ def activations(s: Dims, step: Step, layout: Layout) -> int:
     6 d: of two norms their input, their normalised input and their output. 3 H k + 2 G k: queries,
     keys, values, and the average before and after its heads are put side by side. M feed-forward
     matrices, 2 or 3: what goes into the activation, comes out of it and its slope; gated, also the
-    other factor and the product. Q: `SQUARES`. 3 d: the last norm. With remat n c (L d + layer +
-    3 d), where layer is of one part of the microbatch in a pipeline. Where positions are split, the
-    keys and values of the whole sequence are there besides: 2 G k for each of its tokens.
+    other factor and the product. Q: `SQUARES`. 3 d: the last norm. With remat n c (L kept + layer +
+    3 d), where layer is of one part of the microbatch in a pipeline, with kept = d, and with dots
+    kept = 2 d + H k + 2 G k + (M - 1) F: XLA has no use for the last product's output, of which
+    nothing but the next layer's input is made. Where positions are split, the keys and values of
+    the whole sequence are there besides: 2 G k for each of its tokens.
     """
     n, tensor = shares.tokens(s, step.microbatch, layout), layout.sizes["tensor"]
     heads, kv_heads = shares.part(s.heads, tensor), shares.kv_heads(s, layout)
+    ffn = shares.part(s.ffn, tensor)
     elsewhere = 2 * kv_heads * s.head_dim * (layout.sizes["sequence"] - 1)
     layer = 6 * s.width + s.head_dim * (3 * heads + 2 * kv_heads) + elsewhere
-    layer += (2 * s.ffn_matrices - 1) * shares.part(s.ffn, tensor)
-    layer += SQUARES[step.backward] * heads * s.context
+    layer += (2 * s.ffn_matrices - 1) * ffn + SQUARES[step.attention] * heads * s.context
+    dots = s.width + s.head_dim * (heads + 2 * kv_heads) + (s.ffn_matrices - 1) * ffn
+    again = shares.part(layer, shares.pipeline_parts(layout))
     layers = shares.layers(s, layout)
-    if step.remat == "none":
-        kept = layers * layer
-    else:
-        kept = layers * s.width + shares.part(layer, shares.pipeline_parts(layout))
-    return n * step.compute_bytes * (kept + 3 * s.width)
+    kept = {
+        "none": layers * layer,
+        "block": layers * s.width + again,
+        "dots": layers * (s.width + dots) + again,
+    }
+    return n * step.compute_bytes * (kept[step.remat] + 3 * s.width)
 
 
 def logits(s: Dims, step: Step, layout: Layout) -> int:
-    """8 n V: the logits and their gradient, in float32."""
+    """8 n V: the logits and their gradient, in float32, of one chunk at a time."""
     n = shares.tokens(s, step.microbatch, layout)
-    return 2 * FLOAT32 * n * shares.vocab(s, layout)
+    return 2 * FLOAT32 * n * shares.vocab(s, layout) // step.logits_chunks
 
 
 def batches(s: Dims, step: Step, layout: Layout) -> int:

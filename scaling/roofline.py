@@ -39,13 +39,13 @@ def hbm_bytes(s: Dims, step: Step, layout: Layout) -> float:
     """
     microbatches = step.sequences / step.microbatch
     weights = shares.params_blocks(s, layout) + shares.params_ends(s, layout)
-    passes = 4 if step.remat == "block" else 3
-    kept = replace(step, remat="none")
+    passes = 3 if step.remat == "none" else 4
+    kept = replace(step, remat="none", logits_chunks=1)
     each = (
         passes * step.compute_bytes * weights
         + 2 * memory.accumulator(s, step, layout)
         + 2 * memory.activations(s, kept, layout)
-        + 2 * memory.logits(s, step, layout)
+        + 2 * memory.logits(s, kept, layout)
     )
     state = memory.params(s, step, layout) + memory.moments(s, step, layout)
     return microbatches * each + 2 * state + memory.gradients(s, step, layout)
@@ -117,7 +117,7 @@ def roofline(s: Dims, step: Step, layout: Layout, chip: Chip, dtype: str) -> Roo
         UserError: the chip has no units for that dtype.
     """
     tokens, peak = step.sequences * s.context, chip.flops(dtype)
-    again = flops_recomputed(s) if step.remat == "block" else 0
+    again = flops_recomputed(s, step.remat)
     done = float((flops_model(s) + again) * tokens)
     moved, exchanges, over = hbm_bytes(s, step, layout), collectives(s, step, layout), {}
     if layout.devices > 1:

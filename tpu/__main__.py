@@ -14,7 +14,11 @@ from tpu import verbs
 
 def parser() -> Parser:
     """A verb for every file in tpu/verbs; what it does is its docstring."""
-    top = Parser(prog="python -m tpu", description=inspect.getdoc(sys.modules[__name__]))
+    top = Parser(
+        prog="python -m tpu",
+        description="Plan runs on accelerators, rent TPUs, watch the runs there and end them.",
+        epilog="tpu/README.md goes from a fresh cloud project to a finished sweep.",
+    )
     table = top.add_subparsers(dest="verb", required=True, metavar="VERB")
     for found in sorted(pkgutil.iter_modules(verbs.__path__), key=lambda found: found.name):
         verb = importlib.import_module(f"{verbs.__name__}.{found.name}")
@@ -26,7 +30,7 @@ def parser() -> Parser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; a UserError is one line on stderr and exit status 2."""
+    """Exit codes: 0 done, 1 a run fits in no way, 2 the user's mistake, or a command's own."""
 
     def command() -> int:
         options = parser().parse_args(arguments)

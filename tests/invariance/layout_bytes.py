@@ -31,6 +31,8 @@ MODEL = TransformerConfig(
 LAYOUTS = {
     "data": Layout("data"),
     "fsdp": Layout("fsdp"),
+    "zero 1": Layout("fsdp", zero=1),
+    "zero 2": Layout("fsdp", zero=2),
     "hierarchical": Layout("hierarchical", fsdp=4),
 }
 BYTES = {"f32": 4, "s32": 4, "u32": 4, "pred": 1}

@@ -15,7 +15,7 @@ import pytest
 
 from experiments.config import BatchConfig, Execution, RunConfig, Science
 from experiments.step import gradients, recipe
-from models.config import Program, TransformerConfig
+from models.config import PLAIN, Program, TransformerConfig
 from models.transformer import Spec, apply, init, weights
 from scaling import accounting
 from scaling.accounting import FLOPS_PER_TOKEN, Dims, count, ledger
@@ -87,7 +87,7 @@ def test_formulas_count_the_weights_that_the_model_describes() -> None:
     for choice in _covering(_choices()):
         layout = choice.pop("layout")
         config = replace(SMALL, **choice)
-        tree = weights(Spec(config, program=Program(layout, backward="plain")), CONTEXT)
+        tree = weights(Spec(config, program=replace(PLAIN, layers=layout)), CONTEXT)
         leaves = jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, Weight))
         book = ledger(config.dims(CONTEXT), tokens=1)
         assert count(leaves) == {name: book[name] for name in count(leaves)}, choice
@@ -114,7 +114,7 @@ def test_flops_model_is_three_times_the_traced_forward_pass(
     config: TransformerConfig, layout: Any
 ) -> None:
     tokens = jax.ShapeDtypeStruct((3, CONTEXT), jnp.int32)
-    traced = _forward_flops(Spec(config, program=Program(layout, backward="plain")), tokens)
+    traced = _forward_flops(Spec(config, program=replace(PLAIN, layers=layout)), tokens)
     assert 3 * traced == accounting.flops_model(config.dims(CONTEXT)) * 3 * CONTEXT
 
 
@@ -133,7 +133,7 @@ def _gradient_flops(program: Program, microbatch: int) -> int:
 @pytest.mark.parametrize("layout", ["unrolled", "scan"])
 @pytest.mark.parametrize("microbatch", [1, 2, 4])
 def test_flops_model_is_the_traced_gradient(layout: Any, backward: Any, microbatch: int) -> None:
-    traced = _gradient_flops(Program(layout, backward=backward), microbatch)
+    traced = _gradient_flops(replace(PLAIN, layers=layout, backward=backward), microbatch)
     assert traced == accounting.flops_model(SMALL.dims(CONTEXT)) * 4 * CONTEXT
 
 
@@ -141,9 +141,25 @@ def test_flops_model_is_the_traced_gradient(layout: Any, backward: Any, microbat
 def test_remat_adds_the_forward_pass_of_the_blocks_but_their_last_product(layout: Any) -> None:
     """Nothing in the backward pass asks for the output of a block, so f->d is not done again."""
     dims = SMALL.dims(CONTEXT)
-    again = accounting.flops_recomputed(dims) - 2 * dims.layers * dims.ffn * dims.width
-    traced = _gradient_flops(Program(layout, remat="block", backward="plain"), 2)
+    again = accounting.flops_recomputed(dims, "block") - 2 * dims.layers * dims.ffn * dims.width
+    traced = _gradient_flops(replace(PLAIN, layers=layout, remat="block"), 2)
     assert traced == (accounting.flops_model(dims) + again) * 4 * CONTEXT
+
+
+@pytest.mark.parametrize("layout", ["unrolled", "scan"])
+def test_remat_of_all_but_dots_adds_the_attention_square_alone(layout: Any) -> None:
+    """Its two products have no weights, so they are not kept: 4 L T H k a token."""
+    dims = SMALL.dims(CONTEXT)
+    again = accounting.flops_recomputed(dims, "dots")
+    assert again == 4 * dims.layers * CONTEXT * dims.heads * dims.head_dim
+    traced = _gradient_flops(replace(PLAIN, layers=layout, remat="dots"), 2)
+    assert traced == (accounting.flops_model(dims) + again) * 4 * CONTEXT
+
+
+@pytest.mark.parametrize("chunks", [1, 2, CONTEXT])
+def test_logits_in_chunks_are_computed_once(chunks: int) -> None:
+    traced = _gradient_flops(replace(PLAIN, logits_chunks=chunks), 2)
+    assert traced == accounting.flops_model(SMALL.dims(CONTEXT)) * 4 * CONTEXT
 
 
 # GPT-3's shape (Brown et al. 2020, table 2.1): L 96, d 12288, H 96, k 128, F 4 d, T 2048, V 50257,
@@ -223,7 +239,7 @@ def test_megatron_counts_a_causal_model_of_any_shape(shape: dict[str, int]) -> N
 def test_block_remat_makes_six_n_eight_n() -> None:
     """Where neither attention's square nor the readout counts: 6 N -> 8 N."""
     dims = replace(GPT3, context=0, vocab=0, positions=0)
-    assert accounting.flops_recomputed(dims) == 2 * accounting.params_nonembedding(dims)
+    assert accounting.flops_recomputed(dims, "block") == 2 * accounting.params_nonembedding(dims)
 
 
 def test_grouped_queries_shrink_every_count_that_reads_the_shape() -> None:

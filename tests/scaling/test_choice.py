@@ -33,7 +33,8 @@ STEP = Step(
     steps=1,
     state_copies=2,
     compute_bytes=2,
-    backward="plain",
+    attention="xla",
+    logits_chunks=1,
     remat="block",
 )
 DIVISORS = tuple(2**n for n in range(9))

@@ -42,7 +42,8 @@ STEP = Step(
     steps=1,
     state_copies=2,
     compute_bytes=2,
-    backward="plain",
+    attention="xla",
+    logits_chunks=1,
     remat="none",
 )
 N = 936 + 128

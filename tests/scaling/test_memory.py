@@ -15,7 +15,7 @@ from experiments import cost
 from experiments.config import BatchConfig, Execution, RunConfig, Science
 from experiments.hypers import hypers
 from experiments.step import init_state, recipe, train_chunk
-from models.config import Program, TransformerConfig
+from models.config import PLAIN, Program, TransformerConfig
 from scaling.layout import Layout
 from scaling.memory import Step, memory
 
@@ -27,8 +27,9 @@ STEP = Step(
     steps=3,
     state_copies=2,
     compute_bytes=4,
-    backward="barrier",
+    attention="barrier",
     remat="none",
+    logits_chunks=1,
 )
 
 
@@ -63,7 +64,7 @@ WIDE = TransformerConfig(
     vocab_size=10,
     embeddings="untied",
 )
-BATCH = replace(STEP, sequences=8, microbatch=4, compute_bytes=2, backward="plain")
+BATCH = replace(STEP, sequences=8, microbatch=4, compute_bytes=2, attention="xla")
 # For each token of a layer: 6*8 + 2*(3*4 + 2*2) + 3*16 + 3*4*6 = 200; last norm 3*8.
 WIDE_ALONE = {
     "params": 4 * 1096,
@@ -183,7 +184,8 @@ def compiled_bytes(config: RunConfig, members: int) -> int:
     return int(found.argument_size_in_bytes + found.temp_size_in_bytes)
 
 
-BARRIER, PLAIN = Program(backward="barrier"), Program(backward="plain")
+BARRIER = Program(backward="barrier", attention="barrier")
+CHUNKS = replace(BARRIER, logits_chunks=8)
 
 
 @pytest.mark.parametrize(
@@ -195,9 +197,11 @@ BARRIER, PLAIN = Program(backward="barrier"), Program(backward="plain")
         (config(256, (4, 64), 1, BARRIER), 1),  # the parameters
         (config(256, (4, 64), 1, BARRIER), 4),
         (config(64, (4, 128), 4, BARRIER, vocab_size=4096), 1),  # the logits
+        (config(64, (4, 128), 4, CHUNKS, vocab_size=4096), 1),
         (config(64, (4, 128), 4, BARRIER, mlp="swiglu", kv_heads=1, embeddings="untied"), 1),
         (config(64, (4, 128), 4, PLAIN), 4),
-        (config(64, (4, 128), 4, Program("scan", "block", "barrier"), layers=4), 1),
+        (config(64, (4, 128), 4, replace(BARRIER, layers="scan", remat="block"), layers=4), 1),
+        (config(64, (4, 128), 4, replace(BARRIER, layers="scan", remat="dots"), layers=4), 1),
     ],
 )
 def test_estimate_is_near_what_is_compiled(made: RunConfig, members: int) -> None:

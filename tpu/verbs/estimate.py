@@ -12,13 +12,11 @@ the run. Times are bounds, no forecasts: give --mfu the utilisation that you hav
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.errors import UserError
 from scaling.hardware import CHIPS, GIB, chip
-from scaling.layout import KINDS
+from tpu import studies
 from tpu.table import markdown
 
 if TYPE_CHECKING:
@@ -47,23 +45,9 @@ INCOMPLETE = 1  # exit code where a run fits in no way
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("study", help="a study's name, the path of its file, or a config.json")
+    studies.add(parser)
     parser.add_argument("--chip", required=True, metavar="NAME", help=", ".join(CHIPS))
     parser.add_argument("--chips", required=True, type=int, metavar="N", help="how many of them")
-    parser.add_argument(
-        "--layout",
-        metavar="NAME",
-        help=f"auto, single, {', '.join(KINDS)}; the sizes of its axes as --set "
-        "execution.layout.tensor=4 (default: the study's own, on several chips auto)",
-    )
-    parser.add_argument(
-        "--set",
-        dest="assignments",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="a setting of the study (scale=gpu) or a field of every run (model.width=64)",
-    )
     parser.add_argument(
         "--mfu", type=float, metavar="PART", help="of the peak that a step comes to, where it can"
     )
@@ -78,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"--chips {options.chips}: must be at least 1")
     if options.mfu is not None and not 0 < options.mfu <= 1:
         raise UserError(f"--mfu {options.mfu}: must lie above 0 and up to 1")
-    device, runs = chip(options.chip), _runs(options)
+    device, runs = chip(options.chip), studies.runs(options, options.chips)
     choices: list[Choice | None] = []
     refused: dict[str, UserError] = {}
     for planned in runs:
@@ -100,25 +84,6 @@ def run(options: argparse.Namespace) -> int:
     for text in refused:
         print(f"fits in no way: {text}")
     return INCOMPLETE if refused else 0
-
-
-def _runs(options: argparse.Namespace) -> Sequence[Run]:
-    """Those of the study, or the one of the config, with a layout to choose where there is none."""
-    from experiments import study
-    from experiments.overrides import override
-    from experiments.recorded import read_config
-
-    def laid_out(run: Run) -> Run:
-        if options.layout or options.chips == 1 or run.config.execution.layout.name != "single":
-            return run
-        return run.override(["execution.layout.name=auto"])
-
-    named = [f"execution.layout.name={options.layout}"] if options.layout else []
-    assignments = [*named, *options.assignments]
-    if options.study.endswith(".json"):
-        config = override(read_config(Path(options.study)), assignments)
-        return [laid_out(study.Run(config, rung=0))]
-    return [laid_out(run) for run in study.load(options.study, assignments).runs]
 
 
 def _headline(chip: Chip, options: argparse.Namespace) -> str:
