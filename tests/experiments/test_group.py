@@ -160,7 +160,8 @@ def test_two_processes_are_preempted_and_others_go_on(
     assert [code for code, _ in stopped] == [AGAIN, AGAIN], stopped
     assert "not finished" in stopped[0][1]
     assert record.run_status(shell.run) is Status.STARTED
-    assert 0 < rows(shell.run)[-1]["step"] < tiny.STEPS
+    before = list(record.read_rows(shell.run / record.METRICS))
+    assert 0 < before[-1]["step"] < tiny.STEPS
 
     alone = sweep_of(tmp_path / "alone", texts, cache)
     shutil.copytree(shell.out, alone.folder)  # on one device, by one process
@@ -172,6 +173,7 @@ def test_two_processes_are_preempted_and_others_go_on(
     assert "1 completed" in done[0][1]
     assert "completed" not in done[1][1]  # process 1 is silent
     check_same(shell.run, here)
+    assert list(record.read_rows(shell.run / record.METRICS))[: len(before)] == before  # went on
     assert environment(shell.run) == {"processes": 2, "devices": 4}
 
 
