@@ -16,6 +16,7 @@ import numpy as np
 
 from experiments import data, record
 from experiments.checkpoint import Checkpoints
+from experiments.config import RunConfig
 from experiments.hypers import Hypers, hypers
 from experiments.job import Event, Job, Phase
 from experiments.population import Programs
@@ -24,6 +25,16 @@ from experiments.scribe import Scribe, scribe
 from experiments.step import DIVERGED_BEYOND, TrainState, recipe
 
 Values = dict[str, np.ndarray]  # the metrics of a dispatch: [S] each
+
+
+def validation_parts(config: RunConfig, corpus: data.Corpus) -> np.ndarray:
+    """The fixed validation windows of a run, as many at a time as fit: [P, M, T+1]."""
+    science = config.science
+    windows = data.validation_windows(
+        corpus.valid, science.evaluation.windows, science.batch.seq_len
+    )
+    size = math.gcd(len(windows), recipe(config).microbatch)
+    return windows.reshape(-1, size, windows.shape[-1])
 
 
 @dataclass
@@ -129,13 +140,8 @@ class Member:
 
     def validate(self, compiled: Programs, state: TrainState) -> float:
         """The loss on the fixed validation windows, nats per token."""
-        config = self.job.run.config
         self.tell("evaluating")
-        windows = data.validation_windows(
-            self.corpus.valid, config.science.evaluation.windows, config.science.batch.seq_len
-        )
-        size = math.gcd(len(windows), recipe(config).microbatch)
-        parts = windows.reshape(-1, size, windows.shape[-1])
+        parts = validation_parts(self.job.run.config, self.corpus)
         return float(compiled.evaluate(state, parts))
 
     @property

@@ -112,6 +112,11 @@ def init_state(recipe: Recipe, hypers: Hypers) -> TrainState:
         jax.random.key(hypers.seed),
         hypers.init_scale,
     )
+    return fresh_state(recipe, hypers, params)
+
+
+def fresh_state(recipe: Recipe, hypers: Hypers, params: Params) -> TrainState:
+    """The state before the first step from these parameters."""
     optimizer = update(recipe, hypers, jnp.float32(0)).init(params)
     return TrainState(
         step=jnp.int32(0),
