@@ -51,6 +51,11 @@ def _check(config: RunConfig, layout: Layout) -> None:
     science, ways = config.science, layout.batch_ways
     microbatch = config.execution.microbatch or science.batch.sequences
     axes = " x ".join(f"{axis}={layout.sizes[axis]}" for axis in BATCH if layout.sizes[axis] > 1)
+    if layout.sizes["expert"] > 1 and not science.model.experts:
+        raise UserError(
+            f"execution.layout.expert={layout.expert}: a dense model has no experts to share out; "
+            "set model.experts, or choose another layout"
+        )
     for name, whole, parts, by in (
         ("batch.sequences", science.batch.sequences, ways, axes),
         ("execution.microbatch", microbatch, ways, axes),

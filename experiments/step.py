@@ -21,7 +21,8 @@ from experiments.optimizers import update as optimizers
 from experiments.optimizers.config import KINDS, Name
 from experiments.platforms import resolve
 from experiments.schedule import fraction
-from models.transformer import Spec, apply, weights
+from models.moe import Routing
+from models.transformer import Spec, apply_routed, weights
 from models.weights import Params, initialise
 
 Metrics = dict[str, Array]
@@ -120,14 +121,15 @@ class Losses(NamedTuple):
 
     cross_entropy: Array  # nats per token
     log_z_squared: Array  # (ln Z)^2, with Z the sum of the exponentials of the logits
+    routing: Routing | None  # None: the model has no experts
 
 
 def losses(spec: Spec, params: Params, windows: Array) -> Losses:
     """Of [M, T+1] windows."""
-    logits, labels = apply(spec, params, windows[:, :-1]), windows[:, 1:]
+    (logits, routing), labels = apply_routed(spec, params, windows[:, :-1]), windows[:, 1:]
     log_z = jax.nn.logsumexp(logits, axis=-1)
     right = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
-    return Losses((log_z - right).mean(), jnp.square(log_z).mean())
+    return Losses((log_z - right).mean(), jnp.square(log_z).mean(), routing)
 
 
 def loss(spec: Spec, params: Params, windows: Array) -> Array:
@@ -136,9 +138,16 @@ def loss(spec: Spec, params: Params, windows: Array) -> Array:
 
 
 def gradients(
-    recipe: Recipe, params: Params, batch: Array, z_loss: Array | float = 0.0
+    recipe: Recipe,
+    params: Params,
+    batch: Array,
+    z_loss: Array | float = 0.0,
+    balance_loss: Array | float = 0.0,
+    router_z_loss: Array | float = 0.0,
 ) -> tuple[Losses, Params]:
     """Losses over [B, T+1] and the gradient of cross_entropy + z_loss * log_z_squared.
+
+    With experts + balance_loss * balance + router_z_loss * log_z_squared of the routers.
 
     Taken microbatch by microbatch: every window has T tokens to predict, so the mean of their means
     is the mean over all tokens. Equal to the whole batch at once up to rounding; small microbatches
@@ -148,7 +157,11 @@ def gradients(
 
     def objective(params: Params, windows: Array) -> tuple[Array, Losses]:
         found = losses(recipe.spec, params, windows)
-        return found.cross_entropy + z_loss * found.log_z_squared, found
+        total = found.cross_entropy + z_loss * found.log_z_squared
+        if found.routing is not None:
+            total += balance_loss * found.routing.balance
+            total += router_z_loss * found.routing.log_z_squared
+        return total, found
 
     def one(windows: Array) -> tuple[Losses, Params]:
         grads, found = jax.grad(objective, has_aux=True)(params, windows)
@@ -160,7 +173,7 @@ def gradients(
     def add(total: Any, windows: Array) -> tuple[Any, None]:
         return jax.tree.map(jnp.add, total, one(windows)), None
 
-    zero = (Losses(*jnp.zeros(2)), jax.tree.map(jnp.zeros_like, params))
+    zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(one, parts[0]))
     total, _ = jax.lax.scan(add, zero, parts)
     return jax.tree.map(lambda x: x / len(parts), total)
 
@@ -174,7 +187,14 @@ def step(
     recipe: Recipe, state: TrainState, hypers: Hypers, batch: Array
 ) -> tuple[TrainState, Metrics]:
     """One update on a batch [B, T+1] of int32 windows."""
-    (value, log_z_squared), grads = gradients(recipe, state.params, batch, hypers.z_loss)
+    (value, log_z_squared, routing), grads = gradients(
+        recipe,
+        state.params,
+        batch,
+        hypers.z_loss,
+        hypers.balance_loss,
+        hypers.router_z_loss,
+    )
     scale = fraction(recipe.schedule, recipe.decay_shape, state.step, hypers)
     updates, optimizer = update(recipe, hypers, scale).update(grads, state.optimizer, state.params)
     first_loss = jnp.where(state.step == 0, value, state.first_loss)
@@ -186,6 +206,8 @@ def step(
         "grad_norm": optax.tree.norm(grads),
         "learning_rate": scale * hypers.learning_rate,
     }
+    if routing is not None:
+        metrics |= {f"router_{name}": value for name, value in routing._asdict().items()}
     params = optax.apply_updates(state.params, updates)
     return TrainState(state.step + 1, first_loss, diverged, params, optimizer), metrics
 

@@ -16,7 +16,7 @@ from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
 
 from scaling.errors import UserError
 from scaling.layout import BATCH, Layout
-from scaling.parametrization import Weight
+from scaling.parametrization import Weight, parse
 
 Axes = tuple[str, ...]
 Tree = Literal["params", "gradients", "optimizer"]
@@ -33,6 +33,7 @@ WEIGHTS: Mapping[str, Axes] = {
     "d": ("fsdp",),
     "k": (),
     "t": (),
+    "r": (),
 }
 
 ARRAYS: Mapping[str, Axes] = {
@@ -45,6 +46,8 @@ ARRAYS: Mapping[str, Axes] = {
     "v": ("tensor",),
     "d": (),
     "k": (),
+    "r": (),
+    "C": (),
 }
 
 # Letters that stay whole where their axes do not divide them: few key-value heads are repeated, an
@@ -94,7 +97,7 @@ def spec(
 
 def of_weight(layout: Layout, weight: Weight, tree: Tree) -> PartitionSpec:
     """How a weight, its gradient or what the optimizer keeps of it is stored."""
-    letters = weight.letters.replace("->", "")
+    letters = parse(weight.letters).axes
     shape = weight.shape
     if weight.stacked:
         letters, shape = LAYERS + letters, (weight.stacked, *shape)
@@ -139,11 +142,11 @@ def gather(layout: Layout, w: Array, letters: str) -> Array:
     The backward pass of a gather is a reduce-scatter, so no device ever holds the whole gradient.
 
     Args:
-        letters: as its maker says, "inputs->outputs".
+        letters: as its maker says, those of `Weight`.
     """
     if layout.devices == 1:
         return w
-    letters = letters.replace("->", "")
+    letters = parse(letters).axes
     whole = {letter: tuple(a for a in axes if a != "fsdp") for letter, axes in WEIGHTS.items()}
     used = spec(whole, layout, letters, w.shape)
     kept = spec(_weights(layout, "gradients"), layout, letters, w.shape)

@@ -71,11 +71,15 @@ def activations(s: Dims, step: Step) -> int:
     keys, values, and the average before and after its heads are put side by side. M feed-forward
     matrices, 2 or 3: what goes into the activation, comes out of it and its slope; gated, also the
     other factor and the product. Q: `SQUARES`. 3 d: the last norm. With remat n c (L d + layer +
-    3 d).
+    3 d). With experts that have C slots each F is E C / T times as much, and what goes into the
+    slots and comes out of them is another 2 d for each.
     """
     heads = s.head_dim * (3 * s.heads + 2 * s.kv_heads)
     square = SQUARES[step.backward] * s.heads * s.context
-    layer = 6 * s.width + heads + (2 * s.ffn_matrices - 1) * s.ffn + square
+    ffn = (2 * s.ffn_matrices - 1) * s.ffn
+    if s.experts:
+        ffn = (ffn + 2 * s.width) * s.experts * s.expert_slots // s.context
+    layer = 6 * s.width + heads + ffn + square
     kept = s.layers * layer if step.remat == "none" else s.layers * s.width + layer
     return _tokens(s, step) * step.compute_bytes * (kept + 3 * s.width)
 
