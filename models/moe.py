@@ -58,7 +58,8 @@ def route(logits: Array, active: int, capacity: int) -> tuple[Routes, Routing]:
     """
     T, E = logits.shape[1:]
     p = jax.nn.softmax(logits, axis=-1)
-    _, choice = jax.lax.top_k(p, active)  # [B, T, k]
+    # by a sort of each row where it is, for XLA brings the rows of a top_k together on every device
+    choice = jnp.argsort(jax.lax.stop_gradient(-p), axis=-1)[..., :active]  # [B, T, k]
     chosen = jax.nn.one_hot(choice, E, dtype=jnp.int32).sum(2)  # [B, T, E]
     place = jnp.take_along_axis(chosen.cumsum(1) - 1, choice, axis=-1)  # in the expert's queue
     slot = jnp.where(place < capacity, choice * capacity + place, E * capacity)
