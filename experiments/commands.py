@@ -149,19 +149,17 @@ def schedules(args: argparse.Namespace) -> int:
 
 
 def describe(args: argparse.Namespace) -> int:
-    import jax
-
     from experiments.step import recipe
-    from scaling.parametrization import Weight
+    from models.layout import sharding
 
     run = _described(args)
     science = run.config.science
     plan = recipe(run.config, platform="cpu")
     print(f"{science.model}\n{science.parametrization}\n")
     head = f"{'parameter':28} {'role':10} {'shape':16} {'params':>10} {'init std':>9} {'mult':>7}"
-    print(f"{head} {'lr factor':>9} {'lr':>9} {'wd':>8} {'eps':>9}  sharding")
+    print(f"{head} {'lr factor':>9} {'lr':>9} {'wd':>8} {'eps':>9}  letters sharding")
     o = science.optimizer
-    for weight in jax.tree.leaves(plan.weights, is_leaf=lambda x: isinstance(x, Weight)):
+    for weight in plan.table:
         rule = science.parametrization.rule(weight, science.model, o.kind.family_of(weight.role))
         coupled = o.decay == "coupled"
         decays = rule.weight_decay if coupled else float(rule.weight_decay > 0)
@@ -174,7 +172,8 @@ def describe(args: argparse.Namespace) -> int:
             f"{name:28} {weight.role:10} {weight.shape!s:16} {weight.size:>10,} "
             f"{science.init_scale * rule.init_std:>9.4g} {rule.multiplier:>7.4g} "
             f"{rule.learning_rate:>9.4g} {o.learning_rate * rule.learning_rate:>9.3g} "
-            f"{o.weight_decay * decays:>8.3g} {o.epsilon * rule.epsilon:>9.2g}  {weight.letters}"
+            f"{o.weight_decay * decays:>8.3g} {o.epsilon * rule.epsilon:>9.2g}  "
+            f"{weight.letters:7} {sharding(plan.spec.layout, weight)}"
         )
     print()
     for name, value in run.ledger.items():

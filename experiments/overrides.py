@@ -79,14 +79,15 @@ def _apply(config: Config, tree: dict[str, Any]) -> Config:
 
 
 def parse(path: str, text: str, kind: Any) -> Any:
-    """`text` as the annotated type: int, float, str, one of a Literal's names, or a tuple of ints.
+    """`text` as the annotated type: int, float, str, one of a Literal's, or a tuple of ints.
 
     A tuple is written with commas, 960,1920; nothing at all is the empty one.
     """
     if get_origin(kind) is Literal:
-        if text not in get_args(kind):
-            raise UserError(f"--set {path}={text}: {nearest(text, get_args(kind))}")
-        return text
+        choices = {str(choice): choice for choice in get_args(kind)}
+        if text not in choices:
+            raise UserError(f"--set {path}={text}: {nearest(text, choices)}")
+        return choices[text]
     if get_origin(kind) is tuple:
         item, _ = get_args(kind)
         return tuple(parse(path, part, item) for part in text.split(",")) if text else ()

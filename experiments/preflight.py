@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import data, record
+from experiments.packing import signature
 from experiments.study import Run, Study
 from scaling.errors import UserError
 
@@ -27,6 +28,22 @@ def check_corpus(runs: Sequence[Run], corpus: data.Corpus) -> None:
                 f"{corpus.vocab_size}: set model.vocab_size={corpus.vocab_size}"
             )
         data.check_budget(corpus.train, science.tokens, science.batch.seq_len, science.data.epochs)
+
+
+def check_layouts(runs: Sequence[Run]) -> None:
+    """Each layout divides its run's batch and every weight; told without opening a device.
+
+    That it is of as many devices as there are is known to whoever opens them.
+    """
+    from experiments.step import recipe
+    from models.layout import of_weight
+
+    configs = dict.fromkeys(signature(run.config) for run in runs)
+    for config in configs:
+        if config.execution.layout.name != "single":
+            made = recipe(config, platform="cpu")
+            for weight in made.table:
+                of_weight(made.spec.layout, weight, "optimizer")
 
 
 def narrower_than_base(runs: Sequence[Run]) -> list[str]:

@@ -24,6 +24,7 @@ from experiments.schedule import fraction
 from models.moe import Routing
 from models.transformer import Spec, apply_routed, weights
 from models.weights import Params, initialise
+from scaling.parametrization import Weight
 
 Metrics = dict[str, Array]
 
@@ -56,6 +57,12 @@ class Recipe:
     def weights(self) -> Any:
         """The tree of `Weight`."""
         return weights(self.spec, self.seq_len)
+
+    @property
+    def table(self) -> list[Weight]:
+        """Every `Weight`."""
+        found: list[Weight] = jax.tree.leaves(self.weights, is_leaf=lambda x: isinstance(x, Weight))
+        return found
 
     @cached_property
     def rules(self) -> Any:

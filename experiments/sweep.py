@@ -19,7 +19,7 @@ from experiments.follow import Follower
 from experiments.job import Event, Job, Pack
 from experiments.launchers import Launcher, Site
 from experiments.lineage import is_ready
-from experiments.preflight import check_corpus, check_folder
+from experiments.preflight import check_corpus, check_folder, check_layouts
 from experiments.record import FINISHED, Part, Status
 from experiments.study import Run, Study
 from scaling.errors import UserError
@@ -98,7 +98,8 @@ def bind(
     """Find the corpus, fix every run's identity by its fingerprint, and check what can fail.
 
     Raises:
-        UserError: runs whose data differ, two runs alike, a corpus too small or missing.
+        UserError: runs whose data differ, two runs alike, a corpus too small or missing, a layout
+            that does not divide a run.
     """
     configs = {run.config.science.data for run in study.runs}
     if len(configs) != 1:
@@ -106,6 +107,7 @@ def bind(
     corpus = data.prepare(configs.pop(), cache, tell)
     bound = study.with_fingerprint(corpus.fingerprint)
     check_corpus(bound.runs, corpus)
+    check_layouts(bound.runs)
     identities = [run.run_id for run in bound.runs]
     if len(set(identities)) < len(identities):
         raise UserError("two runs of the study are the same science; vary a field, or drop one")

@@ -45,6 +45,7 @@ class Bench:
     log: Path | None  # what libraries print; None: left to whoever started the process
     core: int | None = None  # to pin to, None: not pinned
     gpu: str | None = None  # the one to use, None: every device that JAX sees
+    devices: int | None = None  # that a CPU is to count as, None: as the environment says
     kind: str = "local"  # of place: a throughput measured on one holds on its like
 
 
@@ -85,6 +86,8 @@ def prepare(bench: Bench) -> None:
         os.sched_setaffinity(0, {bench.core})  # before JAX counts its threads
     if bench.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = bench.gpu
+    if bench.devices is not None:
+        os.environ["JAX_NUM_CPU_DEVICES"] = str(bench.devices)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 

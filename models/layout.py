@@ -104,6 +104,14 @@ def of_weight(layout: Layout, weight: Weight, tree: Tree) -> PartitionSpec:
     return spec(_weights(layout, tree), layout, letters, shape)
 
 
+def sharding(layout: Layout, weight: Weight) -> str:
+    """Where a weight lies, in words: each letter that is split, and by what."""
+    letters = (LAYERS if weight.stacked else "") + weight.letters.replace("->", "")
+    axes = zip(letters, of_weight(layout, weight, "params"), strict=True)
+    found = [f"{letter}:{'x'.join(jax.tree.leaves(axis))}" for letter, axis in axes if axis]
+    return " ".join(found) or "whole"
+
+
 def _weights(layout: Layout, tree: Tree) -> Mapping[str, Axes]:
     if tree in SPLIT[layout.zero]:
         return WEIGHTS

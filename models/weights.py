@@ -83,7 +83,8 @@ def describe(init: Callable[[Array], Any]) -> Any:
     `init` maps a key to linen variables; no parameter is materialised. Only the layer number of the
     stack is taken off a path: other modules keep their digits, so no two weights share a draw.
     """
-    boxed = jax.eval_shape(init, jax.random.key(0))["params"]
+    key = jax.eval_shape(lambda: jax.random.key(0))  # no device is opened for it
+    boxed = jax.eval_shape(init, key)["params"]
 
     def tag(path: Any, leaf: Any) -> Weight:
         where = jax.tree_util.keystr(path, simple=True, separator="/")

@@ -28,4 +28,5 @@ def check_choices(section: str, config: Any) -> None:
     """
     for name, kind in get_type_hints(type(config)).items():
         if get_origin(kind) is Literal and (value := getattr(config, name)) not in get_args(kind):
-            raise UserError(f"{section}.{name}={value}: {nearest(str(value), get_args(kind))}")
+            known = map(str, get_args(kind))
+            raise UserError(f"{section}.{name}={value}: {nearest(str(value), known)}")

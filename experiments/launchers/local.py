@@ -1,7 +1,8 @@
 """Worker processes on this machine: one per core of a CPU, or one per GPU.
 
 Small models on a CPU train faster as one process per core than as one process on all cores
-(benchmarks/train_step.py --cores 2), so that is the default.
+(benchmarks/train_step.py --cores 2), so that is the default. Runs that are shared out over devices
+have one worker with all of them, after the others.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from experiments.launchers import Site
 from experiments.packing import Curve
 from experiments.worker import Bench
 from scaling.errors import UserError
+from scaling.layout import Layout
 
 LOG = "workers.log"
 
@@ -38,7 +40,13 @@ class Local:
         return throughput.curves(wanted, self.bench(site))
 
     def train(self, site: Site, packs: Sequence[Pack], watch: Callable[[Event], None]) -> bool:
-        return train_all(packs, self._benches(site)[: len(packs)], watch)
+        kinds = dict.fromkeys(pack[0].run.config.execution.layout for pack in packs)
+        for layout in sorted(kinds, key=lambda layout: layout.name != "single"):
+            alike = [pack for pack in packs if pack[0].run.config.execution.layout == layout]
+            benches = self._benches(site) if layout.name == "single" else [_whole(site, layout)]
+            if not train_all(alike, benches[: len(alike)], watch):
+                return False
+        return True
 
     def _benches(self, site: Site) -> list[Bench]:
         log = site.folder / LOG
@@ -46,6 +54,12 @@ class Local:
             Bench(site.data, site.cache, log, core=core, gpu=gpu)
             for core, gpu in zip(_cores(self.places), _gpus(self.places), strict=True)
         ]
+
+
+def _whole(site: Site, layout: Layout) -> Bench:
+    """The one worker of runs that are shared out: it has all devices; of a CPU, simulated ones."""
+    simulated = layout.devices if machine.platform() == "cpu" and layout.devices > 1 else None
+    return Bench(site.data, site.cache, site.folder / LOG, devices=simulated)
 
 
 def launcher(workers: int | None, resources: Mapping[str, str]) -> Local:

@@ -112,11 +112,9 @@ def test_steps_are_whole_and_tokens_are_those_really_seen():
 def another(value: object, kind: object) -> str:
     """Some other valid value of a field, as the command line writes it."""
     if get_origin(kind) is Literal:
-        return next(name for name in get_args(kind) if name != value)
+        return next(str(name) for name in get_args(kind) if name != value)
     if isinstance(value, str):
         return value + "x"
-    if isinstance(value, tuple):
-        return "16,32"
     if isinstance(value, tuple):
         return "16,32"
     if isinstance(value, int):

@@ -1,0 +1,215 @@
+"""One run shared out over devices, by every ready layout; run by `test_layouts.py`, in its own
+process with eight fake devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import tiny
+from curves import batches
+
+from experiments import data, record
+from experiments.hypers import hypers
+from experiments.job import Job
+from experiments.population import programs
+from experiments.record import Status
+from experiments.sharding import mesh, on, state_specs
+from experiments.step import Recipe, TrainState, gradients, recipe
+from experiments.trainer import train
+from scaling.errors import UserError
+
+TOLERANCE, STEPS, CHUNK = 1e-5, 20, 10
+
+# 1, 2, 4 and 8 devices; what needs a model of another form is tested beside that model
+LAYOUTS = {
+    "data 2": ("data", "data=2"),
+    "data 8": ("data", "data=8"),
+    "fsdp 4": ("fsdp", "fsdp=4"),
+    "fsdp 8": ("fsdp", "fsdp=8"),
+    "fsdp 4, ZeRO 1": ("fsdp", "fsdp=4", "zero=1"),
+    "fsdp 4, ZeRO 2": ("fsdp", "fsdp=4", "zero=2"),
+    "fsdp 2, tensor 2": ("fsdp_tensor", "fsdp=2", "tensor=2"),
+    "fsdp 2, tensor 4": ("fsdp_tensor", "fsdp=2", "tensor=4"),
+    "hierarchical 2 x 4": ("hierarchical", "data=2", "fsdp=4"),
+    "sequence 8": ("sequence", "fsdp=1", "sequence=8"),
+    "sequence 2, fsdp 2": ("sequence", "sequence=2", "fsdp=2"),
+}
+MODEL = (
+    "model.layers=2",
+    "model.heads=4",
+    "model.kv_heads=2",
+    "model.head_dim=8",
+    "model.vocab_size=32",
+    "model.embeddings=untied",
+    "parametrization.name=mup",
+    "parametrization.base_width=8",
+    "batch.sequences=8",
+    "optimizer.learning_rate=0.004",
+    "execution.program.layers=scan",
+)
+
+
+def fields(name: str) -> list[str]:
+    layout, *axes = LAYOUTS[name]
+    return [f"execution.layout.{field}" for field in (f"name={layout}", *axes)]
+
+
+def made(*assignments: str) -> Recipe:
+    config = tiny.config(*MODEL, *assignments)
+    layout = config.execution.layout
+    return recipe(config, "cpu", None if layout.name == "single" else layout.devices)
+
+
+@cache
+def windows() -> np.ndarray:
+    """[STEPS, 8, 17]."""
+    return np.concatenate([batches(3), batches(4)], axis=1)[:STEPS]
+
+
+@cache
+def curve(*assignments: str) -> tuple[TrainState, np.ndarray]:
+    """The last state, and the losses [STEPS]."""
+    plan = made(*assignments)
+    devices = tuple(jax.devices()[: plan.spec.layout.devices])
+    compiled, leaves = programs(plan, 1, devices), hypers(tiny.config(*MODEL).science)
+    state, losses = compiled.init(leaves), []
+    for start in range(0, STEPS, CHUNK):
+        part = compiled.join([windows()[start : start + CHUNK]])
+        state, metrics = compiled.chunk(state, leaves, part)
+        losses.append(np.asarray(metrics["loss"]))
+    return state, np.concatenate(losses)
+
+
+def differentiate(*assignments: str) -> Any:
+    """The gradients of the first batch at the first parameters."""
+    plan = made(*assignments)
+    single = programs(made()).init(hypers(tiny.config(*MODEL).science)).params
+    if plan.spec.layout.devices == 1:
+        return jax.jit(lambda p, b: gradients(plan, p, b)[1])(single, windows()[0])
+    over = mesh(plan.spec.layout, jax.devices()[: plan.spec.layout.devices])
+    params = jax.device_put(single, on(over, state_specs(plan).params))
+    return jax.jit(lambda p, b: gradients(plan, p, b)[1])(params, windows()[0])
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_layout_has_the_curve_of_one_device(name: str) -> None:
+    alone, (state, losses) = curve()[1], curve(*fields(name))
+    assert alone[-1] < alone[0] - 0.1, "the run learns, so that equal curves mean something"
+    np.testing.assert_allclose(losses, alone, rtol=TOLERANCE)
+    devices = tiny.config(*fields(name)).execution.layout.devices
+    for leaf in jax.tree.leaves(state):
+        assert len(leaf.sharding.device_set) == devices
+
+
+@pytest.mark.parametrize("name", ["data 8", "fsdp 4, ZeRO 2", "fsdp 2, tensor 4", "sequence 8"])
+def test_layout_has_the_gradients_of_one_device(name: str) -> None:
+    alone, shared = differentiate(), differentiate(*fields(name))
+    for ours, theirs in zip(jax.tree.leaves(shared), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=TOLERANCE * float(np.abs(theirs).max()))
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        ("execution.program.layers=unrolled", "execution.microbatch=4"),
+        ("execution.program.remat=block",),
+        pytest.param(("optimizer.name=muon",), marks=pytest.mark.slow),
+    ],
+)
+def test_programs_and_optimizers_are_shared_out_too(program: tuple[str, ...]) -> None:
+    layout = fields("fsdp 2, tensor 2")
+    (_, alone), (_, losses) = curve(*program), curve(*program, *layout)
+    np.testing.assert_allclose(losses, alone, rtol=TOLERANCE)
+
+
+def held(tree: Any) -> float:
+    """The part of a tree's numbers that the first device holds."""
+    leaves = jax.tree.leaves(tree)
+    total = sum(leaf.size for leaf in leaves)
+    return sum(leaf.addressable_shards[0].data.size for leaf in leaves) / total
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "optimizer"),
+    [
+        ("data 8", 1, 1),
+        ("fsdp 4, ZeRO 1", 1, 1 / 4),
+        ("fsdp 4, ZeRO 2", 1, 1 / 4),
+        ("fsdp 4", 1 / 4, 1 / 4),
+        ("hierarchical 2 x 4", 1 / 4, 1 / 4),
+        ("fsdp 2, tensor 2", 1 / 4, 1 / 4),
+    ],
+)
+def test_each_device_holds_its_part_of_the_state(
+    name: str, params: float, optimizer: float
+) -> None:
+    state, _ = curve(*fields(name))
+    # a little more: gains of heads are whole on each
+    assert params <= held(state.params) < params + 0.02
+    assert optimizer <= held(state.optimizer) < optimizer + 0.02
+
+
+# --- the trainer: a run goes on under another layout, on another number of devices ---
+
+RUN = ("evaluation.times=3", "model.heads=4", "model.kv_heads=4", "batch.sequences=8")
+WAY = ("fsdp 8", "data 2", None, "hierarchical 2 x 2")
+LAYOUTS["hierarchical 2 x 2"] = ("hierarchical", "data=2", "fsdp=2")
+
+
+@pytest.fixture
+def only(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+    """From here on this process has only so many devices."""
+    devices = jax.devices()
+
+    def take(count: int) -> None:
+        monkeypatch.setattr(jax, "devices", lambda: devices[:count])
+        monkeypatch.setattr(jax, "device_count", lambda: count)
+        programs.cache_clear()
+
+    yield take
+    programs.cache_clear()
+
+
+def interrupted_after(dispatches: int) -> Callable[[], bool]:
+    asked = iter(range(1, 1000))
+    return lambda: next(asked) == dispatches
+
+
+def rows(job: Job) -> list[dict[str, float]]:
+    return [
+        {name: row[name] for name in ("step", "tokens", "loss", "valid_loss") if name in row}
+        for row in record.read_rows(job.folder / record.METRICS)
+    ]
+
+
+def test_run_goes_on_under_other_layouts(tmp_path: Path, only: Callable[[int], None]) -> None:
+    texts = tiny.write_texts(tmp_path / "texts")
+    corpus = data.prepare(tiny.config(texts=texts).science.data, tmp_path / "cache")
+    alone = tiny.job(tmp_path / "alone", *RUN)
+    only(1)
+    assert train(alone, corpus) is Status.COMPLETED
+    for name in WAY:
+        layout = fields(name) if name else []
+        job = tiny.job(tmp_path / "shared", *RUN, *layout)
+        only(job.run.config.execution.layout.devices)
+        last = name == WAY[-1]
+        stop = (lambda: False) if last else interrupted_after(1)
+        assert train(job, corpus, interrupted=stop) is (
+            Status.COMPLETED if last else Status.STARTED
+        )
+    assert job.run.run_id == alone.run.run_id, "a layout is no part of what a run is"
+    assert len(rows(job)) == len(rows(alone))
+    for row, other in zip(rows(job), rows(alone), strict=True):
+        assert row == pytest.approx(other, rel=TOLERANCE)
+
+
+def test_axes_that_are_not_the_devices_are_refused(only: Callable[[int], None]) -> None:
+    only(8)
+    with pytest.raises(UserError, match="fsdp 3 is not the 8 devices there are"):
+        recipe(tiny.config("execution.layout.name=fsdp", "execution.layout.fsdp=3"))
