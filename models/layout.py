@@ -106,7 +106,7 @@ def of_weight(layout: Layout, weight: Weight, tree: Tree) -> PartitionSpec:
 
 def sharding(layout: Layout, weight: Weight) -> str:
     """Where a weight lies, in words: each letter that is split, and by what."""
-    letters = (LAYERS if weight.stacked else "") + weight.letters.replace("->", "")
+    letters = (LAYERS if weight.stacked else "") + parse(weight.letters).axes
     axes = zip(letters, of_weight(layout, weight, "params"), strict=True)
     found = [f"{letter}:{'x'.join(jax.tree.leaves(axis))}" for letter, axis in axes if axis]
     return " ".join(found) or "whole"

@@ -270,11 +270,11 @@ def apply(spec: Spec, params: Params, tokens: Array) -> Array:
 
 
 def apply_routed(spec: Spec, params: Params, tokens: Array) -> tuple[Array, Routing | None]:
-    """Logits as of `apply`, and what the routers say, the mean over the layers; None: no routers."""
+    """The logits, and what the routers say, the mean over the layers; None of a dense model."""
+    if not spec.config.experts:
+        return apply(spec, params, tokens), None
     logits, kept = Transformer(spec).apply({"params": params}, tokens, mutable=[ROUTERS])
     layers = jax.tree.leaves(kept, is_leaf=lambda x: isinstance(x, Routing))
-    if not layers:
-        return logits, None
     return logits, jax.tree.map(lambda *x: jnp.stack(x).mean(), *layers)
 
 

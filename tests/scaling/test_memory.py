@@ -92,6 +92,7 @@ BARRIER, PLAIN = Program(backward="barrier"), Program(backward="plain")
         (config(64, (4, 128), 4, BARRIER, vocab_size=4096), 1),  # the logits
         (config(64, (4, 128), 4, BARRIER, mlp="swiglu", kv_heads=1, embeddings="untied"), 1),
         (config(64, (4, 128), 4, PLAIN), 4),
+        (config(64, (4, 128), 4, BARRIER, experts=4), 1),
         (config(64, (4, 128), 4, Program("scan", "block", "barrier"), layers=4), 1),
     ],
 )
