@@ -3,8 +3,9 @@
 For every place in the model and every step, the slope b of  ln mean|x| = a + b ln(size)  over the
 widths (or depths) measured, seed by seed; the mean over the seeds, with Student's 95 % interval.
 A parametrization that transfers has |b| < 0.1 everywhere after a few steps, for the activations
-and for their changes since the start. What starts as a random sum and not at zero, the logits,
-the attention logits and those of a router, may shrink like the root of the size at first and is only forbidden to grow.
+and for their changes since the start. What starts as a random sum and not at zero, the logits
+of the model, of attention and of a router, may shrink like the root of the size at first and is
+only forbidden to grow.
 
 Which rule is broken shows in the order of the forward pass: what lies before the fault is right and
 what lies behind it follows. So the first of `SYMPTOMS` that is there names the rule. A mistake that

@@ -30,7 +30,9 @@ class TransformerConfig:
     embeddings: Literal["tied", "untied"] = "tied"
     embedding_norm: Literal["none", "rmsnorm"] = "none"  # of token plus position
     block: Literal["sequential", "parallel"] = "sequential"
-    experts: int = 0  # feed-forward layers to choose from (models/moe.py), each of width ffn; 0: one
+    experts: int = (
+        0  # feed-forward layers to choose from (models/moe.py), each of width ffn; 0: one
+    )
     experts_active: int = 2  # of those, the ones that a token goes to
     # slots of an expert over those it needs where all are chosen alike; experts / experts_active
     # drops no token

@@ -1,6 +1,6 @@
 """Mixture of experts: which token goes to which expert, and the way there and back.
 
-    p = softmax(x W_router),    y_t = sum over the k experts e of largest p_te of  p_te expert_e(x_t)
+    p = softmax(x W_router),    y_t = sum over the k experts e of largest p_te  p_te expert_e(x_t)
 
 (Shazeer et al. 2017; probabilities as they are, not divided by the sum of the k: Fedus et al. 2021,
 arXiv:2101.03961.) Each expert has C slots in every sequence, taken in the order of positions. A

@@ -1,9 +1,9 @@
 """Parameters, tokens and FLOPs under named definitions. There is no unnamed "N" or "C".
 
 Letters: L layers, d width, H query heads, G key-value heads, k head size, F feed-forward width,
-V vocabulary, T context, E experts, k of them active for a token. FLOPs are of training, forward and backward (3 times forward), counted as
-two per multiply-add, without recomputation. Every `flops_*` here is per training token; `ledger`
-multiplies by the tokens and is what a record holds.
+V vocabulary, T context, E experts, A of them active for a token. FLOPs are of training, forward and
+backward (3 times forward), counted as two per multiply-add, without recomputation. Every `flops_*`
+here is per training token; `ledger` multiplies by the tokens and is what a record holds.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def params_ffn(s: Dims) -> int:
 
 
 def params_ffn_active(s: Dims) -> int:
-    """`params_ffn` with k experts for E, and whole routers."""
+    """`params_ffn` with A experts for E, and whole routers."""
     return params_ffn(s) - _params_experts(s, s.experts - s.experts_active)
 
 

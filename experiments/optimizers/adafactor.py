@@ -4,8 +4,8 @@
     u = g / sqrt(R C / mean(R)),    u <- u / max(1, RMS(u)),    b = 1 - t^-0.8 at step t = 1, 2, ...
 
 A weight is the matrix [fan_in, fan_out] that its letters say, however small, each layer of a stack
-and each expert by itself; a vector is a matrix of one row, so every square of it is kept. The rate is not
-multiplied by the RMS of the parameter, so that the update is as large as Adam's.
+and each expert by itself; a vector is a matrix of one row, so every square of it is kept. The rate
+is not multiplied by the RMS of the parameter, so that the update is as large as Adam's.
 """
 
 from __future__ import annotations

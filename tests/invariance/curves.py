@@ -40,7 +40,9 @@ SCIENCE = Science(
 def program(
     layers: Any = "unrolled", remat: Any = "none", backward: Any = "plain", microbatch: int = 4
 ) -> Recipe:
-    return recipe(RunConfig(SCIENCE, Execution(Program(layers, remat, backward), microbatch)))
+    return recipe(
+        RunConfig(SCIENCE, Execution(Program(layers, remat, backward), microbatch=microbatch))
+    )
 
 
 def run(learning_rate: float = 4e-3, steps: int = STEPS, seed: int = 3) -> Hypers:

@@ -1,5 +1,5 @@
-"""Experts shared out over devices; run by `test_experts_alike.py`, in its own process with eight fake
-devices."""
+"""Experts shared out over devices; run by `test_experts_alike.py`, in its own process with eight
+fake devices."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def config(
 ) -> RunConfig:
     sizes = {"heads": width // 16, "kv_heads": width // 16, "head_dim": 16, "ffn": 4 * width}
     shape = TransformerConfig(layers=layers, width=width, **(sizes | model))
-    execution = Execution(program, microbatch, steps_per_dispatch=STEPS)
+    execution = Execution(program, microbatch=microbatch, steps_per_dispatch=STEPS)
     return RunConfig(Science(model=shape, batch=BatchConfig(*tokens)), execution)
 
 
