@@ -19,7 +19,7 @@ from experiments.cost import Cost, forecast
 from experiments.difference import differences
 from experiments.launchers import Launcher
 from experiments.overrides import override
-from experiments.preflight import check_folder, narrower_than_base
+from experiments.preflight import check_folder, check_programs, narrower_than_base
 from experiments.progress import Progress, clock
 from experiments.record import AGAIN, FINISHED, Status
 from experiments.recorded import read_config
@@ -79,6 +79,7 @@ def mirror(args: argparse.Namespace) -> int:
 def _dry_run(sweep: Sweep, launcher: Launcher) -> int:
     print(f"{sweep.study.question}\n{sweep.corpus.describe()}\n")
     runs = sweep.study.runs
+    check_programs(runs, launcher.platform)
     costs = forecast(runs, sweep.study.name, launcher, sweep.site)
     _table(sweep, runs, costs)
     left = [costs[run.run_id].seconds for run in runs if sweep.status(run) not in FINISHED]
@@ -122,7 +123,8 @@ def _cells(cost: Cost) -> str:
     """A pack of "?" is told once the device has been measured, a time of "-" is unknown."""
     members = "?" if cost.members is None else cost.members
     seconds = math.nan if cost.seconds is None else cost.seconds
-    return f" {filesize.decimal(cost.bytes):>8} {members:>4} {clock(seconds):>7}"
+    size = "-" if cost.bytes is None else filesize.decimal(cost.bytes)
+    return f" {size:>8} {members:>4} {clock(seconds):>7}"
 
 
 def list_files(args: argparse.Namespace) -> int:

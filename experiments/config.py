@@ -162,6 +162,7 @@ RANGES: Ranges = {
 EXECUTION_RANGES: Ranges = {
     "execution.steps_per_dispatch": _AT_LEAST_ONE,
     "execution.microbatch": (0, math.inf, "must be 0 (as suits the device) or more"),
+    "execution.program.logits_chunks": (0, math.inf, "must be 0 (as suits the device) or more"),
     "execution.pack": (0, math.inf, "must be 0 (as is fastest on the device) or more"),
     "execution.checkpoint_seconds": (0, sys.float_info.max, "must be finite and not negative"),
     "execution.keep": _AT_LEAST_ONE,
@@ -310,6 +311,12 @@ class RunConfig:
             raise UserError(
                 f"batch.sequences={b} is not a multiple of execution.microbatch={m}; "
                 "choose a microbatch that divides the batch"
+            )
+        t, n = self.science.batch.seq_len, self.execution.program.logits_chunks
+        if n and t % n:
+            raise UserError(
+                f"batch.seq_len={t} is not a multiple of execution.program.logits_chunks={n}; "
+                "choose a number that divides it"
             )
         if self.execution.pack > 1 and self.execution.layout.name != "single":
             raise UserError(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments import packing, record, throughput
-from experiments.config import RunConfig, to_dict
+from experiments.config import Execution, RunConfig, Science, to_dict
 from experiments.job import Job
 from experiments.launchers import Launcher, Site
 from experiments.packing import signature
@@ -33,7 +33,7 @@ class Cost:
     """What one run asks for, as the next call would train it."""
 
     members: int | None  # of its pack; None: the device is measured first
-    bytes: int  # of one device, for the whole pack
+    bytes: int | None  # of one device, for the whole pack; None: its layout is yet to be chosen
     seconds: float | None  # of one worker; None: nothing like it was timed here
 
 
@@ -55,26 +55,39 @@ def forecast(runs: Sequence[Run], study: str, launcher: Launcher, site: Site) ->
             seconds = worker_seconds(config, len(pack), bench, timed)
             found[job.run.run_id] = Cost(
                 len(pack) if signature(config) in settled else None,
-                sum(memory(config, len(pack), DEVICE[platform]).values()),
+                _bytes(config, len(pack), DEVICE[platform]),
                 None if seconds is None else seconds * (steps - job.run.first_step) / steps,
             )
     return found
 
 
+def _bytes(config: RunConfig, members: int, platform: str) -> int | None:
+    if config.execution.layout.name == "auto":
+        return None
+    return sum(memory(config, members, platform).values())
+
+
 def memory(config: RunConfig, members: int, platform: str) -> dict[str, int]:
     """Bytes on one device of a pack of so many such runs on it, term by term."""
     science, execution = config.science, resolve(config, platform)
-    assert execution.program.backward != "auto"
-    step = Step(
+    dims = science.model.dims(science.batch.seq_len)
+    step = step_of(science, execution)
+    return scaling_memory.memory(dims, step, members, execution.layout)
+
+
+def step_of(science: Science, execution: Execution) -> Step:
+    """What the memory and the time of a step depend on, of an execution with nothing left open."""
+    assert execution.program.attention != "auto"
+    return Step(
         sequences=science.batch.sequences,
         microbatch=execution.microbatch,
         steps=execution.steps_per_dispatch,
         state_copies=science.state_copies,
         compute_bytes=COMPUTE_BYTES[science.precision],
-        backward=execution.program.backward,
+        attention=execution.program.attention,
         remat=execution.program.remat,
+        logits_chunks=execution.program.logits_chunks,
     )
-    return scaling_memory.memory(science.model.dims(science.batch.seq_len), step, members)
 
 
 def rates(runs: Sequence[Run], folder: Path) -> Rates:

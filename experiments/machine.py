@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,14 +14,16 @@ CAN_PIN = hasattr(os, "sched_setaffinity")
 # What decides on which and how many devices JAX runs, for whoever must not open them
 SETTINGS = ("JAX_PLATFORMS", "JAX_NUM_CPU_DEVICES", "XLA_FLAGS")
 CHOICES = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "TPU_VISIBLE_CHIPS")
-FILES = ("nvidia[0-9]*", "accel[0-9]*", "vfio/[0-9]*")
+TPUS = ("accel[0-9]*", "vfio/[0-9]*")
+FILES = ("nvidia[0-9]*", *TPUS)
 
 
 def platform() -> Platform:
     """What JAX will run on, by the rules of its own discovery."""
     if wanted := os.environ.get("JAX_PLATFORMS"):
         return "cpu" if wanted == "cpu" else "accelerator"
-    found = entry_points(group="jax_plugins") or find_spec("libtpu")
+    # libtpu compiles for pods on machines that have no TPU
+    found = entry_points(group="jax_plugins") or (find_spec("libtpu") and _there(TPUS))
     return "accelerator" if found else "cpu"
 
 
@@ -47,5 +50,10 @@ def devices() -> list[str | int | None]:
     return [
         *(os.environ.get(name) for name in SETTINGS),
         *(text if text is None else len(text.split(",")) for text in chosen),
-        *(len(list(Path("/dev").glob(pattern))) for pattern in FILES),
+        *(_there([pattern]) for pattern in FILES),
     ]
+
+
+def _there(patterns: Sequence[str]) -> int:
+    """How many device files there are."""
+    return sum(len(list(Path("/dev").glob(pattern))) for pattern in patterns)

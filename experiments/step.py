@@ -6,8 +6,8 @@ Letters: S steps of a chunk, B sequences of a batch, M sequences of a microbatch
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple
+from functools import cached_property, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +17,12 @@ from jax import Array
 
 from experiments.config import RunConfig, ScheduleName
 from experiments.hypers import Hypers
+from experiments.objective import Losses, loss, objective
 from experiments.optimizers import update as optimizers
 from experiments.optimizers.config import KINDS, Name
-from experiments.platforms import resolve
+from experiments.platforms import check, resolve
 from experiments.schedule import fraction
-from models.moe import Routing
-from models.transformer import Spec, apply_routed, weights
+from models.transformer import Spec, weights
 from models.weights import Params, initialise
 from scaling.parametrization import Weight
 
@@ -81,9 +81,13 @@ def recipe(config: RunConfig, platform: str | None = None, devices: int | None =
     Args:
         platform: "cpu", "gpu" or "tpu", by default the one that JAX runs on, with all its devices.
         devices: of such a platform; by default what the layout names.
+
+    Raises:
+        UserError: the platform that JAX runs on lacks what the program asks for.
     """
     if platform is None:
         platform, devices = jax.default_backend(), jax.device_count()
+        check(config, platform)
     s, execution = config.science, resolve(config, platform, devices)
     return Recipe(
         spec=Spec(s.model, s.parametrization, execution.program, s.precision, execution.layout),
@@ -123,27 +127,6 @@ def update(recipe: Recipe, hypers: Hypers, fraction: Array) -> optax.GradientTra
     return optimizers.update(recipe.optimizer, recipe.evaluated, parts)
 
 
-class Losses(NamedTuple):
-    """Means over the tokens of some windows, each token from those before it."""
-
-    cross_entropy: Array  # nats per token
-    log_z_squared: Array  # (ln Z)^2, with Z the sum of the exponentials of the logits
-    routing: Routing | None  # None: the model has no experts
-
-
-def losses(spec: Spec, params: Params, windows: Array) -> Losses:
-    """Of [M, T+1] windows."""
-    (logits, routing), labels = apply_routed(spec, params, windows[:, :-1]), windows[:, 1:]
-    log_z = jax.nn.logsumexp(logits, axis=-1)
-    right = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
-    return Losses((log_z - right).mean(), jnp.square(log_z).mean(), routing)
-
-
-def loss(spec: Spec, params: Params, windows: Array) -> Array:
-    """Mean cross-entropy in nats per token of [M, T+1] windows: each token from those before it."""
-    return losses(spec, params, windows).cross_entropy
-
-
 def gradients(
     recipe: Recipe,
     params: Params,
@@ -152,9 +135,7 @@ def gradients(
     balance_loss: Array | float = 0.0,
     router_z_loss: Array | float = 0.0,
 ) -> tuple[Losses, Params]:
-    """Losses over [B, T+1] and the gradient of cross_entropy + z_loss * log_z_squared.
-
-    With experts + balance_loss * balance + router_z_loss * log_z_squared of the routers.
+    """Losses over [B, T+1] and the gradient of their `objective`.
 
     Taken microbatch by microbatch: every window has T tokens to predict, so the mean of their means
     is the mean over all tokens. Equal to the whole batch at once up to rounding; small microbatches
@@ -162,16 +143,10 @@ def gradients(
     """
     parts = batch.reshape(-1, recipe.microbatch, batch.shape[-1])
 
-    def objective(params: Params, windows: Array) -> tuple[Array, Losses]:
-        found = losses(recipe.spec, params, windows)
-        total = found.cross_entropy + z_loss * found.log_z_squared
-        if found.routing is not None:
-            total += balance_loss * found.routing.balance
-            total += router_z_loss * found.routing.log_z_squared
-        return total, found
-
     def one(windows: Array) -> tuple[Losses, Params]:
-        grads, found = jax.grad(objective, has_aux=True)(params, windows)
+        grads, found = jax.grad(partial(objective, recipe.spec), has_aux=True)(
+            params, windows, z_loss, balance_loss, router_z_loss
+        )
         return found, grads
 
     if len(parts) == 1:

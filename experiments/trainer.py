@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from experiments import data
+from experiments.choosing import settle
 from experiments.job import Event, Job
 from experiments.member import Member
 from experiments.population import Programs, programs
@@ -49,6 +50,7 @@ def train_pack(
         for each run COMPLETED or DIVERGED, as in its summary; STARTED if `interrupted` said so,
         with a checkpoint saved and no summary.
     """
+    jobs = [settle(job, watch) for job in jobs]
     made = recipe(jobs[0].run.config)
     with ExitStack() as stack:
         members = [stack.enter_context(Member(job, corpus, watch)) for job in jobs]

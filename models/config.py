@@ -112,10 +112,20 @@ class Program:
     """How the same function is compiled. Never changes a loss beyond floating-point noise."""
 
     layers: Literal["unrolled", "scan"] = "unrolled"
-    remat: Literal["none", "block"] = "none"
-    # "barrier" keeps XLA:CPU's fast matmul in the backward pass (see models/dense.py); "auto" is
-    # for whoever knows the device to resolve (experiments/step.py), models want one of the others
+    # what of a layer is kept for the backward pass, the rest being worked out again: all, its input
+    # alone, or besides that the outputs of its products with weights
+    remat: Literal["none", "block", "dots"] = "none"
+    # What is "auto" or 0 is for whoever knows the device to resolve (experiments/platforms.py);
+    # models want one of the others.
+    # "barrier" keeps XLA:CPU's fast matmul in the backward pass (see models/dense.py)
     backward: Literal["auto", "plain", "barrier"] = "auto"
+    attention: Literal["auto", "barrier", "xla", "cudnn", "splash"] = "auto"  # models/attention.py
+    # into which the positions are divided, so that only one has its logits in memory at a time
+    logits_chunks: int = 0
 
     def __post_init__(self) -> None:
         check_choices("execution.program", self)
+
+
+# With nothing made for a device: runs on any, in one process or shared out over many devices.
+PLAIN = Program(backward="plain", attention="xla", logits_chunks=1)

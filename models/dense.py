@@ -34,9 +34,17 @@ def _backward(saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
 
 _product_barrier.defvjp(_forward, _backward)
 
-PRODUCTS: Mapping[str, Callable[[Array, Array], Array]] = {
-    "plain": jnp.matmul,
-    "barrier": _product_barrier,
+
+def _barrier(x: Array, w: Array, inputs: int) -> Array:
+    fan_in = math.prod(w.shape[:inputs])
+    y = _product_barrier(x.reshape(-1, fan_in), w.reshape(fan_in, -1))
+    return y.reshape(*x.shape[: x.ndim - inputs], *w.shape[inputs:])
+
+
+# "plain" joins no axes, so each may be split over devices.
+PRODUCTS: Mapping[str, Callable[[Array, Array, int], Array]] = {
+    "plain": jnp.tensordot,
+    "barrier": _barrier,
 }
 
 
@@ -54,8 +62,4 @@ def dense(x: Array, w: Array, letters: str, backward: str) -> Array:
     if "," in letters:
         matrix = letters[letters.index(",") + 1 :]
         return jax.vmap(lambda x, w: dense(x, w, matrix, backward))(x, w)
-    inputs = letters.index("->")
-    lead, outputs = x.shape[: x.ndim - inputs], w.shape[inputs:]
-    fan_in = math.prod(w.shape[:inputs])
-    y = PRODUCTS[backward](x.reshape(-1, fan_in), w.reshape(fan_in, -1))
-    return y.reshape(*lead, *outputs)
+    return PRODUCTS[backward](x, w, letters.index("->"))

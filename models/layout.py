@@ -6,7 +6,7 @@ Each axis splits one letter of an array at most, the first in the table's order 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Literal
 
@@ -127,10 +127,14 @@ def abstract(layout: Layout) -> AbstractMesh:
     )
 
 
+def _mesh(layout: Layout) -> AbstractMesh:
+    """Inside a shard_map, where some axes are its own, that of the context."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return abstract(layout) if mesh.empty else mesh
+
+
 def _constrain(layout: Layout, x: Array, to: PartitionSpec) -> Array:
-    mesh = jax.sharding.get_abstract_mesh()  # inside a shard_map: its axes that are still open
-    mesh = abstract(layout) if mesh.empty else mesh
-    return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, to))
+    return jax.lax.with_sharding_constraint(x, NamedSharding(_mesh(layout), to))
 
 
 def constrain(layout: Layout, x: Array, letters: str) -> Array:
@@ -142,6 +146,34 @@ def constrain(layout: Layout, x: Array, letters: str) -> Array:
     if layout.devices == 1:
         return x
     return _constrain(layout, x, spec(ARRAYS, layout, letters, x.shape))
+
+
+def by_block(
+    layout: Layout, function: Callable[..., Array], letters: Sequence[str], result: str
+) -> Callable[..., Array]:
+    """A function of activations that each device computes of its own blocks: a kernel, say.
+
+    Args:
+        letters: of each argument; along none of them may the function need another block.
+        result: the letters of what it returns, whose shape is that of the first argument.
+    """
+    if layout.devices == 1:
+        return function
+
+    def whole(*arrays: Array) -> Array:
+        mesh = _mesh(layout)
+        return jax.shard_map(
+            function,
+            mesh=mesh,
+            in_specs=tuple(
+                spec(ARRAYS, layout, own, x.shape) for own, x in zip(letters, arrays, strict=True)
+            ),
+            out_specs=spec(ARRAYS, layout, result, arrays[0].shape),
+            axis_names=set(mesh.axis_names) - set(mesh.manual_axes),
+            check_vma=False,  # kernels do not say along which axes they vary
+        )(*arrays)
+
+    return whole
 
 
 def gather(layout: Layout, w: Array, letters: str) -> Array:

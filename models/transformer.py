@@ -18,10 +18,11 @@ from flax import linen as nn
 from jax import Array
 
 from models.attention import attend, causal_scores, rotate
-from models.config import Program, TransformerConfig
+from models.config import PLAIN, Program, TransformerConfig
 from models.dense import dense
 from models.layout import constrain, gather
 from models.moe import Routing, combine, dispatch, route
+from models.pipeline import pipeline
 from models.weights import STACK, Params, describe, initialise, make_weight
 from scaling.layout import Layout
 from scaling.parametrization import Parametrization, Role, parse
@@ -40,13 +41,20 @@ ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
 }
 
 
+REMATS: Mapping[str, Callable[..., type[nn.Module]]] = {
+    "none": lambda block, **_: block,
+    "block": nn.remat,
+    "dots": partial(nn.remat, policy=jax.checkpoint_policies.dots_with_no_batch_dims_saveable),
+}
+
+
 @dataclass(frozen=True)
 class Spec:
     """All that is static about a model: hashable, so that it can be closed over or a jit key."""
 
     config: TransformerConfig = TransformerConfig()
     parametrization: Parametrization = Parametrization()
-    program: Program = Program(backward="plain")
+    program: Program = PLAIN
     compute: str = "float32"  # dtype of activations and products; parameters stay float32
     layout: Layout = Layout()  # settled
 
@@ -134,7 +142,7 @@ class Attention(_Part):
             q, k = rotate(q), rotate(k)
         scale = self.spec.parametrization.attention_factor(c.head_dim)
         self.tap("logits", lambda: causal_scores(q, k, scale))
-        y = attend(q, k, v, scale, self.spec.program.backward)
+        y = attend(q, k, v, scale, self.spec.program.attention, self.spec.layout)
         return self.dense(y, "out", "hk->d")
 
 
@@ -208,10 +216,10 @@ class _ScannedBlock(Block):
 
 
 class Transformer(_Part):
-    """Tokens [B, T] -> logits [B, T, V] in float32."""
+    """Tokens [B, T] -> the stream after all blocks [B, T, d], and the readout [d, V] it meets."""
 
     @nn.compact
-    def __call__(self, tokens: Array) -> Array:
+    def __call__(self, tokens: Array) -> tuple[Array, Array]:
         spec, c = self.spec, self.spec.config
         embedding = self.weight("embedding", "embedding", "v->d")
         x = jnp.take(embedding, tokens, axis=0)
@@ -224,32 +232,32 @@ class Transformer(_Part):
         x = self._blocks(x)
         x = Norm(spec, kind=c.norm, name="final_norm")(x)
         if c.embeddings == "untied":
-            logits = dense(
-                x, self.weight("readout", "readout", "d->v"), "d->v", spec.program.backward
-            )
-        else:
-            scale = spec.parametrization.tied_readout_factor(c)
-            x *= jnp.asarray(scale, x.dtype)
-            logits = dense(x, embedding.T, "d->v", spec.program.backward)
-        logits = self.lay(logits.astype(jnp.float32), "BTv")
-        self.tap("logits", lambda: logits)
-        return logits
+            return x, self.weight("readout", "readout", "d->v")
+        scale = spec.parametrization.tied_readout_factor(c)
+        return x * jnp.asarray(scale, x.dtype), embedding.T
 
     def _blocks(self, x: Array) -> Array:
-        remat = self.spec.program.remat == "block"
+        remat = REMATS[self.spec.program.remat]
         if self.spec.program.layers == "scan":
-            # a loop's body is no place where a backward pass could be merged with the forward one
-            block = nn.remat(_ScannedBlock, prevent_cse=False) if remat else _ScannedBlock
-            stack = nn.scan(
-                block,
+            scan = partial(
+                nn.scan,
+                # a loop's body is no place where a backward pass could merge with the forward one
+                remat(_ScannedBlock, prevent_cse=False),
                 variable_axes={"params": 0, TAPS: 0, ROUTERS: 0},
                 split_rngs={"params": True},
-                length=self.spec.config.layers,
             )
-            return stack(self.spec, name=STACK)(x, None)[0]
-        block = nn.remat(Block) if remat else Block
+            layers, layout = self.spec.config.layers, self.spec.layout
+            if layout.stage > 1 and not self.is_mutable_collection(TAPS):
+                stage = scan(length=layers // layout.stage)(self.spec, parent=None)
+                return pipeline(
+                    layout,
+                    lambda params, x: stage.apply({"params": params}, x, None)[0],
+                    self.get_variable("params", STACK),
+                    x,
+                )
+            return scan(length=layers)(self.spec, name=STACK)(x, None)[0]
         for layer in range(self.spec.config.layers):
-            x = block(self.spec, name=f"{STACK}_{layer}")(x)
+            x = remat(Block)(self.spec, name=f"{STACK}_{layer}")(x)
         return x
 
 
@@ -264,18 +272,31 @@ def init(spec: Spec, context: int, key: Array, init_scale: float | Array = 1.0) 
     return initialise(tree, spec.parametrization, spec.config, key, init_scale)
 
 
-def apply(spec: Spec, params: Params, tokens: Array) -> Array:
-    """Tokens [B, T] -> logits [B, T, V]."""
+def stream(spec: Spec, params: Params, tokens: Array) -> tuple[Array, Array]:
+    """Tokens [B, T] -> the stream after all blocks [B, T, d], and the readout [d, V] it meets."""
     return Transformer(spec).apply({"params": params}, tokens)
 
 
-def apply_routed(spec: Spec, params: Params, tokens: Array) -> tuple[Array, Routing | None]:
-    """The logits, and what the routers say, the mean over the layers; None of a dense model."""
+def stream_routed(
+    spec: Spec, params: Params, tokens: Array
+) -> tuple[tuple[Array, Array], Routing | None]:
+    """As `stream`, and what the routers say, the mean over the layers; None of a dense model."""
     if not spec.config.experts:
-        return apply(spec, params, tokens), None
-    logits, kept = Transformer(spec).apply({"params": params}, tokens, mutable=[ROUTERS])
+        return stream(spec, params, tokens), None
+    found, kept = Transformer(spec).apply({"params": params}, tokens, mutable=[ROUTERS])
     layers = jax.tree.leaves(kept, is_leaf=lambda x: isinstance(x, Routing))
-    return logits, jax.tree.map(lambda *x: jnp.stack(x).mean(), *layers)
+    return found, jax.tree.map(lambda *x: jnp.stack(x).mean(), *layers)
+
+
+def readout(spec: Spec, x: Array, w: Array) -> Array:
+    """What `stream` gives, or some positions of it -> logits [B, T, V] in float32."""
+    logits = dense(x, w, "d->v", spec.program.backward).astype(jnp.float32)
+    return constrain(spec.layout, logits, "BTv")
+
+
+def apply(spec: Spec, params: Params, tokens: Array) -> Array:
+    """Tokens [B, T] -> logits [B, T, V] in float32, of all positions at once."""
+    return readout(spec, *stream(spec, params, tokens))
 
 
 def activations(spec: Spec, params: Params, tokens: Array) -> Params:
@@ -284,6 +305,6 @@ def activations(spec: Spec, params: Params, tokens: Array) -> Params:
     Each is [B, T, ...], with a leading axis of layers where they are scanned: "embedded", of a
     block every dense layer's output, "attention/logits" and "stream", and the model's "logits".
     """
-    _, variables = Transformer(spec).apply({"params": params}, tokens, mutable=[TAPS])
+    last, variables = Transformer(spec).apply({"params": params}, tokens, mutable=[TAPS])
     taps: Params = variables[TAPS]
-    return taps
+    return taps | {"logits": readout(spec, *last)}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from scaling.parametrization import Weight
 
@@ -158,6 +159,17 @@ def flops_narayanan(s: Dims) -> int:
     return flops_deepseek(s) + 6 * s.vocab * s.width
 
 
+def flops_megatron(s: Dims) -> int:
+    """3 L (4 d k (H + G) + 2 H k T + 4 d F) + 6 d V (Megatron-LM's throughput log), 6 d F gated.
+
+    Its attention is causal, as `flops_model_causal`, to which it is equal.
+    """
+    attention = 4 * s.width * s.head_dim * (s.heads + s.kv_heads)
+    attention += 2 * s.heads * s.head_dim * s.context
+    mlp = 2 * s.ffn_matrices * s.width * s.ffn
+    return 3 * s.layers * (attention + mlp) + 6 * s.width * s.vocab
+
+
 FLOPS_PER_TOKEN: Mapping[str, Callable[[Dims], int]] = {
     "flops_6nd": flops_6nd,
     "flops_6nd_nonembedding": flops_6nd_nonembedding,
@@ -168,7 +180,20 @@ FLOPS_PER_TOKEN: Mapping[str, Callable[[Dims], int]] = {
     "flops_deepseek": flops_deepseek,
     "flops_chinchilla": flops_chinchilla,
     "flops_narayanan": flops_narayanan,
+    "flops_megatron": flops_megatron,
 }
+
+
+def flops_recomputed(s: Dims, remat: Literal["none", "block", "dots"]) -> int:
+    """2 (N_attention + N_ffn) + 4 L H k T: the forward pass that block remat does again; of dots
+    the second term, the products without weights.
+
+    With it 6 N becomes the 8 N of HFU (Chowdhery et al. 2022, appendix B). A program does a little
+    less: nothing asks for the last product of a block again (tests/scaling/test_accounting.py).
+    """
+    square = _attention_square(s) // 3
+    block = 2 * (params_attention(s) + params_ffn_active(s)) + square
+    return {"none": 0, "block": block, "dots": square}[remat]
 
 
 def count(weights: Iterable[Weight], experts_active: int = 0) -> dict[str, int]:

@@ -129,6 +129,9 @@ def test_mistakes_are_one_line_and_exit_with_2(call, tmp_path):
     assert "no prediction for" in error(call("run", "--part", "held_out"))
     assert "declare data.epochs=" in error(call("run", "--set", "budget.tokens=1e6"))
     assert "the study has rungs [0, 1]" in error(call("describe", "--rung", "5"))
+    cudnn = ("--set", "execution.program.attention=cudnn")
+    assert "attention=cudnn: needs a GPU" in error(call("run", *cudnn))
+    assert "attention=cudnn: needs a GPU" in error(call("run", *cudnn, "--dry-run"))
     broken = tmp_path / "broken.py"
     broken.write_text("def study(:\n")
     assert f"{broken}:1: invalid syntax" in error(call("run", study=str(broken)))
@@ -222,6 +225,7 @@ def test_describe_shows_every_parameter_and_every_count(call):
         "0.025",
         "4e-08",
         "d->f",
+        "whole",
     ]
     assert "params_nonembedding" in out
     assert "6,192" in out

@@ -17,7 +17,7 @@ from experiments.hypers import hypers
 from experiments.preflight import check_layouts
 from experiments.step import gradients, init_state, recipe, step
 from experiments.study import Run
-from models.transformer import apply_routed
+from models.transformer import stream_routed
 from scaling.errors import UserError
 
 CONFIG = tiny.config("model.experts=4", "model.capacity_factor=1.0")
@@ -34,7 +34,7 @@ def test_penalties_of_the_router_add_their_gradient_and_not_to_the_loss() -> Non
     params = state().params
 
     def routing(params: Any) -> Any:
-        found = apply_routed(RECIPE.spec, params, BATCH[:, :-1])[1]
+        found = stream_routed(RECIPE.spec, params, BATCH[:, :-1])[1]
         return found.balance, found.log_z_squared
 
     @quick_jit
@@ -79,6 +79,11 @@ def test_a_dense_run_is_who_it_was_before_there_were_experts() -> None:
             ("model.experts=0",),
             "execution.layout.expert=4: a dense model has no experts to share out; "
             "set model.experts, or choose another layout",
+        ),
+        (
+            ("model.experts=4", "model.layers=2", "execution.layout.stage=2"),
+            "execution.layout.stage=2: stages hand on no more than the stream, and routers have "
+            "losses of their own; choose the layout expert",
         ),
         (
             ("model.experts=6",),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 
 import pytest
+import tiny
 
 from experiments import launchers, machine
 from experiments.launchers import local
@@ -60,3 +61,19 @@ def test_each_worker_has_a_gpu_of_its_own(monkeypatch):
     assert local._gpus(2) == ["4", "GPU-8f2a"]
     assert local._gpus(3) == ["4", "GPU-8f2a", "4"]
     assert local._gpus(1) == [None]  # one worker sees them all
+
+
+def test_runs_that_are_shared_out_have_one_worker_with_all_devices(monkeypatch, tmp_path):
+    hired = []
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    monkeypatch.setattr(
+        local, "train_all", lambda packs, benches, watch: not hired.append((packs, benches))
+    )
+    shared = ["execution.layout.name=fsdp", "execution.layout.fsdp=4"]
+    packs = [(tiny.job(tmp_path, *more),) for more in (shared, [], ["seed=1"])]
+    site = launchers.Site(packs[0][0].run.config.science.data, tmp_path, tmp_path)
+    assert Local(2).train(site, packs, lambda event: None)
+    (alone, two), (together, one) = hired
+    assert (alone, together) == (packs[1:], packs[:1])
+    assert [bench.devices for bench in two] == [None, None]
+    assert [(bench.devices, bench.core) for bench in one] == [(4, None)]

@@ -17,9 +17,10 @@ from quick import quick_jit
 from experiments.checkpoint import Checkpoints
 from experiments.config import OptimizerConfig, RunConfig
 from experiments.hypers import hypers
+from experiments.objective import loss
 from experiments.optimizers.config import KINDS, Name
 from experiments.optimizers.update import MAKERS, Step, evaluated, rules, update
-from experiments.step import TrainState, evaluate, init_state, loss, recipe, step, train_chunk
+from experiments.step import TrainState, evaluate, init_state, recipe, step, train_chunk
 from models.config import TransformerConfig
 from scaling.errors import UserError
 from scaling.parametrization import Parametrization, Weight

@@ -10,23 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from curves import CHUNK, SCIENCE, STEPS, batches, run, train
+from curves import CHUNK, SCIENCE, STEPS, batches, program, run, train
 from fake_devices import run as run_on_devices
 from quick import quick_jit
 
-from experiments.config import Execution, RunConfig
-from experiments.step import Recipe, init_state, recipe, train_chunk
-from models.config import Program
+from experiments.step import init_state, train_chunk
 
-MODEL = replace(SCIENCE.model, experts=4, experts_active=2)
-
-
-def program(layers: Any, remat: Any, backward: Any, microbatch: int) -> Recipe:
-    execution = Execution(Program(layers, remat, backward), microbatch=microbatch)
-    return recipe(RunConfig(replace(SCIENCE, model=MODEL), execution))
-
-
-SCANNED = program("scan", "none", "plain", 4)
+EXPERTS = replace(SCIENCE, model=replace(SCIENCE.model, experts=4, experts_active=2))
+SCANNED = program(science=EXPERTS, layers="scan")
 
 
 @cache
@@ -37,13 +28,11 @@ def reference() -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("layers", "remat", "backward", "microbatch"),
-    [("unrolled", "none", "barrier", 1), ("scan", "block", "plain", 2)],
+    ("microbatch", "settings"),
+    [(1, {"backward": "barrier"}), (2, {"layers": "scan", "remat": "block", "logits_chunks": 4})],
 )
-def test_any_program_has_the_same_curve(
-    layers: Any, remat: Any, backward: Any, microbatch: int
-) -> None:
-    _, losses = train(program(layers, remat, backward, microbatch), run(), batches())
+def test_any_program_has_the_same_curve(microbatch: int, settings: dict[str, Any]) -> None:
+    _, losses = train(program(microbatch, EXPERTS, **settings), run(), batches())
     np.testing.assert_allclose(losses, reference(), rtol=1e-5)
 
 

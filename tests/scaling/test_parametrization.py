@@ -15,7 +15,7 @@ import pytest
 from quick import quick_jit
 
 from experiments.config import Science
-from experiments.step import loss
+from experiments.objective import loss
 from models.config import TransformerConfig
 from models.transformer import Spec, apply, init, weights
 from scaling.errors import UserError
