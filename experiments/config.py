@@ -34,6 +34,9 @@ CLIPPED_BY_RATE = 3
 # so it does not count in the identity: runs of before are still the runs of now.
 LATER = (
     "model.embedding_norm",
+    "model.experts",
+    "model.experts_active",
+    "model.capacity_factor",
     "parametrization.base_layers",
     "parametrization.attention_scale",
     "parametrization.zero_init",
@@ -48,6 +51,8 @@ LATER = (
     "evaluation.weights",
     "evaluation.ema_decay",
     "z_loss",
+    "balance_loss",
+    "router_z_loss",
 )
 
 
@@ -153,6 +158,8 @@ RANGES: Ranges = {
     "optimizer.momentum": _BETA,
     "evaluation.ema_decay": _BETA,
     "z_loss": (0, sys.float_info.max, "must be finite and not negative"),
+    "balance_loss": (0, sys.float_info.max, "must be finite and not negative"),
+    "router_z_loss": (0, sys.float_info.max, "must be finite and not negative"),
     "init_scale": _POSITIVE,
     "seed": (0, 2**31 - 1, f"must lie between 0 and {2**31 - 1}"),
 }
@@ -188,6 +195,9 @@ class Science:
     precision: Literal["float32", "bfloat16"] = "float32"  # of products; parameters are float32
     init_scale: float = 1.0
     z_loss: float = 0.0  # the objective is cross-entropy + z_loss * mean (ln Z)^2; PaLM: 1e-4
+    # and of a model with experts, + the two times what models.moe.Routing says, mean over layers
+    balance_loss: float = 0.01  # of its balance (Fedus et al. 2021)
+    router_z_loss: float = 0.001  # of its log_z_squared (Zoph et al. 2022)
     seed: int = 0
 
     @property

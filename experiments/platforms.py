@@ -164,6 +164,16 @@ def _check(config: RunConfig, layout: Layout) -> None:
     """What is shared out divides by those who share it; of weights, models.layout says so."""
     science, sizes = config.science, layout.sizes
     microbatch = config.execution.microbatch or science.batch.sequences
+    if sizes["expert"] > 1 and not science.model.experts:
+        raise UserError(
+            f"execution.layout.expert={layout.expert}: a dense model has no experts to share out; "
+            "set model.experts, or choose another layout"
+        )
+    if sizes["stage"] > 1 and science.model.experts:
+        raise UserError(
+            f"execution.layout.stage={layout.stage}: stages hand on no more than the stream, and "
+            "routers have losses of their own; choose the layout expert"
+        )
     for name, whole, shares in (
         ("model.layers", science.model.layers, {"stage": sizes["stage"]}),
         ("batch.sequences", science.batch.sequences, _shares(layout)),
