@@ -9,7 +9,7 @@ LINE := $(shell $(PYTHON) -c 'import sys; print("py311" if sys.version_info < (3
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints/$(LINE).txt
 STUDY := quickstart --set seed=$(SEED) --out $(OUT)
 
-.PHONY: study test test-slow test-gpu test-tpu lint benchmark clean
+.PHONY: study test test-slow test-gpu test-tpu test-tpu-aot lint benchmark clean
 
 # Trains the ladder, writes the prediction down, trains the held-out runs, compares. Interrupt it
 # at any time; the same command goes on.
@@ -30,6 +30,10 @@ test-gpu: $(VENV)/.installed-dev
 
 test-tpu: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m tpu
+
+# Compiles for TPUs on a machine that has none; the first call installs libtpu, 700 MB.
+test-tpu-aot: $(VENV)/.installed-tpu
+	$(BIN)/python -m pytest -m tpu_aot
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -53,4 +57,8 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints/$(LINE).txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(PIP) -e '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-tpu: $(VENV)/.installed-dev
+	@$(PIP) -e '.[tpu]'
 	@touch $@

@@ -39,12 +39,12 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def matmul_peak(n: int = 1024, rounds: int = 20) -> float:
-    """FLOP/s of the best of several n x n float32 products."""
+def matmul_peak(n: int = 1024, rounds: int = 20, dtype: str = "float32") -> float:
+    """FLOP/s of the best of several n x n products."""
     import jax
     import jax.numpy as jnp
 
-    a = jnp.ones((n, n), jnp.float32)
+    a = jnp.ones((n, n), dtype)
     product = jax.jit(jnp.matmul)
     product(a, a).block_until_ready()
     times = []
@@ -68,7 +68,9 @@ def program(config: Any, steps: int) -> tuple[Callable[[], None], int, float, fl
     batch = config.science.batch
     rng = np.random.default_rng(0)
     shape = (steps, batch.sequences, batch.seq_len + 1)
-    batches = jax.numpy.asarray(rng.integers(0, 256, shape, dtype=np.int32))
+    batches = jax.numpy.asarray(
+        rng.integers(0, config.science.model.vocab_size, shape, dtype=np.int32)
+    )
     start = time.perf_counter()
     chunk = jax.jit(partial(program.train_chunk, recipe), donate_argnums=0)
     compiled = chunk.lower(state, leaves, batches).compile()
@@ -101,7 +103,7 @@ def main() -> None:
     import jax
 
     from experiments.config import BatchConfig, BudgetConfig, Execution, RunConfig, Science
-    from models.config import Program, TransformerConfig
+    from models.config import PLAIN, TransformerConfig
     from scaling.accounting import flops_model, params_total
 
     device = jax.devices()[0]
@@ -132,7 +134,7 @@ def main() -> None:
         tuned = RunConfig(science)
         plain = replace(
             tuned,
-            execution=Execution(program=Program(backward="plain"), microbatch=args.sequences),
+            execution=Execution(program=PLAIN, microbatch=args.sequences),
         )
         forms = {"plain": program(plain, 1), "tuned": program(tuned, 10)}
         rates: dict[str, list[float]] = {name: [] for name in forms}

@@ -64,7 +64,7 @@ def parser() -> Parser:
 
     def with_launcher(sub: Parser) -> None:
         sub.add_argument(
-            "--launcher", default="local", metavar="NAME", help="local (default), ray or slurm"
+            "--launcher", default="local", metavar="NAME", help="local (default), group, ray, slurm"
         )
         sub.add_argument(
             "--workers", type=int, help="runs at once (default: one per core, or one per GPU)"
@@ -75,7 +75,7 @@ def parser() -> Parser:
             metavar="NAME=VALUE",
             action="append",
             default=[],
-            help="what the launcher asks for each worker, in its own words",
+            help="what the launcher asks for each worker, or must be told, in its own words",
         )
 
     run = verb(

@@ -8,6 +8,7 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich import filesize
@@ -19,7 +20,12 @@ from experiments.cost import Cost, forecast
 from experiments.difference import differences
 from experiments.launchers import Launcher
 from experiments.overrides import override
-from experiments.preflight import check_folder, check_vocabulary, narrower_than_base
+from experiments.preflight import (
+    check_folder,
+    check_programs,
+    check_vocabulary,
+    narrower_than_base,
+)
 from experiments.progress import Progress, clock
 from experiments.record import AGAIN, FINISHED, Status
 from experiments.recorded import read_config
@@ -40,6 +46,10 @@ def _bind(args: argparse.Namespace, tell: Callable[[str], None] = lambda text: N
 
 def run(args: argparse.Namespace) -> int:
     launcher = launchers.chosen(args)
+    return launchers.carry_out(launcher, partial(_run, args, launcher))
+
+
+def _run(args: argparse.Namespace, launcher: Launcher) -> int:
     for name in args.trackers:
         trackers.load(name)
     if args.dry_run:
@@ -79,6 +89,7 @@ def mirror(args: argparse.Namespace) -> int:
 def _dry_run(sweep: Sweep, launcher: Launcher) -> int:
     print(f"{sweep.study.question}\n{sweep.corpus.describe()}\n")
     runs = sweep.study.runs
+    check_programs(runs, launcher.platform)
     costs = forecast(runs, sweep.study.name, launcher, sweep.site)
     _table(sweep, runs, costs)
     left = [costs[run.run_id].seconds for run in runs if sweep.status(run) not in FINISHED]
@@ -122,7 +133,8 @@ def _cells(cost: Cost) -> str:
     """A pack of "?" is told once the device has been measured, a time of "-" is unknown."""
     members = "?" if cost.members is None else cost.members
     seconds = math.nan if cost.seconds is None else cost.seconds
-    return f" {filesize.decimal(cost.bytes):>8} {members:>4} {clock(seconds):>7}"
+    size = "-" if cost.bytes is None else filesize.decimal(cost.bytes)
+    return f" {size:>8} {members:>4} {clock(seconds):>7}"
 
 
 def list_files(args: argparse.Namespace) -> int:

@@ -34,6 +34,9 @@ CLIPPED_BY_RATE = 3
 # so it does not count in the identity: runs of before are still the runs of now.
 LATER = (
     "model.embedding_norm",
+    "model.experts",
+    "model.experts_active",
+    "model.capacity_factor",
     "parametrization.base_layers",
     "parametrization.attention_scale",
     "parametrization.zero_init",
@@ -48,6 +51,8 @@ LATER = (
     "evaluation.weights",
     "evaluation.ema_decay",
     "z_loss",
+    "balance_loss",
+    "router_z_loss",
 )
 
 
@@ -153,12 +158,15 @@ RANGES: Ranges = {
     "optimizer.momentum": _BETA,
     "evaluation.ema_decay": _BETA,
     "z_loss": (0, sys.float_info.max, "must be finite and not negative"),
+    "balance_loss": (0, sys.float_info.max, "must be finite and not negative"),
+    "router_z_loss": (0, sys.float_info.max, "must be finite and not negative"),
     "init_scale": _POSITIVE,
     "seed": (0, 2**31 - 1, f"must lie between 0 and {2**31 - 1}"),
 }
 EXECUTION_RANGES: Ranges = {
     "execution.steps_per_dispatch": _AT_LEAST_ONE,
     "execution.microbatch": (0, math.inf, "must be 0 (as suits the device) or more"),
+    "execution.program.logits_chunks": (0, math.inf, "must be 0 (as suits the device) or more"),
     "execution.pack": (0, math.inf, "must be 0 (as is fastest on the device) or more"),
     "execution.checkpoint_seconds": (0, sys.float_info.max, "must be finite and not negative"),
     "execution.keep": _AT_LEAST_ONE,
@@ -187,6 +195,9 @@ class Science:
     precision: Literal["float32", "bfloat16"] = "float32"  # of products; parameters are float32
     init_scale: float = 1.0
     z_loss: float = 0.0  # the objective is cross-entropy + z_loss * mean (ln Z)^2; PaLM: 1e-4
+    # and of a model with experts, + the two times what models.moe.Routing says, mean over layers
+    balance_loss: float = 0.01  # of its balance (Fedus et al. 2021)
+    router_z_loss: float = 0.001  # of its log_z_squared (Zoph et al. 2022)
     seed: int = 0
 
     @property
@@ -304,6 +315,12 @@ class RunConfig:
             raise UserError(
                 f"batch.sequences={b} is not a multiple of execution.microbatch={m}; "
                 "choose a microbatch that divides the batch"
+            )
+        t, n = self.science.batch.seq_len, self.execution.program.logits_chunks
+        if n and t % n:
+            raise UserError(
+                f"batch.seq_len={t} is not a multiple of execution.program.logits_chunks={n}; "
+                "choose a number that divides it"
             )
         if self.execution.pack > 1 and self.execution.layout.name != "single":
             raise UserError(

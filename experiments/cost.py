@@ -14,16 +14,14 @@ from experiments.config import RunConfig, to_dict
 from experiments.job import Job
 from experiments.launchers import Launcher, Site
 from experiments.packing import signature
-from experiments.platforms import resolve
+from experiments.platforms import resolve, step_of
 from experiments.record import Status
 from experiments.study import Run
 from experiments.worker import Bench
 from scaling import memory as scaling_memory
-from scaling.memory import Step
 
 DEVICE = {"cpu": "cpu", "accelerator": "gpu"}  # whose program is assumed
 SPEED = ("program", "microbatch", "steps_per_dispatch")  # what of an execution decides on it
-COMPUTE_BYTES = {"float32": 4, "bfloat16": 2}
 
 Rates = Mapping[RunConfig, float]  # signature: tokens per second of all members together
 
@@ -33,7 +31,7 @@ class Cost:
     """What one run asks for, as the next call would train it."""
 
     members: int | None  # of its pack; None: the device is measured first
-    bytes: int  # of one device, for the whole pack
+    bytes: int | None  # of one device, for the whole pack; None: its layout is yet to be chosen
     seconds: float | None  # of one worker; None: nothing like it was timed here
 
 
@@ -55,26 +53,24 @@ def forecast(runs: Sequence[Run], study: str, launcher: Launcher, site: Site) ->
             seconds = worker_seconds(config, len(pack), bench, timed)
             found[job.run.run_id] = Cost(
                 len(pack) if signature(config) in settled else None,
-                sum(memory(config, len(pack), DEVICE[platform]).values()),
+                _bytes(config, len(pack), DEVICE[platform]),
                 None if seconds is None else seconds * (steps - job.run.first_step) / steps,
             )
     return found
 
 
+def _bytes(config: RunConfig, members: int, platform: str) -> int | None:
+    if config.execution.layout.name == "auto":
+        return None
+    return sum(memory(config, members, platform).values())
+
+
 def memory(config: RunConfig, members: int, platform: str) -> dict[str, int]:
     """Bytes on one device of a pack of so many such runs on it, term by term."""
     science, execution = config.science, resolve(config, platform)
-    assert execution.program.backward != "auto"
-    step = Step(
-        sequences=science.batch.sequences,
-        microbatch=execution.microbatch,
-        steps=execution.steps_per_dispatch,
-        state_copies=science.state_copies,
-        compute_bytes=COMPUTE_BYTES[science.precision],
-        backward=execution.program.backward,
-        remat=execution.program.remat,
-    )
-    return scaling_memory.memory(science.model.dims(science.batch.seq_len), step, members)
+    dims = science.model.dims(science.batch.seq_len)
+    step = step_of(science, execution)
+    return scaling_memory.memory(dims, step, members, execution.layout)
 
 
 def rates(runs: Sequence[Run], folder: Path) -> Rates:

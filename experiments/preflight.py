@@ -11,11 +11,14 @@ from typing import Any
 
 from experiments import data, record
 from experiments.config import Science
+from experiments.machine import Platform
 from experiments.packing import signature
+from experiments.platforms import check
 from experiments.study import Run, Study
 from scaling.errors import UserError
 
 FLOAT32 = 4
+PLATFORMS: Mapping[Platform, tuple[str, ...]] = {"cpu": ("cpu",), "accelerator": ("gpu", "tpu")}
 RECORD_BYTES = 1_000_000
 
 
@@ -25,6 +28,12 @@ def check_corpus(runs: Sequence[Run], corpus: data.Corpus) -> None:
         science = run.config.science
         check_vocabulary(science, corpus)
         data.check_budget(corpus.train, science.tokens, science.batch.seq_len, science.data.epochs)
+
+
+def check_programs(runs: Sequence[Run], kind: Platform) -> None:
+    """Each run's program is one for a device of the kind, as far as it is known."""
+    for run in runs:
+        check(run.config, *PLATFORMS[kind])
 
 
 def check_vocabulary(science: Science, corpus: data.Corpus) -> None:
@@ -41,15 +50,17 @@ def check_layouts(runs: Sequence[Run]) -> None:
 
     That it is of as many devices as there are is known to whoever opens them.
     """
+    named = ("single", "auto")  # nothing to divide; chosen among those that divide
+    shared = [run.config for run in runs if run.config.execution.layout.name not in named]
+    if not shared:
+        return  # without importing JAX
     from experiments.step import recipe
     from models.layout import of_weight
 
-    configs = dict.fromkeys(signature(run.config) for run in runs)
-    for config in configs:
-        if config.execution.layout.name != "single":
-            made = recipe(config, platform="cpu")
-            for weight in made.table:
-                of_weight(made.spec.layout, weight, "optimizer")
+    for config in dict.fromkeys(map(signature, shared)):
+        made = recipe(config, platform="cpu")
+        for weight in made.table:
+            of_weight(made.spec.layout, weight, "optimizer")
 
 
 def narrower_than_base(runs: Sequence[Run]) -> list[str]:

@@ -6,8 +6,8 @@ Letters: S steps of a chunk, B sequences of a batch, M sequences of a microbatch
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple
+from functools import cached_property, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,11 +17,13 @@ from jax import Array
 
 from experiments.config import RunConfig, ScheduleName
 from experiments.hypers import Hypers
+from experiments.objective import Losses, loss, objective
 from experiments.optimizers import update as optimizers
 from experiments.optimizers.config import KINDS, Name
-from experiments.platforms import resolve
+from experiments.platforms import check, resolve
 from experiments.schedule import fraction
-from models.transformer import Spec, apply, weights
+from models.layout import keep
+from models.transformer import Spec, weights
 from models.weights import Params, initialise
 from scaling.parametrization import Weight
 
@@ -80,9 +82,13 @@ def recipe(config: RunConfig, platform: str | None = None, devices: int | None =
     Args:
         platform: "cpu", "gpu" or "tpu", by default the one that JAX runs on, with all its devices.
         devices: of such a platform; by default what the layout names.
+
+    Raises:
+        UserError: the platform that JAX runs on lacks what the program asks for.
     """
     if platform is None:
         platform, devices = jax.default_backend(), jax.device_count()
+        check(config, platform)
     s, execution = config.science, resolve(config, platform, devices)
     return Recipe(
         spec=Spec(s.model, s.parametrization, execution.program, s.precision, execution.layout),
@@ -127,30 +133,15 @@ def update(recipe: Recipe, hypers: Hypers, fraction: Array) -> optax.GradientTra
     return optimizers.update(recipe.optimizer, recipe.evaluated, parts)
 
 
-class Losses(NamedTuple):
-    """Means over the tokens of some windows, each token from those before it."""
-
-    cross_entropy: Array  # nats per token
-    log_z_squared: Array  # (ln Z)^2, with Z the sum of the exponentials of the logits
-
-
-def losses(spec: Spec, params: Params, windows: Array) -> Losses:
-    """Of [M, T+1] windows."""
-    logits, labels = apply(spec, params, windows[:, :-1]), windows[:, 1:]
-    log_z = jax.nn.logsumexp(logits, axis=-1)
-    right = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
-    return Losses((log_z - right).mean(), jnp.square(log_z).mean())
-
-
-def loss(spec: Spec, params: Params, windows: Array) -> Array:
-    """Mean cross-entropy in nats per token of [M, T+1] windows: each token from those before it."""
-    return losses(spec, params, windows).cross_entropy
-
-
 def gradients(
-    recipe: Recipe, params: Params, batch: Array, z_loss: Array | float = 0.0
+    recipe: Recipe,
+    params: Params,
+    batch: Array,
+    z_loss: Array | float = 0.0,
+    balance_loss: Array | float = 0.0,
+    router_z_loss: Array | float = 0.0,
 ) -> tuple[Losses, Params]:
-    """Losses over [B, T+1] and the gradient of cross_entropy + z_loss * log_z_squared.
+    """Losses over [B, T+1] and the gradient of their `objective`.
 
     Taken microbatch by microbatch: every window has T tokens to predict, so the mean of their means
     is the mean over all tokens. Equal to the whole batch at once up to rounding; small microbatches
@@ -158,12 +149,10 @@ def gradients(
     """
     parts = batch.reshape(-1, recipe.microbatch, batch.shape[-1])
 
-    def objective(params: Params, windows: Array) -> tuple[Array, Losses]:
-        found = losses(recipe.spec, params, windows)
-        return found.cross_entropy + z_loss * found.log_z_squared, found
-
     def one(windows: Array) -> tuple[Losses, Params]:
-        grads, found = jax.grad(objective, has_aux=True)(params, windows)
+        grads, found = jax.grad(partial(objective, recipe.spec), has_aux=True)(
+            params, windows, z_loss, balance_loss, router_z_loss
+        )
         return found, grads
 
     if len(parts) == 1:
@@ -172,7 +161,7 @@ def gradients(
     def add(total: Any, windows: Array) -> tuple[Any, None]:
         return jax.tree.map(jnp.add, total, one(windows)), None
 
-    zero = (Losses(*jnp.zeros(2)), jax.tree.map(jnp.zeros_like, params))
+    zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(one, parts[0]))
     total, _ = jax.lax.scan(add, zero, parts)
     return jax.tree.map(lambda x: x / len(parts), total)
 
@@ -186,7 +175,14 @@ def step(
     recipe: Recipe, state: TrainState, hypers: Hypers, batch: Array
 ) -> tuple[TrainState, Metrics]:
     """One update on a batch [B, T+1] of int32 windows."""
-    (value, log_z_squared), grads = gradients(recipe, state.params, batch, hypers.z_loss)
+    (value, log_z_squared, routing), grads = gradients(
+        recipe,
+        state.params,
+        batch,
+        hypers.z_loss,
+        hypers.balance_loss,
+        hypers.router_z_loss,
+    )
     scale = fraction(recipe.schedule, recipe.decay_shape, state.step, hypers)
     updates, optimizer = update(recipe, hypers, scale).update(grads, state.optimizer, state.params)
     first_loss = jnp.where(state.step == 0, value, state.first_loss)
@@ -198,7 +194,12 @@ def step(
         "grad_norm": optax.tree.norm(grads),
         "learning_rate": scale * hypers.learning_rate,
     }
+    if routing is not None:
+        metrics |= {f"router_{name}": value for name, value in routing._asdict().items()}
+    # as small as what made them until they are added, so that they alone are gathered
+    updates = keep(recipe.spec.layout, recipe.weights, "optimizer", updates)
     params = optax.apply_updates(state.params, updates)
+    params = keep(recipe.spec.layout, recipe.weights, "params", params)
     return TrainState(state.step + 1, first_loss, diverged, params, optimizer), metrics
 
 

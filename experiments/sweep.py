@@ -19,7 +19,7 @@ from experiments.follow import Follower
 from experiments.job import Event, Job, Pack
 from experiments.launchers import Launcher, Site
 from experiments.lineage import is_ready
-from experiments.preflight import check_corpus, check_folder, check_layouts
+from experiments.preflight import check_corpus, check_folder, check_layouts, check_programs
 from experiments.record import FINISHED, Part, Status
 from experiments.study import Run, Study
 from scaling.errors import UserError
@@ -174,6 +174,7 @@ def run_sweep(
     call. What another sweep is training is waited for, and taken over if that one leaves it.
     """
     missing = [run for run in sweep.runs(part) if sweep.status(run) not in FINISHED]
+    check_programs(missing, launcher.platform)
     check_folder(sweep.folder, sweep.study, missing)
     jobs = [sweep.job(run) for run in missing]
     write_study(sweep)

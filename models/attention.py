@@ -7,13 +7,20 @@ K or k head size, N or n stacked heads.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from models.layout import by_block
+from models.splash import splash
+from scaling.layout import Layout
+
 ROPE_BASE = 10_000.0
+ONE_DEVICE = Layout()
 
 
 def rotate(x: Array) -> Array:
@@ -72,9 +79,32 @@ def _backward(
 
 _average_barrier.defvjp(_forward, _backward)
 
-AVERAGES: Mapping[str, Callable[[Array, Array, Array], Array]] = {
-    "plain": lambda q, k, v: _softmax_average(q, k, v)[0],
-    "barrier": _average_barrier,
+
+def _barrier(q: Array, k: Array, v: Array, scale: float) -> Array:
+    B, T, H, K = q.shape
+
+    def stack(x: Array) -> Array:  # heads of one group lie after one another along T
+        return x.swapaxes(1, 2).reshape(B * k.shape[2], -1, K)
+
+    y = _average_barrier(stack(q * jnp.asarray(scale, q.dtype)), stack(k), stack(v))
+    return y.reshape(B, H, T, K).swapaxes(1, 2)
+
+
+def _dot_product(
+    q: Array, k: Array, v: Array, scale: float, implementation: Literal["xla", "cudnn"]
+) -> Array:
+    return jax.nn.dot_product_attention(
+        q, k, v, scale=scale, is_causal=True, implementation=implementation
+    )
+
+
+# Which of them a device and a model allow, experiments/platforms.py says. "barrier" joins the axes
+# of sequences and heads, so it is for one device; the others never make a key for each query head.
+BACKENDS: Mapping[str, Callable[[Array, Array, Array, float], Array]] = {
+    "barrier": _barrier,
+    "xla": partial(_dot_product, implementation="xla"),
+    "cudnn": partial(_dot_product, implementation="cudnn"),
+    "splash": splash,
 }
 
 
@@ -84,21 +114,28 @@ def causal_scores(q: Array, k: Array, scale: float) -> Array:
     return jnp.tril(scale * jnp.einsum("bthk,bshk->bhts", q, k).astype(jnp.float32))
 
 
-def attend(q: Array, k: Array, v: Array, scale: float, backward: str) -> Array:
+# Those that XLA cannot divide over devices: each is given its own sequences and heads.
+KERNELS = ("cudnn", "splash")
+
+
+def attend(
+    q: Array, k: Array, v: Array, scale: float, backend: str, layout: Layout = ONE_DEVICE
+) -> Array:
     """softmax(scale q k^T, causal) v, with the softmax in float32.
 
     Args:
         q: [B, T, H, K]; k, v: [B, T, G, K], H a multiple of G (query head h reads head h // (H/G)).
-        backward: a key of `AVERAGES`; the same numbers either way.
+        backend: a key of `BACKENDS`; the same numbers up to rounding.
 
     Returns:
         [B, T, H, K].
     """
-    B, T, H, K = q.shape
-    G = k.shape[2]
 
-    def stack(x: Array) -> Array:  # heads of one group lie after one another along T
-        return x.swapaxes(1, 2).reshape(B * G, -1, K)
+    def average(q: Array, k: Array, v: Array) -> Array:
+        return BACKENDS[backend](q, k, v, scale)
 
-    y = AVERAGES[backward](stack(q * jnp.asarray(scale, q.dtype)), stack(k), stack(v))
-    return y.reshape(B, H, T, K).swapaxes(1, 2)
+    if backend not in KERNELS:
+        return average(q, k, v)
+    if k.shape[2] % layout.sizes["tensor"]:  # a device's query heads are to find their keys
+        k, v = (jnp.repeat(x, q.shape[2] // k.shape[2], axis=2) for x in (k, v))
+    return by_block(layout, average, ("BThk", "BTgk", "BTgk"), "BThk")(q, k, v)

@@ -34,25 +34,32 @@ def _backward(saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
 
 _product_barrier.defvjp(_forward, _backward)
 
-PRODUCTS: Mapping[str, Callable[[Array, Array], Array]] = {
-    "plain": jnp.matmul,
-    "barrier": _product_barrier,
+
+def _barrier(x: Array, w: Array, inputs: int) -> Array:
+    fan_in = math.prod(w.shape[:inputs])
+    y = _product_barrier(x.reshape(-1, fan_in), w.reshape(fan_in, -1))
+    return y.reshape(*x.shape[: x.ndim - inputs], *w.shape[inputs:])
+
+
+# "plain" joins no axes, so each may be split over devices.
+PRODUCTS: Mapping[str, Callable[[Array, Array, int], Array]] = {
+    "plain": jnp.tensordot,
+    "barrier": _barrier,
 }
 
 
 def dense(x: Array, w: Array, letters: str, backward: str) -> Array:
-    """Contract the last axes of x with the inputs of w.
+    """Contract the last axes of x with the inputs of w, each copy of w with its own of x.
 
     Args:
-        x: [..., *inputs].
-        w: [*inputs, *outputs], axes as `letters` = "inputs->outputs" says.
+        x: [*copies, ..., *inputs].
+        w: [*copies, *inputs, *outputs], as `letters` says: "d->f", or "e,d->f" of copies.
         backward: a key of `PRODUCTS`.
 
     Returns:
-        [..., *outputs]. One matrix product whatever the number of letters on each side.
+        [*copies, ..., *outputs]. One matrix product whatever the number of letters on each side.
     """
-    inputs = letters.index("->")
-    lead, outputs = x.shape[: x.ndim - inputs], w.shape[inputs:]
-    fan_in = math.prod(w.shape[:inputs])
-    y = PRODUCTS[backward](x.reshape(-1, fan_in), w.reshape(fan_in, -1))
-    return y.reshape(*lead, *outputs)
+    if "," in letters:
+        matrix = letters[letters.index(",") + 1 :]
+        return jax.vmap(lambda x, w: dense(x, w, matrix, backward))(x, w)
+    return PRODUCTS[backward](x, w, letters.index("->"))

@@ -6,9 +6,9 @@ Each axis splits one letter of an array at most, the first in the table's order 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 from jax import Array
@@ -16,9 +16,10 @@ from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
 
 from scaling.errors import UserError
 from scaling.layout import BATCH, Layout
-from scaling.parametrization import Weight
+from scaling.parametrization import Weight, parse
 
 Axes = tuple[str, ...]
+Params = dict[str, Any]
 Tree = Literal["params", "gradients", "optimizer"]
 
 LAYERS = "L"  # the letter of stacked layers
@@ -33,6 +34,7 @@ WEIGHTS: Mapping[str, Axes] = {
     "d": ("fsdp",),
     "k": (),
     "t": (),
+    "r": (),
 }
 
 ARRAYS: Mapping[str, Axes] = {
@@ -45,6 +47,8 @@ ARRAYS: Mapping[str, Axes] = {
     "v": ("tensor",),
     "d": (),
     "k": (),
+    "r": (),
+    "C": (),
 }
 
 # Letters that stay whole where their axes do not divide them: few key-value heads are repeated, an
@@ -94,7 +98,7 @@ def spec(
 
 def of_weight(layout: Layout, weight: Weight, tree: Tree) -> PartitionSpec:
     """How a weight, its gradient or what the optimizer keeps of it is stored."""
-    letters = weight.letters.replace("->", "")
+    letters = parse(weight.letters).axes
     shape = weight.shape
     if weight.stacked:
         letters, shape = LAYERS + letters, (weight.stacked, *shape)
@@ -103,7 +107,7 @@ def of_weight(layout: Layout, weight: Weight, tree: Tree) -> PartitionSpec:
 
 def sharding(layout: Layout, weight: Weight) -> str:
     """Where a weight lies, in words: each letter that is split, and by what."""
-    letters = (LAYERS if weight.stacked else "") + weight.letters.replace("->", "")
+    letters = (LAYERS if weight.stacked else "") + parse(weight.letters).axes
     axes = zip(letters, of_weight(layout, weight, "params"), strict=True)
     found = [f"{letter}:{'x'.join(jax.tree.leaves(axis))}" for letter, axis in axes if axis]
     return " ".join(found) or "whole"
@@ -124,10 +128,14 @@ def abstract(layout: Layout) -> AbstractMesh:
     )
 
 
+def _mesh(layout: Layout) -> AbstractMesh:
+    """Inside a shard_map, where some axes are its own, that of the context."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return abstract(layout) if mesh.empty else mesh
+
+
 def _constrain(layout: Layout, x: Array, to: PartitionSpec) -> Array:
-    mesh = jax.sharding.get_abstract_mesh()  # inside a shard_map: its axes that are still open
-    mesh = abstract(layout) if mesh.empty else mesh
-    return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, to))
+    return jax.lax.with_sharding_constraint(x, NamedSharding(_mesh(layout), to))
 
 
 def constrain(layout: Layout, x: Array, letters: str) -> Array:
@@ -141,17 +149,57 @@ def constrain(layout: Layout, x: Array, letters: str) -> Array:
     return _constrain(layout, x, spec(ARRAYS, layout, letters, x.shape))
 
 
+def by_block(
+    layout: Layout, function: Callable[..., Array], letters: Sequence[str], result: str
+) -> Callable[..., Array]:
+    """A function of activations that each device computes of its own blocks: a kernel, say.
+
+    Args:
+        letters: of each argument; along none of them may the function need another block.
+        result: the letters of what it returns, whose shape is that of the first argument.
+    """
+    if layout.devices == 1:
+        return function
+
+    def whole(*arrays: Array) -> Array:
+        mesh = _mesh(layout)
+        return jax.shard_map(
+            function,
+            mesh=mesh,
+            in_specs=tuple(
+                spec(ARRAYS, layout, own, x.shape) for own, x in zip(letters, arrays, strict=True)
+            ),
+            out_specs=spec(ARRAYS, layout, result, arrays[0].shape),
+            axis_names=set(mesh.axis_names) - set(mesh.manual_axes),
+            check_vma=False,  # kernels do not say along which axes they vary
+        )(*arrays)
+
+    return whole
+
+
+def keep(layout: Layout, weights: Any, tree: Tree, values: Params) -> Params:
+    """Values shaped like the parameters, laid out as those of a tree are stored."""
+    if layout.devices == 1:
+        return values
+    return jax.tree.map(
+        lambda weight, x: _constrain(layout, x, of_weight(layout, weight, tree)),
+        weights,
+        values,
+        is_leaf=lambda x: isinstance(x, Weight),
+    )
+
+
 def gather(layout: Layout, w: Array, letters: str) -> Array:
     """A weight as it is used: whole along fsdp, and its gradient split again as it is kept.
 
     The backward pass of a gather is a reduce-scatter, so no device ever holds the whole gradient.
 
     Args:
-        letters: as its maker says, "inputs->outputs".
+        letters: as its maker says, those of `Weight`.
     """
     if layout.devices == 1:
         return w
-    letters = letters.replace("->", "")
+    letters = parse(letters).axes
     whole = {letter: tuple(a for a in axes if a != "fsdp") for letter, axes in WEIGHTS.items()}
     used = spec(whole, layout, letters, w.shape)
     kept = spec(_weights(layout, "gradients"), layout, letters, w.shape)

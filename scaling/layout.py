@@ -98,13 +98,16 @@ class Layout:
         return math.prod(self.sizes[axis] for axis in BATCH)
 
     def over(self, devices: int) -> Layout:
-        """The same with every axis settled, for so many devices.
+        """The same with every axis and the parts settled, for so many devices.
 
         Raises:
             UserError: an axis that must be given is not, or the axes do not multiply to `devices`.
         """
         if self.name == "auto":
-            raise UserError("execution.layout.name=auto: choose it first")
+            raise UserError(
+                "execution.layout.name=auto: it is chosen on the devices that train, or for others "
+                "by `python -m tpu estimate --layout auto`"
+            )
         sizes = self.sizes
         if self.name != "single":
             kind = KINDS[self.name]
@@ -120,4 +123,5 @@ class Layout:
                 f"execution.layout: {given} is not the {devices} devices there are; "
                 "change the sizes of its axes"
             )
-        return replace(self, **sizes)  # type: ignore[arg-type]  # its axes are fields
+        parts = (self.parts or 2 * sizes["stage"]) if sizes["stage"] > 1 else 1
+        return replace(self, **sizes, parts=parts)  # type: ignore[arg-type]  # its axes are fields

@@ -48,6 +48,24 @@ Family = Literal["normalised", "gradient", "orthogonal"]
 EMBEDDING_STD = 0.1
 
 
+class Letters(NamedTuple):
+    """The three sides of "copies,inputs->outputs"; most weights have no copies: "d->hk"."""
+
+    copies: str
+    inputs: str
+    outputs: str
+
+    @property
+    def axes(self) -> str:
+        return "".join(self)
+
+
+def parse(letters: str) -> Letters:
+    """The letters of a weight, side by side."""
+    copies, _, matrix = letters.rpartition(",")
+    return Letters(copies, *matrix.split("->"))
+
+
 @dataclass(frozen=True)
 class Weight:
     """One weight as its maker described it.
@@ -55,7 +73,8 @@ class Weight:
     Attributes:
         path: where it lives in the parameter tree, without the layer number.
         role: what it does; the key of every table here.
-        letters: its axes as "inputs->outputs", for example "d->hk"; a vector has no inputs.
+        letters: its axes as "inputs->outputs", for example "d->hk"; a vector has no inputs. Of
+            "e,d->f" each e is a matrix of its own, with its own fan-in.
         shape: one length per letter (the axis of stacked layers is not among them).
         layer: which layer of an unrolled stack, or None.
         stacked: length of a leading axis of layers, or 0.
@@ -70,11 +89,18 @@ class Weight:
 
     @property
     def fan_in(self) -> int:
-        return math.prod(self.shape[: self.letters.index("->")])
+        copies, inputs, _ = parse(self.letters)
+        return math.prod(self.shape[len(copies) : len(copies + inputs)])
 
     @property
     def fan_out(self) -> int:
-        return math.prod(self.shape[self.letters.index("->") :])
+        copies, inputs, _ = parse(self.letters)
+        return math.prod(self.shape[len(copies + inputs) :])
+
+    @property
+    def copies(self) -> int:
+        """How many matrices it is, in each layer."""
+        return math.prod(self.shape[: len(parse(self.letters).copies)])
 
     @property
     def size(self) -> int:

@@ -41,18 +41,31 @@ def windtunnel_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
 
 
 @pytest.fixture
-def golden(request: pytest.FixtureRequest) -> Callable[[str, Any], None]:
-    """golden(name, value) holds value to tests/golden/<name>.json, exactly, or writes it."""
+def golden(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """golden(name, value) holds value to tests/golden/<name>.json, exactly, or writes it.
+
+    golden(name, value, rel=0.1) lets numbers differ by a tenth.
+    """
     folder, update = Path(__file__).parent / "golden", request.config.getoption("--update-golden")
 
-    def check(name: str, value: Any) -> None:
+    def check(name: str, value: Any, rel: float = 0) -> None:
         path = folder / f"{name}.json"
         if update:
             path.write_text(_text(value), encoding="utf-8")
         assert path.exists(), f"no {path.name}: pytest --update-golden writes it"
-        assert json.loads(_text(value)) == json.loads(path.read_bytes())
+        found, kept = json.loads(_text(value)), json.loads(path.read_bytes())
+        assert found == (_near(kept, rel) if rel else kept)
 
     return check
+
+
+def _near(value: Any, rel: float) -> Any:
+    """What equals a value whose numbers differ by so much."""
+    if isinstance(value, dict):
+        return {name: _near(inner, rel) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_near(inner, rel) for inner in value]
+    return pytest.approx(value, rel=rel) if isinstance(value, int | float) else value
 
 
 def _text(value: Any) -> str:

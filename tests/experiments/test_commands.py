@@ -129,6 +129,9 @@ def test_mistakes_are_one_line_and_exit_with_2(call, tmp_path):
     assert "no prediction for" in error(call("run", "--part", "held_out"))
     assert "declare data.epochs=" in error(call("run", "--set", "budget.tokens=1e6"))
     assert "the study has rungs [0, 1]" in error(call("describe", "--rung", "5"))
+    cudnn = ("--set", "execution.program.attention=cudnn")
+    assert "attention=cudnn: needs a GPU" in error(call("run", *cudnn))
+    assert "attention=cudnn: needs a GPU" in error(call("run", *cudnn, "--dry-run"))
     broken = tmp_path / "broken.py"
     broken.write_text("def study(:\n")
     assert f"{broken}:1: invalid syntax" in error(call("run", study=str(broken)))
@@ -177,6 +180,20 @@ def test_status_follows_the_files(call, tmp_path):
     assert found[1] == ""
 
 
+def test_describe_shows_the_experts(call):
+    layout = ("--set", "execution.layout.name=expert", "--set", "execution.layout.expert=2")
+    code, out, _ = call("describe", "--set", "model.experts=4", *layout)
+    assert code == 0
+    rows = {line.split()[0]: line for line in out.splitlines() if line}
+    assert "(4, 16, 32)" in rows["blocks[0]/mlp/experts/in"]
+    assert rows["blocks[0]/mlp/experts/in"].endswith("e,d->f  e:expert")
+    assert " router " in rows["blocks[0]/mlp/router"]
+    total, active = (
+        int(rows[name].split()[1].replace(",", "")) for name in ("params_total", "params_active")
+    )
+    assert total - active == 2 * 2 * 16 * 32  # two of four experts of two matrices
+
+
 def test_describe_shows_every_parameter_and_every_count(call):
     code, out, _ = call("describe", "--set", "parametrization.name=mup")
     assert code == 0
@@ -208,6 +225,7 @@ def test_describe_shows_every_parameter_and_every_count(call):
         "0.025",
         "4e-08",
         "d->f",
+        "whole",
     ]
     assert "params_nonembedding" in out
     assert "6,192" in out

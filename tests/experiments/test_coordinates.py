@@ -11,7 +11,7 @@ from quick import quick_jit
 
 from experiments.__main__ import main
 from experiments.coordinates import measure, resize
-from models.config import Program
+from models.config import PLAIN
 from models.transformer import Spec, activations, apply, init
 from scaling.errors import UserError
 
@@ -48,8 +48,9 @@ def test_nothing_has_changed_before_the_first_step_and_everything_after_it(measu
 def test_activations_are_those_of_the_forward_pass_however_it_is_compiled():
     model = replace(tiny.config("model.layers=2").science.model, kv_heads=1)
     tokens = BATCHES[0, :, :-1]
-    programs = [Program("unrolled"), Program("scan"), Program("scan", "block")]
-    specs = [Spec(model, program=replace(program, backward="plain")) for program in programs]
+    scanned = replace(PLAIN, layers="scan")
+    programs = [PLAIN, scanned, replace(scanned, remat="block")]
+    specs = [Spec(model, program=program) for program in programs]
     found = []
     for spec in specs:
         params = quick_jit(partial(init, spec, 16))(jax.random.key(0))

@@ -12,9 +12,12 @@ import tiny
 
 from experiments.config import RunConfig
 from experiments.hypers import hypers
+from experiments.overrides import override
+from experiments.platforms import check
 from experiments.population import programs
 from experiments.step import Recipe, evaluate, gradients, recipe, step
 from models.transformer import apply
+from scaling.errors import UserError
 
 RECIPE = recipe(tiny.config())
 
@@ -143,11 +146,62 @@ def test_runs_that_differ_in_hypers_only_share_their_programs():
     assert programs(recipe(tiny.config("model.ffn=64"))) is not programs(RECIPE)
 
 
+def attention(config: RunConfig, platform: str) -> str:
+    return recipe(config, platform).spec.program.attention
+
+
+@pytest.mark.parametrize(
+    ("name", "others", "platforms", "needs"),
+    [
+        ("cudnn", ["precision=bfloat16"], ["cpu"], "a GPU"),
+        ("cudnn", [], ["gpu", "tpu"], "precision=bfloat16"),
+        ("cudnn", ["precision=bfloat16", "model.head_dim=12"], ["gpu"], "a model.head_dim of at"),
+        ("splash", ["batch.seq_len=128"], ["gpu"], "a TPU"),
+        ("splash", ["batch.seq_len=64"], ["tpu"], "a batch.seq_len that 128 divides"),
+    ],
+)
+def test_an_attention_that_is_not_to_be_had_is_refused(name, others, platforms, needs):
+    config = tiny.config(f"execution.program.attention={name}", *others)
+    with pytest.raises(UserError, match=f"^execution.program.attention={name}: needs {needs}"):
+        check(config, *platforms)
+    check(tiny.config(*others), *platforms)
+
+
+def test_a_kind_of_device_is_asked_for_what_any_of_it_has():
+    check(tiny.config("execution.program.attention=splash", "batch.seq_len=128"), "gpu", "tpu")
+
+
+def test_logits_are_cut_where_they_would_be_large():
+    config = tiny.config("batch.sequences=48", "batch.seq_len=128", "model.vocab_size=1048576")
+    small = tiny.config("batch.sequences=48", "batch.seq_len=128")
+
+    def chunks(config: RunConfig, *where) -> int:
+        return recipe(config, *where).spec.program.logits_chunks
+
+    # 24 GiB of logits; the least divisors of 128 that leave 1 GiB, or a quarter of that
+    assert [chunks(config, platform) for platform in ("cpu", "gpu", "tpu")] == [1, 32, 128]
+    assert [chunks(small, platform) for platform in ("cpu", "gpu", "tpu")] == [1, 1, 1]
+    assert chunks(override(config, ["execution.layout.name=fsdp"]), "gpu", 8) == 4
+
+
 def test_automatic_choices_follow_the_device():
     config: RunConfig = tiny.config("batch.sequences=48", "batch.seq_len=128")
     assert (recipe(config, "cpu").microbatch, recipe(config, "gpu").microbatch) == (2, 48)
     assert recipe(config, "cpu").spec.program.backward == "barrier"
     assert recipe(config, "tpu").spec.program.backward == "plain"
+    assert attention(config, "cpu") == "barrier"
+    assert (attention(config, "gpu"), attention(config, "tpu")) == ("xla", "splash")
+    half = tiny.config("precision=bfloat16", "batch.seq_len=100")
+    assert (attention(half, "gpu"), attention(half, "tpu")) == ("cudnn", "xla")
     chosen = tiny.config("execution.program.backward=plain", "execution.microbatch=1")
     assert recipe(chosen, "cpu").spec.program.backward == "plain"
     assert recipe(chosen, "gpu").microbatch == 1
+
+
+def test_microbatch_left_open_is_one_whose_activations_an_accelerator_can_spare():
+    large = ("model.layers=24", "model.width=2048", "model.ffn=8192", "batch.seq_len=1024")
+    config = tiny.config(*large, "batch.sequences=512", "budget.tokens=1e6")
+    assert recipe(config, "gpu").microbatch < 512
+    with_remat = override(config, ["execution.program.remat=block"])
+    assert recipe(with_remat, "gpu").microbatch > recipe(config, "gpu").microbatch
+    assert recipe(config, "tpu").microbatch < recipe(config, "gpu").microbatch

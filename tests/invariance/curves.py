@@ -20,7 +20,7 @@ from experiments.config import (
 )
 from experiments.hypers import Hypers, hypers
 from experiments.step import Recipe, TrainState, init_state, recipe, train_chunk
-from models.config import Program, TransformerConfig
+from models.config import PLAIN, TransformerConfig
 from scaling.parametrization import Parametrization
 
 STEPS = 24
@@ -37,10 +37,9 @@ SCIENCE = Science(
 )
 
 
-def program(
-    layers: Any = "unrolled", remat: Any = "none", backward: Any = "plain", microbatch: int = 4
-) -> Recipe:
-    return recipe(RunConfig(SCIENCE, Execution(Program(layers, remat, backward), microbatch)))
+def program(microbatch: int = 4, science: Science = SCIENCE, **program: Any) -> Recipe:
+    """Plain in all that is not given."""
+    return recipe(RunConfig(science, Execution(replace(PLAIN, **program), microbatch=microbatch)))
 
 
 def run(learning_rate: float = 4e-3, steps: int = STEPS, seed: int = 3) -> Hypers:

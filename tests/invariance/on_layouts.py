@@ -4,25 +4,29 @@ process with eight fake devices."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
 from curves import batches
+from jax.sharding import NamedSharding
 
 from experiments import data, record
 from experiments.hypers import hypers
 from experiments.job import Job
 from experiments.population import programs
 from experiments.record import Status
-from experiments.sharding import mesh, on, state_specs
+from experiments.sharding import WHOLE, mesh, on, state_specs
 from experiments.step import Recipe, TrainState, gradients, recipe
 from experiments.trainer import train
+from models import attention
 from scaling.errors import UserError
+from scaling.layout import Layout
 
 TOLERANCE, STEPS, CHUNK = 1e-5, 20, 10
 
@@ -86,10 +90,12 @@ def curve(*assignments: str) -> tuple[TrainState, np.ndarray]:
     return state, np.concatenate(losses)
 
 
+@cache
 def differentiate(*assignments: str) -> Any:
     """The gradients of the first batch at the first parameters."""
     plan = made(*assignments)
-    single = programs(made()).init(hypers(tiny.config(*MODEL).science)).params
+    plain = made(*(field for field in assignments if not field.startswith("execution.")))
+    single = programs(plain).init(hypers(tiny.config(*MODEL).science)).params
     if plan.spec.layout.devices == 1:
         return jax.jit(lambda p, b: gradients(plan, p, b)[1])(single, windows()[0])
     over = mesh(plan.spec.layout, jax.devices()[: plan.spec.layout.devices])
@@ -119,6 +125,7 @@ def test_layout_has_the_gradients_of_one_device(name: str) -> None:
     [
         ("execution.program.layers=unrolled", "execution.microbatch=4"),
         ("execution.program.remat=block",),
+        ("execution.program.logits_chunks=4",),
         pytest.param(("optimizer.name=muon",), marks=pytest.mark.slow),
     ],
 )
@@ -153,6 +160,35 @@ def test_each_device_holds_its_part_of_the_state(
     # a little more: gains of heads are whole on each
     assert params <= held(state.params) < params + 0.02
     assert optimizer <= held(state.optimizer) < optimizer + 0.02
+
+
+# --- attention by a kernel, of which each device runs its own sequences and heads ---
+
+
+@pytest.mark.parametrize("kv_heads", [2, 4])
+def test_a_kernel_shared_out_has_the_numbers_of_one_device(
+    kv_heads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = partial(attention.splash, interpret=True)
+    monkeypatch.setattr(attention, "BACKENDS", {**attention.BACKENDS, "splash": kernel})
+    layout = Layout("fsdp_tensor", tensor=4).over(8)
+    q, k, v = (
+        jax.random.normal(jax.random.key(heads), (4, 128, heads, 8))
+        for heads in (4, kv_heads, kv_heads)
+    )
+
+    def loss(backend: str, layout: Layout, *heads: jax.Array) -> jax.Array:
+        return jnp.sin(attention.attend(*heads, 0.4, backend, layout)).sum()
+
+    whole = NamedSharding(mesh(layout, jax.devices()), WHOLE)
+    found, alone = (
+        jax.jit(jax.value_and_grad(partial(loss, *how), argnums=(0, 1, 2)), **options)(q, k, v)
+        for how, options in (
+            (("splash", layout), {"in_shardings": whole}),
+            (("xla", Layout()), {}),
+        )
+    )
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), found, alone)
 
 
 # --- the trainer: a run goes on under another layout, on another number of devices ---

@@ -18,7 +18,7 @@ from experiments.hypers import Hypers
 from experiments.step import TrainState, init_state, recipe, train_chunk
 
 RATES, SEEDS, LENGTHS = (1e-3, 2e-3, 4e-3, 8e-3), (3, 4), (STEPS, 21, 20, 13)
-PROGRAM = program(backward="barrier", microbatch=2)  # as on a CPU
+PROGRAM = program(microbatch=2, backward="barrier", attention="barrier")  # as on a CPU
 MEMBERS = [
     {"learning_rate": rate, "seed": seed, "steps": steps}
     for (rate, steps), seed in product(zip(RATES, LENGTHS, strict=True), SEEDS)

@@ -13,22 +13,26 @@ TOLERANCE = 1e-5  # relative, float32
 
 
 def test_scanned_and_unrolled_layers_start_from_the_same_bits() -> None:
-    unrolled, scanned = (init(program(layers))(run()).params for layers in ("unrolled", "scan"))
+    unrolled, scanned = (
+        init(program(layers=layers))(run()).params for layers in ("unrolled", "scan")
+    )
     jax.tree.map(np.testing.assert_array_equal, stacked(unrolled), scanned)
     assert (scanned["blocks"]["mlp"]["in"][0] != scanned["blocks"]["mlp"]["in"][1]).all()
 
 
 @pytest.mark.parametrize(
-    ("layers", "remat", "backward"),
+    "fields",
     [
-        ("scan", "none", "plain"),
-        ("unrolled", "block", "plain"),
-        ("unrolled", "none", "barrier"),
-        ("scan", "block", "barrier"),
+        {"layers": "scan"},
+        {"remat": "block"},
+        {"remat": "dots"},
+        {"backward": "barrier", "attention": "barrier"},
+        {"layers": "scan", "remat": "dots", "backward": "barrier", "attention": "barrier"},
     ],
+    ids=str,
 )
-def test_any_program_has_the_curve_of_the_plainest(layers: Any, remat: Any, backward: Any) -> None:
-    _, losses = train(program(layers, remat, backward), run(), batches())
+def test_any_program_has_the_curve_of_the_plainest(fields: dict[str, Any]) -> None:
+    _, losses = train(program(**fields), run(), batches())
     np.testing.assert_allclose(losses, reference()[1], rtol=TOLERANCE)
 
 

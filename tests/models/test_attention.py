@@ -10,7 +10,9 @@ import pytest
 from jax import Array
 from quick import quick_jit
 
-from models.attention import attend, rotate
+from models import attention
+from models.attention import BACKENDS, attend, rotate
+from models.splash import splash
 
 B, T, H, G, K = 2, 7, 4, 2, 6
 
@@ -22,7 +24,7 @@ def _normal(*shape: int) -> Array:
 Q = _normal(B, T, H, K)
 KEY, VALUE = _normal(2, B, T, G, K)
 SCALE = 0.4
-BACKWARDS = ("plain", "barrier")
+ON_CPU = ("xla", "barrier")
 CLOSE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-5}
 
 
@@ -37,59 +39,80 @@ def _by_loops(q: Array, k: Array, v: Array) -> np.ndarray:
     return out
 
 
-@pytest.mark.parametrize("backward", ["plain", "barrier"])
+@pytest.mark.parametrize("backend", ON_CPU)
 @pytest.mark.parametrize("kv_heads", [1, 2, 4])
-def test_attention_is_its_definition(kv_heads: int, backward: str) -> None:
+def test_attention_is_its_definition(kv_heads: int, backend: str) -> None:
     k, v = _normal(2, B, T, kv_heads, K)
-    y = quick_jit(partial(attend, scale=SCALE, backward=backward))(Q, k, v)
+    y = quick_jit(partial(attend, scale=SCALE, backend=backend))(Q, k, v)
     np.testing.assert_allclose(y, _by_loops(Q, k, v), **CLOSE)
 
 
 def test_grouped_queries_are_multi_head_with_repeated_keys_and_values() -> None:
     repeated = [jnp.repeat(x, H // G, axis=2) for x in (KEY, VALUE)]
-    grouped = attend(Q, KEY, VALUE, SCALE, "plain")
-    np.testing.assert_allclose(grouped, attend(Q, *repeated, SCALE, "plain"), **CLOSE)
+    grouped = attend(Q, KEY, VALUE, SCALE, "xla")
+    np.testing.assert_allclose(grouped, attend(Q, *repeated, SCALE, "xla"), **CLOSE)
 
 
-@pytest.mark.parametrize("backward", ["plain", "barrier"])
-def test_a_changed_future_changes_nothing_before_it(backward: str) -> None:
-    now = attend(Q, KEY, VALUE, SCALE, backward)
-    other = attend(Q, KEY.at[:, 4:].add(9), VALUE.at[:, 4:].add(9), SCALE, backward)
+@pytest.mark.parametrize("backend", ON_CPU)
+def test_a_changed_future_changes_nothing_before_it(backend: str) -> None:
+    now = attend(Q, KEY, VALUE, SCALE, backend)
+    other = attend(Q, KEY.at[:, 4:].add(9), VALUE.at[:, 4:].add(9), SCALE, backend)
     np.testing.assert_array_equal(now[:, :4], other[:, :4])
     assert np.abs(now - other)[:, 4:].min(axis=(0, 2, 3)).max() > 0
 
 
-def _value_and_gradient(backward: str, q: Array, k: Array, v: Array) -> Any:
+def _value_and_gradient(backend: str, q: Array, k: Array, v: Array) -> Any:
     def loss(q: Array, k: Array, v: Array) -> Array:
-        return jnp.sin(attend(q, k, v, SCALE, backward)).sum()
+        return jnp.sin(attend(q, k, v, SCALE, backend)).sum()
 
     return jax.value_and_grad(loss, argnums=(0, 1, 2))(q, k, v)
 
 
-def _close(plain: Any, barrier: Any) -> None:
-    for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(barrier), strict=True):
+def _close(left: Any, right: Any) -> None:
+    for a, b in zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True):
         np.testing.assert_allclose(a, b, **CLOSE)
 
 
-def test_barrier_has_the_numbers_of_plain() -> None:
-    _close(*(quick_jit(partial(_value_and_gradient, b))(Q, KEY, VALUE) for b in BACKWARDS))
+def test_barrier_has_the_numbers_of_xla() -> None:
+    _close(*(quick_jit(partial(_value_and_gradient, b))(Q, KEY, VALUE) for b in ON_CPU))
 
 
-def test_barrier_has_the_numbers_of_plain_under_vmap() -> None:
-    members = (
-        jax.vmap(partial(_value_and_gradient, b), in_axes=(0, None, None)) for b in BACKWARDS
-    )
+def test_barrier_has_the_numbers_of_xla_under_vmap() -> None:
+    members = (jax.vmap(partial(_value_and_gradient, b), in_axes=(0, None, None)) for b in ON_CPU)
     _close(*(quick_jit(member)(jnp.stack([Q, 2 * Q, -Q]), KEY, VALUE) for member in members))
 
 
 def test_bfloat16_barrier_stays_near_float32() -> None:
     """Its softmax's backward pass is in bfloat16: 2^-8 a product, sums of a few of them."""
-    exact = quick_jit(partial(_value_and_gradient, "plain"))(Q, KEY, VALUE)[1]
+    exact = quick_jit(partial(_value_and_gradient, "xla"))(Q, KEY, VALUE)[1]
     halves = (x.astype(jnp.bfloat16) for x in (Q, KEY, VALUE))
     half = quick_jit(partial(_value_and_gradient, "barrier"))(*halves)[1]
     for a, b in zip(exact, half, strict=True):
         assert b.dtype == jnp.bfloat16
         assert float(jnp.abs(a - b).max() / jnp.abs(a).max()) < 0.05
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2])
+def test_splash_has_the_numbers_of_xla(kv_heads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over several tiles; the kernel's body as ordinary operations."""
+    monkeypatch.setattr(
+        attention, "BACKENDS", BACKENDS | {"splash": partial(splash, interpret=True)}
+    )
+    q, (k, v) = _normal(2, 256, 2, 8), _normal(2, 2, 256, kv_heads, 8)
+    _close(*(jax.jit(partial(_value_and_gradient, b))(q, k, v) for b in ("xla", "splash")))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+def test_cudnn_is_as_near_to_float32_as_xla_is(kv_heads: int) -> None:
+    """bfloat16 has 2^-8, and a gradient is a sum of some hundred products, of either sign."""
+    q, (k, v) = _normal(2, 256, 4, 64), _normal(2, 2, 256, kv_heads, 64)
+    exact = jax.jit(partial(_value_and_gradient, "xla"))(q, k, v)[1]
+    halves = [x.astype(jnp.bfloat16) for x in (q, k, v)]
+    for backend in ("xla", "cudnn"):
+        found = jax.jit(partial(_value_and_gradient, backend))(*halves)[1]
+        for a, b in zip(exact, found, strict=True):
+            assert float(jnp.abs(a - b).max() / jnp.abs(a).max()) < 0.03, backend
 
 
 def test_rotations_keep_lengths_and_leave_the_first_position() -> None:

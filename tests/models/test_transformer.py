@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from quick import quick_jit
 
-from experiments.step import loss
+from experiments.objective import loss
 from models.config import TransformerConfig
 from models.transformer import Spec, apply, init
 from scaling.parametrization import Parametrization
@@ -32,6 +32,15 @@ CHOICES: dict[str, dict[str, Any]] = (
     }
     | {
         "mqa": {"kv_heads": 1},
+        "experts": {"experts": 4},
+        "few slots": {
+            "experts": 3,
+            "experts_active": 1,
+            "capacity_factor": 0.5,
+            "biases": "all",
+            "mlp": "swiglu",
+            "block": "parallel",
+        },
         "most": {
             "positions": "learned",
             "norm": "layernorm",
@@ -127,7 +136,8 @@ def test_bfloat16_computes_in_halves_and_keeps_parameters_whole() -> None:
     program = jax.jit(partial(apply, spec)).lower(params, WINDOWS[:, :-1]).as_text()
     products = [line for line in program.splitlines() if "dot_general" in line]
     assert products
-    assert all("f32" not in line for line in products)
+    operands = [line.rpartition(" : ")[2].partition(" -> ")[0] for line in products]
+    assert all(pair.count("xbf16>") == 2 for pair in operands)
 
 
 def test_a_spec_is_a_key() -> None:

@@ -12,7 +12,7 @@ from flax import linen as nn
 from jax import Array
 from quick import quick_jit
 
-from models.config import Program, TransformerConfig
+from models.config import PLAIN, TransformerConfig
 from models.transformer import Spec, weights
 from models.weights import describe, initialise, make_weight
 from scaling.parametrization import TABLES, Parametrization, Weight
@@ -56,7 +56,7 @@ class _Untagged(nn.Module):
 @pytest.mark.parametrize("remat", ["none", "block"])
 @pytest.mark.parametrize("layout", ["scan", "unrolled"])
 def test_every_weight_is_described(layout: Any, remat: Any) -> None:
-    spec = Spec(CONFIG, SP, Program(layout, remat, "plain"))
+    spec = Spec(CONFIG, SP, replace(PLAIN, layers=layout, remat=remat))
     described = {(w.path, w.layer): w for w in _leaves(weights(spec, 5))}
     layers = (None,) if layout == "scan" else (0, 1, 2)
     block = ("attention/key", "attention/out", "attention/query", "attention/value")
@@ -75,7 +75,7 @@ def test_rules_are_the_same_for_scanned_and_unrolled_layers(name: Any) -> None:
     config = replace(CONFIG, embeddings="untied", biases="all")
 
     def rules(layout: Any) -> set[tuple[str, Any]]:
-        spec = Spec(config, table, Program(layout, backward="plain"))
+        spec = Spec(config, table, replace(PLAIN, layers=layout))
         return {(w.path, table.rule(w, config)) for w in _leaves(weights(spec, 5))}
 
     assert rules("scan") == rules("unrolled")
@@ -130,7 +130,7 @@ def test_biases_start_at_zero() -> None:
 
 
 def test_another_seed_is_another_draw() -> None:
-    spec = Spec(CONFIG, SP, Program("scan", backward="plain"))
+    spec = Spec(CONFIG, SP, replace(PLAIN, layers="scan"))
     first, second = _tree(spec), _tree(spec, seed=1)
     assert np.abs(first["embedding"] - second["embedding"]).min() > 0
 

@@ -15,7 +15,7 @@ import pytest
 
 from experiments.config import BatchConfig, Execution, RunConfig, Science
 from experiments.step import gradients, recipe
-from models.config import Program, TransformerConfig
+from models.config import PLAIN, Program, TransformerConfig
 from models.transformer import Spec, apply, init, weights
 from scaling import accounting
 from scaling.accounting import FLOPS_PER_TOKEN, Dims, count, ledger
@@ -51,15 +51,30 @@ TWO = TransformerConfig(
 )
 
 
+# ONE with 4 times its MLP, 2 of them for a token, and a router 4*4: 64 * 3 + 16 more, 64 * 2 idle.
+# Per token 6*(48+2*64+16+40) + the square.
+EXPERTS = replace(ONE, experts=4, experts_active=2, capacity_factor=1.0)
+# TWO with 3 times its MLP, one for a token: 2 layers of 2*(90+16) idle and a router 6*3 more.
+BIASED = replace(TWO, experts=3, experts_active=1, capacity_factor=1.0)
+
+
 @pytest.mark.parametrize(
-    ("config", "context", "total", "nonembedding", "model"),
-    [(ONE, 6, 164, 124, 1200), (TWO, 3, 999, 897, 5652)],
+    ("config", "context", "total", "active", "nonembedding", "model"),
+    [
+        (ONE, 6, 164, 164, 124, 1200),
+        (TWO, 3, 999, 999, 897, 5652),
+        (EXPERTS, 6, 372, 244, 332, 1680),
+        (BIASED, 3, 1459, 1035, 1357, 5868),
+    ],
 )
 def test_hand_counts(
-    config: TransformerConfig, context: int, total: int, nonembedding: int, model: int
+    config: TransformerConfig, context: int, total: int, active: int, nonembedding: int, model: int
 ) -> None:
     dims = config.dims(context)
     assert accounting.params_total(dims) == total
+    assert accounting.params_active(dims) == active
+    assert accounting.flops_6nd(dims) == 6 * active
+    assert accounting.flops_6nd_nonembedding(dims) == 6 * (active - total + nonembedding)
     assert accounting.params_nonembedding(dims) == nonembedding
     assert accounting.flops_model(dims) == model
 
@@ -67,7 +82,8 @@ def test_hand_counts(
 def _choices() -> dict[str, tuple[Any, ...]]:
     named = {k: get_args(v) for k, v in get_type_hints(TransformerConfig).items() if get_args(v)}
     assert len(named) == 9, "a new choice is covered of itself; count it here"
-    return {**named, "kv_heads": (1, 2, 4), "layout": ("scan", "unrolled")}
+    sizes = {"kv_heads": (1, 2, 4), "experts": (0, 2, 5)}
+    return {**named, **sizes, "layout": ("scan", "unrolled")}
 
 
 def _covering(choices: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
@@ -87,10 +103,11 @@ def test_formulas_count_the_weights_that_the_model_describes() -> None:
     for choice in _covering(_choices()):
         layout = choice.pop("layout")
         config = replace(SMALL, **choice)
-        tree = weights(Spec(config, program=Program(layout, backward="plain")), CONTEXT)
+        tree = weights(Spec(config, program=replace(PLAIN, layers=layout)), CONTEXT)
         leaves = jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, Weight))
         book = ledger(config.dims(CONTEXT), tokens=1)
-        assert count(leaves) == {name: book[name] for name in count(leaves)}, choice
+        counted = count(leaves, config.experts_active)
+        assert counted == {name: book[name] for name in counted}, choice
         tried += 1
     assert tried > 50
 
@@ -107,21 +124,31 @@ def _forward_flops(spec: Spec, tokens: jax.ShapeDtypeStruct) -> int:
         SMALL,
         replace(SMALL, kv_heads=1, mlp="swiglu", embeddings="untied"),
         replace(SMALL, kv_heads=2, biases="all", block="parallel", positions="learned"),
+        replace(SMALL, experts=4, capacity_factor=1.0),
+        replace(SMALL, experts=3, mlp="swiglu", biases="all", capacity_factor=1.0),
     ],
-    ids=["plain", "gated", "parallel"],
+    ids=["plain", "gated", "parallel", "experts", "gated experts"],
 )
 def test_flops_model_is_three_times_the_traced_forward_pass(
     config: TransformerConfig, layout: Any
 ) -> None:
     tokens = jax.ShapeDtypeStruct((3, CONTEXT), jnp.int32)
-    traced = _forward_flops(Spec(config, program=Program(layout, backward="plain")), tokens)
+    traced = _forward_flops(Spec(config, program=replace(PLAIN, layers=layout)), tokens)
     assert 3 * traced == accounting.flops_model(config.dims(CONTEXT)) * 3 * CONTEXT
+
+
+def test_empty_slots_are_no_work_of_the_model() -> None:
+    """6 slots of each of 4 experts for the 2 * 6 choices of 6 tokens: half of them stay empty."""
+    config = replace(SMALL, experts=4, capacity_factor=2.0)
+    traced = _forward_flops(Spec(config), jax.ShapeDtypeStruct((1, CONTEXT), jnp.int32))
+    padding = 2 * 12 * 2 * SMALL.width * SMALL.ffn * SMALL.layers
+    assert 3 * (traced - padding) == accounting.flops_model(config.dims(CONTEXT)) * CONTEXT
 
 
 def _gradient_flops(program: Program, microbatch: int) -> int:
     config = RunConfig(
         Science(model=SMALL, batch=BatchConfig(sequences=4, seq_len=CONTEXT)),
-        Execution(program, microbatch),
+        Execution(program, microbatch=microbatch),
     )
     made = recipe(config)
     params = jax.eval_shape(partial(init, made.spec, CONTEXT), jax.random.key(0))
@@ -133,7 +160,7 @@ def _gradient_flops(program: Program, microbatch: int) -> int:
 @pytest.mark.parametrize("layout", ["unrolled", "scan"])
 @pytest.mark.parametrize("microbatch", [1, 2, 4])
 def test_flops_model_is_the_traced_gradient(layout: Any, backward: Any, microbatch: int) -> None:
-    traced = _gradient_flops(Program(layout, backward=backward), microbatch)
+    traced = _gradient_flops(replace(PLAIN, layers=layout, backward=backward), microbatch)
     assert traced == accounting.flops_model(SMALL.dims(CONTEXT)) * 4 * CONTEXT
 
 
@@ -141,10 +168,25 @@ def test_flops_model_is_the_traced_gradient(layout: Any, backward: Any, microbat
 def test_remat_adds_the_forward_pass_of_the_blocks_but_their_last_product(layout: Any) -> None:
     """Nothing in the backward pass asks for the output of a block, so f->d is not done again."""
     dims = SMALL.dims(CONTEXT)
-    again = (accounting.flops_model(dims) - 6 * dims.vocab * dims.width) // 3
-    again -= 2 * dims.layers * dims.ffn * dims.width
-    traced = _gradient_flops(Program(layout, remat="block", backward="plain"), 2)
+    again = accounting.flops_recomputed(dims, "block") - 2 * dims.layers * dims.ffn * dims.width
+    traced = _gradient_flops(replace(PLAIN, layers=layout, remat="block"), 2)
     assert traced == (accounting.flops_model(dims) + again) * 4 * CONTEXT
+
+
+@pytest.mark.parametrize("layout", ["unrolled", "scan"])
+def test_remat_of_all_but_dots_adds_the_attention_square_alone(layout: Any) -> None:
+    """Its two products have no weights, so they are not kept: 4 L T H k a token."""
+    dims = SMALL.dims(CONTEXT)
+    again = accounting.flops_recomputed(dims, "dots")
+    assert again == 4 * dims.layers * CONTEXT * dims.heads * dims.head_dim
+    traced = _gradient_flops(replace(PLAIN, layers=layout, remat="dots"), 2)
+    assert traced == (accounting.flops_model(dims) + again) * 4 * CONTEXT
+
+
+@pytest.mark.parametrize("chunks", [1, 2, CONTEXT])
+def test_logits_in_chunks_are_computed_once(chunks: int) -> None:
+    traced = _gradient_flops(replace(PLAIN, logits_chunks=chunks), 2)
+    assert traced == accounting.flops_model(SMALL.dims(CONTEXT)) * 4 * CONTEXT
 
 
 # GPT-3's shape (Brown et al. 2020, table 2.1): L 96, d 12288, H 96, k 128, F 4 d, T 2048, V 50257,
@@ -178,6 +220,8 @@ BY_HAND = {
     # 72 L d^2 + the square + embedding and readout 12 V d + softmax 9 L H T = 169 869 312
     "flops_chinchilla": 1_080_248_647_680,
     "flops_narayanan": 1_076_373_430_272,  # 72 L d^2 + the square + 6 V d: F = 4 d, so flops_model
+    # 3 L (8 d^2 + 2 d T + 16 d^2) + 6 V d = 72 L d^2 + half the square + 6 V d
+    "flops_megatron": 1_061_877_915_648,
 }
 RATIO_TO_MODEL = {
     "flops_6nd": 0.97321,
@@ -189,6 +233,7 @@ RATIO_TO_MODEL = {
     "flops_deepseek": 0.99656,
     "flops_chinchilla": 1.00360,
     "flops_narayanan": 1.0,
+    "flops_megatron": 0.98653,
 }
 
 
@@ -210,6 +255,18 @@ def test_narayanan_with_recomputation_is_the_published_formula() -> None:
     published = 96 * L * d**2 * (1 + T / (6 * d) + V / (16 * d * L))
     again = 24 * L * d**2 + 4 * L * d * T
     assert accounting.flops_narayanan(GPT3) + again == pytest.approx(published, rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [{}, {"kv_heads": 8}, {"ffn_matrices": 3}, {"head_dim": 64}])
+def test_megatron_counts_a_causal_model_of_any_shape(shape: dict[str, int]) -> None:
+    dims = replace(GPT3, **shape)
+    assert accounting.flops_megatron(dims) == accounting.flops_model_causal(dims)
+
+
+def test_block_remat_makes_six_n_eight_n() -> None:
+    """Where neither attention's square nor the readout counts: 6 N -> 8 N."""
+    dims = replace(GPT3, context=0, vocab=0, positions=0)
+    assert accounting.flops_recomputed(dims, "block") == 2 * accounting.params_nonembedding(dims)
 
 
 def test_grouped_queries_shrink_every_count_that_reads_the_shape() -> None:

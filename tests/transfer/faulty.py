@@ -26,7 +26,7 @@ from experiments.hypers import hypers
 from experiments.optimizers.config import KINDS
 from experiments.population import QUICK_COMPILE
 from experiments.step import Recipe, recipe
-from models.config import Program, TransformerConfig
+from models.config import PLAIN, TransformerConfig
 from scaling.parametrization import Parametrization, Rule, Shape, Weight
 from scaling.rules import Family
 
@@ -124,7 +124,7 @@ def config(name: Any = "mup", **model: Any) -> RunConfig:
             schedule=ScheduleConfig("constant", warmup_fraction=0.0),
             batch=BatchConfig(sequences=2, seq_len=8),
         ),
-        Execution(program=Program("scan", backward="plain"), microbatch=2),
+        Execution(program=replace(PLAIN, layers="scan"), microbatch=2),
     )
 
 

@@ -170,6 +170,14 @@ def test_muon_has_a_rate_of_its_own() -> None:
     assert adam["attention/query"].max() == pytest.approx(-0.5, abs=0.1)
 
 
+def test_mup_keeps_experts_and_the_logits_of_their_router() -> None:
+    """No capacity is full, for a dropped token's zeros are as many at every width."""
+    base = config(embedding_norm="none", experts=4, capacity_factor=2.0)
+    found = verdicts(base, {"own": FROM_ZERO}, 3, 4, width=(64, 256))["own"]
+    assert set(found.judged["place"]) >= {"mlp/router", "mlp/experts/in", "mlp/experts/out"}
+    assert found.passes, worst(found)
+
+
 def test_these_mistakes_make_mup_sp() -> None:
     assert_equal("mup", SP, "sp")
 

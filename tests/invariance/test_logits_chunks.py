@@ -1,0 +1,94 @@
+"""Logits chunk by chunk: the loss and the gradients of all at once, in less memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from curves import SCIENCE, batches, program, reference, run, train
+from quick import quick_jit
+
+from experiments.objective import loss
+from experiments.step import Losses, gradients
+from models.transformer import init
+
+MODELS = {
+    "tied": SCIENCE,
+    "untied": replace(SCIENCE, model=replace(SCIENCE.model, embeddings="untied")),
+    "bfloat16": replace(SCIENCE, precision="bfloat16"),
+}
+
+
+@cache
+def _found(name: str, chunks: int, members: bool = False) -> tuple[Losses, Any]:
+    """Losses and gradients at a start that is not flat, of microbatches, with z-loss."""
+    made = program(science=MODELS[name], microbatch=2, logits_chunks=chunks)
+
+    @quick_jit
+    def found(windows: jax.Array) -> Any:
+        params = init(made.spec, made.seq_len, jax.random.key(0), 3.0)
+        return gradients(made, params, windows, jnp.float32(0.3))
+
+    data = jnp.asarray(batches()[:3])
+    result: tuple[Losses, Any] = jax.vmap(found)(data) if members else found(data[0])
+    return result
+
+
+def _near(chunked: Any, whole: Any, tolerance: float) -> None:
+    """Within a part of the largest entry of each array."""
+    for a, b in zip(jax.tree.leaves(chunked), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * np.abs(b).max())
+
+
+@pytest.mark.parametrize(("name", "chunks"), [("tied", 4), ("untied", 16)])
+def test_losses_and_gradients_are_those_of_all_at_once(name: str, chunks: int) -> None:
+    _near(_found(name, chunks)[0], _found(name, 1)[0], 1e-6)
+    _near(_found(name, chunks)[1], _found(name, 1)[1], 2e-6)  # sums of 64 tokens in another order
+
+
+def test_in_bfloat16_only_its_rounding_differs() -> None:
+    _near(_found("bfloat16", 4)[0], _found("bfloat16", 1)[0], 1e-6)
+    _near(_found("bfloat16", 4)[1], _found("bfloat16", 1)[1], 2**-7)
+
+
+def test_members_in_one_program_are_each_as_alone() -> None:
+    _near(_found("tied", 4, members=True), _found("tied", 1, members=True), 2e-6)
+
+
+def test_a_run_has_the_curve_of_all_at_once() -> None:
+    _, losses = train(program(logits_chunks=4), run(), batches())
+    np.testing.assert_allclose(losses, reference()[1], rtol=1e-5)
+
+
+def test_the_loss_itself_has_its_gradient_too() -> None:
+    params = quick_jit(partial(init, program().spec, 16))(jax.random.key(0))
+    found, whole = (
+        quick_jit(jax.value_and_grad(partial(loss, program(logits_chunks=n).spec)))(
+            params, batches()[0]
+        )
+        for n in (4, 1)
+    )
+    _near(found, whole, 2e-6)
+
+
+def test_logits_are_never_there_all_at_once() -> None:
+    """1024 tokens by 8192 words in float32 are 34 MB; of a chunk of 64 tokens, 2 MB."""
+    model = replace(SCIENCE.model, vocab_size=8192)
+    batch = replace(SCIENCE.batch, sequences=16, seq_len=64)
+    science = replace(SCIENCE, model=model, batch=batch)
+
+    def temporaries(chunks: int) -> int:
+        made = program(science=science, microbatch=16, logits_chunks=chunks)
+        params = jax.eval_shape(partial(init, made.spec, 64), jax.random.key(0))
+        windows = jax.ShapeDtypeStruct((16, 65), jnp.int32)
+        compiled = quick_jit(partial(gradients, made)).lower(params, windows).compile()
+        return int(compiled.memory_analysis().temp_size_in_bytes)
+
+    logits = 4 * 1024 * 8192
+    assert temporaries(1) > 2 * logits
+    assert temporaries(16) < logits / 2

@@ -1,0 +1,1 @@
+"""TPUs: which there are, programs compiled before one is rented, and the commands that rent it."""

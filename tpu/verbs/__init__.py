@@ -1,0 +1,1 @@
+"""One file for each verb of ``python -m tpu``: its docstring, `add(parser)` and `run(options)`."""

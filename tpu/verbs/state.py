@@ -1,0 +1,17 @@
+"""Whether the machines of a launch wait, run, or were taken away."""
+
+from __future__ import annotations
+
+import argparse
+
+from scaling.arguments import Parser
+from tpu import arguments, commands
+from tpu.shell import carry_out
+
+
+def add(parser: Parser) -> None:
+    arguments.add_place(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    return carry_out(commands.state(arguments.place(args)), args.dry_run)
