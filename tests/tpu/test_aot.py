@@ -37,15 +37,14 @@ SLICES = {
     "v5p:2x2x2": Layout("fsdp"),
     "v6e:2x4": Layout("sequence", sequence=2),
 }
-BLOCK = "_blocks/"  # in the source of what is exchanged within a layer
 
 
-def _config(layout: Layout, sequences: int = 16, seq_len: int = 256) -> RunConfig:
+def _config(layout: Layout, vocab_size: int = 1024) -> RunConfig:
     model = TransformerConfig(
-        layers=LAYERS, width=256, heads=4, kv_heads=4, head_dim=64, ffn=1024, vocab_size=1024
+        layers=LAYERS, width=256, heads=4, kv_heads=4, head_dim=64, ffn=1024, vocab_size=vocab_size
     )
     return RunConfig(
-        Science(model=model, precision="bfloat16", batch=BatchConfig(sequences, seq_len)),
+        Science(model=model, precision="bfloat16", batch=BatchConfig(sequences=16, seq_len=256)),
         Execution(Layers(layers="scan", remat="block"), layout, steps_per_dispatch=STEPS),
     )
 
@@ -85,22 +84,24 @@ def test_nothing_is_counted_wrongly_or_laid_out_anew(
     program = programs[name]
     assert program.unknown_loops == 0
     assert program.rematerialised == 0
-    in_layers = {one.times for one in program.collectives if BLOCK in one.source}
-    assert in_layers <= {1, LAYERS}  # of data alone, gradients are summed after the loop
-    assert (LAYERS in in_layers) == (name != "v5e:2x2")
+    assert {one.times for one in program.collectives} == {1, LAYERS}
     assert all(one.group > 1 or one.kind == "collective-permute" for one in program.collectives)
 
 
-def test_a_chip_holds_its_part_of_the_state(programs: dict[str, Program]) -> None:
-    """Parameters and Adam's two moments in float32; arrays are padded to tiles, by up to 5 %."""
-    batch = BatchConfig(16, 256)
-    state = 3 * 4 * params_total(_config(Layout()).science.model.dims(256))
-    for name, ways in (("v5e:2x2", 1), ("v5p:2x2x2", 8), ("v6e:2x4", 4)):
-        program = programs[name]
-        split = SLICES[name].over(topology(name).devices).batch_ways
-        batches = 4 * STEPS * batch.sequences * (batch.seq_len + 1) / split
-        assert program.arguments == pytest.approx(state / ways + batches, rel=0.05)
-        assert program.aliased == pytest.approx(state / ways, rel=0.05)
+@pytest.mark.parametrize(
+    ("name", "ways"), [("v5e:2x2", 1), ("v5e:4x4", 16), ("v5p:2x2x2", 8), ("v6e:2x4", 4)]
+)
+def test_a_chip_holds_its_part_of_the_state(
+    name: str, ways: int, programs: dict[str, Program]
+) -> None:
+    """Parameters and Adam's two moments in float32, given over by one dispatch to the next.
+
+    Sides are padded to tiles of 128; a part of so small a model has shorter ones.
+    """
+    state = 3 * 4 * params_total(_config(Layout()).science.model.dims(256)) / ways
+    padding = 0.01 if ways == 1 else 0.35
+    assert state < programs[name].aliased < (1 + padding) * state
+    assert programs[name].arguments < 1.02 * programs[name].aliased
 
 
 def test_weights_are_gathered_as_the_formulas_say(programs: dict[str, Program]) -> None:
@@ -115,7 +116,7 @@ def test_weights_are_gathered_as_the_formulas_say(programs: dict[str, Program]) 
 
 
 def test_a_program_without_room_is_told() -> None:
-    found: Outcome = compiled(_config(Layout(), sequences=512, seq_len=2048), topology("v5e:1x1"))
+    found: Outcome = compiled(_config(Layout(), vocab_size=2**23), topology("v5e:1x1"))
     assert isinstance(found, NoRoom)
     assert "exceeds available HBM (15.75G)" in found.message
 
