@@ -21,12 +21,16 @@ from experiments.optimizers.config import OptimizerConfig
 from models.config import Program, TransformerConfig
 from scaling.errors import UserError, check_choices
 from scaling.layout import Layout
-from scaling.parametrization import Parametrization
+from scaling.parametrization import Parametrization, RolePowers
 
 # Raised when the same config would give another result: a changed initialisation, order or update.
 SCIENCE_VERSION = 2
 
-# Fields that came after that version. Their default means what was meant before there was a choice,
+# That of SGD under rates that go by weight, the only runs that were changed since: until then their
+# gradients were clipped by a norm that goes with the width.
+CLIPPED_BY_RATE = 3
+
+# Fields that came after version 2. Their default means what was meant before there was a choice,
 # so it does not count in the identity: runs of before are still the runs of now.
 LATER = (
     "model.embedding_norm",
@@ -353,6 +357,15 @@ def to_dict(config: Any) -> dict[str, Any]:
     return {name: plain(getattr(config, name), kind) for name, kind in kinds.items()}
 
 
+def _version(science: Science) -> int:
+    rates_by_weight = (
+        science.parametrization.name != "sp"
+        or science.parametrization.learning_rate_powers != RolePowers()
+    )
+    by_rate = science.optimizer.kind.family == "gradient" and rates_by_weight
+    return CLIPPED_BY_RATE if by_rate else SCIENCE_VERSION
+
+
 def identity(science: Science) -> str:
     """Twelve hex digits of the SHA-256 of the canonical science.
 
@@ -365,5 +378,5 @@ def identity(science: Science) -> str:
             del reduce(getitem, sections, value)[name]
     if science.data.fingerprint:
         del value["data"]["path"]
-    text = json.dumps([SCIENCE_VERSION, value], sort_keys=True, separators=(",", ":"))
+    text = json.dumps([_version(science), value], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -22,6 +22,7 @@ from experiments.optimizers import update as optimizers
 from experiments.optimizers.config import KINDS, Name
 from experiments.platforms import check, resolve
 from experiments.schedule import fraction
+from models.layout import keep
 from models.transformer import Spec, weights
 from models.weights import Params, initialise
 from scaling.parametrization import Weight
@@ -111,6 +112,11 @@ def init_state(recipe: Recipe, hypers: Hypers) -> TrainState:
         jax.random.key(hypers.seed),
         hypers.init_scale,
     )
+    return fresh_state(recipe, hypers, params)
+
+
+def fresh_state(recipe: Recipe, hypers: Hypers, params: Params) -> TrainState:
+    """The state before the first step from these parameters."""
     optimizer = update(recipe, hypers, jnp.float32(0)).init(params)
     return TrainState(
         step=jnp.int32(0),
@@ -190,7 +196,10 @@ def step(
     }
     if routing is not None:
         metrics |= {f"router_{name}": value for name, value in routing._asdict().items()}
+    # as small as what made them until they are added, so that they alone are gathered
+    updates = keep(recipe.spec.layout, recipe.weights, "optimizer", updates)
     params = optax.apply_updates(state.params, updates)
+    params = keep(recipe.spec.layout, recipe.weights, "params", params)
     return TrainState(state.step + 1, first_loss, diverged, params, optimizer), metrics
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 from jax import Array
@@ -19,6 +19,7 @@ from scaling.layout import BATCH, Layout
 from scaling.parametrization import Weight, parse
 
 Axes = tuple[str, ...]
+Params = dict[str, Any]
 Tree = Literal["params", "gradients", "optimizer"]
 
 LAYERS = "L"  # the letter of stacked layers
@@ -174,6 +175,18 @@ def by_block(
         )(*arrays)
 
     return whole
+
+
+def keep(layout: Layout, weights: Any, tree: Tree, values: Params) -> Params:
+    """Values shaped like the parameters, laid out as those of a tree are stored."""
+    if layout.devices == 1:
+        return values
+    return jax.tree.map(
+        lambda weight, x: _constrain(layout, x, of_weight(layout, weight, tree)),
+        weights,
+        values,
+        is_leaf=lambda x: isinstance(x, Weight),
+    )
 
 
 def gather(layout: Layout, w: Array, letters: str) -> Array:

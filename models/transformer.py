@@ -23,7 +23,7 @@ from models.dense import dense
 from models.layout import constrain, gather
 from models.moe import Routing, combine, dispatch, route
 from models.pipeline import pipeline
-from models.weights import STACK, Params, describe, initialise, make_weight
+from models.weights import STACK, Params, describe, initialise, layer_name, make_weight
 from scaling.layout import Layout
 from scaling.parametrization import Parametrization, Role, parse
 
@@ -257,7 +257,7 @@ class Transformer(_Part):
                 )
             return scan(length=layers)(self.spec, name=STACK)(x, None)[0]
         for layer in range(self.spec.config.layers):
-            x = remat(Block)(self.spec, name=f"{STACK}_{layer}")(x)
+            x = remat(Block)(self.spec, name=layer_name(layer))(x)
         return x
 
 

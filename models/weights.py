@@ -21,7 +21,12 @@ from scaling.parametrization import Parametrization, Role, Shape, Weight, parse
 
 Params = dict[str, Any]
 
-STACK = "blocks"  # the module of scanned layers; unrolled, layer i is the module "blocks_i"
+STACK = "blocks"  # the module of scanned layers
+
+
+def layer_name(i: int) -> str:
+    """The module of layer i, where layers are unrolled."""
+    return f"{STACK}_{i}"
 
 
 class Tagged(struct.PyTreeNode, nn.meta.AxisMetadata):

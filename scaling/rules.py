@@ -9,12 +9,15 @@ the letters on each side. Tables in m and r (relative) are SP at the base width 
 Three facts hold the tables together, and tests/transfer holds them by training:
 
 - A factor A may move between the multiplier and the weight without changing a run (but for clipping
-  by the norm of all gradients, which sees the stored ones): the rule
+  by the norm of all gradients as stored, where the update is not the gradient): the rule
   (multiplier A, std s, rate eta, decay lambda, epsilon e) is, for an update whose size does not
   depend on the gradient's, (1, A s, A eta, lambda / A, e / A). So `mup`, `mup_variance` and
   `mean_field` are one run stored in three ways.
 - epsilon is the size of the gradient relative to the base model's, for it is compared with it.
 - So the raw gradient (SGD) moves a weight as Adam does when its rate is that of Adam over epsilon.
+  It is clipped by |g|^2 = sum_i rate_i |g_i|^2, which no factor A changes, and which has the same
+  size at every width under muP, where sum_i |g_i|^2 does not. A tied embedding needs no other rate:
+  both of its gradients, as embedding and as readout, are 1/m.
 """
 
 from __future__ import annotations
