@@ -62,7 +62,8 @@ def test_layout_has_the_gradients_of_one_device(name: str) -> None:
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_tokens_go_to_their_experts_and_back_by_all_to_all(name: str) -> None:
-    """Forward and backward, once each in the body of a scan; of nothing else that is larger."""
+    """Forward and backward, once each in the body of a scan. Where each weight is whole or of one
+    device, all else that moves is sums."""
     _, text = differentiate(*fields(name))
     found = re.findall(r" (all-gather|all-to-all|collective-permute)(?:-start)?\(", text)
     assert found.count("all-to-all") == 4
