@@ -3,8 +3,9 @@
 For every place in the model and every step, the slope b of  ln mean|x| = a + b ln(size)  over the
 widths (or depths) measured, seed by seed; the mean over the seeds, with Student's 95 % interval.
 A parametrization that transfers has |b| < 0.1 everywhere after a few steps, for the activations
-and for their changes since the start. What starts as a random sum and not at zero, the logits and
-the attention logits, may shrink like the root of the size at first and is only forbidden to grow.
+and for their changes since the start. What starts as a random sum and not at zero, the logits
+of the model, of attention and of a router, may shrink like the root of the size at first and is
+only forbidden to grow.
 
 Which rule is broken shows in the order of the forward pass: what lies before the fault is right and
 what lies behind it follows. So the first of `SYMPTOMS` that is there names the rule. A mistake that
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
 TOLERANCE = 0.1  # of a slope, for a place to pass
 VISIBLE = 0.15  # a slope's distance from what it should be, for a symptom; mistakes are 1/2 or more
 RANDOM_SUM = -0.5  # the slope of a sum over the size of independent terms, divided by the size
+RANDOM_SUMS = {"logits", "attention/logits", "mlp/router"}
 COLUMNS = ("width", "layers", "head_dim", "seed", "step", "place", "layer", "size", "change")
 AXES = {"width": "width", "layers": "depth"}
 
-MATRICES = ("attention/query", "attention/key", "attention/value", "mlp/in")
+MATRICES = ("attention/query", "attention/key", "attention/value", "mlp/in", "mlp/experts/in")
 EVERYWHERE = ("embedded", *MATRICES, "stream")
 Axis = Literal["width", "layers"]
 
@@ -106,7 +108,7 @@ def check(table: pd.DataFrame) -> Verdict:
     last = slopes["step"].max()
     judged = slopes[slopes["step"] == last].reset_index(drop=True)
     starts = slopes[(slopes["step"] == 0) & (slopes["quantity"] == "size")]
-    random = set(starts["place"]) & {"logits", "attention/logits"}  # a zero start has no slope
+    random = set(starts["place"]) & RANDOM_SUMS  # a zero start has no slope
     low = [-TOLERANCE + RANDOM_SUM * (place in random) for place in judged["place"]]
     judged = judged.assign(limit_low=low, limit_high=TOLERANCE)
     judged["passes"] = judged["slope"].between(judged["limit_low"], judged["limit_high"])

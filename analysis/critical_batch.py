@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.finding import Picture, Table
+from analysis.hyperparameters.power_law import OptimumLaw, spans
+from analysis.hyperparameters.saved import LAW, save_law
 from analysis.points import Array
 from analysis.result import LEVEL
 from analysis.runs import trajectory
@@ -33,12 +35,14 @@ from analysis.study import Study
 from analysis.style import quantity
 from analysis.uncertainty import expanded, percentile_interval, resample_weights
 from scaling.errors import UserError
+from scaling.hyperparameters import Batch
 from scaling.laws.critical_batch import steps_at, tokens_at
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LEVELS = 8
+CRITICAL, LOSS = "batch_critical", "loss"
 FEWEST = 4  # batches that pass a level: two constants, and two to check them by
 BOOTSTRAP = 1000
 
@@ -67,27 +71,26 @@ class Hyperbola:
 
 @dataclass(frozen=True)
 class CriticalBatch:
-    """B_crit(L) = B_star / L^(1 / alpha_B): `line` is (ln B_star, -1 / alpha_B), `samples` (R, 2)
-    its resamples, and `batches` how many were resampled."""
+    """B_crit(L) = B_star / L^(1 / alpha_B) as `law`, of the quantity "batch_critical" in "loss"."""
 
     study: Study
     hyperbolas: tuple[Hyperbola, ...]
-    line: Array
-    samples: Array
-    batches: int
-    notes: tuple[str, ...]
+    law: OptimumLaw
     predictions: Mapping[str, float] = field(default_factory=dict)
 
-    def at(self, loss: float, level: float = LEVEL) -> tuple[float, float, float]:
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.law.warnings
+
+    def at(self, loss: float) -> tuple[float, float, float]:
         """B_crit and its interval, in tokens."""
-        drawn = np.exp(self.samples @ [1.0, math.log(loss)])
-        value = math.exp(float(self.line @ [1.0, math.log(loss)]))
-        return value, *_interval(drawn, level, self.batches, 2)
+        found = self.law.predict(loss=loss)
+        return float(found.value), float(found.low), float(found.high)
 
     @property
     def exponent(self) -> tuple[float, float, float]:
         """-1 / alpha_B and its interval."""
-        return float(self.line[1]), *_interval(self.samples[:, 1], LEVEL, self.batches, 2)
+        return self.law.params[LOSS], *self.law.interval(LOSS)
 
     def __str__(self) -> str:
         value, low, high = self.exponent
@@ -137,8 +140,21 @@ class CriticalBatch:
         )
 
     def save(self, folder: Path) -> tuple[Path, ...]:
-        """Nothing: the constants are in the table."""
-        return ()
+        """law.json, for `recommend --fit law.json --loss L`."""
+        path = folder / LAW
+        first = self.study.fit_runs.iloc[0]
+        save_law(
+            path,
+            {CRITICAL: self.law},
+            name=self.study.name,
+            loss="validation, nats/token",
+            batch=Batch.NONE,
+            schedule=f"{first['schedule.name']}, warm-up over "
+            f"{first['schedule.warmup_fraction']:g} of the steps",
+            recipe=f"through the critical batches of {len(self.hyperbolas)} losses, each E_min / "
+            f"S_min of a hyperbola through up to {self.law.units} batches at their best rates",
+        )
+        return (path,)
 
 
 def read_critical_batch(study: Study) -> CriticalBatch | None:
@@ -203,7 +219,17 @@ def read_critical_batch(study: Study) -> CriticalBatch | None:
             f"the best rate is the least or the greatest tried at some loss, for a batch of {named}"
             " tokens: its steps may be too many"
         )
-    return CriticalBatch(study, hyperbolas, lines[0], lines[1:], len(batches), tuple(notes))
+    law = OptimumLaw(
+        hyper=CRITICAL,
+        variables=(LOSS,),
+        estimate=lines[0],
+        samples=lines[1:],
+        units=len(batches),
+        scatter=float(np.sqrt(np.mean((np.log(critical[0]) - design @ lines[0]) ** 2))),
+        fitted_on=spans((LOSS,), logs[:, None]),
+        warnings=tuple(notes),
+    )
+    return CriticalBatch(study, hyperbolas, law)
 
 
 Curve = tuple[float, float, Array, Array]  # batch, rate, losses as rising, steps as falling

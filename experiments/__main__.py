@@ -41,22 +41,30 @@ def parser() -> Parser:
     def verb(name: str, text: str, example: str) -> Parser:
         return verbs.add_parser(name, help=text, description=text, epilog=f"example:\n  {example}")
 
-    def with_file(sub: Parser, kind: str = "study") -> None:
-        sub.add_argument(kind, help=f"a {kind}'s name, or the path of a {kind} file")
+    def with_assignments(sub: Parser, text: str) -> None:
         sub.add_argument(
             "--set",
             dest="assignments",
             metavar="NAME=VALUE",
             action="append",
             default=[],
-            help=f"a setting of the {kind} (scale=gpu) or a field of every run (model.width=64)",
+            help=text,
+        )
+
+    def with_cache(sub: Parser) -> None:
+        sub.add_argument("--cache", type=Path, default=default_cache(), help="corpora and programs")
+
+    def with_file(sub: Parser, kind: str = "study") -> None:
+        sub.add_argument(kind, help=f"a {kind}'s name, or the path of a {kind} file")
+        with_assignments(
+            sub, f"a setting of the {kind} (scale=gpu) or a field of every run (model.width=64)"
         )
         sub.add_argument("--out", type=Path, help="the folder of its runs (default runs/NAME)")
-        sub.add_argument("--cache", type=Path, default=default_cache(), help="corpora and programs")
+        with_cache(sub)
 
     def with_launcher(sub: Parser) -> None:
         sub.add_argument(
-            "--launcher", default="local", metavar="NAME", help="local (default), ray or slurm"
+            "--launcher", default="local", metavar="NAME", help="local (default), group, ray, slurm"
         )
         sub.add_argument(
             "--workers", type=int, help="runs at once (default: one per core, or one per GPU)"
@@ -67,7 +75,7 @@ def parser() -> Parser:
             metavar="NAME=VALUE",
             action="append",
             default=[],
-            help="what the launcher asks for each worker, in its own words",
+            help="what the launcher asks for each worker, or must be told, in its own words",
         )
 
     run = verb(
@@ -157,6 +165,21 @@ def parser() -> Parser:
     )
     coordinates.add_argument("--steps", type=int, default=8, help="steps on one batch (default 8)")
     coordinates.add_argument("--seeds", type=int, default=3, help="default 3")
+    export = verb(
+        "export",
+        "The parameters of a completed run as a safetensors file, with its config.",
+        "python -m experiments export runs/quickstart/RUN --to model.safetensors",
+    )
+    export.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
+    export.add_argument("--to", type=Path, required=True, metavar="FILE", help="the file to write")
+    evaluate = verb(
+        "evaluate",
+        "The validation loss of an exported file, on the data of its config or on others.",
+        "python -m experiments evaluate model.safetensors --set evaluation.windows=4096",
+    )
+    evaluate.add_argument("file", type=Path, metavar="FILE", help="what export wrote")
+    with_assignments(evaluate, "a field of its config (data.path=...)")
+    with_cache(evaluate)
     diff = verb(
         "diff",
         "What differs in the science of two runs: field, A, B. Exit code 1 if anything does.",

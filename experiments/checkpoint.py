@@ -13,12 +13,15 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import jax
 
+from experiments.distributed import ask, leads, told
+from experiments.forms import is_stacked, turn, turned_like
 from experiments.seal import damage, is_sealed, seal
 from scaling.errors import UserError
 
@@ -76,25 +79,26 @@ class Checkpoints:
         self._saving, self._current = (step, response), step
 
     def restore(self, state: Any) -> Any:
-        """The latest state that can be read, shaped and placed like `state`, or `state` if none is.
+        """The latest state that can be read, formed and placed like `state`, or `state` if none is.
 
         Raises:
             UserError: there are checkpoints, and none of them can be read.
         """
-        steps = sorted((found.step for found in self._orbax.checkpoints), reverse=True)
+        steps = told(
+            lambda: sorted((found.step for found in self._orbax.checkpoints), reverse=True)
+        )
         for step in steps:
-            if (reason := damage(self._folder / str(step))) is not None:
-                log.warning("%s/%s: cannot be read: %s", self._folder, step, reason)
+            folder = self._folder / str(step)
+            reason = told(partial(damage, folder))
+            if reason is None:
+                restored, reason = self._load(step, state)
+            if reason is not None:
+                log.warning("%s: cannot be read: %s", folder, reason)
                 continue
-            try:
-                restored = self._orbax.load(step, jax.tree.map(_abstract, state))
-            except (KeyError, ValueError, OSError) as error:  # KeyError: Orbax's word for damage
-                log.warning("%s/%s: cannot be read: %s", self._folder, step, error)
-            else:
-                self._current = step
-                if not is_sealed(self._folder / str(step)):  # its save was killed before that
-                    seal(self._folder / str(step))
-                return restored
+            self._current = step
+            if leads() and not is_sealed(folder):  # its save was killed before that
+                seal(folder)
+            return restored
         if steps:
             raise UserError(
                 f"{self._folder}: no checkpoint can be read (steps {steps}); "
@@ -102,13 +106,30 @@ class Checkpoints:
             )
         return state
 
+    def _load(self, step: int, state: Any) -> tuple[Any, str | None]:
+        """The state of this step, or else why it cannot be read, here or by another process."""
+        restored = reason = None
+        try:
+            saved = self._orbax.metadata(step).metadata
+            if is_stacked(saved) == is_stacked(state):
+                restored = self._orbax.load(step, jax.tree.map(_abstract, state))
+            else:
+                other = jax.tree.map(_abstract, jax.jit(turn)(state))
+                restored = turned_like(self._orbax.load(step, other), state)
+        except (KeyError, ValueError, OSError) as error:  # KeyError: Orbax's word for damage
+            reason = str(error)
+        if any(ask(lambda: reason is not None)()):
+            return None, reason or "another process failed"
+        return restored, None
+
     def _finish(self) -> None:
         """Wait for the save under way, and seal it."""
         saving, self._saving = self._saving, None
         if saving is not None:
             step, response = saving
-            response.result()
-            seal(self._folder / str(step))
+            response.result()  # of all processes
+            if leads():
+                seal(self._folder / str(step))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

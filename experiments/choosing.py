@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from experiments.config import RunConfig
-from experiments.cost import step_of
 from experiments.job import Event, Job
-from experiments.platforms import resolve
+from experiments.platforms import resolve, step_of
 from scaling.choice import Choice, Question
 from scaling.hardware import GIB, Chip, of_device
 from scaling.layout import Layout

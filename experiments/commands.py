@@ -8,6 +8,7 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich import filesize
@@ -19,7 +20,12 @@ from experiments.cost import Cost, forecast
 from experiments.difference import differences
 from experiments.launchers import Launcher
 from experiments.overrides import override
-from experiments.preflight import check_folder, check_programs, narrower_than_base
+from experiments.preflight import (
+    check_folder,
+    check_programs,
+    check_vocabulary,
+    narrower_than_base,
+)
 from experiments.progress import Progress, clock
 from experiments.record import AGAIN, FINISHED, Status
 from experiments.recorded import read_config
@@ -40,6 +46,10 @@ def _bind(args: argparse.Namespace, tell: Callable[[str], None] = lambda text: N
 
 def run(args: argparse.Namespace) -> int:
     launcher = launchers.chosen(args)
+    return launchers.carry_out(launcher, partial(_run, args, launcher))
+
+
+def _run(args: argparse.Namespace, launcher: Launcher) -> int:
     for name in args.trackers:
         trackers.load(name)
     if args.dry_run:
@@ -206,6 +216,38 @@ def diff(args: argparse.Namespace) -> int:
     return DIFFERENT
 
 
+def export(args: argparse.Namespace) -> int:
+    from experiments import exported
+
+    config, params = exported.finished(args.run)
+    exported.write(args.to, config, params)
+    print(f"{args.to}: the parameters of {args.run}; python -m experiments evaluate {args.to}")
+    return 0
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Of a file's parameters in a fresh state, on the validation windows of its config."""
+    from experiments import data, exported
+    from experiments.hypers import hypers
+    from experiments.member import validation_parts
+    from experiments.population import programs
+    from experiments.step import fresh_state, recipe
+
+    config, arrays = exported.read(args.file)
+    config = override(config, args.assignments)
+    made, science = recipe(config), config.science
+    params = exported.from_arrays(made, arrays, str(args.file))
+    corpus = data.prepare(science.data, args.cache, lambda text: print(text, file=sys.stderr))
+    check_vocabulary(science, corpus)
+    parts = validation_parts(config, corpus)
+    loss = float(programs(made).evaluate(fresh_state(made, hypers(science), params), parts))
+    per_byte = loss / corpus.bytes_per_token("valid")
+    print(
+        f"{loss:.6f} nats/token, {per_byte:.6f} nats/byte, {per_byte / math.log(2):.6f} bits/byte"
+    )
+    return 0
+
+
 def coordinates(args: argparse.Namespace) -> int:
     import numpy as np
 
@@ -252,6 +294,8 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "search": search,
     "schedules": schedules,
     "describe": describe,
+    "export": export,
+    "evaluate": evaluate,
     "coordinates": coordinates,
     "diff": diff,
 }

@@ -21,15 +21,22 @@ from experiments.optimizers.config import OptimizerConfig
 from models.config import Program, TransformerConfig
 from scaling.errors import UserError, check_choices
 from scaling.layout import Layout
-from scaling.parametrization import Parametrization
+from scaling.parametrization import Parametrization, RolePowers
 
 # Raised when the same config would give another result: a changed initialisation, order or update.
 SCIENCE_VERSION = 2
 
-# Fields that came after that version. Their default means what was meant before there was a choice,
+# That of SGD under rates that go by weight, the only runs that were changed since: until then their
+# gradients were clipped by a norm that goes with the width.
+CLIPPED_BY_RATE = 3
+
+# Fields that came after version 2. Their default means what was meant before there was a choice,
 # so it does not count in the identity: runs of before are still the runs of now.
 LATER = (
     "model.embedding_norm",
+    "model.experts",
+    "model.experts_active",
+    "model.capacity_factor",
     "parametrization.base_layers",
     "parametrization.attention_scale",
     "parametrization.zero_init",
@@ -44,6 +51,8 @@ LATER = (
     "evaluation.weights",
     "evaluation.ema_decay",
     "z_loss",
+    "balance_loss",
+    "router_z_loss",
 )
 
 
@@ -149,6 +158,8 @@ RANGES: Ranges = {
     "optimizer.momentum": _BETA,
     "evaluation.ema_decay": _BETA,
     "z_loss": (0, sys.float_info.max, "must be finite and not negative"),
+    "balance_loss": (0, sys.float_info.max, "must be finite and not negative"),
+    "router_z_loss": (0, sys.float_info.max, "must be finite and not negative"),
     "init_scale": _POSITIVE,
     "seed": (0, 2**31 - 1, f"must lie between 0 and {2**31 - 1}"),
 }
@@ -184,6 +195,9 @@ class Science:
     precision: Literal["float32", "bfloat16"] = "float32"  # of products; parameters are float32
     init_scale: float = 1.0
     z_loss: float = 0.0  # the objective is cross-entropy + z_loss * mean (ln Z)^2; PaLM: 1e-4
+    # and of a model with experts, + the two times what models.moe.Routing says, mean over layers
+    balance_loss: float = 0.01  # of its balance (Fedus et al. 2021)
+    router_z_loss: float = 0.001  # of its log_z_squared (Zoph et al. 2022)
     seed: int = 0
 
     @property
@@ -343,6 +357,15 @@ def to_dict(config: Any) -> dict[str, Any]:
     return {name: plain(getattr(config, name), kind) for name, kind in kinds.items()}
 
 
+def _version(science: Science) -> int:
+    rates_by_weight = (
+        science.parametrization.name != "sp"
+        or science.parametrization.learning_rate_powers != RolePowers()
+    )
+    by_rate = science.optimizer.kind.family == "gradient" and rates_by_weight
+    return CLIPPED_BY_RATE if by_rate else SCIENCE_VERSION
+
+
 def identity(science: Science) -> str:
     """Twelve hex digits of the SHA-256 of the canonical science.
 
@@ -355,5 +378,5 @@ def identity(science: Science) -> str:
             del reduce(getitem, sections, value)[name]
     if science.data.fingerprint:
         del value["data"]["path"]
-    text = json.dumps([SCIENCE_VERSION, value], sort_keys=True, separators=(",", ":"))
+    text = json.dumps([_version(science), value], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]

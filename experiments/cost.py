@@ -10,20 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments import packing, record, throughput
-from experiments.config import Execution, RunConfig, Science, to_dict
+from experiments.config import RunConfig, to_dict
 from experiments.job import Job
 from experiments.launchers import Launcher, Site
 from experiments.packing import signature
-from experiments.platforms import resolve
+from experiments.platforms import resolve, step_of
 from experiments.record import Status
 from experiments.study import Run
 from experiments.worker import Bench
 from scaling import memory as scaling_memory
-from scaling.memory import Step
 
 DEVICE = {"cpu": "cpu", "accelerator": "gpu"}  # whose program is assumed
 SPEED = ("program", "microbatch", "steps_per_dispatch")  # what of an execution decides on it
-COMPUTE_BYTES = {"float32": 4, "bfloat16": 2}
 
 Rates = Mapping[RunConfig, float]  # signature: tokens per second of all members together
 
@@ -73,21 +71,6 @@ def memory(config: RunConfig, members: int, platform: str) -> dict[str, int]:
     dims = science.model.dims(science.batch.seq_len)
     step = step_of(science, execution)
     return scaling_memory.memory(dims, step, members, execution.layout)
-
-
-def step_of(science: Science, execution: Execution) -> Step:
-    """What the memory and the time of a step depend on, of an execution with nothing left open."""
-    assert execution.program.attention != "auto"
-    return Step(
-        sequences=science.batch.sequences,
-        microbatch=execution.microbatch,
-        steps=execution.steps_per_dispatch,
-        state_copies=science.state_copies,
-        compute_bytes=COMPUTE_BYTES[science.precision],
-        attention=execution.program.attention,
-        remat=execution.program.remat,
-        logits_chunks=execution.program.logits_chunks,
-    )
 
 
 def rates(runs: Sequence[Run], folder: Path) -> Rates:

@@ -31,6 +31,8 @@ class Hypers(struct.PyTreeNode):
     plateau_fraction: Array
     ema_decay: Array
     z_loss: Array
+    balance_loss: Array
+    router_z_loss: Array
     init_scale: Array
     seed: Array  # uint32
 
@@ -55,6 +57,8 @@ def hypers(science: Science) -> Hypers:
         "plateau_fraction": science.schedule.plateau_fraction,
         "ema_decay": science.evaluation.ema_decay,
         "z_loss": science.z_loss,
+        "balance_loss": science.balance_loss,
+        "router_z_loss": science.router_z_loss,
         "init_scale": science.init_scale,
     }
     return Hypers(

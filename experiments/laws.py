@@ -112,8 +112,8 @@ def find(path: str, name: str) -> Source:
         if name not in HYPERPARAMETER_LAWS:
             hint = nearest(name, HYPERPARAMETER_LAWS)
             raise UserError(
-                f"{path}=law({name}): no published law; {hint} Or give the {SUFFIX} file of "
-                "a fitted one"
+                f"{path}=law({name}): no {SUFFIX} file of a fitted law, and no published one: "
+                f"{hint}"
             )
         return Source(by_name(name))
     try:
@@ -170,9 +170,10 @@ def _ask(science: Science, path: str, source: Source) -> Given:
     quantity = _quantity(science, path)
     where = f"{path}=law({source.path or source.law.name})"
     if quantity not in source.law.rules:
+        scheme = f", which it is under parametrization.name={science.parametrization.name}"
+        under = scheme if quantity in RATES.values() else ""
         raise UserError(
-            f"{where}: {source.law.name} gives no {quantity}, which it is under "
-            f"parametrization.name={science.parametrization.name}; "
+            f"{where}: {source.law.name} gives no {quantity}{under}; "
             f"it gives {', '.join(source.law.rules)}"
         )
     every = side_by_side([source.law], _run(science, path))

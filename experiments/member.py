@@ -16,16 +16,25 @@ import numpy as np
 
 from experiments import data, record
 from experiments.checkpoint import Checkpoints
+from experiments.config import RunConfig
 from experiments.hypers import Hypers, hypers
 from experiments.job import Event, Job, Phase
-from experiments.lineage import parent
-from experiments.log import MetricsLog
 from experiments.population import Programs
 from experiments.record import Status
+from experiments.scribe import Scribe, scribe
 from experiments.step import DIVERGED_BEYOND, TrainState, recipe
-from experiments.summary import write_config, write_summary
 
 Values = dict[str, np.ndarray]  # the metrics of a dispatch: [S] each
+
+
+def validation_parts(config: RunConfig, corpus: data.Corpus) -> np.ndarray:
+    """The fixed validation windows of a run, as many at a time as fit: [P, M, T+1]."""
+    science = config.science
+    windows = data.validation_windows(
+        corpus.valid, science.evaluation.windows, science.batch.seq_len
+    )
+    size = math.gcd(len(windows), recipe(config).microbatch)
+    return windows.reshape(-1, size, windows.shape[-1])
 
 
 @dataclass
@@ -38,7 +47,7 @@ class Member:
     step: int = 0  # steps sent to the device
     status: Status = Status.STARTED
     members: int = 1  # of its pack, itself included
-    log: MetricsLog = field(init=False)
+    scribe: Scribe = field(init=False)
     _checkpoints: Checkpoints = field(init=False)
     _open: ExitStack = field(default_factory=ExitStack, init=False)
 
@@ -74,7 +83,7 @@ class Member:
     def restore(self, compiled: Programs) -> TrainState:
         """Open the folder; the state of its latest checkpoint, or the one before the first step."""
         self.tell("compiling")
-        write_config(self.job)
+        self.scribe = scribe(self.job, self.corpus)
         folder, execution = self.job.folder, self.job.run.config.execution
         self._checkpoints = self._open.enter_context(
             Checkpoints(folder / record.CHECKPOINTS, execution.keep, execution.permanent)
@@ -82,9 +91,7 @@ class Member:
         state: TrainState = self._checkpoints.restore(compiled.init(self.hypers))
         self.step = int(state.step)
         self.tell("compiling")
-        before = parent(self.job)
-        taken = before["step"] if before else 0
-        self.log = MetricsLog(folder / record.METRICS, first_step=self.step, taken=taken)
+        self.scribe.begin(self.step)
         return state
 
     def advance(self, steps: int) -> bool:
@@ -109,12 +116,12 @@ class Member:
             )
             self._end(Status.DIVERGED, math.nan, start + first, what)
             return
-        rate = self.log.row(start + rows, self._batch_tokens, rows, found)
+        rate = self.scribe.row(start + rows, rows, found)
         self.watch(Event(self._run_id, "training", start + rows, float(loss.mean()), rate))
 
     def evaluate(self, compiled: Programs, state: TrainState) -> None:
         """Write a row of validation on the way."""
-        self.log.evaluation(self.step, self._batch_tokens, self.validate(compiled, state))
+        self.scribe.evaluation(self.step, self.validate(compiled, state))
 
     def save(self, state: TrainState) -> None:
         self._checkpoints.save(self.step, state)
@@ -133,38 +140,21 @@ class Member:
 
     def validate(self, compiled: Programs, state: TrainState) -> float:
         """The loss on the fixed validation windows, nats per token."""
-        config = self.job.run.config
         self.tell("evaluating")
-        windows = data.validation_windows(
-            self.corpus.valid, config.science.evaluation.windows, config.science.batch.seq_len
-        )
-        size = math.gcd(len(windows), recipe(config).microbatch)
-        parts = windows.reshape(-1, size, windows.shape[-1])
+        parts = validation_parts(self.job.run.config, self.corpus)
         return float(compiled.evaluate(state, parts))
 
     @property
     def _run_id(self) -> str:
         return self.job.run.run_id
 
-    @property
-    def _batch_tokens(self) -> int:
-        return self.job.run.config.science.batch.batch_tokens
-
     def _end(
         self, status: Status, loss: float, diverged: int | None = None, what: str = ""
     ) -> None:
-        self.log.check()
+        self.scribe.check()
         self._open.close()  # the last save is whole before the summary says so
-        write_summary(
-            self.job,
-            self.corpus,
-            status,
-            diverged=diverged,
-            message=what and f"the loss {what} at step {diverged}",
-            loss=loss,
-            log=self.log,
-            members=self.members,
-        )
+        message = what and f"the loss {what} at step {diverged}"
+        self.scribe.end(status, loss, diverged, message, self.members)
         self.status = status
         step = self.total if diverged is None else diverged
         self.watch(Event(self._run_id, status, step, loss))

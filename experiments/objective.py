@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from models.transformer import Spec, readout, stream
+from models.moe import Routing
+from models.transformer import Spec, readout, stream, stream_routed
 from models.weights import Params
 
 
@@ -21,6 +22,7 @@ class Losses(NamedTuple):
 
     cross_entropy: Array  # nats per token
     log_z_squared: Array  # (ln Z)^2, with Z the sum of the exponentials of the logits
+    routing: Routing | None = None  # of a model with experts, the mean over its layers
 
 
 def loss(spec: Spec, params: Params, windows: Array) -> Array:
@@ -29,16 +31,27 @@ def loss(spec: Spec, params: Params, windows: Array) -> Array:
 
 
 def objective(
-    spec: Spec, params: Params, windows: Array, z_loss: Array | float
+    spec: Spec,
+    params: Params,
+    windows: Array,
+    z_loss: Array | float,
+    balance_loss: Array | float,
+    router_z_loss: Array | float,
 ) -> tuple[Array, Losses]:
     """cross_entropy + z_loss * log_z_squared of [M, T+1] windows, to be differentiated; and both.
+
+    With experts + balance_loss * balance + router_z_loss * log_z_squared of the routers.
 
     In chunks, the logits of only one are ever held, and they are computed once: what the stream and
     the readout get back from the loss is known, up to a factor, as soon as the loss is.
     """
-    x, w = stream(spec, params, windows[:, :-1])
+    (x, w), routing = stream_routed(spec, params, windows[:, :-1])
     how = _objective if spec.program.logits_chunks == 1 else _in_chunks
-    return how(spec, x, w, windows[:, 1:], z_loss)
+    value, found = how(spec, x, w, windows[:, 1:], z_loss)
+    if routing is None:
+        return value, found
+    value += balance_loss * routing.balance + router_z_loss * routing.log_z_squared
+    return value, found._replace(routing=routing)
 
 
 def _of_logits(logits: Array, labels: Array) -> Losses:

@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
-from experiments.config import Execution, RunConfig
+from experiments.config import Execution, RunConfig, Science
+from scaling import memory
 from scaling.errors import UserError
 from scaling.layout import BATCH, Layout
+from scaling.memory import Step
 
 BACKWARD: Mapping[str, Literal["plain", "barrier"]] = {
     "cpu": "barrier",
@@ -20,6 +22,9 @@ BACKWARD: Mapping[str, Literal["plain", "barrier"]] = {
     "tpu": "plain",
 }
 MICROBATCH_TOKENS = {"cpu": 256, "gpu": 2**20, "tpu": 2**20}
+# Of one device's activations, by formula: a part that all chips of its kind can spare
+ACTIVATION_BYTES = {"cpu": math.inf, "gpu": 2**34, "tpu": 2**32}
+COMPUTE_BYTES = {"float32": 4, "bfloat16": 2}
 # Of one device's logits in float32. A chunk of this size is products enough to keep it busy
 LOGITS_BYTES = {"cpu": math.inf, "gpu": 2**30, "tpu": 2**28}
 
@@ -102,16 +107,46 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
     if program.attention == "auto":
         able = (a for a in ATTENTION[platform] if not lacks(a, config, platform))
         program = replace(program, attention=next(able))
-    least = math.prod(_shares(layout).values())
-    fitting = least * max(1, MICROBATCH_TOKENS[platform] // batch.seq_len)
-    divisors = (m for m in range(least, batch.sequences + 1, least) if batch.sequences % m == 0)
-    microbatch = execution.microbatch or max(m for m in divisors if m <= fitting)
+    execution = replace(execution, program=program, layout=layout)
+    execution = replace(
+        execution, microbatch=execution.microbatch or _microbatch(config, execution, platform)
+    )
     if not program.logits_chunks:
-        numbers = microbatch * batch.seq_len * config.science.model.vocab_size
+        numbers = execution.microbatch * batch.seq_len * config.science.model.vocab_size
         own = 4 * numbers / (layout.devices // layout.sizes["stage"])
         chunks = _divisor(batch.seq_len, own / LOGITS_BYTES[platform])
         program = replace(program, logits_chunks=chunks)
-    return replace(execution, program=program, layout=layout, microbatch=microbatch)
+    return replace(execution, program=program)
+
+
+def _microbatch(config: RunConfig, execution: Execution, platform: str) -> int:
+    """The largest that suits the device, or else the smallest that can be shared out."""
+    science, layout = config.science, execution.layout
+    batch, least = science.batch, math.prod(_shares(layout).values())
+    fitting = least * max(1, MICROBATCH_TOKENS[platform] // batch.seq_len)
+    dims, best = science.model.dims(batch.seq_len), least
+    for m in range(least, min(batch.sequences, fitting) + 1, least):
+        step = step_of(science, replace(execution, microbatch=m))
+        if memory.activations(dims, step, layout) > ACTIVATION_BYTES[platform]:
+            break
+        if batch.sequences % m == 0:
+            best = m
+    return best
+
+
+def step_of(science: Science, execution: Execution) -> Step:
+    """What the memory and the time of a step depend on, of an execution with nothing left open."""
+    assert execution.program.attention != "auto"
+    return Step(
+        sequences=science.batch.sequences,
+        microbatch=execution.microbatch,
+        steps=execution.steps_per_dispatch,
+        state_copies=science.state_copies,
+        compute_bytes=COMPUTE_BYTES[science.precision],
+        attention=execution.program.attention,
+        remat=execution.program.remat,
+        logits_chunks=execution.program.logits_chunks,
+    )
 
 
 def _divisor(n: int, least: float) -> int:
@@ -129,6 +164,16 @@ def _check(config: RunConfig, layout: Layout) -> None:
     """What is shared out divides by those who share it; of weights, models.layout says so."""
     science, sizes = config.science, layout.sizes
     microbatch = config.execution.microbatch or science.batch.sequences
+    if sizes["expert"] > 1 and not science.model.experts:
+        raise UserError(
+            f"execution.layout.expert={layout.expert}: a dense model has no experts to share out; "
+            "set model.experts, or choose another layout"
+        )
+    if sizes["stage"] > 1 and science.model.experts:
+        raise UserError(
+            f"execution.layout.stage={layout.stage}: stages hand on no more than the stream, and "
+            "routers have losses of their own; choose the layout expert"
+        )
     for name, whole, shares in (
         ("model.layers", science.model.layers, {"stage": sizes["stage"]}),
         ("batch.sequences", science.batch.sequences, _shares(layout)),

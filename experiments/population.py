@@ -90,8 +90,9 @@ def shared(recipe: Recipe, devices: Sequence[jax.Device]) -> Programs:
     """The programs of one run whose state and batches lie over all the devices."""
     over = sharding.mesh(recipe.spec.layout, devices)
     compiled = sharding.split(over, recipe)
+    init = compiled["init"](partial(init_state, recipe))
     return Programs(
-        init=compiled["init"](partial(init_state, recipe)),
+        init=lambda hypers: init(sharding.put(over, hypers)),
         chunk=compiled["chunk"](partial(train_chunk, recipe)),
         evaluate=compiled["evaluate"](partial(evaluate, recipe)),
         place=lambda tree, k: tree,

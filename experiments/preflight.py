@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import data, record
+from experiments.config import Science
 from experiments.machine import Platform
 from experiments.packing import signature
 from experiments.platforms import check
@@ -25,11 +26,7 @@ def check_corpus(runs: Sequence[Run], corpus: data.Corpus) -> None:
     """Each run's vocabulary is the tokenizer's, and the corpus is large enough for its tokens."""
     for run in runs:
         science = run.config.science
-        if corpus.vocab_size != science.model.vocab_size:
-            raise UserError(
-                f"model.vocab_size={science.model.vocab_size}, but the tokenizer has "
-                f"{corpus.vocab_size}: set model.vocab_size={corpus.vocab_size}"
-            )
+        check_vocabulary(science, corpus)
         data.check_budget(corpus.train, science.tokens, science.batch.seq_len, science.data.epochs)
 
 
@@ -37,6 +34,15 @@ def check_programs(runs: Sequence[Run], kind: Platform) -> None:
     """Each run's program is one for a device of the kind, as far as it is known."""
     for run in runs:
         check(run.config, *PLATFORMS[kind])
+
+
+def check_vocabulary(science: Science, corpus: data.Corpus) -> None:
+    """It is the tokenizer's."""
+    if corpus.vocab_size != science.model.vocab_size:
+        raise UserError(
+            f"model.vocab_size={science.model.vocab_size}, but the tokenizer has "
+            f"{corpus.vocab_size}: set model.vocab_size={corpus.vocab_size}"
+        )
 
 
 def check_layouts(runs: Sequence[Run]) -> None:

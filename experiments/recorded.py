@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from experiments import record
 from experiments.config import RunConfig
@@ -12,12 +14,16 @@ from scaling.errors import UserError, nearest
 
 
 def read_config(path: Path) -> RunConfig:
-    """A field that is younger than the run has its default.
+    """The config of a config.json; a field that is younger than the run has its default."""
+    return from_record(record.read_json(path), str(path))
+
+
+def from_record(value: Mapping[str, Any], path: str) -> RunConfig:
+    """The config in parsed JSON; `path` is the file, for messages.
 
     Raises:
         UserError: no config of a run, or one with a field that there is no more.
     """
-    value = record.read_json(path)
     if not {"science", "execution"} <= value.keys():
         raise UserError(f"{path}: it has no science or no execution; is it the config of a run?")
     fields = {**dict(flat(value["science"])), **dict(flat(value["execution"], "execution."))}

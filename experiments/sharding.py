@@ -70,11 +70,15 @@ def on(mesh: Mesh, specs: Any) -> Any:
 
 
 def put(mesh: Mesh, tree: Any) -> Any:
-    """A batch that every process has whole, each device given its sequences; other trees as is."""
-    if not isinstance(tree, np.ndarray):
-        return tree
-    whole = NamedSharding(mesh, BATCHES)
-    return jax.make_array_from_callback(tree.shape, whole, lambda index: tree[index])
+    """What every process has, on the mesh: of a batch each device has its sequences."""
+    where = NamedSharding(mesh, BATCHES if isinstance(tree, np.ndarray) else WHOLE)
+
+    def leaf(value: Any) -> Any:
+        if isinstance(value, jax.Array) and isinstance(value.sharding, NamedSharding):
+            return value  # it lies there
+        return jax.make_array_from_callback(value.shape, where, np.asarray(value).__getitem__)
+
+    return jax.tree.map(leaf, tree)
 
 
 def split(mesh: Mesh, recipe: Recipe) -> dict[str, Callable[..., Any]]:

@@ -22,6 +22,7 @@ from experiments.optimizers import update as optimizers
 from experiments.optimizers.config import KINDS, Name
 from experiments.platforms import check, resolve
 from experiments.schedule import fraction
+from models.layout import keep
 from models.transformer import Spec, weights
 from models.weights import Params, initialise
 from scaling.parametrization import Weight
@@ -111,6 +112,11 @@ def init_state(recipe: Recipe, hypers: Hypers) -> TrainState:
         jax.random.key(hypers.seed),
         hypers.init_scale,
     )
+    return fresh_state(recipe, hypers, params)
+
+
+def fresh_state(recipe: Recipe, hypers: Hypers, params: Params) -> TrainState:
+    """The state before the first step from these parameters."""
     optimizer = update(recipe, hypers, jnp.float32(0)).init(params)
     return TrainState(
         step=jnp.int32(0),
@@ -128,9 +134,14 @@ def update(recipe: Recipe, hypers: Hypers, fraction: Array) -> optax.GradientTra
 
 
 def gradients(
-    recipe: Recipe, params: Params, batch: Array, z_loss: Array | float = 0.0
+    recipe: Recipe,
+    params: Params,
+    batch: Array,
+    z_loss: Array | float = 0.0,
+    balance_loss: Array | float = 0.0,
+    router_z_loss: Array | float = 0.0,
 ) -> tuple[Losses, Params]:
-    """Losses over [B, T+1] and the gradient of cross_entropy + z_loss * log_z_squared.
+    """Losses over [B, T+1] and the gradient of their `objective`.
 
     Taken microbatch by microbatch: every window has T tokens to predict, so the mean of their means
     is the mean over all tokens. Equal to the whole batch at once up to rounding; small microbatches
@@ -140,7 +151,7 @@ def gradients(
 
     def one(windows: Array) -> tuple[Losses, Params]:
         grads, found = jax.grad(partial(objective, recipe.spec), has_aux=True)(
-            params, windows, z_loss
+            params, windows, z_loss, balance_loss, router_z_loss
         )
         return found, grads
 
@@ -150,7 +161,7 @@ def gradients(
     def add(total: Any, windows: Array) -> tuple[Any, None]:
         return jax.tree.map(jnp.add, total, one(windows)), None
 
-    zero = (Losses(*jnp.zeros(2)), jax.tree.map(jnp.zeros_like, params))
+    zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(one, parts[0]))
     total, _ = jax.lax.scan(add, zero, parts)
     return jax.tree.map(lambda x: x / len(parts), total)
 
@@ -164,7 +175,14 @@ def step(
     recipe: Recipe, state: TrainState, hypers: Hypers, batch: Array
 ) -> tuple[TrainState, Metrics]:
     """One update on a batch [B, T+1] of int32 windows."""
-    (value, log_z_squared), grads = gradients(recipe, state.params, batch, hypers.z_loss)
+    (value, log_z_squared, routing), grads = gradients(
+        recipe,
+        state.params,
+        batch,
+        hypers.z_loss,
+        hypers.balance_loss,
+        hypers.router_z_loss,
+    )
     scale = fraction(recipe.schedule, recipe.decay_shape, state.step, hypers)
     updates, optimizer = update(recipe, hypers, scale).update(grads, state.optimizer, state.params)
     first_loss = jnp.where(state.step == 0, value, state.first_loss)
@@ -176,7 +194,12 @@ def step(
         "grad_norm": optax.tree.norm(grads),
         "learning_rate": scale * hypers.learning_rate,
     }
+    if routing is not None:
+        metrics |= {f"router_{name}": value for name, value in routing._asdict().items()}
+    # as small as what made them until they are added, so that they alone are gathered
+    updates = keep(recipe.spec.layout, recipe.weights, "optimizer", updates)
     params = optax.apply_updates(state.params, updates)
+    params = keep(recipe.spec.layout, recipe.weights, "params", params)
     return TrainState(state.step + 1, first_loss, diverged, params, optimizer), metrics
 
 

@@ -114,6 +114,7 @@ def _environment() -> dict[str, Any]:
     return {
         "device": f"{device.platform} {device.device_kind}",
         "devices": jax.device_count(),
+        "processes": jax.process_count(),
         **_software(),
     }
 

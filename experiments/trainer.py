@@ -17,6 +17,7 @@ import numpy as np
 
 from experiments import data
 from experiments.choosing import settle
+from experiments.distributed import ask
 from experiments.job import Event, Job
 from experiments.member import Member
 from experiments.population import Programs, programs
@@ -45,6 +46,8 @@ def train_pack(
     interrupted: Callable[[], bool] = lambda: False,
 ) -> list[Status]:
     """Train runs of one recipe together, or go on where their checkpoints stand; write the records.
+
+    Of several processes each calls this alike, and one that is interrupted stops all.
 
     Returns:
         for each run COMPLETED or DIVERGED, as in its summary; STARTED if `interrupted` said so,
@@ -84,16 +87,20 @@ class _Loop:
         state = self.compiled.join(states)
         states.clear()
         saved = time.monotonic()
+
+        def is_due() -> bool:
+            return time.monotonic() - saved > execution.checkpoint_seconds
+
         for member in self.pack:
             member.members = len(self.pack)
         for batches in self._batches(execution.steps_per_dispatch):
             starts = [member.step for member in self.pack]
             passed = [member.advance(execution.steps_per_dispatch) for member in self.pack]
+            answer = ask(self.interrupted, is_due)
             state, metrics = self.compiled.chunk(state, hypers, batches)
             self._fetch()
             self.late = starts, metrics
-            stop = self.interrupted()
-            due = time.monotonic() - saved > execution.checkpoint_seconds
+            stop, due = answer()
             ended = [member.is_active and member.step == member.total for member in self.pack]
             permanent = any(member.is_active and member.is_permanent for member in self.pack)
             if stop or due or permanent or any(passed) or any(ended):

@@ -23,6 +23,8 @@ from experiments.quarantine import quarantine
 from experiments.record import FINISHED, Status
 from scaling.errors import UserError
 
+Train = Callable[[Pack, data.Corpus, Callable[[Event], None], Callable[[], bool]], None]
+
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -60,7 +62,7 @@ def work(pipe: Connection, bench: Bench) -> None:
     try:
         corpus = data.prepare(bench.data, bench.cache)
         while not asked and (pack := pipe.recv()) is not None:
-            _train(pack, corpus, pipe.send, lambda: bool(asked))
+            attend(pack, corpus, pipe.send, lambda: bool(asked))
     except UserError as error:
         pipe.send(error)
     except (EOFError, BrokenPipeError):
@@ -75,7 +77,7 @@ def train_here(pack: Pack, bench: Bench, interrupted: Callable[[], bool]) -> Non
     prepare(bench)
     use_cache(bench.cache)
     corpus = data.prepare(bench.data, bench.cache)
-    _train(pack, corpus, lambda event: None, interrupted)
+    attend(pack, corpus, lambda event: None, interrupted)
 
 
 def prepare(bench: Bench) -> None:
@@ -96,6 +98,18 @@ def _train(
     corpus: data.Corpus,
     watch: Callable[[Event], None],
     interrupted: Callable[[], bool],
+) -> None:
+    from experiments import trainer
+
+    trainer.train_pack(pack, corpus, watch=watch, interrupted=interrupted)
+
+
+def attend(
+    pack: Pack,
+    corpus: data.Corpus,
+    watch: Callable[[Event], None],
+    interrupted: Callable[[], bool],
+    train: Train = _train,
 ) -> None:
     """Train those of a pack that are not another worker's, nor finished by one since."""
     with contextlib.ExitStack() as held:
@@ -127,7 +141,7 @@ def _train(
         if not free:
             return
         try:
-            _attempt(tuple(free), corpus, tell, stop)
+            _attempt(tuple(free), corpus, tell, stop, train)
         except ClaimLostError:
             for job in free:  # each has its last word, whoever ended it
                 watch(Event(job.run.run_id, record.run_status(job.folder)))
@@ -160,15 +174,15 @@ def _attempt(
     corpus: data.Corpus,
     watch: Callable[[Event], None],
     interrupted: Callable[[], bool],
+    train: Train,
 ) -> None:
     """Train a pack. What is too much for the machine is tried in halves, down to single runs."""
     from jax.errors import JaxRuntimeError
 
-    from experiments import trainer
     from experiments.summary import write_failure
 
     try:
-        trainer.train_pack(pack, corpus, watch=watch, interrupted=interrupted)
+        train(pack, corpus, watch, interrupted)
         return
     except JaxRuntimeError as error:  # of the machine, such as too little memory: the rest go on
         message = str(error)  # and no more: its trace holds the pack's arrays
@@ -179,7 +193,7 @@ def _attempt(
     left = tuple(job for job in pack if record.run_status(job.folder) not in FINISHED)
     half = len(left) // 2
     for part in filter(None, (left[:half], left[half:])):
-        _attempt(part, corpus, watch, interrupted)
+        _attempt(part, corpus, watch, interrupted, train)
 
 
 def print_to(log: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,6 +30,13 @@ class TransformerConfig:
     embeddings: Literal["tied", "untied"] = "tied"
     embedding_norm: Literal["none", "rmsnorm"] = "none"  # of token plus position
     block: Literal["sequential", "parallel"] = "sequential"
+    experts: int = (
+        0  # feed-forward layers to choose from (models/moe.py), each of width ffn; 0: one
+    )
+    experts_active: int = 2  # of those, the ones that a token goes to
+    # slots of an expert over those it needs where all are chosen alike; experts / experts_active
+    # drops no token
+    capacity_factor: float = 1.25
 
     def __post_init__(self) -> None:
         check_choices("model", self)
@@ -44,8 +52,24 @@ class TransformerConfig:
                 f"model.width={self.width} is not a multiple of model.heads={self.heads}; "
                 "set both (and model.head_dim)"
             )
+        if self.experts < 0:
+            raise UserError(f"model.experts={self.experts}: must be 0 (a dense model) or more")
+        if self.experts and not 1 <= self.experts_active <= self.experts:
+            raise UserError(
+                f"model.experts_active={self.experts_active}: must lie between 1 and "
+                f"model.experts={self.experts}"
+            )
+        if not 0 < self.capacity_factor < math.inf:
+            raise UserError(
+                f"model.capacity_factor={self.capacity_factor}: must be positive and finite"
+            )
         if self.positions == "rope" and self.head_dim % 2:
             raise UserError(f"model.head_dim={self.head_dim}: rope rotates pairs, make it even")
+
+    def capacity(self, context: int) -> int:
+        """The slots of an expert for a sequence: ceil(k T capacity_factor / E), at most T."""
+        even = self.experts_active * context / self.experts
+        return min(context, math.ceil(even * self.capacity_factor - 1e-9))  # no rounding's slot
 
     def dims(self, context: int) -> Dims:
         """The sizes that accounting needs, for sequences of `context` tokens."""
@@ -55,11 +79,14 @@ class TransformerConfig:
         matrices = 3 if self.mlp == "swiglu" else 2
         norm_bias = self.width if (self.norm, self.biases) == ("layernorm", "all") else 0
         qkv_out = (self.heads + 2 * self.kv_heads) * self.head_dim
-        projection_bias = qkv_out + self.width + (matrices - 1) * self.ffn + self.width
+        attention_bias = qkv_out + self.width
+        ffn_bias = (matrices - 1) * self.ffn + self.width
         embedding_gain = gain if self.embedding_norm == "rmsnorm" else 0
         layer = norms * (gain + norm_bias)
         layer += 2 * head_gain if self.qk_norm == "rmsnorm" else 0
-        layer += projection_bias if self.biases == "all" else 0
+        expert = ffn_bias if self.biases == "all" else 0
+        layer += attention_bias if self.biases == "all" else 0
+        layer += expert * max(self.experts, 1)
         return Dims(
             layers=self.layers,
             width=self.width,
@@ -73,6 +100,10 @@ class TransformerConfig:
             tied=int(self.embeddings == "tied"),
             positions=context if self.positions == "learned" else 0,
             vectors=self.layers * layer + gain + norm_bias + embedding_gain,
+            experts=self.experts,
+            experts_active=self.experts_active if self.experts else 0,
+            expert_slots=self.capacity(context) if self.experts else 0,
+            expert_vectors=self.layers * expert if self.experts else 0,
         )
 
 

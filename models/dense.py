@@ -49,14 +49,17 @@ PRODUCTS: Mapping[str, Callable[[Array, Array, int], Array]] = {
 
 
 def dense(x: Array, w: Array, letters: str, backward: str) -> Array:
-    """Contract the last axes of x with the inputs of w.
+    """Contract the last axes of x with the inputs of w, each copy of w with its own of x.
 
     Args:
-        x: [..., *inputs].
-        w: [*inputs, *outputs], axes as `letters` = "inputs->outputs" says.
+        x: [*copies, ..., *inputs].
+        w: [*copies, *inputs, *outputs], as `letters` says: "d->f", or "e,d->f" of copies.
         backward: a key of `PRODUCTS`.
 
     Returns:
-        [..., *outputs]. One matrix product whatever the number of letters on each side.
+        [*copies, ..., *outputs]. One matrix product whatever the number of letters on each side.
     """
+    if "," in letters:
+        matrix = letters[letters.index(",") + 1 :]
+        return jax.vmap(lambda x, w: dense(x, w, matrix, backward))(x, w)
     return PRODUCTS[backward](x, w, letters.index("->"))

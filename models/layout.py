@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 from jax import Array
@@ -16,9 +16,10 @@ from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
 
 from scaling.errors import UserError
 from scaling.layout import BATCH, Layout
-from scaling.parametrization import Weight
+from scaling.parametrization import Weight, parse
 
 Axes = tuple[str, ...]
+Params = dict[str, Any]
 Tree = Literal["params", "gradients", "optimizer"]
 
 LAYERS = "L"  # the letter of stacked layers
@@ -33,6 +34,7 @@ WEIGHTS: Mapping[str, Axes] = {
     "d": ("fsdp",),
     "k": (),
     "t": (),
+    "r": (),
 }
 
 ARRAYS: Mapping[str, Axes] = {
@@ -45,6 +47,8 @@ ARRAYS: Mapping[str, Axes] = {
     "v": ("tensor",),
     "d": (),
     "k": (),
+    "r": (),
+    "C": (),
 }
 
 # Letters that stay whole where their axes do not divide them: few key-value heads are repeated, an
@@ -94,7 +98,7 @@ def spec(
 
 def of_weight(layout: Layout, weight: Weight, tree: Tree) -> PartitionSpec:
     """How a weight, its gradient or what the optimizer keeps of it is stored."""
-    letters = weight.letters.replace("->", "")
+    letters = parse(weight.letters).axes
     shape = weight.shape
     if weight.stacked:
         letters, shape = LAYERS + letters, (weight.stacked, *shape)
@@ -103,7 +107,7 @@ def of_weight(layout: Layout, weight: Weight, tree: Tree) -> PartitionSpec:
 
 def sharding(layout: Layout, weight: Weight) -> str:
     """Where a weight lies, in words: each letter that is split, and by what."""
-    letters = (LAYERS if weight.stacked else "") + weight.letters.replace("->", "")
+    letters = (LAYERS if weight.stacked else "") + parse(weight.letters).axes
     axes = zip(letters, of_weight(layout, weight, "params"), strict=True)
     found = [f"{letter}:{'x'.join(jax.tree.leaves(axis))}" for letter, axis in axes if axis]
     return " ".join(found) or "whole"
@@ -173,17 +177,29 @@ def by_block(
     return whole
 
 
+def keep(layout: Layout, weights: Any, tree: Tree, values: Params) -> Params:
+    """Values shaped like the parameters, laid out as those of a tree are stored."""
+    if layout.devices == 1:
+        return values
+    return jax.tree.map(
+        lambda weight, x: _constrain(layout, x, of_weight(layout, weight, tree)),
+        weights,
+        values,
+        is_leaf=lambda x: isinstance(x, Weight),
+    )
+
+
 def gather(layout: Layout, w: Array, letters: str) -> Array:
     """A weight as it is used: whole along fsdp, and its gradient split again as it is kept.
 
     The backward pass of a gather is a reduce-scatter, so no device ever holds the whole gradient.
 
     Args:
-        letters: as its maker says, "inputs->outputs".
+        letters: as its maker says, those of `Weight`.
     """
     if layout.devices == 1:
         return w
-    letters = letters.replace("->", "")
+    letters = parse(letters).axes
     whole = {letter: tuple(a for a in axes if a != "fsdp") for letter, axes in WEIGHTS.items()}
     used = spec(whole, layout, letters, w.shape)
     kept = spec(_weights(layout, "gradients"), layout, letters, w.shape)

@@ -1,7 +1,8 @@
 """A decoder-only transformer in flax.linen; every choice is a name in `TransformerConfig`.
 
 Letters: d width, h query heads, g key-value heads, k head size, f feed-forward width, v vocabulary,
-t position. Arrays: B batch, T position, then these.
+t position, e experts where their weights are, r experts to choose from. Arrays: B batch, T position
+or C slot of an expert, then these.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ from models.attention import attend, causal_scores, rotate
 from models.config import PLAIN, Program, TransformerConfig
 from models.dense import dense
 from models.layout import constrain, gather
+from models.moe import Routing, combine, dispatch, route
 from models.pipeline import pipeline
-from models.weights import STACK, Params, describe, initialise, make_weight
+from models.weights import STACK, Params, describe, initialise, layer_name, make_weight
 from scaling.layout import Layout
-from scaling.parametrization import Parametrization, Role
+from scaling.parametrization import Parametrization, Role, parse
 
 EPSILON = 1e-6
 
-TAPS = "taps"  # the collection of activations; empty and free unless `activations` asks for it
+# Collections, empty and free unless somebody asks for them
+TAPS = "taps"  # activations
+ROUTERS = "routers"  # the `Routing` of each layer
 
 ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
     "gelu": jax.nn.gelu,
@@ -69,18 +73,23 @@ class _Part(nn.Module):
             name,
             role,
             letters,
-            sizes | {"v": c.vocab_size} | others,
+            sizes | {"v": c.vocab_size, "e": c.experts, "r": c.experts} | others,
             model=c,
             parametrization=self.spec.parametrization,
         )
         return gather(self.spec.layout, value.astype(self.spec.compute), letters)
 
     def dense(self, x: Array, name: str, letters: str, role: Role = "hidden") -> Array:
-        """x [B, T, *inputs] -> [B, T, *outputs], with a bias where the config has biases."""
+        """x [B, T, *inputs] -> [B, T, *outputs], with a bias where the config has biases.
+
+        Of experts x [e, B, C, *inputs] -> [e, B, C, *outputs].
+        """
         y = dense(x, self.weight(name, role, letters), letters, self.spec.program.backward)
+        copies, _, outputs = parse(letters)
         if self.spec.config.biases == "all":
-            y += self.weight(f"{name}_bias", "bias", letters[letters.index("->") :])
-        y = self.lay(y, "BT" + letters[letters.index("->") + 2 :])
+            bias = self.weight(f"{name}_bias", "bias", f"{copies},->{outputs}".removeprefix(","))
+            y += jnp.expand_dims(bias, (1, 2)) if copies else bias
+        y = self.lay(y, f"{copies}BC{outputs}" if copies else f"BT{outputs}")
         self.tap(name, lambda: y)
         return y
 
@@ -88,10 +97,10 @@ class _Part(nn.Module):
         """An activation, laid out by its letters."""
         return x if self.is_initializing() else constrain(self.spec.layout, x, letters)
 
-    def tap(self, name: str, value: Callable[[], Array]) -> None:
-        """Keep an activation under its place, where somebody asks for `TAPS`; else nothing."""
-        if self.is_mutable_collection(TAPS) and not self.is_initializing():
-            self.sow(TAPS, name, value(), init_fn=lambda: None, reduce_fn=lambda _, new: new)
+    def tap(self, name: str, value: Callable[[], Any], kept: str = TAPS) -> None:
+        """Keep an activation under its place, where somebody asks for its kind; else nothing."""
+        if self.is_mutable_collection(kept) and not self.is_initializing():
+            self.sow(kept, name, value(), init_fn=lambda: None, reduce_fn=lambda _, new: new)
 
 
 class Norm(_Part):
@@ -140,12 +149,40 @@ class Attention(_Part):
 class Mlp(_Part):
     """act(x W_in) W_out, or (act(x W_gate) * x W_in) W_out when gated."""
 
+    copies: str = ""  # "e,": one for each expert, with an x of its own
+
     @nn.compact
     def __call__(self, x: Array) -> Array:
         act = ACTIVATIONS[self.spec.config.mlp]
-        y = self.dense(x, "in", "d->f")
-        y = act(self.dense(x, "gate", "d->f")) * y if self.spec.config.mlp == "swiglu" else act(y)
-        return self.dense(y, "out", "f->d")
+        into, back = f"{self.copies}d->f", f"{self.copies}f->d"
+        y = self.dense(x, "in", into)
+        y = act(self.dense(x, "gate", into)) * y if self.spec.config.mlp == "swiglu" else act(y)
+        return self.dense(y, "out", back)
+
+
+class Experts(_Part):
+    """A choice of several `Mlp` for each token (models/moe.py).
+
+    Tokens are put into slots where they are, and the slots of each expert are brought to the
+    devices that have its weights and back: an all-to-all either way.
+    """
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        c, T = self.spec.config, x.shape[1]
+        # in float32 whatever the compute dtype, for one rounding may make it another choice
+        router = self.weight("router", "router", "d->r").astype(jnp.float32)
+        logits = dense(x.astype(jnp.float32), router, "d->r", self.spec.program.backward)
+        logits = self.lay(logits, "BTr")
+        self.tap("router", lambda: logits)
+        routes, routing = route(logits, c.experts_active, c.capacity(T))
+        self.tap("routing", lambda: routing, ROUTERS)
+        slots = dispatch(x, routes.token, routes.slot).reshape(len(x), c.experts, -1, c.width)
+        slots = self.lay(self.lay(slots, "BrCd").swapaxes(0, 1), "eBCd")
+        slots = Mlp(self.spec, "e,", name="experts")(slots).swapaxes(0, 1)
+        y = self.lay(slots, "BrCd").reshape(len(x), -1, c.width)
+        y *= routes.weight[..., None].astype(x.dtype)
+        return self.lay(combine(y, routes.token, routes.slot), "BTd")
 
 
 class Block(_Part):
@@ -154,7 +191,8 @@ class Block(_Part):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         norm = partial(Norm, self.spec, kind=self.spec.config.norm)
-        attention, mlp = Attention(self.spec, name="attention"), Mlp(self.spec, name="mlp")
+        attention = Attention(self.spec, name="attention")
+        mlp = (Experts if self.spec.config.experts else Mlp)(self.spec, name="mlp")
         if self.spec.config.block == "parallel":
             y = norm(name="norm")(x)
             return self._stream(x + self._branch(attention(y) + mlp(y)))
@@ -205,7 +243,7 @@ class Transformer(_Part):
                 nn.scan,
                 # a loop's body is no place where a backward pass could merge with the forward one
                 remat(_ScannedBlock, prevent_cse=False),
-                variable_axes={"params": 0, TAPS: 0},
+                variable_axes={"params": 0, TAPS: 0, ROUTERS: 0},
                 split_rngs={"params": True},
             )
             layers, layout = self.spec.config.layers, self.spec.layout
@@ -219,7 +257,7 @@ class Transformer(_Part):
                 )
             return scan(length=layers)(self.spec, name=STACK)(x, None)[0]
         for layer in range(self.spec.config.layers):
-            x = remat(Block)(self.spec, name=f"{STACK}_{layer}")(x)
+            x = remat(Block)(self.spec, name=layer_name(layer))(x)
         return x
 
 
@@ -237,6 +275,17 @@ def init(spec: Spec, context: int, key: Array, init_scale: float | Array = 1.0) 
 def stream(spec: Spec, params: Params, tokens: Array) -> tuple[Array, Array]:
     """Tokens [B, T] -> the stream after all blocks [B, T, d], and the readout [d, V] it meets."""
     return Transformer(spec).apply({"params": params}, tokens)
+
+
+def stream_routed(
+    spec: Spec, params: Params, tokens: Array
+) -> tuple[tuple[Array, Array], Routing | None]:
+    """As `stream`, and what the routers say, the mean over the layers; None of a dense model."""
+    if not spec.config.experts:
+        return stream(spec, params, tokens), None
+    found, kept = Transformer(spec).apply({"params": params}, tokens, mutable=[ROUTERS])
+    layers = jax.tree.leaves(kept, is_leaf=lambda x: isinstance(x, Routing))
+    return found, jax.tree.map(lambda *x: jnp.stack(x).mean(), *layers)
 
 
 def readout(spec: Spec, x: Array, w: Array) -> Array:

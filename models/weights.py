@@ -17,11 +17,16 @@ from flax import linen as nn
 from flax import struct
 from jax import Array
 
-from scaling.parametrization import Parametrization, Role, Shape, Weight
+from scaling.parametrization import Parametrization, Role, Shape, Weight, parse
 
 Params = dict[str, Any]
 
-STACK = "blocks"  # the module of scanned layers; unrolled, layer i is the module "blocks_i"
+STACK = "blocks"  # the module of scanned layers
+
+
+def layer_name(i: int) -> str:
+    """The module of layer i, where layers are unrolled."""
+    return f"{STACK}_{i}"
 
 
 class Tagged(struct.PyTreeNode, nn.meta.AxisMetadata):
@@ -67,10 +72,10 @@ def make_weight(
     """The weight `name` of `module`, times its forward multiplier. Every weight is made here.
 
     Args:
-        letters: axes as "inputs->outputs"; `sizes` gives the length of each letter.
+        letters: axes as `Weight` has them; `sizes` gives the length of each letter.
         model: its width and depth, for the parametrization's ratios.
     """
-    shape = tuple(sizes[letter] for letter in letters.replace("->", ""))
+    shape = tuple(sizes[letter] for letter in parse(letters).axes)
     weight = Weight(name, role, letters, shape)
     rule = parametrization.rule(weight, model)
     value = module.param(name, lambda key: Tagged(draw(weight, rule.init_std, key), role, letters))

@@ -1,9 +1,9 @@
 """Parameters, tokens and FLOPs under named definitions. There is no unnamed "N" or "C".
 
 Letters: L layers, d width, H query heads, G key-value heads, k head size, F feed-forward width,
-V vocabulary, T context. FLOPs are of training, forward and backward (3 times forward), counted as
-two per multiply-add, without recomputation. Every `flops_*` here is per training token; `ledger`
-multiplies by the tokens and is what a record holds.
+V vocabulary, T context, E experts, A of them active for a token. FLOPs are of training, forward and
+backward (3 times forward), counted as two per multiply-add, without recomputation. Every `flops_*`
+here is per training token; `ledger` multiplies by the tokens and is what a record holds.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ class Dims:
         tied: 1 where the embedding is the readout, else 0.
         positions: rows of a learned position table, else 0.
         vectors: all gains and biases of the model, counted one by one.
+        experts: feed-forward layers to choose from in each layer; 0: there is one and no router.
+        experts_active: those that a token goes to.
+        expert_slots: tokens of a sequence that an expert has room for.
+        expert_vectors: biases of one expert of every layer; `vectors` has those of all.
     """
 
     layers: int
@@ -38,6 +42,10 @@ class Dims:
     tied: int
     positions: int
     vectors: int
+    experts: int = 0
+    experts_active: int = 0
+    expert_slots: int = 0
+    expert_vectors: int = 0
 
 
 def params_attention(s: Dims) -> int:
@@ -46,8 +54,17 @@ def params_attention(s: Dims) -> int:
 
 
 def params_ffn(s: Dims) -> int:
-    """2 L d F, or 3 L d F when gated."""
-    return s.layers * s.ffn_matrices * s.width * s.ffn
+    """2 L d F, or 3 L d F when gated; with experts E times that, and L d E of the routers."""
+    return _params_experts(s, s.experts or 1) + s.layers * s.width * s.experts
+
+
+def params_ffn_active(s: Dims) -> int:
+    """`params_ffn` with A experts for E, and whole routers."""
+    return params_ffn(s) - _params_experts(s, s.experts - s.experts_active)
+
+
+def _params_experts(s: Dims, experts: int) -> int:
+    return s.layers * s.ffn_matrices * s.width * s.ffn * experts
 
 
 def params_nonembedding(s: Dims) -> int:
@@ -60,9 +77,22 @@ def params_total(s: Dims) -> int:
     return params_nonembedding(s) + ((2 - s.tied) * s.vocab + s.positions) * s.width
 
 
+def _inactive(s: Dims) -> int:
+    idle = (s.experts - s.experts_active) * s.expert_vectors
+    return params_ffn(s) - params_ffn_active(s) + idle
+
+
+def params_active(s: Dims) -> int:
+    """`params_total` without the experts that a token does not go to."""
+    return params_total(s) - _inactive(s)
+
+
 def params_matmul(s: Dims) -> int:
-    """The weights that multiply every token: attention, feed-forward and readout."""
-    return params_attention(s) + params_ffn(s) + s.vocab * s.width
+    """The weights that multiply every token: attention, active feed-forward and readout.
+
+    An expert's slots that stay empty are padding: their products are no work of the model's.
+    """
+    return params_attention(s) + params_ffn_active(s) + s.vocab * s.width
 
 
 def _attention_square(s: Dims) -> int:
@@ -71,13 +101,13 @@ def _attention_square(s: Dims) -> int:
 
 
 def flops_6nd(s: Dims) -> int:
-    """6 N, N total (Hoffmann et al. 2022, the approximation)."""
-    return 6 * params_total(s)
+    """6 N, N active: of a dense model N total (Hoffmann et al. 2022, the approximation)."""
+    return 6 * params_active(s)
 
 
 def flops_6nd_nonembedding(s: Dims) -> int:
-    """6 N, N non-embedding (Kaplan et al. 2020)."""
-    return 6 * params_nonembedding(s)
+    """6 N, N non-embedding (Kaplan et al. 2020), of experts the active ones."""
+    return 6 * (params_nonembedding(s) - _inactive(s))
 
 
 def flops_model(s: Dims) -> int:
@@ -94,7 +124,7 @@ def flops_model_causal(s: Dims) -> int:
 
 
 def flops_palm(s: Dims) -> int:
-    """6 N + 12 L H k T (Chowdhery et al. 2022, appendix B), N total."""
+    """6 N + 12 L H k T (Chowdhery et al. 2022, appendix B), N as in `flops_6nd`."""
     return flops_6nd(s) + _attention_square(s)
 
 
@@ -115,7 +145,7 @@ def flops_chinchilla(s: Dims) -> int:
     2 T^2 H k logits + 3 H T^2 softmax + 2 T^2 H k reduction + 2 T H k d out + 2 T (2 d F), 3 d F
     when gated, then 2 T d V readout; three times that for training, over T. The paper has G = H.
     """
-    weights = 2 * (params_attention(s) + params_ffn(s))
+    weights = 2 * (params_attention(s) + params_ffn_active(s))
     square = s.layers * s.heads * s.context * (4 * s.head_dim + 3)
     return 3 * (4 * s.vocab * s.width + weights + square)
 
@@ -162,17 +192,26 @@ def flops_recomputed(s: Dims, remat: Literal["none", "block", "dots"]) -> int:
     less: nothing asks for the last product of a block again (tests/scaling/test_accounting.py).
     """
     square = _attention_square(s) // 3
-    block = 2 * (params_attention(s) + params_ffn(s)) + square
+    block = 2 * (params_attention(s) + params_ffn_active(s)) + square
     return {"none": 0, "block": block, "dots": square}[remat]
 
 
-def count(weights: Iterable[Weight]) -> dict[str, int]:
-    """The second entry: parameters counted from the model's own descriptions of its weights."""
+def count(weights: Iterable[Weight], experts_active: int = 0) -> dict[str, int]:
+    """The second entry: parameters counted from the model's own descriptions of its weights.
+
+    Args:
+        experts_active: of the copies of a weight, those that a token meets.
+    """
     table = list(weights)
     outside = {"embedding", "position", "readout"}
     total = sum(w.size for w in table)
     nonembedding = sum(w.size for w in table if w.role not in outside)
-    return {"params_total": total, "params_nonembedding": nonembedding, "params_active": total}
+    idle = sum(w.size // w.copies * (w.copies - experts_active) for w in table if w.copies > 1)
+    return {
+        "params_total": total,
+        "params_nonembedding": nonembedding,
+        "params_active": total - idle,
+    }
 
 
 def ledger(dims: Dims, tokens: int) -> dict[str, float]:
@@ -180,7 +219,7 @@ def ledger(dims: Dims, tokens: int) -> dict[str, float]:
     return {
         "params_total": params_total(dims),
         "params_nonembedding": params_nonembedding(dims),
-        "params_active": params_total(dims),
+        "params_active": params_active(dims),
         "tokens": tokens,
         **{name: float(rule(dims)) * tokens for name, rule in FLOPS_PER_TOKEN.items()},
     }

@@ -73,7 +73,7 @@ def seconds(collective: Collective, road: Road) -> float:
 
 
 def collectives(s: Dims, step: Step, layout: Layout) -> list[Collective]:
-    """Everything that a step of a dense model exchanges."""
+    """Everything that a step exchanges."""
     found = (one for rule in RULES for one in rule(s, step, layout))
     return [one for one in found if layout.sizes[one.axis] > 1 and one.times > 0]
 
@@ -114,13 +114,15 @@ def _fsdp(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
 
 
 def _replicas(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
-    """Gradients are summed over every axis along which their weights are whole."""
+    """Gradients are summed over every axis along which their weights are whole; experts are of one
+    device along theirs."""
     kept = layout.sizes["fsdp"] if layout.zero >= 2 else 1
-    blocks, ends = _weights(s, step, layout)
-    for axis in ("data", "expert", "sequence"):
-        for array, count, _ in (blocks, ends):
-            yield Collective("all_reduce", axis, array / kept, count * _microbatches(step))
-    yield Collective("all_reduce", "stage", ends[0] / kept, _microbatches(step))
+    (block, layers, _), (ends, _, _) = _weights(s, step, layout)
+    own = step.compute_bytes * shares.params_experts(s, layout) / layers
+    for axis, array in (("data", block), ("expert", block - own), ("sequence", block)):
+        yield Collective("all_reduce", axis, array / kept, layers * _microbatches(step))
+        yield Collective("all_reduce", axis, ends / kept, _microbatches(step))
+    yield Collective("all_reduce", "stage", ends / kept, _microbatches(step))
 
 
 def _tensor(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
@@ -141,6 +143,16 @@ def _sequence(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
     yield Collective("reduce_scatter", "sequence", array, each)
 
 
+def _expert(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
+    """E C d c of every sequence to the experts and back, forward and backward: four in a layer, six
+    if a block is done again."""
+    in_layer = 4 if step.remat == "none" else 6
+    slots = s.experts * s.expert_slots * shares.tokens(s, step.microbatch, layout) / s.context
+    array = slots * s.width * step.compute_bytes * layout.sizes["expert"]
+    times = in_layer * shares.layers(s, layout) * _microbatches(step)
+    yield Collective("all_to_all", "expert", array, times)
+
+
 def _stage(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
     """n d c / parts to the next stage on every beat, parts + stages - 1 of them, and back again."""
     parts, stages = shares.pipeline_parts(layout), layout.sizes["stage"]
@@ -158,23 +170,9 @@ RULES: tuple[Callable[[Dims, Step, Layout], Iterator[Collective]], ...] = (
     _replicas,
     _tensor,
     _sequence,
+    _expert,
     _stage,
 )
-
-
-def dispatch(
-    tokens: int, width: int, active: int, compute_bytes: int, layers: int, ways: int
-) -> Collective:
-    """What a mixture of experts exchanges: tokens to their experts and back, forward and backward.
-
-    Args:
-        tokens: of one device in one step.
-        active: experts that each token is sent to.
-        layers: of experts, not of the model.
-        ways: devices along the expert axis.
-    """
-    array = tokens * ways * active * width * compute_bytes
-    return Collective("all_to_all", "expert", array, 4 * layers)
 
 
 def bubble(layout: Layout) -> float:

@@ -95,15 +95,21 @@ def activations(s: Dims, step: Step, layout: Layout) -> int:
     3 d), where layer is of one part of the microbatch in a pipeline, with kept = d, and with dots
     kept = 2 d + H k + 2 G k + (M - 1) F: XLA has no use for the last product's output, of which
     nothing but the next layer's input is made. Where positions are split, the keys and values of
-    the whole sequence are there besides: 2 G k for each of its tokens.
+    the whole sequence are there besides: 2 G k for each of its tokens. With experts all that has F
+    is kept for each slot, E C / T of them for a token, and with it 2 d: what goes into the slot and
+    comes out of it; dots keeps nothing of them.
     """
     n, tensor = shares.tokens(s, step.microbatch, layout), layout.sizes["tensor"]
     heads, kv_heads = shares.part(s.heads, tensor), shares.kv_heads(s, layout)
     ffn = shares.part(s.ffn, tensor)
     elsewhere = 2 * kv_heads * s.head_dim * (layout.sizes["sequence"] - 1)
     layer = 6 * s.width + s.head_dim * (3 * heads + 2 * kv_heads) + elsewhere
-    layer += (2 * s.ffn_matrices - 1) * ffn + SQUARES[step.attention] * heads * s.context
-    dots = s.width + s.head_dim * (heads + 2 * kv_heads) + (s.ffn_matrices - 1) * ffn
+    feed, feed_dots = (2 * s.ffn_matrices - 1) * ffn, (s.ffn_matrices - 1) * ffn
+    if s.experts:
+        feed = (feed + 2 * s.width) * s.experts * s.expert_slots // s.context
+        feed_dots = 0
+    layer += feed + SQUARES[step.attention] * heads * s.context
+    dots = s.width + s.head_dim * (heads + 2 * kv_heads) + feed_dots
     again = shares.part(layer, shares.pipeline_parts(layout))
     layers = shares.layers(s, layout)
     kept = {

@@ -22,6 +22,7 @@ from scaling.rules import (
     Rule,
     Scale,
     Weight,
+    parse,
 )
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Rule",
     "Shape",
     "Weight",
+    "parse",
 ]
 
 

@@ -9,12 +9,15 @@ the letters on each side. Tables in m and r (relative) are SP at the base width 
 Three facts hold the tables together, and tests/transfer holds them by training:
 
 - A factor A may move between the multiplier and the weight without changing a run (but for clipping
-  by the norm of all gradients, which sees the stored ones): the rule
+  by the norm of all gradients as stored, where the update is not the gradient): the rule
   (multiplier A, std s, rate eta, decay lambda, epsilon e) is, for an update whose size does not
   depend on the gradient's, (1, A s, A eta, lambda / A, e / A). So `mup`, `mup_variance` and
   `mean_field` are one run stored in three ways.
 - epsilon is the size of the gradient relative to the base model's, for it is compared with it.
 - So the raw gradient (SGD) moves a weight as Adam does when its rate is that of Adam over epsilon.
+  It is clipped by |g|^2 = sum_i rate_i |g_i|^2, which no factor A changes, and which has the same
+  size at every width under muP, where sum_i |g_i|^2 does not. A tied embedding needs no other rate:
+  both of its gradients, as embedding and as readout, are 1/m.
 """
 
 from __future__ import annotations
@@ -45,6 +48,24 @@ Family = Literal["normalised", "gradient", "orthogonal"]
 EMBEDDING_STD = 0.1
 
 
+class Letters(NamedTuple):
+    """The three sides of "copies,inputs->outputs"; most weights have no copies: "d->hk"."""
+
+    copies: str
+    inputs: str
+    outputs: str
+
+    @property
+    def axes(self) -> str:
+        return "".join(self)
+
+
+def parse(letters: str) -> Letters:
+    """The letters of a weight, side by side."""
+    copies, _, matrix = letters.rpartition(",")
+    return Letters(copies, *matrix.split("->"))
+
+
 @dataclass(frozen=True)
 class Weight:
     """One weight as its maker described it.
@@ -52,7 +73,8 @@ class Weight:
     Attributes:
         path: where it lives in the parameter tree, without the layer number.
         role: what it does; the key of every table here.
-        letters: its axes as "inputs->outputs", for example "d->hk"; a vector has no inputs.
+        letters: its axes as "inputs->outputs", for example "d->hk"; a vector has no inputs. Of
+            "e,d->f" each e is a matrix of its own, with its own fan-in.
         shape: one length per letter (the axis of stacked layers is not among them).
         layer: which layer of an unrolled stack, or None.
         stacked: length of a leading axis of layers, or 0.
@@ -67,11 +89,18 @@ class Weight:
 
     @property
     def fan_in(self) -> int:
-        return math.prod(self.shape[: self.letters.index("->")])
+        copies, inputs, _ = parse(self.letters)
+        return math.prod(self.shape[len(copies) : len(copies + inputs)])
 
     @property
     def fan_out(self) -> int:
-        return math.prod(self.shape[self.letters.index("->") :])
+        copies, inputs, _ = parse(self.letters)
+        return math.prod(self.shape[len(copies + inputs) :])
+
+    @property
+    def copies(self) -> int:
+        """How many matrices it is, in each layer."""
+        return math.prod(self.shape[: len(parse(self.letters).copies)])
 
     @property
     def size(self) -> int:

@@ -2,8 +2,8 @@
 
 Letters as in `scaling.accounting`; which letter lies along which axis is `models.layout`: layers
 along stage, heads, feed-forward and vocabulary along tensor, width along fsdp, sequences along
-data, fsdp and expert, positions along sequence. Key-value heads and a vocabulary that the tensor
-axis does not divide stay whole on each of its devices.
+data, fsdp and expert, experts along expert, positions along sequence. Key-value heads and a
+vocabulary that the tensor axis does not divide stay whole on each of its devices.
 """
 
 from __future__ import annotations
@@ -42,8 +42,18 @@ def params_blocks(s: Dims, layout: Layout) -> int:
     """Of one device in the layers, as they are used: whole along fsdp; all gains and biases too."""
     tensor = layout.sizes["tensor"]
     heads = 2 * part(s.heads, tensor) + 2 * kv_heads(s, layout)
-    layer = s.width * (s.head_dim * heads + s.ffn_matrices * part(s.ffn, tensor))
-    return layers(s, layout) * layer + part(s.vectors, layout.sizes["stage"])
+    layer = s.width * (s.head_dim * heads + s.experts)
+    if not s.experts:
+        layer += s.ffn_matrices * s.width * part(s.ffn, tensor)
+    vectors = part(s.vectors, layout.sizes["stage"])
+    return layers(s, layout) * layer + params_experts(s, layout) + vectors
+
+
+def params_experts(s: Dims, layout: Layout) -> int:
+    """Of one device in matrices of experts, which no other device along that axis has."""
+    sizes = layout.sizes
+    own = part(s.experts, sizes["expert"]) * s.ffn_matrices * s.width * part(s.ffn, sizes["tensor"])
+    return layers(s, layout) * own
 
 
 def params_ends(s: Dims, layout: Layout) -> int:
@@ -79,6 +89,7 @@ def check(s: Dims, sequences: int, microbatch: int, layout: Layout) -> None:
         ("model.heads", s.heads, sizes["tensor"], "tensor"),
         ("model.ffn", s.ffn, sizes["tensor"], "tensor"),
         ("model.layers", s.layers, sizes["stage"], "stage"),
+        ("model.experts", s.experts, sizes["expert"], "expert"),
         ("batch.seq_len", s.context, sizes["sequence"], "sequence"),
         ("execution.microbatch", share * ways, pipeline_parts(layout) * ways, "pipeline's parts"),
     ):

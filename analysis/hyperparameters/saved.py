@@ -27,6 +27,7 @@ from scaling.hyperparameters import (
 )
 from scaling.laws.law import Convention
 
+LAW = "law.json"  # in the folder of a study whose reading is a law
 RESAMPLES = "resamples"
 DIGITS = 8  # of a resample
 
@@ -76,7 +77,8 @@ def save_law(
         batch=batch,
         schedule=schedule,
         convention=Convention(
-            params=", ".join(name for name in variables if name != "tokens") or "not a variable",
+            params=", ".join(name for name in variables if name.startswith("params"))
+            or "not a variable",
             tokens="training tokens; batch in tokens",
             loss=loss,
         ),

@@ -24,7 +24,7 @@ from analysis.finding import Picture, Table
 from analysis.hyperparameters.near_optimal import regret
 from analysis.hyperparameters.optimum import Optima, Where, optimum_per_cell
 from analysis.hyperparameters.power_law import OptimumLaw
-from analysis.hyperparameters.saved import save_law
+from analysis.hyperparameters.saved import LAW, save_law
 from analysis.hyperparameters.surface import JointSurface, joint_surface
 from analysis.result import Prediction
 from analysis.study import Study
@@ -42,7 +42,6 @@ from scaling.hyperparameters import (
 if TYPE_CHECKING:
     import pandas as pd
 
-LAW = "law.json"
 BATCH, TOKENS = "batch_tokens", "tokens"
 WITHIN = 0.06  # of the least loss of a cell: about a factor of 3 from the best, either way
 BOOTSTRAP = 1000

@@ -13,7 +13,7 @@ import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from experiments.config import RunConfig
 from experiments.data.config import DataConfig
@@ -61,6 +61,20 @@ class Launcher(Protocol):
             UserError: for a mistake of the user or the end of the disk; none of the rest is lost.
         """
         ...
+
+
+@runtime_checkable
+class Gathering(Protocol):
+    """A launcher whose processes are each given the whole command."""
+
+    def carry_out(self, command: Callable[[], int]) -> int:
+        """Carry it out in one of them, with the help of the others; its exit code in all."""
+        ...
+
+
+def carry_out(launcher: Launcher, command: Callable[[], int]) -> int:
+    """A command that has runs trained by this launcher; its exit code."""
+    return launcher.carry_out(command) if isinstance(launcher, Gathering) else command()
 
 
 def names() -> list[str]:

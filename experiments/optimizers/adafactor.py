@@ -4,8 +4,8 @@
     u = g / sqrt(R C / mean(R)),    u <- u / max(1, RMS(u)),    b = 1 - t^-0.8 at step t = 1, 2, ...
 
 A weight is the matrix [fan_in, fan_out] that its letters say, however small, each layer of a stack
-by itself; a vector is a matrix of one row, so every square of it is kept. The rate is not
-multiplied by the RMS of the parameter, so that the update is as large as Adam's.
+and each expert by itself; a vector is a matrix of one row, so every square of it is kept. The rate
+is not multiplied by the RMS of the parameter, so that the update is as large as Adam's.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def adafactor(weights: Any) -> optax.GradientTransformation:
 def _by_layer(one: optax.GradientTransformation, weights: Any) -> optax.GradientTransformation:
     """A transformation of one matrix [fan_in, fan_out], applied to each by itself.
 
-    Its state is the tuple of those of the weights; of a stack it has the layers' leading axis.
+    Its state is the tuple of those of the weights, with a leading axis of those that are several.
     """
     leaves: list[Weight]
     structure: Any
@@ -44,7 +44,7 @@ def _by_layer(one: optax.GradientTransformation, weights: Any) -> optax.Gradient
     def each(function: Callable[..., Any], states: Sequence[Any], *trees: Any) -> list[Any]:
         columns = [map(_matrix, leaves, structure.flatten_up_to(tree)) for tree in trees]
         return [
-            (jax.vmap(function) if weight.stacked else function)(*values)
+            (jax.vmap(function) if _several(weight) else function)(*values)
             for weight, *values in zip(leaves, *columns, *states, strict=True)
         ]
 
@@ -62,7 +62,11 @@ def _by_layer(one: optax.GradientTransformation, weights: Any) -> optax.Gradient
     return optax.GradientTransformation(init, update)
 
 
+def _several(weight: Weight) -> bool:
+    return weight.stacked > 0 or weight.copies > 1
+
+
 def _matrix(weight: Weight, value: Array) -> Array:
-    """[fan_in, fan_out], of a stack [layers, fan_in, fan_out]; a vector is a matrix of one row."""
-    layers = (weight.stacked,) if weight.stacked else ()
-    return value.reshape(*layers, weight.fan_in, weight.fan_out)
+    """[fan_in, fan_out], with all layers and experts before; a vector is a matrix of one row."""
+    lead = (-1,) if _several(weight) else ()
+    return value.reshape(*lead, weight.fan_in, weight.fan_out)

@@ -6,7 +6,7 @@
 NS5, five Newton-Schulz steps, brings all singular values near 1, and the factor the RMS of u near
 0.2, where AdamW's is: so one learning rate and one decay serve all parameters (Liu et al. 2025,
 arXiv:2502.16982). A weight is the matrix [fan_in, fan_out] that its letters say, each layer of a
-stack by itself.
+stack and each expert by itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jax import Array
 from optax.contrib import MuonDimensionNumbers
 
 from experiments.optimizers.config import MATRICES
-from scaling.parametrization import Weight
+from scaling.parametrization import Weight, parse
 
 RMS = 0.2
 
@@ -46,10 +46,11 @@ def muon(
 
 
 def _matrix(weight: Weight) -> MuonDimensionNumbers:
-    first, inputs = int(weight.stacked > 0), weight.letters.index("->")
-    last = first + len(weight.shape)
+    copies, inputs, outputs = parse(weight.letters)
+    first = int(weight.stacked > 0) + len(copies)
+    middle = first + len(inputs)
     return MuonDimensionNumbers(
-        tuple(range(first, first + inputs)), tuple(range(first + inputs, last))
+        tuple(range(first, middle)), tuple(range(middle, middle + len(outputs)))
     )
 
 

@@ -1,12 +1,17 @@
 """The update of one step by any optimizer, with every hyperparameter traced and every rule applied.
 
-    g      <- clip(g, clip_norm)                       of all parameters together
+    g      <- g min(1, clip_norm / |g|),  |g|^2 = sum_i c_i |g_i|^2      of all parameters together
     u      =  direction(g)                             the optimizer's: the table below
     theta  <- theta - eta_t * rule.learning_rate * (u + lambda * rule.weight_decay * theta)
     theta  <- theta - eta_t * rule.learning_rate * u - s_t * lambda * [decays] * theta
 
 with coupled and with independent decay. eta_t = s_t * eta, s_t the schedule's fraction; [decays] is
-0 for gains and biases, else 1. Directions, and what they read:
+0 for gains and biases, else 1. c_i is 1; where the gradient is the update, rule.learning_rate, so
+that |g|^2 is the fall of the loss per rate. It has the same size at every width, as the steps must
+have that it cuts, where the stored gradients of an embedding and of a matrix go with the width as
+m^-1/2 and 1; and it does not see how a factor is shared out between a weight and its multiplier.
+
+Directions, and what they read:
 
     adamw          u = m^ / (sqrt(v^) + epsilon * rule.epsilon)                beta1 beta2 epsilon
                    Loshchilov and Hutter 2019
@@ -33,6 +38,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 from jax import Array
 from optax import GradientTransformation
@@ -40,7 +46,7 @@ from optax import GradientTransformation
 from experiments.hypers import Hypers
 from experiments.optimizers.adafactor import adafactor
 from experiments.optimizers.average import AverageState, averaged
-from experiments.optimizers.config import Name
+from experiments.optimizers.config import KINDS, Name
 from experiments.optimizers.muon import muon
 from scaling.parametrization import Rule, Weight
 
@@ -75,6 +81,19 @@ class Step:
 
     def factor(self, pick: Callable[[Rule], float]) -> Any:
         return jax.tree.map(pick, self.rules, is_leaf=lambda x: isinstance(x, Rule))
+
+
+def clip(name: Name, s: Step) -> GradientTransformation:
+    """The gradients, all shortened alike where they are longer than `clip_norm`."""
+    is_update = KINDS[name].family == "gradient"
+    roots = s.factor(lambda rule: rule.learning_rate**0.5 if is_update else 1.0)
+
+    def shorten(grads: Params, params: Params | None) -> Params:
+        norm = optax.tree.norm(jax.tree.map(lambda g, root: g * root, grads, roots))
+        limit = s.hypers.clip_norm
+        return jax.tree.map(lambda g: jnp.where(norm < limit, g, g / norm * limit), grads)
+
+    return optax.stateless(shorten)
 
 
 def descend(s: Step) -> GradientTransformation:
@@ -139,7 +158,7 @@ def update(name: Name, evaluated: str, s: Step) -> GradientTransformation:
     Args:
         evaluated: "last", or "ema" to keep the average of the parameters that is to be evaluated.
     """
-    chain = optax.chain(optax.clip_by_global_norm(s.hypers.clip_norm), *MAKERS[name](s))
+    chain = optax.chain(clip(name, s), *MAKERS[name](s))
     return averaged(chain, s.hypers.ema_decay) if evaluated == "ema" else chain
 
 

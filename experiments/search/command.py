@@ -6,10 +6,12 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from experiments import launchers
 from experiments import study as studies
+from experiments.launchers import Launcher
 from experiments.record import AGAIN
 from experiments.search.bill import Bill, planned, rungs
 from experiments.search.plan import SEARCHES, Search
@@ -23,6 +25,10 @@ BEST = 10  # candidates shown at the end
 
 def search(args: argparse.Namespace) -> int:
     launcher = launchers.chosen(args)
+    return launchers.carry_out(launcher, partial(_search, args, launcher))
+
+
+def _search(args: argparse.Namespace, launcher: Launcher) -> int:
     from experiments.progress import Progress
 
     def watching(runs: Sequence[Run], finished: Sequence[str]) -> Progress:

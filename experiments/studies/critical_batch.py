@@ -1,7 +1,9 @@
 """How large a batch still pays? Steps to a loss against batch, at the best rate of each.
 
     python -m experiments run critical_batch                # CPU, 2 free cores: 2 to 3 minutes
-    python -m analysis report runs/critical_batch           # the hyperbolas, and B_crit(L)
+    python -m analysis report runs/critical_batch           # the hyperbolas; B_crit(L) as law.json
+    python -m analysis recommend --params 1e6 --tokens 1e7 --loss 2 \\
+        --fit runs/critical_batch/law.json
 
 One model, seven batches, four rates each around a line that rises with sqrt(B), at a constant rate
 after a warm-up of a twentieth of the steps, validated 32 times on the way. For each level of loss

@@ -154,8 +154,12 @@ def cell(scale: Scale, width: int, tokens: int, settings: Settings) -> Sweep:
 
 
 def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study:
+    """The grids of one scale."""
+    return grids(SCALES[scale], seed)
+
+
+def grids(s: Scale, seed: int) -> Study:
     """A rung per cell, from the cheapest to the dearest; the last one is held out."""
-    s = SCALES[scale]
     base = RunConfig(
         Science(
             parametrization=Parametrization("sp"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from analysis.__main__ import main
 from analysis.critical_batch import read_critical_batch
+from analysis.hyperparameters.saved import LAW
+from analysis.recommend import recommend
 from analysis.report import write_report
 from analysis.study import load_study
 from experiments.record import METRICS, STUDY, SUMMARY, append_rows, write_json
@@ -55,7 +58,7 @@ def write(
             summary = {
                 "run_id": run_id, "study": "critical", "part": "fit", "rung": 0,
                 "science": {"optimizer": {"learning_rate": rate}, "batch": {"sequences": batch},
-                            "schedule": {"warmup_fraction": WARMUP}},
+                            "schedule": {"name": "constant", "warmup_fraction": WARMUP}},
                 "execution": {}, "status": "completed", "message": "", "diverged_step": None,
                 "metrics": {**counts, "batch_tokens": batch, "steps": float(steps[-1]),
                             "loss": float(loss[-1])},
@@ -114,6 +117,24 @@ def test_the_report_shows_the_table_and_the_figure(tmp_path, capsys):
     assert "it goes as L^-" in out.splitlines()[-1]
     assert (tmp_path / "figures" / "critical_batch.png").exists()
     assert "The critical batch at each loss" in (tmp_path / "report.html").read_text()
+
+
+def test_the_law_is_handed_on_with_its_interval(tmp_path):
+    write(tmp_path, noise=0.02)
+    found = write_report(tmp_path).finding
+
+    def asked(**run: float) -> dict[str, Any]:
+        rows = recommend(fits=[tmp_path / LAW], params_total=1e3, tokens=1e6, **run).rows()
+        return next(row for row in rows if row["law"] == "critical")
+
+    row = asked(loss=2.0)
+    assert (row["quantity"], row["range"]) == ("batch_critical", "inside")
+    value, low, high = found.at(2.0)
+    assert (row["value"], row["low"], row["high"]) == pytest.approx((value, low, high), rel=1e-6)
+    assert low < value < high
+    assert value == pytest.approx(B_STAR / 16, rel=0.1)
+    assert asked(loss=1.0)["range"] == "outside"
+    assert asked()["missing"] == "needs loss"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.hyperparameters import load_law
-from analysis.hyperparameters.study import LAW, read_grids
+from analysis.hyperparameters.saved import LAW
+from analysis.hyperparameters.study import read_grids
 from analysis.report import write_report
 from analysis.study import load_study
 from experiments.record import PREDICTION, STUDY, SUMMARY, write_json

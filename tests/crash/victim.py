@@ -14,7 +14,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from experiments import checkpoint, member, population, record, trainer, worker
+from experiments import checkpoint, member, population, record, scribe, trainer, worker
 from experiments.seal import SEAL
 from experiments.worker import Bench
 
@@ -89,7 +89,7 @@ ON_THE_WAY: dict[str, Callable[[int], None]] = {
 AT_THE_END: dict[str, Callable[[int], None]] = {
     "validate": lambda nth: at(member.Member, "validate", 1, now),
     "summary": lambda nth: at(record, "_replace", 1, before_the_name, record.SUMMARY),
-    "before summary": lambda nth: at(member, "write_summary", 1, now),
+    "before summary": lambda nth: at(scribe, "write_summary", 1, now),
     "summary written": lambda nth: at(record, "_replace", 1, after, record.SUMMARY),
 }
 POINTS = {**AT_THE_START, **ON_THE_WAY, **AT_THE_END}

@@ -180,6 +180,20 @@ def test_status_follows_the_files(call, tmp_path):
     assert found[1] == ""
 
 
+def test_describe_shows_the_experts(call):
+    layout = ("--set", "execution.layout.name=expert", "--set", "execution.layout.expert=2")
+    code, out, _ = call("describe", "--set", "model.experts=4", *layout)
+    assert code == 0
+    rows = {line.split()[0]: line for line in out.splitlines() if line}
+    assert "(4, 16, 32)" in rows["blocks[0]/mlp/experts/in"]
+    assert rows["blocks[0]/mlp/experts/in"].endswith("e,d->f  e:expert")
+    assert " router " in rows["blocks[0]/mlp/router"]
+    total, active = (
+        int(rows[name].split()[1].replace(",", "")) for name in ("params_total", "params_active")
+    )
+    assert total - active == 2 * 2 * 16 * 32  # two of four experts of two matrices
+
+
 def test_describe_shows_every_parameter_and_every_count(call):
     code, out, _ = call("describe", "--set", "parametrization.name=mup")
     assert code == 0

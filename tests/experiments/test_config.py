@@ -23,6 +23,7 @@ from experiments.config import (
 from experiments.overrides import override, paths
 from experiments.recorded import read_config
 from scaling.errors import UserError
+from scaling.parametrization import Parametrization, RolePowers
 
 FINGERPRINT = "data.fingerprint=0123456789abcdef"
 
@@ -167,6 +168,24 @@ def test_one_and_one_point_zero_are_the_same_science():
 def test_identity_is_stable_across_versions_of_the_code():
     """A changed default or field is another science: raise SCIENCE_VERSION, then this."""
     assert identity(Science()) == "80268db70244"
+
+
+@pytest.mark.parametrize(
+    ("name", "power", "before", "kept"),
+    [
+        ("sp", 0.0, "5e9ed753a49f", True),
+        ("sp", -1.0, "c0bb2d3dc9b0", False),
+        ("mup", 0.0, "cd010f158eda", False),
+    ],
+)
+def test_runs_of_sgd_are_new_where_another_norm_clips_them(name, power, before, kept):
+    """Identities of before its gradients were clipped by a norm that knows the rates."""
+    science = Science(
+        parametrization=Parametrization(name, learning_rate_powers=RolePowers(hidden=power)),
+        optimizer=OptimizerConfig("sgd"),
+        schedule=ScheduleConfig("constant"),
+    )
+    assert (identity(science) == before) is kept
 
 
 def test_plain_dicts_hold_every_field_and_survive_json():

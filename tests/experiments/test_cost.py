@@ -76,7 +76,7 @@ def test_memory_is_of_the_program_that_the_platform_gets() -> None:
     assert gpu["accumulator"] == 0
     assert gpu["logits"] == 4 * cpu["logits"]
     assert gpu["activations"] > 4 * cpu["activations"]
-    half = override(long, ["precision=bfloat16"])
+    half = override(long, ["precision=bfloat16", "execution.program.attention=xla"])
     assert 2 * cost.memory(half, 1, "gpu")["activations"] == gpu["activations"]
 
 

@@ -196,11 +196,18 @@ def test_ten_steps_of_schedule_free_follow_the_formula(name):
         assert np.abs(x - y).max() > 1e-3
 
 
+TOGETHER = {
+    "layers": lambda w: replace(w, stacked=3),
+    "experts": lambda w: replace(w, letters=f"e,{w.letters}", shape=(3, *w.shape)),
+}
+
+
+@pytest.mark.parametrize("how", TOGETHER)
 @pytest.mark.parametrize("name", NAMES)
-def test_layers_of_a_stack_move_as_by_themselves(name):
+def test_layers_of_a_stack_and_experts_move_as_by_themselves(name, how):
     one = {key: w for key, w in WEIGHTS.items() if key != "embedding"}
     layers = {f"{key}{i}": w for key, w in one.items() for i in range(3)}
-    stacked = {key: replace(w, stacked=3) for key, w in one.items()}
+    stacked = {key: TOGETHER[how](w) for key, w in one.items()}
     apart, together = train_on(name, layers, layers), train_on(name, stacked, layers)
     for key in one:
         for i in range(3):

@@ -196,3 +196,12 @@ def test_automatic_choices_follow_the_device():
     chosen = tiny.config("execution.program.backward=plain", "execution.microbatch=1")
     assert recipe(chosen, "cpu").spec.program.backward == "plain"
     assert recipe(chosen, "gpu").microbatch == 1
+
+
+def test_microbatch_left_open_is_one_whose_activations_an_accelerator_can_spare():
+    large = ("model.layers=24", "model.width=2048", "model.ffn=8192", "batch.seq_len=1024")
+    config = tiny.config(*large, "batch.sequences=512", "budget.tokens=1e6")
+    assert recipe(config, "gpu").microbatch < 512
+    with_remat = override(config, ["execution.program.remat=block"])
+    assert recipe(with_remat, "gpu").microbatch > recipe(config, "gpu").microbatch
+    assert recipe(config, "tpu").microbatch < recipe(config, "gpu").microbatch

@@ -13,10 +13,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments import cost
 from experiments.config import BatchConfig, Execution, RunConfig, Science
 from experiments.hypers import hypers
-from experiments.platforms import resolve
+from experiments.platforms import resolve, step_of
 from experiments.population import shared
 from experiments.step import init_state, recipe
 from models.config import Program, TransformerConfig
@@ -31,6 +30,8 @@ MODEL = TransformerConfig(
 LAYOUTS = {
     "data": Layout("data"),
     "fsdp": Layout("fsdp"),
+    "zero 1": Layout("fsdp", zero=1),
+    "zero 2": Layout("fsdp", zero=2),
     "hierarchical": Layout("hierarchical", fsdp=4),
 }
 BYTES = {"f32": 4, "s32": 4, "u32": 4, "pred": 1}
@@ -66,7 +67,7 @@ def test_arrays_are_those_of_the_formulas(name: str) -> None:
     """All gathers, and all reductions; XLA:CPU scatters by reducing and taking a part. Within 2 %:
     XLA moves the embedding's gradient in ways of its own, a hundredth here."""
     laid = resolve(config(LAYOUTS[name]), "cpu", DEVICES)
-    step = cost.step_of(config(LAYOUTS[name]).science, laid)
+    step = step_of(config(LAYOUTS[name]).science, laid)
     ours: Counter[str] = Counter()
     for one in collectives(MODEL.dims(T), step, laid.layout):
         ours["gather" if one.kind == "all_gather" else "reduce"] += int(one.array * one.times)
@@ -80,7 +81,7 @@ def test_arrays_are_those_of_the_formulas(name: str) -> None:
 def test_memory_of_a_device_is_near_what_is_compiled(name: str) -> None:
     """Within 15 %, as alone (tests/scaling/test_memory.py)."""
     laid = resolve(config(LAYOUTS[name]), "cpu", DEVICES)
-    step = cost.step_of(config(LAYOUTS[name]).science, laid)
+    step = step_of(config(LAYOUTS[name]).science, laid)
     estimate = sum(memory(MODEL.dims(T), step, layout=laid.layout).values())
     found = compiled(name).memory_analysis()
     assert estimate == pytest.approx(

@@ -34,11 +34,11 @@ def logits(
         block = params[f"blocks_{layer}"]
         if c.block == "parallel":
             y = _norm(c.norm, x, block, "norm")
-            x = x + branch * (_attention(c, p, block["attention"], y) + _mlp(c, block["mlp"], y))
+            x = x + branch * (_attention(c, p, block["attention"], y) + _ffn(c, p, block["mlp"], y))
         else:
             y = _norm(c.norm, x, block, "attention_norm")
             x = x + branch * _attention(c, p, block["attention"], y)
-            x = x + branch * _mlp(c, block["mlp"], _norm(c.norm, x, block, "mlp_norm"))
+            x = x + branch * _ffn(c, p, block["mlp"], _norm(c.norm, x, block, "mlp_norm"))
     x = _norm(c.norm, x, params, "final_norm")
     m = c.width / p.base_width if p.name != "sp" else 1
     return x @ (params["embedding"].T if c.embeddings == "tied" else params["readout"]) / m
@@ -78,6 +78,22 @@ def _turn(x: np.ndarray) -> np.ndarray:
     angles = np.arange(len(x))[:, None] * 10_000.0 ** (-np.arange(half) / half)
     turned = (x[:, :half] + 1j * x[:, half:]) * np.exp(1j * angles)
     return np.concatenate([turned.real, turned.imag], axis=1)
+
+
+def _ffn(c: TransformerConfig, p: Parametrization, params: Tree, x: np.ndarray) -> np.ndarray:
+    """Of experts, token by token; each expert has room for so many of them."""
+    if not c.experts:
+        return _mlp(c, params, x)
+    probabilities = np.exp(x @ params["router"] / (c.width / p.base_width if p.name != "sp" else 1))
+    probabilities /= probabilities.sum(-1, keepdims=True)
+    out, room = np.zeros_like(x), [c.capacity(len(x))] * c.experts
+    for t, row in enumerate(probabilities):
+        for e in sorted(range(c.experts), key=lambda e, row=row: -row[e])[: c.experts_active]:
+            if room[e]:
+                room[e] -= 1
+                own = {name: weight[e] for name, weight in params["experts"].items()}
+                out[t] += row[e] * _mlp(c, own, x[t])
+    return out
 
 
 def _mlp(c: TransformerConfig, params: Tree, x: np.ndarray) -> np.ndarray:

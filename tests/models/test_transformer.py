@@ -32,6 +32,15 @@ CHOICES: dict[str, dict[str, Any]] = (
     }
     | {
         "mqa": {"kv_heads": 1},
+        "experts": {"experts": 4},
+        "few slots": {
+            "experts": 3,
+            "experts_active": 1,
+            "capacity_factor": 0.5,
+            "biases": "all",
+            "mlp": "swiglu",
+            "block": "parallel",
+        },
         "most": {
             "positions": "learned",
             "norm": "layernorm",

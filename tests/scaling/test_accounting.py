@@ -51,15 +51,30 @@ TWO = TransformerConfig(
 )
 
 
+# ONE with 4 times its MLP, 2 of them for a token, and a router 4*4: 64 * 3 + 16 more, 64 * 2 idle.
+# Per token 6*(48+2*64+16+40) + the square.
+EXPERTS = replace(ONE, experts=4, experts_active=2, capacity_factor=1.0)
+# TWO with 3 times its MLP, one for a token: 2 layers of 2*(90+16) idle and a router 6*3 more.
+BIASED = replace(TWO, experts=3, experts_active=1, capacity_factor=1.0)
+
+
 @pytest.mark.parametrize(
-    ("config", "context", "total", "nonembedding", "model"),
-    [(ONE, 6, 164, 124, 1200), (TWO, 3, 999, 897, 5652)],
+    ("config", "context", "total", "active", "nonembedding", "model"),
+    [
+        (ONE, 6, 164, 164, 124, 1200),
+        (TWO, 3, 999, 999, 897, 5652),
+        (EXPERTS, 6, 372, 244, 332, 1680),
+        (BIASED, 3, 1459, 1035, 1357, 5868),
+    ],
 )
 def test_hand_counts(
-    config: TransformerConfig, context: int, total: int, nonembedding: int, model: int
+    config: TransformerConfig, context: int, total: int, active: int, nonembedding: int, model: int
 ) -> None:
     dims = config.dims(context)
     assert accounting.params_total(dims) == total
+    assert accounting.params_active(dims) == active
+    assert accounting.flops_6nd(dims) == 6 * active
+    assert accounting.flops_6nd_nonembedding(dims) == 6 * (active - total + nonembedding)
     assert accounting.params_nonembedding(dims) == nonembedding
     assert accounting.flops_model(dims) == model
 
@@ -67,7 +82,8 @@ def test_hand_counts(
 def _choices() -> dict[str, tuple[Any, ...]]:
     named = {k: get_args(v) for k, v in get_type_hints(TransformerConfig).items() if get_args(v)}
     assert len(named) == 9, "a new choice is covered of itself; count it here"
-    return {**named, "kv_heads": (1, 2, 4), "layout": ("scan", "unrolled")}
+    sizes = {"kv_heads": (1, 2, 4), "experts": (0, 3)}
+    return {**named, **sizes, "layout": ("scan", "unrolled")}
 
 
 def _covering(choices: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
@@ -90,7 +106,8 @@ def test_formulas_count_the_weights_that_the_model_describes() -> None:
         tree = weights(Spec(config, program=replace(PLAIN, layers=layout)), CONTEXT)
         leaves = jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, Weight))
         book = ledger(config.dims(CONTEXT), tokens=1)
-        assert count(leaves) == {name: book[name] for name in count(leaves)}, choice
+        counted = count(leaves, config.experts_active)
+        assert counted == {name: book[name] for name in counted}, choice
         tried += 1
     assert tried > 50
 
@@ -107,8 +124,10 @@ def _forward_flops(spec: Spec, tokens: jax.ShapeDtypeStruct) -> int:
         SMALL,
         replace(SMALL, kv_heads=1, mlp="swiglu", embeddings="untied"),
         replace(SMALL, kv_heads=2, biases="all", block="parallel", positions="learned"),
+        replace(SMALL, experts=4, capacity_factor=1.0),
+        replace(SMALL, experts=3, mlp="swiglu", biases="all", capacity_factor=1.0),
     ],
-    ids=["plain", "gated", "parallel"],
+    ids=["plain", "gated", "parallel", "experts", "gated experts"],
 )
 def test_flops_model_is_three_times_the_traced_forward_pass(
     config: TransformerConfig, layout: Any
@@ -116,6 +135,14 @@ def test_flops_model_is_three_times_the_traced_forward_pass(
     tokens = jax.ShapeDtypeStruct((3, CONTEXT), jnp.int32)
     traced = _forward_flops(Spec(config, program=replace(PLAIN, layers=layout)), tokens)
     assert 3 * traced == accounting.flops_model(config.dims(CONTEXT)) * 3 * CONTEXT
+
+
+def test_empty_slots_are_no_work_of_the_model() -> None:
+    """6 slots of each of 4 experts for the 2 * 6 choices of 6 tokens: half of them stay empty."""
+    config = replace(SMALL, experts=4, capacity_factor=2.0)
+    traced = _forward_flops(Spec(config), jax.ShapeDtypeStruct((1, CONTEXT), jnp.int32))
+    padding = 2 * 12 * 2 * SMALL.width * SMALL.ffn * SMALL.layers
+    assert 3 * (traced - padding) == accounting.flops_model(config.dims(CONTEXT)) * CONTEXT
 
 
 def _gradient_flops(program: Program, microbatch: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,9 +12,7 @@ from scaling.communication import (
     Collective,
     bubble,
     collectives,
-    dispatch,
     seconds,
-    sent,
     totals,
 )
 from scaling.fabric import Road, roads
@@ -121,10 +120,16 @@ def test_a_pipeline_passes_the_stream_on() -> None:
     }
 
 
-def test_experts_get_their_tokens_and_send_them_back() -> None:
-    exchange = dispatch(tokens=48, width=8, active=2, compute_bytes=2, layers=3, ways=4)
-    expert = Layout("expert", expert=4, fsdp=1)
-    assert sent(exchange, expert) == 4 * 3 * (48 * 2 * 8 * 2) * 3 / 4
+@pytest.mark.parametrize(("remat", "times"), [("none", 4), ("block", 6)])
+def test_experts_get_their_tokens_and_send_them_back(remat: Any, times: int) -> None:
+    """Two sequences a device, of 4 * 3 slots each; 3 of 4 go elsewhere. Summed are the gradients of
+    all but the experts: 2 * (448 - 2*8*16 + 8*4 of the router) + 40 + 128."""
+    dims = replace(DIMS, experts=4, experts_active=2, expert_slots=3)
+    layout = Layout("expert", expert=4).over(4)
+    assert totals(collectives(dims, replace(STEP, remat=remat), layout), layout) == {
+        ("all_to_all", "expert"): times * 2 * (2 * 12 * 8 * 2) * 3 / 4,
+        ("all_reduce", "expert"): 2 * 616 * 2 * 3 / 4,
+    }
 
 
 def test_bubble() -> None:

@@ -47,6 +47,13 @@ def test_hand_counts() -> None:
     }
 
 
+def test_experts_are_shared_out() -> None:
+    """ONE without its MLP of 64, with a router of 4*4 and two of four experts on each device."""
+    dims = replace(ONE.dims(6), experts=4, experts_active=2, expert_slots=3)
+    need = memory(dims, STEP, layout=Layout("expert", expert=2, fsdp=1))
+    assert need["params"] == 4 * (164 - 64 + 16 + 2 * 64)
+
+
 def test_every_member_takes_as_much() -> None:
     alone = memory(ONE.dims(6), STEP)
     assert memory(ONE.dims(6), STEP, 5) == {name: 5 * bytes for name, bytes in alone.items()}
@@ -200,6 +207,7 @@ CHUNKS = replace(BARRIER, logits_chunks=8)
         (config(64, (4, 128), 4, CHUNKS, vocab_size=4096), 1),
         (config(64, (4, 128), 4, BARRIER, mlp="swiglu", kv_heads=1, embeddings="untied"), 1),
         (config(64, (4, 128), 4, PLAIN), 4),
+        (config(64, (4, 128), 4, BARRIER, experts=4), 1),
         (config(64, (4, 128), 4, replace(BARRIER, layers="scan", remat="block"), layers=4), 1),
         (config(64, (4, 128), 4, replace(BARRIER, layers="scan", remat="dots"), layers=4), 1),
     ],

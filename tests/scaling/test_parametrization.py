@@ -250,6 +250,9 @@ def test_powers_multiply_the_rates_and_inits_of_their_role_alone() -> None:
 def test_fans_are_products_over_the_letters_of_each_side() -> None:
     out = Weight("attention/out", "hidden", "hk->d", (4, 16, 48), stacked=3)
     assert (out.fan_in, out.fan_out, out.size) == (64, 48, 3 * 64 * 48)
+    experts = Weight("blocks/mlp/experts/in", "hidden", "e,d->f", (4, 64, 48), stacked=3)
+    assert (experts.fan_in, experts.fan_out, experts.copies) == (64, 48, 4)
+    assert experts.size == 3 * 4 * 64 * 48
     assert SP.rule(out, TransformerConfig(width=48)).init_std == 1 / 8
 
 

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from experiments.config import BatchConfig, Execution, RunConfig, Science
-from experiments.cost import step_of
-from experiments.platforms import resolve
+from experiments.platforms import resolve, step_of
 from models.config import Program as Layers
 from models.config import TransformerConfig
 from scaling.accounting import params_total

@@ -1,6 +1,7 @@
 """muP keeps the size of activations over width, CompleteP over depth; mistakes are named.
 
-Everything here is measured by training: widths 64 to 256, depths 4 to 16.
+Everything here is measured by training: widths 64 and 256, depths 4 and 16. A size halfway has no
+weight in a slope. All tables of one family of updates are numbers in one program.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from typing import Any
 import jax
 import pandas as pd
 import pytest
-from faulty import NOTHING, Faulty, Variant, config, tables
+from faulty import Variant, config, faulty, tables
 
 from analysis.coordinate_check import TOLERANCE, Verdict, check
 from experiments.overrides import override
 from models.transformer import Spec, weights
 from scaling.parametrization import Weight
 
+WIDTHS = (64, 256)
 FROM_ZERO: Variant = {"keep_query": 0.0, "keep_readout": 0.0}
 # What turns muP into SP, by exponents of m
 SP: Variant = {
@@ -31,6 +33,23 @@ LARGE_EPSILON: Variant = {
     "adam_epsilon": 1e-2
 }  # as large as the gradients, or it is not to be seen
 FAIR: dict[str, Variant] = {"mup": FROM_ZERO, "sp": SP | FROM_ZERO}
+# The other tables, each at a rate that moves its features as far as muP's; of their slopes those
+# that are not 0 in theory, by place and quantity
+OTHERS: dict[str, Variant] = {
+    "lingle_relative": FROM_ZERO | {"learning_rate": 2.0**-5},
+    "lingle_absolute": FROM_ZERO | {"learning_rate": 2.0**-2},
+    "umup": FROM_ZERO | {"learning_rate": 1.0},
+    "ntk": {"learning_rate": 2.0**-6},
+}
+SLOPES: dict[str, dict[tuple[str, str], float]] = {
+    "lingle_relative": {},
+    "lingle_absolute": {},
+    "umup": {("embedded", "change"): -0.5},  # the embedding's rate is d^-1/2
+    "ntk": {  # q.k / sqrt(d) of aligned q and k; at the start they are not
+        ("attention/logits", "size"): 0.5,
+        ("attention/logits", "change"): 0.5,
+    },
+}
 WIDE: dict[str, Variant] = {
     "nothing": {},
     "nothing, with a large epsilon": LARGE_EPSILON,
@@ -64,18 +83,27 @@ def verdicts(
 @pytest.fixture(scope="module")
 def fair() -> dict[str, Verdict]:
     """From a readout and a query of zero, so that no random start hides what training does."""
-    return verdicts(config(embedding_norm="none"), FAIR, 6, 8, width=(64, 128, 256))
+    others = {name: {**variant, "name": name} for name, variant in OTHERS.items()}
+    return verdicts(config(embedding_norm="none"), FAIR | others, 6, 8, width=WIDTHS)
+
+
+@pytest.fixture(scope="module")
+def sgd() -> dict[str, Verdict]:
+    """With the rates of SGD, and with those of Adam for the hidden matrices."""
+    base = override(config(embedding_norm="none"), ["optimizer.name=sgd"])
+    own = FROM_ZERO | {"learning_rate": 0.5}
+    return verdicts(base, {"own": own, "adam": own | {"hidden_rate": -1.0}}, 6, 8, width=WIDTHS)
 
 
 @pytest.fixture(scope="module")
 def wide() -> dict[str, Verdict]:
-    return verdicts(config(embedding_norm="none"), WIDE, 2, 4, width=(64, 128, 256))
+    return verdicts(config(embedding_norm="none"), WIDE, 2, 4, width=WIDTHS)
 
 
 @pytest.fixture(scope="module")
 def deep() -> dict[str, Verdict]:
     return verdicts(
-        config("completep", heads=2, kv_heads=2, head_dim=16), DEEP, 3, 4, layers=(4, 8, 16)
+        config("completep", heads=2, kv_heads=2, head_dim=16), DEEP, 3, 4, layers=(4, 16)
     )
 
 
@@ -100,16 +128,54 @@ def test_sp_does_not(fair: dict[str, Verdict]) -> None:
         assert slopes[place] > 0.3, slopes
 
 
+@pytest.mark.parametrize("name", OTHERS)
+def test_each_other_table_has_its_slopes(fair: dict[str, Verdict], name: str) -> None:
+    """Within 1/4: a power of the root of the width too many or too few is 1/2. What starts at zero
+    or from few tokens comes to its power from below, and is worst: -0.22, the attention logits."""
+    for _, row in fair[name].judged.iterrows():
+        expected = SLOPES[name].get((row["place"], row["quantity"]), 0.0)
+        assert row["slope"] == pytest.approx(expected, abs=0.25), row
+        if row["place"] in ("embedded", "stream", "logits") and expected == 0:
+            assert abs(row["slope"]) < 0.2, row
+
+
+def test_ntk_starts_as_sp_does(fair: dict[str, Verdict]) -> None:
+    """So its logits do not shrink with the width at first, as a random sum over m would."""
+    slopes = fair["ntk"].slopes
+    start = slopes[(slopes["step"] == 0) & (slopes["quantity"] == "size")].set_index("place")
+    assert abs(start.loc["logits", "slope"]) < 0.1
+    assert abs(start.loc["attention/logits", "slope"]) < 0.1
+    assert fair["ntk"].broken == ("attention scale", "readout multiplier")
+
+
+def test_sgd_has_rates_of_its_own(sgd: dict[str, Verdict]) -> None:
+    """1 / m^0 for hidden matrices and m elsewhere, clipped by a norm that knows them; with Adam's
+    1/m queries shrink."""
+    slopes = sgd["own"].judged["slope"]
+    assert slopes.abs().max() < 0.2, worst(sgd["own"])
+    assert sgd["own"].broken == ()
+    adam = sgd["adam"].judged.set_index("place")["slope"]
+    assert adam["attention/query"].max() < -0.5
+
+
 def test_muon_has_a_rate_of_its_own() -> None:
     """m^-1/2 for hidden matrices; the largest |slope| is 0.08. With Adam's 1/m queries shrink."""
     quick = FROM_ZERO | {"learning_rate": 2.0**-5}
     base = override(config(embedding_norm="none"), ["optimizer.name=muon"])
     found = verdicts(
-        base, {"own": quick, "adam": quick | {"hidden_rate": -0.5}}, 3, 6, width=(64, 128, 256)
+        base, {"own": quick, "adam": quick | {"hidden_rate": -0.5}}, 3, 6, width=WIDTHS
     )
     assert found["own"].passes, worst(found["own"])
     adam = found["adam"].judged.set_index("place")["slope"]
     assert adam["attention/query"].max() == pytest.approx(-0.5, abs=0.1)
+
+
+def test_mup_keeps_experts_and_the_logits_of_their_router() -> None:
+    """No capacity is full, for a dropped token's zeros are as many at every width."""
+    base = config(embedding_norm="none", experts=4, capacity_factor=2.0)
+    found = verdicts(base, {"own": FROM_ZERO}, 3, 4, width=(64, 256))["own"]
+    assert set(found.judged["place"]) >= {"mlp/router", "mlp/experts/in", "mlp/experts/out"}
+    assert found.passes, worst(found)
 
 
 def test_these_mistakes_make_mup_sp() -> None:
@@ -125,16 +191,16 @@ def assert_equal(base: str, faults: Variant, name: Any) -> None:
     """A table with faults is another table; without epsilon and decay, which play no part here."""
     parametrization = config(base).science.parametrization
     shape = config(base, width=128, layers=3).science.model
-    faulty = Faulty(**{**vars(parametrization), "faults": NOTHING | faults})
+    mistaken = faulty(parametrization, faults)
     other = replace(parametrization, name=name)
     for weight in jax.tree.leaves(
         weights(Spec(shape), 4), is_leaf=lambda leaf: isinstance(leaf, Weight)
     ):
-        found, expected = faulty.rule(weight, shape), other.rule(weight, shape)
+        found, expected = mistaken.rule(weight, shape), other.rule(weight, shape)
         for part in ("init_std", "multiplier", "learning_rate"):
             assert float(getattr(found, part)) == pytest.approx(getattr(expected, part)), weight
-    assert faulty.attention_factor(64) == pytest.approx(other.attention_factor(64))
-    assert faulty.residual_factor(shape) == pytest.approx(other.residual_factor(shape))
+    assert mistaken.attention_factor(64) == pytest.approx(other.attention_factor(64))
+    assert mistaken.residual_factor(shape) == pytest.approx(other.residual_factor(shape))
 
 
 @pytest.mark.parametrize("sound", ["nothing", "nothing, with a large epsilon"])

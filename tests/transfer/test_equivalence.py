@@ -1,8 +1,8 @@
 """One run stored in three ways: muP with multipliers, muP in variances, mean-field; and NTK is SP.
 
 The factor between multiplier and weight moves without changing a run, for Adam, Muon and the raw
-gradient, epsilon and weight decay included. All but rounding; no clipping, which sees what is
-stored.
+gradient, epsilon and weight decay included. All but rounding; no clipping but of raw gradients, for
+the norm of the others is of what is stored.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ EVERETT = RolePowers(hidden=-1.0, readout=-1.0)
 # An epsilon as large as the gradients and a strong decay, so that both count
 OPTIMIZERS: Mapping[str, OptimizerConfig] = {
     "normalised": OptimizerConfig("adamw", 0.05, epsilon=1e-2, weight_decay=0.5, clip_norm=1e9),
-    "gradient": OptimizerConfig("sgd", 0.5, momentum=0.0, weight_decay=0.05, clip_norm=1e9),
+    "gradient": OptimizerConfig("sgd", 0.5, momentum=0.0, weight_decay=0.05, clip_norm=0.1),
     "orthogonal": OptimizerConfig("muon", 0.1, epsilon=1e-2, weight_decay=0.5, clip_norm=1e9),
 }
 

@@ -1,0 +1,61 @@
+"""Two forms of one state: layers each with a tree of its own, or stacked along a leading axis.
+
+Which one a run has is its program's choice, and a checkpoint has the form of the program that saved
+it. Trees shaped like the parameters are turned, wherever they stand in the state. Adafactor's is no
+such tree: its runs keep the form that they began in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from models.weights import STACK, layer_name
+
+
+def is_stacked(tree: Any) -> bool:
+    """Whether any layers of it are."""
+    return any(STACK in params for params in _params(tree))
+
+
+def turn(tree: Any) -> Any:
+    """The same numbers in the other form."""
+    change = _unstacked if is_stacked(tree) else _stacked
+    return jax.tree.map(lambda x: change(x) if _is_params(x) else x, tree, is_leaf=_is_params)
+
+
+def turned_like(tree: Any, state: Any) -> Any:
+    """The same numbers in the form of `state`, and where its arrays lie."""
+    places = jax.tree.map(lambda leaf: leaf.sharding, state)
+    return jax.jit(turn, out_shardings=places)(tree)
+
+
+def _params(tree: Any) -> Iterator[dict[str, Any]]:
+    return filter(_is_params, jax.tree.leaves(tree, is_leaf=_is_params))
+
+
+def _is_params(tree: Any) -> bool:
+    return isinstance(tree, dict) and (STACK in tree or layer_name(0) in tree)
+
+
+def _unstacked(params: dict[str, Any]) -> dict[str, Any]:
+    stack = params[STACK]
+    rest = {name: value for name, value in params.items() if name != STACK}
+    layers = len(jax.tree.leaves(stack)[0])
+
+    def layer(i: int) -> Any:
+        return jax.tree.map(lambda leaf: leaf[i], stack)
+
+    return rest | {layer_name(i): layer(i) for i in range(layers)}
+
+
+def _stacked(params: dict[str, Any]) -> dict[str, Any]:
+    names: list[str] = []
+    while layer_name(len(names)) in params:
+        names.append(layer_name(len(names)))
+    rest = {name: value for name, value in params.items() if name not in names}
+    layers = (params[name] for name in names)
+    return rest | {STACK: jax.tree.map(lambda *leaves: jnp.stack(leaves), *layers)}

@@ -1,0 +1,145 @@
+"""A group of processes that train every run together: one program over the devices of all of them.
+
+Every process is given the same command, on as many machines as there are, which share the study's
+folder and the cache at the same paths. Process 0 carries the command out: it claims runs, writes
+their records and says what is trained next; the others train along and end with its exit code. One
+that fails ends all: the same command goes on from the last checkpoints.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+import jax
+
+from experiments import data, machine, worker
+from experiments.choosing import settle
+from experiments.compilation import use_cache
+from experiments.config import RunConfig
+from experiments.crew import on_signal
+from experiments.distributed import Meeting, hear, leads, tell
+from experiments.job import Event, Job, Pack
+from experiments.launchers import Site
+from experiments.packing import ALONE, Curve
+from experiments.record import AGAIN, Status
+from experiments.step import recipe
+from experiments.trainer import train_pack
+from experiments.worker import Bench
+from scaling.arguments import exit_code
+from scaling.errors import UserError, nearest
+from scaling.layout import KINDS
+
+FIELDS = ("coordinator", "processes", "process")
+
+
+@dataclass
+class Group:
+    """One place: all the devices."""
+
+    meeting: Meeting
+    places: int = field(default=1, init=False)
+    _is_training: bool = field(default=False, init=False)  # or it was, when something went wrong
+
+    @property
+    def platform(self) -> machine.Platform:
+        return machine.platform()
+
+    def bench(self, site: Site) -> Bench:
+        return Bench(site.data, site.cache, log=None, kind="group")
+
+    def measure(self, site: Site, wanted: Sequence[tuple[RunConfig, int]]) -> Sequence[Curve]:
+        """Alone: a run of several devices has them to itself."""
+        return [ALONE for _ in wanted]
+
+    def carry_out(self, command: Callable[[], int]) -> int:
+        """The command in process 0, and in the others what that one sends; one exit code for all.
+
+        Where process 0 fails in the middle of a run the others cannot hear it: they are ended by
+        JAX when it is gone.
+        """
+        self.meeting.join()
+        if not leads():
+            return _follow()
+        code = AGAIN
+        try:
+            code = exit_code(command)
+        finally:
+            if not self._is_training:
+                tell(code)
+        return code
+
+    def train(self, site: Site, packs: Sequence[Pack], watch: Callable[[Event], None]) -> bool:
+        """See `Launcher.train`; False also where one of its runs could not go on."""
+        for job in (job for pack in packs for job in pack):
+            _check(job)
+        bench, asked = self.bench(site), list[bool]()
+        use_cache(bench.cache)
+        corpus = data.prepare(bench.data, bench.cache)
+
+        def together(
+            pack: Pack,
+            corpus: data.Corpus,
+            watch: Callable[[Event], None],
+            interrupted: Callable[[], bool],
+        ) -> None:
+            self._is_training = True
+            tell((pack, bench))
+            stands = train_pack(pack, corpus, watch=watch, interrupted=interrupted)
+            self._is_training = False
+            if Status.STARTED in stands:  # any process was
+                asked.append(True)
+
+        with on_signal(lambda: asked.append(True)):
+            for pack in packs:
+                absolute = tuple(replace(job, folder=job.folder.absolute()) for job in pack)
+                worker.attend(absolute, corpus, watch, lambda: bool(asked), together)
+                if asked or self._is_training:
+                    return False
+        return True
+
+
+def launcher(workers: int | None, resources: Mapping[str, str]) -> Group:
+    if workers is not None:
+        raise UserError(f"--workers {workers}: a group trains one run at a time; leave it out")
+    for name in resources:
+        if name not in FIELDS:
+            raise UserError(f"--resource {name}: {nearest(name, FIELDS)}")
+    numbers = {name: _number(name, resources[name]) for name in FIELDS[1:] if name in resources}
+    return Group(Meeting(resources.get("coordinator"), **numbers))
+
+
+def _number(name: str, text: str) -> int:
+    if not text.isdecimal():
+        raise UserError(f"--resource {name}={text}: expected a whole number")
+    return int(text)
+
+
+def _check(job: Job) -> None:
+    """Its layout is one for these devices."""
+    config = job.run.config
+    if config.execution.layout.name == "single" and jax.process_count() > 1:
+        raise UserError(
+            f"execution.layout.name=single: {jax.process_count()} processes train a run together; "
+            f"set it to one of {', '.join(KINDS)}"
+        )
+    recipe(settle(job, lambda event: None).run.config)
+
+
+def _follow() -> int:
+    """Train the packs that process 0 tells, until it tells an exit code."""
+    asked: list[bool] = []
+    prepare = cache(data.prepare)
+    with on_signal(lambda: asked.append(True)):
+        while not isinstance(message := hear(), int):
+            pack, bench = message
+            use_cache(bench.cache)
+            try:
+                train_pack(pack, prepare(bench.data, bench.cache), interrupted=lambda: bool(asked))
+            except jax.errors.JaxRuntimeError as error:
+                reason = str(error).splitlines()[0]
+                print(f"process {jax.process_index()}: {reason}", file=sys.stderr)
+                return AGAIN
+    return int(message)

@@ -1,0 +1,71 @@
+"""Experts shared out over devices; run by `test_experts_alike.py`, in its own process with eight
+fake devices."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import tiny
+from on_layouts import MODEL, TOLERANCE, curve, made, windows
+
+from experiments.hypers import hypers
+from experiments.population import programs
+from experiments.sharding import mesh, on, state_specs
+from experiments.step import gradients
+
+EXPERTS = ("model.experts=4", "model.mlp=swiglu")
+LAYOUTS = {
+    "expert 4": ("expert=4", "fsdp=1"),
+    "expert 2, fsdp 2": ("expert=2", "fsdp=2"),
+    "expert 2, tensor 2": ("expert=2", "tensor=2", "fsdp=1"),
+}
+
+
+def fields(name: str) -> list[str]:
+    axes = ("name=expert", *LAYOUTS[name])
+    return [*EXPERTS, *(f"execution.layout.{field}" for field in axes)]
+
+
+@cache
+def differentiate(*assignments: str) -> tuple[Any, str]:
+    """The gradients of the first batch at the first parameters, and the program of one device."""
+    plan = made(*assignments)
+    params = programs(made(*EXPERTS)).init(hypers(tiny.config(*MODEL).science)).params
+    if plan.spec.layout.devices > 1:
+        over = mesh(plan.spec.layout, jax.devices()[: plan.spec.layout.devices])
+        params = jax.device_put(params, on(over, state_specs(plan).params))
+    found = jax.jit(lambda p, b: gradients(plan, p, b, 0.0, 0.01, 0.001)[1])
+    compiled = found.lower(params, windows()[0]).compile()
+    return compiled(params, windows()[0]), compiled.as_text()
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_layout_has_the_curve_of_one_device(name: str) -> None:
+    alone, (state, losses) = curve(*EXPERTS)[1], curve(*fields(name))
+    assert alone[-1] < alone[0] - 0.1, "the run learns, so that equal curves mean something"
+    np.testing.assert_allclose(losses, alone, rtol=TOLERANCE)
+    weight = state.params["blocks"]["mlp"]["experts"]["in"]
+    assert weight.addressable_shards[0].data.size == weight.size / 4
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_layout_has_the_gradients_of_one_device(name: str) -> None:
+    (alone, _), (shared, _) = differentiate(*EXPERTS), differentiate(*fields(name))
+    for ours, theirs in zip(jax.tree.leaves(shared), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=TOLERANCE * float(np.abs(theirs).max()))
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_tokens_go_to_their_experts_and_back_by_all_to_all(name: str) -> None:
+    """Forward and backward, once each in the body of a scan. Where each weight is whole or of one
+    device, all else that moves is sums."""
+    _, text = differentiate(*fields(name))
+    found = re.findall(r" (all-gather|all-to-all|collective-permute)(?:-start)?\(", text)
+    assert found.count("all-to-all") == 4
+    if name == "expert 4":
+        assert set(found) == {"all-to-all"}

@@ -1,0 +1,56 @@
+"""With experts too, how a run is compiled and who trains beside it does not change its curve."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from curves import CHUNK, SCIENCE, STEPS, batches, program, run, train
+from fake_devices import run as run_on_devices
+from quick import quick_jit
+
+from experiments.step import init_state, train_chunk
+
+EXPERTS = replace(SCIENCE, model=replace(SCIENCE.model, experts=4, experts_active=2))
+SCANNED = program(science=EXPERTS, layers="scan")
+
+
+@cache
+def reference() -> np.ndarray:
+    _, losses = train(SCANNED, run(), batches())
+    assert losses[-1] < losses[0] - 0.1, "the run learns, so that equal curves mean something"
+    return losses
+
+
+@pytest.mark.parametrize(
+    ("microbatch", "settings"),
+    [(1, {"backward": "barrier"}), (2, {"layers": "scan", "remat": "block", "logits_chunks": 4})],
+)
+def test_any_program_has_the_same_curve(microbatch: int, settings: dict[str, Any]) -> None:
+    _, losses = train(program(microbatch, EXPERTS, **settings), run(), batches())
+    np.testing.assert_allclose(losses, reference(), rtol=1e-5)
+
+
+def test_a_member_of_a_population_has_the_curve_of_its_solo_run() -> None:
+    members = [run(rate) for rate in (4e-3, 1e-3)]
+    leaves = jax.tree.map(lambda *x: jnp.stack(x), *members)
+    starting, stepping = (
+        quick_jit(jax.vmap(partial(f, SCANNED))) for f in (init_state, train_chunk)
+    )
+    state, found = starting(leaves), []
+    for start in range(0, STEPS, CHUNK):
+        part = np.stack([batches()[start : start + CHUNK]] * len(members))
+        state, metrics = stepping(state, leaves, part)
+        found.append(metrics["loss"])
+    together = np.concatenate(jax.device_get(found), axis=1)
+    np.testing.assert_allclose(together[0], reference(), rtol=1e-5)
+    assert np.abs(together[1] - together[0]).max() > 0.01
+
+
+def test_on_eight_devices() -> None:
+    run_on_devices("on_experts.py")

@@ -1,0 +1,74 @@
+"""The study of learning rate and batch on real text: train, predict, train the cell, report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+import tiny_grids
+from test_chain import command
+
+from analysis.hyperparameters import load_law
+from analysis.hyperparameters.saved import LAW
+from experiments.laws import find, follow
+
+STUDY = str(Path(tiny_grids.__file__))
+RATE = "optimizer.learning_rate"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study's folder after its four commands."""
+    out = str(tmp_path_factory.mktemp("grids") / "tiny")
+    # one worker, for two would compile each program twice, and compiled to be quick at that
+    alone = ("--workers", "1", "--set", "execution.pack=1")
+    train = ("experiments", "run", STUDY, "--out", out, *alone)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")
+        for step in (
+            train,
+            ("analysis", "predict", out),
+            (*train, "--part", "held_out"),
+            ("analysis", "report", out),
+        ):
+            done = command(*step)
+            assert done.returncode == 0, done.stderr
+    (Path(out) / "last_line.txt").write_text(done.stdout.strip().splitlines()[-1])
+    return Path(out)
+
+
+def test_the_bowls_have_their_bottom_within_the_grids(folder: Path) -> None:
+    """The best of real runs: between a rate too low and one too high, and so for the batch."""
+    _, tokens = tiny_grids.TINY.held_out
+    first = json.loads((folder / "prediction.json").read_text())["predictions"][0]
+    assert 2.0**-9 < first["lr"] < 2.0**-3
+    assert 4 < first["batch_tokens"] < 64
+    law = load_law(folder / LAW).law
+    assert law.rules["batch_tokens"].at({"tokens": tokens}) == pytest.approx(first["batch_tokens"])
+
+
+def test_the_report_says_what_following_the_law_costs(folder: Path) -> None:
+    line = (folder / "last_line.txt").read_text()
+    assert re.search(r"lr = .* N\^.* D\^.*; batch = .* D\^.*% above the best run there", line)
+    assert (folder / "figures" / "bowls.png").exists()
+
+
+def test_the_held_out_cell_was_trained_after_the_advice(folder: Path) -> None:
+    digest = hashlib.sha256((folder / "prediction.json").read_bytes()).hexdigest()
+    plan = json.loads((folder / "study.json").read_text())
+    held_out = [run["run_id"] for run in plan["runs"] if run["part"] == "held_out"]
+    assert len(held_out) == 2
+    for run_id in held_out:
+        summary = json.loads((folder / run_id / "summary.json").read_text())
+        assert summary["prediction_sha256"] == digest
+
+
+def test_a_run_follows_the_law_that_was_fitted(folder: Path) -> None:
+    config = next(run for run in tiny_grids.study().runs if run.part == "held_out").config
+    found, (given,) = follow(config, {RATE: find(RATE, str(folder / LAW))})
+    prediction = json.loads((folder / "prediction.json").read_text())["predictions"][0]
+    assert found.science.optimizer.learning_rate == pytest.approx(prediction["lr"], rel=1e-3)
+    assert "times outside" in " ".join(given.warnings)
