@@ -6,15 +6,16 @@ fusion called all-reduce-scatter. A collective that it has turned into a ring of
 overlap it with the matrix product that makes its parts, is counted as those permutes.
 
 An exchange in the body of a loop counts as often as the loop runs. Loops over layers, microbatches
-or parts of a pipeline compare their counter, which starts at 0, with a constant; the text says it
-in no other way. The loop over the steps of a dispatch has no constant; it is the outermost.
+or the turns of a ring compare their counter, which starts at 0, with a constant and add another to
+it; the text says it in no other way. The loop over the steps of a dispatch has no constant; it is
+the outermost.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,6 +37,8 @@ _FUSION = re.compile(r" (?:fusion|call|async-start)\(.*(?:calls|to_apply)=%([\w.
 _WHILE = re.compile(r" while\(.*condition=%([\w.-]+), body=%([\w.-]+)")
 _ARRAY = re.compile(r"\b([a-z]+\d\w*|pred)\[([\d,]*)\]")
 _COMPARE = re.compile(r"ROOT .* compare\(%([\w.-]+), %([\w.-]+)\), direction=LT")
+_TUPLE = re.compile(r"ROOT .* tuple\((.*?)\)(?:,|$)")
+_ADD = re.compile(r" add\(%[\w.-]+, %([\w.-]+)\)")
 
 
 @dataclass(frozen=True)
@@ -79,12 +82,12 @@ class Module:
     def unknown_loops(self) -> int:
         """Loops that have no constant and are not that of the steps; their bodies count once."""
         found = (
-            loop.group(1)
+            loop.groups()
             for name, lines in self.computations.items()
             for line in lines
             if name != self.entry and (loop := _WHILE.search(line))
         )
-        return sum(self._trips(condition) is None for condition in found)
+        return sum(self._trips(condition, body) is None for condition, body in found)
 
     def _body(self, name: str, times: float, *, outermost: bool = False) -> Iterator[Collective]:
         """Of the entry, or of a loop's body that runs so often."""
@@ -92,7 +95,7 @@ class Module:
         for line in self.computations[name]:
             if loop := _WHILE.search(line):
                 condition, body = loop.groups()
-                trips = self._trips(condition) or (self.steps if outermost else 1)
+                trips = self._trips(condition, body) or (self.steps if outermost else 1)
                 yield from self._body(body, times * trips)
             elif called := _FUSION.search(line):
                 yield from self._fused(called.group(1), times, chained)
@@ -113,16 +116,21 @@ class Module:
                     chained.add(key)
                     yield found
 
-    def _trips(self, condition: str) -> int | None:
-        """N of `i < N`, where N is a constant."""
-        lines = self.computations[condition]
-        compared = _COMPARE.search(lines[-1])
-        if compared is None:
+    def _trips(self, condition: str, body: str) -> int | None:
+        """ceil(N / s) of `while i < N: ...; i += s`, where N and s are constants."""
+        test, work = self.computations[condition], self.computations[body]
+        compared = _COMPARE.search(test[-1])
+        results = _TUPLE.search(work[-1])
+        if compared is None or results is None:
             return None
-        for line in lines:
-            if found := re.search(rf"%{re.escape(compared.group(2))} = .* constant\((\d+)\)", line):
-                return int(found.group(1))
-        return None
+        counter = re.search(r"index=(\d+)", _definition(test, compared.group(1)))
+        if counter is None:
+            return None
+        after = _names(results.group(1))[int(counter.group(1))]
+        added = _ADD.search(_definition(work, after))
+        limit = _constant(test, compared.group(2))
+        stride = _constant(work, added.group(1)) if added else None
+        return math.ceil(limit / stride) if limit and stride else None
 
 
 def parse(text: str, steps: int) -> Module:
@@ -138,6 +146,23 @@ def parse(text: str, steps: int) -> Module:
         else:
             lines.append(line)
     return Module(computations, entry, steps)
+
+
+def _names(operands: str) -> list[str]:
+    return re.findall(r"%([\w.-]+)", operands)
+
+
+def _definition(lines: Sequence[str], name: str) -> str:
+    """The right side of an instruction; of a copy, that of what it copies."""
+    start = re.compile(rf"^ *(?:ROOT )?%{re.escape(name)} = ")
+    line = next((line for line in lines if start.match(line)), "")
+    copied = re.search(r" copy\(%([\w.-]+)\)", line)
+    return _definition(lines, copied.group(1)) if copied else line
+
+
+def _constant(lines: Sequence[str], name: str) -> int | None:
+    found = re.search(r" constant\((\d+)\)", _definition(lines, name))
+    return int(found.group(1)) if found else None
 
 
 def _collective(line: str, computation: str, times: float) -> Collective | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from tpu.collectives import parse
@@ -41,7 +43,29 @@ to_apply=%add
   %collective-permute-start.1 = (u8[100]{0}, u8[100]{0}, u32[]{:S(2)}, u32[]{:S(2)}) \
 collective-permute-start(%z), channel_id=5, source_target_pairs={{0,1},{1,0}}
   %collective-permute-done.1 = u8[100]{0} collective-permute-done(%collective-permute-start.1)
-  ROOT %t = (s32[], bf16[64]{0}) tuple(%i, %x)
+  %constant.8 = s32[]{:T(128)} constant(1)
+  %i = s32[] get-tuple-element(%p), index=0
+  %copy.1 = s32[] copy(%i)
+  %next = s32[] add(%copy.1, %constant.8), metadata={op_name="add"}
+  %turns = (f32[2]{0}, u32[]) while(%r), condition=%more_turns, body=%turn
+  ROOT %t = (s32[], bf16[64]{0}) tuple(%next, /*index=1*/%x), metadata={op_name="layer"}
+}
+
+%turn (r: (f32[2], u32[])) -> (f32[2], u32[]) {
+  %r = (f32[2]{0}, u32[]) parameter(0)
+  %two = u32[]{:T(128)} constant(2)
+  %i = u32[] get-tuple-element(%r), index=1
+  %collective-permute.1 = f32[2]{0} collective-permute(%a), channel_id=9, \
+source_target_pairs={{0,1},{1,0}}
+  %next = u32[] add(%i, %two)
+  ROOT %t = (f32[2]{0}, u32[]) tuple(%collective-permute.1, %next)
+}
+
+%more_turns (r: (f32[2], u32[])) -> pred[] {
+  %constant.9 = u32[]{:T(128)} constant(8)
+  %r = (f32[2]{0}, u32[]) parameter(0)
+  %i = u32[] get-tuple-element(%r), index=1
+  ROOT %lt = pred[] compare(%i, %constant.9), direction=LT
 }
 
 %more_layers (p: (s32[], bf16[64])) -> pred[] {
@@ -80,18 +104,21 @@ def test_every_exchange_of_a_step_counts_once_for_each_trip() -> None:
         ("all-gather", 512, 4, LAYERS),  # a chain of two fusions, one exchange
         ("all-reduce", 40 + 30, 2, 1),
         ("all-to-all", 16, 8, 1 / STEPS),  # before the loop: once a dispatch
+        ("collective-permute", 8, 1, LAYERS * 4),  # of 8 turns two at a time
         ("collective-permute", 100, 1, LAYERS),
         ("reduce-scatter", 1024, 4, LAYERS),
     ]
 
 
 def test_a_chip_sends_its_part() -> None:
-    sent = {one.kind: one.sent for one in parse(MODULE, STEPS).collectives}
+    sent = Counter[str]()
+    for one in parse(MODULE, STEPS).collectives:
+        sent[one.kind] += one.sent
     assert sent == pytest.approx(
         {
             "all-gather": LAYERS * 512 * 3 / 4,
             "reduce-scatter": LAYERS * 1024 * 3 / 4,
-            "collective-permute": LAYERS * 100,
+            "collective-permute": LAYERS * (4 * 8 + 100),
             "all-reduce": 70.0,  # 2 (m - 1) / m of 70
             "all-to-all": 16 * 7 / 8 / STEPS,
         }
@@ -105,10 +132,10 @@ def test_the_source_is_told() -> None:
 
 def test_loops_of_unknown_length_are_told_but_that_of_the_steps() -> None:
     assert parse(MODULE, STEPS).unknown_loops == 0
-    data = MODULE.replace("compare(%i, %constant.7)", "compare(%i, %n)")
-    module = parse(data, STEPS)
-    assert module.unknown_loops == 1
-    assert {one.times for one in module.collectives} == {1, 1 / STEPS}
+    for known, data in (("compare(%i, %constant.7)", "compare(%i, %n)"), ("%constant.8)", "%n)")):
+        module = parse(MODULE.replace(known, data), STEPS)
+        assert module.unknown_loops == 1
+        assert {one.times for one in module.collectives} == {1, 4, 1 / STEPS}
 
 
 def test_a_program_of_one_chip_exchanges_nothing() -> None:
