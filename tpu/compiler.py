@@ -31,26 +31,21 @@ REMATERIALISED = "Involuntary full rematerialization"
 class Program:
     """What the compiler made of the program that trains one run, of one chip.
 
-    Bytes of HBM; what is kept in a chip's other memories is not among them. The compiler reserves
-    `reserved` and at most `peak` of that is in use at once.
+    Bytes of HBM; what is kept in a chip's other memories is not among them. `peak` is in use at
+    once, arguments included; arguments and temporaries add up to more than that, for not all
+    temporaries live at a time. A program that the compiler finds no room for is a `NoRoom`.
     """
 
     axes: dict[str, int]  # of the layout, those longer than 1
     microbatch: int  # sequences of all chips together
     arguments: int  # the state, and a dispatch's batches
     aliased: int  # of them, what the results take over: the state is donated
-    results: int
     temporaries: int
-    code: int
     peak: int
     collectives: tuple[Collective, ...]
     unknown_loops: int
     seconds: float  # of the compiler
     rematerialised: int = 0  # warnings of XLA
-
-    @property
-    def reserved(self) -> int:
-        return self.arguments + self.results - self.aliased + self.temporaries + self.code
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,6 @@ MEMORY = (
     "temporaries",
     "aliased",
     "peak",
-    "reserved",
     "of HBM",
     "compile s",
     "fits",
@@ -164,10 +163,10 @@ def _memory(group: Group, outcome: Outcome, device: Chip) -> list[str]:
     row = [group.rungs, str(len(group.runs)), f"{group.params_total:,.0f}", axes]
     row += [str(outcome.microbatch), f"{group.flops:.3g}"]
     if isinstance(outcome, NoRoom):
-        return [*row, *"------", f"{outcome.seconds:.0f}", "no"]
-    found = outcome.arguments, outcome.temporaries, outcome.aliased, outcome.peak, outcome.reserved
+        return [*row, *"-----", f"{outcome.seconds:.0f}", "no"]
+    found = outcome.arguments, outcome.temporaries, outcome.aliased, outcome.peak
     row += [f"{size / GIB:.3g}" for size in found]
-    return [*row, f"{outcome.reserved / device.hbm_bytes:.0%}", f"{outcome.seconds:.0f}", "yes"]
+    return [*row, f"{outcome.peak / device.hbm_bytes:.0%}", f"{outcome.seconds:.0f}", "yes"]
 
 
 def _say_exchanges(programs: Sequence[tuple[Group, Program]]) -> None:
@@ -231,7 +230,6 @@ def _row(group: Group, outcome: Outcome) -> dict[str, Any]:
         "config": to_dict(group.config),
     }
     if not isinstance(outcome, NoRoom):
-        row["reserved"] = outcome.reserved
         row["collectives"] = [asdict(one) | {"sent": one.sent} for one in outcome.collectives]
     return row
 
