@@ -389,7 +389,7 @@ def test_error_of_the_machine_is_recorded_and_the_sweep_goes_on(swept, tmp_path,
 
     monkeypatch.setattr(trainer, "train_pack", fail)
     events: list[Event] = []
-    worker._train((job,), bound.corpus, events.append, lambda: False)
+    worker.attend((job,), bound.corpus, events.append, lambda: False)
     assert [event.phase for event in events] == [Status.FAILED]
     assert bound.status(job.run) is Status.FAILED
     assert bound.failure(job.run).endswith("RESOURCE_EXHAUSTED: Out of memory")
@@ -455,7 +455,7 @@ def test_pack_that_is_too_much_for_the_machine_is_tried_in_halves(swept, tmp_pat
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 
     monkeypatch.setattr(trainer, "train_pack", fail)
-    worker._train(jobs, bound.corpus, lambda event: None, lambda: False)
+    worker.attend(jobs, bound.corpus, lambda event: None, lambda: False)
     assert tried == [3, 1, 1]  # the one that had ended in the meantime is left alone
     assert {bound.status(job.run) for job in jobs} == {Status.MISSING, Status.COMPLETED}
 
