@@ -21,7 +21,7 @@ def corpus(tmp_path_factory):
 
 def train(job, corpus, interrupted=lambda: False):
     events = []
-    worker._train((job,), corpus, events.append, interrupted)
+    worker.attend((job,), corpus, events.append, interrupted)
     return events
 
 

@@ -37,7 +37,7 @@ def test_worker_that_wakes_up_after_a_take_over_writes_nothing(
     job, events, after = tiny.job(tmp_path), [], []
 
     def train(watch, interrupted=lambda: False):
-        worker._train((job,), corpus, watch, interrupted)
+        worker.attend((job,), corpus, watch, interrupted)
 
     def freeze(event):
         events.append(event)

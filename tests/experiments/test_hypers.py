@@ -39,6 +39,8 @@ def test_each_number_of_the_config_reaches_its_leaf():
         "schedule.plateau_fraction=0.3": {"plateau_fraction"},
         "evaluation.ema_decay=0.3": {"ema_decay"},
         "z_loss=0.5": {"z_loss"},
+        "balance_loss=0.5": {"balance_loss"},
+        "router_z_loss=0.5": {"router_z_loss"},
         "init_scale=0.5": {"init_scale"},
         "seed=5": {"seed"},
         "budget.tokens=12800": {
