@@ -1,11 +1,14 @@
 """Ray tasks: each pack is one, with the resources that were asked for, anywhere in a cluster.
 
 The nodes share a file system with this machine: the study's folder and the cache are at the same
-paths on all, and what is told of a run on its way is read from its record.
+paths on all, and what is told of a run on its way is read from its record. Of `processes` tasks,
+with these resources each, a run is trained by all together (`experiments.launchers.group`), which
+meet where the first of them says.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import signal
@@ -27,7 +30,7 @@ from experiments.job import Event, Job, Pack
 from experiments.launchers import Site
 from experiments.launchers.local import LOG
 from experiments.packing import Curve
-from experiments.record import FINISHED, Status
+from experiments.record import AGAIN, FINISHED, Status
 from experiments.worker import Bench, give_up, train_here
 from scaling.errors import UserError
 
@@ -53,18 +56,24 @@ class Ray:
     workers: int | None  # at once; None: as many as the nodes have the resources for
     address: str  # of the cluster
     resources: Mapping[str, float]
+    processes: int = 1  # tasks that train a run together
 
     @property
     def places(self) -> int:
         self._connect()
-        if not (held := self._held()):
+        if not (room := self._held()):
             have = ray.cluster_resources()
             found = {name: have.get(BUILT_IN.get(name, name), 0) for name in self.resources}
             raise UserError(
                 f"--resource {_text(self.resources)}: no node of the Ray cluster has that much; "
                 f"all of them together have {_text(found)}"
             )
-        return self.workers or held
+        if room < self.processes:
+            raise UserError(
+                f"--resource processes={self.processes}: the Ray cluster has room for {room} such "
+                "tasks; ask for fewer, or for less of a node"
+            )
+        return self.workers or room // self.processes
 
     @property
     def platform(self) -> machine.Platform:
@@ -79,10 +88,10 @@ class Ray:
 
     def train(self, site: Site, packs: Sequence[Pack], watch: Callable[[Event], None]) -> bool:
         self._connect()
-        task, bench, here = self._task(_train), self.bench(site), Path.cwd()
+        here = Path.cwd()
         tasks = _Tasks(
-            start=lambda pack: task.remote(pack, bench, here),
-            places=lambda: self.workers or self._held(),
+            start=lambda pack: self._start(site, pack, here),
+            places=lambda: self.workers or self._held() // self.processes,
             log=site.folder / LOG,
             watch=watch,
             waiting=deque(tuple(map(_anywhere, pack)) for pack in packs),
@@ -91,6 +100,17 @@ class Ray:
 
     def bench(self, site: Site) -> Bench:
         return Bench(site.data, site.cache, log=None, kind=f"ray {_text(self.resources)}")
+
+    def _start(self, site: Site, pack: Pack, here: Path) -> Any:
+        """Have a pack trained; the reference to its end."""
+        if self.processes == 1:
+            return self._task(_train).remote(pack, self.bench(site), here)
+        board, task = ray.remote(num_cpus=0)(_Board).remote(), self._task(_train_together)
+        first, *_ = [
+            task.remote(pack, site, here, board, self.processes, process)
+            for process in range(self.processes)
+        ]
+        return first
 
     def _task(self, function: Callable[..., Any]) -> Any:
         """The function as a task, which Ray never tries again: we know when its runs are free."""
@@ -104,7 +124,8 @@ class Ray:
             resources={name: self.resources[name] for name in self.resources.keys() - names},
             runtime_env={"env_vars": environment},
             max_retries=0,
-            max_calls=CALLS[self.platform],
+            max_calls=CALLS[self.platform] if self.processes == 1 else 1,
+            scheduling_strategy="SPREAD" if self.processes > 1 else "DEFAULT",
         )(function)
 
     def _held(self) -> int:
@@ -134,9 +155,12 @@ class Ray:
 
 
 def launcher(workers: int | None, resources: Mapping[str, str]) -> Ray:
-    asked = {"address": LOCAL, "num_cpus": "1", **resources}
-    address = asked.pop("address")
-    return Ray(workers, address, {name: _amount(name, text) for name, text in asked.items()})
+    asked = {"address": LOCAL, "processes": "1", "num_cpus": "1", **resources}
+    address, processes = asked.pop("address"), asked.pop("processes")
+    if not processes.isdecimal() or processes == "0":
+        raise UserError(f"--resource processes={processes}: must be a whole number of at least 1")
+    amounts = {name: _amount(name, text) for name, text in asked.items()}
+    return Ray(workers, address, amounts, int(processes))
 
 
 def _amount(name: str, text: str) -> float:
@@ -184,6 +208,47 @@ def _train(pack: Pack, bench: Bench, here: Path) -> UserError | None:
     finally:
         signal.signal(signal.SIGINT, before)
     return None
+
+
+class _Board:
+    """An actor, on which process 0 writes where the others meet it."""
+
+    def __init__(self) -> None:
+        self._written, self._where = asyncio.Event(), ""
+
+    async def write(self, where: str) -> None:
+        self._where = where
+        self._written.set()
+
+    async def read(self) -> str:
+        await self._written.wait()
+        return self._where
+
+
+def _train_together(
+    pack: Pack, site: Site, here: Path, board: Any, processes: int, process: int
+) -> UserError | None:
+    """The task of one of several processes: train a pack with the others, as a group does."""
+    from experiments.distributed import Meeting
+    from experiments.launchers.group import Group
+
+    os.chdir(here)
+    if process == 0:
+        with socket.create_server(("", 0)) as free:
+            where = f"{ray.util.get_node_ip_address()}:{free.getsockname()[1]}"
+        ray.get(board.write.remote(where))
+    group = Group(Meeting(ray.get(board.read.remote()), processes, process))
+    mistakes: list[UserError] = []
+
+    def command() -> int:
+        try:
+            return 0 if group.train(site, [pack], lambda event: None) else AGAIN
+        except UserError as error:
+            mistakes.append(error)
+            return AGAIN
+
+    group.carry_out(command)
+    return mistakes[0] if mistakes else None
 
 
 @dataclass

@@ -370,3 +370,23 @@ def test_every_run_completes_though_a_node_dies(bound, cluster, tmp_path):
     for run in study.runs:
         assert swept.status(run) is Status.COMPLETED
         assert steps(tmp_path / run.run_id) == list(range(8, 1601, 8))
+
+
+@pytest.mark.slow
+def test_tasks_on_two_nodes_train_a_run_together(bound, cluster, tmp_path):
+    """As one run alone does; a layout of one device is refused by its one line."""
+    found, _ = cluster
+    resources = {"address": found.address, "processes": "2"}
+    launched = launchers.load("ray", None, resources)
+    shared = one(bound, tmp_path, "execution.layout.name=fsdp")
+    run_sweep(shared, Part.FIT, launched)
+    (run,) = shared.study.runs
+    alone = one(bound, tmp_path / "alone")
+    run_sweep(alone, Part.FIT, Local(1))
+    ours, theirs = (
+        record.read_json(sweep.folder / run.run_id / record.SUMMARY) for sweep in (shared, alone)
+    )
+    assert ours["environment"]["processes"] == 2
+    assert ours["metrics"]["loss"] == pytest.approx(theirs["metrics"]["loss"], rel=1e-5)
+    with pytest.raises(UserError, match=r"execution.layout.name=single: 2 processes train a run"):
+        run_sweep(one(bound, tmp_path / "single"), Part.FIT, launched)
