@@ -118,7 +118,10 @@ def test_layout_has_the_curve_of_one_device(name: str) -> None:
         assert len(leaf.sharding.device_set) == devices
 
 
-@pytest.mark.parametrize("name", ["data 8", "fsdp 4, ZeRO 2", "fsdp 2, tensor 4", "sequence 8"])
+@pytest.mark.parametrize(
+    "name",
+    ["data 8", "fsdp 8", "fsdp 4, ZeRO 2", "fsdp 2, tensor 4", "hierarchical 2 x 4", "sequence 8"],
+)
 def test_layout_has_the_gradients_of_one_device(name: str) -> None:
     alone, shared = differentiate(), differentiate(*fields(name))
     for ours, theirs in zip(jax.tree.leaves(shared), jax.tree.leaves(alone), strict=True):
