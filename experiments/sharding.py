@@ -18,7 +18,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from experiments.config import Science
 from experiments.hypers import hypers
 from experiments.step import Recipe, init_state
-from models.layout import of_weight
+from models.layout import of_weight, stored
 from scaling.layout import BATCH, Layout
 from scaling.parametrization import Weight
 
@@ -49,7 +49,7 @@ def state_specs(recipe: Recipe) -> Any:
     def leaf(path: Any, value: Any) -> PartitionSpec:
         parts = _path(path)
         weight = next((found[parts[i:]] for i in range(len(parts)) if parts[i:] in found), None)
-        if weight is None or value.shape != _shape(weight):
+        if weight is None or value.shape != stored(weight)[1]:
             return WHOLE
         return of_weight(layout, weight, "params" if parts[0] == "params" else "optimizer")
 
@@ -58,10 +58,6 @@ def state_specs(recipe: Recipe) -> Any:
 
 def _path(path: Any) -> tuple[str, ...]:
     return tuple(jax.tree_util.keystr((key,), simple=True) for key in path)
-
-
-def _shape(weight: Weight) -> tuple[int, ...]:
-    return (weight.stacked, *weight.shape) if weight.stacked else weight.shape
 
 
 def on(mesh: Mesh, specs: Any) -> Any:

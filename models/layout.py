@@ -6,6 +6,7 @@ Each axis splits one letter of an array at most, the first in the table's order 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, Literal
@@ -77,11 +78,11 @@ def spec(
     """
     sizes, found, used = layout.sizes, {}, set[str]()
     lengths = dict(zip(letters, shape, strict=True))
-    for letter in sorted(letters, key=list(table).index):
+    if unknown := lengths.keys() - table.keys():
+        raise KeyError(f"no row for the letters {sorted(unknown)}")
+    for letter in filter(lengths.__contains__, table):
         axes = tuple(a for a in table[letter] if sizes[a] > 1 and a not in used)
-        ways = 1
-        for axis in axes:
-            ways *= sizes[axis]
+        ways = math.prod(sizes[axis] for axis in axes)
         if lengths[letter] % ways:
             if letter in MAY_STAY_WHOLE:
                 continue
@@ -98,16 +99,20 @@ def spec(
 
 def of_weight(layout: Layout, weight: Weight, tree: Tree) -> PartitionSpec:
     """How a weight, its gradient or what the optimizer keeps of it is stored."""
+    return spec(_weights(layout, tree), layout, *stored(weight))
+
+
+def stored(weight: Weight) -> tuple[str, tuple[int, ...]]:
+    """The letters and the shape of a weight, with those of its layers where they are stacked."""
     letters = parse(weight.letters).axes
-    shape = weight.shape
     if weight.stacked:
-        letters, shape = LAYERS + letters, (weight.stacked, *shape)
-    return spec(_weights(layout, tree), layout, letters, shape)
+        return LAYERS + letters, (weight.stacked, *weight.shape)
+    return letters, weight.shape
 
 
 def sharding(layout: Layout, weight: Weight) -> str:
     """Where a weight lies, in words: each letter that is split, and by what."""
-    letters = (LAYERS if weight.stacked else "") + parse(weight.letters).axes
+    letters, _ = stored(weight)
     axes = zip(letters, of_weight(layout, weight, "params"), strict=True)
     found = [f"{letter}:{'x'.join(jax.tree.leaves(axis))}" for letter, axis in axes if axis]
     return " ".join(found) or "whole"

@@ -56,7 +56,7 @@ def test_no_axis_splits_two_letters():
 
 
 def test_a_letter_of_no_table_is_an_error():
-    with pytest.raises((KeyError, ValueError)):
+    with pytest.raises(KeyError, match=r"no row for the letters \['z'\]"):
         spec(WEIGHTS, BOTH, "dz", (16, 4))
 
 
