@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from scaling.accounting import Dims
 from scaling.errors import UserError
-from scaling.layout import Layout
+from scaling.layout import BATCH, Layout
 
 
 def part(whole: int, ways: int) -> int:
@@ -80,7 +80,7 @@ def check(s: Dims, sequences: int, microbatch: int, layout: Layout) -> None:
         UserError: something does not.
     """
     sizes, ways = layout.sizes, layout.batch_ways
-    batch = " x ".join(f"{axis} {sizes[axis]}" for axis in ("data", "fsdp", "expert"))
+    batch = " x ".join(f"{axis} {sizes[axis]}" for axis in BATCH)
     share = part(microbatch, ways)
     for name, whole, parts, axes in (
         ("batch.sequences", sequences, microbatch, "execution.microbatch"),
