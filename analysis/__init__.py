@@ -6,18 +6,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.fitting import fit
-    from analysis.result import FitResult
-    from analysis.runs import load_runs, load_table, trajectory
+    from analysis.fitting.fit import fit
+    from analysis.fitting.result import FitResult
+    from analysis.tables.runs import load_runs, load_table, trajectory
 
 __all__ = ["FitResult", "fit", "load_runs", "load_table", "trajectory"]
 
 _HOME = {
-    "fit": "analysis.fitting",
-    "FitResult": "analysis.result",
-    "load_runs": "analysis.runs",
-    "load_table": "analysis.runs",
-    "trajectory": "analysis.runs",
+    "fit": "analysis.fitting.fit",
+    "FitResult": "analysis.fitting.result",
+    "load_runs": "analysis.tables.runs",
+    "load_table": "analysis.tables.runs",
+    "trajectory": "analysis.tables.runs",
 }
 
 

@@ -5,17 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from analysis.commands import (
-    coordinate_check,
-    figure,
-    fit,
-    laws,
-    plan,
-    predict,
-    recommend,
-    report,
-)
-from scaling.arguments import Parser, exit_code
+from analysis.cli import coordinate_check, figure, fit, laws, plan, predict, recommend, report
+from scaling.common.command_line import Parser, exit_code
 
 COMMANDS = (fit, plan, laws, figure, predict, report, recommend, coordinate_check)
 

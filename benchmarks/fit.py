@@ -27,10 +27,10 @@ import numpy as np  # noqa: E402
 from scipy.optimize import least_squares, minimize  # noqa: E402
 
 from analysis.datasets import load  # noqa: E402
-from analysis.fitting import fit  # noqa: E402
-from analysis.newton import CONTINUATION, Array, newton  # noqa: E402
-from analysis.solver import Problem, scan  # noqa: E402
-from analysis.uncertainty import resample_weights  # noqa: E402
+from analysis.fitting.bootstrap import resample_weights  # noqa: E402
+from analysis.fitting.fit import fit  # noqa: E402
+from analysis.fitting.solvers.additive import Problem, scan  # noqa: E402
+from analysis.fitting.solvers.newton import CONTINUATION, Array, newton  # noqa: E402
 from scaling import laws  # noqa: E402
 
 DELTA, DROP = 1e-3, 5

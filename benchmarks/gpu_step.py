@@ -5,9 +5,10 @@
     python benchmarks/gpu_step.py --attention xla cudnn            # a row for each
 
 bfloat16 products, layers in a scan, several steps per dispatch; attention and chunks of logits as
-suits the device unless they are given. MFU is of the chip's published peak (`scaling/hardware.py`)
-by `flops_model`: attention counted as if its square were whole, recomputation not. "of matmul" is
-beside the best bfloat16 product measured in the same process. It wants JAX, Flax, Optax and NumPy.
+suits the device unless they are given. MFU is of the chip's published peak
+(`scaling/machines/chips.py`) by `flops_model`: attention counted as if its square were whole,
+recomputation not. "of matmul" is beside the best bfloat16 product measured in the same process. It
+wants JAX, Flax, Optax and NumPy.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ STEPS = 4  # of a dispatch
 
 def parse() -> argparse.Namespace:
     from models.config import Program
-    from scaling.hardware import CHIPS
+    from scaling.machines.chips import CHIPS
 
     choices = {name: get_args(kind) for name, kind in get_type_hints(Program).items()}
     parser = argparse.ArgumentParser(
@@ -54,7 +55,7 @@ def parse() -> argparse.Namespace:
 
 
 def config(args: argparse.Namespace, size: str, seq_len: int, remat: Any, attention: Any) -> Any:
-    from experiments.config import BatchConfig, BudgetConfig, Execution, RunConfig, Science
+    from experiments.config.run import BatchConfig, BudgetConfig, Execution, RunConfig, Science
     from models.config import Program, TransformerConfig
 
     width, layers, head_dim = SIZES[size]
@@ -82,9 +83,9 @@ def main() -> None:
     args = parse()
     import jax
 
-    from experiments.step import recipe
-    from scaling.accounting import flops_model, params_total
-    from scaling.hardware import CHIPS
+    from experiments.training.step import recipe
+    from scaling.counting.formulas import flops_model, params_total
+    from scaling.machines.chips import CHIPS
 
     device, peak = jax.devices()[0], CHIPS[args.chip].flops("bfloat16")
     measured = matmul_peak(8192 if device.platform == "gpu" else 1024, dtype=args.precision)

@@ -42,7 +42,7 @@ def parse() -> argparse.Namespace:
 
 
 def config(size: str, args: argparse.Namespace) -> Any:
-    from experiments.config import BatchConfig, BudgetConfig, RunConfig, Science
+    from experiments.config.run import BatchConfig, BudgetConfig, RunConfig, Science
     from models.config import TransformerConfig
 
     width, layers = SIZES[size]
@@ -59,9 +59,9 @@ def program(size: str, args: argparse.Namespace, members: int, steps: int) -> Ro
     import jax
     import numpy as np
 
-    from experiments.hypers import hypers
-    from experiments.population import programs
-    from experiments.step import recipe
+    from experiments.training.hypers import hypers
+    from experiments.training.populations.programs import programs
+    from experiments.training.step import recipe
 
     made = config(size, args)
     batch = made.science.batch

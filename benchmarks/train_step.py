@@ -60,8 +60,8 @@ def program(config: Any, steps: int) -> tuple[Callable[[], None], int, float, fl
     import jax
     import numpy as np
 
-    from experiments import step as program
-    from experiments.hypers import hypers
+    from experiments.training import step as program
+    from experiments.training.hypers import hypers
 
     recipe, leaves = program.recipe(config), hypers(config.science)
     state = jax.jit(partial(program.init_state, recipe))(leaves)
@@ -102,9 +102,9 @@ def main() -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.cores])
     import jax
 
-    from experiments.config import BatchConfig, BudgetConfig, Execution, RunConfig, Science
+    from experiments.config.run import BatchConfig, BudgetConfig, Execution, RunConfig, Science
     from models.config import PLAIN, TransformerConfig
-    from scaling.accounting import flops_model, params_total
+    from scaling.counting.formulas import flops_model, params_total
 
     device = jax.devices()[0]
     peak = matmul_peak()

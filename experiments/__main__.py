@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from experiments.record import AGAIN, Part
-from scaling.arguments import Parser, exit_code
+from scaling.common.command_line import Parser, exit_code
 
 EPILOG = """examples:
   python -m experiments run quickstart
@@ -198,7 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def command() -> int:
         args = parser().parse_args(arguments)
-        from experiments import commands  # after the parser, so that --help stays quick
+        from experiments.cli import run as commands  # after the parser, so that --help stays quick
 
         return commands.VERBS[args.verb](args)
 

@@ -13,7 +13,7 @@ A study folder holds::
     <run_id>/metrics.jsonl     append-only rows: step, tokens, loss, ... (trajectory)
     <run_id>/summary.json      atomic, last: status and every number that a fit may want
     <run_id>/checkpoints/      orbax
-    <run_id>/claim.N           whose the run is: experiments/claim.py
+    <run_id>/claim.N           whose the run is: experiments/runs/claim.py
     <run_id>/quarantine.N/     what was damaged, moved aside before the run went on
 
 The parent is the run, and the step of it, whose checkpoint and rows were taken over, or null: then
@@ -34,7 +34,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from scaling.errors import UserError
+from scaling.common.errors import UserError
 
 SCHEMA = 1
 AGAIN = 75  # exit code of work to be gone on with: EX_TEMPFAIL, as launchers read it

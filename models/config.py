@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from scaling.accounting import Dims
-from scaling.errors import UserError, check_choices
+from scaling.common.errors import UserError, check_choices
+from scaling.counting.formulas import Dims
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class TransformerConfig:
     embedding_norm: Literal["none", "rmsnorm"] = "none"  # of token plus position
     block: Literal["sequential", "parallel"] = "sequential"
     experts: int = (
-        0  # feed-forward layers to choose from (models/moe.py), each of width ffn; 0: one
+        0  # feed-forward layers to choose from (models/ffn/experts.py), each of width ffn; 0: one
     )
     experts_active: int = 2  # of those, the ones that a token goes to
     # slots of an expert over those it needs where all are chosen alike; experts / experts_active
@@ -115,11 +115,13 @@ class Program:
     # what of a layer is kept for the backward pass, the rest being worked out again: all, its input
     # alone, or besides that the outputs of its products with weights
     remat: Literal["none", "block", "dots"] = "none"
-    # What is "auto" or 0 is for whoever knows the device to resolve (experiments/platforms.py);
-    # models want one of the others.
-    # "barrier" keeps XLA:CPU's fast matmul in the backward pass (see models/dense.py)
+    # What is "auto" or 0 is for whoever knows the device to resolve
+    # (experiments/devices/resolve.py); models want one of the others. "barrier" keeps XLA:CPU's
+    # fast matmul in the backward pass (see models/dense.py)
     backward: Literal["auto", "plain", "barrier"] = "auto"
-    attention: Literal["auto", "barrier", "xla", "cudnn", "splash"] = "auto"  # models/attention.py
+    attention: Literal["auto", "barrier", "xla", "cudnn", "splash"] = (
+        "auto"  # models/mixers/attention.py
+    )
     # into which the positions are divided, so that only one has its logits in memory at a time
     logits_chunks: int = 0
 

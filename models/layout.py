@@ -1,7 +1,8 @@
 """What lies along which axis of the mesh: one ordered table of letters for weights, one for arrays.
 
-Models say letters and never axes; a mesh is only its axes' sizes here (`scaling.layout.Layout`).
-Each axis splits one letter of an array at most, the first in the table's order that has it.
+Models say letters and never axes; a mesh is only its axes' sizes here
+(`scaling.machines.layout.Layout`). Each axis splits one letter of an array at most, the first in
+the table's order that has it.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import jax
 from jax import Array
 from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
 
-from scaling.errors import UserError
-from scaling.layout import BATCH, Layout
-from scaling.parametrization import Weight, parse
+from scaling.common.errors import UserError
+from scaling.machines.layout import BATCH, Layout
+from scaling.parametrization.parametrization import Weight, parse
 
 Axes = tuple[str, ...]
 Params = dict[str, Any]

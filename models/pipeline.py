@@ -19,7 +19,7 @@ from jax import Array
 from jax.sharding import PartitionSpec
 
 from models.layout import abstract
-from scaling.layout import Layout
+from scaling.machines.layout import Layout
 
 AXIS = "stage"
 

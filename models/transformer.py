@@ -17,15 +17,15 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from models.attention import attend, causal_scores, rotate
 from models.config import PLAIN, Program, TransformerConfig
 from models.dense import dense
+from models.ffn.experts import Routing, combine, dispatch, route
 from models.layout import constrain, gather
-from models.moe import Routing, combine, dispatch, route
+from models.mixers.attention import attend, causal_scores, rotate
 from models.pipeline import pipeline
 from models.weights import STACK, Params, describe, initialise, layer_name, make_weight
-from scaling.layout import Layout
-from scaling.parametrization import Parametrization, Role, parse
+from scaling.machines.layout import Layout
+from scaling.parametrization.parametrization import Parametrization, Role, parse
 
 EPSILON = 1e-6
 
@@ -161,7 +161,7 @@ class Mlp(_Part):
 
 
 class Experts(_Part):
-    """A choice of several `Mlp` for each token (models/moe.py).
+    """A choice of several `Mlp` for each token (models/ffn/experts.py).
 
     Tokens are put into slots where they are, and the slots of each expert are brought to the
     devices that have its weights and back: an all-to-all either way.

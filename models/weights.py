@@ -17,7 +17,7 @@ from flax import linen as nn
 from flax import struct
 from jax import Array
 
-from scaling.parametrization import Parametrization, Role, Shape, Weight, parse
+from scaling.parametrization.parametrization import Parametrization, Role, Shape, Weight, parse
 
 Params = dict[str, Any]
 

@@ -5,19 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import command
+from paths import SUPPORT
 
-STUDY = str(Path(__file__).with_name("tiny_ladder.py"))
-
-
-def command(room: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", room, *arguments], capture_output=True, text=True, timeout=300
-    )
+STUDY = str(SUPPORT / "tiny_ladder.py")
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import tiny_grids
-from test_chain import command
+from commands import command
 
 from analysis.hyperparameters import load_law
-from analysis.hyperparameters.saved import LAW
-from experiments.laws import find, follow
+from analysis.hyperparameters.law_file import LAW
+from experiments.plan.law_settings import find, follow
 
 STUDY = str(Path(tiny_grids.__file__))
 RATE = "optimizer.learning_rate"

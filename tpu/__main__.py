@@ -8,8 +8,8 @@ import pkgutil
 import sys
 from collections.abc import Sequence
 
-from scaling.arguments import Parser, exit_code
-from tpu import verbs
+from scaling.common.command_line import Parser, exit_code
+from tpu import cli
 
 
 def parser() -> Parser:
@@ -20,8 +20,8 @@ def parser() -> Parser:
         epilog="tpu/README.md goes from a fresh cloud project to a finished sweep.",
     )
     table = top.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for found in sorted(pkgutil.iter_modules(verbs.__path__), key=lambda found: found.name):
-        verb = importlib.import_module(f"{verbs.__name__}.{found.name}")
+    for found in sorted(pkgutil.iter_modules(cli.__path__), key=lambda found: found.name):
+        verb = importlib.import_module(f"{cli.__name__}.{found.name}")
         text = inspect.getdoc(verb) or ""
         sub = table.add_parser(found.name, help=text.partition("\n")[0], description=text)
         verb.add(sub)

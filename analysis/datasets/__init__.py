@@ -9,8 +9,8 @@ import importlib
 import pkgutil
 from typing import TYPE_CHECKING
 
-from analysis.datasets.source import Dataset
-from scaling.errors import UserError, nearest
+from analysis.datasets._source import Dataset
+from scaling.common.errors import UserError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.datasets.source import Dataset, File
-from scaling.laws.law import Array
+from analysis.datasets._source import Dataset, File
+from scaling.laws._law import Array
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.datasets.source import Dataset, File
+from analysis.datasets._source import Dataset, File
 
 if TYPE_CHECKING:
     import pandas as pd

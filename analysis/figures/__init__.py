@@ -9,8 +9,8 @@ import importlib
 import pkgutil
 from types import ModuleType
 
-from analysis.figures.reproduction import Reproduction, Row, table_text
-from scaling.errors import UserError, nearest
+from analysis.figures._reproduction import Reproduction, Row, table_text
+from scaling.common.errors import UserError, nearest
 
 __all__ = ["Reproduction", "Row", "about", "names", "reproduce", "table_text"]
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.datasets import load
-from analysis.figures.reproduction import Reproduction, Row
-from analysis.fitting import fit
-from analysis.newton import Array
-from analysis.result import FitResult
-from analysis.style import FITTED, HELD, INK, MUTED, house_style, log_ticks
+from analysis.figures._reproduction import Reproduction, Row
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
+from analysis.fitting.solvers.newton import Array
+from analysis.plotting.style import FITTED, HELD, INK, MUTED, house_style, log_ticks
 from scaling import laws
 
 if TYPE_CHECKING:

@@ -12,19 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.datasets.critical_batch_size import DATASET
-from analysis.figures.reproduction import Reproduction, Row
-from analysis.fitting import fit
+from analysis.figures._reproduction import Reproduction, Row
+from analysis.fitting.bootstrap import percentile_interval
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
 from analysis.hyperparameters import OptimumLaw, regress
-from analysis.result import FitResult
-from analysis.style import (
-    FITTED,
-    MUTED,
-    SIZE,
-    house_style,
-    log_ticks,
-    rung_style,
-)
-from analysis.uncertainty import percentile_interval
+from analysis.plotting.style import FITTED, MUTED, SIZE, house_style, log_ticks, rung_style
 from scaling.laws.critical_batch import critical_batch_of_size, overhead_batch, steps_to_loss
 
 if TYPE_CHECKING:

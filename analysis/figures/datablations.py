@@ -14,11 +14,11 @@ import numpy as np
 
 from analysis.datasets import load
 from analysis.datasets.datablations import LOST
-from analysis.figures.reproduction import Reproduction, Row
-from analysis.fitting import fit
-from analysis.style import FITTED, HELD, INK, LINES, MARKERS, MUTED, house_style, quantity
+from analysis.figures._reproduction import Reproduction, Row
+from analysis.fitting.fit import fit
+from analysis.plotting.style import FITTED, HELD, INK, LINES, MARKERS, MUTED, house_style, quantity
+from scaling.laws._law import Array
 from scaling.laws.data_constrained import BASE, data_constrained, fed_params
-from scaling.laws.law import Array
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,19 +11,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.chain import chained
 from analysis.datasets import load
-from analysis.figures.reproduction import Reproduction, Row
-from analysis.fitting import fit
-from analysis.style import FITTED, HELD, INK, LINES, MUTED, house_style, log_ticks, quantity
+from analysis.figures._reproduction import Reproduction, Row
+from analysis.fitting.fit import fit
+from analysis.inference.chained_laws import chained
+from analysis.plotting.style import (
+    FITTED,
+    HELD,
+    INK,
+    LINES,
+    MUTED,
+    house_style,
+    log_ticks,
+    quantity,
+)
+from scaling.laws._law import Array
 from scaling.laws.error import error
-from scaling.laws.law import Array
 from scaling.laws.overtraining import best_ratio, overtraining, run_at
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.result import FitResult
+    from analysis.fitting.result import FitResult
 
 ERROR = "err_avg17"
 TARGETS = {  # relative errors in percent, as the authors' notebook prints them: loss, error

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.datasets import load
-from analysis.figures.reproduction import Reproduction, Row
-from analysis.fitting import fit
-from analysis.result import LEVEL, FitResult
-from analysis.style import FITTED, HELD, MUTED, house_style, log_ticks
-from analysis.uncertainty import percentile_interval
+from analysis.figures._reproduction import Reproduction, Row
+from analysis.fitting.bootstrap import percentile_interval
+from analysis.fitting.fit import fit
+from analysis.fitting.result import LEVEL, FitResult
+from analysis.plotting.style import FITTED, HELD, MUTED, house_style, log_ticks
 from scaling import laws
 from scaling.laws import Law
 

@@ -16,11 +16,11 @@ import numpy as np
 
 from analysis.datasets import load
 from analysis.datasets.routed_scaling import PAPER, of_router
-from analysis.figures.reproduction import Reproduction, Row
-from analysis.fitting import fit
-from analysis.result import FitResult
-from analysis.style import MARKERS, MUTED, RAMP, house_style, log_ticks, quantity
-from scaling.laws.law import Published
+from analysis.figures._reproduction import Reproduction, Row
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
+from analysis.plotting.style import MARKERS, MUTED, RAMP, house_style, log_ticks, quantity
+from scaling.laws._law import Published
 from scaling.laws.power import power_law_no_offset
 from scaling.laws.routed import cutoff, effective_params, routed
 

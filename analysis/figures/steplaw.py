@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from analysis.datasets.steplaw import BOOTSTRAP, DATASET
-from analysis.figures.reproduction import Reproduction, Row
+from analysis.figures._reproduction import Reproduction, Row
 from analysis.hyperparameters import (
     Optima,
     OptimumLaw,
@@ -24,16 +24,7 @@ from analysis.hyperparameters import (
     regress,
     regret,
 )
-from analysis.style import (
-    FITTED,
-    HELD,
-    INK,
-    MARKERS,
-    MUTED,
-    SIZE,
-    house_style,
-    quantity,
-)
+from analysis.plotting.style import FITTED, HELD, INK, MARKERS, MUTED, SIZE, house_style, quantity
 from scaling.hyperparameters import by_name, recommend
 
 CELL, HYPER = ("params_nonembedding", "tokens"), ("lr", "batch_tokens")

@@ -11,10 +11,10 @@ Three routes, from the most local to the most global:
 A cell is what is not tuned: one size and one token count, say. `regret` measures what a rule costs.
 """
 
+from analysis.hyperparameters.law_file import FittedLaw, load_law, save_law
 from analysis.hyperparameters.near_optimal import near_optimal_set, regret
 from analysis.hyperparameters.optimum import CellOptimum, Optima, Where, optimum_per_cell
 from analysis.hyperparameters.power_law import OptimumLaw, law_of_optima, regress
-from analysis.hyperparameters.saved import FittedLaw, load_law, save_law
 from analysis.hyperparameters.surface import JointSurface, joint_surface
 
 __all__ = [

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.points import Array, select
-from scaling.errors import UserError
+from analysis.tables.points import Array, select
+from scaling.common.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.fitting.bootstrap import student_t
 from analysis.hyperparameters.cells import Cells, cells, check_within, describe
-from analysis.points import Array
-from analysis.uncertainty import student_t
-from scaling.errors import UserError, nearest
+from analysis.tables.points import Array
+from scaling.common.errors import UserError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd

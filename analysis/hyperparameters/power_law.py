@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analysis.fitting.bootstrap import Resampling, expanded, percentile_interval, resample_weights
+from analysis.fitting.result import LEVEL, Prediction
 from analysis.hyperparameters.cells import describe
 from analysis.hyperparameters.optimum import Optima, Where
-from analysis.points import Array, select
-from analysis.result import LEVEL, Prediction
-from analysis.uncertainty import Resampling, expanded, percentile_interval, resample_weights
-from scaling.errors import UserError, nearest
-from scaling.laws.law import require
+from analysis.tables.points import Array, select
+from scaling.common.errors import UserError, nearest
+from scaling.laws._law import require
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.fitting.bootstrap import resample_weights
 from analysis.hyperparameters.cells import Cells, cells, check_within
 from analysis.hyperparameters.power_law import OptimumLaw, spans
-from analysis.points import Array
-from analysis.uncertainty import resample_weights
-from scaling.errors import UserError, nearest
+from analysis.tables.points import Array
+from scaling.common.errors import UserError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,8 +3,8 @@
 ``prepare(config, cache)`` gives a Corpus; ``chunks(corpus.train, ...)`` its batches.
 """
 
+from experiments.config.data import DataConfig, check_config
 from experiments.data.cache import prepare
-from experiments.data.config import DataConfig, check_config
 from experiments.data.corpus import Corpus, Manifest
 from experiments.data.loader import (
     check_budget,

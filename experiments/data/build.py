@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.data.config import DataConfig, Split
+from experiments.config.data import DataConfig, Split
 from experiments.data.corpus import MANIFEST, Manifest, SplitFacts
 from experiments.data.documents import (
     FORMAT,
@@ -23,7 +23,7 @@ from experiments.data.documents import (
 from experiments.data.sources import SOURCES
 from experiments.data.store import TokenWriter, stored_bytes, token_dtype
 from experiments.data.tokenizer import SEPARATOR, Tokenizer, build_tokenizer, tokenizer_digest
-from scaling.errors import UserError
+from scaling.common.errors import UserError
 
 ENCODE_BYTES = 2**20  # documents are tokenized in groups of about this size
 REPORT_SECONDS = 3.0

@@ -14,13 +14,13 @@ import errno
 import tempfile
 from pathlib import Path
 
+from experiments.config.data import DataConfig, check_config
 from experiments.data.build import Progress, build_corpus, read_usable
-from experiments.data.config import DataConfig, check_config
 from experiments.data.corpus import Corpus, DamagedError, load_corpus
 from experiments.data.documents import Fingerprint, Tally
 from experiments.data.keys import files_key, recall_fingerprint, remember_fingerprint
 from experiments.data.store import MEMORY_LIMIT
-from scaling.errors import UserError
+from scaling.common.errors import UserError
 
 
 def silent(message: str) -> None:

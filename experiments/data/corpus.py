@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.data.config import Split, TokenizerName
+from experiments.config.data import Split, TokenizerName
 from experiments.data.documents import FORMAT, Tally
 from experiments.data.store import (
     DiskTokens,

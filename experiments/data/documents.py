@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from experiments.data.config import DataConfig, Split
+from experiments.config.data import DataConfig, Split
 from experiments.data.sources import HEAD_BYTES, Document
 
 FORMAT = 1  # of the stored tokens; part of the fingerprint, so another format is another corpus

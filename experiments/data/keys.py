@@ -15,7 +15,7 @@ import os
 import time
 from pathlib import Path
 
-from experiments.data.config import DataConfig
+from experiments.config.data import DataConfig
 from experiments.data.documents import FORMAT
 from experiments.data.sources import list_files
 

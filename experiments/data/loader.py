@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.data.store import TokenStore
-from scaling.errors import UserError
+from scaling.common.errors import UserError
 
 SHUFFLE_ROUNDS = 4
 

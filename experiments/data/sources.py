@@ -16,9 +16,9 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.data.config import DataConfig
-from experiments.data.optional import import_extra
-from scaling.errors import UserError, nearest
+from experiments.config.data import DataConfig
+from scaling.common.errors import UserError, nearest
+from scaling.common.extras import import_extra
 
 HEAD_BYTES = 8192  # a NUL this near the start marks a binary file, as git and grep have it
 

@@ -19,8 +19,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.data.config import BYTE_VALUES, TokenizerName
-from experiments.data.optional import import_extra
+from experiments.config.data import BYTE_VALUES, TokenizerName
+from scaling.common.extras import import_extra
 
 SEPARATOR = b"\0"
 FILE = "tokenizer.json"

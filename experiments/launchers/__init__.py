@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from experiments.config import RunConfig
-from experiments.data.config import DataConfig
-from experiments.job import Event, Pack
-from experiments.overrides import split
-from experiments.packing import Curve
-from experiments.worker import Bench
-from scaling.errors import UserError, nearest
+from experiments.config.data import DataConfig
+from experiments.config.overrides import split
+from experiments.config.run import RunConfig
+from experiments.launchers._worker import Bench
+from experiments.runs.job import Event, Pack
+from experiments.training.populations.grouping import Curve
+from scaling.common.errors import UserError, nearest
 
 
 @dataclass(frozen=True)

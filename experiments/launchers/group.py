@@ -15,22 +15,24 @@ from functools import cache
 
 import jax
 
-from experiments import data, machine, worker
-from experiments.choosing import settle
-from experiments.compilation import use_cache
-from experiments.config import RunConfig
-from experiments.crew import on_signal
-from experiments.distributed import Meeting, hear, leads, tell
-from experiments.job import Event, Job, Pack
+from experiments import data
+from experiments.config.run import RunConfig
+from experiments.devices import machine
+from experiments.devices.auto_layout import settle
+from experiments.devices.compilation import use_cache
+from experiments.devices.multihost import Meeting, hear, leads, tell
 from experiments.launchers import Site
-from experiments.packing import ALONE, Curve
+from experiments.launchers import _worker as worker
+from experiments.launchers._pool import on_signal
+from experiments.launchers._worker import Bench
 from experiments.record import AGAIN, Status
-from experiments.step import recipe
-from experiments.trainer import train_pack
-from experiments.worker import Bench
-from scaling.arguments import exit_code
-from scaling.errors import UserError, nearest
-from scaling.layout import KINDS
+from experiments.runs.job import Event, Job, Pack
+from experiments.training.populations.grouping import ALONE, Curve
+from experiments.training.step import recipe
+from experiments.training.trainer import train_pack
+from scaling.common.command_line import exit_code
+from scaling.common.errors import UserError, nearest
+from scaling.machines.layout import KINDS
 
 FIELDS = ("coordinator", "processes", "process")
 

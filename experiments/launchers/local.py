@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments import machine, throughput
-from experiments.config import RunConfig
-from experiments.crew import train_all
-from experiments.job import Event, Pack
+from experiments.config.run import RunConfig
+from experiments.devices import machine
 from experiments.launchers import Site
-from experiments.packing import Curve
-from experiments.worker import Bench
-from scaling.errors import UserError
-from scaling.layout import Layout
+from experiments.launchers._pool import train_all
+from experiments.launchers._worker import Bench
+from experiments.runs.job import Event, Pack
+from experiments.training.populations import throughput
+from experiments.training.populations.grouping import Curve
+from scaling.common.errors import UserError
+from scaling.machines.layout import Layout
 
 LOG = "workers.log"
 

@@ -20,19 +20,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from experiments import machine, record, throughput
-from experiments.claim import is_claimed
-from experiments.config import RunConfig
-from experiments.crew import ATTEMPTS, on_signal
-from experiments.data.optional import import_extra
-from experiments.follow import Follower
-from experiments.job import Event, Job, Pack
+from experiments import record
+from experiments.config.run import RunConfig
+from experiments.devices import machine
 from experiments.launchers import Site
+from experiments.launchers._pool import ATTEMPTS, on_signal
+from experiments.launchers._worker import Bench, give_up, train_here
 from experiments.launchers.local import LOG
-from experiments.packing import Curve
 from experiments.record import AGAIN, FINISHED, Status
-from experiments.worker import Bench, give_up, train_here
-from scaling.errors import UserError
+from experiments.runs.claim import is_claimed
+from experiments.runs.job import Event, Job, Pack
+from experiments.runs.watch import Follower
+from experiments.training.populations import throughput
+from experiments.training.populations.grouping import Curve
+from scaling.common.errors import UserError
+from scaling.common.extras import import_extra
 
 # Read by Ray when it is imported: it sends nothing anywhere, and leaves the terminal to the sweep
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
@@ -229,7 +231,7 @@ def _train_together(
     pack: Pack, site: Site, here: Path, board: Any, processes: int, process: int
 ) -> UserError | None:
     """The task of one of several processes: train a pack with the others, as a group does."""
-    from experiments.distributed import Meeting
+    from experiments.devices.multihost import Meeting
     from experiments.launchers.group import Group
 
     os.chdir(here)

@@ -23,16 +23,16 @@ from submitit import AutoExecutor
 from submitit.core.utils import FailedJobError, JobPaths
 
 from experiments import record
-from experiments.config import RunConfig
-from experiments.element import Element
-from experiments.follow import Follower
-from experiments.job import Event, Pack
+from experiments.config.overrides import KINDS
+from experiments.config.run import RunConfig
+from experiments.devices.machine import Platform
 from experiments.launchers import Site
-from experiments.machine import Platform
-from experiments.overrides import KINDS
-from experiments.packing import ALONE, Curve
-from experiments.worker import Bench
-from scaling.errors import UserError, nearest
+from experiments.launchers._slurm_job import Element
+from experiments.launchers._worker import Bench
+from experiments.runs.job import Event, Pack
+from experiments.runs.watch import Follower
+from experiments.training.populations.grouping import ALONE, Curve
+from scaling.common.errors import UserError, nearest
 
 FOLDER = "slurm"
 PLACES = 256  # without --workers: as many as Slurm grants

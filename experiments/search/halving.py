@@ -24,7 +24,7 @@ from fractions import Fraction
 from itertools import islice
 from typing import Generic, TypeVar
 
-from scaling.errors import UserError
+from scaling.common.errors import UserError
 
 C = TypeVar("C", bound=Hashable)
 Scores = Mapping[C, float]

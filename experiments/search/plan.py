@@ -21,8 +21,10 @@ from itertools import islice
 from typing import Any, Literal, get_type_hints
 
 from experiments import searches
-from experiments.config import RunConfig
-from experiments.overrides import assign, override, parse, paths, split
+from experiments.config.overrides import assign, override, parse, paths, split
+from experiments.config.run import RunConfig
+from experiments.plan.grids import Assignment
+from experiments.plan.study import Shelf
 from experiments.search.halving import (
     Bracket,
     Evaluate,
@@ -39,9 +41,7 @@ from experiments.search.halving import (
 )
 from experiments.search.promotion import longer
 from experiments.search.space import Space, check_space, size
-from experiments.study import Shelf
-from experiments.sweeps import Assignment
-from scaling.errors import UserError, check_choices
+from scaling.common.errors import UserError, check_choices
 
 OWN = ("R", "eta", "method", "promotion")  # what --set may change besides the base
 PROMOTIONS: Mapping[str, Promote[RunConfig]] = {

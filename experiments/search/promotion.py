@@ -1,8 +1,8 @@
 """Runs promoted to a larger budget go on from their last checkpoint instead of from the start.
 
 With a constant schedule whose warm-up is counted in steps, a run of S steps is the first S steps of
-any longer one (experiments/branches.py). So the longer run takes over the shorter one's checkpoint
-and rows, and ends in the same state, bit for bit, as if it had trained straight through.
+any longer one (experiments/plan/branching.py). So the longer run takes over the shorter one's
+checkpoint and rows, and ends in the same state, bit for bit, as if it had trained straight through.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from fractions import Fraction
 from pathlib import Path
 
 from experiments import record
-from experiments.branches import Origin
-from experiments.config import RunConfig
-from experiments.job import Event
+from experiments.config.overrides import assign
+from experiments.config.run import RunConfig
 from experiments.launchers import Launcher
-from experiments.overrides import assign
+from experiments.plan.branching import Origin
+from experiments.plan.study import Run, Study
 from experiments.record import Status
-from experiments.study import Run, Study
-from experiments.sweep import FINISHED, Sweep, bind, run_sweep
-from scaling.errors import UserError
+from experiments.runs.job import Event
+from experiments.sweep.sweep import FINISHED, Sweep, bind, run_sweep
+from scaling.common.errors import UserError
 
 
 def longer(config: RunConfig, tokens: int) -> RunConfig:

@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from experiments import data, record
-from experiments.config import RunConfig, Science
+from experiments.config.overrides import paths
+from experiments.config.run import RunConfig, Science
 from experiments.launchers import Launcher
-from experiments.overrides import paths
-from experiments.preflight import check_corpus
+from experiments.plan.study import Run
 from experiments.search import samplers
-from experiments.search.bill import Bill, Cost, spent
+from experiments.search.cost import Bill, Cost, spent
 from experiments.search.plan import METHODS, Search, halve, raises
 from experiments.search.promotion import Evaluator, Watching, longer
 from experiments.search.samplers import Tried
 from experiments.search.samplers.random import candidates as at_random
-from experiments.study import Run
-from scaling.errors import UserError
+from experiments.sweep.preflight import check_corpus
+from scaling.common.errors import UserError
 
 
 @dataclass

@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, cast
 
-from experiments.config import RunConfig, ScheduleConfig
-from experiments.overrides import assign, kind_of
-from experiments.sweeps import Assignment, Sweep, grid, product
-from scaling.errors import UserError
+from experiments.config.overrides import assign, kind_of
+from experiments.config.run import RunConfig, ScheduleConfig
+from experiments.plan.grids import Assignment, Sweep, grid, product
+from scaling.common.errors import UserError
 
 DIGITS = 4  # a number is drawn to so many: it reads well and is the same on every machine
 

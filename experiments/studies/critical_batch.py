@@ -29,7 +29,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from experiments.config import (
+from experiments.config.run import (
     BatchConfig,
     EvaluationConfig,
     Execution,
@@ -38,12 +38,12 @@ from experiments.config import (
     ScheduleConfig,
     Science,
 )
-from experiments.ladders import runs
+from experiments.plan.designs import runs
+from experiments.plan.grids import chain, grid
+from experiments.plan.study import Study
 from experiments.record import Reading
-from experiments.study import Study
-from experiments.sweeps import chain, grid
 from models.config import Program, TransformerConfig
-from scaling.parametrization import Parametrization
+from scaling.parametrization.parametrization import Parametrization
 
 TIMES = 32  # that a run is validated
 

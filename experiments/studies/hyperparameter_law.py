@@ -40,7 +40,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from experiments.config import (
+from experiments.config.run import (
     BatchConfig,
     EvaluationConfig,
     Execution,
@@ -49,13 +49,13 @@ from experiments.config import (
     ScheduleConfig,
     Science,
 )
-from experiments.ladders import runs
+from experiments.plan.designs import runs
+from experiments.plan.grids import Sweep, grid, product
+from experiments.plan.study import Study
 from experiments.record import Reading
-from experiments.study import Study
-from experiments.sweeps import Sweep, grid, product
 from models.config import Program, TransformerConfig
-from scaling.accounting import params_total
-from scaling.parametrization import Parametrization
+from scaling.counting.formulas import params_total
+from scaling.parametrization.parametrization import Parametrization
 
 
 @dataclass(frozen=True)

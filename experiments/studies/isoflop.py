@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.config import (
+from experiments.config.run import (
     BatchConfig,
     EvaluationConfig,
     Execution,
@@ -34,11 +34,11 @@ from experiments.config import (
     ScheduleConfig,
     Science,
 )
-from experiments.ladders import isoflop, own_seeds, runs
-from experiments.study import Study
-from experiments.sweeps import grid
+from experiments.plan.designs import isoflop, own_seeds, runs
+from experiments.plan.grids import grid
+from experiments.plan.study import Study
 from models.config import Program, TransformerConfig
-from scaling.parametrization import Parametrization
+from scaling.parametrization.parametrization import Parametrization
 
 RUNS_PER_SEED = 1000  # every run has a seed of its own
 

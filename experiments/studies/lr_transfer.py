@@ -54,7 +54,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from experiments.config import (
+from experiments.config.overrides import assign
+from experiments.config.run import (
     BatchConfig,
     BudgetConfig,
     EvaluationConfig,
@@ -64,12 +65,11 @@ from experiments.config import (
     ScheduleConfig,
     Science,
 )
-from experiments.overrides import assign
-from experiments.study import Run, Study
-from experiments.sweeps import Assignment, configs, grid, product, seeds
+from experiments.plan.grids import Assignment, configs, grid, product, seeds
+from experiments.plan.study import Run, Study
 from models.config import Program, TransformerConfig
-from scaling.errors import UserError, nearest
-from scaling.parametrization import Parametrization
+from scaling.common.errors import UserError, nearest
+from scaling.parametrization.parametrization import Parametrization
 
 
 @dataclass(frozen=True)

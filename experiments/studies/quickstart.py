@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 
-from experiments.config import (
+from experiments.config.run import (
     BatchConfig,
     BudgetConfig,
     EvaluationConfig,
@@ -24,12 +24,12 @@ from experiments.config import (
     ScheduleConfig,
     Science,
 )
+from experiments.plan.study import Run, Study
 from experiments.record import Part
-from experiments.study import Run, Study
 from models.config import TransformerConfig
-from scaling.accounting import params_total
-from scaling.ladder import fixed_ratios
-from scaling.parametrization import Parametrization
+from scaling.counting.formulas import params_total
+from scaling.designs import fixed_ratios
+from scaling.parametrization.parametrization import Parametrization
 
 WIDTHS = (16, 24, 32, 40, 48)
 # tokens per parameter: one band for every size, the held-out run's own ratio well inside it, and no

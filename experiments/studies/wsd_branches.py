@@ -9,7 +9,7 @@
 Five sizes at four D/N each, from five trunks of constant rate: every run is a cooldown, a fifth of
 its steps, that leaves its size's trunk where it begins. So 20 records for the law cost 9.1e12 FLOPs
 (28,160 steps of trunk and 16,161 of cooldown) where 20 runs from the start cost 16.7e12 (80,929
-steps): 45 % is saved, and no number differs (tests/experiments/test_lineage.py).
+steps): 45 % is saved, and no number differs (tests/experiments/runs/test_branch_point.py).
 
 Measured, validation loss in nats/byte by parameters and D/N, with the standard library of Python
 3.11; beside it the trunk's at its end, which a cooldown of a quarter as many steps brings down to
@@ -35,7 +35,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.config import (
+from experiments.config.run import (
     BatchConfig,
     EvaluationConfig,
     Execution,
@@ -44,11 +44,11 @@ from experiments.config import (
     ScheduleConfig,
     Science,
 )
-from experiments.ladders import wsd
-from experiments.study import Study
-from experiments.sweeps import grid, seeds, zipped
+from experiments.plan.designs import wsd
+from experiments.plan.grids import grid, seeds, zipped
+from experiments.plan.study import Study
 from models.config import Program, TransformerConfig
-from scaling.parametrization import Parametrization
+from scaling.parametrization.parametrization import Parametrization
 
 DECAY_FRACTION = 0.2
 RUNS_PER_SEED = 1000  # every size has a seed of its own

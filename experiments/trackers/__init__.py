@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from experiments.record import Part, Status
-from scaling.errors import UserError, nearest
+from scaling.common.errors import UserError, nearest
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from scaling.errors import UserError, nearest
-from scaling.hyperparameters.bjorck import BJORCK
-from scaling.hyperparameters.critical_batch_size import CRITICAL_BATCH_SIZE
-from scaling.hyperparameters.deepseek import DEEPSEEK, deepseek_flops_per_token
-from scaling.hyperparameters.fitted import from_mapping, to_mapping
-from scaling.hyperparameters.kaplan import KAPLAN
+from scaling.common.errors import UserError, nearest
 from scaling.hyperparameters.law import (
     QUANTITIES,
     RATES,
@@ -29,15 +24,21 @@ from scaling.hyperparameters.law import (
     Reach,
     farthest,
 )
-from scaling.hyperparameters.minicpm import MINICPM
-from scaling.hyperparameters.olmo_ladder import OLMO_LADDER
-from scaling.hyperparameters.power_lines import (
+from scaling.hyperparameters.law_file import from_mapping, to_mapping
+from scaling.hyperparameters.published.bjorck import BJORCK
+from scaling.hyperparameters.published.critical_batch_size import CRITICAL_BATCH_SIZE
+from scaling.hyperparameters.published.deepseek import DEEPSEEK, deepseek_flops_per_token
+from scaling.hyperparameters.published.kaplan import KAPLAN
+from scaling.hyperparameters.published.minicpm import MINICPM
+from scaling.hyperparameters.published.olmo_ladder import OLMO_LADDER
+from scaling.hyperparameters.published.power_lines import (
     ADAMW_TIMESCALE,
     POWER_LINES,
     adamw_timescale,
     weight_decay_at,
 )
-from scaling.hyperparameters.power_scheduler import POWER_SCHEDULER
+from scaling.hyperparameters.published.power_scheduler import POWER_SCHEDULER
+from scaling.hyperparameters.published.steplaw import STEPLAW
 from scaling.hyperparameters.recommendation import (
     Recommendation,
     Spread,
@@ -47,7 +48,6 @@ from scaling.hyperparameters.recommendation import (
     side_by_side,
     spread,
 )
-from scaling.hyperparameters.steplaw import STEPLAW
 
 HYPERPARAMETER_LAWS: Mapping[str, HyperparameterLaw] = MappingProxyType(
     {

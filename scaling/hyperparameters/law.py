@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from scaling.errors import UserError, nearest
-from scaling.laws.law import Convention
-from scaling.quantities import TUNED
+from scaling.common.errors import UserError, nearest
+from scaling.hyperparameters.given import TUNED
+from scaling.laws._law import Convention
 
 _LARGEST = math.log(1e300)
 ROUNDING = 1e-9  # relative: a run at the very end of a range is inside it

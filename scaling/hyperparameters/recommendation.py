@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from scaling.errors import UserError, nearest
+from scaling.common.errors import UserError, nearest
+from scaling.hyperparameters.derived_variables import find, given, lacking
 from scaling.hyperparameters.law import (
     QUANTITIES,
     Advice,
@@ -18,8 +19,7 @@ from scaling.hyperparameters.law import (
     advise,
     check_positive,
 )
-from scaling.hyperparameters.target import find, given, lacking
-from scaling.laws.law import require
+from scaling.laws._law import require
 
 _CHECKED = (Confidence.PRIMARY, Confidence.QUOTED)
 _COMPARABLE = ("lr", "batch_tokens", "batch_critical", "weight_decay")

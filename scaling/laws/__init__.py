@@ -5,22 +5,9 @@
 
 from __future__ import annotations
 
-from scaling.errors import UserError, nearest
-from scaling.laws.allocation import params_allocation, tokens_allocation
-from scaling.laws.annealing import momentum, multi_power
-from scaling.laws.chinchilla import chinchilla
-from scaling.laws.critical_batch import critical_batch, critical_batch_of_size, steps_to_loss
-from scaling.laws.data_constrained import data_constrained
-from scaling.laws.error import error
-from scaling.laws.hestness import hestness, hestness_size
-from scaling.laws.kaplan import (
-    kaplan,
-    kaplan_flops,
-    kaplan_params,
-    kaplan_steps,
-    kaplan_tokens,
-)
-from scaling.laws.law import (
+from scaling.common.errors import UserError, nearest
+from scaling.laws._allocation import params_allocation, tokens_allocation
+from scaling.laws._law import (
     Convention,
     Law,
     Parameter,
@@ -33,6 +20,13 @@ from scaling.laws.law import (
     positive,
     real,
 )
+from scaling.laws.annealing import momentum, multi_power
+from scaling.laws.chinchilla import chinchilla
+from scaling.laws.critical_batch import critical_batch, critical_batch_of_size, steps_to_loss
+from scaling.laws.data_constrained import data_constrained
+from scaling.laws.error import error
+from scaling.laws.hestness import hestness, hestness_size
+from scaling.laws.kaplan import kaplan, kaplan_flops, kaplan_params, kaplan_steps, kaplan_tokens
 from scaling.laws.learning_curves import (
     bnsl,
     quadratic_then_power_law,

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scaling.errors import UserError
-from scaling.laws.law import (
+from scaling.common.errors import UserError
+from scaling.laws._law import (
     Array,
     Convention,
     Law,

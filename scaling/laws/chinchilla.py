@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scaling.laws.law import Array, Convention, Published, Term, additive
+from scaling.laws._law import Array, Convention, Published, Term, additive
 
 
 def allocation(params: Mapping[str, ArrayLike], flops: ArrayLike) -> tuple[Array, Array]:

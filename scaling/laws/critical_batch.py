@@ -16,15 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scaling.laws.law import (
-    Array,
-    Convention,
-    Law,
-    Published,
-    amplitude,
-    exponent,
-    positive,
-)
+from scaling.laws._law import Array, Convention, Law, Published, amplitude, exponent, positive
 
 
 def steps_min(steps: ArrayLike, batch: ArrayLike, critical: ArrayLike) -> Array:

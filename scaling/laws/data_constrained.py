@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scaling.laws.law import Array, Convention, Law, Published, exponent, offset, positive
+from scaling.laws._law import Array, Convention, Law, Published, exponent, offset, positive
 
 BASE = ("E", "A", "B", "alpha", "beta")  # the constants of Chinchilla's law inside this one
 

@@ -5,7 +5,8 @@ same in perplexity P = exp(L) is eps - k P^-gamma. Averages over many tasks foll
 seldom do. L is in nats/token on one fixed evaluation set; Err is a top-1 error between 0 and 1.
 
 A fit takes the error as its `loss` column: fit(error, table, loss="err_avg17"). To predict the
-error of a run that is not yet trained, chain it to a law of loss: `analysis.chain`.
+error of a run that is not yet trained, chain it to a law of loss:
+`analysis.inference.chained_laws`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scaling.laws.law import Convention, Law, Published, amplitude, offset, positive
+from scaling.laws._law import Convention, Law, Published, amplitude, offset, positive
 
 
 def _formula(xp: Any, p: Mapping[str, Any], x: Mapping[str, Any]) -> Any:

@@ -4,8 +4,9 @@
     s(m)   = c m^b_p          parameters of the model that fits it best, 1/2 <= b_p < 1
 
 A learning curve has three regions: chance, while m is too small; the power law; and the part that
-no data removes. The published slopes are of the middle one alone (`analysis.regions` finds it), in
-each task's own unit of data and of error. Their claim: the task sets b_g, and the model only a.
+no data removes. The published slopes are of the middle one alone
+(`analysis.estimators.learning_regions` finds it), in each task's own unit of data and of error.
+Their claim: the task sets b_g, and the model only a.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scaling.laws.law import Convention, Law, Published, Term, additive, amplitude, exponent
+from scaling.laws._law import Convention, Law, Published, Term, additive, amplitude, exponent
 
 _SOURCE = "Hestness et al. 2017, arXiv 1712.00409"
 _SECOND_HAND = f"{_SOURCE}, as quoted by later papers"

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from scaling.laws._law import Array, Convention, Law, Published, exponent, positive
 from scaling.laws.critical_batch import critical_batch
-from scaling.laws.law import Array, Convention, Law, Published, exponent, positive
 
 PF_DAY = 8.64e19  # FLOPs: 1e15 per second for a day
 NEWTON_STEPS = 14  # of `loss_at_batch`: 10 reach rounding error over 8 decades of every constant

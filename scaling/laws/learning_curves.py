@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from scaling.errors import UserError
-from scaling.laws.law import Law, amplitude, exponent, offset, positive, real
+from scaling.common.errors import UserError
+from scaling.laws._law import Law, amplitude, exponent, offset, positive, real
 
 ANYWHERE = (1e2, 1e12)  # of x, where nothing better is known
 BREAK_STARTS = 8  # places within the range where a fit looks for each break

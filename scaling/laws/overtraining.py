@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scaling.laws.law import Array, Convention, Law, Published, amplitude, exponent, offset
+from scaling.laws._law import Array, Convention, Law, Published, amplitude, exponent, offset
 
 
 def run_at(flops: ArrayLike, tokens_per_param: ArrayLike) -> dict[str, Array]:

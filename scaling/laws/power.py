@@ -7,7 +7,7 @@ holds their constants in that form.
 
 from __future__ import annotations
 
-from scaling.laws.law import Convention, Published, Term, additive
+from scaling.laws._law import Convention, Published, Term, additive
 
 power_law = additive(
     "power_law",

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scaling.laws.law import Array, Convention, Law, Published, positive, real
+from scaling.laws._law import Array, Convention, Law, Published, positive, real
 
 
 def saturated(experts: Any, start: Any, most: Any) -> Any:

@@ -9,8 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 NOTEBOOKS = ROOT / "analysis" / "notebooks"
 DATA = Path(os.environ.get("WINDTUNNEL_DATA", ROOT.parent / "shared" / "data"))
 

@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from experiments import claim
-from experiments.claim import ClaimLostError, is_claimed, take
-from scaling.errors import UserError
+from experiments.runs import claim
+from experiments.runs.claim import ClaimLostError, is_claimed, take
+from scaling.common.errors import UserError
 
 SPAWN = multiprocessing.get_context("spawn")  # a fork would be of a process with JAX's threads
 

@@ -6,10 +6,11 @@ import signal
 import pytest
 import tiny
 
-from experiments import data, record, worker
-from experiments.quarantine import quarantine
+from experiments import data, record
+from experiments.launchers import _worker as worker
 from experiments.record import Status
-from scaling.errors import UserError
+from experiments.runs.quarantine import quarantine
+from scaling.common.errors import UserError
 
 
 @pytest.fixture(scope="module")

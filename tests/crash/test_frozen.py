@@ -8,9 +8,11 @@ import time
 import pytest
 import tiny
 
-from experiments import claim, data, record, worker
+from experiments import data, record
+from experiments.launchers import _worker as worker
 from experiments.record import Status
-from experiments.seal import SEAL
+from experiments.runs import claim
+from experiments.runs.checksums import SEAL
 
 # the phase at which it stands still, and how far the other worker comes meanwhile
 MOMENTS = [

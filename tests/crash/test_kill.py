@@ -12,7 +12,7 @@ import tiny
 import victim
 
 from experiments import data, record
-from experiments.worker import Bench
+from experiments.launchers._worker import Bench
 
 SEED = 4
 KILLS = 20

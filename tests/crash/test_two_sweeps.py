@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import tiny
 
-from experiments import claim, record
+from experiments import record
+from experiments.runs import claim
 
 ROWS = [8, 16, 24, 32, 40, 48, 50]
 MANY = 200

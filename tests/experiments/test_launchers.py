@@ -5,10 +5,11 @@ import os
 import pytest
 import tiny
 
-from experiments import launchers, machine
+from experiments import launchers
+from experiments.devices import machine
 from experiments.launchers import local
 from experiments.launchers.local import Local, default_workers
-from scaling.errors import UserError
+from scaling.common.errors import UserError
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from experiments import record
 from experiments.record import Status
-from scaling.errors import UserError
+from scaling.common.errors import UserError
 
 FULL = Path("/dev/full")
 

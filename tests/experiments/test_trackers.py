@@ -15,12 +15,12 @@ import tiny
 from tracker_readers import READERS
 
 from experiments import record, trackers
-from experiments.config import to_dict
-from experiments.difference import flat
-from experiments.mirror import mirror
+from experiments.config.diff import flat
+from experiments.config.run import to_dict
 from experiments.record import Status
-from experiments.summary import write_config
-from scaling.errors import UserError
+from experiments.runs.summary import write_config
+from experiments.trackers._mirror import mirror
+from scaling.common.errors import UserError
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from paths import DATA
 
 from analysis.figures import Reproduction, reproduce
 
-DATA = Path(os.environ.get("WINDTUNNEL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 pytestmark = pytest.mark.skipif(
     not (DATA / "gadre_overtraining" / "tidy.csv").exists(), reason="published tables not here"
 )

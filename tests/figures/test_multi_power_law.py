@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
+from paths import DATA
 
 from analysis.datasets import load
 from analysis.datasets.multi_power_law import MODELS, learning_rates
 from analysis.figures import Reproduction, Row, reproduce
 from scaling.laws.annealing import features, multi_power
 
-DATA = Path(os.environ.get("WINDTUNNEL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 pytestmark = pytest.mark.skipif(
     not (DATA / "multi_power_law").exists(), reason="published tables not here"
 )

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from paths import DATA
 
 from analysis.figures import Reproduction, reproduce
 
-DATA = Path(os.environ.get("WINDTUNNEL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 pytestmark = pytest.mark.skipif(
     not (DATA / "steplaw" / "raw").exists(), reason="published tables not here"
 )

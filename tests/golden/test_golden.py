@@ -9,7 +9,8 @@ from typing import Any
 import jax
 import pytest
 
-from experiments.config import (
+from experiments.config.data import DataConfig
+from experiments.config.run import (
     BatchConfig,
     BudgetConfig,
     OptimizerConfig,
@@ -18,10 +19,9 @@ from experiments.config import (
     identity,
     to_dict,
 )
-from experiments.data.config import DataConfig
-from experiments.step import recipe
+from experiments.training.step import recipe
 from models.config import TransformerConfig
-from scaling.parametrization import Name, Parametrization, Weight
+from scaling.parametrization.parametrization import Name, Parametrization, Weight
 
 Golden = Callable[[str, Any], None]
 

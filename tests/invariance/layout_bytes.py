@@ -13,15 +13,15 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments.config import BatchConfig, Execution, RunConfig, Science
-from experiments.hypers import hypers
-from experiments.platforms import resolve, step_of
-from experiments.population import shared
-from experiments.step import init_state, recipe
+from experiments.config.run import BatchConfig, Execution, RunConfig, Science
+from experiments.devices.resolve import resolve, step_of
+from experiments.training.hypers import hypers
+from experiments.training.populations.programs import shared
+from experiments.training.step import init_state, recipe
 from models.config import Program, TransformerConfig
-from scaling.communication import collectives
-from scaling.layout import Layout
-from scaling.memory import memory
+from scaling.machines.communication import collectives
+from scaling.machines.layout import Layout
+from scaling.machines.memory import memory
 
 DEVICES, SEQUENCES, T = 8, 16, 32
 MODEL = TransformerConfig(
@@ -79,7 +79,7 @@ def test_arrays_are_those_of_the_formulas(name: str) -> None:
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_memory_of_a_device_is_near_what_is_compiled(name: str) -> None:
-    """Within 15 %, as alone (tests/scaling/test_memory.py)."""
+    """Within 15 %, as alone (tests/scaling/machines/test_memory.py)."""
     laid = resolve(config(LAYOUTS[name]), "cpu", DEVICES)
     step = step_of(config(LAYOUTS[name]).science, laid)
     estimate = sum(memory(MODEL.dims(T), step, layout=laid.layout).values())

@@ -15,14 +15,14 @@ import tiny
 from curves import batches
 
 from experiments import data, record
-from experiments.hypers import Hypers, hypers
-from experiments.job import Job
-from experiments.mesh import mesh
-from experiments.population import Programs, programs
 from experiments.record import Status
-from experiments.step import TrainState, recipe
-from experiments.throughput import measure
-from experiments.trainer import train, train_pack
+from experiments.runs.job import Job
+from experiments.training.hypers import Hypers, hypers
+from experiments.training.populations.device_mesh import mesh
+from experiments.training.populations.programs import Programs, programs
+from experiments.training.populations.throughput import measure
+from experiments.training.step import TrainState, recipe
+from experiments.training.trainer import train, train_pack
 
 K, STEPS, CHUNK, TOLERANCE = 8, 100, 25, 1e-5
 COUNTS = (1, 2, 4, 8)

@@ -13,10 +13,10 @@ import pytest
 import tiny
 from on_layouts import MODEL, TOLERANCE, curve, made, windows
 
-from experiments.hypers import hypers
-from experiments.population import programs
-from experiments.sharding import mesh, on, state_specs
-from experiments.step import gradients
+from experiments.training.hypers import hypers
+from experiments.training.layout_sharding import mesh, on, state_specs
+from experiments.training.populations.programs import programs
+from experiments.training.step import gradients
 
 EXPERTS = ("model.experts=4", "model.mlp=swiglu")
 LAYOUTS = {

@@ -17,16 +17,16 @@ from curves import batches
 from jax.sharding import NamedSharding
 
 from experiments import data, record
-from experiments.hypers import hypers
-from experiments.job import Job
-from experiments.population import programs
 from experiments.record import Status
-from experiments.sharding import WHOLE, mesh, on, state_specs
-from experiments.step import Recipe, TrainState, gradients, recipe
-from experiments.trainer import train
-from models import attention
-from scaling.errors import UserError
-from scaling.layout import Layout
+from experiments.runs.job import Job
+from experiments.training.hypers import hypers
+from experiments.training.layout_sharding import WHOLE, mesh, on, state_specs
+from experiments.training.populations.programs import programs
+from experiments.training.step import Recipe, TrainState, gradients, recipe
+from experiments.training.trainer import train
+from models.mixers import attention
+from scaling.common.errors import UserError
+from scaling.machines.layout import Layout
 
 TOLERANCE, STEPS, CHUNK = 1e-5, 20, 10
 

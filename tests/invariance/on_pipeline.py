@@ -14,12 +14,12 @@ import pytest
 import tiny
 from on_layouts import MODEL, TOLERANCE, curve, differentiate, held, made, windows
 
-from experiments.hypers import hypers
-from experiments.sharding import mesh, on, state_specs
-from experiments.step import Recipe, gradients, init_state
+from experiments.training.hypers import hypers
+from experiments.training.layout_sharding import mesh, on, state_specs
+from experiments.training.step import Recipe, gradients, init_state
 from models.transformer import activations, apply
-from scaling.errors import UserError
-from scaling.traced import matmul_flops
+from scaling.common.errors import UserError
+from scaling.counting.traced_flops import matmul_flops
 
 LAYERS = 4
 DEEP = f"model.layers={LAYERS}"

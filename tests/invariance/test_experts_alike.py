@@ -14,7 +14,7 @@ from curves import CHUNK, SCIENCE, STEPS, batches, program, run, train
 from fake_devices import run as run_on_devices
 from quick import quick_jit
 
-from experiments.step import init_state, train_chunk
+from experiments.training.step import init_state, train_chunk
 
 EXPERTS = replace(SCIENCE, model=replace(SCIENCE.model, experts=4, experts_active=2))
 SCANNED = program(science=EXPERTS, layers="scan")

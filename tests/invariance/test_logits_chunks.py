@@ -13,8 +13,8 @@ import pytest
 from curves import SCIENCE, batches, program, reference, run, train
 from quick import quick_jit
 
-from experiments.objective import loss
-from experiments.step import Losses, gradients
+from experiments.training.objective import loss
+from experiments.training.step import Losses, gradients
 from models.transformer import init
 
 MODELS = {

@@ -13,9 +13,9 @@ import numpy as np
 from curves import CHUNK, SCIENCE, STEPS, batches, program, run, train
 from quick import quick_jit
 
-from experiments.config import RunConfig
-from experiments.hypers import Hypers
-from experiments.step import TrainState, init_state, recipe, train_chunk
+from experiments.config.run import RunConfig
+from experiments.training.hypers import Hypers
+from experiments.training.step import TrainState, init_state, recipe, train_chunk
 
 RATES, SEEDS, LENGTHS = (1e-3, 2e-3, 4e-3, 8e-3), (3, 4), (STEPS, 21, 20, 13)
 PROGRAM = program(microbatch=2, backward="barrier", attention="barrier")  # as on a CPU

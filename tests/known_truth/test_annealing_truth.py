@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.curves import Curve, fit_curves
-from analysis.result import Status
+from analysis.estimators.loss_curves import Curve, fit_curves
+from analysis.fitting.result import Status
 from scaling.laws import Law
 from scaling.laws.annealing import features, momentum, multi_power
 

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.fitting import fit
-from analysis.result import FitResult
-from analysis.uncertainty import percentile_interval
+from analysis.fitting.bootstrap import percentile_interval
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
 from scaling import laws
 
 pytestmark = pytest.mark.slow

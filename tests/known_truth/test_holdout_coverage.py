@@ -1,7 +1,8 @@
 """How often the interval of a held-out run holds its measurement, over simulated studies.
 
-Slow; prints the cover and widths that `analysis/holdout.py` speaks of. The bent kind has curvature
-in log compute, penalties for few tokens per parameter, and each size tuned a little worse.
+Slow; prints the cover and widths that `analysis/inference/forecast.py` speaks of. The bent kind has
+curvature in log compute, penalties for few tokens per parameter, and each size tuned a little
+worse.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.fitting import fit
-from analysis.holdout import forecast, roll
+from analysis.fitting.fit import fit
+from analysis.inference.forecast import forecast, roll
 from scaling import laws
 
 TRUTH = {"E": 0.2, "A": 25.0, "B": 52.0, "alpha": 0.36, "beta": 0.28}

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.fitting import fit
+from analysis.fitting.fit import fit
 from analysis.hyperparameters import (
     Where,
     joint_surface,

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.fitting import fit
-from analysis.result import Status
+from analysis.fitting.fit import fit
+from analysis.fitting.result import Status
+from scaling.laws._law import Law
 from scaling.laws.kaplan import kaplan, kaplan_params, kaplan_steps
-from scaling.laws.law import Law
 from scaling.laws.minicpm import minicpm
 
 NOISE = 0.003

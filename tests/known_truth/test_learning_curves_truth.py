@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.fitting import fit
-from analysis.result import Status
+from analysis.fitting.fit import fit
+from analysis.fitting.result import Status
 from scaling.laws import learning_curves as forms
 from scaling.laws import power_law_no_offset
+from scaling.laws._law import Law
 from scaling.laws.hestness import hestness, hestness_size
-from scaling.laws.law import Law
 
 RANGE = (1e3, 1e8)
 SIZES = np.geomspace(*RANGE, 40)

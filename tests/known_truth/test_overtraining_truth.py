@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.fitting import fit
-from analysis.result import Status
+from analysis.fitting.fit import fit
+from analysis.fitting.result import Status
 from scaling.laws.chinchilla import chinchilla
 from scaling.laws.error import error
 from scaling.laws.overtraining import best_ratio, from_chinchilla, overtraining

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.fitting import fit
-from analysis.regions import Region, Regions, regions
-from scaling.errors import UserError
+from analysis.estimators.learning_regions import Region, Regions, regions
+from analysis.fitting.fit import fit
+from scaling.common.errors import UserError
 from scaling.laws import power_law_no_offset
 
 SIZES = np.geomspace(1e3, 1e9, 25)  # a factor of 1.8 apart

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from analysis.estimators.valleys import Valley, Valleys
 from analysis.hyperparameters.optimum import Where
-from analysis.settings import Valley, Valleys
-from analysis.transfer import Answer, Transfer, optimum, transfers
+from analysis.readings.transfer import Answer, Transfer, optimum, transfers
 
 RATES = 2.0 ** np.arange(-10.0, -2.0)
 WIDTHS = (16, 32, 64, 128)

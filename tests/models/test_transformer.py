@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from quick import quick_jit
 
-from experiments.objective import loss
+from experiments.training.objective import loss
 from models.config import TransformerConfig
 from models.transformer import Spec, apply, init
-from scaling.parametrization import Parametrization
+from scaling.parametrization.parametrization import Parametrization
 
 CONFIG = TransformerConfig(
     layers=1, width=8, heads=4, kv_heads=4, head_dim=4, ffn=12, vocab_size=11

@@ -15,7 +15,7 @@ from quick import quick_jit
 from models.config import PLAIN, TransformerConfig
 from models.transformer import Spec, weights
 from models.weights import describe, initialise, make_weight
-from scaling.parametrization import TABLES, Parametrization, Weight
+from scaling.parametrization.parametrization import TABLES, Parametrization, Weight
 
 SP = Parametrization()
 CONFIG = TransformerConfig(

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from scaling.errors import UserError
+from scaling.common.errors import UserError
 from scaling.hyperparameters import (
     HYPERPARAMETER_LAWS,
     QUANTITIES,
@@ -27,9 +27,9 @@ from scaling.hyperparameters import (
     to_mapping,
     weight_decay_at,
 )
-from scaling.hyperparameters.target import WAYS
+from scaling.hyperparameters.derived_variables import WAYS
+from scaling.hyperparameters.given import GIVEN
 from scaling.laws import Convention
-from scaling.quantities import GIVEN
 
 # each worked out by hand from the printed formula; no constant that is only recalled
 VALUES = [

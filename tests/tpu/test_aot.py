@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
-from experiments.config import BatchConfig, Execution, RunConfig, Science
-from experiments.platforms import resolve, step_of
+from experiments.config.run import BatchConfig, Execution, RunConfig, Science
+from experiments.devices.resolve import resolve, step_of
 from models.config import Program as Layers
 from models.config import TransformerConfig
-from scaling.accounting import params_total
-from scaling.communication import collectives, totals
-from scaling.errors import UserError
-from scaling.layout import Layout
-from tpu.compiler import NoRoom, Outcome, Program, compiled
-from tpu.topologies import topology
+from scaling.common.errors import UserError
+from scaling.counting.formulas import params_total
+from scaling.machines.communication import collectives, totals
+from scaling.machines.layout import Layout
+from tpu.aot.compiler import NoRoom, Outcome, Program, compiled
+from tpu.aot.topologies import topology
 
 pytestmark = [
     pytest.mark.tpu_aot,

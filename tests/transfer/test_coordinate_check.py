@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 from faulty import Variant, config, faulty, tables
 
-from analysis.coordinate_check import TOLERANCE, Verdict, check
-from experiments.overrides import override
+from analysis.estimators.coordinate_check import TOLERANCE, Verdict, check
+from experiments.config.overrides import override
 from models.transformer import Spec, weights
-from scaling.parametrization import Weight
+from scaling.parametrization.parametrization import Weight
 
 WIDTHS = (64, 256)
 FROM_ZERO: Variant = {"keep_query": 0.0, "keep_readout": 0.0}

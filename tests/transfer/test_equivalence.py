@@ -16,17 +16,11 @@ import numpy as np
 import pytest
 from quick import quick_jit
 
-from experiments.config import (
-    BatchConfig,
-    OptimizerConfig,
-    RunConfig,
-    ScheduleConfig,
-    Science,
-)
-from experiments.hypers import hypers
-from experiments.step import init_state, recipe, step
+from experiments.config.run import BatchConfig, OptimizerConfig, RunConfig, ScheduleConfig, Science
+from experiments.training.hypers import hypers
+from experiments.training.step import init_state, recipe, step
 from models.config import TransformerConfig
-from scaling.parametrization import Name, Parametrization, RolePowers
+from scaling.parametrization.parametrization import Name, Parametrization, RolePowers
 
 MODEL = TransformerConfig(
     layers=1, width=16, heads=2, kv_heads=2, head_dim=8, ffn=64, vocab_size=16, embeddings="untied"

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pkgutil import iter_modules
 
+from experiments.plan.grids import Assignment
 from experiments.search.space import Space
-from experiments.sweeps import Assignment
-from scaling.errors import UserError, nearest
+from scaling.common.errors import UserError, nearest
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import math
 import random
 from collections.abc import Collection, Iterator
 
+from experiments.plan.grids import Assignment
 from experiments.search.samplers import Tried
 from experiments.search.samplers.random import candidates as at_random
 from experiments.search.space import Choice, Distribution, LogUniform, Space, assignment, point
-from experiments.sweeps import Assignment
-from scaling.errors import UserError
+from scaling.common.errors import UserError
 
 try:
     import optuna

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator
 from itertools import count
 from typing import Any
 
+from experiments.plan.grids import Assignment
 from experiments.search.samplers import Tried
 from experiments.search.space import Space, draw
-from experiments.sweeps import Assignment
 
 
 def candidates(space: Space, seed: int, tried: Collection[Tried] = ()) -> Iterator[Assignment]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from scaling.errors import UserError
+from scaling.common.errors import UserError
 from scaling.laws.annealing import features, momentum, multi_power
 
 POWER = multi_power.constants("luo2025_25M").values

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from scaling.laws._law import Law, Published
 from scaling.laws.critical_batch import steps_min
 from scaling.laws.kaplan import (
     KAPLAN_TRENDS,
@@ -19,7 +20,6 @@ from scaling.laws.kaplan import (
     most_efficient,
     tokens_against_overfitting,
 )
-from scaling.laws.law import Law, Published
 from scaling.laws.minicpm import AVERAGES, TOKENS_PER_PARAM, minicpm, tokens_per_param
 
 ONE = {

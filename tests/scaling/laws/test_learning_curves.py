@@ -5,16 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scaling.errors import UserError
+from scaling.common.errors import UserError
 from scaling.laws import learning_curves as forms
 from scaling.laws import power_law_no_offset
-from scaling.laws.hestness import (
-    LEARNING_EXPONENTS,
-    SIZE_EXPONENTS,
-    hestness,
-    hestness_size,
-)
-from scaling.laws.law import Law
+from scaling.laws._law import Law
+from scaling.laws.hestness import LEARNING_EXPONENTS, SIZE_EXPONENTS, hestness, hestness_size
 
 X = np.geomspace(1e2, 1e12, 401)
 

@@ -1,0 +1,76 @@
+"""`analysis recommend`: what every hyperparameter law says of a run, side by side."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from scaling.common.errors import UserError
+from scaling.hyperparameters.given import GIVEN, TUNED
+
+OPTIONS = {"params_total": "--params"}  # the others are called as they are
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "recommend",
+        help="learning rate, batch and weight decay of a run by every published law, side by side",
+        description="What every published hyperparameter law says of a run, in the same units: the "
+        "value, whether the run is in its range,\nwhat it takes for granted, and how far the laws "
+        "are apart. Your own fits (save_law) stand beside them.",
+        epilog="examples:\n"
+        "  python -m analysis recommend --params 1e9 --tokens 1e11\n"
+        "  python -m analysis recommend --params 1.3e9 --params-nonembedding 1.2e9 --tokens 1e11 "
+        "--batch-tokens 5e5\n"
+        "  python -m analysis recommend --params 1e9 --tokens 1e11 --tuned lr=3e-4 "
+        "--tuned tokens=1e10\n"
+        "  python -m analysis recommend --params 1e9 --tokens 1e11 --fit law.json",
+    )
+    for name, meaning in GIVEN.items():
+        if not name.startswith(TUNED):
+            needed = name in ("params_total", "tokens")
+            parser.add_argument(
+                option(name), dest=name, type=float, required=needed, metavar="X", help=meaning
+            )
+    tuned = ", ".join(name.removeprefix(TUNED) for name in GIVEN if name.startswith(TUNED))
+    parser.add_argument(
+        "--tuned",
+        action="append",
+        default=[],
+        metavar="NAME=X",
+        help=f"of a tuned run, for laws that move its values: {tuned}",
+    )
+    parser.add_argument(
+        "--fit", action="append", default=[], metavar="FILE", help="a law that save_law wrote"
+    )
+    parser.add_argument("--json", action="store_true", help="print values and spread as JSON")
+    parser.set_defaults(run=run)
+
+
+def option(name: str) -> str:
+    """What a quantity is called on the command line."""
+    return OPTIONS.get(name, f"--{name.replace('_', '-')}")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask the laws and print."""
+    from analysis.hyperparameters.recommend import recommend
+
+    stated = vars(options)
+    given = {name: stated[name] for name in GIVEN if stated.get(name) is not None}
+    found = recommend(fits=options.fit, **given, **_tuned(options.tuned))
+    print(json.dumps(found.to_json(), indent=1, allow_nan=False) if options.json else found)
+    return 0
+
+
+def _tuned(texts: list[str]) -> dict[str, float]:
+    found = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            found[f"{TUNED}{name}"] = float(value)
+        except ValueError:
+            raise UserError(f"--tuned {text}: write name=number, such as lr=3e-4") from None
+    return found

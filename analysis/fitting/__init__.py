@@ -1,0 +1,1 @@
+"""Laws fitted to rows: exact minimum, status, intervals, held-out rows."""

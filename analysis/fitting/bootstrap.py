@@ -1,0 +1,96 @@
+"""Resampling weights and percentile intervals.
+
+A bootstrap resample is a weighting of the same n points, so all resamples are one batch for the
+solver. `pairs` draws multinomial counts (the default: 94 to 99 % cover at a nominal 95 % in our
+notes); `dirichlet` draws n * Dirichlet(1, .., 1) weights, none of them zero, for small designs
+where pairs would lose a whole size or budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.common.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+Resampling = Literal["pairs", "dirichlet"]
+
+
+def _pairs(rng: np.random.Generator, groups: int, count: int) -> Array:
+    drawn = rng.integers(groups, size=(count, groups)) + groups * np.arange(count)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=count * groups)
+    return counts.reshape(count, groups).astype(np.float64)
+
+
+def _dirichlet(rng: np.random.Generator, groups: int, count: int) -> Array:
+    return groups * rng.dirichlet(np.ones(groups), size=count)
+
+
+RESAMPLING: dict[str, Callable[[np.random.Generator, int, int], Array]] = {
+    "pairs": _pairs,
+    "dirichlet": _dirichlet,
+}
+
+
+def clusters(rows: pd.DataFrame, column: str | None) -> NDArray[np.intp]:
+    """The cluster of each row, 0 .. G - 1: rows that are resampled together, by the value of
+    `column`, or each row by itself."""
+    if column is None:
+        return np.arange(len(rows))
+    if column not in rows.columns:
+        raise UserError(f"cluster: no column '{column}'; {nearest(column, map(str, rows.columns))}")
+    found = np.unique(rows[column].astype(str).to_numpy(), return_inverse=True)[1]
+    if found.max() == 0:
+        raise UserError(
+            f"cluster: column '{column}' has one value, so there is nothing to resample"
+        )
+    return np.asarray(found)
+
+
+def resample_weights(
+    kind: str, together: NDArray[np.intp], count: int, seed: int, distinct: int
+) -> Array:
+    """(count, n) weights, a function of its arguments alone; `together` is the cluster of each row.
+
+    A draw that leaves fewer than `distinct` rows cannot be fitted, and is drawn again.
+    """
+    if kind not in RESAMPLING:
+        raise UserError(f"resampling '{kind}': {nearest(kind, RESAMPLING)}")
+    rng, groups = np.random.default_rng(seed), int(together.max()) + 1
+    drawn = RESAMPLING[kind](rng, groups, count)[:, together]
+    while (short := np.count_nonzero(drawn, axis=1) < distinct).any():
+        drawn[short] = RESAMPLING[kind](rng, groups, int(short.sum()))[:, together]
+    return drawn
+
+
+def percentile_interval(values: Array, level: float) -> tuple[Array, Array]:
+    """The central `level` share of `values` along the first axis."""
+    if not 0 < level < 1:
+        raise UserError(f"level={level}: an interval needs a level between 0 and 1, such as 0.95")
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return low, high
+
+
+def student_t(level: float, dof: float) -> float:
+    """The two-sided `level` quantile of Student's t: P(|t| < q) = level."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(dof, (1 + level) / 2))
+
+
+def expanded(level: float, units: int, constants: int) -> float:
+    """The level whose percentiles hold `level` where few units were resampled (Hesterberg 2015):
+    2 Phi(sqrt(n / (n - P)) t) - 1, t of n - P degrees of freedom."""
+    from scipy.special import ndtr
+
+    freedom = units - constants
+    reach = (units / freedom) ** 0.5 * student_t(level, freedom)
+    # far out it rounds to 1: the whole range of the resamples
+    return min(float(2 * ndtr(reach) - 1), 1 - 1e-12)

@@ -1,0 +1,236 @@
+"""Fit a law to a table of runs: minimise a sum of penalties of residuals, exactly.
+
+    f = sum_i w_i H_delta( ln L_law(x_i) - ln L_i ),   H_delta(r) = r^2/2 inside delta, else linear
+
+in float64 (Hoffmann et al. 2022, Approach 3, with the sum that their text states) unless another
+`objective` is asked for. Intervals are percentiles of a bootstrap by weights. Nothing comes back
+without a status, and a question that the rows cannot answer is refused in one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.fitting.bootstrap import Resampling, clusters, resample_weights
+from analysis.fitting.identifiability import unidentified as lost_to_the_rows
+from analysis.fitting.result import FitResult, Recipe, Status
+from analysis.fitting.solvers.engine import Ends, engine
+from analysis.fitting.solvers.newton import Array
+from analysis.fitting.solvers.objective import MAD, Objective, objective
+from analysis.tables.points import TIGHT, Points, select, select_held_out
+from analysis.tables.query import rows as query_rows
+from scaling.common.errors import UserError, nearest
+from scaling.laws import Law
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STARTS = 8  # starts of the fit itself; a resample takes one and the fit
+SHORT = ("params", "tokens", "x")  # arguments of their own, which other laws pass over
+COLUMNS = {"params": "params_total", "x": "flops_6nd", "flops": "flops_6nd"}  # else its own name
+
+
+def fit(
+    law: Law,
+    table: pd.DataFrame,
+    *,
+    loss: str = "loss",
+    params: str | None = None,
+    tokens: str | None = None,
+    x: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    objective: str = "log_huber",
+    delta: float | Literal["mad"] = 1e-3,
+    bootstrap: int = 0,
+    resampling: Resampling = "pairs",
+    cluster: str | None = None,
+    seed: int = 0,
+    weights: str | Array | None = None,
+    drop_highest: int = 0,
+    holdout: str | NDArray[np.bool_] | None = None,
+) -> FitResult:
+    """Fit `law` to the rows of `table`; the named columns hold its variables and the loss.
+
+    Args:
+        columns: the column of each variable of the law; `params`, `tokens` and `x` are short for
+            its commonest entries.
+        objective: log_ or raw_ residuals, huber, squared or absolute:
+        `analysis.fitting.solvers.objective`.
+        delta: Huber width, in log loss (in the unit of the loss for raw_huber); "mad" takes
+            1.345 x 1.4826 x the median absolute deviation of the residuals of a first fit.
+        bootstrap: resamples behind the intervals; 0 gives none.
+        cluster: column of what is resampled as a whole, such as the run of several checkpoints.
+        drop_highest: leave out this many of the highest losses, and say so.
+        holdout: rows to predict, not fit: a condition such as "flops_6nd>1e15", or a mask.
+
+    Rows of our own records that did not complete, or are held out, are left out and named in
+    `.warnings`. Units of parameters follow the columns. Raises UserError where the rows cannot be
+    fitted at all.
+    """
+    if bootstrap < 0:
+        raise UserError(f"bootstrap={bootstrap}: the number of resamples cannot be negative")
+    short = {"params": params, "tokens": tokens, "x": x}
+    named = _columns(law, {**(columns or {}), **{k: v for k, v in short.items() if v is not None}})
+    held_out = _mask(table, holdout)
+    options = (loss, weights, drop_highest)
+    points = select(table, named, *options, leave_out=held_out)
+    goal = _objective(law, points, objective, delta)
+    recipe = Recipe(
+        loss=loss,
+        columns=named,
+        objective=goal,
+        bootstrap=bootstrap,
+        resampling=resampling,
+        cluster=cluster,
+        seed=seed,
+        drop_highest=drop_highest,
+        weights=_describe(weights),
+        holdout=None if holdout is None else holdout if isinstance(holdout, str) else "given rows",
+    )
+    size = len(law.space)
+    distinct = _refuse_hopeless(law, points, loss)
+
+    run = engine(law, points, goal)
+    best = run(points.weights[None], STARTS, None)
+    found = dict(zip(law.parameters, best.values[0].tolist(), strict=True))
+    unidentified, why = lost_to_the_rows(law, points, found)
+    bounded = tuple(
+        name
+        for name, held in zip(law.parameters, best.held[0], strict=True)
+        if held and name not in unidentified
+    )
+    notes = [*points.notes, *why, *(_bound_note(law, name) for name in bounded)]
+
+    status = Status.CONVERGED
+    if bounded:
+        status = Status.AT_BOUND
+    if not best.certified[0]:
+        status = Status.REFUSED
+        notes.append("the solver could not certify a minimum: do not use these numbers")
+    if unidentified:  # says more than REFUSED, which a flat valley may also earn
+        status = Status.NOT_IDENTIFIED
+
+    samples = np.empty((0, size))
+    if distinct == size:
+        notes.append(
+            f"{distinct} different rows for {size} parameters: the curve passes "
+            "through the points, so there is no interval"
+        )
+    elif bootstrap and status is not Status.REFUSED:
+        together = clusters(points.rows, cluster)
+        if cluster is not None:
+            count = int(together.max()) + 1
+            notes.append(f"resampled by {cluster}: {count} clusters of {len(points)} rows")
+        drawn = resample_weights(resampling, together, bootstrap, seed, size)
+        ends = run(drawn * points.weights, 1, best.values[0])
+        samples = ends.values
+        notes += _bootstrap_notes(law, ends, bounded, unidentified)
+    return FitResult(
+        law=law,
+        estimates=found,
+        objective=float(best.objective[0]),
+        status=status,
+        warnings=tuple(notes),
+        unidentified=unidentified,
+        bounded=bounded,
+        points=points,
+        samples=samples,
+        recipe=recipe,
+        engine=run,
+        kept_out=None if held_out is None else select_held_out(table.loc[held_out], named, loss),
+    )
+
+
+def _columns(law: Law, given: Mapping[str, str]) -> dict[str, str]:
+    """The column of each variable of the law."""
+    for name in given:
+        if name not in (*law.variables, *SHORT):
+            raise UserError(
+                f"columns: law '{law.name}' has no variable '{name}'; "
+                f"{nearest(name, law.variables)}"
+            )
+    return {name: given.get(name, COLUMNS.get(name, name)) for name in law.variables}
+
+
+def _mask(table: pd.DataFrame, holdout: str | NDArray[np.bool_] | None) -> Any:
+    if holdout is None:
+        return None
+    mask = query_rows(table, holdout) if isinstance(holdout, str) else np.asarray(holdout)
+    if mask.dtype != bool or mask.shape != (len(table),):
+        raise UserError(
+            f"holdout: need a condition or {len(table)} true-or-false values, one per row"
+        )
+    if not mask.any():
+        raise UserError(f"holdout {holdout!r}: no row is held out")
+    if mask.all():
+        raise UserError(f"holdout {holdout!r}: every row is held out, so none is left to fit")
+    return mask
+
+
+def _objective(law: Law, points: Points, name: str, delta: float | str) -> Objective:
+    """The objective, with a width taken from the residuals of a first fit where asked for."""
+    if delta != MAD:
+        if isinstance(delta, str):
+            raise UserError(f"delta='{delta}': give a positive number or 'mad'")
+        return objective(name, delta)
+    first = objective(name, 1e-3)
+    values = engine(law, points, first)(points.weights[None], STARTS, None).values[0]
+    fitted = law.predict(dict(zip(law.parameters, values, strict=True)), **points.variables)
+    residuals = np.log(points.loss / fitted) if first.log else points.loss - fitted
+    spread = float(np.median(np.abs(residuals - np.median(residuals))))
+    if spread <= TIGHT:
+        raise UserError("delta='mad': the first fit leaves no residuals to take a width from")
+    return objective(name, 1.345 * 1.4826 * spread)
+
+
+def _refuse_hopeless(law: Law, points: Points, loss: str) -> int:
+    """The number of different rows, where they can be fitted."""
+    needed = len(law.space)
+    rows = np.unique(np.vstack([points.log_x, np.log(points.loss)]).round(12), axis=1).shape[1]
+    if rows < needed:
+        raise UserError(
+            f"law '{law.name}' has {needed} parameters and the table {rows} different row(s): "
+            f"add at least {needed - rows + 1} runs, or choose a law with fewer parameters"
+        )
+    if np.ptp(np.log(points.loss)) < TIGHT:
+        raise UserError(f"column '{loss}' is the same in every row: no exponent can be fitted")
+    return int(rows)
+
+
+def _bound_note(law: Law, name: str) -> str:
+    if name == law.constant:
+        return (
+            f"{name} = 0 fits best: these runs show no floor, and the true one may lie anywhere "
+            "below the losses seen"
+        )
+    return f"{name} is at a bound: this term is dead or flat over the range of the runs"
+
+
+def _bootstrap_notes(
+    law: Law,
+    ends: Ends,
+    bounded: tuple[str, ...],
+    unidentified: tuple[str, ...],
+) -> list[str]:
+    notes = []
+    missed = 1 - ends.certified.mean()
+    if missed > 0.01:
+        notes.append(f"{missed:.0%} of resamples ended without a certified minimum")
+    free = law.constant is not None and law.constant not in (*bounded, *unidentified)
+    if free:
+        zero = float((ends.values[:, 0] == 0).mean())
+        if zero > 0.025:
+            notes.append(
+                f"{law.constant} is 0 in {zero:.0%} of resamples: the runs bound it from above only"
+            )
+    return notes
+
+
+def _describe(weights: str | Array | None) -> str:
+    if weights is None:
+        return "equal"
+    return f"column '{weights}'" if isinstance(weights, str) else "given per row"

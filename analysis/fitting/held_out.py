@@ -1,0 +1,97 @@
+"""Rows that were kept out of a fit, predicted and held to their measurement.
+
+The interval of a new run has two parts, combined as independent: the bootstrap's, for the
+constants, and Student's t times the residual rms, for the noise of one run,
+
+    half-width in log loss = sqrt( b^2 + t_{n-P}^2 s^2 ),   on each side with its own b.
+
+It does not know the error of the law itself beyond the fitted rows; `analysis.inference.forecast`
+estimates that for studies, whose rungs can be rolled forward.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.fitting.bootstrap import student_t
+from analysis.fitting.solvers.newton import Array
+
+if TYPE_CHECKING:
+    from analysis.fitting.result import FitResult
+    from analysis.tables.points import Points
+
+SHOWN = 12
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """m rows: measured and predicted values, and the ends of the interval at `level`."""
+
+    labels: tuple[str, ...]
+    measured: Array
+    predicted: Array
+    low: Array
+    high: Array
+    level: float
+
+    @property
+    def relative_error(self) -> Array:
+        """(predicted - measured) / measured."""
+        return self.predicted / self.measured - 1
+
+    @property
+    def coverage(self) -> float:
+        """The share of rows whose measurement lies in their interval."""
+        return float(np.mean((self.low <= self.measured) & (self.measured <= self.high)))
+
+    @property
+    def mean_absolute_error(self) -> float:
+        """The mean of |relative error|."""
+        return float(np.mean(np.abs(self.relative_error)))
+
+    def __str__(self) -> str:
+        width = max(len(label) for label in self.labels[:SHOWN])
+        lines = [
+            f"{len(self.labels)} rows held out: mean |error| "
+            f"{100 * self.mean_absolute_error:.2f} %, "
+            f"worst {100 * np.abs(self.relative_error).max():.2f} %, "
+            f"{100 * self.coverage:.0f} % inside their {100 * self.level:.0f} % intervals"
+        ]
+        rows = zip(
+            self.labels, self.predicted, self.low, self.high, self.measured, self.relative_error,
+            strict=True,
+        )  # fmt: skip
+        for label, predicted, low, high, measured, error in list(rows)[:SHOWN]:
+            lines.append(
+                f"  {label:<{width}}  predicted {predicted:.4g} [{low:.4g}, {high:.4g}]  "
+                f"measured {measured:.4g}  ({100 * error:+.2f} %)"
+            )
+        if len(self.labels) > SHOWN:
+            lines.append(f"  and {len(self.labels) - SHOWN} more")
+        return "\n".join(lines)
+
+
+def evaluate(result: FitResult, points: Points, level: float) -> HeldOut:
+    """Predict the rows of `points` from a fit that has not seen them."""
+    predicted = result.predict_at(points.variables, level)
+    freedom = max(1, len(result.points) - len(result.estimates))
+    noise = student_t(level, freedom) * float(np.sqrt(np.sum(result.residuals**2) / freedom))
+
+    def side(end: Array) -> Array:
+        if not result.has_intervals:
+            return np.full(len(points), noise)
+        # the percentile interval need not hold the value itself: widths stay positive
+        return np.hypot(np.maximum(0.0, end), noise)
+
+    log_value = np.log(predicted.value)
+    return HeldOut(
+        labels=points.labels,
+        measured=points.loss,
+        predicted=predicted.value,
+        low=np.exp(log_value - side(log_value - np.log(predicted.low))),
+        high=np.exp(log_value + side(np.log(predicted.high) - log_value)),
+        level=level,
+    )

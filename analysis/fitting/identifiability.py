@@ -1,0 +1,85 @@
+"""Which parameters the rows cannot determine, whatever is minimised, and why.
+
+For additive power laws the design alone tells: a variable that takes too few values, variables that
+move together. For any law the sensitivities at the optimum, d ln L / d theta, tell it to first
+order: a direction along which no row moves is not identified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from analysis.fitting.solvers.newton import Array
+from analysis.tables.points import TIGHT, Points, distinct_values, values_needed
+from scaling.laws import Law
+
+FLAT = 1e-7  # a direction this much weaker than the strongest is lost in the differences below
+STEP = 1e-5
+
+
+def unidentified(
+    law: Law, points: Points, estimates: Mapping[str, float]
+) -> tuple[tuple[str, ...], list[str]]:
+    """The names, in the order of the law, and a line on each reason."""
+    lost, why = _design(law, points) if law.terms else _flat(law, points, estimates)
+    return tuple(name for name in law.parameters if name in lost), why
+
+
+def _design(law: Law, points: Points) -> tuple[set[str], list[str]]:
+    names: set[str] = set()
+    why: list[str] = []
+    for term in law.terms:
+        count = len(distinct_values(np.log(points.variables[term.variable])))
+        if count < values_needed(law):
+            lost = {term.amplitude, term.exponent} | ({law.constant} if law.constant else set())
+            names |= lost
+            held = "is the same in every row" if count == 1 else f"takes only {count} values"
+            why.append(f"{term.variable} {held}: {', '.join(sorted(lost))} not identified")
+    centred = points.log_x - points.log_x.mean(axis=1, keepdims=True)
+    strength = np.linalg.svd(centred, compute_uv=False)
+    if not why and strength.min() <= TIGHT * strength.max():
+        lost = {name for term in law.terms for name in (term.amplitude, term.exponent)}
+        names |= lost
+        why.append(
+            f"{' and '.join(law.variables)} move together in every row: "
+            f"{', '.join(sorted(lost))} can be exchanged and are not identified"
+        )
+    return names, why
+
+
+def _flat(law: Law, points: Points, estimates: Mapping[str, float]) -> tuple[set[str], list[str]]:
+    sensitivity = sensitivities(law, points, estimates)
+    size = np.linalg.norm(sensitivity, axis=0)
+    dead = {name for name, each in zip(law.parameters, size, strict=True) if not each > 0}
+    live = [at for at, name in enumerate(law.parameters) if name not in dead]
+    _, strength, directions = np.linalg.svd(sensitivity[:, live] / size[live], full_matrices=False)
+    tied: set[str] = set()
+    for direction in directions[strength <= FLAT * strength.max()]:
+        tied |= {law.parameters[live[at]] for at in np.flatnonzero(np.abs(direction) > 0.1)}
+    why = []
+    if dead:
+        why.append(f"no row depends on {', '.join(sorted(dead))}: not identified")
+    if tied:
+        why.append(
+            f"{', '.join(sorted(tied))} can be exchanged without moving any row: not identified"
+        )
+    return dead | tied, why
+
+
+def sensitivities(law: Law, points: Points, estimates: Mapping[str, float]) -> Array:
+    """d ln L_i / d theta_j at the estimates, (n, P), by central differences; theta is ln p for the
+    parameters that the law searches by their logarithm and p for the others."""
+    columns = []
+    for each in law.space:
+        value = estimates[each.name]
+        step = STEP * (1.0 if each.scale == "log" else max(abs(value), 1e-3))
+        moved = [
+            {**estimates, each.name: value * np.exp(sign) if each.scale == "log" else value + sign}
+            for sign in (step, -step)
+        ]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            up, down = (np.log(law.predict(at, **points.variables)) for at in moved)
+        columns.append(np.nan_to_num((up - down) / (2 * step)))
+    return np.stack(columns, axis=1)

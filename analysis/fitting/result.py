@@ -1,0 +1,258 @@
+"""What a fit returns: constants, intervals, predictions, allocations, and what they are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from analysis.fitting.bootstrap import Resampling, percentile_interval
+from analysis.fitting.card import build_card, card_text
+from analysis.fitting.held_out import HeldOut, evaluate
+from analysis.fitting.solvers.engine import Engine
+from analysis.fitting.solvers.newton import Array
+from analysis.fitting.solvers.objective import Objective
+from analysis.tables.points import TIGHT, Points, distinct_values, values_needed
+from scaling.common.errors import UserError, nearest
+from scaling.laws import Law
+from scaling.laws._law import require
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LEVEL = 0.95
+
+
+class Status(StrEnum):
+    """What the numbers of a fit are worth."""
+
+    CONVERGED = "converged"
+    AT_BOUND = "at bound"  # a term vanished or an exponent hit its limit
+    NOT_IDENTIFIED = "not identified"  # the rows cannot tell some parameters apart
+    REFUSED = "refused"  # no certified minimum: the best point found, without intervals
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the fit was made: all that is needed to make it again from the same rows."""
+
+    loss: str
+    columns: Mapping[str, str]
+    objective: Objective
+    bootstrap: int
+    resampling: Resampling
+    cluster: str | None
+    seed: int
+    drop_highest: int
+    weights: str
+    holdout: str | None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A predicted loss and its bootstrap interval: the uncertainty of the fitted constants under
+    this law, without the noise of a new run and without the error of the law itself."""
+
+    value: Array
+    low: Array
+    high: Array
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """The compute-optimal split of a budget; each entry is (value, low, high)."""
+
+    flops: Array
+    params: tuple[Array, Array, Array]
+    tokens: tuple[Array, Array, Array]
+    tokens_per_param: tuple[Array, Array, Array]
+    loss: tuple[Array, Array, Array]
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A fitted law. `residuals` are ln(measured) - ln(fitted); `samples` (R, P) are bootstrap
+    parameters in the order of `law.parameters`, R = 0 without a bootstrap."""
+
+    law: Law
+    estimates: Mapping[str, float]  # the optimum, with arbitrary values for unidentified names
+    objective: float
+    status: Status
+    warnings: tuple[str, ...]
+    unidentified: tuple[str, ...]
+    bounded: tuple[str, ...]
+    points: Points
+    samples: Array
+    recipe: Recipe
+    engine: Engine = field(repr=False)
+    kept_out: Points | None = None  # the rows that `holdout` asked for
+
+    @cached_property
+    def params(self) -> dict[str, float]:
+        """The fitted constants; nan where the rows do not identify one."""
+        return {
+            name: float("nan") if name in self.unidentified else value
+            for name, value in self.estimates.items()
+        }
+
+    @cached_property
+    def residuals(self) -> Array:
+        fitted = self.law.predict(self.estimates, **self.points.variables)
+        return np.log(self.points.loss) - np.log(fitted)
+
+    @cached_property
+    def held_out(self) -> HeldOut:
+        """The rows kept out by `holdout`, predicted and held to their measurement."""
+        if self.kept_out is None:
+            raise UserError("no rows were held out: call fit(..., holdout='flops_6nd>1e15')")
+        return evaluate(self, self.kept_out, LEVEL)
+
+    @property
+    def has_intervals(self) -> bool:
+        return len(self.samples) > 0
+
+    def interval(self, name: str, level: float = LEVEL) -> tuple[float, float]:
+        """Percentile interval of one parameter; nan for one at a bound or not identified."""
+        if name not in self.estimates:
+            raise UserError(
+                f"law '{self.law.name}' has no parameter '{name}': {nearest(name, self.estimates)}"
+            )
+        self._need_samples()
+        if name in self.unidentified or name in self.bounded:
+            return float("nan"), float("nan")
+        column = self.samples[:, self.law.parameters.index(name)]
+        low, high = percentile_interval(column, level)
+        return float(low), float(high)
+
+    def predict(self, level: float = LEVEL, **variables: ArrayLike) -> Prediction:
+        """The loss at any x; refused where the fitted rows do not determine it."""
+        return self.predict_at(variables, level)
+
+    def predict_at(self, variables: Mapping[str, ArrayLike], level: float = LEVEL) -> Prediction:
+        """`predict`, with the variables in a mapping."""
+        self._check_reach(variables)
+        value = self.law.predict(self.estimates, **variables)
+        if not self.has_intervals:
+            nothing = np.full_like(value, np.nan)
+            return Prediction(value, nothing, nothing)
+        return Prediction(value, *percentile_interval(self.sampled(**variables), level))
+
+    def sampled(self, **variables: ArrayLike) -> Array:
+        """The prediction of every resample, (R, ...)."""
+        shape = np.broadcast_shapes(*(np.shape(value) for value in variables.values()))
+        columns = self.samples.T.reshape(len(self.estimates), -1, *([1] * len(shape)))
+        return self.law.predict(dict(zip(self.law.parameters, columns, strict=True)), **variables)
+
+    def optimal(self, flops: ArrayLike, level: float = LEVEL) -> Allocation:
+        """Least loss at C = 6 params tokens; intervals are nan without a bootstrap."""
+        lost = [n for n in (*self.unidentified, *self.bounded) if n != self.law.constant]
+        if lost:
+            raise UserError(f"no compute optimum: {', '.join(lost)} not determined by these rows")
+        budget = np.asarray(flops, np.float64)
+        if not (np.isfinite(budget) & (budget > 0)).all():
+            raise UserError(f"flops={flops!r}: a compute budget must be finite and positive")
+        params, tokens = self.law.optimal(self.estimates, budget)
+        names = dict(zip(self.law.parameters, self.samples.T, strict=True))
+        spread = {name: column.reshape(-1, *([1] * budget.ndim)) for name, column in names.items()}
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            drawn = self.law.optimal(spread, budget)
+            logs = [np.clip(np.nan_to_num(np.log(each), nan=700.0), -700, 700) for each in drawn]
+
+        def with_interval(value: Array, log_samples: Array) -> tuple[Array, Array, Array]:
+            if not self.has_intervals:
+                return value, np.full_like(value, np.nan), np.full_like(value, np.nan)
+            low, high = percentile_interval(log_samples, level)
+            return value, np.exp(low), np.exp(high)
+
+        loss = self.predict(level, params=params, tokens=tokens)
+        return Allocation(
+            flops=budget,
+            params=with_interval(params, logs[0]),
+            tokens=with_interval(tokens, logs[1]),
+            tokens_per_param=with_interval(tokens / params, logs[1] - logs[0]),
+            loss=(loss.value, loss.low, loss.high),
+        )
+
+    def card(self) -> str:
+        """The (Mis)Fitting checklist of this fit, as text."""
+        return card_text(build_card(self))
+
+    def plot(self) -> Figure:
+        """Fitted against measured, with intervals."""
+        from analysis.report.plots import predicted_against_measured
+
+        return predicted_against_measured(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers and text; what is not a number is null."""
+        intervals = {
+            name: [_number(end) for end in self.interval(name)] if self.has_intervals else None
+            for name in self.estimates
+        }
+        return {
+            "law": self.law.name,
+            "form": self.law.form,
+            "status": str(self.status),
+            "warnings": list(self.warnings),
+            "params": {name: _number(value) for name, value in self.params.items()},
+            "intervals": intervals,
+            "level": LEVEL,
+            "objective": self.objective,
+            "rms_log_residual": _number(float(np.sqrt(np.mean(self.residuals**2)))),
+            "points": len(self.points),
+            "fitted_on": list(self.points.labels),
+            "recipe": {
+                "loss": self.recipe.loss,
+                "columns": dict(self.recipe.columns),
+                "objective": str(self.recipe.objective),
+                "delta": _number(self.recipe.objective.delta),
+                "bootstrap": self.recipe.bootstrap,
+                "resampling": self.recipe.resampling,
+                "cluster": self.recipe.cluster,
+                "seed": self.recipe.seed,
+                "drop_highest": self.recipe.drop_highest,
+                "weights": self.recipe.weights,
+                "holdout": self.recipe.holdout,
+            },
+        }
+
+    def _need_samples(self) -> None:
+        if not self.has_intervals:
+            why = "this fit allows none" if self.recipe.bootstrap else "none was asked for"
+            raise UserError(f"no interval, {why}: call fit(..., bootstrap=1000)")
+
+    def _check_reach(self, variables: Mapping[str, ArrayLike]) -> None:
+        require(self.law.variables, variables, f"predict with law '{self.law.name}'")
+        logs = []
+        for name, value in variables.items():
+            numbers = np.asarray(value, np.float64)
+            if not (np.isfinite(numbers) & (numbers > 0)).all():
+                raise UserError(f"{name}={value!r}: must be finite and positive")
+            logs.append(np.log(numbers))
+            seen = distinct_values(np.log(self.points.variables[name]))
+            known = np.isclose(logs[-1][..., None], seen, rtol=0, atol=1e-6).any(axis=-1)
+            if len(seen) < values_needed(self.law) and not known.all():
+                raise UserError(
+                    f"{name}={value!r}: the fitted rows hold only {len(seen)} value(s) of {name}, "
+                    "so the fit cannot say what another one does; add runs at more values"
+                )
+        stacked = np.stack(np.broadcast_arrays(*logs)).reshape(len(logs), -1)
+        order = [list(variables).index(name) for name in self.points.variables]
+        centre = self.points.log_x.mean(axis=1, keepdims=True)
+        basis, strength, _ = np.linalg.svd(self.points.log_x - centre, full_matrices=False)
+        basis = basis[:, strength > TIGHT * max(strength.max(), TIGHT)]
+        offset = stacked[order] - centre
+        if np.abs(offset - basis @ (basis.T @ offset)).max() > 1e-6:
+            raise UserError(
+                f"the fitted rows tie {' and '.join(self.law.variables)} together, and the point "
+                "asked for is off that line; add runs that vary them apart"
+            )
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

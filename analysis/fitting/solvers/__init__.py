@@ -1,0 +1,1 @@
+"""Minimisers of an objective over the parameters of a law."""

@@ -1,0 +1,261 @@
+"""Exact minimiser, in batch over weightings of the same points, of the log-Huber objective
+
+    f_w(theta) = sum_i w_i H_delta(r_i),   r_i = ln(E + sum_k exp(a_k - alpha_k z_ik)) - ln L_i
+
+for additive power laws. z is the centred log of a variable, which takes the Hessian's condition
+from 1e7 to 1e4. theta = (E / smallest loss, a_1 .. a_K, alpha_1 .. alpha_K), without the first
+where the law has no offset. E is kept linear, so that Newton can reach and certify E = 0, which a
+log only nears; amplitudes are logs, and a dead term has a = -inf.
+
+How: a variable-projection scan over the exponents gives starts; damped exact Newton with the true
+Huber Hessian finishes each; where the ends differ, or delta is narrow, continuation in delta is
+tried too, and the better end is kept. Neither way alone finds the global minimum of every
+weighting. Shapes: R weightings, n points, P numbers, m terms (offset first).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+
+from analysis.fitting.solvers.newton import Array, Solution, best_of, blocks, solve_small
+
+EXPONENT_RANGE = (1e-3, 6.0)  # outside it a power of any real range of scales is flat or dead
+SCAN_RANGE, SCAN_POINTS = (0.02, 2.5), 24
+SCAN_ROWS = 4096  # the scan only gives starts: of more rows than this it sees a sample
+OVERFLOW = 600.0  # logs above it are clipped: such a trial step is rejected anyway
+BATCH = 1 << 21  # numbers per array in a block of weightings: some 10 of them fit in memory
+CACHED = 1 << 15  # and in what is computed at once: some 10 of them stay in cache
+DEAD_SHARE = np.log(1e-5)  # a term below this share of every loss is tried at exactly zero
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The points in logs: z (K, n) centred, y = ln L (n,), and whether there is an offset term."""
+
+    z: Array
+    y: Array
+    offset_terms: int  # 0 or 1
+    delta: float
+
+    @property
+    def terms(self) -> int:
+        return self.offset_terms + len(self.z)
+
+    @property
+    def size(self) -> int:
+        return self.terms + len(self.z)
+
+    @cached_property
+    def scale(self) -> float:
+        """The smallest loss: the unit of E in theta."""
+        return float(np.exp(self.y.min()))
+
+    @cached_property
+    def box(self) -> tuple[Array, Array]:
+        """Lower and upper ends of theta."""
+        powers = len(self.z)
+        ends = ((0.0, -np.inf, EXPONENT_RANGE[0]), (10.0, np.inf, EXPONENT_RANGE[1]))
+        low, high = (
+            np.array([*[offset] * self.offset_terms, *[log] * powers, *[exponent] * powers])
+            for offset, log, exponent in ends
+        )
+        return low, high
+
+    def directions(self, weights: Array, theta: Array) -> None:
+        """z is centred: theta serves as it is."""
+
+    @cached_property
+    def factors(self) -> tuple[tuple[slice, Array], ...]:
+        """Per term, its columns of theta, and the slopes of ln(term) in them at each point (n, .):
+        1 in E or a_k, -z_k in alpha_k."""
+        ones, powers = np.ones(self.y.size), len(self.z)
+        return (
+            *((slice(0, 1), ones[:, None]) for _ in range(self.offset_terms)),
+            *(
+                (slice(at, at + powers + 1, powers), np.stack([ones, -z], axis=1))
+                for at, z in enumerate(self.z, self.offset_terms)
+            ),
+        )
+
+    @cached_property
+    def products(self) -> dict[tuple[int, int], Array]:
+        """Every slope of one term times every slope of another, (n, .): the moments of the Hessian
+        are sums against them."""
+        return {
+            (j, m): (mine[:, :, None] * other[:, None, :]).reshape(self.y.size, -1)
+            for j, (_, mine) in enumerate(self.factors)
+            for m, (_, other) in enumerate(self.factors)
+            if j <= m
+        }
+
+    def derivatives(self, weights: Array, theta: Array, delta: float) -> tuple[Array, Array, Array]:
+        """f (R,), gradient (R, P) and exact Hessian (R, P, P).
+
+        H = sum_i w_i [psi' grad m grad m^T + psi hess m]. With p = dm/d(E, u_k) and m a logarithm
+        of a sum, hess m is -p p^T, plus p_k on the diagonal of each log amplitude; so all second
+        moments are sums of (psi' - psi) p_j p_k + psi p_k [j = k] against 1, z, z z.
+        """
+        value, gradient = np.empty(len(theta)), np.empty_like(theta)
+        hessian = np.empty((*theta.shape, self.size))
+        for block in blocks(len(theta), self.y.size, CACHED):
+            weight, found = weights[block], hessian[block]
+            predicted, share = log_model(self, theta[block])
+            residual = predicted - self.y
+            psi = np.clip(residual, -delta, delta)
+            slope = weight * psi
+            value[block] = np.vecdot(slope, residual) - np.vecdot(slope, psi) / 2
+            curvature = weight * (psi == residual) - slope
+            for j, (rows, factor) in enumerate(self.factors):
+                pulled, bent = slope * share[j], curvature * share[j]
+                gradient[block, rows] = pulled @ factor
+                for m in range(j, self.terms):
+                    mass = bent * share[m]
+                    if j == m >= self.offset_terms:
+                        mass += pulled
+                    columns = self.factors[m][0]
+                    sums = (mass @ self.products[j, m]).reshape(len(weight), factor.shape[1], -1)
+                    found[:, rows, columns] = sums
+                    if j != m:
+                        found[:, columns, rows] = sums.transpose(0, 2, 1)
+        return value, gradient, hessian
+
+
+def log_model(problem: Problem, theta: Array) -> tuple[Array, list[Array]]:
+    """ln L (R, n), and its derivative in E and in each a_k, each (R, n): the latter are the terms'
+    shares of the loss, the former 1 / L in units of the smallest loss."""
+    floor = problem.y.min()
+    slopes, total = [], np.zeros((len(theta), 1))
+    for columns, factor in problem.factors[problem.offset_terms :]:
+        logs = (theta[:, columns] - [floor, 0.0]) @ factor.T
+        slopes.append(np.exp(np.minimum(logs, OVERFLOW, out=logs), out=logs))
+        total = total + logs
+    if problem.offset_terms:
+        total += theta[:, :1]
+        slopes.insert(0, np.ones_like(total))
+    inverse = 1 / total
+    for slope in slopes:
+        slope *= inverse
+    return np.log(total, out=total) + floor, slopes
+
+
+def objective(problem: Problem, weights: Array, theta: Array, delta: float) -> Array:
+    """f_w(theta), (R,)."""
+    residual = log_model(problem, theta)[0] - problem.y
+    psi = np.clip(residual, -delta, delta)
+    return np.einsum("rn,rn->r", weights, psi * (residual - psi / 2))
+
+
+def scan(problem: Problem, weights: Array, count: int) -> Array:
+    """Variable projection over a grid of exponents: the `count` best starts per weighting,
+    (R, count, P), or all of the grid where that is smaller.
+
+    With the exponents fixed, weights w / L^2 make linear least squares on L the first-order log
+    residual; every cell of every weighting then comes from matrix products and one small solve.
+    Cells with a term that is not positive are left out.
+    """
+    grid = np.geomspace(*SCAN_RANGE, SCAN_POINTS)
+    cells = np.array(list(product(grid, repeat=len(problem.z))))
+    seen = np.sort(np.random.default_rng(0).permutation(problem.y.size)[:SCAN_ROWS])
+    gram, right = _moments(replace(problem, z=problem.z[:, seen], y=problem.y[seen]), grid)
+    plain = _plain_start(problem)
+    count = min(count, len(cells))
+    starts = np.empty((len(weights), count, problem.size))
+    for block in blocks(len(weights), len(cells), CACHED):
+        drawn = weights[block].T[seen]
+        solution, explained = solve_small(
+            {pair: products @ drawn for pair, products in gram.items()},
+            [products @ drawn for products in right],
+            lambda pivot, whole: np.where(pivot > 1e-13 * whole, pivot, np.nan),
+        )
+        usable = np.logical_and.reduce([amplitude > 0 for amplitude in solution])
+        score = np.where(usable, -explained, np.inf).reshape(len(cells), -1)
+        best = np.argpartition(score, range(count), axis=0)[:count].T
+        members = np.arange(len(best))[:, None]
+        lost = ~np.isfinite(score[best, members])
+        for at, amplitude in enumerate(solution):
+            chosen = np.where(lost, 1.0, amplitude.reshape(len(cells), -1)[best, members])
+            offset = at < problem.offset_terms
+            starts[block, :, at] = chosen / problem.scale if offset else np.log(chosen)
+        starts[block, :, problem.terms :] = cells[best]
+        starts[block][lost] = plain
+    return starts
+
+
+def _moments(problem: Problem, grid: Array) -> tuple[dict[tuple[int, int], Array], list[Array]]:
+    """What the weights multiply: products of two terms / L, and terms / L, at every cell of the
+    grid of exponents, (cells of x_1, .., cells of x_K, n). A product of two terms varies along
+    their own exponents alone, and has length 1 along the others."""
+    powers, loss = len(problem.z), np.exp(problem.y)
+    basis = [(1 / loss).reshape(*[1] * powers, -1)] * problem.offset_terms
+    for k, z in enumerate(problem.z):
+        shape = [len(grid) if axis == k else 1 for axis in range(powers)]
+        basis.append((np.exp(-grid[:, None] * z) / loss).reshape(*shape, -1))
+    pairs = {(j, m): basis[j] * basis[m] for j in range(len(basis)) for m in range(j + 1)}
+    return pairs, basis
+
+
+def _plain_start(problem: Problem) -> Array:
+    """Where no cell of the scan is usable: equal terms and exponents of 0.3."""
+    powers = len(problem.z)
+    level = np.median(problem.y) - np.log(problem.terms)
+    offset = [np.exp(level) / problem.scale] * problem.offset_terms
+    return np.array([*offset, *[level] * powers, *[0.3] * powers])
+
+
+def solve(problem: Problem, weights: Array, starts: int, warm: Array | None = None) -> Solution:
+    """The best minimum found per weighting, from `starts` cells of the scan and, where given,
+    the `warm` theta (P,); then every negligible term is tried at exactly zero.
+    """
+    parts = [
+        _solve_block(problem, weights[block], starts, warm)
+        for block in blocks(len(weights), problem.y.size * starts, BATCH)
+    ]
+    return Solution(
+        np.concatenate([part.theta for part in parts]),
+        np.concatenate([part.value for part in parts]),
+        np.concatenate([part.certified for part in parts]),
+    )
+
+
+def _solve_block(problem: Problem, weights: Array, starts: int, warm: Array | None) -> Solution:
+    first = scan(problem, weights, starts)
+    if warm is not None and np.isfinite(warm).all():
+        first = np.concatenate([first, np.repeat(warm[None, None], len(weights), axis=0)], axis=1)
+    found = best_of(problem, weights, first, problem.delta)
+    return _drop_dead_terms(problem, weights, found, starts)
+
+
+def _drop_dead_terms(problem: Problem, weights: Array, solution: Solution, starts: int) -> Solution:
+    """A log amplitude cannot reach zero, so a vanishing power term is a limit that Newton nears.
+
+    Where one is negligible at every point (for a single weighting: always), the law without it is
+    solved outright, and kept if it is no worse.
+    """
+    if len(problem.z) == 1:
+        return solution
+    theta, value = solution.theta.copy(), solution.value.copy()
+    certified = solution.certified.copy()
+    for power in range(len(problem.z)):
+        term = problem.offset_terms + power
+        columns, factor = problem.factors[term]
+        share = (theta[:, columns] @ factor.T - problem.y).max(axis=1)
+        suspects = np.arange(len(theta)) if len(theta) == 1 else np.flatnonzero(share < DEAD_SHARE)
+        if not suspects.size:
+            continue
+        smaller = Problem(
+            np.delete(problem.z, power, axis=0), problem.y, problem.offset_terms, problem.delta
+        )
+        others = np.delete(np.arange(problem.size), [term, problem.terms + power])
+        ends = _solve_block(smaller, weights[suspects], min(starts, 4), None)
+        # within rounding of each other, zero is the simpler statement
+        won = ends.value <= value[suspects] * (1 + 1e-9)
+        rows = suspects[won]
+        theta[np.ix_(rows, others)] = ends.theta[won]
+        theta[rows, term] = -np.inf
+        theta[rows, problem.terms + power] = 0.0
+        value[rows], certified[rows] = ends.value[won], ends.certified[won]
+    return Solution(theta, value, certified)

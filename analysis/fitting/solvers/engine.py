@@ -1,0 +1,96 @@
+"""The solver that fits a law to points, and all that the rest of a fit asks of it.
+
+Additive power laws under a log objective go to `analysis.fitting.solvers.additive`, which is exact
+and needs no compilation; every other law goes through its derivatives,
+`analysis.fitting.solvers.formula`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.fitting.solvers.newton import Array
+from analysis.fitting.solvers.objective import Objective
+from analysis.tables.points import Points
+from scaling.laws import Law
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The best fit under each weighting: values (R, P) in the order and units of the law, the
+    summed objective (R,), whether it is certified a minimum, and which values are at a bound."""
+
+    values: Array
+    objective: Array
+    certified: NDArray[np.bool_]
+    held: NDArray[np.bool_]
+
+
+MORE = 8  # a formula's grid of starts is coarser than the exact solver's scan, so it tries more
+
+Engine = Callable[[Array, int, "Array | None"], Ends]
+"""engine(weights (R, n), starts, warm values (P,) or None) -> Ends."""
+
+
+def engine(law: Law, points: Points, objective: Objective) -> Engine:
+    """The engine of this law on these points."""
+    if law.terms and objective.log:
+        return _additive(law, points, objective)
+    return _formula(law, points, objective)
+
+
+def _additive(law: Law, points: Points, objective: Objective) -> Engine:
+    from analysis.fitting.solvers.additive import Problem, solve
+
+    centre = points.log_x.mean(axis=1)
+    problem = Problem(
+        points.log_x - centre[:, None],
+        np.log(points.loss),
+        int(law.constant is not None),
+        objective.delta,
+    )
+    head, split = problem.offset_terms, problem.terms
+    low, high = problem.box
+
+    def to_values(theta: Array) -> Array:
+        """A_k = exp(a_k + alpha_k mean ln x_k)."""
+        exponents = theta[:, split:]
+        powers = np.exp(theta[:, head:split] + exponents * centre)
+        return np.concatenate([theta[:, :head] * problem.scale, powers, exponents], axis=1)
+
+    def to_theta(values: Array) -> Array:
+        with np.errstate(divide="ignore"):
+            logs = np.log(values[head:split]) - values[split:] * centre
+        return np.concatenate([values[:head] / problem.scale, logs, values[split:]])
+
+    def run(weights: Array, starts: int, warm: Array | None) -> Ends:
+        found = solve(problem, weights, starts, None if warm is None else to_theta(warm))
+        # a dead term, a = -inf with exponent 0, lies outside the box in both of its entries
+        held = (found.theta <= low) | (found.theta >= high)
+        return Ends(to_values(found.theta), found.value / objective.unit, found.certified, held)
+
+    return run
+
+
+def _formula(law: Law, points: Points, objective: Objective) -> Engine:
+    from analysis.fitting.solvers.formula import Formula, solve
+
+    problem = Formula(law, points.variables, points.loss, objective.log)
+    problem.check()
+    low, high = problem.box
+
+    def run(weights: Array, starts: int, warm: Array | None) -> Ends:
+        if warm is None:
+            found = solve(problem, weights, MORE * starts, objective.delta)
+        else:
+            found = solve(problem, weights, starts, objective.delta, problem.to_theta(warm))
+        held = (found.theta <= low) | (found.theta >= high)
+        return Ends(
+            problem.to_values(found.theta), found.value / objective.unit, found.certified, held
+        )
+
+    return run

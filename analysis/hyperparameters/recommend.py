@@ -1,0 +1,223 @@
+"""Every hyperparameter law side by side for one run, in the same units, and how far they spread."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.hyperparameters.law_file import FittedLaw, load_law
+from analysis.plotting.style import quantity as people_say
+from scaling.common.errors import UserError
+from scaling.hyperparameters import (
+    HYPERPARAMETER_LAWS,
+    QUANTITIES,
+    Advice,
+    HyperparameterLaw,
+    Range,
+    farthest,
+    own_batch,
+    side_by_side,
+    spread,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WIDTH = 100
+_UNSAID = ("not a variable", "not recorded here")
+GROUPS: Mapping[str, tuple[Range, ...]] = {
+    "in range": (Range.INSIDE,),
+    "out of range": (Range.OUTSIDE,),
+    "range not stated": (Range.UNSTATED,),
+    "all": tuple(Range),
+}
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """The advice for one run. `intervals` are those of fitted laws, by (law, quantity)."""
+
+    given: Mapping[str, float]
+    advice: tuple[Advice, ...]
+    intervals: Mapping[tuple[str, str], tuple[float, float]]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row for each quantity and law; what is not a number is None."""
+        return [self._row(each) for each in self.advice]
+
+    def table(self) -> pd.DataFrame:
+        """`rows` as a DataFrame."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows())
+
+    def spreads(self) -> list[dict[str, Any]]:
+        """For each quantity, over the published laws whose constants were checked: least and
+        greatest value, their ratio, the geometric mean, and how many laws; by range."""
+        return [
+            {
+                "quantity": quantity,
+                "over": group,
+                "min": over.low,
+                "max": over.high,
+                "factor": over.factor,
+                "mean": over.mean,
+                "laws": over.count,
+            }
+            for quantity in QUANTITIES
+            for group, ranges in GROUPS.items()
+            if (over := spread(self.advice, quantity, ranges)) is not None
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """The run, every value and every spread."""
+        return {"given": dict(self.given), "values": self.rows(), "spread": self.spreads()}
+
+    def _row(self, each: Advice) -> dict[str, Any]:
+        low, high = self.intervals.get((each.law.name, each.quantity), (None, None))
+        return {
+            "quantity": each.quantity,
+            "law": each.law.name,
+            "value": each.value if math.isfinite(each.value) else None,
+            "low": low,
+            "high": high,
+            "range": str(each.range),
+            "batch": str(each.law.batch),
+            "own_batch_tokens": own_batch(each, self.advice),
+            "constants_from": str(each.rule.confidence),
+            "missing": each.missing,
+            "filled": list(each.filled),
+            "warnings": list(each.warnings),
+            "form": each.law.form,
+            "params_counted": each.law.convention.params,
+            "schedule": each.law.schedule,
+            "recipe": each.law.recipe,
+            "source": each.law.source,
+            "notes": list(each.law.notes),
+        }
+
+    def __str__(self) -> str:
+        run = ", ".join(f"{name} {value:.4g}" for name, value in self.given.items())
+        filled = dict.fromkeys(text for each in self.advice for text in each.filled)
+        blocks = ["\n".join([run, *filled])]
+        blocks += [self._block(name) for name in QUANTITIES if self._of(name)]
+        laws = {each.law.name: each.law for each in self.advice}
+        assumed = "\n".join(self._assumed(law) for law in laws.values())
+        return "\n\n".join([*blocks, f"what each takes for granted\n{assumed}"])
+
+    def _of(self, quantity: str) -> list[Advice]:
+        return [each for each in self.advice if each.quantity == quantity]
+
+    def _block(self, quantity: str) -> str:
+        answered = [each for each in self._of(quantity) if not each.missing]
+        silent = [each for each in self._of(quantity) if each.missing]
+        columns = {
+            "law": [each.law.name for each in answered],
+            "value": [self._value(each) for each in answered],
+            "range": [_range(each) for each in answered],
+            "constants from": [str(each.rule.confidence) for each in answered],
+            "batch": [str(each.law.batch) for each in answered],
+        }
+        if quantity.startswith("batch"):
+            del columns["batch"]
+        cells = [[head, *column] for head, column in columns.items()]
+        padded = [[f"{cell:<{max(map(len, column))}}" for cell in column] for column in cells]
+        lines = [
+            f"{quantity}: {QUANTITIES[quantity]}",
+            *("  ".join(row) for row in zip(*padded, strict=True)),
+            *(f"{each.law.name}  {each.missing}" for each in silent),
+            *(_spread_line(each) for each in self.spreads() if each["quantity"] == quantity),
+        ]
+        return "\n  ".join(line.rstrip() for line in lines)
+
+    def _value(self, each: Advice) -> str:
+        low, high = self.intervals.get((each.law.name, each.quantity), (math.nan, math.nan))
+        shown = number(each.quantity, each.value)
+        if math.isnan(low):
+            return shown
+        return f"{shown} [{number(each.quantity, low)}, {number(each.quantity, high)}]"
+
+    def _assumed(self, law: HyperparameterLaw) -> str:
+        mine = [each for each in self.advice if each.law is law]
+        items = {
+            "Parameters": law.convention.params,
+            "Tokens": law.convention.tokens,
+            "Loss": law.convention.loss,
+            "Schedule": law.schedule,
+            "Recipe": law.recipe,
+            "Source": law.source,
+        }
+        counted = (f"{name}: {text}." for name, text in items.items() if text not in _UNSAID)
+        texts = [law.form, " ".join(counted)]
+        said = dict.fromkeys(text for each in mine for text in (*each.foreign, *_beyond(each)))
+        texts += [*said, *self._batches(mine), *law.notes]
+        filled = (
+            textwrap.fill(text, WIDTH, initial_indent="    ", subsequent_indent="      ")
+            for text in texts
+        )
+        return "\n".join([f"  {law.name}", *filled])
+
+    def _batches(self, mine: Sequence[Advice]) -> list[str]:
+        """Where the user's batch is not the one that a learning rate goes with."""
+        if "batch_tokens" not in self.given:
+            return []
+        yours = self.given["batch_tokens"]
+        return [
+            f"its lr goes with its own batch of {people_say(own)} tokens; yours is "
+            f"{yours / own:.2g} times that"
+            for each in mine
+            if (own := own_batch(each, self.advice)) is not None
+        ]
+
+
+def recommend(*, fits: Sequence[str | Path | FittedLaw] = (), **given: float) -> Recommended:
+    """What every law says of a run: recommend(params_total=1e9, tokens=1e11).
+
+    `scaling.hyperparameters.GIVEN` says what else may be given. `fits` are laws of your own, or the
+    files of `analysis.hyperparameters.save_law`; they are shown beside the published ones, with
+    their intervals, and are not in the spread.
+    """
+    own = [each if isinstance(each, FittedLaw) else load_law(each) for each in fits]
+    laws = [*(each.law for each in own), *HYPERPARAMETER_LAWS.values()]
+    for name, count in Counter(law.name for law in laws).items():
+        if count > 1:
+            raise UserError(f"two laws are called '{name}'; name one of them anew in its file")
+    advice = side_by_side(laws, given)
+    intervals = {}
+    for fitted in own:
+        for each in advice:
+            if each.law is fitted.law and not each.missing:
+                fit = fitted.fits[each.quantity]
+                found = fit.predict(**{name: each.variables[name] for name in fit.variables})
+                if math.isfinite(float(found.low)):
+                    intervals[each.law.name, each.quantity] = (float(found.low), float(found.high))
+    return Recommended(dict(given), advice, intervals)
+
+
+def number(quantity: str, value: float) -> str:
+    """1.11M for a batch, three digits for the others."""
+    return people_say(value) if quantity.startswith("batch") else f"{value:.3g}"
+
+
+def _range(each: Advice) -> str:
+    factor = farthest(each)
+    return f"{factor:.3g} x {each.range}" if factor > 1 else str(each.range)
+
+
+def _beyond(each: Advice) -> list[str]:
+    return [str(reach) for reach in each.reach if reach.range is Range.OUTSIDE]
+
+
+def _spread_line(each: Mapping[str, Any]) -> str:
+    low, high, mean = (number(each["quantity"], each[name]) for name in ("min", "max", "mean"))
+    if each["laws"] == 1:
+        return f"{each['over']}: {low} (1 law)"
+    return (
+        f"{each['over']}: {low} to {high}, a factor of {each['factor']:.2g}, geometric mean {mean} "
+        f"({each['laws']} laws)"
+    )

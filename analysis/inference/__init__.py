@@ -1,0 +1,1 @@
+"""Conclusions from fits: forecasts, comparisons, gains, profiles, diagnostics."""

@@ -1,0 +1,46 @@
+"""One law fed by another: the error of a run that is not yet trained, from its predicted loss.
+
+    Err(x) = second( first(x) )
+
+Gadre et al. 2024 predict downstream error so, and hold it to the measurement. The chain takes the
+PREDICTED loss, since the run that is asked about has no measured one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from analysis.fitting.bootstrap import percentile_interval
+from analysis.fitting.result import LEVEL, FitResult, Prediction
+from scaling.common.errors import UserError
+
+
+def chained(
+    first: FitResult, second: FitResult, /, level: float = LEVEL, **variables: ArrayLike
+) -> Prediction:
+    """What `second` says at what `first` predicts for the variables of its law.
+
+    The interval carries both bootstraps, resamples of the one paired at random with those of the
+    other; it is nan where either fit has none. Raises UserError where the second law takes more
+    than one variable, or a fit cannot answer.
+    """
+    if len(second.law.variables) != 1:
+        raise UserError(
+            f"law '{second.law.name}' takes {', '.join(second.law.variables)}: a chain ends in a "
+            "law of one variable, the prediction of the first, such as error"
+        )
+    (fed,) = second.law.variables
+    value = second.predict_at({fed: first.predict_at(variables).value}).value
+    if not (first.has_intervals and second.has_intervals):
+        nothing = np.full_like(value, np.nan)
+        return Prediction(value, nothing, nothing)
+    losses = first.sampled(**variables)
+    count = max(len(losses), len(second.samples))
+    # in their own order, equal seeds would tie the resamples of the two fits together
+    order = np.random.default_rng(0).permutation(count)
+    drawn = second.samples[order % len(second.samples)]
+    columns = drawn.T.reshape(drawn.shape[1], count, *([1] * value.ndim))
+    params = dict(zip(second.law.parameters, columns, strict=True))
+    errors = second.law.predict(params, **{fed: losses[np.arange(count) % len(losses)]})
+    return Prediction(value, *percentile_interval(errors, level))

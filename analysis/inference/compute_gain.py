@@ -1,0 +1,257 @@
+"""What one law is worth in compute over another, and the budget at which they change places.
+
+`gain` and `crossing` compare the least losses L_A(C) and L_B(C) of two laws at a budget C, each at
+its own allocation (C = 6 N D), or of two laws of the same one variable:
+
+    gain = C_B / C_A  with  L_B(C_B) = L_A(C_A) = the target,      crossing: L_A(C) = L_B(C)
+
+The gain is the factor of compute that B needs to reach what A reaches. Both take L to fall with C.
+Intervals pair the bootstrap resamples of the two fits. Fits of the same rows must share their seed:
+then both laws see the same resamples, and what moves them together cancels. Fits of different rows
+are paired at random, as independent; rows in common are then counted as if they were not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.fitting.result import LEVEL, FitResult
+from analysis.fitting.solvers.newton import Array
+from analysis.inference.compare import same_rows, title
+from scaling.common.errors import UserError
+
+SEARCH = (1e-60, 1e90)  # budgets between which a loss is looked for; outside it is never reached
+GRID = 257  # budgets at which a crossing is looked for
+HALVINGS = 64  # of a range of logs: to the last bit
+
+
+@dataclass(frozen=True)
+class Gain:
+    """B needs `value` times the budget of A to reach `loss`, which A reaches at `budget`.
+
+    The gain is inf where B never gets there, and 0 in resamples where A does not; the interval is
+    nan without a bootstrap. `unreached` is the share of resamples in which B never gets there;
+    those in which neither law does (`undefined`) are left out of the interval.
+    """
+
+    value: float
+    low: float
+    high: float
+    loss: float
+    budget: float
+    unreached: float
+    undefined: float
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Law `better`, the first or the second, has the lower loss from the low end of the range up to
+    `budget`, and not beyond it.
+
+    `budget` is inf where it stays better up to the high end; so is it in resamples, while 0 stands
+    for those in which it is not better even at the low end. `without` is the share of both: the
+    resamples that do not cross inside the range. The interval is nan without a bootstrap. `times`
+    is how often the two curves cross in the range; the first is the one reported.
+    """
+
+    budget: float
+    low: float
+    high: float
+    better: Literal["a", "b"]
+    without: float
+    times: int
+
+
+def gain(
+    a: FitResult,
+    b: FitResult,
+    *,
+    loss: float | None = None,
+    budget: float | None = None,
+    level: float = LEVEL,
+) -> Gain:
+    """The compute-equivalent gain of law A over law B, at a loss or at a budget of A."""
+    targets = [each for each in (loss, budget) if each is not None]
+    if len(targets) != 1:
+        raise UserError("gain: give one target, either loss=... or budget=...")
+    if not (np.isfinite(targets[0]) and targets[0] > 0):
+        raise UserError(f"gain: the target {targets[0]} must be finite and positive")
+    ours, theirs = _frontiers(a, b)
+    target = np.full(ours.members, np.log(targets[0]))
+    if budget is not None:
+        spent, reached = target, ours.log_loss(target)
+    else:
+        spent, reached = ours.spending(target), target
+    if not np.isfinite(spent[0]):
+        raise UserError(f"{title(a)} never reaches a loss of {loss:g}, so it has no gain there")
+    needed = theirs.spending(reached)
+    for result, at in ((a, spent[0]), (b, spent[0]), (b, needed[0])):
+        if np.isfinite(at):
+            _check_reach(result, float(np.exp(at)))
+    with np.errstate(invalid="ignore"):
+        logs = needed - spent  # inf - inf, neither reaches it: nan
+    drawn = logs[1:]
+    known = drawn[~np.isnan(drawn)]
+    low, high = _interval(known, level)
+    return Gain(
+        value=float(np.exp(logs[0])),
+        low=low,
+        high=high,
+        loss=float(np.exp(reached[0])),
+        budget=float(np.exp(spent[0])),
+        unreached=_share(np.isposinf(needed[1:])),
+        undefined=_share(np.isnan(drawn)),
+    )
+
+
+def crossing(
+    a: FitResult, b: FitResult, *, between: tuple[float, float], level: float = LEVEL
+) -> Crossing:
+    """The budget at which the lower of two losses changes hands, looked for in a range."""
+    low_end, high_end = between
+    if not 0 < low_end < high_end < np.inf:
+        raise UserError(f"crossing: between={between} must be two budgets, the lower one first")
+    for result in (a, b):
+        _check_reach(result, low_end)
+        _check_reach(result, high_end)
+    ours, theirs = _frontiers(a, b)
+
+    def lead(log_budget: Array) -> Array:
+        return theirs.log_loss(log_budget) - ours.log_loss(log_budget)
+
+    grid = np.linspace(np.log(low_end), np.log(high_end), GRID)
+    better_a = np.stack([lead(np.full(ours.members, at)) for at in grid], axis=1) > 0
+    favourite = better_a[0, 0]
+    ahead = better_a == favourite
+    lost = ~ahead
+    first = lost.argmax(axis=1)  # 0 where it is never lost, or lost from the start
+    at = _halve(
+        lambda middle: (lead(middle) > 0) == favourite,
+        grid[np.maximum(first - 1, 0)],
+        grid[first],
+    )
+    at = np.where(lost.any(axis=1), at, np.inf)
+    at = np.where(lost[:, 0], -np.inf, at)
+    low, high = _interval(at[1:], level)
+    return Crossing(
+        budget=float(np.exp(at[0])),
+        low=low,
+        high=high,
+        better="a" if favourite else "b",
+        without=_share(np.isinf(at[1:])),
+        times=int(np.count_nonzero(np.diff(ahead[0]))),
+    )
+
+
+@dataclass(frozen=True)
+class _Frontier:
+    """The least loss of a law at each budget, for the fit (first) and each of its resamples."""
+
+    result: FitResult
+    values: Array  # (1 + R, P)
+
+    @property
+    def members(self) -> int:
+        return len(self.values)
+
+    def log_loss(self, log_budget: Array) -> Array:
+        """ln L at one budget per member, (1 + R,)."""
+        law = self.result.law
+        params = dict(zip(law.parameters, self.values.T, strict=True))
+        budget = np.exp(log_budget)
+        with np.errstate(all="ignore"):
+            if len(law.variables) == 1:
+                return np.log(law.predict(params, **{law.variables[0]: budget}))
+            split = [
+                np.exp(np.clip(np.log(each), -700, 700))  # a dead term sends one of them to 0
+                for each in law.optimal(params, budget)
+            ]
+            return np.log(law.predict(params, params=split[0], tokens=split[1]))
+
+    def spending(self, log_loss: Array) -> Array:
+        """ln C at which each member reaches its loss; inf where it never does."""
+        low, high = (np.full(self.members, np.log(end)) for end in SEARCH)
+        found = _halve(lambda middle: ~(self.log_loss(middle) <= log_loss), low, high)
+        return np.where(self.log_loss(high) <= log_loss, found, np.inf)
+
+
+def _frontiers(a: FitResult, b: FitResult) -> tuple[_Frontier, _Frontier]:
+    """Both, with their resamples in the order in which they are paired."""
+    if a.recipe.loss != b.recipe.loss:
+        raise UserError(
+            f"{title(a)} is of column '{a.recipe.loss}' and {title(b)} of '{b.recipe.loss}': "
+            "compare fits of the same loss"
+        )
+    if _axis(a) != _axis(b):
+        raise UserError(
+            f"{title(a)} is of '{_axis(a)}' and {title(b)} of '{_axis(b)}': the two must be laws "
+            "of one quantity (rename the column where it is the same)"
+        )
+    if len(a.samples) != len(b.samples):
+        raise UserError(
+            f"{len(a.samples)} resamples of {title(a)} and {len(b.samples)} of {title(b)}: "
+            "fit both with the same bootstrap="
+        )
+    theirs = b.samples
+    if not same_rows(a.points, b.points):
+        # one place on: the same seed may have drawn the same weights for both tables
+        theirs = np.roll(theirs, 1, axis=0)
+    elif _resampling(a) != _resampling(b) and a.has_intervals:
+        raise UserError(
+            f"{title(a)} and {title(b)} are fitted to the same rows with different resamples: "
+            "fit both with the same seed=, resampling= and cluster="
+        )
+    return _frontier(a, a.samples), _frontier(b, theirs)
+
+
+def _frontier(result: FitResult, samples: Array) -> _Frontier:
+    best = np.array([[result.estimates[name] for name in result.law.parameters]])
+    return _Frontier(result, np.concatenate([best, samples]))
+
+
+def _axis(result: FitResult) -> str:
+    """What a budget of this law is."""
+    variables = result.law.variables
+    return result.recipe.columns[variables[0]] if len(variables) == 1 else "flops_6nd"
+
+
+def _check_reach(result: FitResult, budget: float) -> None:
+    """UserError where the rows do not determine the law at this budget."""
+    if len(result.law.variables) == 1:
+        result.predict_at({result.law.variables[0]: budget})
+    else:
+        result.optimal(budget)
+
+
+def _resampling(result: FitResult) -> tuple[object, ...]:
+    recipe = result.recipe
+    return recipe.seed, recipe.resampling, recipe.cluster
+
+
+def _halve(below: Callable[[Array], NDArray[np.bool_]], low: Array, high: Array) -> Array:
+    """Where `below` turns false, by bisection, one range per member."""
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        still = below(middle)
+        low, high = np.where(still, middle, low), np.where(still, high, middle)
+    return (low + high) / 2
+
+
+def _interval(logs: Array, level: float) -> tuple[float, float]:
+    """Percentiles of exp(logs), at drawn values: one of them may be 0 or inf."""
+    if not 0 < level < 1:
+        raise UserError(f"level={level}: an interval needs a level between 0 and 1, such as 0.95")
+    if not logs.size:
+        return np.nan, np.nan
+    low = np.quantile(logs, (1 - level) / 2, method="lower")
+    high = np.quantile(logs, (1 + level) / 2, method="higher")
+    return float(np.exp(low)), float(np.exp(high))
+
+
+def _share(which: NDArray[np.bool_]) -> float:
+    return float(which.mean()) if which.size else np.nan

@@ -1,0 +1,287 @@
+"""Does the best setting transfer? How far each valley's least moves as the model doubles.
+
+    loss = l* + b (x - x*)^2,    x = log2 setting
+
+by least squares through the means over seeds, at the values within `REACH` octaves of the best one
+tried; then
+
+    x* = a + shift * log2 size
+
+over the sizes of one kind, weighted by b^2, to which the precision of x* is proportional where the
+noise is equal. An interval is that of leaving out one seed at a time, in all sizes at once (the
+jackknife over whole seeds), with Student's t of S - 1 degrees for S seeds: so what a seed has in
+common over rates and sizes counts, and three or four seeds are not taken for many, as a bootstrap
+of so few would. It knows nothing of the bias of a parabola through a valley that is steeper
+towards divergence; that is much the same in all sizes (-0.21 +- 0.02 octaves for one 2.2 times as
+steep two octaves above its least as below), and cancels in the shift.
+
+A least is a measurement only inside the values tried, and a shift only where each size has one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+
+from analysis.estimators.valleys import FEWEST, SIZES, Valley, Valleys, find_valleys
+from analysis.fitting.bootstrap import student_t
+from analysis.hyperparameters.optimum import BOUNDS, Where
+from analysis.plotting.style import quantity
+from analysis.readings._finding import Picture, Table
+from analysis.tables.points import Array
+from analysis.tables.study import Study
+
+REACH = 2.0  # octaves to each side of the best value tried
+TOLERANCE = 0.25  # octaves for each doubling: a factor of 2 in the setting over 16 in size
+
+
+class Answer(StrEnum):
+    """Whether the best setting of the small model may be used for the large one."""
+
+    YES = "yes"  # the interval of the shift lies within the tolerance
+    NO = "no"  # it does not, and excludes 0
+    UNDETERMINED = "undetermined"
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """The least of one valley.
+
+    Attributes:
+        log2: x*, or the edge that bounds it, or nan.
+        without: [S], x* without each of the seeds; empty for one seed, and where x* is no vertex.
+        curvature, loss: b and l*; nan where there is no vertex.
+    """
+
+    size: float
+    log2: float
+    where: Where
+    without: Array
+    curvature: float
+    loss: float
+
+    @property
+    def half_width(self) -> float:
+        """Of the 95 % interval, in octaves; nan for one seed."""
+        return _half_width(self.without)
+
+    def __str__(self) -> str:
+        if self.where in BOUNDS:
+            return f"{'≤' if self.where is Where.LOW else '≥'} {self.log2:.3g}"
+        if self.where is not Where.INSIDE:
+            return "?"
+        bar = f" ± {self.half_width:.2f}" if len(self.without) else ""
+        return f"{self.log2:.2f}{bar}"
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """The optima of one kind against its size named `along`, and the shift of x* per doubling with
+    its 95 % interval, nan where there is none; `reason` then says why."""
+
+    kind: tuple[str, ...]
+    along: str
+    optima: tuple[Optimum, ...]
+    shift: float
+    low: float
+    high: float
+    reason: str
+
+    @property
+    def answer(self) -> Answer:
+        if self.low >= -TOLERANCE and self.high <= TOLERANCE:
+            return Answer.YES
+        return Answer.NO if self.low > 0 or self.high < 0 else Answer.UNDETERMINED
+
+    @property
+    def name(self) -> str:
+        return ", ".join(self.kind) or "all"
+
+    @property
+    def shift_text(self) -> str:
+        if not math.isfinite(self.shift):
+            return "–"
+        interval = f" [{self.low:+.2f}, {self.high:+.2f}]" if math.isfinite(self.low) else ""
+        return f"{self.shift:+.2f}{interval}"
+
+    def at(self, size: tuple[str, float]) -> str:
+        """The optimum at a size, given by its name and value."""
+        found = {(self.along, optimum.size): str(optimum) for optimum in self.optima}
+        return found.get(size, "–")
+
+
+def transfers(valleys: Valleys) -> tuple[Transfer, ...]:
+    """One for each kind, in the order of the valleys."""
+    return tuple(
+        _transfer(kind, members, valleys.params) for kind, members in valleys.kinds.items()
+    )
+
+
+@dataclass(frozen=True)
+class Transfers:
+    """The valleys of a study and how far the best setting moves with size, for each kind."""
+
+    study: Study
+    valleys: Valleys
+    transfers: tuple[Transfer, ...]
+    notes: tuple[str, ...] = ()
+    predictions: Mapping[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """The answer in one line."""
+        says = {
+            Answer.YES: "transfers for",
+            Answer.NO: "moves for",
+            Answer.UNDETERMINED: "is undetermined for",
+        }
+        named = {a: [each.name for each in self.transfers if each.answer is a] for a in Answer}
+        parts = [f"{says[a]} {' and '.join(names)}" for a, names in named.items() if names]
+        return f"as the model grows, the best {self.valleys.setting} {', '.join(parts)}"
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """A row for each kind: optima by size, shift, answer, and what others found."""
+        found, published = self.transfers, self.study.published
+        along = {each.along for each in found}
+        sizes = sorted({(each.along, optimum.size) for each in found for optimum in each.optima})
+        heads = (
+            "kind",
+            *(f"{name.removeprefix('model.')} {_size(size)}" for name, size in sizes),
+            f"shift per doubling{f' of {along.pop()}' if len(along) == 1 else ''}",
+            "transfers?",
+            *(["published"] if published else []),
+        )
+        rows = tuple(
+            (
+                each.name,
+                *(each.at(size) for size in sizes),
+                each.shift_text,
+                str(each.answer),
+                *([published.get(each.name, "–")] if published else []),
+            )
+            for each in found
+        )
+        note = (
+            f"log2 of the best {self.valleys.setting}, with 95 % intervals over whole seeds; "
+            f"transfers: the shift lies within ±{TOLERANCE:g} octaves per doubling"
+        )
+        note = "; ".join([note, *_reasons(found)])
+        return (Table("Does the best setting transfer?", note, heads, rows),)
+
+    def pictures(self) -> tuple[Picture, ...]:
+        from analysis.report import plots
+
+        return (
+            Picture(
+                "valleys",
+                lambda: plots.valleys(self.study, self.valleys),
+                f"Loss against {self.valleys.setting}.",
+                "A line per size, its bars one standard error over seeds; the star is the least of "
+                "each, its bar the 95 % interval of where. Where the stars stand one below the "
+                "other, the setting carries over.",
+                str(self),
+            ),
+        )
+
+    def save(self, folder: Path) -> tuple[Path, ...]:
+        """Nothing: what the next study can use is in the sentence."""
+        return ()
+
+
+def read_settings(study: Study) -> Transfers | None:
+    """Whether the best setting transfers; None for too few runs."""
+    valleys = find_valleys(study)
+    return None if valleys is None else Transfers(study, valleys, transfers(valleys))
+
+
+def _reasons(found: Sequence[Transfer]) -> list[str]:
+    """Why kinds have no interval, the kinds that share a reason together."""
+    shared: dict[str, list[str]] = {}
+    for each in found:
+        if each.reason:
+            shared.setdefault(each.reason, []).append(each.name)
+    return [f"{', '.join(names)}: {reason}" for reason, names in shared.items()]
+
+
+def optimum(valley: Valley, size: float) -> Optimum:
+    """The vertex of the parabola through the bottom of a valley, and without each seed in turn."""
+    S, best = len(valley.seeds), int(np.argmin(valley.mean))
+    positive = valley.values > 0
+    x = np.log2(valley.values, where=positive, out=np.full(len(valley.values), -np.inf))
+
+    def without_vertex(where: Where) -> Optimum:
+        bound = {Where.LOW: x[0], Where.HIGH: x[-1]}.get(where, math.nan)
+        return Optimum(size, float(bound), where, np.empty(0), math.nan, math.nan)
+
+    if best in (0, len(x) - 1):
+        return without_vertex(Where.LOW if best == 0 else Where.HIGH)
+    near = positive & (np.abs(x - x[best]) <= REACH)
+    if near.sum() < FEWEST:
+        return without_vertex(Where.TOO_FEW)
+    losses = valley.losses[:, near]
+    means = [losses.mean(axis=0)]
+    means += [np.delete(losses, s, axis=0).mean(axis=0) for s in range(S) if S > 1]
+    b, slope, level = np.polyfit(x[near] - x[best], np.transpose(means), 2)  # each [1 + S]
+    if (b <= 0).any():
+        return without_vertex(Where.NOT_CONVEX)
+    vertex = x[best] - slope / (2 * b)
+    if not x[0] < vertex[0] < x[-1]:
+        return without_vertex(Where.LOW if vertex[0] <= x[0] else Where.HIGH)
+    least = level[0] - slope[0] ** 2 / (4 * b[0])
+    return Optimum(size, float(vertex[0]), Where.INSIDE, vertex[1:], float(b[0]), float(least))
+
+
+def _transfer(kind: tuple[str, ...], members: Sequence[Valley], params: str) -> Transfer:
+    along = _along(members, params)
+    optima = tuple(optimum(valley, valley.sizes[along]) for valley in members)
+    reason = _no_shift(along, optima)
+    if reason:
+        return Transfer(kind, along, optima, math.nan, math.nan, math.nan, reason)
+    x = np.log2([each.size for each in optima])
+    weights = np.array([each.curvature for each in optima]) ** 2
+    dx = x - np.average(x, weights=weights)
+    arm = weights * dx / np.sum(weights * dx**2)  # the shift is its product with the optima
+    shift = float(arm @ [each.log2 for each in optima])
+    reason = _no_interval(members)
+    half = math.nan if reason else _half_width(arm @ [each.without for each in optima])
+    return Transfer(kind, along, optima, shift, shift - half, shift + half, reason)
+
+
+def _along(members: Sequence[Valley], params: str) -> str:
+    """The one of `SIZES` in which the models differ, or their parameters."""
+    varied = [
+        name for name in SIZES if len({v.sizes[name] for v in members if name in v.sizes}) > 1
+    ]
+    return varied[0] if len(varied) == 1 else params
+
+
+def _no_shift(along: str, optima: Sequence[Optimum]) -> str:
+    if len({each.size for each in optima}) < 2:
+        return "one size"
+    lost = [each for each in optima if each.where is not Where.INSIDE]
+    named = ", ".join(f"{_size(each.size)} ({each.where})" for each in lost)
+    return f"no least at {along} {named}; widen or refine the values" if lost else ""
+
+
+def _no_interval(members: Sequence[Valley]) -> str:
+    if len({valley.seeds for valley in members}) > 1:
+        return "the sizes have different seeds, so no interval"
+    return "one seed, so no interval" if len(members[0].seeds) == 1 else ""
+
+
+def _half_width(without: Array) -> float:
+    """Half the 95 % interval by the jackknife, from the values [S] without each of S seeds."""
+    S = len(without)
+    if S < 2:
+        return math.nan
+    sd = math.sqrt((S - 1) / S * float(np.sum((without - without.mean()) ** 2)))
+    return student_t(0.95, S - 1) * sd
+
+
+def _size(size: float) -> str:
+    return f"{size:g}" if size < 1e5 else quantity(size)

@@ -1,0 +1,157 @@
+"""Which figures a study's evidence supports, with what to see in each."""
+
+from __future__ import annotations
+
+import math
+
+from analysis.inference.forecast import Assessment
+from analysis.readings._finding import Picture
+from analysis.report import plots
+from analysis.report.evidence import Evidence
+from analysis.report.verdict import interval
+from analysis.tables.runs import trajectory
+from analysis.tables.study import Study
+from experiments.record import METRICS
+
+
+def pictures(evidence: Evidence) -> tuple[list[Picture], list[Picture]]:
+    """The figures of the first lesson, and the others, that this evidence supports."""
+    study, assessment = evidence.study, evidence.assessment
+    curves = {
+        str(run): trajectory(study.folder / str(run))
+        for run in study.runs["run_id"]
+        if (study.folder / str(run) / METRICS).exists()
+    }
+    shown = []
+    if curves:
+        shown.append(
+            Picture(
+                "loss_curves",
+                lambda: plots.loss_curves(study, curves),
+                "Loss curves.",
+                "Training loss of every run, averaged in steps of log tokens. Larger models lie "
+                "lower at the same tokens; a cross marks a run that diverged.",
+                f"Training loss against tokens on log axes for {len(curves)} runs, all falling.",
+            )
+        )
+    if evidence.finding is not None:
+        shown = [*evidence.finding.pictures(), *shown]
+    if assessment is None:
+        return [], shown
+    result = assessment.result
+    measured = {each.forecast.run_id: each.measured for each in evidence.verdicts}
+    lesson = []
+    if evidence.forecasts:
+        first = evidence.forecasts[0]
+        lesson.append(
+            Picture(
+                "held_out",
+                lambda: plots.held_out(evidence.forecasts, measured, study.unit),
+                "Two intervals for the held-out run.",
+                "Pale: the bootstrap alone. Dark: with the extrapolation error of the rolled fit. "
+                "The tick is the prediction, the star the measurement.",
+                f"Bootstrap interval {interval(first.bootstrap_low, first.bootstrap_high)}, full "
+                f"interval {interval(first.low, first.high)} {study.unit}"
+                + "".join(f", measured {value:.3f}" for value in measured.values()),
+            )
+        )
+    if assessment.rolled:
+        fitted = result.points.rows["flops_6nd"].max()
+        held = [
+            (math.log(each.forecast.flops_6nd / fitted), -math.log1p(each.error))
+            for each in evidence.verdicts
+        ]
+        lesson.append(
+            Picture(
+                "rolled_extrapolation",
+                lambda: plots.rolled_errors(assessment.rolled, held),
+                "The fit rolled forward.",
+                "Each rung predicted from those below it, at so many times their largest compute. "
+                "Bars are the rms error; this is what a bootstrap cannot know.",
+                "Extrapolation errors by rung: "
+                + ", ".join(
+                    f"rung {each.rung} rms {100 * each.rms:.2f} %" for each in assessment.rolled
+                ),
+            )
+        )
+    if set(result.law.variables) == {"params", "tokens"}:
+        shown += _two_variable_pictures(study, assessment, evidence)
+    shown += [
+        Picture(
+            "predicted_measured",
+            lambda: plots.predicted_against_measured(result, evidence.forecasts, measured),
+            "Fitted against measured.",
+            "On the line the law is right. Bars are 95 % intervals: of the bootstrap for fitted "
+            "runs, of the whole rule for the held-out run.",
+            "Fitted loss against measured loss, points along the diagonal.",
+        ),
+        Picture(
+            "residuals",
+            lambda: plots.residuals(study, result),
+            "Residuals.",
+            "Measured above fitted, in percent; the band is one rms. A slope or a bend with "
+            "compute would be the law failing, not noise.",
+            f"Residuals in percent against compute, rms "
+            f"{100 * math.sqrt(float((result.residuals**2).mean())):.2f} %.",
+        ),
+    ]
+    return lesson, shown
+
+
+def _two_variable_pictures(
+    study: Study, assessment: Assessment, evidence: Evidence
+) -> list[Picture]:
+    result = assessment.result
+    measured = "; the star is the held-out run" if evidence.verdicts else ""
+    along = "" if plots.is_isoflop(study) else "Grey lines follow the law along one size. "
+    found = [
+        Picture(
+            "loss_params",
+            lambda: plots.loss_against(study, result, "params"),
+            "Loss against parameters.",
+            f"Lines are the law at fixed tokens D{measured}. Where a line flattens, parameters no "
+            "longer help at that much data.",
+            "Loss falling with parameters, with the fitted law at fixed tokens.",
+        ),
+        Picture(
+            "loss_tokens",
+            lambda: plots.loss_against(study, result, "tokens"),
+            "Loss against tokens.",
+            f"Lines are the law at fixed parameters N{measured}.",
+            "Loss falling with tokens, with the fitted law at fixed parameters.",
+        ),
+    ]
+    if plots.is_isoflop(study):
+        found.append(
+            Picture(
+                "isoflop",
+                lambda: plots.isoflop(study, result),
+                "IsoFLOP curves.",
+                "Each curve spends one budget on models of different sizes; the star is the best "
+                "size by a parabola in log N.",
+                "Loss against parameters at each compute budget, each a valley.",
+            )
+        )
+    found.append(
+        Picture(
+            "ladder",
+            lambda: plots.ladder(study, result),
+            "The ladder.",
+            f"Loss against compute{measured}. {along}Dashed, with its band: the loss that the law "
+            "gives the best split of each budget.",
+            "Loss against compute by rung with the compute-optimal edge of the law.",
+        )
+    )
+    lost = ({*result.unidentified, *result.bounded}) - {result.law.constant}
+    if result.law.allocation is not None and not lost:
+        found.append(
+            Picture(
+                "frontier",
+                lambda: plots.frontier(study, result),
+                "The compute-optimal frontier.",
+                "How the law would split a budget between parameters and tokens, with 95 % "
+                "bootstrap bands. Open marks are the runs: far from them the bands are a guess.",
+                "Optimal parameters and tokens against compute with interval bands.",
+            )
+        )
+    return found

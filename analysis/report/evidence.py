@@ -1,0 +1,95 @@
+"""What is known about a study at this moment: the fit, the prediction that stands, the verdicts,
+and what is still missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from analysis.inference.forecast import Assessment, Forecast, assess, standing_forecasts
+from analysis.readings import READINGS
+from analysis.readings._finding import Finding, Table
+from analysis.report.verdict import Verdict, judge, sentence, unproved
+from analysis.tables.study import Study
+from experiments.record import PREDICTION, read_json
+from scaling.common.errors import UserError
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the page tells. `assessment` is None where the runs do not allow a fit yet, and
+    `missing` then begins with why."""
+
+    study: Study
+    assessment: Assessment | None
+    forecasts: tuple[Forecast, ...]
+    verdicts: tuple[Verdict, ...]
+    missing: tuple[str, ...]
+    finding: Finding | None  # what the study's reading gives; None for too few runs
+
+    @property
+    def tables(self) -> Sequence[Table]:
+        return () if self.finding is None else self.finding.tables
+
+    @property
+    def sentence(self) -> str:
+        if self.study.law is None:
+            return str(self.finding or "too few runs have finished to compare settings")
+        if self.assessment is None:
+            return f"no fit yet: {self.missing[0]}"
+        rows = self.assessment.result.points.rows
+        return sentence(
+            self.study, len(rows), float(rows["flops_6nd"].max()), self.forecasts, self.verdicts
+        )
+
+
+def gather(study: Study, say: Callable[[str], None] = lambda _: None) -> Evidence:
+    """Fit what is there; the forecasts are those written down before, where they were."""
+    missing = []
+    assessment = None
+    if study.law is not None:
+        try:
+            assessment = assess(study, say=say)
+        except UserError as error:
+            missing.append(str(error))
+    if study.unfinished:
+        missing.append(
+            f"{len(study.unfinished)} of {len(study.planned_fit)} planned runs have not finished"
+        )
+    file = study.folder / PREDICTION
+    forecasts = () if assessment is None else assessment.forecasts
+    if file.exists():
+        standing = read_json(file)
+        forecasts = standing_forecasts(standing) if study.law else ()
+        now = sorted(str(name) for name in study.fit_runs["run_id"])
+        if sorted(standing["fitted_on"]) != now:
+            missing.append(
+                "prediction.json was made from other runs than are here now; the figures show the "
+                "fit of the present ones"
+            )
+    elif len(study.held_out):
+        missing.append(
+            "the held-out run was trained before a prediction was written: what stands here as "
+            "predicted was computed after the fact"
+            if study.held_out_trained
+            else "the prediction has not been written down yet: python -m analysis predict "
+            f"{study.folder}"
+        )
+    verdicts = judge(study, forecasts)
+    if late := unproved(study):
+        missing.append(
+            f"{late} held-out run(s) do not carry the digest of prediction.json as it stands, "
+            "so that the prediction came first is not shown"
+        )
+    absent = len(study.held_out) - len(study.held_out_done)
+    if absent:
+        missing.append(f"{absent} of {len(study.held_out)} held-out runs not measured")
+    finding = None
+    try:
+        finding = READINGS[study.reading](study)
+    except UserError as error:
+        missing.insert(0, str(error))
+    if finding is not None:
+        missing += finding.notes
+    return Evidence(study, assessment, forecasts, verdicts, tuple(missing), finding)

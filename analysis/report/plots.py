@@ -1,0 +1,423 @@
+"""The figures of a study, each a function from the evidence to a matplotlib Figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.estimators.valleys import Valleys
+from analysis.fitting.result import FitResult
+from analysis.hyperparameters.optimum import Where
+from analysis.inference.forecast import Forecast, RolledRung
+from analysis.plotting.style import (
+    FITTED,
+    HELD,
+    INK,
+    LINES,
+    MUTED,
+    SIZE,
+    canvas,
+    house_style,
+    log_ticks,
+    panels,
+    quantity,
+    rung_style,
+    scientific,
+)
+from analysis.readings.transfer import transfers
+from analysis.tables.study import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BINS = 40  # of log tokens: a training curve is drawn as the mean in each
+ISOFLOP_SIZES, ISOFLOP_SPREAD = 3, 0.15  # what makes a rung one budget rather than one size
+
+
+def loss_curves(study: Study, curves: dict[str, pd.DataFrame]) -> Any:
+    """Training loss against tokens, one line per run, binned in log tokens."""
+    with house_style():
+        figure, axes = canvas()
+        rungs = int(study.runs["rung"].max()) + 1
+        low, high = math.inf, 0.0
+        for _, run in study.runs.iterrows():
+            if run["run_id"] not in curves or "loss" not in curves[run["run_id"]].columns:
+                continue
+            rows = curves[run["run_id"]].dropna(subset=["loss"])
+            tokens, loss = _binned(rows["tokens"].to_numpy(float), rows["loss"].to_numpy(float))
+            if not len(tokens):
+                continue
+            held = run["part"] == "held_out"
+            rung = int(run["rung"])
+            shade = HELD if held else rung_style(rung, rungs)["color"]
+            axes.plot(
+                tokens, loss, color=shade, linestyle=LINES[rung % len(LINES)],
+                linewidth=1.9 if held else 1.0,
+            )  # fmt: skip
+            if run["status"] == "diverged":
+                axes.plot(tokens[-1], loss[-1], marker="x", color=INK, markersize=9, mew=2)
+                axes.annotate(
+                    "diverged", (tokens[-1], loss[-1]), xytext=(7, 4),
+                    textcoords="offset points", fontsize=9,
+                )  # fmt: skip
+            low, high = min(low, loss.min()), max(high, np.quantile(loss, 0.98))
+        _scales(axes, "tokens seen", "training loss, nats/token")
+        if high > 0:
+            axes.set_ylim(low * 0.95, high * 1.05)
+            _round_ticks(axes)
+        _rung_legend(axes, study, lines="curves")
+        return figure
+
+
+def valleys(study: Study, found: Valleys) -> Any:
+    """Loss against the swept setting: a panel per kind, a line per rung with bars of one standard
+    error over seeds, a star at the least of each with its 95 % interval."""
+    with house_style():
+        kinds, rungs = found.kinds, int(study.runs["rung"].max()) + 1
+        figure = panels(len(kinds))
+        for axes, each in zip(figure.axes, transfers(found), strict=True):
+            for valley, optimum in zip(kinds[each.kind], each.optima, strict=True):
+                axes.errorbar(
+                    valley.values, valley.mean, valley.error,
+                    linestyle=LINES[valley.rung % len(LINES)], capsize=2,
+                    label=f"N = {quantity(valley.sizes[found.params])}",
+                    **rung_style(valley.rung, rungs),
+                )  # fmt: skip
+                if optimum.where is Where.INSIDE:
+                    ends = np.exp2(optimum.log2 + optimum.half_width * np.array([-1, 1]))
+                    axes.plot(ends, 2 * [optimum.loss], color=HELD, linewidth=2.2, zorder=5)
+                    axes.plot(
+                        np.exp2(optimum.log2), optimum.loss, marker="*", markersize=13,
+                        color=HELD, zorder=6,
+                    )  # fmt: skip
+            _scales(axes, found.setting, f"loss, {study.unit}")
+            axes.set_title(each.name)
+            log_ticks(axes.xaxis, *axes.get_xlim())
+        for axes in figure.axes:
+            log_ticks(axes.yaxis, *axes.get_ylim())
+        named: dict[str, Any] = {}
+        for axes in figure.axes:
+            lines, labels = axes.get_legend_handles_labels()
+            named |= dict(zip(labels, lines, strict=True))
+        figure.legend(named.values(), named, loc="outside upper center", ncols=3)
+        return figure
+
+
+def loss_against(study: Study, result: FitResult, variable: str) -> Any:
+    """Measured loss against one variable of the law, with the law at fixed values of the other."""
+    other = next(name for name in result.law.variables if name != variable)
+    columns = {"params": study.params, "tokens": study.tokens}
+    label = {"params": f"parameters, {study.params}", "tokens": "training tokens"}
+    with house_style():
+        figure, axes = canvas()
+        x = result.points.variables[variable]
+        span = np.geomspace(x.min() / 1.3, x.max() * 2.2, 120)
+        levels = _levels(result.points.variables[other])
+        for at, level in enumerate(levels):
+            curve = result.law.predict(result.estimates, **{variable: span, other: level})
+            axes.plot(span, curve, color=MUTED, linewidth=0.9, linestyle=LINES[at % len(LINES)])
+            axes.annotate(
+                f"{'D' if other == 'tokens' else 'N'} = {quantity(level)}",
+                (span[-1], curve[-1]), xytext=(3, 0), textcoords="offset points",
+                va="center", fontsize=8.5, color=MUTED, annotation_clip=False,
+            )  # fmt: skip
+        _runs(axes, study, columns[variable])
+        _scales(axes, label[variable], f"validation loss, {study.unit}")
+        axes.set_xlim(span[0], span[-1])
+        _round_ticks(axes)
+        _rung_legend(axes, study)
+        return figure
+
+
+def ladder(study: Study, result: FitResult) -> Any:
+    """Loss against compute: the rungs, the law along each, and its compute-optimal edge."""
+    with house_style():
+        figure, axes = canvas()
+        flops = result.points.rows["flops_6nd"].to_numpy(float)
+        reach = max(flops.max(), study.held_out["flops_6nd"].max() if len(study.held_out) else 0)
+        # at one budget every size is a point, not a line
+        sizes = () if is_isoflop(study) else _levels(result.points.variables["params"])
+        for size in sizes:
+            mine = flops[np.isclose(result.points.variables["params"], size, rtol=1e-6)]
+            start, end = (mine.min(), mine.max()) if len(mine) else (flops.min(), flops.max())
+            span = np.geomspace(start / 1.5, end * 1.5, 60)
+            axes.plot(
+                span, result.law.predict(result.estimates, params=size, tokens=span / 6 / size),
+                color=MUTED, linewidth=0.9,
+            )  # fmt: skip
+        if _has_optimum(result):
+            best = result.optimal(np.geomspace(flops.min(), reach * 1.5, 60))
+            axes.fill_between(
+                best.flops, best.loss[1], best.loss[2], color=FITTED, alpha=0.18, lw=0
+            )
+            axes.plot(best.flops, best.loss[0], color=FITTED, linestyle="--", label="optimal split")
+        _runs(axes, study, "flops_6nd")
+        _scales(axes, "compute 6ND, FLOPs", f"validation loss, {study.unit}")
+        log_ticks(axes.yaxis, *axes.get_ylim())
+        _rung_legend(axes, study)
+        return figure
+
+
+def isoflop(study: Study, result: FitResult) -> Any:
+    """Loss against size at each budget, with the parabola in ln N and its vertex."""
+    with house_style():
+        figure, axes = canvas()
+        rungs = int(study.runs["rung"].max()) + 1
+        for rung, rows in study.rungs(study.fit_runs):
+            log_n = np.log(rows[study.params].to_numpy(float))
+            bend = np.polyfit(log_n, rows[study.loss].to_numpy(float), 2)
+            span = np.linspace(log_n.min() - 0.15, log_n.max() + 0.15, 60)
+            shade = rung_style(rung, rungs)["color"]
+            axes.plot(np.exp(span), np.polyval(bend, span), color=shade, linewidth=1.0)
+            vertex = -bend[1] / (2 * bend[0])
+            if bend[0] > 0 and span[0] <= vertex <= span[-1]:
+                axes.plot(
+                    np.exp(vertex), np.polyval(bend, vertex), marker="*", markersize=11,
+                    color=INK, markeredgecolor="white", zorder=5,
+                )  # fmt: skip
+        _runs(axes, study, study.params)
+        _scales(axes, f"parameters, {study.params}", f"validation loss, {study.unit}")
+        _round_ticks(axes)
+        _rung_legend(axes, study)
+        return figure
+
+
+def is_isoflop(study: Study) -> bool:
+    """Every rung holds several sizes at one budget."""
+    groups = [rows for _, rows in study.fit_runs.groupby("rung")]
+    return bool(groups) and all(
+        rows[study.params].nunique() >= ISOFLOP_SIZES
+        and rows["flops_6nd"].max() / rows["flops_6nd"].min() < 1 + ISOFLOP_SPREAD
+        for rows in groups
+    )
+
+
+def predicted_against_measured(
+    result: FitResult, forecasts: Sequence[Forecast] = (), measured: dict[str, float] | None = None
+) -> Any:
+    """Fitted loss against measured; the fit's bootstrap intervals, and the held-out run's whole."""
+    with house_style():
+        figure, axes = canvas()
+        fitted = result.law.predict(result.estimates, **result.points.variables)
+        bars = None
+        if result.has_intervals:
+            drawn = result.sampled(**result.points.variables)
+            ends = np.quantile(drawn, [0.025, 0.975], axis=0)
+            bars = np.maximum(0, np.stack([fitted - ends[0], ends[1] - fitted]))
+        axes.errorbar(
+            result.points.loss, fitted, yerr=bars, fmt="o", color=FITTED, markersize=4.5,
+            elinewidth=1, capsize=2, label="fitted runs",
+        )  # fmt: skip
+        known = measured or {}
+        shown = [each for each in forecasts if each.run_id in known]
+        for at, each in enumerate(shown):
+            axes.errorbar(
+                known[each.run_id], each.loss,
+                yerr=[[each.loss - each.low], [each.high - each.loss]], fmt="*", color=HELD,
+                markersize=11, capsize=4, label="held out" if at == 0 else None,
+            )  # fmt: skip
+        low = min(result.points.loss.min(), *(each.low for each in shown), math.inf) * 0.97
+        high = result.points.loss.max() * 1.03
+        axes.plot([low, high], [low, high], color=MUTED, linewidth=0.8, zorder=0)
+        unit = result.recipe.loss.replace("_", " ")
+        _scales(axes, f"measured {unit}", f"fitted {unit}")
+        for axis in (axes.xaxis, axes.yaxis):
+            log_ticks(axis, low, high)
+        axes.set_xlim(low, high)
+        axes.set_ylim(low, high)
+        axes.legend(loc="upper left")
+        return figure
+
+
+def residuals(study: Study, result: FitResult) -> Any:
+    """100 ln(measured / fitted) against compute, by rung: a pattern here is what the law misses."""
+    with house_style():
+        figure, axes = canvas()
+        rungs = int(study.runs["rung"].max()) + 1
+        rows, percent = result.points.rows, 100 * result.residuals
+        for rung in sorted(rows["rung"].unique()):
+            mine = (rows["rung"] == rung).to_numpy()
+            axes.plot(
+                rows["flops_6nd"].to_numpy(float)[mine], percent[mine], linestyle="none",
+                **rung_style(rung, rungs),
+            )  # fmt: skip
+        spread = float(np.sqrt(np.mean(percent**2)))
+        axes.axhspan(-spread, spread, color=FITTED, alpha=0.1, lw=0)
+        axes.axhline(0, color=MUTED, linewidth=0.9)
+        axes.set_xscale("log")
+        axes.set_xlabel("compute 6ND, FLOPs")
+        axes.set_ylabel("measured above fitted, %")
+        axes.margins(y=0.15)
+        _rung_legend(axes, study)
+        return figure
+
+
+def frontier(study: Study, result: FitResult) -> Any:
+    """Compute-optimal parameters and tokens against compute, with intervals, and the runs."""
+    with house_style():
+        figure, axes = canvas()
+        rows = result.points.rows
+        flops = rows["flops_6nd"].to_numpy(float)
+        reach = max(flops.max(), study.held_out["flops_6nd"].max() if len(study.held_out) else 0)
+        best = result.optimal(np.geomspace(flops.min(), reach * 3, 60))
+        for name, mark, line, column in (
+            ("tokens", "^", "--", study.tokens), ("params", "o", "-", study.params),
+        ):  # fmt: skip
+            value, low, high = getattr(best, name)
+            axes.fill_between(best.flops, low, high, color=FITTED, alpha=0.16, lw=0)
+            axes.plot(best.flops, value, color=FITTED, linestyle=line, label=f"optimal {name}")
+            axes.plot(
+                flops, rows[column], linestyle="none", marker=mark, color=MUTED, markersize=4,
+                fillstyle="none", label=f"{name} of the runs",
+            )  # fmt: skip
+        _scales(axes, "compute 6ND, FLOPs", "parameters; tokens")
+        seen = np.concatenate(
+            [rows[study.params], rows[study.tokens], best.params[0], best.tokens[0]]
+        )
+        axes.set_ylim(seen.min() / 2, seen.max() * 2)
+        log_ticks(axes.yaxis, *axes.get_ylim())
+        figure.legend(loc="outside upper center", ncols=2, columnspacing=1.2)
+        return figure
+
+
+def rolled_errors(rolled: Sequence[RolledRung], held: Sequence[tuple[float, float]]) -> Any:
+    """Errors when each rung is predicted from those below; `held` are (distance, log error)."""
+    with house_style():
+        figure, axes = canvas()
+        names = []
+        for at, step in enumerate(rolled):
+            percent = 100 * step.log_errors
+            axes.plot([at] * len(percent), percent, "o", color=FITTED, zorder=3)
+            axes.plot([at, at], [-100 * step.rms, 100 * step.rms], color=FITTED, alpha=0.3, lw=9)
+            names.append(f"rung {step.rung}\n×{math.exp(step.distance):.2g} compute")
+        for _, error in held:
+            axes.plot(len(rolled), 100 * error, "*", color=HELD, markersize=12, zorder=3)
+        if held:
+            names.append(f"held out\n×{math.exp(held[0][0]):.2g} compute")
+        axes.axhline(0, color=MUTED, linewidth=0.9)
+        axes.set_xticks(range(len(names)), names)
+        axes.set_xlim(-0.6, len(names) - 0.4)
+        axes.set_ylabel("measured above predicted, %")
+        axes.grid(visible=False, axis="x")
+        return figure
+
+
+def held_out(forecasts: Sequence[Forecast], measured: dict[str, float], unit: str) -> Any:
+    """The two intervals of each held-out design, one above the other, and what was measured."""
+    designs = {(each.params_total, each.tokens): each for each in forecasts}
+    with house_style():
+        figure, axes = canvas(max(SIZE[1], 1.5 + 1.3 * len(designs)))
+        ticks, names = [], []
+        for at, (design, each) in enumerate(designs.items()):
+            for row, (low, high), name in (
+                (0.0, (each.bootstrap_low, each.bootstrap_high), "bootstrap\nalone"),
+                (1.0, (each.low, each.high), "with\nextrapolation"),
+            ):
+                y = 2.6 * at + row
+                axes.plot([low, high], [y, y], color=FITTED, linewidth=7, alpha=0.35 + 0.4 * row,
+                          solid_capstyle="butt")  # fmt: skip
+                axes.plot(each.loss, y, marker="|", markersize=15, mew=2, color=INK)
+                ticks.append(y)
+                names.append(name)
+            found = [
+                measured[one.run_id] for one in forecasts
+                if (one.params_total, one.tokens) == design and one.run_id in measured
+            ]  # fmt: skip
+            for value in found:
+                axes.plot([value, value], [2.6 * at - 0.45, 2.6 * at + 1.45], color=HELD, lw=1.2)
+                axes.plot(value, 2.6 * at + 0.5, marker="*", markersize=13, color=HELD,
+                          markeredgecolor="white")  # fmt: skip
+        axes.set_yticks(ticks, names)
+        axes.set_ylim(-0.7, 2.6 * (len(designs) - 1) + 1.7)
+        axes.set_xlabel(f"loss of the held-out run, {unit}")
+        axes.grid(visible=False, axis="y")
+        axes.margins(x=0.12)
+        return figure
+
+
+def _binned(tokens: Any, loss: Any) -> tuple[Any, Any]:
+    keep = np.isfinite(loss) & (tokens > 0) & (loss > 0)
+    tokens, loss = tokens[keep], loss[keep]
+    if len(tokens) < 2:
+        return tokens, loss
+    edges = np.geomspace(tokens.min(), tokens.max() * (1 + 1e-9), BINS + 1)
+    bin_of = np.searchsorted(edges, tokens, side="right")
+    used = np.unique(bin_of)
+    return (
+        np.array([tokens[bin_of == each].mean() for each in used]),
+        np.array([loss[bin_of == each].mean() for each in used]),
+    )
+
+
+def _levels(values: Any) -> Any:
+    """The different values, or five that span them where there are many."""
+    found = np.unique(values)
+    return found if len(found) <= 5 else np.geomspace(found[0], found[-1], 5)
+
+
+def _has_optimum(result: FitResult) -> bool:
+    settled = {*result.unidentified, *result.bounded} - {result.law.constant}
+    return result.law.allocation is not None and not settled
+
+
+def _runs(axes: Any, study: Study, column: str) -> None:
+    """Completed runs by rung, and the held-out measurement as a star."""
+    rungs = int(study.runs["rung"].max()) + 1
+    for rung, rows in study.rungs(study.fit_runs):
+        axes.plot(
+            rows[column], rows[study.loss], linestyle="none", zorder=4, markeredgecolor="white",
+            markeredgewidth=0.5, **rung_style(rung, rungs),
+        )  # fmt: skip
+    done = study.held_out_done
+    if len(done):
+        axes.plot(
+            done[column], done[study.loss], linestyle="none", marker="*", markersize=12,
+            color=HELD, markeredgecolor="white", zorder=5,
+        )  # fmt: skip
+
+
+def _rung_legend(axes: Any, study: Study, lines: str = "marks") -> None:
+    from matplotlib.lines import Line2D
+
+    rungs = int(study.runs["rung"].max()) + 1
+    budgets = is_isoflop(study)
+    handles = []
+    for rung, rows in study.rungs(study.planned_fit):
+        look = rung_style(rung, rungs)
+        look = (
+            {"color": look["color"], "linestyle": LINES[rung % len(LINES)]}
+            if lines == "curves"
+            else {**look, "linestyle": "none"}
+        )
+        name = (
+            f"{scientific(rows['flops_6nd'].median())} FLOPs"
+            if budgets
+            else f"N = {quantity(rows[study.params].median())}"
+        )
+        handles.append(Line2D([], [], label=name, **look))
+    shown = study.held_out if lines == "curves" else study.held_out_done
+    if len(shown):
+        look = (
+            {"linestyle": LINES[int(shown["rung"].iloc[0]) % len(LINES)], "linewidth": 1.9}
+            if lines == "curves"
+            else {"marker": "*", "markersize": 11, "linestyle": "none"}
+        )
+        handles.append(Line2D([], [], label="held out", color=HELD, **look))
+    axes.figure.legend(
+        handles=handles, loc="outside upper center", ncols=3, columnspacing=1.2, handletextpad=0.5
+    )
+
+
+def _scales(axes: Any, x: str, y: str) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+
+
+def _round_ticks(axes: Any) -> None:
+    log_ticks(axes.xaxis, *axes.get_xlim())
+    log_ticks(axes.yaxis, *axes.get_ylim())

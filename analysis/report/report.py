@@ -1,0 +1,42 @@
+"""The report of a study: figures as PNG and SVG, the fit as JSON, and one page that opens offline.
+
+It works at any stage: with the held-out run still to come, with diverged runs, and with too few
+runs to fit, and says what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from analysis.inference.forecast import FIT, fit_json
+from analysis.plotting.style import save
+from analysis.report.captions import pictures
+from analysis.report.evidence import Evidence, gather
+from analysis.report.page import FIGURES, render
+from analysis.tables.study import load_study
+from experiments.record import write_json
+from scaling.common.errors import UserError
+
+PAGE = "report.html"
+
+
+def write_report(folder: str | Path, say: Callable[[str], None] = lambda _: None) -> Evidence:
+    """figures/, fit.json and report.html in the study's folder."""
+    evidence = gather(load_study(folder), say)
+    study = evidence.study
+    if evidence.assessment is not None:
+        write_json(study.folder / FIT, fit_json(evidence.assessment))
+    if evidence.finding is not None:
+        evidence.finding.save(study.folder)
+    lesson, shown = pictures(evidence)
+    drawn = {}
+    for at, picture in enumerate((*lesson, *shown), 1):
+        say(f"drawing figure {at} of {len(lesson) + len(shown)}: {picture.name}")
+        drawn[picture.name] = save(picture.draw(), study.folder / FIGURES, picture.name)
+    page = render(evidence, lesson, shown, drawn)
+    try:
+        (study.folder / PAGE).write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{study.folder / PAGE}: cannot write ({error.strerror})") from error
+    return evidence

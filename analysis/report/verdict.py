@@ -1,0 +1,117 @@
+"""Prediction beside measurement: the comparison of each held-out run, and the sentence about it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import mean
+from typing import Literal
+
+from analysis.inference.forecast import Forecast
+from analysis.plotting.style import quantity, scientific
+from analysis.tables.study import Study
+from experiments.record import PREDICTION
+
+Order = Literal["predicted first", "not shown", "after the fact"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One held-out run. `order` says what the digests prove: that prediction.json, as it stands,
+    was there before this run was trained; or not."""
+
+    forecast: Forecast
+    measured: float
+    order: Order
+
+    @property
+    def error(self) -> float:
+        """(predicted - measured) / measured."""
+        return self.forecast.loss / self.measured - 1
+
+    @property
+    def inside(self) -> bool:
+        return self.forecast.low <= self.measured <= self.forecast.high
+
+    @property
+    def inside_bootstrap(self) -> bool:
+        return self.forecast.bootstrap_low <= self.measured <= self.forecast.bootstrap_high
+
+
+def judge(study: Study, forecasts: Sequence[Forecast]) -> tuple[Verdict, ...]:
+    """A verdict for every held-out run that completed, in the order of the forecasts."""
+    digest = _digest(study)
+    done = study.held_out_done.set_index("run_id")
+    losses, digests = done[study.loss].to_dict(), done["prediction_sha256"].to_dict()
+    verdicts = []
+    for each in forecasts:
+        if each.run_id not in losses:
+            continue
+        order: Order = "after the fact"
+        if digest is not None:
+            order = "predicted first" if digests[each.run_id] == digest else "not shown"
+        verdicts.append(Verdict(each, float(losses[each.run_id]), order))
+    return tuple(verdicts)
+
+
+def unproved(study: Study) -> int:
+    """Held-out runs that do not carry the digest of the prediction as it stands."""
+    digest = _digest(study)
+    return 0 if digest is None else int((study.held_out_done["prediction_sha256"] != digest).sum())
+
+
+def _digest(study: Study) -> str | None:
+    file = study.folder / PREDICTION
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else None
+
+
+def headline(verdicts: Sequence[Verdict]) -> tuple[Verdict, tuple[Verdict, ...]]:
+    """The first design held out, measured by the mean over its seeds; and its runs one by one."""
+    first = verdicts[0]
+    design = (first.forecast.params_total, first.forecast.tokens)
+    runs = tuple(
+        each for each in verdicts if (each.forecast.params_total, each.forecast.tokens) == design
+    )
+    return replace(first, measured=mean(each.measured for each in runs)), runs
+
+
+def off(verdict: Verdict) -> str:
+    return f"{abs(100 * verdict.error):.1f} % off"
+
+
+def interval(low: float, high: float) -> str:
+    return f"[{low:.3f}, {high:.3f}]"
+
+
+def fitted_on(count: int, flops: float) -> str:
+    return f"fitted on {count} runs up to {scientific(flops)} FLOPs"
+
+
+def sentence(
+    study: Study,
+    count: int,
+    flops: float,
+    forecasts: Sequence[Forecast],
+    verdicts: Sequence[Verdict],
+) -> str:
+    """The last line of a study, for the terminal and for the top of the report."""
+    start = fitted_on(count, flops)
+    if not forecasts:
+        return f"{start}; the study holds no run out, so nothing was predicted"
+    shown = verdicts[0].forecast if verdicts else forecasts[0]
+    said = (
+        f"{start}; predicted {shown.loss:.3f} {interval(shown.low, shown.high)} {study.unit} "
+        f"for the {scientific(shown.flops_6nd)}-FLOP run"
+    )
+    if not verdicts:
+        return f"{said}; not measured yet"
+    told, runs = headline(verdicts)
+    seeds = ", ".join(f"{each.measured:.3f}" for each in runs)
+    average = f"; mean of seeds {seeds}" if len(runs) > 1 else ""
+    where = "inside" if all(each.inside for each in runs) else "outside"
+    return f"{said}; measured {told.measured:.3f} ({off(told)}{average}), {where} the interval"
+
+
+def size(forecast: Forecast) -> str:
+    return f"{quantity(forecast.params_total)} parameters, {quantity(forecast.tokens)} tokens"

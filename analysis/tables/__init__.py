@@ -1,0 +1,1 @@
+"""Tables of runs: records, studies and files to rows with checked columns."""

@@ -1,0 +1,160 @@
+"""Records to a table: one row per run, read from `summary.json` alone where there is one.
+
+`metrics` are flat at the top, `science` under dotted names ("model.width", "seed"), beside run_id,
+study, part, rung, status, path and device. Runs that a study plans but that have no summary yet are
+rows too, with status missing or started and no metrics.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.record import CONFIG, METRICS, STUDY, SUMMARY, Part, Status, read_json, read_rows
+from scaling.common.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = dict[str, Any]
+SUMMARY_KEYS = ("run_id", "study", "part", "rung", "status", "message", "diverged_step")
+CONFIG_KEYS = ("run_id", "study", "part", "rung")
+ENVIRONMENT_KEYS = ("device", "code")
+
+
+def load_runs(path: str | Path) -> pd.DataFrame:
+    """One row per run of a run folder, a study folder, or a folder of study folders."""
+    import pandas as pd
+
+    root = Path(path)
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; give a study folder such as runs/quickstart")
+    rows = list(_rows_below(root))
+    if not rows:
+        raise UserError(
+            f"{root}: no runs here ({SUMMARY}, {CONFIG} or {STUDY} not found); "
+            "give the folder of a study, of a run, or of several studies"
+        )
+    return pd.DataFrame(rows)
+
+
+def load_table(path: str | Path) -> pd.DataFrame:
+    """Anybody's runs from a CSV file (.csv, .csv.gz); columns are named when fitting."""
+    import pandas as pd
+
+    file = Path(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
+            table = pd.read_csv(file, index_col=False, skipinitialspace=True, low_memory=False)
+    except OSError as error:
+        raise UserError(f"{file}: cannot read ({error.strerror})") from error
+    except pd.errors.ParserWarning as error:
+        raise UserError(
+            f"{file}: rows have more fields than the header has names; separate fields by commas, "
+            "and write decimals with a point"
+        ) from error
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{file}: not a table in CSV ({reason})") from error
+    header = str(table.columns[0])
+    if len(table.columns) == 1 and (found := [mark for mark in ";\t|" if mark in header]):
+        raise UserError(f"{file}: columns are separated by {found[0]!r}; write it with commas")
+    if table.empty:
+        raise UserError(f"{file}: the table has a header and no rows")
+    return table
+
+
+def trajectory(run: str | Path) -> pd.DataFrame:
+    """The metrics of one run, in the order written: training and evaluation rows together."""
+    import pandas as pd
+
+    file = Path(run) / METRICS
+    if not file.exists():
+        raise UserError(f"{file}: no such file; give the folder of one run")
+    try:
+        return pd.DataFrame(list(read_rows(file)))
+    except ValueError as error:
+        raise UserError(f"{file}: damaged row ({error}); move the run folder away") from error
+
+
+def _rows_below(root: Path) -> Iterator[Row]:
+    if (root / SUMMARY).exists() or (root / CONFIG).exists():
+        yield _row(str(root))
+        return
+    if (root / STUDY).exists():
+        yield from _study_rows(root)
+        return
+    studies = sorted(entry for entry in root.iterdir() if (entry / STUDY).exists())
+    for study in studies:
+        yield from _study_rows(study)
+    if not studies:
+        yield from (row for row in map(_row, _folders(root)) if row)
+
+
+def _study_rows(study: Path) -> Iterator[Row]:
+    """The runs on disk, then the planned ones that have no folder."""
+    plan = read_json(study / STUDY)
+    seen = set()
+    for folder in _folders(study):
+        row = _row(folder)
+        if row:
+            seen.add(row["run_id"])
+            yield row
+    for entry in plan["runs"]:
+        if entry["run_id"] not in seen:
+            yield {
+                "run_id": entry["run_id"],
+                "study": plan["name"],
+                "part": str(Part(entry["part"])),
+                "rung": entry["rung"],
+                "status": str(Status.MISSING),
+                "path": str(study / entry["run_id"]),
+            }
+
+
+def _folders(parent: Path) -> list[str]:
+    with os.scandir(parent) as entries:
+        return sorted(entry.path for entry in entries if entry.is_dir())
+
+
+def _row(folder: str) -> Row:
+    """One run from its summary, else from its config; empty where the folder is not a run."""
+    summary, config = f"{folder}/{SUMMARY}", f"{folder}/{CONFIG}"
+    if os.path.exists(summary):  # noqa: PTH110 - pathlib costs as much as the parse, 10,000 times
+        return _flatten(Path(summary), folder, SUMMARY_KEYS)
+    if os.path.exists(config):  # noqa: PTH110
+        return _flatten(Path(config), folder, CONFIG_KEYS)
+    return {}
+
+
+def _flatten(file: Path, folder: str, keys: tuple[str, ...]) -> Row:
+    value = read_json(file)
+    try:
+        row: Row = {key: value[key] for key in keys}
+        if keys is SUMMARY_KEYS:
+            row["status"] = str(Status(row["status"]))
+            environment = value["environment"]
+            row |= {key: environment[key] for key in ENVIRONMENT_KEYS if key in environment}
+            row["prediction_sha256"] = value["prediction_sha256"]
+            row |= value["metrics"]
+        else:
+            row["status"] = str(Status.STARTED)
+        row["path"] = folder
+        _dotted(row, "", value["science"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{file}: damaged record ({type(error).__name__}: {error}); move the run folder away"
+        ) from error
+    return row
+
+
+def _dotted(row: Row, prefix: str, science: dict[str, Any]) -> None:
+    for key, value in science.items():
+        if isinstance(value, dict):
+            _dotted(row, f"{prefix}{key}.", value)
+        else:
+            row[prefix + key] = value

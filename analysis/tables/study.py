@@ -1,0 +1,142 @@
+"""A study as its folder tells it: the question, the plan, and the runs of that plan.
+
+Folders of runs that the plan no longer names (the study file changed) are not part of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.tables.runs import load_runs
+from experiments.record import STUDY, Part, Reading, Status, read_json
+from scaling.common.errors import UserError
+from scaling.laws import Law, by_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNITS = {
+    "loss": "nats/token",
+    "loss_per_byte": "nats/byte",
+    "bits_per_byte": "bits/byte",
+}
+PLANNED = ("part", "rung", "label")
+UNFINISHED = (str(Status.MISSING), str(Status.STARTED))
+
+
+@dataclass(frozen=True)
+class Study:
+    """`runs` has one row per planned run, in the order of the plan; what a run has not measured
+    yet is nan, its planned params, tokens and FLOPs are there."""
+
+    folder: Path
+    name: str
+    question: str
+    law: Law | None  # None: it compares settings
+    reading: Reading
+    loss: str
+    params: str
+    tokens: str
+    published: dict[str, str]  # what others have found, by the label of a run
+    corpus: dict[str, Any]
+    settings: dict[str, Any]
+    runs: pd.DataFrame
+
+    def law_to_fit(self) -> Law:
+        """The law, or a UserError for a study that names none."""
+        if self.law is None:
+            raise UserError(f"{self.folder}: the study compares settings and names no law to fit")
+        return self.law
+
+    @property
+    def unit(self) -> str:
+        return UNITS.get(self.loss, f"({self.loss})")
+
+    @property
+    def planned_fit(self) -> pd.DataFrame:
+        return self.runs[self.runs["part"] == str(Part.FIT)]
+
+    @property
+    def fit_runs(self) -> pd.DataFrame:
+        """The completed runs that the law is fitted to."""
+        planned = self.planned_fit
+        return planned[planned["status"] == str(Status.COMPLETED)]
+
+    def rungs(self, runs: pd.DataFrame) -> list[tuple[int, pd.DataFrame]]:
+        """The runs rung by rung, in order."""
+        numbers = sorted({int(rung) for rung in runs["rung"]})
+        return [(rung, runs[runs["rung"] == rung]) for rung in numbers]
+
+    @property
+    def held_out(self) -> pd.DataFrame:
+        return self.runs[self.runs["part"] == str(Part.HELD_OUT)]
+
+    @property
+    def held_out_done(self) -> pd.DataFrame:
+        held = self.held_out
+        return held[held["status"] == str(Status.COMPLETED)]
+
+    @property
+    def held_out_trained(self) -> list[str]:
+        """Held-out runs whose training has ended in any way: their outcome can be known."""
+        held = self.held_out
+        return [str(name) for name in held.loc[~held["status"].isin(UNFINISHED), "run_id"]]
+
+    @property
+    def unfinished(self) -> list[str]:
+        """Runs of the fit that have not ended yet."""
+        planned = self.planned_fit
+        return [str(name) for name in planned.loc[planned["status"].isin(UNFINISHED), "run_id"]]
+
+
+def load_study(folder: str | Path) -> Study:
+    """The study in a folder that holds study.json."""
+    import numpy as np
+    import pandas as pd
+
+    root = Path(folder)
+    if not (root / STUDY).exists():
+        raise UserError(
+            f"{root}: no {STUDY} here; give the folder of a study such as runs/quickstart"
+        )
+    plan = {"published": {}} | read_json(root / STUDY)  # older studies have no labels
+    try:
+        planned = pd.DataFrame([{"label": ""} | run for run in plan["runs"]]).set_index("run_id")
+        found = load_runs(root).set_index("run_id").reindex(planned.index)
+        for column in planned.columns:
+            given = planned[column]
+            known = found[column] if column in found.columns else given
+            # the plan says what a run is for; a finished run's own count wins over the planned one
+            found[column] = given if column in PLANNED else known.fillna(given)
+        for column in (plan["loss"], plan["params"], plan["tokens"], "flops_6nd"):
+            if column not in found.columns:
+                found[column] = np.nan
+        return Study(
+            folder=root,
+            name=plan["name"],
+            question=plan["question"],
+            law=None if plan["law"] is None else by_name(plan["law"]),
+            # a plan of before there were readings has none
+            reading=Reading(plan["reading"]) if "reading" in plan else Reading.SETTINGS,
+            loss=plan["loss"],
+            params=plan["params"],
+            tokens=plan["tokens"],
+            published=plan["published"],
+            corpus=plan["corpus"],
+            settings=_settings(plan["settings"]),
+            runs=found.reset_index(),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{root / STUDY}: damaged study file ({type(error).__name__}: {error}); "
+            "run the study again in another folder"
+        ) from error
+
+
+def _settings(given: dict[str, Any] | list[str]) -> dict[str, Any]:
+    """Settings as a mapping, or as typed on the command line: ["scale=gpu", ...]."""
+    if isinstance(given, dict):
+        return given
+    return dict(text.split("=", 1) for text in given)

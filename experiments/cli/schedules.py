@@ -1,0 +1,58 @@
+"""Every learning-rate schedule in one picture, drawn from the function that trains with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, get_args, get_type_hints
+
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.config.run import BudgetConfig, OptimizerConfig, ScheduleConfig, Science
+from experiments.training.hypers import hypers
+from experiments.training.schedule import SCHEDULES, fraction
+
+STEPS = 1000
+SETTINGS = ScheduleConfig(warmup_fraction=0.05, final_fraction=0.1)
+SHAPES = get_args(get_type_hints(ScheduleConfig)["decay_shape"])
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
+INK, GRID = "#1f4e6b", "#e3dfd6"
+SHADES = ("#103a55", "#b03a1c", "#457a95", "#000000", "#6b665d", "#6f9ab0")
+
+
+def curve(schedule: ScheduleConfig) -> np.ndarray:
+    """The fraction of the peak at each of 1000 steps, [STEPS]."""
+    tokens = Science().batch.batch_tokens
+    science = Science(
+        optimizer=OptimizerConfig(learning_rate=0.05),  # so that power has its knee in step 160
+        schedule=schedule,
+        budget=BudgetConfig(STEPS * tokens),
+    )
+    return np.asarray(
+        fraction(schedule.name, schedule.decay_shape, jnp.arange(STEPS), hypers(science))
+    )
+
+
+def figure() -> Any:
+    """A panel for each schedule, and one for the shapes of decay."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    style = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True}
+    with mpl.rc_context({**style, "grid.color": GRID, "font.size": 9, "axes.titlesize": 10}):
+        drawn = Figure(figsize=(11, 4.6), layout="constrained")
+        panels = drawn.subplots(2, 5, sharex=True, sharey=True).flat
+        for name, panel in zip(SCHEDULES, panels, strict=False):
+            panel.plot(curve(replace(SETTINGS, name=name)), color=INK)
+            panel.set_title(name)
+        last = drawn.axes[-1]
+        late = replace(SETTINGS, name="wsd", warmup_fraction=0.0, decay_fraction=0.6)
+        for shape, line, shade in zip(SHAPES, LINES, SHADES, strict=True):
+            schedule = replace(late, decay_shape=shape)
+            last.plot(curve(schedule), label=shape, linestyle=line, color=shade)
+        last.set_title("decay shapes")
+        last.legend(fontsize=7, frameon=False, loc="lower left")
+        last.set_ylim(0, 1.05)
+        drawn.supxlabel(f"step, of {STEPS}")
+        drawn.supylabel("fraction of the peak learning rate")
+    return drawn

@@ -1,0 +1,56 @@
+"""What differs in the science of two runs, told from their config.json alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments import record
+from scaling.common.errors import UserError
+
+ABSENT = "(absent)"  # the run is of a version that did not know the field
+
+
+class Difference(NamedTuple):
+    """One field of the science, and its value in either run."""
+
+    name: str
+    a: Any
+    b: Any
+
+
+def differences(a: Path, b: Path) -> list[Difference]:
+    """The fields in which two run folders differ; none where the science is the same.
+
+    As in a run's identity, the data counts by its fingerprint and not by where it lies. Where all
+    fields agree and the identities do not, another version of the code means another thing by them.
+    """
+    one, other = _science(a), _science(b)
+    names = [*one, *(name for name in other if name not in one)]
+    rows = [Difference(n, one.get(n, ABSENT), other.get(n, ABSENT)) for n in names]
+    differing = [row for row in rows if row.a != row.b]
+    moved = [row for row in differing if row.name == "data.path"]
+    if moved and one["data.fingerprint"] and one["data.fingerprint"] == other["data.fingerprint"]:
+        differing.remove(moved[0])
+    fields = [row for row in differing if row.name != "run_id"]
+    return fields or differing
+
+
+def _science(folder: Path) -> dict[str, Any]:
+    path = folder / record.CONFIG
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; give a run's folder, such as runs/STUDY/RUN_ID")
+    config = record.read_json(path)
+    if not {"run_id", "science"} <= config.keys():
+        raise UserError(f"{path}: it has no run_id or no science; is it the config of a run?")
+    return {**dict(flat(config["science"])), "run_id": config["run_id"]}
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested fields under dotted names."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

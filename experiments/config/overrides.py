@@ -1,0 +1,110 @@
+"""Strict overrides: ``path.to.field=value`` on frozen configs, typed by the field's annotation."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+from experiments.config.run import Execution, RunConfig, Science, field_types
+from scaling.common.errors import UserError, nearest
+
+Config = TypeVar("Config")
+
+
+def split(text: str, option: str = "--set") -> tuple[str, str]:
+    """``key=value`` in two; anything else is a UserError."""
+    key, equals, value = text.partition("=")
+    if not (equals and key.strip()):
+        raise UserError(f"{option} {text}: write it as name=value")
+    return key.strip(), value.strip()
+
+
+@cache
+def paths(kind: type = RunConfig) -> tuple[str, ...]:
+    """Every dotted path that can be set; the science needs no prefix."""
+    if kind is RunConfig:
+        return (*paths(Science), *(f"execution.{path}" for path in paths(Execution)))
+    out: list[str] = []
+    for name, inner in field_types(kind).items():
+        nested = dataclasses.is_dataclass(inner)
+        out += [f"{name}.{path}" for path in paths(inner)] if nested else [name]
+    return tuple(out)
+
+
+def override(config: RunConfig, assignments: Sequence[str]) -> RunConfig:
+    """The config with every ``path=value`` applied; a later one replaces an earlier one."""
+    values: dict[str, Any] = {}
+    for text in assignments:
+        path, value = split(text)
+        if path not in paths():
+            raise UserError(f"--set {path}: no such field; {nearest(path, paths())}")
+        values[path] = parse(path, value, kind_of(path))
+    return assign(config, values)
+
+
+def assign(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
+    """The config with every field's typed value set at once, so that checks see the whole."""
+    tree: dict[str, Any] = {}
+    for path, value in values.items():
+        *sections, leaf = _full(path)
+        branch = tree
+        for section in sections:
+            branch = branch.setdefault(section, {})
+        branch[leaf] = value
+    return _apply(config, tree)
+
+
+@cache
+def kind_of(path: str) -> Any:
+    """The annotated type of a field or of a whole section, such as ``model``."""
+    kind: Any = RunConfig
+    for name in _full(path):
+        kind = field_types(kind)[name]
+    return kind
+
+
+def _full(path: str) -> list[str]:
+    names = path.split(".")
+    return names if names[0] == "execution" else ["science", *names]
+
+
+def _apply(config: Config, tree: dict[str, Any]) -> Config:
+    changes = {
+        name: _apply(getattr(config, name), value) if isinstance(value, dict) else value
+        for name, value in tree.items()
+    }
+    return dataclasses.replace(config, **changes)  # type: ignore[type-var]
+
+
+def parse(path: str, text: str, kind: Any) -> Any:
+    """`text` as the annotated type: int, float, str, one of a Literal's, or a tuple of ints.
+
+    A tuple is written with commas, 960,1920; nothing at all is the empty one.
+    """
+    if get_origin(kind) is Literal:
+        choices = {str(choice): choice for choice in get_args(kind)}
+        if text not in choices:
+            raise UserError(f"--set {path}={text}: {nearest(text, choices)}")
+        return choices[text]
+    if get_origin(kind) is tuple:
+        item, _ = get_args(kind)
+        return tuple(parse(path, part, item) for part in text.split(",")) if text else ()
+    try:
+        return KINDS[kind](text)
+    except ValueError as error:
+        raise UserError(f"--set {path}={text}: expected {kind.__name__}") from error
+
+
+def _integer(text: str) -> int:
+    """1000000, 1_000_000 and 1e6 are all ways to write an int."""
+    try:
+        return int(text)
+    except ValueError:
+        if not float(text).is_integer():
+            raise
+        return int(float(text))
+
+
+KINDS: Mapping[type, Callable[[str], Any]] = {int: _integer, float: float, str: str}

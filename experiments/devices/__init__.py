@@ -1,0 +1,1 @@
+"""Devices, processes and signals of the machine that a run is on."""

@@ -1,0 +1,165 @@
+"""Packs of jobs over worker processes: hand out, listen, stop. None is lost by one that dies.
+
+Each worker has its own pipe and shares no lock with another, so that one that is killed, whenever
+that is, cannot hold up the rest: another is hired in its place, and its runs are tried again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import cast
+
+from experiments.launchers._worker import STOP_SIGNALS, Bench, give_up, stop_signals_wait, work
+from experiments.record import Status
+from experiments.runs.job import Event, Job, Pack
+from scaling.common.errors import UserError
+
+ENDED = (0, -signal.SIGTERM)  # by itself; or asked to stop just when it started or ended
+ATTEMPTS = 3  # at a run whose worker is killed each time
+
+
+def train_all(
+    packs: Sequence[Pack], benches: Sequence[Bench], watch: Callable[[Event], None]
+) -> bool:
+    """Train the packs in order, one worker per bench; `watch` hears every event.
+
+    SIGINT or SIGTERM: every worker saves a checkpoint and ends, and this returns False, with packs
+    left. A second one acts at once. A UserError of one worker stops all in the same way and is
+    raised. The runs of a worker that is killed are tried again, each alone, and recorded as failed
+    when that has happened `ATTEMPTS` times.
+    """
+    crew = _Crew(deque(packs), watch)
+    with on_signal(crew.stop):
+        try:
+            for bench in benches:
+                crew.hire(bench)
+            while crew.workers:
+                for pipe in cast("list[Connection]", wait(list(crew.workers))):
+                    crew.listen(pipe)
+        finally:
+            for worker in crew.workers.values():  # none, unless we leave in haste
+                worker.process.kill()
+                worker.process.join()
+    if crew.errors:
+        raise crew.errors[0]
+    return not crew.stopped
+
+
+@dataclass
+class _Worker:
+    process: SpawnProcess
+    bench: Bench
+    left: dict[str, Job] = field(default_factory=dict)  # of its pack, without their last word
+    is_training: bool = False  # at its pack, and not still compiling for it
+
+
+@dataclass
+class _Crew:
+    waiting: deque[Pack]
+    watch: Callable[[Event], None]
+    workers: dict[Connection, _Worker] = field(default_factory=dict)
+    ended: Counter[str] = field(default_factory=Counter)  # times that a run's worker ended under it
+    errors: list[UserError] = field(default_factory=list)
+    stopped: bool = False
+
+    def stop(self) -> None:
+        """Ask all to save and end. Who only compiles has nothing to save, and could not listen."""
+        self.stopped = True
+        self.waiting.clear()
+        for worker in self.workers.values():
+            (worker.process.terminate if worker.is_training else worker.process.kill)()
+
+    def hire(self, bench: Bench) -> None:
+        """Start one worker; stop signals wait until it has its handlers."""
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=work, args=(theirs, bench), daemon=True)
+        with stop_signals_wait():
+            process.start()
+            self.workers[ours] = _Worker(process, bench)
+        theirs.close()  # the worker's end is its own, so that its death is the end of the pipe
+        self._hand_out(ours)
+
+    def listen(self, pipe: Connection) -> None:
+        """Hear what a worker says next, or that it has ended."""
+        try:
+            message: Event | UserError = pipe.recv()
+        except (EOFError, ConnectionResetError):
+            self._dismiss(pipe)
+            return
+        if isinstance(message, UserError):
+            self.errors.append(message)
+            self.stop()
+            return
+        worker = self.workers[pipe]
+        worker.is_training = worker.is_training or message.phase != "compiling"
+        self.watch(message)
+        if isinstance(message.phase, Status):
+            worker.left.pop(message.run_id, None)
+            if not worker.left:
+                self._hand_out(pipe)
+
+    def _hand_out(self, pipe: Connection) -> None:
+        pack: Pack | None = None
+        with contextlib.suppress(IndexError):  # `stop` may empty it at any moment
+            pack = self.waiting.popleft()
+        worker = self.workers[pipe]
+        worker.left = {job.run.run_id: job for job in pack or ()}
+        worker.is_training = False
+        with contextlib.suppress(BrokenPipeError):  # the end of the pipe comes next, and says why
+            pipe.send(pack)
+
+    def _dismiss(self, pipe: Connection) -> None:
+        worker = self.workers.pop(pipe)
+        worker.process.join()
+        code = worker.process.exitcode or 0
+        if code > 0:
+            text = "a worker failed; the end of workers.log in the study's folder says why"
+            self.errors.append(UserError(text))
+            self.stop()
+        elif not self.stopped:
+            for job in worker.left.values():
+                self._try_again(job, code)
+            if self.waiting:
+                self.hire(worker.bench)
+
+    def _try_again(self, job: Job, code: int) -> None:
+        run_id, how = job.run.run_id, signal.Signals(-code).name if code else "by itself"
+        self.ended[run_id] += 1
+        if self.ended[run_id] < ATTEMPTS:
+            self.watch(Event(run_id, Status.STARTED, note=f"{run_id}: its worker ended ({how})"))
+            self.waiting.appendleft((job,))
+        else:
+            why = f"its worker ended {ATTEMPTS} times ({how}), perhaps for want of memory"
+            give_up(job, f"{why}; --workers 1 needs less")
+            self.watch(Event(run_id, Status.FAILED))
+
+
+@contextlib.contextmanager
+def on_signal(stop: Callable[[], None]) -> Iterator[None]:
+    """Meanwhile the first stop signal calls `stop`; the next one does what it always did."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def first(*_: object) -> None:
+        restore()
+        print("saving checkpoints and stopping; interrupt again to stop at once", file=sys.stderr)
+        stop()
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, first)
+    try:
+        yield
+    finally:
+        restore()

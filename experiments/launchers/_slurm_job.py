@@ -1,0 +1,73 @@
+"""One pack as a submitit job, in the process on the node: trained, and queued again if it must be.
+
+Slurm asks a job to stop by the signal that submitit chose (SIGUSR2) near its time limit, and by
+SIGTERM when it is preempted, requeued or cancelled. Submitit's own handler would put the job back
+into the queue and exit in the middle of whatever is at work, a save included. So here both signals
+only ask the trainer to stop, and submitit's handler is called once the checkpoints are sealed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+
+from submitit import JobEnvironment
+from submitit.core.utils import DelayedSubmission
+
+from experiments import record
+from experiments.launchers._worker import Bench, train_here
+from experiments.record import AGAIN, ENDED
+from experiments.runs.claim import STALE, is_claimed
+from experiments.runs.job import Pack
+from scaling.common.errors import UserError
+
+REQUEUE = signal.Signals[f"SIG{JobEnvironment.USR_SIG}"]
+
+
+@dataclass(frozen=True)
+class Element:
+    """What is pickled for one job. Submitit calls it on the node, again after each requeue."""
+
+    pack: Pack
+    bench: Bench
+
+    def __call__(self) -> str | None:
+        """Train the pack; what the user must mend, or None. Asked to stop, it exits after saving.
+
+        After SIGTERM alone Slurm itself requeues the job, or has had it cancelled.
+        """
+        asked: list[int] = []
+        before = {
+            number: signal.signal(number, lambda number, _: asked.append(number))
+            for number in (REQUEUE, signal.SIGTERM)
+        }
+        try:
+            self._outlive_claims(asked)
+            train_here(self.pack, self.bench, lambda: bool(asked))
+        except UserError as error:
+            return str(error)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        if asked and any(record.run_status(job.folder) not in ENDED for job in self.pack):
+            if REQUEUE in asked:
+                signal.raise_signal(REQUEUE)  # submitit's handler: `checkpoint`, requeue, exit
+            sys.exit(AGAIN)
+        return None
+
+    def checkpoint(self) -> DelayedSubmission:
+        """What goes on after a requeue: the same, for finished runs are skipped."""
+        return DelayedSubmission(self)
+
+    def _outlive_claims(self, asked: list[int]) -> None:
+        """Wait for the claims of an attempt that was killed, perhaps on another node, to lapse."""
+        if "SLURM_RESTART_COUNT" not in os.environ:
+            return
+        deadline = time.monotonic() + STALE
+        while any(is_claimed(job.folder) for job in self.pack):
+            if asked or time.monotonic() > deadline:
+                return
+            time.sleep(1)

@@ -1,0 +1,203 @@
+"""A worker process: trains the packs that it is sent, one after the other, and tells how they go.
+
+All it shares with the sweep is one pipe: packs come in, events and at most one `UserError` go out.
+SIGINT and SIGTERM ask it to save a checkpoint and to end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from experiments import data, record
+from experiments.devices.compilation import use_cache
+from experiments.record import FINISHED, Status
+from experiments.runs.branch_point import take_over
+from experiments.runs.claim import ClaimLostError, take
+from experiments.runs.job import Event, Job, Pack
+from experiments.runs.quarantine import quarantine
+from scaling.common.errors import UserError
+
+Train = Callable[[Pack, data.Corpus, Callable[[Event], None], Callable[[], bool]], None]
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def stop_signals_wait() -> Iterator[None]:
+    """Meanwhile they are held back, and by a process that is started now until it has handlers."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a worker works with, the same for all its runs."""
+
+    data: data.DataConfig
+    cache: Path
+    log: Path | None  # what libraries print; None: left to whoever started the process
+    core: int | None = None  # to pin to, None: not pinned
+    gpu: str | None = None  # the one to use, None: every device that JAX sees
+    devices: int | None = None  # that a CPU is to count as, None: as the environment says
+    kind: str = "local"  # of place: a throughput measured on one holds on its like
+
+
+def work(pipe: Connection, bench: Bench) -> None:
+    """The main function of the process: until it is sent None, asked to stop, or left alone."""
+    asked: list[int] = []
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda number, _: asked.append(number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    prepare(bench)
+    use_cache(bench.cache)
+    try:
+        corpus = data.prepare(bench.data, bench.cache)
+        while not asked and (pack := pipe.recv()) is not None:
+            attend(pack, corpus, pipe.send, lambda: bool(asked))
+    except UserError as error:
+        pipe.send(error)
+    except (EOFError, BrokenPipeError):
+        pass  # the sweep is gone, and with it whoever wanted this run
+
+
+def train_here(pack: Pack, bench: Bench, interrupted: Callable[[], bool]) -> None:
+    """Train one pack in this process, for launchers that have their own; the records tell of it.
+
+    What is not finished when this returns is another worker's, or was interrupted.
+    """
+    prepare(bench)
+    use_cache(bench.cache)
+    corpus = data.prepare(bench.data, bench.cache)
+    attend(pack, corpus, lambda event: None, interrupted)
+
+
+def prepare(bench: Bench) -> None:
+    """Make this process the bench's: its log, its core, its GPU; before JAX is imported."""
+    if bench.log is not None:
+        print_to(bench.log)
+    if bench.core is not None:
+        os.sched_setaffinity(0, {bench.core})  # before JAX counts its threads
+    if bench.gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = bench.gpu
+    if bench.devices is not None:
+        os.environ["JAX_NUM_CPU_DEVICES"] = str(bench.devices)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def _train(
+    pack: Pack,
+    corpus: data.Corpus,
+    watch: Callable[[Event], None],
+    interrupted: Callable[[], bool],
+) -> None:
+    from experiments.training import trainer
+
+    trainer.train_pack(pack, corpus, watch=watch, interrupted=interrupted)
+
+
+def attend(
+    pack: Pack,
+    corpus: data.Corpus,
+    watch: Callable[[Event], None],
+    interrupted: Callable[[], bool],
+    train: Train = _train,
+) -> None:
+    """Train those of a pack that are not another worker's, nor finished by one since."""
+    with contextlib.ExitStack() as held:
+        claims, free = [], []
+        for job in pack:
+            claim = take(job.folder)
+            if claim is None:
+                watch(Event(job.run.run_id, Status.STARTED))
+                continue
+            claims.append(held.enter_context(claim))
+            if (status := record.run_status(job.folder)) in FINISHED:
+                watch(Event(job.run.run_id, status, job.run.config.science.steps))
+                continue
+            _tidy(job, watch)
+            free.append(job)
+
+        def check() -> None:
+            for claim in claims:
+                claim.check()
+
+        def stop() -> bool:
+            check()
+            return interrupted()
+
+        def tell(event: Event) -> None:  # between two events much time may pass
+            check()
+            watch(event)
+
+        if not free:
+            return
+        try:
+            _attempt(tuple(free), corpus, tell, stop, train)
+        except ClaimLostError:
+            for job in free:  # each has its last word, whoever ended it
+                watch(Event(job.run.run_id, record.run_status(job.folder)))
+
+
+def give_up(job: Job, why: str) -> None:
+    """Record a run as failed whose workers could not, unless another worker has it."""
+    from experiments.runs.summary import write_failure
+
+    claim = take(job.folder)
+    if claim is not None:
+        with claim:
+            if record.run_status(job.folder) not in FINISHED:
+                write_failure(job, why)
+
+
+def _tidy(job: Job, watch: Callable[[Event], None]) -> None:
+    """Make the folder ready after whatever befell the attempt before this one."""
+    if (damage := quarantine(job.folder)) is not None:
+        watch(Event(job.run.run_id, "compiling", note=damage))
+    (job.folder / record.SUMMARY).unlink(missing_ok=True)  # of an attempt that failed
+    for scratch in job.folder.glob(f"*{record.SCRATCH}"):
+        scratch.unlink()
+    if (reason := take_over(job)) is not None:
+        watch(Event(job.run.run_id, "compiling", note=reason))
+
+
+def _attempt(
+    pack: Pack,
+    corpus: data.Corpus,
+    watch: Callable[[Event], None],
+    interrupted: Callable[[], bool],
+    train: Train,
+) -> None:
+    """Train a pack. What is too much for the machine is tried in halves, down to single runs."""
+    from jax.errors import JaxRuntimeError
+
+    from experiments.runs.summary import write_failure
+
+    try:
+        train(pack, corpus, watch, interrupted)
+        return
+    except JaxRuntimeError as error:  # of the machine, such as too little memory: the rest go on
+        message = str(error)  # and no more: its trace holds the pack's arrays
+    if len(pack) == 1:
+        write_failure(pack[0], message)
+        watch(Event(pack[0].run.run_id, Status.FAILED))
+        return
+    left = tuple(job for job in pack if record.run_status(job.folder) not in FINISHED)
+    half = len(left) // 2
+    for part in filter(None, (left[:half], left[half:])):
+        _attempt(part, corpus, watch, interrupted, train)
+
+
+def print_to(log: Path) -> None:
+    """From here on everything printed, by C++ too, is appended to this file."""
+    with log.open("ab") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)

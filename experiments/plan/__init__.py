@@ -1,0 +1,1 @@
+"""Studies as values: runs, grids, designs, branches, settings that follow a law."""

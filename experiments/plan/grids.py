@@ -1,0 +1,142 @@
+"""Sweeps as values: which fields take which values, run by run, before there is any run.
+
+An assignment maps fields ("model.width", "seed") to values; a sweep is a tuple of assignments, all
+different, in the order in which they were asked for. Sweeps combine:
+
+    grid({f: u, g: v})   every combination of the values, the last field changing fastest
+    zipped(a, b)         the first of a with the first of b, the second with the second, ...
+    chain(a, b)          those of a, then those of b
+    product(a, b)        each of a with each of b, b changing fastest
+    where(a, keep)       those for which keep(assignment) is true
+    seeds(n)             seeds 0 .. n-1
+
+grid is the product of its fields; product and chain are associative, with the units ({},) and ().
+A whole section may be given too, as in grid({"model": [model(w) for w in widths]}): it stands for
+its fields. `configs` applies a sweep to the config that all runs share; the designs of
+experiments/plan/designs.py are sweeps rung by rung.
+
+Errors: an unknown field, a value that its field cannot hold, a field set twice, a run twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product as combinations
+from numbers import Integral, Real
+from typing import Any, Literal, get_args, get_origin
+
+from experiments.config.overrides import assign, kind_of, paths
+from experiments.config.run import RunConfig, field_types
+from scaling.common.errors import UserError, nearest
+
+Value = int | float | str | tuple[Any, ...]
+Assignment = Mapping[str, Value]
+Sweep = tuple[Assignment, ...]
+
+
+def grid(fields: Mapping[str, Iterable[Any]]) -> Sweep:
+    """Every combination of the fields' values, the last field changing fastest."""
+    return product(*(_axis(field, values) for field, values in fields.items()))
+
+
+def seeds(n: int, first: int = 0) -> Sweep:
+    """The seeds first .. first + n - 1."""
+    return grid({"seed": range(first, first + n)})
+
+
+def product(*sweeps: Sweep) -> Sweep:
+    """Each assignment of the first with each of the second, ..., the last changing fastest."""
+    return _distinct(_joined(parts) for parts in combinations(*sweeps))
+
+
+def zipped(*sweeps: Sweep) -> Sweep:
+    """The first assignments of all joined into one, then the second ones, ..."""
+    lengths = [len(sweep) for sweep in sweeps]
+    if len(set(lengths)) > 1:
+        raise UserError(f"zipped: sweeps of {lengths} assignments; make them equally long")
+    return _distinct(_joined(parts) for parts in zip(*sweeps, strict=True))
+
+
+def chain(*sweeps: Sweep) -> Sweep:
+    """The assignments of the first, then those of the second, ..."""
+    return _distinct(assignment for sweep in sweeps for assignment in sweep)
+
+
+def where(sweep: Sweep, keep: Callable[[Assignment], bool]) -> Sweep:
+    """The assignments for which `keep` is true, in their order."""
+    return tuple(assignment for assignment in sweep if keep(assignment))
+
+
+def configs(base: RunConfig, sweep: Sweep) -> tuple[RunConfig, ...]:
+    """The base with each assignment applied."""
+    made = tuple(assign(base, assignment) for assignment in sweep)
+    first: dict[RunConfig, Assignment] = {}
+    for config, assignment in zip(made, sweep, strict=True):
+        if config in first:
+            raise UserError(
+                f"{_text(first[config])} and {_text(assignment)}: the same run twice; "
+                "the base has these values already"
+            )
+        first[config] = assignment
+    return made
+
+
+def _axis(field: str, values: Iterable[Any]) -> Sweep:
+    """The sweep of one field, or of one section with all its fields."""
+    sweep = _distinct(_fields(field, value) for value in values)
+    if not sweep:
+        raise UserError(f"{field}: no values; give at least one")
+    return sweep
+
+
+def _fields(path: str, value: Any) -> Assignment:
+    """A value as its field's type; a section as the values of its fields."""
+    sections = {known.rpartition(".")[0] for known in paths()} - {""}
+    if path not in paths() and path not in sections:
+        raise UserError(f"{path}: no such field; {nearest(path, paths())}")
+    kind = kind_of(path)
+    if path in paths():
+        return {path: _typed(path, value, kind)}
+    if not isinstance(value, kind):
+        raise UserError(f"{path}={value}: expected {kind.__name__}, or name one of its fields")
+    return _joined([_fields(f"{path}.{name}", getattr(value, name)) for name in field_types(kind)])
+
+
+def _typed(path: str, value: Any, kind: Any) -> Value:
+    """1, 1.0 and NumPy's numbers are one value of a float field; nothing else is converted."""
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise UserError(f"{path}={value}: {nearest(str(value), get_args(kind))}")
+        return value
+    if get_origin(kind) is tuple:
+        if not isinstance(value, tuple):
+            raise UserError(f"{path}={value!r}: expected a tuple, such as (1, 2)")
+        return tuple(_typed(path, item, int) for item in value)
+    accepted = {int: Integral, float: Real, str: str}[kind]
+    if not isinstance(value, accepted) or isinstance(value, bool):
+        raise UserError(f"{path}={value!r}: expected {kind.__name__}")
+    return kind(value)
+
+
+def _joined(parts: Sequence[Assignment]) -> Assignment:
+    whole: dict[str, Any] = {}
+    for part in parts:
+        for path in whole.keys() & part.keys():
+            raise UserError(f"{path}: set twice, to {whole[path]} and to {part[path]}")
+        whole.update(part)
+    return whole
+
+
+def _distinct(assignments: Iterable[Assignment]) -> Sweep:
+    sweep = tuple(assignments)
+    seen = set()
+    for assignment in sweep:
+        key = frozenset(assignment.items())
+        if key in seen:
+            raise UserError(f"{_text(assignment)}: twice in one sweep; drop one")
+        seen.add(key)
+    return sweep
+
+
+def _text(assignment: Assignment) -> str:
+    return " ".join(f"{path}={value}" for path, value in assignment.items()) or "(nothing)"

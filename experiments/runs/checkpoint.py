@@ -1,0 +1,155 @@
+"""Checkpoints of a run's state, behind two verbs, so that only this file knows Orbax.
+
+Saving is asynchronous and atomic: an interrupted save leaves the one before it in place. A save
+that is complete is sealed, so that a checkpoint with a flipped bit is passed over, not trusted. The
+data need no state of their own: batches are a function of (seed, step), and the step is in the
+state.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import jax
+
+from experiments.devices.multihost import ask, leads, told
+from experiments.runs.layer_stacking import is_stacked, turn, turned_like
+from experiments.runs.checksums import damage, is_sealed, seal
+from scaling.common.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+class Checkpoints:
+    """The checkpoints of one run folder; a context that waits for its last save.
+
+    The newest `keep` are there to go on from; those of the `permanent` steps are never removed.
+    """
+
+    def __init__(self, folder: Path, keep: int = 2, permanent: Sequence[int] = ()) -> None:
+        from orbax.checkpoint import v1 as orbax
+
+        policies = orbax.training.preservation_policies
+        self._folder = folder
+        self._current: int | None = None  # the step last restored or saved
+        self._saving: tuple[int, Any] | None = None  # the save under way: its step and response
+        with self._writing():
+            self._orbax = orbax.training.Checkpointer(
+                folder.absolute(),
+                preservation_policy=policies.AnyPreservationPolicy(
+                    [policies.LatestN(keep), policies.CustomSteps(permanent)]
+                ),
+                cleanup_tmp_directories=True,
+            )
+
+    def __enter__(self) -> Checkpoints:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        with self._writing():
+            try:
+                self._finish()
+            finally:
+                self._orbax.close()
+
+    def save(self, step: int, state: Any) -> None:
+        """Begin to save the state after `step` steps; it may be donated as soon as this returns.
+
+        From an accelerator the state is copied first. On a CPU Orbax writes from a view of the
+        buffers, and JAX leaves a buffer alone that has a view: it copies instead of donating it.
+        """
+        if step == self._current:
+            return
+        with self._writing():
+            self._finish()
+            response = self._orbax.save_async(step, state, overwrite=True)
+        self._saving, self._current = (step, response), step
+
+    def restore(self, state: Any) -> Any:
+        """The latest state that can be read, formed and placed like `state`, or `state` if none is.
+
+        Raises:
+            UserError: there are checkpoints, and none of them can be read.
+        """
+        steps = told(
+            lambda: sorted((found.step for found in self._orbax.checkpoints), reverse=True)
+        )
+        for step in steps:
+            folder = self._folder / str(step)
+            reason = told(partial(damage, folder))
+            if reason is None:
+                restored, reason = self._load(step, state)
+            if reason is not None:
+                log.warning("%s: cannot be read: %s", folder, reason)
+                continue
+            self._current = step
+            if leads() and not is_sealed(folder):  # its save was killed before that
+                seal(folder)
+            return restored
+        if steps:
+            raise UserError(
+                f"{self._folder}: no checkpoint can be read (steps {steps}); "
+                "delete that folder to train this run from its start"
+            )
+        return state
+
+    def _load(self, step: int, state: Any) -> tuple[Any, str | None]:
+        """The state of this step, or else why it cannot be read, here or by another process."""
+        restored = reason = None
+        try:
+            saved = self._orbax.metadata(step).metadata
+            if is_stacked(saved) == is_stacked(state):
+                restored = self._orbax.load(step, jax.tree.map(_abstract, state))
+            else:
+                other = jax.tree.map(_abstract, jax.jit(turn)(state))
+                restored = turned_like(self._orbax.load(step, other), state)
+        except (KeyError, ValueError, OSError) as error:  # KeyError: Orbax's word for damage
+            reason = str(error)
+        if any(ask(lambda: reason is not None)()):
+            return None, reason or "another process failed"
+        return restored, None
+
+    def _finish(self) -> None:
+        """Wait for the save under way, and seal it."""
+        saving, self._saving = self._saving, None
+        if saving is not None:
+            step, response = saving
+            response.result()  # of all processes
+            if leads():
+                seal(self._folder / str(step))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What the disk refuses, in one clear line."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            reason = _disk_error(error)
+            if reason is None:
+                raise
+            raise UserError(f"{self._folder}: cannot write ({reason}); make room") from error
+
+
+def _disk_error(error: OSError | ValueError) -> str | None:
+    """The system's words; TensorStore tells of them by the text of a ValueError."""
+    if isinstance(error, OSError):
+        return error.strerror
+    found = re.search(r"os_error_code='(\d+)'", str(error))
+    return os.strerror(int(found[1])) if found else None
+
+
+def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)

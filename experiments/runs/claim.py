@@ -1,0 +1,173 @@
+"""Claims: at most one worker trains a run, on one machine or on many that share its folder.
+
+A claim is a file ``claim.N`` in the run's folder, and the highest N says whose the run is. It is
+taken by making N+1, which the file system lets only one of several takers do, and never before the
+claim that it follows is free: released, its owner dead, or not heard of for `STALE` seconds. The
+highest is never removed, so that whoever was slow to decide finds it and loses.
+
+The owner touches its file every `BEAT` seconds. Clocks of machines may differ by much less than
+`STALE`. An owner that was stopped for longer, and whose run another has taken, finds its file gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import re
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+
+from scaling.common.errors import UserError
+
+BEAT = 5.0  # seconds between two signs of life
+STALE = 60.0  # seconds without one after which the owner counts as dead
+NAME = re.compile(r"claim\.(\d+)")
+
+
+class ClaimLostError(Exception):
+    """Another worker took the run over: whoever was stopped for so long must not write to it."""
+
+
+class Claim:
+    """A run that is ours; a context that shows signs of life until it releases the run."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._released = threading.Event()
+        self._thread = threading.Thread(target=self._live, daemon=True)
+
+    def __enter__(self) -> Claim:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._released.set()
+        self._thread.join()
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(self._path, (0, 0))  # stale from here on
+
+    def check(self) -> None:
+        """Show a sign of life.
+
+        Raises:
+            ClaimLostError: the run is another's.
+        """
+        try:
+            os.utime(self._path)
+        except FileNotFoundError as error:
+            raise ClaimLostError(f"{self._path}: taken over by another worker") from error
+
+    def _live(self) -> None:
+        while not self._released.wait(BEAT):
+            try:
+                self.check()
+            except ClaimLostError:
+                return  # the loop finds out by itself
+            except OSError:
+                continue  # a file system that is away for a while; it may be back in time
+
+
+def take(folder: Path) -> Claim | None:
+    """The claim on the run of this folder, made where missing; None where it is another's."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        before = _numbers(folder)
+        if before and _is_held(_path(folder, before[-1])):
+            return None
+        number = before[-1] + 1 if before else 1
+        path = _path(folder, number)
+        try:
+            path.touch(exist_ok=False)
+        except FileExistsError:
+            return None
+        path.write_text(json.dumps(_owner()) + "\n", encoding="utf-8")
+        if _numbers(folder)[-1] != number:  # decided long ago, on a claim that was followed since
+            path.unlink(missing_ok=True)
+            return None
+        for old in before:
+            _path(folder, old).unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot claim the run ({error.strerror}); "
+            "make room, or choose another folder with --out"
+        ) from error
+    return Claim(path)
+
+
+def is_claimed(folder: Path) -> bool:
+    """Whether some worker that lives has the run of this folder."""
+    numbers = _numbers(folder)
+    return bool(numbers) and _is_held(_path(folder, numbers[-1]))
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"claim.{number}"
+
+
+def _numbers(folder: Path) -> list[int]:
+    if not folder.is_dir():
+        return []
+    found = (NAME.fullmatch(path.name) for path in folder.iterdir())
+    return sorted(int(match[1]) for match in found if match)
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        heard, text = path.stat().st_mtime, path.read_bytes()
+    except FileNotFoundError:
+        return True  # followed by another just now
+    if time.time() - heard > STALE:
+        return False
+    try:
+        owner = json.loads(text)
+    except ValueError:  # not written to its end, yet or ever
+        return True
+    return not (owner["machine"] == _machine() and _is_dead(owner["pid"], owner["born"]))
+
+
+def _owner() -> dict[str, str | int | None]:
+    return {
+        "machine": _machine(),
+        "pid": os.getpid(),
+        "born": _born(os.getpid()),
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _machine() -> str:
+    """Where a process number means one process: the host, and on Linux the container on it."""
+    with contextlib.suppress(OSError):
+        return f"{platform.node()} {Path('/proc/self/ns/pid').readlink()}"
+    return platform.node()
+
+
+def _is_dead(pid: int, born: str | None) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False  # it is there, and somebody else's
+    return _born(pid) != born
+
+
+def _born(pid: int) -> str | None:
+    """What tells a process from a later one of the same number, where the system says: its start.
+
+    None for one that has ended and is only waited for.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    state, *fields = text.rpartition(")")[2].split()
+    return None if state in "ZX" else fields[18]

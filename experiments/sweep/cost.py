@@ -1,0 +1,103 @@
+"""What a run will cost, told before it is trained and without opening a device.
+
+Memory is an estimate (`scaling.machines.memory`); time is only told where the same program was
+timed before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments import record
+from experiments.config.run import RunConfig, to_dict
+from experiments.devices.resolve import resolve, step_of
+from experiments.launchers import Launcher, Site
+from experiments.launchers._worker import Bench
+from experiments.plan.study import Run
+from experiments.record import Status
+from experiments.runs.job import Job
+from experiments.training.populations import grouping, throughput
+from experiments.training.populations.grouping import signature
+from scaling.machines import memory as scaling_memory
+
+DEVICE = {"cpu": "cpu", "accelerator": "gpu"}  # whose program is assumed
+SPEED = ("program", "microbatch", "steps_per_dispatch")  # what of an execution decides on it
+
+Rates = Mapping[RunConfig, float]  # signature: tokens per second of all members together
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run asks for, as the next call would train it."""
+
+    members: int | None  # of its pack; None: the device is measured first
+    bytes: int | None  # of one device, for the whole pack; None: its layout is yet to be chosen
+    seconds: float | None  # of one worker; None: nothing like it was timed here
+
+
+def forecast(runs: Sequence[Run], study: str, launcher: Launcher, site: Site) -> dict[str, Cost]:
+    """The cost of each run by its id, in packs as `run_sweep` makes them of what it knows."""
+    groups = grouping.alike([Job(run, study, site.folder / run.run_id) for run in runs])
+    places, platform = min(launcher.places, len(runs)), launcher.platform
+    bench, timed = launcher.bench(site), rates(runs, site.folder)
+    curves = {
+        kind: throughput.kept(kind, bench, most)
+        for kind, most in grouping.to_measure(groups, places, platform)
+    }
+    known = {kind: curve for kind, curve in curves.items() if curve is not None}
+    settled = groups.keys() - (curves.keys() - known.keys())
+    found = {}
+    for pack in grouping.all_packs(groups, known, places):
+        for job in pack:
+            config, steps = job.run.config, job.run.config.science.steps
+            seconds = worker_seconds(config, len(pack), bench, timed)
+            found[job.run.run_id] = Cost(
+                len(pack) if signature(config) in settled else None,
+                _bytes(config, len(pack), DEVICE[platform]),
+                None if seconds is None else seconds * (steps - job.run.first_step) / steps,
+            )
+    return found
+
+
+def _bytes(config: RunConfig, members: int, platform: str) -> int | None:
+    if config.execution.layout.name == "auto":
+        return None
+    return sum(memory(config, members, platform).values())
+
+
+def memory(config: RunConfig, members: int, platform: str) -> dict[str, int]:
+    """Bytes on one device of a pack of so many such runs on it, term by term."""
+    science, execution = config.science, resolve(config, platform)
+    dims = science.model.dims(science.batch.seq_len)
+    step = step_of(science, execution)
+    return scaling_memory.memory(dims, step, members, execution.layout)
+
+
+def rates(runs: Sequence[Run], folder: Path) -> Rates:
+    """What the completed runs of a study came to, compilation and validation included."""
+    found: dict[RunConfig, float] = {}
+    for run in runs:
+        path = folder / run.run_id
+        if record.run_status(path) is not Status.COMPLETED:
+            continue
+        summary = record.read_json(path / record.SUMMARY)
+        ours = to_dict(run.config.execution)
+        if all(summary["execution"][name] == ours[name] for name in SPEED):
+            kind = signature(run.config)
+            rate = summary["metrics"]["tokens_per_second"] * summary["environment"]["members"]
+            found[kind] = max(rate, found[kind]) if kind in found else rate
+    return found
+
+
+def worker_seconds(config: RunConfig, members: int, bench: Bench, known: Rates) -> float | None:
+    """The time of one worker, with all its devices, that a run takes as one of so many members.
+
+    From the throughput that was measured of its program, or else from `known` rates; None: unknown.
+    """
+    science, kind = config.science, signature(config)
+    curve = throughput.kept(kind, bench)
+    if curve and members in curve:
+        return science.steps * curve[members] / members
+    return science.tokens / known[kind] if kind in known else None

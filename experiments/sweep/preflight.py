@@ -1,0 +1,131 @@
+"""Everything that can be known to fail is refused here, before any work is done."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from experiments import data, record
+from experiments.config.run import Science
+from experiments.devices.machine import Platform
+from experiments.devices.resolve import check
+from experiments.plan.study import Run, Study
+from experiments.training.populations.grouping import signature
+from scaling.common.errors import UserError
+
+FLOAT32 = 4
+PLATFORMS: Mapping[Platform, tuple[str, ...]] = {"cpu": ("cpu",), "accelerator": ("gpu", "tpu")}
+RECORD_BYTES = 1_000_000
+
+
+def check_corpus(runs: Sequence[Run], corpus: data.Corpus) -> None:
+    """Each run's vocabulary is the tokenizer's, and the corpus is large enough for its tokens."""
+    for run in runs:
+        science = run.config.science
+        check_vocabulary(science, corpus)
+        data.check_budget(corpus.train, science.tokens, science.batch.seq_len, science.data.epochs)
+
+
+def check_programs(runs: Sequence[Run], kind: Platform) -> None:
+    """Each run's program is one for a device of the kind, as far as it is known."""
+    for run in runs:
+        check(run.config, *PLATFORMS[kind])
+
+
+def check_vocabulary(science: Science, corpus: data.Corpus) -> None:
+    """It is the tokenizer's."""
+    if corpus.vocab_size != science.model.vocab_size:
+        raise UserError(
+            f"model.vocab_size={science.model.vocab_size}, but the tokenizer has "
+            f"{corpus.vocab_size}: set model.vocab_size={corpus.vocab_size}"
+        )
+
+
+def check_layouts(runs: Sequence[Run]) -> None:
+    """Each layout divides its run's batch and every weight; told without opening a device.
+
+    That it is of as many devices as there are is known to whoever opens them.
+    """
+    named = ("single", "auto")  # nothing to divide; chosen among those that divide
+    shared = [run.config for run in runs if run.config.execution.layout.name not in named]
+    if not shared:
+        return  # without importing JAX
+    from experiments.training.step import recipe
+    from models.layout import of_weight
+
+    for config in dict.fromkeys(map(signature, shared)):
+        made = recipe(config, platform="cpu")
+        for weight in made.table:
+            of_weight(made.spec.layout, weight, "optimizer")
+
+
+def narrower_than_base(runs: Sequence[Run]) -> list[str]:
+    """A line for each width below its base width, for whoever wants to know.
+
+    Its rates are those of the base times a power above 1, which is right for a table that
+    transfers, and a slip where the base was meant to be the smallest model.
+    """
+    found = sorted(
+        {
+            (run.config.science.model.width, run.config.science.parametrization.base_width)
+            for run in runs
+            if run.config.science.parametrization.name != "sp"
+        }
+    )
+    return [
+        f"model.width={width} is below parametrization.base_width={base}: factors are those of "
+        f"{width}/{base}"
+        for width, base in found
+        if width < base
+    ]
+
+
+def check_folder(folder: Path, study: Study, missing: Sequence[Run]) -> None:
+    """The folder can be written, is of this study and version, and has room for what is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot write there ({error.strerror}); choose another folder with --out"
+        ) from error
+    if (plan := folder / record.STUDY).exists():
+        _check_plan(folder, record.read_json(plan), study)
+    for run in missing:
+        with suppress(record.DamagedError):  # whoever claims the run will move it aside
+            if (path := folder / run.run_id / record.CONFIG).exists():
+                record.read_json(path)
+    needed = sum(map(_bytes, missing))
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(
+            f"{folder}: {free / 1e6:.0f} MB free, the runs need about {needed / 1e6:.0f} MB; "
+            "free some space or choose another folder with --out"
+        )
+
+
+def _bytes(run: Run) -> float:
+    """The record, the checkpoints kept, and one being written."""
+    execution = run.config.execution
+    checkpoints = execution.keep + len(execution.permanent) + 1
+    copies = 1 + run.config.science.state_copies
+    return RECORD_BYTES + checkpoints * FLOAT32 * copies * run.ledger["params_total"]
+
+
+def _check_plan(folder: Path, plan: Mapping[str, Any], study: Study) -> None:
+    """The folder is of this study: a plan may grow or lose runs, but it keeps some."""
+    if plan["name"] != study.name:
+        raise UserError(
+            f"{folder}: holds the study '{plan['name']}'; choose another folder with --out"
+        )
+    planned, ours = {run["run_id"] for run in plan["runs"]}, {run.run_id for run in study.runs}
+    if not planned & ours:
+        raise UserError(
+            f"{folder}: holds '{study.name}' with other science (settings {plan['settings']}, "
+            f"now {dict(study.settings)}); choose another folder with --out"
+        )

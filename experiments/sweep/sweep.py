@@ -1,0 +1,225 @@
+"""The sweep: every run of a study that is not finished, by whichever launcher.
+
+Finished runs are skipped by identity; an interrupted sweep is continued by the same command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from experiments import data, record
+from experiments.launchers import Launcher, Site
+from experiments.plan.branching import check_origin
+from experiments.plan.study import Run, Study
+from experiments.record import FINISHED, Part, Status
+from experiments.runs.branch_point import is_ready
+from experiments.runs.claim import is_claimed
+from experiments.runs.job import Event, Job, Pack
+from experiments.runs.watch import Follower
+from experiments.sweep.preflight import check_corpus, check_folder, check_layouts, check_programs
+from experiments.training.populations import grouping
+from scaling.common.errors import UserError
+
+LOOK_AGAIN = 2.0  # seconds between two looks at runs that other workers have
+
+
+class Standing(StrEnum):
+    """How a run stands: what its record says, and for one not ended whether somebody has it."""
+
+    DONE = "done"
+    RUNNING = "running"
+    FAILED = "failed"
+    DIVERGED = "diverged"
+    STALE = "stale"  # begun, and nobody is at it: interrupted or killed, to be gone on with
+    MISSING = "missing"
+
+
+STANDINGS = {
+    Status.COMPLETED: Standing.DONE,
+    Status.DIVERGED: Standing.DIVERGED,
+    Status.FAILED: Standing.FAILED,
+    Status.STARTED: Standing.STALE,
+    Status.MISSING: Standing.MISSING,
+}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A study bound to a corpus and a folder: every run has its identity and its place."""
+
+    study: Study
+    corpus: data.Corpus
+    folder: Path
+    cache: Path
+
+    @property
+    def site(self) -> Site:
+        config = self.study.runs[0].config.science.data
+        return Site(config, self.cache.absolute(), self.folder.absolute())
+
+    def job(self, run: Run) -> Job:
+        digest = _prediction(self.folder, run) if run.part is Part.HELD_OUT else None
+        return Job(run, self.study.name, self.folder / run.run_id, digest)
+
+    def status(self, run: Run) -> Status:
+        return record.run_status(self.folder / run.run_id)
+
+    def standing(self, run: Run) -> Standing:
+        """Told by the record and the claim alone."""
+        status = self.status(run)
+        if status not in FINISHED and is_claimed(self.folder / run.run_id):
+            return Standing.RUNNING
+        return STANDINGS[status]
+
+    def runs(self, part: Part) -> tuple[Run, ...]:
+        """Those of a part, and those that must be trained before one of them can begin."""
+        planned = {run.run_id: run for run in self.study.runs}
+        waiting, wanted = list(self.study.part(part)), set()
+        while waiting:
+            run = waiting.pop()
+            wanted.add(run.run_id)
+            if run.origin and self.status(run) not in FINISHED and not is_ready(self.job(run)):
+                waiting.append(planned[run.origin.run_id])
+        return tuple(run for run in self.study.runs if run.run_id in wanted)
+
+    def failure(self, run: Run) -> str:
+        """Why a run failed, in one line."""
+        path = self.folder / run.run_id / record.SUMMARY
+        return f"{path}: {record.read_json(path)['message']}"
+
+
+def bind(
+    study: Study, folder: Path, cache: Path, tell: Callable[[str], None] = lambda text: None
+) -> Sweep:
+    """Find the corpus, fix every run's identity by its fingerprint, and check what can fail.
+
+    Raises:
+        UserError: runs whose data differ, two runs alike, a corpus too small or missing, a layout
+            that does not divide a run.
+    """
+    configs = {run.config.science.data for run in study.runs}
+    if len(configs) != 1:
+        raise UserError("the runs of one study must share one data config")
+    corpus = data.prepare(configs.pop(), cache, tell)
+    bound = study.with_fingerprint(corpus.fingerprint)
+    check_corpus(bound.runs, corpus)
+    check_layouts(bound.runs)
+    identities = [run.run_id for run in bound.runs]
+    if len(set(identities)) < len(identities):
+        raise UserError("two runs of the study are the same science; vary a field, or drop one")
+    _check_origins(bound.runs)
+    return Sweep(bound, corpus, folder, cache)
+
+
+def _check_origins(runs: Sequence[Run]) -> None:
+    """What a run goes on from is a run of the study, and is rightly gone on from."""
+    configs = {run.run_id: run.config for run in runs}
+    for run, origin in ((run, run.origin) for run in runs):
+        if origin is None:
+            continue
+        if origin.run_id not in configs:
+            raise UserError(
+                f"run {run.run_id} goes on from run {origin.run_id}, which is not a run of the "
+                "study; add it"
+            )
+        check_origin(run.config, replace(origin, config=configs[origin.run_id]))
+
+
+def write_study(sweep: Sweep) -> None:
+    """Write study.json: the plan that analysis reads, with every run's N, D and C."""
+    study = sweep.study
+    record.write_json(
+        sweep.folder / record.STUDY,
+        {
+            "name": study.name,
+            "question": study.question,
+            "law": study.law,
+            "reading": study.reading,
+            "loss": study.loss,
+            "params": study.params,
+            "tokens": study.tokens,
+            "published": dict(study.published),
+            "settings": dict(study.settings),
+            "corpus": sweep.corpus.card(),
+            "runs": [
+                {
+                    "run_id": run.run_id,
+                    "part": run.part,
+                    "rung": run.rung,
+                    "label": run.label,
+                    **run.ledger,
+                }
+                for run in study.runs
+            ],
+        },
+    )
+
+
+def run_sweep(
+    sweep: Sweep,
+    part: Part,
+    launcher: Launcher,
+    watch: Callable[[Event], None] = lambda event: None,
+) -> None:
+    """Train what is missing of one part of the study, dearest first; `Sweep.status` tells the rest.
+
+    What a run goes on from is trained before it, whatever its part.
+
+    Interrupted (SIGINT, SIGTERM), every run under way saves a checkpoint and this returns early. A
+    run that fails for a reason of the machine is recorded as failed and tried again by the next
+    call. What another sweep is training is waited for, and taken over if that one leaves it.
+    """
+    missing = [run for run in sweep.runs(part) if sweep.status(run) not in FINISHED]
+    check_programs(missing, launcher.platform)
+    check_folder(sweep.folder, sweep.study, missing)
+    jobs = [sweep.job(run) for run in missing]
+    write_study(sweep)
+    others = Follower(watch)
+    while jobs:
+        free = [job for job in jobs if is_ready(job) and not is_claimed(job.folder)]
+        if not free:
+            time.sleep(LOOK_AGAIN)
+            others.look(jobs)
+        else:
+            packs = _packs(free, launcher, sweep.site, watch)
+            if not launcher.train(sweep.site, packs, watch):
+                return
+        jobs = _left(sweep, jobs)
+
+
+def _left(sweep: Sweep, jobs: Sequence[Job]) -> list[Job]:
+    """The jobs that have not ended, but for those that wait for one which has failed."""
+    left = [job for job in jobs if sweep.status(job.run) in (Status.STARTED, Status.MISSING)]
+    coming = {job.run.run_id for job in left}
+    return [
+        job for job in left if is_ready(job) or (job.run.origin and job.run.origin.run_id in coming)
+    ]
+
+
+def _packs(
+    jobs: Sequence[Job], launcher: Launcher, site: Site, watch: Callable[[Event], None]
+) -> list[Pack]:
+    """The jobs in packs, dearest first."""
+    places, groups = min(launcher.places, len(jobs)), grouping.alike(jobs)
+    wanted = grouping.to_measure(groups, places, launcher.platform)
+    for kind, _ in wanted:
+        watch(Event(groups[kind][0].run.run_id, "compiling"))
+    curves = launcher.measure(site, wanted) if wanted else []
+    known = {kind: curve for (kind, _), curve in zip(wanted, curves, strict=True)}
+    return grouping.all_packs(groups, known, places)
+
+
+def _prediction(folder: Path, run: Run) -> str:
+    """The digest of the registered prediction; a held-out run is not trained without one."""
+    path = folder / record.PREDICTION
+    remedy = f"write it first: python -m analysis predict {folder}"
+    if not path.exists():
+        raise UserError(f"{path}: no prediction for the held-out run {run.run_id}; {remedy}")
+    if run.run_id not in {entry["run_id"] for entry in record.read_json(path)["predictions"]}:
+        raise UserError(f"{path}: it does not predict the held-out run {run.run_id}; {remedy}")
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,234 @@
+"""The mirror: reads the records of a study and sends to a tracker what that has not got yet.
+
+It stands beside the training and never in it: it may run later, elsewhere or not at all. While it
+is at work it holds a claim on the tracker's place in the study's folder, so that nothing is sent by
+two at once.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from experiments import record, trackers
+from experiments.config.diff import flat
+from experiments.launchers._worker import STOP_SIGNALS, print_to, stop_signals_wait
+from experiments.record import ENDED, FINISHED, DamagedError, Part, Status
+from experiments.runs.claim import ClaimLostError, take
+from experiments.trackers import Ending, Header, Held, Point, Session, Tracker
+from scaling.common.errors import UserError
+
+LOOK_AGAIN = 2.0  # seconds between two looks at the records
+GRACE = 5.0  # seconds that a sweep which has ended leaves its mirrors to finish in
+NICE = 10  # how much more the training counts where both want a core
+LOG = "mirror.log"
+
+
+def forever() -> Iterator[None]:
+    """The moments at which to look, until there is nothing to come."""
+    while True:
+        yield
+        time.sleep(LOOK_AGAIN)
+
+
+def mirror(folder: Path, name: str, looks: Iterable[object]) -> int:
+    """Send what is new at each of these looks, until all planned runs have ended.
+
+    Returns:
+        how many points were sent.
+
+    Raises:
+        UserError: no such tracker, its service says no, another mirror is at work, or a record is
+            damaged. What was sent counts, and the same call goes on from there.
+    """
+    service = trackers.load(name)
+    study, place = record.read_json(folder / record.STUDY)["name"], folder / name
+    claim = take(place)
+    if claim is None:
+        raise UserError(f"{place}: another process mirrors this study; wait until it has ended")
+    with claim, _in_one_line(name, OSError, ClaimLostError, *service.errors()):
+        with _Mirror(folder, service.tracker(place, study)) as sender:
+            for _ in looks:
+                claim.check()
+                if sender.look():
+                    break
+        if sender.damaged:
+            raise sender.damaged[0]
+        return sender.sent
+
+
+@contextmanager
+def beside(folder: Path, names: Sequence[str]) -> Iterator[None]:
+    """Meanwhile mirror to these trackers, each in a process of its own that may fail or hang.
+
+    In the end each has `GRACE` seconds for what is left, or none if we leave in haste.
+    """
+    grace, started = GRACE, {name: _start(folder, name) for name in names}
+    try:
+        yield
+    except KeyboardInterrupt:
+        grace = 0.0
+        raise
+    finally:
+        for _, pipe in started.values():
+            pipe.close()  # which tells it that nothing is to come
+        deadline = time.monotonic() + grace
+        try:
+            for process, _ in started.values():
+                process.join(max(0.0, deadline - time.monotonic()))
+        finally:
+            for name, (process, _) in started.items():
+                process.kill()
+                process.join()
+                if process.exitcode != 0:
+                    again = f"python -m experiments mirror {folder} --tracker {name}"
+                    print(f"not all is in {name} yet ({folder / LOG}): {again}", file=sys.stderr)
+
+
+def _start(folder: Path, name: str) -> tuple[SpawnProcess, Connection]:
+    """A process that mirrors until the pipe is closed; stop signals wait until it has handlers."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_accompany, args=(theirs, folder, name), daemon=True)
+    with stop_signals_wait():
+        process.start()
+    theirs.close()
+    return process, ours
+
+
+def _accompany(pipe: Connection, folder: Path, name: str) -> None:
+    """The main function of the process."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: None)  # the sweep has it too, and work to end
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    os.nice(NICE)
+    print_to(folder / LOG)
+
+    def looks() -> Iterator[None]:
+        while not pipe.poll(LOOK_AGAIN):
+            yield
+        yield
+
+    try:
+        if any((folder / record.STUDY).exists() for _ in looks()):
+            mirror(folder, name, looks())
+    except UserError as error:
+        sys.exit(f"{name}: {error}")
+
+
+@contextmanager
+def _in_one_line(name: str, *kinds: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except kinds as error:
+        what, _, _ = str(error).partition("\n")
+        raise UserError(f"{name}: {what}; mirror again to go on") from error
+
+
+@dataclass
+class _Mirror:
+    """What is known of a study's records and of a service at once; a context."""
+
+    folder: Path
+    tracker: Tracker
+    sent: int = 0
+    damaged: list[DamagedError] = field(default_factory=list)  # as of the last look
+    _held: dict[str, Held] = field(default_factory=dict)
+    _open: dict[str, Session] = field(default_factory=dict)
+
+    def __enter__(self) -> _Mirror:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for session in self._open.values():
+            session.close()
+
+    def look(self) -> bool:
+        """Send what is new; whether every planned run has ended."""
+        self.damaged.clear()
+        planned = record.read_json(self.folder / record.STUDY)["runs"]
+        ended = [self._bring(self.folder / run["run_id"]) for run in planned]
+        return all(ended)
+
+    def _bring(self, run: Path) -> bool:
+        """Send what is new of one run; whether it has ended."""
+        status = record.run_status(run)  # before its rows: if it has ended, they are all there
+        if status is Status.MISSING:
+            return False
+        if run.name not in self._held:
+            self._held[run.name] = self.tracker.held(run.name)
+        try:
+            self._send(run, status)
+        except DamagedError as error:  # whoever trains it moves it aside
+            self.damaged.append(error)
+            return False
+        return status in ENDED
+
+    def _send(self, run: Path, status: Status) -> None:
+        held, ended = self._held[run.name], status in ENDED
+        if status in FINISHED and held.status is status:
+            return
+        points = _points(run, ended)
+        if any(point.step > held.step for point in points) or (ended and held.status is not status):
+            if run.name not in self._open:
+                self._open[run.name] = self.tracker.open(_header(run))
+            session = self._open[run.name]
+            new = [point for point in points if point.step > session.step]
+            session.add(new)
+            self.sent += len(new)
+            if ended:
+                session.end(_ending(run))
+            self._held[run.name] = Held(session.step, status)
+        if ended and run.name in self._open:
+            self._open.pop(run.name).close()
+
+
+def _header(run: Path) -> Header:
+    path = run / record.CONFIG
+    config = record.read_json(path)
+    return Header(
+        run_id=config["run_id"],
+        study=config["study"],
+        part=Part(config["part"]),
+        rung=config["rung"],
+        config=dict(flat(config["science"])),
+        begin=path.stat().st_mtime,
+    )
+
+
+def _points(run: Path, ended: bool) -> list[Point]:
+    """The rows of each step in one; without the last, which may become more, until the end.
+
+    A step that was sent stays as it is: where a run goes on from a checkpoint before it, the row is
+    written anew with the same values.
+    """
+    begin, seconds = (run / record.CONFIG).stat().st_mtime, 0.0
+    points: dict[int, Point] = {}
+    for row in record.read_rows(run / record.METRICS):
+        step, seconds = row.pop("step"), row.get("seconds", seconds)
+        values = {name: math.nan if value is None else value for name, value in row.items()}
+        if step in points:
+            values = {**points[step].values, **values}
+        points[step] = Point(step, begin + seconds, values)
+    return list(points.values())[: None if ended else -1]
+
+
+def _ending(run: Path) -> Ending:
+    path = run / record.SUMMARY
+    summary = record.read_json(path)
+    return Ending(
+        Status(summary["status"]),
+        summary["message"],
+        path.stat().st_mtime,
+        {f"summary/{name}": value for name, value in summary["metrics"].items()},
+    )

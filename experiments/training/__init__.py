@@ -1,0 +1,1 @@
+"""The training of one or several runs: step, objective, schedule, optimizers, layouts."""

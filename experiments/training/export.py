@@ -1,0 +1,178 @@
+"""The parameters of a model as one plain safetensors file, and back.
+
+A weight of layer 3 is the array "blocks.3.attention.query", of the shape of its letters ("d->hk":
+[d, h, k], inputs first), in float32 and as stored: the forward pass uses it times its multiplier.
+Scanned and unrolled layers give the same file. The file's metadata hold, as JSON,
+
+    config         {"science": ..., "execution": ...} as in config.json, from which it is read again
+    letters        of every array
+    multipliers    of every array, by the parametrization
+    factors        on q.k ("attention"), on what a branch adds ("residual"), and on the logits where
+                   the embedding is the readout too ("tied_readout")
+
+so that whoever has the file alone can compute the model.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments import record
+from experiments.config.from_record import from_record, read_config
+from experiments.config.run import RunConfig, to_dict
+from experiments.record import SCRATCH, Status
+from experiments.runs.checkpoint import Checkpoints
+from experiments.training.hypers import hypers
+from experiments.training.optimizers.update import evaluated
+from experiments.training.populations.programs import programs
+from experiments.training.step import Recipe, recipe
+from models.weights import STACK, Params
+from scaling.common.errors import UserError, nearest
+from scaling.common.extras import import_extra
+from scaling.machines.layout import Layout
+from scaling.parametrization.parametrization import Weight
+
+Arrays = Mapping[str, NDArray[np.float32]]
+CONFIG = "config"
+
+
+def name(weight: Weight, layer: int | None) -> str:
+    """Of its array, without the number of the layer where it is in none."""
+    where = weight.path.replace("/", ".")
+    return where if layer is None else where.replace(f"{STACK}.", f"{STACK}.{layer}.", 1)
+
+
+def to_arrays(made: Recipe, params: Params) -> Arrays:
+    """The parameters by name, a layer each."""
+    found: dict[str, NDArray[np.float32]] = {}
+    for weight, leaf in zip(made.table, jax.tree.leaves(params), strict=True):
+        value = np.asarray(leaf)
+        layers = enumerate(value) if weight.stacked else [(weight.layer, value)]
+        found |= {name(weight, layer): np.ascontiguousarray(part) for layer, part in layers}
+    return found
+
+
+def from_arrays(made: Recipe, arrays: Arrays, where: str) -> Params:
+    """The parameters in the form of a recipe; `where` is the file, for messages.
+
+    Raises:
+        UserError: an array is missing, has another shape, or is of no weight of the model.
+    """
+    left = dict(arrays)
+
+    def take(weight: Weight, layer: int | None) -> NDArray[np.float32]:
+        key = name(weight, layer)
+        if key not in left:
+            raise UserError(f"{where}: no array '{key}', which this model has; export it again")
+        value = left.pop(key)
+        if value.shape != weight.shape:
+            raise UserError(
+                f"{where}: '{key}' has the shape {value.shape}, and {weight.shape} in this model: "
+                "it is of another config"
+            )
+        return np.asarray(value, np.float32)
+
+    def leaf(weight: Weight) -> NDArray[np.float32]:
+        if weight.stacked:
+            return np.stack([take(weight, layer) for layer in range(weight.stacked)])
+        return take(weight, weight.layer)
+
+    params: Params = jax.tree.map(leaf, made.weights, is_leaf=lambda x: isinstance(x, Weight))
+    if left:
+        hint = nearest(next(iter(left)), arrays.keys() - left.keys())
+        raise UserError(f"{where}: '{next(iter(left))}' is no weight of this model; {hint}")
+    return params
+
+
+def finished(folder: Path) -> tuple[RunConfig, Params]:
+    """The config of a completed run, for one device, and the parameters that it is judged by.
+
+    Raises:
+        UserError: it is not completed, or its last checkpoint is gone.
+    """
+    if (status := record.run_status(folder)) is not Status.COMPLETED:
+        raise UserError(f"{folder}: {status}; give the folder of a completed run: runs/STUDY/RUN")
+    config = read_config(folder / record.CONFIG)
+    config = replace(config, execution=replace(config.execution, layout=Layout()))
+    made = recipe(config)
+    with Checkpoints(folder / record.CHECKPOINTS) as checkpoints:
+        state = checkpoints.restore(programs(made).init(hypers(config.science)))
+    if int(state.step) < config.science.steps:
+        raise UserError(f"{folder / record.CHECKPOINTS}: that of the last step is gone")
+    return config, evaluated(state.optimizer, state.params)
+
+
+def metadata(config: RunConfig) -> dict[str, str]:
+    """What stands beside the arrays."""
+    made, model = recipe(config), config.science.model
+    p = config.science.parametrization
+    names: dict[str, Weight] = {}
+    for weight in made.table:
+        layers = range(weight.stacked) if weight.stacked else [weight.layer]
+        names |= {name(weight, layer): weight for layer in layers}
+    factors = {
+        "attention": p.attention_factor(model.head_dim),
+        "residual": p.residual_factor(model),
+    }
+    if model.embeddings == "tied":
+        factors["tied_readout"] = p.tied_readout_factor(model)
+    values = {
+        CONFIG: to_dict(config),
+        "letters": {key: weight.letters for key, weight in names.items()},
+        "multipliers": {key: p.rule(weight, model).multiplier for key, weight in names.items()},
+        "factors": factors,
+    }
+    return {key: json.dumps(value) for key, value in values.items()}
+
+
+def write(path: Path, config: RunConfig, params: Params) -> None:
+    """The file, whole or not at all.
+
+    Raises:
+        UserError: safetensors is not installed, or the file cannot be written.
+    """
+    library = import_extra("safetensors.numpy", "safetensors", "an export")
+    data = library.save(to_arrays(recipe(config), params), metadata(config))
+    scratch = path.with_name(f"{path.name}.{secrets.token_hex(4)}{SCRATCH}")
+    try:
+        with scratch.open("wb") as file:
+            file.write(data)
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot write ({error.strerror})") from error
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def read(path: Path) -> tuple[RunConfig, Arrays]:
+    """The config and the arrays of a file that `write` wrote.
+
+    Raises:
+        UserError: safetensors is not installed, or the file is none, damaged, or without a config.
+    """
+    library = import_extra("safetensors", "safetensors", "an import")
+    try:
+        with library.safe_open(path, framework="numpy") as file:
+            found = file.metadata() or {}
+            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise UserError(f"{path}: cannot read ({error.strerror or error})") from error
+    except library.SafetensorError as error:
+        raise UserError(f"{path}: no whole safetensors file ({error}); export it again") from error
+    if CONFIG not in found:
+        raise UserError(f"{path}: its metadata hold no config; was it exported here?")
+    try:
+        value = json.loads(found[CONFIG])
+    except ValueError as error:
+        raise UserError(f"{path}: its config is not JSON ({error}); export it again") from error
+    return from_record(value, str(path)), arrays

@@ -1,0 +1,1 @@
+"""Populations: runs that are trained together in one program."""

@@ -1,0 +1,144 @@
+"""Which runs are trained in one program: like runs, in packs of the size that the device likes.
+
+A pack of K runs lasts as long as its longest member, so a plan of packs costs
+
+    sum over packs of  seconds(K) * max(steps)
+
+with seconds(K) of one step of all K, as measured on the device. Runs are put in order of length, so
+that the best packs are neighbours, and the cheapest plan is found by dynamic programming.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from experiments.config.data import DataConfig
+from experiments.config.run import (
+    BudgetConfig,
+    EvaluationConfig,
+    Execution,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+)
+from experiments.runs.job import Job, Pack
+
+Curve = Mapping[int, float]  # members: seconds of one step of all of them
+ALONE: Curve = {1: 1.0}
+LARGEST = 64  # members on one device
+# So much faster must a pack be than solo runs to be chosen; less may be noise of the measurement
+GAIN = 1.05
+# How many like runs pay for the compilations of a measurement
+WORTHWHILE: Mapping[str, int] = {"cpu": 8, "accelerator": 2}
+
+
+def signature(config: RunConfig) -> RunConfig:
+    """The config with everything at its default that a program does not depend on.
+
+    Equal signatures are equal recipes; data, evaluation and checkpoints are each member's own.
+    """
+    science = config.science
+    plain = replace(
+        science,
+        optimizer=OptimizerConfig(name=science.optimizer.name, decay=science.optimizer.decay),
+        schedule=ScheduleConfig(
+            name=science.schedule.name,
+            decay_shape=science.schedule.decay_shape,
+            final_fraction=1.0,  # no shape refuses it
+        ),
+        budget=BudgetConfig(),
+        data=DataConfig(),
+        evaluation=EvaluationConfig(weights=science.evaluation.weights),
+        init_scale=1.0,
+        z_loss=0.0,
+        seed=0,
+    )
+    default = Execution()
+    execution = replace(config.execution, keep=default.keep, permanent=default.permanent)
+    return RunConfig(plain, execution)
+
+
+def alike(jobs: Sequence[Job]) -> dict[RunConfig, list[Job]]:
+    """The jobs by signature, each group from its longest run to its shortest."""
+    groups: dict[RunConfig, list[Job]] = {}
+    for job in sorted(jobs, key=_steps, reverse=True):
+        groups.setdefault(signature(job.run.config), []).append(job)
+    return groups
+
+
+def largest(group: Sequence[Job], workers: int, platform: str) -> int:
+    """The largest pack that leaves every worker with one; 1 is not worth measuring."""
+    execution = group[0].run.config.execution
+    if execution.layout.name != "single":
+        return 1
+    wanted = execution.pack
+    if wanted or len(group) < WORTHWHILE[platform]:
+        return wanted or 1
+    return max(1, len(group) // workers)
+
+
+def to_measure(
+    groups: Mapping[RunConfig, Sequence[Job]], places: int, platform: str
+) -> list[tuple[RunConfig, int]]:
+    """The signatures whose throughput decides on their packs, and up to how many members."""
+    sizes = {kind: largest(group, places, platform) for kind, group in groups.items()}
+    return [(kind, most) for kind, most in sizes.items() if most > 1 and not kind.execution.pack]
+
+
+def all_packs(
+    groups: Mapping[RunConfig, Sequence[Job]], known: Mapping[RunConfig, Curve], places: int
+) -> list[Pack]:
+    """All groups in packs, dearest first; who has no curve trains alone."""
+    found = [
+        pack
+        for kind, group in groups.items()
+        for pack in packs(group, known.get(kind, ALONE), places)
+    ]
+    return sorted(found, key=lambda pack: sum(job.run.flops for job in pack), reverse=True)
+
+
+def packs(group: Sequence[Job], curve: Curve, workers: int) -> list[Pack]:
+    """One group in packs: of the size that its execution names, or else by the curve."""
+    wanted = group[0].run.config.execution.pack
+    if wanted:
+        return [tuple(group[i : i + wanted]) for i in range(0, len(group), wanted)]
+    most = max(1, len(group) // workers)
+    sizes = plan([_steps(job) for job in group], {k: s for k, s in curve.items() if k <= most})
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    return [tuple(group[i : i + size]) for i, size in zip(starts, sizes, strict=True)]
+
+
+def plan(steps: Sequence[int], curve: Curve) -> list[int]:
+    """The sizes of the packs, from the longest runs to the shortest, that together cost the least.
+
+    Args:
+        steps: of each run, descending.
+        curve: only its sizes are used, for each size is a compilation; it holds 1.
+    """
+    cost = {k: seconds * (1.0 if k == 1 else GAIN) for k, seconds in curve.items()}
+    best: list[tuple[float, int]] = [(0.0, 0)]  # of the last n runs: cost, size of the first pack
+    for n in range(1, len(steps) + 1):
+        longest = steps[len(steps) - n]
+        choices = ((longest * cost[k] + best[n - k][0], k) for k in cost if k <= n)
+        best.append(min(choices))
+    sizes, n = [], len(steps)
+    while n:
+        sizes.append(best[n][1])
+        n -= best[n][1]
+    return sizes
+
+
+def doublings(most: int, devices: int = 1) -> list[int]:
+    """The sizes to measure: 1, then D, 2D, 4D, ... members up to `most` on D devices.
+
+    D is measured for any `most` above 1: fewer members than devices take no longer.
+    """
+    sizes = (devices * 2**i for i in range(int(math.log2(LARGEST)) + 1))
+    return sorted({1, *(k for k in sizes if k <= max(devices, most) and most > 1)})
+
+
+def _steps(job: Job) -> int:
+    """Of its own training."""
+    return job.run.config.science.steps - job.run.first_step

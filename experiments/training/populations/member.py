@@ -1,0 +1,160 @@
+"""A member of a pack as the host sees it: one run's folder, log and place on its way.
+
+A run that is trained alone is the one member of its pack, so that nothing in its folder can tell.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import TracebackType
+
+import numpy as np
+
+from experiments import data, record
+from experiments.config.run import RunConfig
+from experiments.record import Status
+from experiments.runs.checkpoint import Checkpoints
+from experiments.runs.job import Event, Job, Phase
+from experiments.runs.writer import Scribe, scribe
+from experiments.training.hypers import Hypers, hypers
+from experiments.training.populations.programs import Programs
+from experiments.training.step import DIVERGED_BEYOND, TrainState, recipe
+
+Values = dict[str, np.ndarray]  # the metrics of a dispatch: [S] each
+
+
+def validation_parts(config: RunConfig, corpus: data.Corpus) -> np.ndarray:
+    """The fixed validation windows of a run, as many at a time as fit: [P, M, T+1]."""
+    science = config.science
+    windows = data.validation_windows(
+        corpus.valid, science.evaluation.windows, science.batch.seq_len
+    )
+    size = math.gcd(len(windows), recipe(config).microbatch)
+    return windows.reshape(-1, size, windows.shape[-1])
+
+
+@dataclass
+class Member:
+    """A context: what it has open is closed at its end, or when it is left."""
+
+    job: Job
+    corpus: data.Corpus
+    watch: Callable[[Event], None]
+    step: int = 0  # steps sent to the device
+    status: Status = Status.STARTED
+    members: int = 1  # of its pack, itself included
+    scribe: Scribe = field(init=False)
+    _checkpoints: Checkpoints = field(init=False)
+    _open: ExitStack = field(default_factory=ExitStack, init=False)
+
+    def __enter__(self) -> Member:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._open.__exit__(kind, value, tb)
+
+    @cached_property
+    def hypers(self) -> Hypers:
+        return hypers(self.job.run.config.science)
+
+    @property
+    def total(self) -> int:
+        return self.job.run.config.science.steps
+
+    @property
+    def is_active(self) -> bool:
+        """Not yet ended; an ended member may be in the program still, and stands still there."""
+        return self.status is Status.STARTED
+
+    @property
+    def is_permanent(self) -> bool:
+        """Whether the checkpoint of this step is to be kept for good."""
+        return self.step in self.job.run.config.execution.permanent
+
+    def restore(self, compiled: Programs) -> TrainState:
+        """Open the folder; the state of its latest checkpoint, or the one before the first step."""
+        self.tell("compiling")
+        self.scribe = scribe(self.job, self.corpus)
+        folder, execution = self.job.folder, self.job.run.config.execution
+        self._checkpoints = self._open.enter_context(
+            Checkpoints(folder / record.CHECKPOINTS, execution.keep, execution.permanent)
+        )
+        state: TrainState = self._checkpoints.restore(compiled.init(self.hypers))
+        self.step = int(state.step)
+        self.tell("compiling")
+        self.scribe.begin(self.step)
+        return state
+
+    def advance(self, steps: int) -> bool:
+        """Go on by up to `steps`; whether an evaluation before the last one came due meanwhile."""
+        before, self.step = self.step, min(self.step + steps, self.total)
+        times = self.job.run.config.science.evaluation.times
+        due = (round(self.total * i / times) for i in range(1, times))
+        return any(before < at <= self.step < self.total for at in due)
+
+    def take(self, start: int, values: Values) -> None:
+        """Write one dispatch's row, or the end of a run that diverged in it."""
+        rows = min(len(values["loss"]), self.total - start)
+        found = {name: value[:rows] for name, value in values.items()}
+        diverged = np.flatnonzero(found.pop("diverged"))
+        loss = found["loss"]
+        if len(diverged):
+            first = int(diverged[0])
+            what = (
+                f"rose beyond {DIVERGED_BEYOND:g} times its start"
+                if math.isfinite(loss[first])
+                else "was not finite"
+            )
+            self._end(Status.DIVERGED, math.nan, start + first, what)
+            return
+        rate = self.scribe.row(start + rows, rows, found)
+        self.watch(Event(self._run_id, "training", start + rows, float(loss.mean()), rate))
+
+    def evaluate(self, compiled: Programs, state: TrainState) -> None:
+        """Write a row of validation on the way."""
+        self.scribe.evaluation(self.step, self.validate(compiled, state))
+
+    def save(self, state: TrainState) -> None:
+        self._checkpoints.save(self.step, state)
+
+    def finish(self, compiled: Programs, state: TrainState) -> None:
+        """The last checkpoint, the last validation, and the summary."""
+        self.save(state)
+        loss = self.validate(compiled, state)
+        if math.isfinite(loss):
+            self._end(Status.COMPLETED, loss)
+        else:
+            self._end(Status.DIVERGED, math.nan, self.total, "was not finite")
+
+    def tell(self, phase: Phase | Status) -> None:
+        self.watch(Event(self._run_id, phase, self.step))
+
+    def validate(self, compiled: Programs, state: TrainState) -> float:
+        """The loss on the fixed validation windows, nats per token."""
+        self.tell("evaluating")
+        parts = validation_parts(self.job.run.config, self.corpus)
+        return float(compiled.evaluate(state, parts))
+
+    @property
+    def _run_id(self) -> str:
+        return self.job.run.run_id
+
+    def _end(
+        self, status: Status, loss: float, diverged: int | None = None, what: str = ""
+    ) -> None:
+        self.scribe.check()
+        self._open.close()  # the last save is whole before the summary says so
+        message = what and f"the loss {what} at step {diverged}"
+        self.scribe.end(status, loss, diverged, message, self.members)
+        self.status = status
+        step = self.total if diverged is None else diverged
+        self.watch(Event(self._run_id, status, step, loss))

@@ -1,0 +1,127 @@
+"""A population: K runs of one recipe in one program, and the programs that the trainer calls.
+
+The members' states, hypers and batches lie along a leading axis [K] and the solo chunk is mapped
+over it, so a member is computed by the same steps as alone. Its trip count is its own: a member
+that has come to its end, or that has diverged, stands still by a select while the others go on,
+and no member's numbers enter another's. Of several devices each trains a block of the members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.training import layout_sharding
+from experiments.training.hypers import Hypers
+from experiments.training.populations import device_mesh
+from experiments.training.step import Recipe, TrainState, evaluate, init_state, train_chunk
+
+Tree = TypeVar("Tree")
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The compiled programs of a recipe for K members; those of one member know no axis [K].
+
+    `init` and `evaluate` are of one member. `chunk` is of all, and takes the state's buffers for
+    its own. `place` brings the tree of member k to where it is to live, `join` puts the members'
+    trees together as `chunk` wants them, `part` takes one out.
+    """
+
+    init: Callable[[Hypers], TrainState]
+    chunk: jax.stages.Wrapped  # (state, hypers, batches) -> (state, metrics)
+    evaluate: Callable[[Any, Any], jax.Array]
+    place: Callable[[Any, int], Any]
+    join: Callable[[Sequence[Any]], Any]
+    part: Callable[[Any, int], Any]
+
+
+# The init of a small model costs LLVM more to optimise than it ever takes to run
+QUICK_COMPILE = {"cpu": {"xla_backend_optimization_level": 0}, "gpu": None, "tpu": None}
+
+
+@cache
+def programs(
+    recipe: Recipe, members: int = 1, devices: tuple[jax.Device, ...] | None = None
+) -> Programs:
+    """One set per recipe and K: every learning rate, schedule length and seed shares it.
+
+    Args:
+        devices: to share the members out over, by default all of this process; one member is of
+            JAX's default device.
+    """
+    if recipe.spec.layout.devices > 1:
+        return shared(recipe, devices or tuple(jax.devices()))
+    if members == 1:
+        options = QUICK_COMPILE[jax.default_backend()]
+        return Programs(
+            init=jax.jit(partial(init_state, recipe), compiler_options=options),
+            chunk=jax.jit(partial(train_chunk, recipe), donate_argnums=0),
+            evaluate=jax.jit(partial(evaluate, recipe)),
+            place=lambda tree, k: tree,
+            join=lambda trees: trees[0],
+            part=lambda tree, k: tree,
+        )
+    alone, chunk = programs(recipe), partial(train_chunk, recipe)
+    devices = devices or tuple(jax.local_devices())
+    if len(devices) == 1:
+        return replace(
+            alone,
+            chunk=jax.jit(jax.vmap(chunk), donate_argnums=0),
+            join=join,
+            part=jax.jit(part),
+        )
+    over = device_mesh.mesh(members, devices)
+    return replace(
+        alone,
+        chunk=device_mesh.split(over, mapped(chunk, members // over.size), donate_argnums=0),
+        place=partial(device_mesh.place, over, members),
+        join=partial(device_mesh.join, over, join),
+        part=partial(device_mesh.part, over, jax.jit(part)),
+    )
+
+
+def shared(recipe: Recipe, devices: Sequence[jax.Device]) -> Programs:
+    """The programs of one run whose state and batches lie over all the devices."""
+    over = layout_sharding.mesh(recipe.spec.layout, devices)
+    compiled = layout_sharding.split(over, recipe)
+    init = compiled["init"](partial(init_state, recipe))
+    return Programs(
+        init=lambda hypers: init(layout_sharding.put(over, hypers)),
+        chunk=compiled["chunk"](partial(train_chunk, recipe)),
+        evaluate=compiled["evaluate"](partial(evaluate, recipe)),
+        place=lambda tree, k: tree,
+        join=lambda trees: layout_sharding.put(over, trees[0]),
+        part=lambda tree, k: tree,
+    )
+
+
+def mapped(function: Callable[..., Any], members: int) -> Callable[..., Any]:
+    """The function over a leading axis [K]; for K = 1 without the selects of a mapped loop."""
+    if members > 1:
+        return jax.vmap(function)
+
+    def one(*trees: Any) -> Any:
+        return jax.tree.map(lambda leaf: leaf[None], function(*part(trees, 0)))
+
+    return one
+
+
+def join(trees: Sequence[Tree]) -> Tree:
+    """The trees of K members as one with a leading axis [K]; NumPy's arrays stay on the host."""
+
+    def stack(*leaves: Any) -> Any:
+        return (np if isinstance(leaves[0], np.ndarray) else jnp).stack(leaves)
+
+    return jax.tree.map(stack, *trees)
+
+
+def part(tree: Tree, k: jax.Array | int) -> Tree:
+    """Member k of a joined tree."""
+    return jax.tree.map(lambda leaf: leaf[k], tree)

@@ -1,0 +1,153 @@
+"""How fast this process's devices train K runs of one recipe at once, measured once and kept.
+
+The program that is timed is the one that trains, so its compilation is not lost: it is found in the
+persistent cache. K doubles, from one member on each device, for as long as that pays and the
+devices' memory holds it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import multiprocessing
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments import record
+from experiments.config.run import SCIENCE_VERSION, RunConfig, to_dict
+from experiments.devices import machine
+from experiments.devices.compilation import use_cache
+from experiments.launchers._worker import Bench, prepare
+from experiments.training.populations.grouping import ALONE, GAIN, Curve, doublings
+
+MEMORY = 0.8  # of the device's, for the members; the rest is the compiler's and the data's
+STEPS, ROUNDS = 4, 3  # of one timed dispatch; the best round counts
+
+
+def curves(wanted: Sequence[tuple[RunConfig, int]], bench: Bench) -> list[Curve]:
+    """The curve of each signature up to a size, as kept, or else as a process of its own measures.
+
+    It is a process of its own because a device that this one had opened would be closed to the
+    workers. What cannot be measured is trained alone.
+    """
+    if new := [
+        (config, most, _path(config, bench))
+        for config, most in wanted
+        if kept(config, bench, most) is None
+    ]:
+        context = multiprocessing.get_context("spawn")
+        process = context.Process(target=_measure_all, args=(new, bench), daemon=True)
+        process.start()
+        process.join()
+    return [kept(config, bench, most) or ALONE for config, most in wanted]
+
+
+def measure(config: RunConfig, most: int) -> Curve:
+    """Seconds of one step of K = 1, D, 2D, 4D, ... members, up to the first that is no gain.
+
+    On D devices anything between 1 and D takes what D takes: one member is on each device.
+    """
+    import jax
+    from jax.errors import JaxRuntimeError
+
+    curve: dict[int, float] = {}
+    devices, room, before = jax.local_device_count(), math.inf, 1
+    for members in doublings(most, devices):
+        share = max(1, members // devices)
+        if share > room:
+            break
+        try:
+            curve[members], used = _time(config, members)
+        except JaxRuntimeError:  # too little memory after all
+            break
+        room = MEMORY * _device_bytes() * share / used
+        if members > 1 and curve[members] / members * GAIN > curve[before] / before:
+            break
+        before = members
+    if devices in curve:
+        curve |= dict.fromkeys(range(2, devices), curve[devices])
+    return curve
+
+
+def _time(config: RunConfig, members: int) -> tuple[float, int]:
+    """Seconds of one step of so many members, and what they take of a device's bytes.
+
+    1 byte: nobody knows.
+    """
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from experiments.training.hypers import hypers
+    from experiments.training.populations.programs import programs
+    from experiments.training.step import recipe
+
+    science, S = config.science, config.execution.steps_per_dispatch
+    shape = (S, science.batch.sequences, science.batch.seq_len + 1)
+    windows = np.random.default_rng(0).integers(0, science.model.vocab_size, shape, dtype=np.int32)
+    compiled, leaves = programs(recipe(config), members), hypers(science)
+    ends = [
+        compiled.join([leaves.replace(total_steps=jnp.int32(i * min(STEPS, S)))] * members)
+        for i in range(1, ROUNDS + 2)
+    ]
+    batches = compiled.join([windows] * members)
+    state = compiled.join([compiled.init(leaves)] * members)
+    chunk = compiled.chunk.lower(state, ends[0], batches).compile()
+    used = chunk.memory_analysis()
+    seconds = []
+    for end in ends:
+        start = time.perf_counter()
+        state, metrics = chunk(state, end, batches)
+        jax.block_until_ready(metrics)
+        seconds.append((time.perf_counter() - start) / min(STEPS, S))
+    if used is None:
+        return min(seconds[1:]), 1
+    return min(seconds[1:]), used.argument_size_in_bytes + used.temp_size_in_bytes
+
+
+def _measure_all(wanted: Sequence[tuple[RunConfig, int, Path]], bench: Bench) -> None:
+    """The main function of the process."""
+    prepare(bench)
+    use_cache(bench.cache)
+    import jax
+
+    for config, most, path in wanted:
+        if curve := measure(config, most):
+            devices = jax.local_device_count()
+            record.write_json(path, {"most": most, "devices": devices, "seconds": curve})
+
+
+def kept(config: RunConfig, bench: Bench, most: int = 1) -> Curve | None:
+    """What was measured of a signature before, if it went up to `most`, or as far as it paid."""
+    path = _path(config, bench)
+    if not path.exists():
+        return None
+    found = record.read_json(path)
+    wanted, measured = (doublings(size, found["devices"])[-1] for size in (most, found["most"]))
+    if wanted > measured:
+        return None
+    return {int(members): seconds for members, seconds in found["seconds"].items()}
+
+
+def _path(config: RunConfig, bench: Bench) -> Path:
+    """One file for each program on each kind of place to run it."""
+    from importlib.metadata import version
+
+    pinned = [bench.core is not None, bench.gpu is not None]
+    place = [bench.kind, version("jax"), *pinned, *machine.devices()]
+    text = json.dumps([SCIENCE_VERSION, to_dict(config), place], sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return bench.cache / "throughput" / f"{digest}.json"
+
+
+def _device_bytes() -> float:
+    """Memory of one device: the accelerator's, or its part of a core's share of the machine's."""
+    import jax
+
+    if stats := jax.local_devices()[0].memory_stats():
+        return float(stats["bytes_limit"])
+    shares = (os.cpu_count() or 1) * jax.local_device_count()
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / shares

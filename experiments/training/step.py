@@ -1,0 +1,243 @@
+"""The step: a pure function of state, hypers and batch, and the few programs built on it.
+
+Letters: S steps of a chunk, B sequences of a batch, M sequences of a microbatch, T tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jax import Array
+
+from experiments.config.optimizer import KINDS, Name
+from experiments.config.run import RunConfig, ScheduleName
+from experiments.devices.resolve import check, resolve
+from experiments.training.hypers import Hypers
+from experiments.training.objective import Losses, loss, objective
+from experiments.training.optimizers import update as optimizers
+from experiments.training.schedule import fraction
+from models.layout import keep
+from models.transformer import Spec, weights
+from models.weights import Params, initialise
+from scaling.parametrization.parametrization import Weight
+
+Metrics = dict[str, Array]
+
+
+class TrainState(struct.PyTreeNode):
+    """Everything that a run carries from step to step."""
+
+    step: Array  # int32: steps done
+    first_loss: Array  # float32: of the first step, NaN before it
+    diverged: Array  # bool: from here on the state stands still
+    params: Params
+    optimizer: Any
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The static half of a run: what is compiled. Two runs with equal recipes share a program."""
+
+    spec: Spec
+    seq_len: int
+    sequences: int
+    microbatch: int
+    schedule: ScheduleName
+    decay_shape: str
+    optimizer: Name
+    decay: str
+    evaluated: str
+
+    @cached_property
+    def weights(self) -> Any:
+        """The tree of `Weight`."""
+        return weights(self.spec, self.seq_len)
+
+    @property
+    def table(self) -> list[Weight]:
+        """Every `Weight`."""
+        found: list[Weight] = jax.tree.leaves(self.weights, is_leaf=lambda x: isinstance(x, Weight))
+        return found
+
+    @cached_property
+    def rules(self) -> Any:
+        """The tree of `Rule`."""
+        p, model, kind = self.spec.parametrization, self.spec.config, KINDS[self.optimizer]
+        return optimizers.rules(self.weights, lambda w: p.rule(w, model, kind.family_of(w.role)))
+
+
+# A run whose loss is this many times that of its first step has diverged: it will not come back.
+DIVERGED_BEYOND = 10.0
+
+
+def recipe(config: RunConfig, platform: str | None = None, devices: int | None = None) -> Recipe:
+    """What of a config is compiled; everything else is in its `Hypers` or its batches.
+
+    Args:
+        platform: "cpu", "gpu" or "tpu", by default the one that JAX runs on, with all its devices.
+        devices: of such a platform; by default what the layout names.
+
+    Raises:
+        UserError: the platform that JAX runs on lacks what the program asks for.
+    """
+    if platform is None:
+        platform, devices = jax.default_backend(), jax.device_count()
+        check(config, platform)
+    s, execution = config.science, resolve(config, platform, devices)
+    return Recipe(
+        spec=Spec(s.model, s.parametrization, execution.program, s.precision, execution.layout),
+        seq_len=s.batch.seq_len,
+        sequences=s.batch.sequences,
+        microbatch=execution.microbatch,
+        schedule=s.schedule.name,
+        decay_shape=s.schedule.decay_shape,
+        optimizer=s.optimizer.name,
+        decay=s.optimizer.decay,
+        evaluated=s.evaluation.weights,
+    )
+
+
+def init_state(recipe: Recipe, hypers: Hypers) -> TrainState:
+    """The state before the first step; pure, so that it can be jitted with the shardings wanted."""
+    params = initialise(
+        recipe.weights,
+        recipe.spec.parametrization,
+        recipe.spec.config,
+        jax.random.key(hypers.seed),
+        hypers.init_scale,
+    )
+    return fresh_state(recipe, hypers, params)
+
+
+def fresh_state(recipe: Recipe, hypers: Hypers, params: Params) -> TrainState:
+    """The state before the first step from these parameters."""
+    optimizer = update(recipe, hypers, jnp.float32(0)).init(params)
+    return TrainState(
+        step=jnp.int32(0),
+        first_loss=jnp.float32(jnp.nan),
+        diverged=jnp.bool_(False),
+        params=params,
+        optimizer=optimizer,
+    )
+
+
+def update(recipe: Recipe, hypers: Hypers, fraction: Array) -> optax.GradientTransformation:
+    """What the gradients do at this fraction of the peak learning rate."""
+    parts = optimizers.Step(hypers, recipe.weights, recipe.rules, recipe.decay, fraction)
+    return optimizers.update(recipe.optimizer, recipe.evaluated, parts)
+
+
+def gradients(
+    recipe: Recipe,
+    params: Params,
+    batch: Array,
+    z_loss: Array | float = 0.0,
+    balance_loss: Array | float = 0.0,
+    router_z_loss: Array | float = 0.0,
+) -> tuple[Losses, Params]:
+    """Losses over [B, T+1] and the gradient of their `objective`.
+
+    Taken microbatch by microbatch: every window has T tokens to predict, so the mean of their means
+    is the mean over all tokens. Equal to the whole batch at once up to rounding; small microbatches
+    keep activations in cache on a CPU and bound memory anywhere.
+    """
+    parts = batch.reshape(-1, recipe.microbatch, batch.shape[-1])
+
+    def one(windows: Array) -> tuple[Losses, Params]:
+        grads, found = jax.grad(partial(objective, recipe.spec), has_aux=True)(
+            params, windows, z_loss, balance_loss, router_z_loss
+        )
+        return found, grads
+
+    if len(parts) == 1:
+        return one(parts[0])
+
+    def add(total: Any, windows: Array) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, one(windows)), None
+
+    zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(one, parts[0]))
+    total, _ = jax.lax.scan(add, zero, parts)
+    return jax.tree.map(lambda x: x / len(parts), total)
+
+
+def has_diverged(loss: Array, first_loss: Array) -> Array:
+    """Whether a run at this loss is lost: the only rule of divergence, solo and packed."""
+    return ~jnp.isfinite(loss) | (loss > DIVERGED_BEYOND * first_loss)
+
+
+def step(
+    recipe: Recipe, state: TrainState, hypers: Hypers, batch: Array
+) -> tuple[TrainState, Metrics]:
+    """One update on a batch [B, T+1] of int32 windows."""
+    (value, log_z_squared, routing), grads = gradients(
+        recipe,
+        state.params,
+        batch,
+        hypers.z_loss,
+        hypers.balance_loss,
+        hypers.router_z_loss,
+    )
+    scale = fraction(recipe.schedule, recipe.decay_shape, state.step, hypers)
+    updates, optimizer = update(recipe, hypers, scale).update(grads, state.optimizer, state.params)
+    first_loss = jnp.where(state.step == 0, value, state.first_loss)
+    diverged = has_diverged(value, first_loss)
+    metrics = {
+        "loss": value,
+        "diverged": diverged,
+        "log_z_squared": log_z_squared,
+        "grad_norm": optax.tree.norm(grads),
+        "learning_rate": scale * hypers.learning_rate,
+    }
+    if routing is not None:
+        metrics |= {f"router_{name}": value for name, value in routing._asdict().items()}
+    # as small as what made them until they are added, so that they alone are gathered
+    updates = keep(recipe.spec.layout, recipe.weights, "optimizer", updates)
+    params = optax.apply_updates(state.params, updates)
+    params = keep(recipe.spec.layout, recipe.weights, "params", params)
+    return TrainState(state.step + 1, first_loss, diverged, params, optimizer), metrics
+
+
+def train_chunk(
+    recipe: Recipe, state: TrainState, hypers: Hypers, batches: Array
+) -> tuple[TrainState, Metrics]:
+    """Up to S steps in one dispatch: as many of [S, B, T+1] as the run has left.
+
+    The trip count is data, so a run of any length uses one executable and pays for no empty step;
+    a run that diverges takes no step after the one that shows it. Metrics are [S]; rows of steps
+    that were not taken are zero.
+    """
+    S = batches.shape[0]
+    shapes = jax.eval_shape(lambda: step(recipe, state, hypers, batches[0])[1])
+    empty = jax.tree.map(lambda s: jnp.zeros((S, *s.shape), s.dtype), shapes)
+    left = jnp.clip(hypers.total_steps - state.step, 0, S)
+
+    def goes_on(carry: tuple[Array, TrainState, Metrics]) -> Array:
+        i, state, _ = carry
+        return (i < left) & ~state.diverged
+
+    def body(carry: tuple[Array, TrainState, Metrics]) -> tuple[Array, TrainState, Metrics]:
+        i, state, rows = carry
+        state, metrics = step(recipe, state, hypers, batches[i])
+        return i + 1, state, jax.tree.map(lambda row, value: row.at[i].set(value), rows, metrics)
+
+    _, state, rows = jax.lax.while_loop(goes_on, body, (jnp.int32(0), state, empty))
+    return state, rows
+
+
+def evaluate(recipe: Recipe, state: TrainState, windows: Array) -> Array:
+    """Mean loss in nats per token over [P, M, T+1] windows, M at a time.
+
+    Of the parameters that the run is judged by: the last, or an average of them.
+    """
+    params = optimizers.evaluated(state.optimizer, state.params)
+
+    def add(total: Array, part: Array) -> tuple[Array, None]:
+        return total + loss(recipe.spec, params, part), None
+
+    return jax.lax.scan(add, jnp.float32(0), windows)[0] / windows.shape[0]

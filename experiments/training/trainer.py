@@ -1,0 +1,160 @@
+"""The trainer: the runs of one pack from their configs to their records, interruptible always.
+
+The device is never stopped to print a number: while one dispatch runs, the metrics of the one
+before it are fetched and written, and the next batches are gathered by the loader's thread. One run
+is a pack of one, by a program without the axis of members.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from experiments import data
+from experiments.devices.auto_layout import settle
+from experiments.devices.multihost import ask
+from experiments.record import Status
+from experiments.runs.job import Event, Job
+from experiments.training.populations.member import Member
+from experiments.training.populations.programs import Programs, programs
+from experiments.training.step import Metrics, TrainState, recipe
+
+Late = tuple[list[int], Metrics]  # a dispatch under way: each member's first step in it, metrics
+
+
+def train(
+    job: Job,
+    corpus: data.Corpus,
+    *,
+    watch: Callable[[Event], None] = lambda event: None,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Status:
+    """Train one run: a pack of one."""
+    return train_pack([job], corpus, watch=watch, interrupted=interrupted)[0]
+
+
+def train_pack(
+    jobs: Sequence[Job],
+    corpus: data.Corpus,
+    *,
+    watch: Callable[[Event], None] = lambda event: None,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> list[Status]:
+    """Train runs of one recipe together, or go on where their checkpoints stand; write the records.
+
+    Of several processes each calls this alike, and one that is interrupted stops all.
+
+    Returns:
+        for each run COMPLETED or DIVERGED, as in its summary; STARTED if `interrupted` said so,
+        with a checkpoint saved and no summary.
+    """
+    jobs = [settle(job, watch) for job in jobs]
+    made = recipe(jobs[0].run.config)
+    with ExitStack() as stack:
+        members = [stack.enter_context(Member(job, corpus, watch)) for job in jobs]
+        place = programs(made, len(jobs)).place
+        states = [place(m.restore(programs(made)), k) for k, m in enumerate(members)]
+        for member, state in zip(members, states, strict=True):
+            if member.step == member.total:  # interrupted just before its validation
+                member.finish(programs(made), state)
+        pack = [member for member in members if member.is_active]
+        if pack:
+            left = [s for s, m in zip(states, members, strict=True) if m.is_active]
+            del state, states  # the loop owns the only ones
+            _Loop(pack, programs(made, len(pack)), corpus, interrupted).run(left)
+        return [member.status for member in members]
+
+
+@dataclass
+class _Loop:
+    """The loop over dispatches, with what it needs at hand."""
+
+    pack: Sequence[Member]
+    compiled: Programs
+    corpus: data.Corpus
+    interrupted: Callable[[], bool]
+    late: Late | None = field(default=None, init=False)
+
+    def run(self, states: list[TrainState]) -> None:
+        """Step until every member has ended, or is interrupted with a checkpoint."""
+        execution = self.pack[0].job.run.config.execution
+        hypers = self.compiled.join([member.hypers for member in self.pack])
+        state = self.compiled.join(states)
+        states.clear()
+        saved = time.monotonic()
+
+        def is_due() -> bool:
+            return time.monotonic() - saved > execution.checkpoint_seconds
+
+        for member in self.pack:
+            member.members = len(self.pack)
+        for batches in self._batches(execution.steps_per_dispatch):
+            starts = [member.step for member in self.pack]
+            passed = [member.advance(execution.steps_per_dispatch) for member in self.pack]
+            answer = ask(self.interrupted, is_due)
+            state, metrics = self.compiled.chunk(state, hypers, batches)
+            self._fetch()
+            self.late = starts, metrics
+            stop, due = answer()
+            ended = [member.is_active and member.step == member.total for member in self.pack]
+            permanent = any(member.is_active and member.is_permanent for member in self.pack)
+            if stop or due or permanent or any(passed) or any(ended):
+                self._fetch()
+            for k, member in enumerate(self.pack):
+                if not member.is_active:
+                    continue
+                if passed[k]:
+                    member.evaluate(self.compiled, self.compiled.part(state, k))
+                if stop or due or member.is_permanent:
+                    member.save(self.compiled.part(state, k))
+                if stop:
+                    member.tell(Status.STARTED)
+                elif ended[k]:
+                    member.finish(self.compiled, self.compiled.part(state, k))
+            if due:
+                saved = time.monotonic()
+            if stop or not any(member.is_active for member in self.pack):
+                return
+
+    def _batches(self, steps: int) -> Iterator[Any]:
+        """Without end: [S, B, T+1] of each member, joined; what comes beyond its end is any batch.
+
+        Members on one seed that are at the same step share their stream.
+        """
+        sciences = [member.job.run.config.science for member in self.pack]
+        keys = [(s.seed, m.step) for s, m in zip(sciences, self.pack, strict=True)]
+        streams = {
+            (seed, start): data.chunks(
+                self.corpus.train,
+                seed=seed,
+                sequences=sciences[0].batch.sequences,
+                seq_len=sciences[0].batch.seq_len,
+                start_step=start,
+                stop_step=max(
+                    s.steps for s, key in zip(sciences, keys, strict=True) if key == (seed, start)
+                ),
+                steps_per_chunk=steps,
+            )
+            for seed, start in dict.fromkeys(keys)
+        }
+        latest: dict[tuple[int, int], np.ndarray] = {}
+        while True:
+            for key, stream in streams.items():
+                latest[key] = next(stream) if key not in latest else next(stream, latest[key])
+            yield self.compiled.join([latest[key] for key in keys])
+
+    def _fetch(self) -> None:
+        """Give every member its rows of the dispatch before."""
+        if self.late is None:
+            return
+        (starts, metrics), self.late = self.late, None
+        shape = len(self.pack), -1
+        values = {name: np.asarray(value).reshape(shape) for name, value in metrics.items()}
+        for k, (member, start) in enumerate(zip(self.pack, starts, strict=True)):
+            if member.is_active:
+                member.take(start, {name: value[k] for name, value in values.items()})

@@ -1,0 +1,1 @@
+"""Routers of tokens to experts, one per file."""

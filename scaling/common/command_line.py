@@ -1,0 +1,46 @@
+"""Command lines: argparse whose mistakes are `UserError`, and how such an error ends a command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from scaling.common.errors import UserError, nearest
+
+
+class Parser(argparse.ArgumentParser):
+    """The parser of every command line here, keeping help texts laid out as written."""
+
+    def __init__(self, **settings: Any) -> None:
+        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see {self.prog} --help")
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            word = unknown[0].partition("=")[0]
+            hint = nearest(word, self._option_string_actions) if word.startswith("-") else ""
+            raise UserError(f"{word}: no such argument of {self.prog}; {hint or 'see --help'}")
+        return parsed, unknown
+
+
+def exit_code(command: Callable[[], int]) -> int:
+    """Of a command: its own, or 2 for a user's mistake, told in one line on stderr."""
+    try:
+        code = command()
+        sys.stdout.flush()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # `... | head` is not an error; nothing more can be printed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code

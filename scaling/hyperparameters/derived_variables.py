@@ -1,0 +1,121 @@
+"""The run that advice is wanted for: what the user gives, and what follows from it.
+
+A law's variable is the one given by that name, else it is made by the first of its ways that can
+be gone, and the advice says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from scaling.common.errors import UserError, nearest
+from scaling.hyperparameters.given import GIVEN
+from scaling.hyperparameters.law import Known, check_positive
+from scaling.hyperparameters.published.deepseek import deepseek_flops_per_token
+from scaling.laws.chinchilla import chinchilla
+from scaling.laws.kaplan import kaplan
+
+_NEEDED = ("params_total", "tokens")
+_ACTIVE = "mixture of experts: fitted on dense models, N is params_active"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a variable follows from others, and what to say about it; nothing where it is exact."""
+
+    needs: tuple[str, ...]
+    formula: Callable[..., float]
+    how: str = ""
+
+
+def _loss_c4(params: float, tokens: float) -> float:
+    values = chinchilla.constants("muennighoff2023_c4").values
+    return float(chinchilla.predict(values, params=params, tokens=tokens))
+
+
+def _loss_webtext2(params: float, tokens: float) -> float:
+    values = kaplan.constants("kaplan2020").values
+    return float(kaplan.predict(values, params=params, tokens=tokens))
+
+
+def _same(value: float) -> float:
+    return value
+
+
+WAYS: Mapping[str, tuple[Way, ...]] = {
+    "params_nonembedding": (Way(("params_total",), _same, "params_total, embeddings included"),),
+    "flops_nonembedding": (
+        Way(
+            ("layers", "width", "seq_len", "tokens"),
+            lambda layers, width, seq_len, tokens: (
+                deepseek_flops_per_token(layers, width, seq_len) * tokens
+            ),
+        ),
+        Way(
+            ("params_nonembedding", "tokens"),
+            lambda params, tokens: 6 * params * tokens,
+            "6 N D, without attention",
+        ),
+    ),
+    "flops_6nd": (Way(("params_total", "tokens"), lambda params, tokens: 6 * params * tokens),),
+    "tokens_per_param": (Way(("params_total", "tokens"), lambda params, tokens: tokens / params),),
+    "tokens_seen": (Way(("tokens",), _same, "the end of the run"),),
+    "batch_seqs": (Way(("batch_tokens", "seq_len"), lambda batch, seq_len: batch / seq_len),),
+    "loss_c4": (
+        Way(("loss",), _same, "your loss, taken for that on C4"),
+        Way(("params_total", "tokens"), _loss_c4, "by chinchilla:muennighoff2023_c4"),
+    ),
+    "loss_webtext2": (
+        Way(("loss",), _same, "your loss, taken for that on WebText2"),
+        Way(("params_nonembedding", "tokens"), _loss_webtext2, "by kaplan:kaplan2020"),
+    ),
+}
+
+
+def given(values: Mapping[str, float]) -> dict[str, Known]:
+    """What the user says, checked. Active parameters stand for N, which no law here was fitted
+    with."""
+    for name, value in values.items():
+        if name not in GIVEN:
+            raise UserError(f"unknown '{name}': {nearest(name, GIVEN)}")
+        check_positive(name, value)
+    for name in _NEEDED:
+        if name not in values:
+            raise UserError(f"'{name}' is missing: {GIVEN[name]}")
+    for part in ("params_nonembedding", "params_active"):
+        whole = values["params_total"]
+        if values.get(part, whole) > whole:
+            raise UserError(
+                f"{part}={values[part]:.3g} exceeds params_total={whole:.3g}, which it is a part of"
+            )
+    known = {name: Known(value) for name, value in values.items()}
+    if "params_active" in known:
+        active = Known(values["params_active"], foreign=(_ACTIVE,))
+        known |= {"params_total": active, "params_nonembedding": active}
+        known.pop("layers", None)  # with the width they count the FLOPs of a dense MLP
+    return known
+
+
+def find(variable: str, known: Mapping[str, Known]) -> Known | None:
+    """A variable as given or as it follows from what is; None where it does not."""
+    if variable in known:
+        return known[variable]
+    for way in WAYS.get(variable, ()):
+        parts = [part for name in way.needs if (part := find(name, known)) is not None]
+        if len(parts) == len(way.needs):
+            value = way.formula(*(part.value for part in parts))
+            how = tuple(text for part in parts for text in part.how)
+            said = (f"{variable} = {value:.3g}: {way.how}",) if way.how else ()
+            foreign = tuple(text for part in parts for text in part.foreign)
+            return Known(value, (*how, *said), foreign)
+    return None
+
+
+def lacking(variable: str, known: Mapping[str, Known]) -> tuple[str, ...]:
+    """What the user would have to give for `variable`, by its last and easiest way."""
+    if find(variable, known) is not None:
+        return ()
+    if variable not in WAYS:
+        return (variable,)
+    return tuple(name for need in WAYS[variable][-1].needs for name in lacking(need, known))

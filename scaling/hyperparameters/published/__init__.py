@@ -1,0 +1,1 @@
+"""Published hyperparameter laws, one per file."""

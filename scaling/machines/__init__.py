@@ -1,0 +1,1 @@
+"""Chips, links, layouts, memory and the time of a step."""

@@ -1,0 +1,188 @@
+"""The layout of a run on so many chips: the quickest of those that divide it and fit.
+
+Every way to share the devices out over data, fsdp and tensor, with every microbatch that is
+allowed, is weighed by `scaling.machines.memory` and `scaling.machines.roofline`; only where none
+fits are positions split too, or layers. Of layouts whose bounds are equal the one that sends least
+is taken, for no program hides all that it sends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from scaling.common.errors import UserError
+from scaling.counting.formulas import Dims
+from scaling.machines import per_device
+from scaling.machines.chips import GIB, Chip
+from scaling.machines.layout import Layout, Name
+from scaling.machines.memory import Step, memory
+from scaling.machines.roofline import Roofline, roofline
+
+# Of a chip's memory, what the formulas may ask for: they miss by up to 15 %, mostly upwards
+USABLE = 0.9
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A settled layout and a microbatch, weighed."""
+
+    layout: Layout
+    step: Step
+    bytes: int  # of one chip
+    roofline: Roofline
+
+    @property
+    def name(self) -> str:
+        """Its axes."""
+        axes = [f"{axis} {size}" for axis, size in self.layout.sizes.items() if size > 1]
+        return ", ".join(axes) or self.layout.name
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best, and every other layout that divides the run."""
+
+    best: Candidate
+    others: tuple[Candidate, ...]  # best first, those that do not fit last
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be laid out, and on what.
+
+    Attributes:
+        microbatches: those that are allowed, rising; the step's own is not read.
+        dtype: of the operands of matrix products.
+    """
+
+    dims: Dims
+    step: Step
+    microbatches: Sequence[int]
+    chip: Chip
+    dtype: str
+
+    def weigh(self, layout: Layout, microbatch: int) -> Candidate:
+        """One settled layout.
+
+        Raises:
+            UserError: it does not divide the run, or the chip lacks the dtype.
+        """
+        step = replace(self.step, microbatch=microbatch)
+        per_device.check(self.dims, step.sequences, microbatch, layout)
+        need = sum(memory(self.dims, step, layout=layout).values())
+        bounds = roofline(self.dims, step, layout, self.chip, self.dtype)
+        return Candidate(layout, step, need, bounds)
+
+    def fits(self, candidate: Candidate) -> bool:
+        return candidate.bytes <= USABLE * self.chip.hbm_bytes
+
+    def best(self, layouts: Sequence[Layout]) -> Choice:
+        """Of settled layouts, the quickest that fits.
+
+        Raises:
+            UserError: none divides the run, or none that does fits; or the chip lacks the dtype.
+        """
+        found = self._weighed(layouts)
+        if not found:
+            self.weigh(layouts[0], self.microbatches[-1])  # says what does not divide
+        return self._settle(found)
+
+    def auto(self, devices: int) -> Choice:
+        """Of all layouts over so many devices, the quickest that fits.
+
+        Raises:
+            UserError: as `best`.
+        """
+        found: dict[Layout, Candidate] = {}
+        for axes in SHARED:
+            found |= {one.layout: one for one in self._weighed(ways(devices, axes))}
+            if any(map(self.fits, found.values())):
+                break
+        if not found:
+            s, step = self.dims, self.step
+            raise UserError(
+                f"{devices} chips: no layout of them divides batch.sequences={step.sequences}, "
+                f"model.width={s.width}, model.heads={s.heads}, model.ffn={s.ffn} and "
+                f"model.layers={s.layers}; choose another number of chips"
+            )
+        return self._settle(list(found.values()))
+
+    def _weighed(self, layouts: Iterable[Layout]) -> list[Candidate]:
+        """Every layout that divides the run, with the largest microbatch that fits: fewer are
+        quicker, for each gathers and reads the weights. If none fits, with the smallest."""
+        self.chip.flops(self.dtype)
+        found = []
+        for layout in layouts:
+            weighed = None
+            for microbatch in reversed(self.microbatches):
+                with contextlib.suppress(UserError):
+                    weighed = self.weigh(layout, microbatch)
+                    if self.fits(weighed):
+                        break
+            if weighed is not None:
+                found.append(weighed)
+        return found
+
+    def _settle(self, found: Sequence[Candidate]) -> Choice:
+        best, *others = sorted(found, key=self._rank)
+        if not self.fits(best):
+            raise self._too_large(best)
+        return Choice(best, tuple(others))
+
+    def _rank(self, one: Candidate) -> tuple[float, ...]:
+        """Less is better: the time where it fits, else the memory."""
+        if not self.fits(one):
+            return math.inf, one.bytes
+        return one.roofline.seconds, one.roofline.network_seconds, one.bytes
+
+    def _too_large(self, least: Candidate) -> UserError:
+        usable = USABLE * self.chip.hbm_bytes
+        remedies = ["more chips"]
+        if self.step.remat == "none":
+            remedies.append("execution.program.remat=block")
+        if self.microbatches[0] > least.layout.batch_ways:
+            remedies.append("a smaller execution.microbatch")
+        return UserError(
+            f"{least.layout.devices} x {self.chip.name}: {least.name} needs "
+            f"{least.bytes / GIB:.1f} GiB a chip, {(least.bytes - usable) / GIB:.1f} more than the "
+            f"{usable / GIB:.1f} that may be filled; take {', or '.join(remedies)}"
+        )
+
+
+# What `auto` splits: where nothing that is quick fits, the axes that cost more
+SHARED = (
+    ("data", "fsdp", "tensor"),
+    ("data", "fsdp", "tensor", "sequence"),
+    ("data", "fsdp", "tensor", "stage"),
+)
+
+# The ready layout that has an axis, first come first served
+NAMES: Mapping[str, Name] = {
+    "stage": "pipeline",
+    "sequence": "sequence",
+    "tensor": "fsdp_tensor",
+    "data": "data",
+    "fsdp": "fsdp",
+}
+
+
+def ways(devices: int, axes: Sequence[str]) -> Iterator[Layout]:
+    """Every settled layout of so many devices over these axes."""
+    for sizes in _products(devices, len(axes)):
+        split = {axis: size for axis, size in zip(axes, sizes, strict=True) if size > 1}
+        name = next((NAMES[axis] for axis in NAMES if axis in split), "single")
+        if split.keys() == {"data", "fsdp"}:
+            name = "hierarchical"
+        yield Layout(name, **split).over(devices)  # type: ignore[arg-type]
+
+
+def _products(number: int, factors: int) -> Iterator[tuple[int, ...]]:
+    if factors == 1:
+        yield (number,)
+        return
+    for first in (n for n in range(1, number + 1) if number % n == 0):
+        for rest in _products(number // first, factors - 1):
+            yield (first, *rest)

@@ -1,0 +1,181 @@
+"""Bytes that a training step moves between devices, by collective and by axis of the mesh.
+
+What `models.layout` asks for, and XLA's partitioner makes of it: weights are gathered along fsdp
+where they are used, in the dtype of the products, and their gradients go back the same way, once
+for every microbatch. Letters as in `scaling.counting.formulas`, shares as in
+`scaling.machines.per_device`; n tokens of one device in one microbatch, c bytes of a value.
+
+Time, after Austin et al. 2025, part 3: with V bytes in the whole array, m devices and W bytes/s
+out of each, V (m-1)/m / W for a gather or a scatter, twice that for an all-reduce, a quarter for an
+all-to-all in a ring; never less than a microsecond a hop.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from scaling.counting.formulas import Dims
+from scaling.machines import per_device
+from scaling.machines.interconnect import Road
+from scaling.machines.layout import Layout
+from scaling.machines.memory import FLOAT32, Step
+
+Kind = Literal["all_gather", "reduce_scatter", "all_reduce", "all_to_all", "permute"]
+
+HOP_SECONDS = 1e-6
+
+
+@dataclass(frozen=True)
+class Collective:
+    """One kind of exchange along one axis.
+
+    Attributes:
+        array: bytes of the whole array: gathered, before it is scattered, of a reduced one on each
+            device, of an exchanged or permuted one on all devices together.
+        times: in a step.
+    """
+
+    kind: Kind
+    axis: str
+    array: float
+    times: float
+
+
+# What one of m devices sends, as a part of the array
+SENT: Mapping[Kind, Callable[[int], float]] = {
+    "all_gather": lambda m: (m - 1) / m,
+    "reduce_scatter": lambda m: (m - 1) / m,
+    "all_reduce": lambda m: 2 * (m - 1) / m,
+    "all_to_all": lambda m: (m - 1) / m**2,
+    "permute": lambda m: 1 / m,
+}
+
+
+def sent(collective: Collective, layout: Layout) -> float:
+    """Bytes that one device sends in a step."""
+    part = SENT[collective.kind](layout.sizes[collective.axis])
+    return collective.times * collective.array * part
+
+
+def seconds(collective: Collective, road: Road) -> float:
+    """Of a step, with nothing hidden behind other work."""
+    kind, array = collective.kind, collective.array
+    bandwidth, hops = road.bandwidth, road.hops
+    if kind == "permute":
+        bandwidth, hops = road.one_way, 1
+    bytes_out = array * SENT[kind](road.size)
+    if kind == "all_to_all" and not road.switched:
+        bytes_out *= road.size / 4  # passed on by those between
+    return collective.times * max(bytes_out / bandwidth, HOP_SECONDS * hops)
+
+
+def collectives(s: Dims, step: Step, layout: Layout) -> list[Collective]:
+    """Everything that a step exchanges."""
+    found = (one for rule in RULES for one in rule(s, step, layout))
+    return [one for one in found if layout.sizes[one.axis] > 1 and one.times > 0]
+
+
+def totals(exchanges: list[Collective], layout: Layout) -> dict[tuple[str, str], float]:
+    """Bytes that one device sends in a step, by kind and axis."""
+    found: Counter[tuple[str, str]] = Counter()
+    for one in exchanges:
+        found[one.kind, one.axis] += sent(one, layout)  # type: ignore[assignment]
+    return dict(found)
+
+
+def _microbatches(step: Step) -> float:
+    return step.sequences / step.microbatch
+
+
+def _weights(s: Dims, step: Step, layout: Layout) -> tuple[tuple[float, int, int], ...]:
+    """Of one layer's weights and of the ends': bytes, how many of them, gathers of each."""
+    layers, c = per_device.layers(s, layout), step.compute_bytes
+    again = 1 if step.remat == "none" else 2
+    return (
+        (c * per_device.params_blocks(s, layout) / layers, layers, again),
+        (c * per_device.params_ends(s, layout), 1, 1),
+    )
+
+
+def _fsdp(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
+    """ZeRO 3 gathers weights for the forward pass, with remat again for the backward one; from
+    stage 2 on gradients are scattered, before it reduced; below 3 the new weights are gathered."""
+    reduce: Kind = "reduce_scatter" if layout.zero >= 2 else "all_reduce"
+    for array, count, gathers in _weights(s, step, layout):
+        each = count * _microbatches(step)
+        if layout.zero == 3:
+            yield Collective("all_gather", "fsdp", array, gathers * each)
+        else:
+            yield Collective("all_gather", "fsdp", array / step.compute_bytes * FLOAT32, count)
+        yield Collective(reduce, "fsdp", array, each)
+
+
+def _replicas(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
+    """Gradients are summed over every axis along which their weights are whole; experts are of one
+    device along theirs."""
+    kept = layout.sizes["fsdp"] if layout.zero >= 2 else 1
+    (block, layers, _), (ends, _, _) = _weights(s, step, layout)
+    own = step.compute_bytes * per_device.params_experts(s, layout) / layers
+    for axis, array in (("data", block), ("expert", block - own), ("sequence", block)):
+        yield Collective("all_reduce", axis, array / kept, layers * _microbatches(step))
+        yield Collective("all_reduce", axis, ends / kept, _microbatches(step))
+    yield Collective("all_reduce", "stage", ends / kept, _microbatches(step))
+
+
+def _tensor(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
+    """n d c summed after attention and after the MLP, and their inputs' gradients in the backward
+    pass: four in a layer, six if a block is done again; also the embedded tokens, and the readout's
+    gradient."""
+    in_layer = 6 if step.remat == "block" else 4
+    times = in_layer * per_device.layers(s, layout) + 2
+    yield Collective("all_reduce", "tensor", _stream(s, step, layout), times * _microbatches(step))
+
+
+def _sequence(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
+    """2 G k c of every token are gathered, with remat twice, and their gradients scattered."""
+    n = per_device.tokens(s, step.microbatch, layout) * layout.sizes["sequence"]
+    array = 2 * n * per_device.kv_heads(s, layout) * s.head_dim * step.compute_bytes
+    each = per_device.layers(s, layout) * _microbatches(step)
+    yield Collective("all_gather", "sequence", array, each * (1 if step.remat == "none" else 2))
+    yield Collective("reduce_scatter", "sequence", array, each)
+
+
+def _expert(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
+    """E C d c of every sequence to the experts and back, forward and backward: four in a layer, six
+    if a block is done again."""
+    in_layer = 4 if step.remat == "none" else 6
+    slots = s.experts * s.expert_slots * per_device.tokens(s, step.microbatch, layout) / s.context
+    array = slots * s.width * step.compute_bytes * layout.sizes["expert"]
+    times = in_layer * per_device.layers(s, layout) * _microbatches(step)
+    yield Collective("all_to_all", "expert", array, times)
+
+
+def _stage(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
+    """n d c / parts to the next stage on every beat, parts + stages - 1 of them, and back again."""
+    parts, stages = per_device.pipeline_parts(layout), layout.sizes["stage"]
+    array = _stream(s, step, layout) / parts * stages
+    yield Collective("permute", "stage", array, 2 * (parts + stages - 1) * _microbatches(step))
+
+
+def _stream(s: Dims, step: Step, layout: Layout) -> float:
+    """Bytes of the residual stream of one device."""
+    return per_device.tokens(s, step.microbatch, layout) * s.width * step.compute_bytes
+
+
+RULES: tuple[Callable[[Dims, Step, Layout], Iterator[Collective]], ...] = (
+    _fsdp,
+    _replicas,
+    _tensor,
+    _sequence,
+    _expert,
+    _stage,
+)
+
+
+def bubble(layout: Layout) -> float:
+    """(p - 1) / (m + p - 1): the part of a step in which a stage of p waits, m parts under way."""
+    stages, parts = layout.sizes["stage"], per_device.pipeline_parts(layout)
+    return (stages - 1) / (parts + stages - 1)

@@ -1,0 +1,127 @@
+"""How one run is shared out over devices: a mesh of named axes, and which trees are split on it.
+
+A name says which axis takes all devices that no other axis has, and which must be given a size
+beside it; every axis may be given one. What lies along which axis is `models.layout`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from scaling.common.errors import UserError, check_choices
+
+Name = Literal[
+    "single",
+    "data",
+    "fsdp",
+    "fsdp_tensor",
+    "hierarchical",
+    "expert",
+    "sequence",
+    "pipeline",
+    "auto",
+]
+
+# Of a mesh, from the axis whose neighbours are furthest apart to the one whose are nearest.
+AXES = ("population", "data", "stage", "fsdp", "expert", "sequence", "tensor")
+
+# The axes along which the sequences of a batch lie.
+BATCH = ("data", "fsdp", "expert")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A ready layout."""
+
+    fills: str  # the axis that takes the devices that are left
+    needs: str | None  # the axis that must be given a size
+    what: str
+
+
+KINDS: Mapping[str, Kind] = {
+    "data": Kind("data", None, "each device a whole copy of the state"),
+    "fsdp": Kind("fsdp", None, "each device a part of the state (ZeRO)"),
+    "fsdp_tensor": Kind("fsdp", "tensor", "besides, each matrix shared by near devices"),
+    "hierarchical": Kind("data", "fsdp", "ZeRO among near devices, copies across the far ones"),
+    "expert": Kind("fsdp", "expert", "each device some of the experts"),
+    "sequence": Kind("fsdp", "sequence", "each device a part of every sequence"),
+    "pipeline": Kind("data", "stage", "each device some of the layers"),
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Part of how a run is carried out, never of what it is.
+
+    An axis of size 0 is left to the name: `over` settles it for a number of devices.
+    """
+
+    name: Name = "single"
+    data: int = 0
+    fsdp: int = 0
+    tensor: int = 0
+    expert: int = 0
+    sequence: int = 0
+    stage: int = 0
+    # which trees are split along fsdp. 1: the optimizer's; 2: gradients too; 3: parameters too
+    zero: Literal[1, 2, 3] = 3
+    parts: int = 0  # of a microbatch on its way through a pipeline; 0: two for each stage
+
+    def __post_init__(self) -> None:
+        check_choices("execution.layout", self)
+        for axis in (*AXES[1:], "parts"):
+            size = getattr(self, axis)
+            if size < 0:
+                raise UserError(f"execution.layout.{axis}={size}: must be 0 (left open) or more")
+            if size > 1 and self.name in ("single", "auto"):
+                raise UserError(
+                    f"execution.layout.{axis}={size}: the layout {self.name!r} takes no sizes; "
+                    f"set execution.layout.name to one of {', '.join(KINDS)}"
+                )
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Of every axis of one run's mesh, in the order of `AXES`; one that is open counts as 1."""
+        return {axis: max(1, getattr(self, axis)) for axis in AXES[1:]}
+
+    @property
+    def devices(self) -> int:
+        """How many it takes, once settled; before, the least."""
+        return math.prod(self.sizes.values())
+
+    @property
+    def batch_ways(self) -> int:
+        """Into how many parts the sequences of a batch are split."""
+        return math.prod(self.sizes[axis] for axis in BATCH)
+
+    def over(self, devices: int) -> Layout:
+        """The same with every axis and the parts settled, for so many devices.
+
+        Raises:
+            UserError: an axis that must be given is not, or the axes do not multiply to `devices`.
+        """
+        if self.name == "auto":
+            raise UserError(
+                "execution.layout.name=auto: it is chosen on the devices that train, or for others "
+                "by `python -m tpu estimate --layout auto`"
+            )
+        sizes = self.sizes
+        if self.name != "single":
+            kind = KINDS[self.name]
+            if kind.needs and not getattr(self, kind.needs):
+                raise UserError(
+                    f"execution.layout.name={self.name}: give execution.layout.{kind.needs} a size"
+                )
+            if not getattr(self, kind.fills):
+                sizes[kind.fills] = max(1, devices // self.devices)
+        if math.prod(sizes.values()) != devices:
+            given = " x ".join(f"{axis} {n}" for axis, n in sizes.items() if n > 1) or "one device"
+            raise UserError(
+                f"execution.layout: {given} is not the {devices} devices there are; "
+                "change the sizes of its axes"
+            )
+        parts = (self.parts or 2 * sizes["stage"]) if sizes["stage"] > 1 else 1
+        return replace(self, **sizes, parts=parts)  # type: ignore[arg-type]  # its axes are fields

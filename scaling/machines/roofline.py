@@ -1,0 +1,136 @@
+"""The time of a training step that no program can beat: compute, HBM or network.
+
+Each of the three is taken as if the other two were hidden behind it, so the longest is a bound; a
+pipeline waits besides. A real step comes to a part of it; which part, is measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from scaling.counting.formulas import Dims, flops_model, flops_recomputed
+from scaling.machines import memory, per_device
+from scaling.machines.chips import Chip
+from scaling.machines.communication import bubble, collectives, seconds, sent
+from scaling.machines.interconnect import roads
+from scaling.machines.layout import Layout
+from scaling.machines.memory import Step
+
+Bound = Literal["compute", "hbm", "network"]
+
+
+def utilisation(flops: float, step_seconds: float, devices: int, peak: float) -> float:
+    """MFU of the model's FLOPs in a step, HFU of those with recomputation (Chowdhery et al. 2022).
+
+    Args:
+        peak: FLOP/s of one device.
+    """
+    return flops / (step_seconds * devices * peak)
+
+
+def hbm_bytes(s: Dims, step: Step, layout: Layout) -> float:
+    """What one device reads and writes of its memory in a step, each value as rarely as can be.
+
+    In every microbatch: weights read forward and backward, with remat once more, their gradients
+    written, in the dtype of the products; gradients added to what there is of them; activations and
+    logits written and read, with remat those that are made again too. Once: parameters and moments
+    read and written, gradients read.
+    """
+    microbatches = step.sequences / step.microbatch
+    weights = per_device.params_blocks(s, layout) + per_device.params_ends(s, layout)
+    passes = 3 if step.remat == "none" else 4
+    kept = replace(step, remat="none", logits_chunks=1)
+    each = (
+        passes * step.compute_bytes * weights
+        + 2 * memory.accumulator(s, step, layout)
+        + 2 * memory.activations(s, kept, layout)
+        + 2 * memory.logits(s, kept, layout)
+    )
+    state = memory.params(s, step, layout) + memory.moments(s, step, layout)
+    return microbatches * each + 2 * state + memory.gradients(s, step, layout)
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """A step of a run under a layout on a chip; the FLOPs are of all devices, bytes of one.
+
+    Attributes:
+        waiting: the part of the time that a pipeline's bubble takes.
+        peak: FLOP/s of one device.
+    """
+
+    flops_model: float
+    flops_hardware: float
+    hbm_bytes: float
+    network_bytes: float
+    compute_seconds: float
+    hbm_seconds: float
+    network_seconds: float
+    waiting: float
+    devices: int
+    peak: float
+
+    @property
+    def bounds(self) -> dict[Bound, float]:
+        return {
+            "compute": self.compute_seconds,
+            "hbm": self.hbm_seconds,
+            "network": self.network_seconds,
+        }
+
+    @property
+    def bound(self) -> Bound:
+        """Which of the three takes longest."""
+        return max(self.bounds, key=lambda name: self.bounds[name])
+
+    @property
+    def seconds(self) -> float:
+        """max(compute, HBM, network) / (1 - bubble)."""
+        return max(self.bounds.values()) / (1 - self.waiting)
+
+    @property
+    def intensity(self) -> float:
+        """FLOPs for each byte of HBM."""
+        return self.flops_hardware / self.devices / self.hbm_bytes
+
+    def mfu(self, step_seconds: float) -> float:
+        """Of a step that took so long."""
+        return utilisation(self.flops_model, step_seconds, self.devices, self.peak)
+
+    def hfu(self, step_seconds: float) -> float:
+        """Of a step that took so long."""
+        return utilisation(self.flops_hardware, step_seconds, self.devices, self.peak)
+
+    def seconds_at(self, mfu: float) -> float:
+        """Of a step at this MFU, where the bound allows it."""
+        return max(self.seconds, self.flops_model / (mfu * self.devices * self.peak))
+
+
+def roofline(s: Dims, step: Step, layout: Layout, chip: Chip, dtype: str) -> Roofline:
+    """The bounds of a step under a settled layout.
+
+    Args:
+        dtype: of the operands of matrix products.
+
+    Raises:
+        UserError: the chip has no units for that dtype.
+    """
+    tokens, peak = step.sequences * s.context, chip.flops(dtype)
+    again = flops_recomputed(s, step.remat)
+    done = float((flops_model(s) + again) * tokens)
+    moved, exchanges, over = hbm_bytes(s, step, layout), collectives(s, step, layout), {}
+    if layout.devices > 1:
+        over = dict(roads(chip, layout))
+    return Roofline(
+        flops_model=float(flops_model(s) * tokens),
+        flops_hardware=done,
+        hbm_bytes=moved,
+        network_bytes=sum(sent(one, layout) for one in exchanges),
+        compute_seconds=done / layout.devices / peak,
+        hbm_seconds=moved / chip.hbm_bandwidth,
+        network_seconds=sum(seconds(one, over[one.axis]) for one in exchanges),
+        waiting=bubble(layout),
+        devices=layout.devices,
+        peak=peak,
+    )

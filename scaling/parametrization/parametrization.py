@@ -1,0 +1,159 @@
+"""A run's parametrization: a named table (tables.py), its base shape, and free choices.
+
+`Parametrization` turns the description of a weight into its `Rule`, for a model of some width and
+depth and for a family of optimizers. Everything that is free to choose is a field with a name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Literal, Protocol
+
+from scaling.common.errors import UserError, check_choices
+from scaling.parametrization.tables import (
+    EMBEDDING_STD,
+    FAMILIES,
+    TABLES,
+    Family,
+    Name,
+    Role,
+    Rule,
+    Scale,
+    Weight,
+    parse,
+)
+
+__all__ = [
+    "EMBEDDING_STD",
+    "TABLES",
+    "Family",
+    "Name",
+    "Parametrization",
+    "Role",
+    "RolePowers",
+    "Rule",
+    "Shape",
+    "Weight",
+    "parse",
+]
+
+
+class Shape(Protocol):
+    """What of a model its rules depend on."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def layers(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class RolePowers:
+    """What the table says of a role, times m^power; 0 leaves it alone.
+
+    Under SP, whose table has one rate for all, those of the rates are the per-layer exponents
+    themselves. An initial readout of power 1/2 under muP is SP's.
+    """
+
+    embedding: float = 0.0
+    hidden: float = 0.0
+    readout: float = 0.0
+    router: float = 0.0
+    gain: float = 0.0
+    bias: float = 0.0
+
+
+_POWER_OF: Mapping[Role, str] = {"position": "embedding", "query": "hidden"}
+
+ZeroInit = Literal["none", "query", "readout", "both"]
+_ZERO: Mapping[ZeroInit, tuple[Role, ...]] = {
+    "none": (),
+    "query": ("query",),
+    "readout": ("readout",),
+    "both": ("query", "readout"),
+}
+
+
+@dataclass(frozen=True)
+class Parametrization:
+    """A named table, the base shape from which its ratios are counted, and the free choices."""
+
+    name: Name = "sp"
+    base_width: int = 64
+    base_head_dim: int = 16
+    base_layers: int = 2  # of the tables with a depth rule: depth_mup, completep
+    attention_scale: Literal["table", "1/sqrt(d)", "1/d"] = "table"  # d the head size
+    zero_init: ZeroInit = "none"
+    learning_rate_powers: RolePowers = RolePowers()
+    init_powers: RolePowers = RolePowers()
+
+    def __post_init__(self) -> None:
+        check_choices("parametrization", self)
+        for name in ("base_width", "base_head_dim", "base_layers"):
+            if getattr(self, name) < 1:
+                raise UserError(f"parametrization.{name}={getattr(self, name)}: must be at least 1")
+        for name in ("learning_rate_powers", "init_powers"):
+            for entry in fields(powers := getattr(self, name)):
+                power = getattr(powers, entry.name)
+                if not math.isfinite(power):
+                    raise UserError(f"parametrization.{name}.{entry.name}={power}: must be finite")
+
+    def check(self, family: Family, embeddings: Literal["tied", "untied"]) -> None:
+        """Refuse a combination that has no rule."""
+        table, tied = TABLES[self.name], embeddings == "tied"
+        if family not in table.families:
+            known = ", ".join(name for name, other in TABLES.items() if family in other.families)
+            raise UserError(
+                f"parametrization.name={self.name}: no rule for an optimizer of {family} updates; "
+                f"choose another optimizer, or one of {known}"
+            )
+        if tied and table.tied is None:
+            raise UserError(
+                f"parametrization.name={self.name}: no rule for a tied readout; "
+                "set model.embeddings=untied"
+            )
+        if tied and "readout" in _ZERO[self.zero_init]:
+            raise UserError(
+                f"parametrization.zero_init={self.zero_init}: a tied readout is the embedding, "
+                "which cannot start at zero; set model.embeddings=untied"
+            )
+
+    def width_ratio(self, width: int) -> float:
+        """m = width / base_width."""
+        return width / self.base_width
+
+    def rule(self, weight: Weight, shape: Shape, family: Family = "normalised") -> Rule:
+        """The rule of one weight; `init_std` and `multiplier` are the same for every family."""
+        table, scale = TABLES[self.name], self._scale(shape)
+        rule = FAMILIES[family](table.rows[weight.role](weight, scale), table.full_rank(scale))
+        role = _POWER_OF.get(weight.role, weight.role)
+        rate, init = (getattr(p, role) for p in (self.learning_rate_powers, self.init_powers))
+        zero = weight.role in _ZERO[self.zero_init]
+        return replace(
+            rule,
+            init_std=0.0 if zero else rule.init_std * scale.m**init,
+            learning_rate=rule.learning_rate * scale.m**rate,
+        )
+
+    def tied_readout_factor(self, shape: Shape) -> float:
+        """The factor on the logits when the embedding is also the readout."""
+        tied = TABLES[self.name].tied
+        if tied is None:
+            raise ValueError(f"{self.name} has no rule for a tied readout: call check first")
+        return tied(self._scale(shape))
+
+    def residual_factor(self, shape: Shape) -> float:
+        """The factor on what a branch adds to the residual stream."""
+        return TABLES[self.name].residual(self._scale(shape))
+
+    def attention_factor(self, head_dim: int) -> float:
+        """The factor on q.k."""
+        if self.attention_scale == "table":
+            return TABLES[self.name].attention(head_dim, self.base_head_dim)
+        return head_dim ** {"1/sqrt(d)": -0.5, "1/d": -1.0}[self.attention_scale]
+
+    def _scale(self, shape: Shape) -> Scale:
+        m, r = self.width_ratio(shape.width), shape.layers / self.base_layers
+        return Scale(m, r, shape.width, shape.layers)

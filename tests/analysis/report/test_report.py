@@ -1,0 +1,162 @@
+"""The report at every stage of a study, and the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from paths import ROOT
+from synthetic import Plan, train_held_out, write_study
+
+from analysis.__main__ import main
+from analysis.inference import forecast
+from analysis.plotting.style import save
+from analysis.report.plots import ladder
+from analysis.report.report import write_report
+from analysis.tables.study import load_study
+
+NAMES = {
+    "held_out", "rolled_extrapolation", "loss_curves", "loss_params", "loss_tokens", "ladder",
+    "frontier", "predicted_measured", "residuals",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _few_resamples(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(forecast, "BOOTSTRAP", 60)
+
+
+def test_whole_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    plan = Plan(statuses={3: "diverged"})
+    folder = write_study(tmp_path / "study", plan)
+    assert main(["predict", str(folder)]) == 0
+    train_held_out(folder, plan)
+    assert main(["report", str(folder)]) == 0
+    last = capsys.readouterr().out.strip().splitlines()[-1]
+    assert re.fullmatch(
+        r"fitted on 17 runs up to 2e13 FLOPs; predicted 1\.\d{3} \[1\.\d{3}, 1\.\d{3}\] nats/byte "
+        r"for the 4\.7e13-FLOP run; measured 1\.\d{3} \(\d\.\d % off\), inside the interval",
+        last,
+    )
+    assert {path.stem for path in (folder / "figures").glob("*.png")} == NAMES
+    assert {path.stem for path in (folder / "figures").glob("*.svg")} == NAMES
+    page = (folder / "report.html").read_text()
+    assert "no: diverged" in page and "1 of 18 planned runs" in page
+    assert "was written down before the held-out run" in page
+    assert not re.search(r'(?:src|href)="https?:', page)
+    assert json.loads((folder / "fit.json").read_text())["points"] == 17
+
+
+def test_before_the_held_out_run(tmp_path: Path):
+    folder = write_study(tmp_path / "study")
+    evidence = write_report(folder)
+    assert evidence.sentence.endswith("not measured yet")
+    assert any("not been written down" in text for text in evidence.missing)
+    assert "still to come" in (folder / "report.html").read_text()
+
+
+def test_a_prediction_after_the_fact_is_called_that(tmp_path: Path):
+    folder = write_study(tmp_path / "study")
+    train_held_out(folder)
+    evidence = write_report(folder)
+    assert [each.order for each in evidence.verdicts] == ["after the fact"]
+    assert any("after the fact" in text for text in evidence.missing)
+
+
+def test_a_prediction_changed_later_is_not_shown_to_be_first(tmp_path: Path):
+    folder = write_study(tmp_path / "study")
+    forecast.predict_held_out(folder)
+    train_held_out(folder)
+    file = folder / "prediction.json"
+    file.write_text(file.read_text().replace('"level": 0.95', '"level": 0.950'))
+    evidence = write_report(folder)
+    assert [each.order for each in evidence.verdicts] == ["not shown"]
+
+
+def test_too_few_runs_for_a_fit(tmp_path: Path):
+    folder = write_study(tmp_path / "study", Plan(statuses=dict.fromkeys(range(14), "diverged")))
+    evidence = write_report(folder)
+    assert evidence.sentence.startswith("no fit yet: law 'chinchilla' has 5 parameters")
+    assert {path.stem for path in (folder / "figures").glob("*.png")} == {"loss_curves"}
+
+
+def test_isoflop_study_with_two_seeds(tmp_path: Path):
+    plan = Plan(isoflop="yes", held_out_seeds=2)
+    folder = write_study(tmp_path / "study", plan)
+    forecast.predict_held_out(folder)
+    train_held_out(folder, plan)
+    evidence = write_report(folder)
+    first, second = (each.measured for each in evidence.verdicts)
+    told = f"measured {(first + second) / 2:.3f} ("
+    assert told in evidence.sentence
+    assert f"mean of seeds {first:.3f}, {second:.3f})" in evidence.sentence
+    assert (folder / "figures" / "isoflop.svg").exists()
+
+
+def test_figures_are_a_function_of_the_data(tmp_path: Path):
+    study = load_study(write_study(tmp_path / "study"))
+    result = forecast.assess(study).result
+    once, twice = (save(ladder(study, result), tmp_path / name, "ladder") for name in "ab")
+    assert once == twice
+    assert b"<svg" in once
+
+
+def test_text_from_a_record_is_escaped(tmp_path: Path):
+    folder = write_study(tmp_path / "study")
+    study = json.loads((folder / "study.json").read_text())
+    study["question"] = "<script>alert(1)</script>"
+    (folder / "study.json").write_text(json.dumps(study))
+    write_report(folder)
+    assert "<script>" not in (folder / "report.html").read_text()
+
+
+def test_fit_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = write_study(tmp_path / "study")
+    assert main(["fit", str(folder), "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["law"] == "chinchilla" and value["recipe"]["loss"] == "loss_per_byte"
+    assert main(["fit", str(folder), "--loss", "los_per_byte"]) == 2
+    assert capsys.readouterr().err == (
+        "error: the table has no column 'los_per_byte': did you mean 'loss_per_byte'?\n"
+    )
+    assert main(["fit", str(folder), "--law", "chinchila"]) == 2
+    assert main(["report", str(tmp_path)]) == 2
+
+
+@pytest.mark.parametrize(
+    "command", ["", "fit", "plan", "laws", "figure", "predict", "recommend", "report"]
+)
+def test_help_has_an_example_and_loads_nothing_heavy(command: str):
+    code = (
+        "import sys\n"
+        "from analysis.__main__ import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "except SystemExit:\n    pass\n"
+        "heavy = {'jax', 'pandas', 'matplotlib', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code, *([command] if command else []), "--help"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    assert "python -m analysis" in found.stdout.partition("example")[2]
+
+
+def test_a_report_needs_no_jax(tmp_path: Path):
+    folder = write_study(tmp_path / "study")
+    code = (
+        "import sys\n"
+        "from analysis.__main__ import main\n"
+        "assert main(sys.argv[1:]) == 0\n"
+        "assert 'jax' not in sys.modules and 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, "fit", str(folder), "--bootstrap", "20"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Literal, get_args, get_origin
+
+import pytest
+import tiny
+
+from experiments import record
+from experiments.config.from_record import read_config
+from experiments.config.overrides import override, paths
+from experiments.config.run import (
+    BatchConfig,
+    BudgetConfig,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+    Science,
+    field_types,
+    identity,
+    to_dict,
+)
+from scaling.common.errors import UserError
+from scaling.parametrization.parametrization import Parametrization, RolePowers
+
+FINGERPRINT = "data.fingerprint=0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "batch.sequences=0",
+        "batch.seq_len=0",
+        "budget.tokens=0",
+        "evaluation.windows=0",
+        "evaluation.times=0",
+        "schedule.warmup_fraction=1.1",
+        "schedule.warmup_fraction=nan",
+        "schedule.decay_fraction=-0.1",
+        "schedule.final_fraction=2.0",
+        "optimizer.learning_rate=0.0",
+        "optimizer.learning_rate=inf",
+        "optimizer.learning_rate=nan",
+        "optimizer.epsilon=0.0",
+        "optimizer.clip_norm=inf",
+        "optimizer.weight_decay=-1.0",
+        "optimizer.weight_decay=inf",
+        "optimizer.beta1=1.0",
+        "optimizer.beta2=-0.5",
+        "init_scale=nan",
+        "init_scale=0.0",
+        "seed=-1",
+        "seed=2147483648",
+        "model.width=0",
+        "model.kv_heads=0",
+        "execution.steps_per_dispatch=0",
+        "execution.microbatch=-1",
+        "execution.checkpoint_seconds=-1.0",
+        "execution.keep=0",
+        "execution.keep=0",
+        "parametrization.base_width=0",
+    ],
+)
+def test_bad_value_is_one_line_that_names_the_field(assignment):
+    path = assignment.partition("=")[0]
+    with pytest.raises(UserError) as caught:
+        tiny.config(assignment)
+    assert path.split(".")[-1] in str(caught.value)
+    assert "must" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("science", "message"),
+    [
+        (
+            lambda: Science(schedule=ScheduleConfig(name="lineer")),
+            r"schedule\.name=lineer: did you mean 'linear'",
+        ),
+        (lambda: Science(optimizer=OptimizerConfig(decay="x")), r"optimizer\.decay=x: known: c"),
+        (lambda: Science(precision="float23"), r"precision=float23: did you mean 'float32'"),
+    ],
+)
+def test_unknown_name_in_a_study_file_is_caught_too(science, message):
+    with pytest.raises(UserError, match=message):
+        RunConfig(science())
+
+
+def test_microbatch_must_divide_the_batch():
+    with pytest.raises(UserError, match=r"batch\.sequences=4 .* execution\.microbatch=3"):
+        tiny.config("execution.microbatch=3")
+    assert tiny.config("execution.microbatch=2").execution.microbatch == 2
+
+
+@pytest.mark.parametrize("step", [-8, 0, 12, 49, 56])
+def test_permanent_checkpoint_is_of_a_step_where_a_dispatch_ends(step):
+    """The tiny run has 50 steps in dispatches of 8."""
+    rule = rf"^execution\.permanent={step}: .*steps_per_dispatch=8 up to the last step, 50$"
+    with pytest.raises(UserError, match=rule):
+        tiny.config(f"execution.permanent=16,{step}")
+    assert tiny.config("execution.permanent=8,48,50").execution.permanent == (8, 48, 50)
+
+
+def test_steps_are_whole_and_tokens_are_those_really_seen():
+    batch = BatchConfig(sequences=4, seq_len=16)
+    for tokens, steps in ((1, 1), (64, 1), (95, 1), (97, 2), (6400, 100)):
+        science = Science(batch=batch, budget=BudgetConfig(tokens))
+        assert (science.steps, science.tokens) == (steps, steps * 64)
+
+
+def another(value: object, kind: object) -> str:
+    """Some other valid value of a field, as the command line writes it."""
+    if get_origin(kind) is Literal:
+        return next(str(name) for name in get_args(kind) if name != value)
+    if isinstance(value, str):
+        return value + "x"
+    if isinstance(value, tuple):
+        return "16,32"
+    if isinstance(value, int):
+        return str(value * 2 or 2)
+    assert isinstance(value, float)
+    return str(value / 2 or 0.5)
+
+
+def leaf(config: object, path: str) -> tuple[object, object]:
+    *sections, name = path.split(".")
+    for section in sections:
+        config = getattr(config, section)
+    return getattr(config, name), field_types(type(config))[name]
+
+
+BASE = tiny.config("model.heads=4", "execution.microbatch=2", FINGERPRINT)
+SINGLE = ("optimizer.name",)  # fields of one possible value
+SCIENCE = [path for path in paths() if not path.startswith("execution.") and path not in SINGLE]
+EXECUTION = [path for path in paths() if path.startswith("execution.")]
+
+
+@pytest.mark.parametrize("path", [path for path in SCIENCE if path != "data.path"])
+def test_every_field_of_the_science_is_identity(path):
+    value = another(*leaf(BASE.science, path))
+    assert identity(override(BASE, [f"{path}={value}"]).science) != identity(BASE.science)
+
+
+@pytest.mark.parametrize("path", EXECUTION)
+def test_no_field_of_the_execution_is_identity(path):
+    named = ["execution.layout.name=fsdp"] if path.startswith("execution.layout.") else []
+    base = override(BASE, named)  # which takes sizes
+    value = another(*leaf(base, path))
+    changed = override(base, [f"{path}={value}"])
+    assert changed != base
+    assert identity(changed.science) == identity(BASE.science)
+
+
+def test_a_moved_corpus_is_the_same_science_once_its_fingerprint_is_known():
+    moved = override(BASE, ["data.path=elsewhere"])
+    assert identity(moved.science) == identity(BASE.science)
+    unknown = override(BASE, ["data.fingerprint="])
+    assert identity(override(unknown, ["data.path=elsewhere"]).science) != identity(unknown.science)
+
+
+def test_one_and_one_point_zero_are_the_same_science():
+    whole, real = (Science(optimizer=OptimizerConfig(weight_decay=w)) for w in (1, 1.0))
+    assert identity(whole) == identity(real)
+
+
+def test_identity_is_stable_across_versions_of_the_code():
+    """A changed default or field is another science: raise SCIENCE_VERSION, then this."""
+    assert identity(Science()) == "80268db70244"
+
+
+@pytest.mark.parametrize(
+    ("name", "power", "before", "kept"),
+    [
+        ("sp", 0.0, "5e9ed753a49f", True),
+        ("sp", -1.0, "c0bb2d3dc9b0", False),
+        ("mup", 0.0, "cd010f158eda", False),
+    ],
+)
+def test_runs_of_sgd_are_new_where_another_norm_clips_them(name, power, before, kept):
+    """Identities of before its gradients were clipped by a norm that knows the rates."""
+    science = Science(
+        parametrization=Parametrization(name, learning_rate_powers=RolePowers(hidden=power)),
+        optimizer=OptimizerConfig("sgd"),
+        schedule=ScheduleConfig("constant"),
+    )
+    assert (identity(science) == before) is kept
+
+
+def test_plain_dicts_hold_every_field_and_survive_json():
+    plain = to_dict(BASE)
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+    assert plain == json.loads(json.dumps(dataclasses.asdict(BASE)))
+    assert math.isclose(plain["science"]["optimizer"]["learning_rate"], 3e-3)
+
+
+def test_config_is_read_back_from_its_record(tmp_path):
+    config = override(
+        RunConfig(),
+        ["model.width=32", "execution.permanent=32,64", "parametrization.init_powers.readout=0.5"],
+    )
+    entry = {"science": to_dict(config.science), "execution": to_dict(config.execution)}
+    record.write_json(tmp_path / "config.json", entry)
+    assert read_config(tmp_path / "config.json") == config
+    del entry["science"]["z_loss"]  # of a version that did not know it
+    record.write_json(tmp_path / "config.json", entry)
+    assert read_config(tmp_path / "config.json") == config
+    entry["science"]["model"]["widht"] = 3
+    record.write_json(tmp_path / "config.json", entry)
+    with pytest.raises(UserError, match=r"model\.widht: no such field now; did you mean"):
+        read_config(tmp_path / "config.json")
+    record.write_json(tmp_path / "config.json", {})
+    with pytest.raises(UserError, match="is it the config of a run"):
+        read_config(tmp_path / "config.json")

@@ -1,0 +1,80 @@
+"""Tokens stand for bytes, exactly."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.data.tokenizer import (
+    SEPARATOR,
+    BpeTokenizer,
+    ByteTokenizer,
+    build_tokenizer,
+    load_tokenizer,
+    train_bpe,
+)
+from scaling.common.errors import UserError
+
+TEXT = ("the cat sat on the mat; naïve café, 日本語 🙂\n\tdef f(x): return x\n" * 20).encode()
+
+
+@pytest.fixture(scope="module")
+def bpe() -> BpeTokenizer:
+    pytest.importorskip("tokenizers")
+    return train_bpe([TEXT], 300)
+
+
+@given(st.binary())
+def test_bytes_are_their_own_tokens(content: bytes) -> None:
+    (tokens,) = ByteTokenizer().encode([content])
+    assert tokens.tolist() == list(content)
+    assert ByteTokenizer().decode(tokens.astype(np.int32)) == content
+
+
+@given(content=st.one_of(st.binary(), st.text().map(lambda text: text.encode("utf-8"))))
+def test_bpe_round_trip_on_anything(bpe: BpeTokenizer, content: bytes) -> None:
+    (tokens,) = bpe.encode([content])
+    assert bpe.decode(tokens) == bpe.canonical(content)
+    assert tokens.max(initial=0) < bpe.vocab_size
+
+
+def test_bpe_is_exact_on_utf8_and_replaces_the_rest(bpe: BpeTokenizer) -> None:
+    assert bpe.canonical(TEXT) == TEXT
+    assert bpe.canonical(b"caf\xe9") == "caf\ufffd".encode()
+
+
+def test_bpe_compresses_and_has_every_byte_and_a_separator(bpe: BpeTokenizer) -> None:
+    (tokens,) = bpe.encode([TEXT])
+    assert len(tokens) < len(TEXT) / 2
+    assert bpe.vocab_used == 300
+    assert bpe.decode(np.array([bpe.separator])) == SEPARATOR
+    assert {bpe.decode(np.array([i])) for i in range(300)} >= {bytes([b]) for b in range(256)}
+
+
+def test_bpe_training_is_deterministic(bpe: BpeTokenizer) -> None:
+    assert train_bpe([TEXT], 300).to_json() == bpe.to_json()
+    assert train_bpe([TEXT[:200]], 300).to_json() != bpe.to_json()
+
+
+def test_a_text_too_small_for_its_vocabulary(bpe: BpeTokenizer) -> None:
+    small = train_bpe([b"abab abab"], 1000)
+    assert 256 < small.vocab_used < small.vocab_size == 1000
+
+
+def test_stored_tokenizer_is_the_trained_one(tmp_path: Path, bpe: BpeTokenizer) -> None:
+    built = build_tokenizer("bpe", 300, [TEXT], tmp_path)
+    loaded = load_tokenizer("bpe", 300, tmp_path)
+    (first,), (second,) = built.encode([TEXT]), loaded.encode([TEXT])
+    assert first.tolist() == second.tolist() == bpe.encode([TEXT])[0].tolist()
+    assert loaded.separator == bpe.separator
+
+
+def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(UserError, match=r"data\.tokenizer=bpe .*windtunnel\[text\]"):
+        train_bpe([TEXT], 300)

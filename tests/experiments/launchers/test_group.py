@@ -1,0 +1,227 @@
+"""Two real processes on loopback train one run; whoever goes on with it comes to the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+from paths import ROOT, SUPPORT
+
+from experiments import record
+from experiments.launchers import load
+from experiments.record import AGAIN, Status
+from experiments.sweep.sweep import Sweep, bind
+from experiments.training.trainer import train
+from scaling.common.errors import UserError
+
+EXPERIMENTS = ("-m", "experiments")
+PATIENCE = 300.0  # seconds until who hangs has failed, on however loaded a machine
+TOLERANCE = 1e-5
+STUDY = """
+import tiny
+
+def study(path: str = {path!r}):
+    return tiny.study(path, (0.002,))
+"""
+HIERARCHICAL = ("execution.layout.name=hierarchical", "execution.layout.fsdp=2")
+FSDP = ("execution.layout.name=fsdp",)
+FSDP_4 = (*FSDP, "execution.layout.fsdp=4")
+
+Ends = list[tuple[int, str]]  # exit code and output
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.shared_texts(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.shared_cache(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory, texts: Path, cache: Path) -> Sweep:
+    """The run, trained by one process on one device."""
+    sweep = sweep_of(tmp_path_factory.mktemp("here"), texts, cache)
+    train(sweep.job(sweep.study.runs[0]), sweep.corpus)
+    return sweep
+
+
+def sweep_of(folder: Path, texts: Path, cache: Path) -> Sweep:
+    return bind(tiny.study(texts, (0.002,)), folder, cache)
+
+
+class Shell:
+    """Commands on one study's folder."""
+
+    def __init__(self, folder: Path, texts: Path, cache: Path) -> None:
+        self.out, self.texts, self.cache = folder / "out", texts, cache
+        self.study = folder / "together.py"
+        self.study.write_text(STUDY.format(path=str(texts)), encoding="utf-8")
+
+    def start(
+        self, settings: Sequence[str], *more: str, devices: int, program: Sequence[str]
+    ) -> subprocess.Popen[str]:
+        paths = os.pathsep.join((str(ROOT), str(SUPPORT)))
+        environment = {
+            **os.environ,
+            "PYTHONPATH": paths,
+            "JAX_PLATFORMS": "cpu",
+            "JAX_NUM_CPU_DEVICES": str(devices),
+            "XLA_FLAGS": "--xla_backend_optimization_level=0",  # as by quick.py
+        }
+        places = ("--out", str(self.out), "--cache", str(self.cache))
+        chosen = [text for setting in settings for text in ("--set", setting)]
+        return subprocess.Popen(
+            [sys.executable, *program, "run", str(self.study), *places, *chosen, *more],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def group(self, settings: Sequence[str], programs: Sequence[Sequence[str]]) -> Ends:
+        """A process of two devices for each of these programs, which meet at a free port."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        told = {"coordinator": f"127.0.0.1:{port}", "processes": len(programs)}
+        started = [
+            self.start(
+                settings,
+                *("--launcher", "group"),
+                *(f"--resource={name}={value}" for name, value in told.items()),
+                f"--resource=process={k}",
+                devices=2,
+                program=program,
+            )
+            for k, program in enumerate(programs)
+        ]
+        return ends(started)
+
+    @property
+    def run(self) -> Path:
+        (config,) = self.out.glob(f"*/{record.CONFIG}")
+        return config.parent
+
+
+def ends(started: Sequence[subprocess.Popen[str]]) -> Ends:
+    """How each ends, killed if it does not."""
+    try:
+        outputs = [process.communicate(timeout=PATIENCE)[0] for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    return [(p.returncode, text) for p, text in zip(started, outputs, strict=True)]
+
+
+def preempted(number: signal.Signals) -> tuple[str, ...]:
+    return (str(SUPPORT / "preempted.py"), number.name)
+
+
+def rows(run: Path) -> list[dict[str, float]]:
+    """Without what a clock says."""
+    return [
+        {name: value for name, value in row.items() if name != "seconds"}
+        for row in record.read_rows(run / record.METRICS)
+    ]
+
+
+def check_same(run: Path, sweep: Sweep) -> None:
+    """The record is that of the other run, up to rounding and the place."""
+    other = sweep.folder / run.name
+    for row, expected in zip(rows(run), rows(other), strict=True):
+        assert row == pytest.approx(expected, rel=TOLERANCE)
+    found, expected = (record.read_json(path / record.SUMMARY) for path in (run, other))
+    assert found["status"] == Status.COMPLETED
+    assert found["metrics"]["loss"] == pytest.approx(expected["metrics"]["loss"], rel=TOLERANCE)
+
+
+def environment(run: Path) -> dict[str, Any]:
+    summary = record.read_json(run / record.SUMMARY)
+    return {name: summary["environment"][name] for name in ("processes", "devices")}
+
+
+def test_two_processes_are_preempted_and_others_go_on(
+    tmp_path: Path, texts: Path, cache: Path, here: Sweep
+) -> None:
+    shell = Shell(tmp_path, texts, cache)
+    stopped = shell.group(HIERARCHICAL, [EXPERIMENTS, preempted(signal.SIGTERM)])
+    assert [code for code, _ in stopped] == [AGAIN, AGAIN], stopped
+    assert "not finished" in stopped[0][1]
+    assert record.run_status(shell.run) is Status.STARTED
+    before = list(record.read_rows(shell.run / record.METRICS))
+    assert 0 < before[-1]["step"] < tiny.STEPS
+
+    alone = sweep_of(tmp_path / "alone", texts, cache)
+    shutil.copytree(shell.out, alone.folder)  # on one device, by one process
+    train(alone.job(alone.study.runs[0]), alone.corpus)
+    check_same(alone.folder / shell.run.name, here)
+
+    done = shell.group(FSDP, [EXPERIMENTS, EXPERIMENTS])
+    assert [code for code, _ in done] == [0, 0], done
+    assert "1 completed" in done[0][1]
+    assert "completed" not in done[1][1]  # process 1 is silent
+    check_same(shell.run, here)
+    assert list(record.read_rows(shell.run / record.METRICS))[: len(before)] == before  # went on
+    assert environment(shell.run) == {"processes": 2, "devices": 4}
+
+
+@pytest.mark.slow
+def test_one_process_of_four_devices_goes_on(
+    tmp_path: Path, texts: Path, cache: Path, here: Sweep
+) -> None:
+    shell = Shell(tmp_path, texts, cache)
+    stopped = shell.group(FSDP, [preempted(signal.SIGINT), EXPERIMENTS])
+    assert [code for code, _ in stopped] == [AGAIN, AGAIN], stopped
+    (done,) = ends([shell.start(FSDP_4, devices=1, program=EXPERIMENTS)])
+    assert done[0] == 0, done
+    check_same(shell.run, here)
+    assert environment(shell.run) == {"processes": 1, "devices": 4}
+
+
+@pytest.mark.slow
+def test_killed_process_ends_the_group_and_the_same_command_goes_on(
+    tmp_path: Path, texts: Path, cache: Path, here: Sweep
+) -> None:
+    shell = Shell(tmp_path, texts, cache)
+    killed = shell.group(FSDP, [EXPERIMENTS, preempted(signal.SIGKILL)])
+    assert killed[1][0] == -signal.SIGKILL, killed
+    assert killed[0][0] != 0, killed
+    done = shell.group(FSDP, [EXPERIMENTS, EXPERIMENTS])
+    assert [code for code, _ in done] == [0, 0], done
+    check_same(shell.run, here)
+
+
+@pytest.mark.slow
+def test_mistakes_end_every_process(tmp_path: Path, texts: Path, cache: Path) -> None:
+    found = Shell(tmp_path, texts, cache).group((), [EXPERIMENTS, EXPERIMENTS])
+    assert [code for code, _ in found] == [2, 2], found
+    assert "execution.layout.name=single: 2 processes train a run together" in found[0][1]
+
+
+@pytest.mark.parametrize(
+    ("workers", "resources", "text"),
+    [
+        (2, {}, "--workers 2: a group trains one run at a time"),
+        (None, {"proceses": "2"}, "--resource proceses: did you mean 'processes'"),
+        (None, {"processes": "two"}, "--resource processes=two: expected a whole number"),
+        (None, {"coordinator": "here"}, "coordinator=here: expected HOST:PORT"),
+        (None, {"processes": "2", "process": "2"}, "process=2: processes=2 are numbered from 0"),
+    ],
+)
+def test_words_that_no_group_knows(
+    workers: int | None, resources: dict[str, str], text: str
+) -> None:
+    with pytest.raises(UserError, match=text):
+        load("group", workers, resources)

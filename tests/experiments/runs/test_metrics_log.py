@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from experiments import record
+from experiments.runs.metrics_log import MetricsLog
+
+
+def values(loss: float, count: int = 4, **others: float) -> dict[str, np.ndarray]:
+    return {name: np.full(count, value) for name, value in {"loss": loss, **others}.items()}
+
+
+def test_row_holds_means_over_the_dispatch(tmp_path):
+    log = MetricsLog(tmp_path / "metrics.jsonl", first_step=0)
+    log.row(2, 64, 2, {"loss": np.array([3.0, 1.0]), "learning_rate": np.array([0.2, 0.4])})
+    (row,) = record.read_rows(tmp_path / "metrics.jsonl")
+    assert row["seconds"] > 0
+    del row["seconds"]
+    assert row == {"step": 2, "tokens": 128, "loss": 2.0, "learning_rate": pytest.approx(0.3)}
+    assert (log.tokens, log.train_loss) == (128, 2.0)
+
+
+def test_other_metric_that_is_not_finite_is_null(tmp_path):
+    log = MetricsLog(tmp_path / "metrics.jsonl", first_step=0)
+    log.row(4, 64, 4, values(2.0, grad_norm=math.inf))
+    (row,) = record.read_rows(tmp_path / "metrics.jsonl")
+    assert row["grad_norm"] is None
+    assert row["loss"] == 2.0
+
+
+def test_rows_beyond_the_checkpoint_are_cut_and_time_goes_on(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    rows = [
+        {"step": 4, "tokens": 256, "loss": 3.0, "seconds": 10.0},
+        {"step": 4, "tokens": 256, "valid_loss": 3.5},
+        {"step": 8, "tokens": 512, "loss": 2.0, "seconds": 20.0},
+        {"step": 8, "tokens": 512, "valid_loss": 2.5},
+    ]
+    record.append_rows(path, rows)
+    with path.open("a") as file:
+        file.write('{"step": 12, "lo')
+    log = MetricsLog(path, first_step=4)
+    assert list(record.read_rows(path)) == rows[:2]
+    assert (log.tokens, log.train_loss) == (256, 3.0)
+    assert 10 < log.seconds < 11
+    log.row(8, 64, 4, values(2.0))
+    assert [row["step"] for row in record.read_rows(path)] == [4, 4, 8]
+
+
+def test_first_rate_is_unknown_since_it_holds_the_compilation(tmp_path):
+    log = MetricsLog(tmp_path / "metrics.jsonl", first_step=0)
+    assert math.isnan(log.row(4, 64, 4, values(2.0)))
+    assert log.first_dispatch_seconds > 0
+    first = log.first_dispatch_seconds
+    assert log.row(8, 64, 4, values(2.0)) > 0
+    assert log.first_dispatch_seconds == first
+
+
+def test_evaluation_is_a_row_of_its_own(tmp_path):
+    log = MetricsLog(tmp_path / "metrics.jsonl", first_step=0)
+    log.evaluation(8, 64, 1.25)
+    rows = list(record.read_rows(tmp_path / "metrics.jsonl"))
+    assert rows == [{"step": 8, "tokens": 512, "valid_loss": 1.25}]

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tiny
+from paths import ROOT
+
+from experiments import record
+from experiments.config.overrides import override
+from experiments.config.run import to_dict
+from experiments.devices import machine
+from experiments.launchers import Site
+from experiments.launchers._worker import Bench
+from experiments.launchers.local import Local
+from experiments.plan.branching import Origin
+from experiments.plan.study import Run
+from experiments.record import Status
+from experiments.sweep import cost
+from experiments.training.populations import throughput
+from experiments.training.populations.grouping import signature
+
+CONFIG = tiny.config()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(CONFIG.science.data, tmp_path / "cache", tmp_path / "workers.log", core=None)
+
+
+def finish(run: Run, folder: Path, rate: float, members: int, status=Status.COMPLETED) -> None:
+    """A summary as far as it matters here."""
+    summary = {
+        "status": status,
+        "execution": to_dict(run.config.execution),
+        "metrics": {"tokens_per_second": rate},
+        "environment": {"members": members},
+    }
+    record.write_json(folder / run.run_id / record.SUMMARY, summary)
+
+
+def test_time_is_that_of_the_measured_pack(bench) -> None:
+    kept = {"most": 4, "devices": 1, "seconds": {1: 0.1, 2: 0.12, 4: 0.2}}
+    record.write_json(throughput._path(signature(CONFIG), bench), kept)
+    seconds = [cost.worker_seconds(CONFIG, members, bench, {}) for members in (1, 2, 4, 8)]
+    assert seconds == [*map(pytest.approx, (50 * 0.1, 50 * 0.06, 50 * 0.05)), None]
+    longer = override(CONFIG, ["budget.tokens=6400", "optimizer.learning_rate=0.1"])
+    assert cost.worker_seconds(longer, 1, bench, {}) == pytest.approx(100 * 0.1)
+    other = override(CONFIG, ["model.ffn=64"])
+    assert cost.worker_seconds(other, 1, bench, {}) is None
+
+
+def test_time_is_else_that_of_finished_runs_like_it(bench, tmp_path) -> None:
+    faster, slower, diverged, wider, missing = (
+        Run(override(CONFIG, [text]), 0)
+        for text in ("seed=1", "seed=2", "seed=3", "model.ffn=64", "seed=4")
+    )
+    finish(slower, tmp_path, 100.0, members=1)
+    finish(faster, tmp_path, 50.0, members=4)
+    finish(diverged, tmp_path, 9999.0, members=1, status=Status.DIVERGED)
+    known = cost.rates([slower, faster, diverged, wider, missing], tmp_path)
+    assert known == {signature(CONFIG): 200.0}
+    assert cost.worker_seconds(missing.config, 4, bench, known) == pytest.approx(50 * 64 / 200)
+    assert cost.worker_seconds(wider.config, 4, bench, known) is None
+
+
+def test_runs_of_another_execution_tell_nothing(tmp_path) -> None:
+    run = Run(override(CONFIG, ["execution.microbatch=1"]), 0)
+    finish(run, tmp_path, 100.0, members=1)
+    assert cost.rates([Run(CONFIG, 0)], tmp_path) == {}
+
+
+def test_memory_is_of_the_program_that_the_platform_gets() -> None:
+    long = override(CONFIG, ["batch.seq_len=256"])
+    cpu, gpu = (cost.memory(long, 1, platform) for platform in ("cpu", "gpu"))
+    assert cpu["accumulator"] == cpu["params"]  # one sequence at a time
+    assert gpu["accumulator"] == 0
+    assert gpu["logits"] == 4 * cpu["logits"]
+    assert gpu["activations"] > 4 * cpu["activations"]
+    half = override(long, ["precision=bfloat16", "execution.program.attention=xla"])
+    assert 2 * cost.memory(half, 1, "gpu")["activations"] == gpu["activations"]
+
+
+def test_nothing_opens_a_device() -> None:
+    code = "import experiments.cost, sys; assert 'jax' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.fixture
+def site(tmp_path) -> Site:
+    return Site(CONFIG.science.data, tmp_path / "cache", tmp_path / "study")
+
+
+@pytest.fixture
+def runs() -> list[Run]:
+    rates = [f"optimizer.learning_rate={1 + k}e-3" for k in range(8)]
+    return [Run(override(CONFIG, [rate]), 0) for rate in rates]
+
+
+def told(runs, site, places=1):
+    found = cost.forecast(runs, "tiny", Local(places), site)
+    return {(one.members, one.seconds) for one in found.values()}
+
+
+def test_forecast_is_of_the_packs_that_the_sweep_would_make(runs, site, monkeypatch) -> None:
+    monkeypatch.setattr(machine, "platform", lambda: "cpu")
+    assert told(runs, site) == {(None, None)}  # enough runs to measure the device first
+    assert told(runs[:3], site) == {(1, None)}
+    kept = {"most": 8, "devices": 1, "seconds": {1: 0.1, 2: 0.12, 4: 0.4}}
+    bench = Local(1).bench(site)
+    record.write_json(throughput._path(signature(CONFIG), bench), kept)
+    assert told(runs, site) == {(2, 50 * 0.06)}
+    found = cost.forecast(runs, "tiny", Local(1), site)[runs[0].run_id]
+    assert found.bytes == sum(cost.memory(CONFIG, 2, "cpu").values())
+    alone = [Run(override(run.config, ["execution.pack=1"]), 0) for run in runs]
+    assert told(alone, site) == {(1, None)}
+
+
+def test_a_branch_costs_what_it_trains_itself(runs, site) -> None:
+    first, second = runs[:2]
+    finish(first, site.folder, 100.0, members=1)
+    origin = Origin(first.config, 40)
+    branch = replace(second, origin=origin)
+    costs = cost.forecast([first, branch], "tiny", Local(1), site)
+    whole, part = (costs[run.run_id].seconds for run in (first, branch))
+    assert whole == pytest.approx(50 * 64 / 100)
+    assert part == pytest.approx(whole / 5)

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections import namedtuple
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+
+from experiments import data, record
+from experiments.config.overrides import override
+from experiments.config.run import RunConfig
+from experiments.plan.study import Run
+from experiments.record import Part
+from experiments.sweep import preflight
+from experiments.sweep.preflight import check_corpus, check_folder, narrower_than_base
+from scaling.common.errors import UserError
+
+STUDY = tiny.study("texts")
+RUNS = STUDY.runs
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    root = tmp_path_factory.mktemp("corpus")
+    texts = tiny.write_texts(root / "texts")
+    return data.prepare(tiny.config(texts=texts).science.data, root / "cache")
+
+
+def one_line(caught) -> str:
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_runs_that_fit_pass(tmp_path, corpus):
+    check_corpus(RUNS, corpus)
+    check_folder(tmp_path / "new", STUDY, RUNS)
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_vocabulary_must_be_the_tokenizers(corpus):
+    run = Run(tiny.config("model.vocab_size=128"), rung=0)
+    with pytest.raises(UserError, match=r"model\.vocab_size=128.*set model\.vocab_size=256"):
+        check_corpus([run], corpus)
+
+
+def test_corpus_smaller_than_the_budget_asks_for_epochs(corpus):
+    needs = corpus.train.tokens * 3 // 2
+    run = Run(tiny.config(f"budget.tokens={needs}"), rung=0)
+    with pytest.raises(UserError, match=r"declare data\.epochs=2") as caught:
+        check_corpus([*RUNS, run], corpus)
+    one_line(caught)
+    check_corpus([Run(tiny.config(f"budget.tokens={needs}", "data.epochs=2"), rung=0)], corpus)
+
+
+def test_corpus_of_less_than_a_window_is_refused(corpus):
+    small = replace(corpus, train=data.MemoryTokens(np.zeros(9, np.uint8)))
+    with pytest.raises(UserError, match=r"9 tokens.*batch\.seq_len=16 needs 17"):
+        check_corpus(RUNS, small)
+
+
+def test_folder_that_is_a_file_is_one_line(tmp_path):
+    (tmp_path / "out").write_text("in the way")
+    with pytest.raises(
+        UserError, match=r"out: cannot write there \(File exists\).*--out"
+    ) as caught:
+        check_folder(tmp_path / "out", STUDY, RUNS)
+    one_line(caught)
+
+
+def test_folder_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, os.strerror(13))
+
+    monkeypatch.setattr(preflight.tempfile, "TemporaryFile", refuse)
+    with pytest.raises(UserError, match=r"cannot write there \(Permission denied\)"):
+        check_folder(tmp_path, STUDY, RUNS)
+
+
+def test_no_space_is_told_before_anything_is_trained(tmp_path, monkeypatch):
+    needed = sum(preflight.RECORD_BYTES + 36 * run.ledger["params_total"] for run in RUNS)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, 2_000_000))
+    with pytest.raises(UserError, match=r"2 MB free, the runs need about 5 MB") as caught:
+        check_folder(tmp_path, STUDY, RUNS)
+    one_line(caught)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, needed))
+    check_folder(tmp_path, STUDY, RUNS)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, needed - 1))
+    with pytest.raises(UserError, match=r"choose another folder with --out"):
+        check_folder(tmp_path, STUDY, RUNS)
+    check_folder(tmp_path, STUDY, RUNS[1:])
+
+
+def test_checkpoints_that_are_kept_need_space(tmp_path, monkeypatch):
+    def needs(*assignments):
+        run = Run(tiny.config(*assignments), rung=0)
+        for free in range(10**6, 10**7, 10**4):
+            monkeypatch.setattr(shutil, "disk_usage", lambda path, free=free: Usage(0, 0, free))
+            with contextlib.suppress(UserError):
+                check_folder(tmp_path, STUDY, [run])
+                return free
+        raise AssertionError
+
+    one = 12 * RUNS[0].ledger["params_total"]
+    plain = needs()
+    assert needs("execution.permanent=8,16,50") - plain == pytest.approx(3 * one, abs=10**4)
+    assert needs("execution.keep=10") - plain == pytest.approx(8 * one, abs=10**4)
+
+
+@pytest.mark.parametrize("name", [record.STUDY, f"{RUNS[0].run_id}/{record.CONFIG}"])
+def test_folder_of_another_version_is_refused(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('{"schema": 2, "name": "tiny"}')
+    with pytest.raises(UserError, match=r"record schema 2, this version reads 1") as caught:
+        check_folder(tmp_path, STUDY, RUNS)
+    one_line(caught)
+
+
+def plan(name, runs):
+    return {"name": name, "settings": {"seed": 1}, "runs": [{"run_id": r.run_id} for r in runs]}
+
+
+def test_folder_of_another_study_is_refused(tmp_path):
+    record.write_json(tmp_path / record.STUDY, plan("isoflop", RUNS))
+    with pytest.raises(UserError, match=r"holds the study 'isoflop'; choose another folder"):
+        check_folder(tmp_path, STUDY, RUNS)
+    check_folder(tmp_path, replace(STUDY, name="isoflop"), RUNS)
+
+
+def test_folder_of_the_same_study_with_other_science_is_refused(tmp_path):
+    record.write_json(tmp_path / record.STUDY, plan("tiny", tiny.study("texts", seed=1).runs))
+    with pytest.raises(
+        UserError, match=r"other science \(settings {'seed': 1}, now {}\)"
+    ) as caught:
+        check_folder(tmp_path, STUDY, RUNS)
+    one_line(caught)
+
+
+def test_study_may_grow(tmp_path):
+    record.write_json(tmp_path / record.STUDY, plan("tiny", RUNS[:2]))
+    check_folder(tmp_path, STUDY, RUNS)
+
+
+def test_damaged_config_is_left_to_whoever_claims_the_run(tmp_path):
+    path = tmp_path / RUNS[0].run_id / record.CONFIG
+    path.parent.mkdir()
+    path.write_text('{"schema": 1')
+    check_folder(tmp_path, STUDY, RUNS)
+    assert path.read_text() == '{"schema": 1'
+
+
+def test_held_out_runs_are_checked_against_the_corpus_too(corpus):
+    held_out = Run(tiny.config("budget.tokens=1e9"), rung=1, part=Part.HELD_OUT)
+    with pytest.raises(UserError, match=r"data\.epochs"):
+        check_corpus([*RUNS, held_out], corpus)
+
+
+def test_widths_below_their_base_are_told_where_a_table_scales_with_them():
+    run = Run(override(RunConfig(), ["model.width=32", "parametrization.name=mup"]), 0)
+    wide, sp = (run.override([text]) for text in ("model.width=64", "parametrization.name=sp"))
+    (line,) = narrower_than_base([run, run, wide, sp])
+    assert line.startswith("model.width=32 is below parametrization.base_width=64")

@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import tiny
+from paths import ROOT, SUPPORT
+
+from experiments import record
+from experiments.__main__ import EPILOG, main
+from experiments.cli import run as commands
+from experiments.plan.study import names
+from experiments.search.plan import SEARCHES
+
+PATHS = os.pathsep.join(map(str, (ROOT, SUPPORT)))
+
+# What `python -m experiments` does, in a process that must not import JAX: its workers do.
+WITHOUT_JAX = """
+import sys
+from experiments.__main__ import main
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    assert "jax" not in sys.modules, "the parent process imported JAX"
+    sys.exit(code)
+"""
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tiny.shared_cache(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A study file, as a user has one."""
+    texts = tiny.shared_texts(tmp_path_factory.getbasetemp())
+    path = tmp_path_factory.mktemp("study") / "mine.py"
+    path.write_text(tiny.STUDY_FILE.format(path=str(texts)))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """A search file, likewise."""
+    texts = tiny.shared_texts(tmp_path_factory.getbasetemp())
+    path = tmp_path_factory.mktemp("search") / "mine.py"
+    path.write_text(tiny.SEARCH_FILE.format(path=str(texts)))
+    return str(path)
+
+
+@pytest.fixture
+def call(study, cache, tmp_path, capsys):
+    """Run a command line on the study; gives (exit code, stdout, stderr)."""
+
+    def call(verb: str, *arguments: str, study: str = study):
+        places = ("--out", str(tmp_path / "out"), "--cache", str(cache))
+        code = main([verb, study, *places, *arguments])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": PATHS}
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def error(captured) -> str:
+    """The one line of a mistake, the last of all."""
+    code, _, err = captured
+    assert code == 2
+    assert [line.startswith("error: ") for line in err.splitlines()][-2:] in ([True], [False, True])
+    assert "Traceback" not in err
+    return err.splitlines()[-1]
+
+
+def test_help_reads_well_and_has_examples(capsys):
+    for verb in ([], *([name] for name in commands.VERBS)):
+        with pytest.raises(SystemExit) as ended:
+            main([*verb, "--help"])
+        assert ended.value.code == 0
+        text = capsys.readouterr().out
+        assert "example" in text
+        assert f"python -m experiments {' '.join(verb)}".strip() in text
+        assert len(text.splitlines()) < 40
+
+
+def test_examples_of_the_help_are_valid_command_lines():
+    from experiments.__main__ import parser
+
+    examples = [line.split()[3:] for line in EPILOG.splitlines() if "python -m" in line]
+    assert len(examples) >= 3
+    for arguments in examples:
+        assert parser().parse_args(arguments).verb in commands.VERBS
+
+
+def test_list_names_every_study_and_search_with_its_question(capsys):
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines] == [
+        *([name, "run"] for name in names()),
+        *([name, "search"] for name in names(SEARCHES)),
+    ]
+    assert all(line.endswith(("?", ".")) for line in lines)
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["run"], ["run", "quickstart", "--part", "x"]])
+def test_malformed_command_line_exits_with_2(arguments, capsys):
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert "see python -m experiments" in said
+    assert said.count("\n") == 1
+
+
+def test_mistakes_are_one_line_and_exit_with_2(call, tmp_path):
+    assert "did you mean 'quickstart'?" in error(call("run", study="quikstart"))
+    assert "did you mean 'model.width'?" in error(call("run", "--set", "model.widht=3"))
+    assert "expected int" in error(call("run", "--set", "seed=two"))
+    assert "write it as name=value" in error(call("status", "--set", "seed"))
+    assert "--workers 0: must be at least 1" in error(call("run", "--workers", "0"))
+    assert "no such study file" in error(call("run", study="nowhere.py"))
+    assert "no prediction for" in error(call("run", "--part", "held_out"))
+    assert "declare data.epochs=" in error(call("run", "--set", "budget.tokens=1e6"))
+    assert "the study has rungs [0, 1]" in error(call("describe", "--rung", "5"))
+    cudnn = ("--set", "execution.program.attention=cudnn")
+    assert "attention=cudnn: needs a GPU" in error(call("run", *cudnn))
+    assert "attention=cudnn: needs a GPU" in error(call("run", *cudnn, "--dry-run"))
+    broken = tmp_path / "broken.py"
+    broken.write_text("def study(:\n")
+    assert f"{broken}:1: invalid syntax" in error(call("run", study=str(broken)))
+    broken.write_text("")
+    assert "defines no function 'study'" in error(call("run", study=str(broken)))
+
+
+def test_part_that_a_study_does_not_have_is_a_mistake(call, tmp_path, cache):
+    path = tmp_path / "fit_only.py"
+    path.write_text(
+        "from dataclasses import replace\nimport tiny\nfrom experiments.record import Part\n"
+        f"def study():\n    s = tiny.study({str(tiny.shared_texts(cache.parent))!r})\n"
+        "    return replace(s, runs=s.part(Part.FIT))\n"
+    )
+    found = call("run", "--part", "held_out", study=str(path))
+    assert "--part held_out: the study 'tiny' has no such runs" in found[2].splitlines()[-1]
+    assert found[0] == 2
+
+
+def test_dry_run_prints_every_run_and_writes_nothing(call, tmp_path):
+    code, out, _ = call("run", "--dry-run")
+    assert code == 0
+    assert not (tmp_path / "out").exists()
+    lines = out.splitlines()
+    assert lines[0] == "How?"
+    assert "60 documents" in lines[1]
+    assert sum("missing" in line for line in lines) == 4
+    assert sum(" held_out " in line for line in lines) == 1
+    assert sum(line.startswith("4 runs, ") for line in lines) == 1
+    planned = [line.split() for line in lines if line.endswith("missing")]
+    assert [cells[-4:] for cells in planned] == [["kB", "1", "-", "missing"]] * 4
+    assert lines[-1] == "4 runs are like none that was timed here yet"
+
+
+def test_status_follows_the_files(call, tmp_path):
+    run_ids = [line.split()[0] for line in call("status")[1].splitlines()[1:-1]]
+    assert len(run_ids) == 4
+    record.write_json(tmp_path / "out" / run_ids[0] / record.CONFIG, {})
+    summary = tmp_path / "out" / run_ids[1] / record.SUMMARY
+    record.write_json(summary, {"status": "completed"})
+    stands = [line.split()[-1] for line in call("status")[1].splitlines()[1:-1]]
+    assert stands == ["stale", "done", "missing", "missing"]
+    summary.write_text('{"schema": 5}')
+    found = call("status")
+    assert "record schema 5" in error(found)
+    assert found[1] == ""
+
+
+def test_describe_shows_the_experts(call):
+    layout = ("--set", "execution.layout.name=expert", "--set", "execution.layout.expert=2")
+    code, out, _ = call("describe", "--set", "model.experts=4", *layout)
+    assert code == 0
+    rows = {line.split()[0]: line for line in out.splitlines() if line}
+    assert "(4, 16, 32)" in rows["blocks[0]/mlp/experts/in"]
+    assert rows["blocks[0]/mlp/experts/in"].endswith("e,d->f  e:expert")
+    assert " router " in rows["blocks[0]/mlp/router"]
+    total, active = (
+        int(rows[name].split()[1].replace(",", "")) for name in ("params_total", "params_active")
+    )
+    assert total - active == 2 * 2 * 16 * 32  # two of four experts of two matrices
+
+
+def test_describe_shows_every_parameter_and_every_count(call):
+    code, out, _ = call("describe", "--set", "parametrization.name=mup")
+    assert code == 0
+    parameters = [line for line in out.splitlines() if " hidden " in line or " query " in line]
+    assert {line.split()[0] for line in parameters} == {
+        f"blocks[0]/{name}"
+        for name in (
+            "attention/query",
+            "attention/key",
+            "attention/value",
+            "attention/out",
+            "mlp/in",
+            "mlp/out",
+        )
+    }
+    header = next(line for line in out.splitlines() if line.startswith("parameter "))
+    for name in ("role", "shape", "params", "init std", "mult", "lr factor", "wd", "eps"):
+        assert f" {name} " in header
+    row = next(line for line in parameters if "mlp/in" in line).split()
+    assert row[1:] == [
+        "hidden",
+        "(16,",
+        "32)",
+        "512",
+        "0.25",
+        "1",
+        "4",
+        "0.004",
+        "0.025",
+        "4e-08",
+        "d->f",
+        "whole",
+    ]
+    assert "params_nonembedding" in out
+    assert "6,192" in out
+    assert "flops_chinchilla" in out
+
+
+def test_failed_run_is_told_with_its_reason(call, tmp_path, monkeypatch):
+    def fail(sweep, part, workers, watch):
+        for run in sweep.study.part(part):
+            value = {"status": "failed", "message": "out of memory"}
+            record.write_json(sweep.folder / run.run_id / record.SUMMARY, value)
+
+    monkeypatch.setattr(commands, "run_sweep", fail)
+    code, out, _ = call("run")
+    assert code == record.AGAIN
+    assert "3 failed" in out
+    assert out.count("summary.json: out of memory") == 3
+    assert "the same command goes on" in out
+
+
+def test_interrupt_before_anything_is_trained_exits_with_75(call, monkeypatch):
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "bind", interrupt)
+    code, _, err = call("run")
+    assert code == record.AGAIN
+    assert err.count("\n") == 1
+
+
+def test_reader_that_leaves_early_is_no_error():
+    command = f"'{sys.executable}' -m experiments describe quickstart"
+    shell = f"{command} | head -n 1; echo ${{PIPESTATUS[0]}}"
+    environment = {**os.environ, "PYTHONPATH": PATHS}
+    done = subprocess.run(
+        ["bash", "-c", shell], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == "0"
+
+
+def test_only_workers_import_jax(study, searched, cache, tmp_path):
+    script = tmp_path / "without_jax.py"
+    script.write_text(WITHOUT_JAX)
+    places = ("--out", str(tmp_path / "out"), "--cache", str(cache))
+    for arguments in (
+        ["list"],
+        ["status", study, *places],
+        ["run", study, *places, "--dry-run"],
+        ["search", searched, *places, "--dry-run"],
+    ):
+        done = python(str(script), *arguments)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+
+
+def test_help_imports_nothing_heavy():
+    done = python("-X", "importtime", "-m", "experiments", "--help")
+    assert done.returncode == 0
+    for heavy in ("numpy", "jax", "rich", "grain", "tensorstore"):
+        assert f" {heavy}\n" not in done.stderr, heavy
+
+
+def test_terminated_run_exits_with_75_and_the_same_command_finishes_it(study, cache, tmp_path):
+    """SIGTERM as a launcher sends it, to a real process with real workers."""
+    script = tmp_path / "without_jax.py"
+    script.write_text(WITHOUT_JAX)
+    out = tmp_path / "out"
+    budget = ("--set", "budget.tokens=128000", "--set", "data.epochs=10")
+    command = [str(script), "run", study, "--out", str(out), "--cache", str(cache), *budget]
+    environment = {**os.environ, "PYTHONPATH": PATHS}
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not any(file.stat().st_size for file in out.glob("*/metrics.jsonl")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == record.AGAIN, stderr
+    assert "the same command goes on from the last checkpoints" in stdout
+    assert "Traceback" not in stderr
+    started = {file.parent.name for file in out.glob("*/metrics.jsonl")}
+    assert started
+    assert not list(out.glob("*/summary.json"))
+
+    done = python(*command)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "3 completed"
+    for run_id in started:
+        steps = [row["step"] for row in record.read_rows(out / run_id / record.METRICS)]
+        assert steps == sorted(set(steps))
+        assert steps[-1] == 2000
+    lines = done.stderr.splitlines()
+    assert "60 documents" in lines[0]
+    assert lines[-1].endswith("[3/3 runs, 0:00 left]")
+    assert all("runs, " in line for line in lines[1:]), "something else reached the terminal"
+    assert python(*command).stdout.splitlines()[-1] == "3 completed"

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import tiny
+
+from experiments.training.hypers import hypers
+from experiments.training.optimizers.update import Step, rules, update
+from models.config import TransformerConfig
+from scaling.parametrization.parametrization import Parametrization, Rule, Weight
+
+SP = Parametrization("sp")
+WEIGHTS = {
+    "hidden": Weight("hidden", "hidden", "d->f", (3, 5)),
+    "embedding": Weight("embedding", "embedding", "v->d", (4, 3)),
+    "gain": Weight("gain", "gain", "->d", (3,)),
+    "bias": Weight("bias", "bias", "->f", (5,)),
+}
+UNCLIPPED = "optimizer.clip_norm=1e9"
+
+
+def table(**changes: float) -> dict[str, Rule]:
+    """The SP rules, with these factors on the hidden matrix."""
+    base = rules(WEIGHTS, lambda weight: SP.rule(weight, TransformerConfig(width=4)))
+    return {**base, "hidden": replace(base["hidden"], **changes)}
+
+
+def draws(count: int = 10) -> list[dict[str, jax.Array]]:
+    key = jax.random.key(0)
+    return [
+        {
+            name: jax.random.normal(jax.random.fold_in(key, 7 * i + j), w.shape)
+            for j, (name, w) in enumerate(WEIGHTS.items())
+        }
+        for i in range(count)
+    ]
+
+
+def train(leaves, ruleset, decay, fractions, grads):
+    """Parameters, all ones at first, after one step of AdamW per gradient."""
+
+    def at(s):
+        return update("adamw", "last", Step(leaves, WEIGHTS, ruleset, decay, jnp.float32(s)))
+
+    params = jax.tree.map(jnp.ones_like, grads[0])
+    state = at(0).init(params)
+    for g, s in zip(grads, fractions, strict=True):
+        updates, state = at(s).update(g, state, params)
+        params = optax.apply_updates(params, updates)
+    return params
+
+
+def by_hand(grads, fractions, *, eta, lam, eps, b1=0.9, b2=0.95, coupled=True, start=1.0):
+    """AdamW of one tensor in float64, from the paper's algorithm 2."""
+    theta, m, v = np.full(grads[0].shape, start), 0.0, 0.0
+    for t, (g, s) in enumerate(zip(grads, fractions, strict=True), 1):
+        g = np.asarray(g, np.float64)
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+        u = (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
+        theta = theta - s * eta * u - s * lam * theta * (eta if coupled else 1.0)
+    return theta
+
+
+def test_coupled_adamw_is_optax_adamw_on_what_decays():
+    leaves = hypers(tiny.config(UNCLIPPED, "optimizer.weight_decay=0.1").science)
+    peer = optax.adamw(
+        3e-3,
+        b1=0.9,
+        b2=0.95,
+        eps=1e-8,
+        weight_decay=0.1,
+        mask={name: name in ("hidden", "embedding") for name in WEIGHTS},
+    )
+    params = jax.tree.map(jnp.ones_like, draws()[0])
+    state = peer.init(params)
+    for g in draws():
+        updates, state = peer.update(g, state, params)
+        params = optax.apply_updates(params, updates)
+    ours = train(leaves, table(), "coupled", [1.0] * 10, draws())
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), ours, params)
+
+
+@pytest.mark.parametrize("decay", ["coupled", "independent"])
+def test_both_decays_follow_the_formula_under_a_schedule(decay):
+    leaves = hypers(tiny.config(UNCLIPPED, "optimizer.weight_decay=0.02").science)
+    fractions = np.linspace(1, 0.1, 10)
+    ours = train(leaves, table(), decay, fractions, draws())
+    hand = {"eta": 3e-3, "eps": 1e-8, "coupled": decay == "coupled"}
+    for name in WEIGHTS:
+        lam = 0.02 if name in ("hidden", "embedding") else 0.0  # gains and biases do not decay
+        expected = by_hand([g[name] for g in draws()], fractions, lam=lam, **hand)
+        np.testing.assert_allclose(ours[name], expected, rtol=2e-6)
+
+
+def test_independent_decay_does_not_see_the_learning_rate():
+    shrunk = [
+        train(
+            hypers(tiny.config(UNCLIPPED, f"optimizer.learning_rate={rate}").science),
+            table(),
+            "independent",
+            [1.0] * 10,
+            [jax.tree.map(jnp.zeros_like, draws()[0])] * 10,
+        )["hidden"]
+        for rate in (1e-4, 1e-1)
+    ]
+    np.testing.assert_array_equal(*shrunk)
+    np.testing.assert_allclose(shrunk[0], 0.9**10, rtol=1e-6)
+
+
+def test_rules_scale_learning_rate_decay_and_epsilon_of_their_tensor_alone():
+    """An epsilon of the gradients' size, so that its factor is seen; exact, not approximate."""
+    assignments = (UNCLIPPED, "optimizer.epsilon=0.5", "optimizer.weight_decay=0.1")
+    leaves = hypers(tiny.config(*assignments).science)
+    changed = table(learning_rate=0.25, weight_decay=4.0, epsilon=0.125)
+    ours = train(leaves, changed, "coupled", [1.0] * 10, draws())
+    plain = train(leaves, table(), "coupled", [1.0] * 10, draws())
+    expected = by_hand(
+        [g["hidden"] for g in draws()], [1.0] * 10, eta=3e-3 / 4, lam=0.4, eps=0.0625
+    )
+    np.testing.assert_allclose(ours["hidden"], expected, rtol=1e-6)
+    assert not np.allclose(ours["hidden"], plain["hidden"], rtol=1e-4)
+    for name in ("embedding", "gain", "bias"):
+        np.testing.assert_array_equal(ours[name], plain[name])
+
+
+def test_the_whole_gradient_is_clipped_to_the_norm():
+    leaves = hypers(tiny.config("optimizer.clip_norm=0.5", "optimizer.epsilon=0.1").science)
+    loose = hypers(tiny.config(UNCLIPPED, "optimizer.epsilon=0.1").science)
+    norm = float(optax.tree.norm(draws()[0]))
+    halved = [jax.tree.map(lambda g: g * 0.5 / norm, draws()[0])]
+    clipped = train(leaves, table(), "coupled", [1.0], draws(1))
+    expected = train(loose, table(), "coupled", [1.0], halved)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), clipped, expected)
+    assert norm > 1

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+import tiny
+from quick import quick_jit
+
+from experiments.__main__ import main
+from experiments.training.coordinate_check import measure, resize
+from models.config import PLAIN
+from models.transformer import Spec, activations, apply, init
+from scaling.common.errors import UserError
+
+BATCHES = np.random.default_rng(0).integers(0, 256, (2, 4, 17), dtype=np.int32)
+PLACES = {
+    "embedded", "attention/query", "attention/key", "attention/value", "attention/logits",
+    "attention/out", "mlp/in", "mlp/out", "stream", "logits",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def measured():
+    config = tiny.config("model.layers=2")
+    return list(measure(config, BATCHES, steps=2))
+
+
+def test_every_place_of_every_layer_seed_and_step_is_measured(measured):
+    assert {row.place for row in measured} == PLACES
+    outside = 2 * len({"embedded", "logits"})
+    assert len(measured) == (outside // 2 + (len(PLACES) - 2) * 2) * 2 * 3
+    assert {row.layer for row in measured if row.place == "stream"} == {0, 1}
+    assert {row.layer for row in measured if row.place == "logits"} == {-1}
+    assert {row.seed for row in measured} == {0, 1}
+    assert {row.step for row in measured} == {0, 1, 2}
+    assert {(row.width, row.layers, row.head_dim) for row in measured} == {(16, 2, 8)}
+
+
+def test_nothing_has_changed_before_the_first_step_and_everything_after_it(measured):
+    assert {row.change for row in measured if row.step == 0} == {0.0}
+    assert min(row.change for row in measured if row.step == 1) > 0
+    assert min(row.size for row in measured) > 0
+
+
+def test_activations_are_those_of_the_forward_pass_however_it_is_compiled():
+    model = replace(tiny.config("model.layers=2").science.model, kv_heads=1)
+    tokens = BATCHES[0, :, :-1]
+    scanned = replace(PLAIN, layers="scan")
+    programs = [PLAIN, scanned, replace(scanned, remat="block")]
+    specs = [Spec(model, program=program) for program in programs]
+    found = []
+    for spec in specs:
+        params = quick_jit(partial(init, spec, 16))(jax.random.key(0))
+        taps, logits = quick_jit(
+            lambda p, s=spec: (activations(s, p, tokens), apply(s, p, tokens))
+        )(params)
+        np.testing.assert_array_equal(taps["logits"], logits)
+        blocks = [
+            taps.get(f"blocks_{i}") or jax.tree.map(lambda x, i=i: x[i], taps["blocks"])
+            for i in (0, 1)
+        ]
+        found.append((taps["embedded"], blocks))
+    for other in found[1:]:
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), found[0], other)
+
+
+def test_a_model_that_is_not_asked_for_its_activations_computes_none():
+    spec = Spec(tiny.config().science.model)
+    params = quick_jit(partial(init, spec, 16))(jax.random.key(0))
+    plain = jax.make_jaxpr(partial(apply, spec))(params, BATCHES[0, :, :-1])
+    asked = jax.make_jaxpr(partial(activations, spec))(params, BATCHES[0, :, :-1])
+    assert str(plain).count("dot_general") < str(asked).count("dot_general")
+    assert len(plain.out_avals) == 1
+
+
+def test_a_wider_model_has_larger_or_more_heads():
+    config = tiny.config()
+    larger = resize(config, "head_dim", width=32).science.model
+    more = resize(config, "heads", width=32).science.model
+    assert (larger.heads, larger.head_dim, larger.ffn) == (2, 16, 64)
+    assert (more.heads, more.kv_heads, more.head_dim) == (4, 4, 8)
+    assert resize(config, "heads", layers=5).science.model == replace(
+        config.science.model, layers=5
+    )
+    with pytest.raises(
+        UserError, match=r"^width 20: model\.heads=2 times 1\.25 is no whole number"
+    ):
+        resize(config, "heads", width=20)
+
+
+def test_the_command_measures_and_the_check_judges(tmp_path, tmp_path_factory, capsys):
+    """SP, whose check fails: both commands as a user types them."""
+    from analysis.__main__ import main as analyse
+
+    base = tmp_path_factory.getbasetemp()
+    study = tmp_path / "mine.py"
+    study.write_text(tiny.STUDY_FILE.format(path=str(tiny.shared_texts(base))))
+    places = ["--out", str(tmp_path / "out"), "--cache", str(tiny.shared_cache(base))]
+    arguments = ["coordinates", str(study), *places, "--seeds", "2", "--steps", "3"]
+    assert main([*arguments, "--widths", "16,64"]) == 0
+    table = tmp_path / "out" / "coordinates.csv"
+    assert str(table) in capsys.readouterr().out
+    assert analyse(["coordinate-check", str(table)]) == 1
+    out = capsys.readouterr().out
+    assert "stream [0] change" in out
+    assert "broken rule: attention scale" in out
+    assert table.with_suffix(".png").is_file()
+    assert main([*arguments, "--widths", "16", "--depths", "2"]) == 2
+    assert "not both" in capsys.readouterr().err
+    assert main([*arguments[:-1], "0"]) == 2
+    assert "--steps 0: must be at least 1" in capsys.readouterr().err

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from scaling.common.errors import UserError
+from scaling.counting.formulas import Dims
+from scaling.machines.chips import chip
+from scaling.machines.choose_layout import USABLE, Question, ways
+from scaling.machines.layout import Layout
+from scaling.machines.memory import Step
+
+SMALL = Dims(
+    layers=12,
+    width=768,
+    heads=12,
+    kv_heads=12,
+    head_dim=64,
+    ffn=3072,
+    ffn_matrices=2,
+    vocab=32768,
+    context=2048,
+    tied=1,
+    positions=0,
+    vectors=0,
+)
+LARGE = replace(SMALL, layers=32, width=4096, heads=32, kv_heads=32, head_dim=128, ffn=16384)
+STEP = Step(
+    sequences=256,
+    microbatch=256,
+    steps=1,
+    state_copies=2,
+    compute_bytes=2,
+    attention="xla",
+    logits_chunks=1,
+    remat="block",
+)
+DIVISORS = tuple(2**n for n in range(9))
+
+
+def question(dims: Dims, name: str, **changes: object) -> Question:
+    return replace(Question(dims, STEP, DIVISORS, chip(name), "bfloat16"), **changes)  # type: ignore[arg-type]
+
+
+def test_a_small_model_has_copies() -> None:
+    best = question(SMALL, "v5p").auto(16).best
+    assert best.layout == Layout("data").over(16)
+    assert best.step.microbatch == 256
+
+
+def test_a_large_model_is_split() -> None:
+    asked = question(LARGE, "v5e")
+    best = asked.auto(16).best
+    assert best.layout.sizes["fsdp"] > 1
+    assert best.bytes <= USABLE * 16 * 2**30
+    # its microbatch is the largest that fits
+    with_more = asked.weigh(best.layout, 2 * best.step.microbatch)
+    assert not asked.fits(with_more)
+
+
+def test_the_best_is_the_quickest_of_those_that_fit() -> None:
+    asked = question(LARGE, "v6e")
+    choice = asked.auto(64)
+    fitting = [one for one in choice.others if asked.fits(one)]
+    assert fitting
+    assert choice.best.roofline.seconds <= min(one.roofline.seconds for one in fitting)
+
+
+def test_without_enough_sequences_heads_are_split() -> None:
+    few = replace(STEP, sequences=4)
+    best = question(SMALL, "v5e", step=few, microbatches=(4,)).auto(16).best
+    assert best.layout.sizes["tensor"] == 4
+
+
+def test_one_long_sequence_is_split_along_its_positions() -> None:
+    one = replace(STEP, sequences=1)
+    long = replace(SMALL, context=2**17, heads=3, kv_heads=3, ffn=3 * 1024)
+    best = question(long, "v5p", step=one, microbatches=(1,)).auto(16).best
+    assert (best.layout.name, best.layout.sizes["sequence"]) == ("sequence", 16)
+
+
+def test_what_fits_nowhere_is_told_with_how_much_and_what_to_change() -> None:
+    asked = question(LARGE, "v5e", step=replace(STEP, remat="none"))
+    with pytest.raises(UserError, match=r"GiB a chip, \d+\.\d more than .*remat=block") as told:
+        asked.auto(1)
+    assert "\n" not in str(told.value)
+
+
+def test_chips_that_divide_nothing_are_told() -> None:
+    with pytest.raises(UserError, match="7 chips: no layout of them divides"):
+        question(SMALL, "v5e").auto(7)
+
+
+@pytest.mark.parametrize(
+    ("layout", "words"),
+    [
+        (Layout("fsdp_tensor", tensor=8), "model.heads=12 does not divide by 8"),
+        (Layout("pipeline", stage=16), "model.layers=12 does not divide by 16"),
+        (Layout("fsdp", fsdp=512), "execution.microbatch=256 does not divide by 512"),
+        (Layout("fsdp", fsdp=128, data=1), "model.width=832 does not divide by 128"),
+        (Layout("pipeline", stage=3, parts=3), "execution.microbatch=256 does not divide by 3"),
+    ],
+)
+def test_a_layout_that_does_not_divide_the_run_says_where(layout: Layout, words: str) -> None:
+    dims = replace(SMALL, width=832) if "width" in words else SMALL
+    with pytest.raises(UserError, match=words):
+        question(dims, "v5e").best([layout.over(layout.devices)])
+
+
+def test_a_missing_dtype_is_told_before_anything_else() -> None:
+    with pytest.raises(UserError, match="precision=float8"):
+        question(SMALL, "v5e", dtype="float8").auto(16)
+
+
+def test_ways_are_all_factorisations_with_their_names() -> None:
+    found = list(ways(8, ("data", "fsdp", "tensor")))
+    assert len(found) == 10
+    assert all(math.prod(layout.sizes.values()) == 8 for layout in found)
+    names = {(one.data, one.fsdp, one.tensor): one.name for one in found}
+    assert names[8, 1, 1] == "data"
+    assert names[1, 8, 1] == "fsdp"
+    assert names[2, 4, 1] == "hierarchical"
+    assert names[2, 2, 2] == names[1, 1, 8] == "fsdp_tensor"
+    assert [layout.name for layout in ways(1, ("data",))] == ["single"]

@@ -1,0 +1,114 @@
+"""Programs compiled ahead of time for a slice of TPUs, on a machine that needs none.
+
+libtpu compiles for a topology that it is told; nothing runs. It does so in a process of its own
+(`tpu.aot.worker`), which must not look for chips here, and whose end, whatever it is, ends nothing
+else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from experiments.config.run import RunConfig, to_dict
+from experiments.record import write_json
+from scaling.common.errors import UserError
+from tpu.aot.collectives import Collective
+from tpu.aot.topologies import Topology
+
+# "[SPMD] Involuntary full rematerialization": the partitioner found no way from one sharding to
+# another but to put the whole array together on every chip
+REMATERIALISED = "Involuntary full rematerialization"
+
+
+@dataclass(frozen=True)
+class Program:
+    """What the compiler made of the program that trains one run, of one chip.
+
+    Bytes of HBM; what is kept in a chip's other memories is not among them. `peak` is in use at
+    once, arguments included; arguments and temporaries add up to more than that, for not all
+    temporaries live at a time. A program that the compiler finds no room for is a `NoRoom`.
+    """
+
+    axes: dict[str, int]  # of the layout, those longer than 1
+    microbatch: int  # sequences of all chips together
+    arguments: int  # the state, and a dispatch's batches
+    aliased: int  # of them, what the results take over: the state is donated
+    temporaries: int
+    peak: int
+    collectives: tuple[Collective, ...]
+    unknown_loops: int
+    seconds: float  # of the compiler
+    rematerialised: int = 0  # warnings of XLA
+
+
+@dataclass(frozen=True)
+class NoRoom:
+    """A program that does not fit into a chip's HBM, and what the compiler says it would take."""
+
+    axes: dict[str, int]
+    microbatch: int
+    message: str
+    seconds: float
+
+
+Outcome = Program | NoRoom
+
+
+def compiled(config: RunConfig, topology: Topology) -> Outcome:
+    """The program of a run whose layout is no longer "auto", for all chips of the slice.
+
+    A layout of one device is compiled for one of them.
+
+    Raises:
+        UserError: libtpu is not installed or fails, or the layout does not divide the run.
+    """
+    if find_spec("libtpu") is None:
+        raise UserError("libtpu is not installed; pip install -e '.[tpu]' (it needs no TPU)")
+    with tempfile.TemporaryDirectory() as folder:
+        source, result = Path(folder, "config.json"), Path(folder, "result.json")
+        write_json(source, to_dict(config))
+        words = (sys.executable, "-m", "tpu.aot.worker", str(source), topology.name, str(result))
+        child = subprocess.run(words, env=_environment(topology), stderr=subprocess.PIPE, text=True)
+        if child.returncode == 0:
+            return _read(result, child.stderr)
+    *_, last = child.stderr.splitlines() or ["no word of it"]
+    if child.returncode == 2 and last.startswith("error: "):
+        raise UserError(last.removeprefix("error: "))
+    if child.returncode < 0:
+        last = f"it was ended by {signal.Signals(-child.returncode).name}"
+    raise UserError(
+        f"{topology.name}: libtpu could not compile the program ({last}); try another layout"
+    )
+
+
+def write(outcome: Outcome, path: Path) -> None:
+    """What `compiled` reads."""
+    path.write_text(json.dumps({type(outcome).__name__: asdict(outcome)}))
+
+
+def _read(path: Path, stderr: str) -> Outcome:
+    ((kind, fields),) = json.loads(path.read_bytes()).items()
+    if kind == NoRoom.__name__:
+        return NoRoom(**fields)
+    fields["collectives"] = tuple(Collective(**one) for one in fields["collectives"])
+    return Program(**fields | {"rematerialised": stderr.count(REMATERIALISED)})
+
+
+def _environment(topology: Topology) -> dict[str, str]:
+    """JAX runs on the CPU; libtpu asks no metadata server, waits for no lock and says little."""
+    return os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "JAX_ENABLE_COMPILATION_CACHE": "false",
+        "TPU_SKIP_MDS_QUERY": "1",
+        "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+        "TPU_ACCELERATOR_TYPE": topology.accelerator_type,
+        "TPU_WORKER_HOSTNAMES": "localhost",
+    }

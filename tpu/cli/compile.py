@@ -1,0 +1,241 @@
+"""Compile every program of a study, or one config, for a slice of TPUs, with no TPU at hand.
+
+Runs of equal shapes share a program, which is compiled once and takes from seconds to minutes. The
+first table holds the program's FLOPs and, of one chip, its HBM as the compiler laid it out. FLOPs
+are flops_model of one step and all chips, by formula: the compiler's own count has the body of a
+loop only once, and no custom call. The second table holds how often the chips exchange something
+in a step and how many bytes each of them sends, loops counted with their trips.
+
+  python -m tpu compile isoflop --set scale=pod --topology v5e:4x4
+  python -m tpu compile isoflop --topology v5p-256 --layout fsdp_tensor \\
+      --set execution.layout.tensor=4
+  python -m tpu compile runs/isoflop/RUN/config.json --topology v6e:8x8 --json compiled.json
+
+It needs libtpu, not a TPU: pip install -e '.[tpu]'. Exit codes: 0 all fit, 1 some do not, 2 the
+user's mistake.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scaling.common.errors import UserError
+from scaling.machines.chips import GIB, Chip, chip
+from tpu.aot.collectives import SENT
+from tpu.aot.topologies import Topology, topology
+from tpu.cli import _studies as studies
+from tpu.cli._table import markdown
+
+if TYPE_CHECKING:
+    from experiments.config.run import RunConfig
+    from experiments.plan.study import Run
+    from tpu.aot.compiler import Outcome, Program
+
+MEMORY = (
+    "rungs",
+    "runs",
+    "params_total",
+    "layout",
+    "microbatch",
+    "FLOPs/step",
+    "arguments",
+    "temporaries",
+    "aliased",
+    "peak",
+    "of HBM",
+    "compile s",
+    "fits",
+)
+NO_ROOM = 1  # exit code where a run does not fit
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that share a program, by the first of them."""
+
+    config: RunConfig  # with its layout settled or named
+    runs: tuple[Run, ...]
+
+    @property
+    def rungs(self) -> str:
+        rungs = sorted({run.rung for run in self.runs})
+        return ",".join(map(str, rungs))
+
+    @property
+    def params_total(self) -> float:
+        return self.runs[0].ledger["params_total"]
+
+    @property
+    def flops(self) -> float:
+        """flops_model of a step."""
+        return self.runs[0].ledger["flops_model"] / self.config.science.steps
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    studies.add(parser)
+    parser.add_argument(
+        "--topology", required=True, metavar="SLICE", help="as v5e:4x4, v5litepod-16 or v5p-128"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything, for scripts")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Both tables, once every program is compiled; what does not fit is told below."""
+    from tpu.aot.compiler import NoRoom, compiled
+
+    slice_ = topology(options.topology)
+    device = chip(slice_.kind)
+    device = replace(device, hbm_bytes=device.hbm_bytes / slice_.generation.devices)
+    groups, refused = _groups(studies.runs(options, slice_.devices), device, slice_)
+    done: list[tuple[Group, Outcome]] = []
+    for group in groups:
+        try:
+            outcome = compiled(group.config, slice_)
+        except UserError as error:
+            refused.append(str(error))
+            continue
+        done.append((group, outcome))
+        print(f"{len(done)} of {len(groups)}: {outcome.seconds:.0f} s", file=sys.stderr)
+    if not done:
+        raise UserError(refused[0])
+    what = "chip" if slice_.generation.devices == 1 else "core"
+    print(
+        f"{slice_.name} ({slice_.accelerator_type}): {slice_.devices} {what}s of "
+        f"{device.hbm_bytes / GIB:.4g} GiB; memory in GiB of one {what}"
+    )
+    print(markdown(MEMORY, [_memory(*pair, device) for pair in done]))
+    fitting = [(group, found) for group, found in done if not isinstance(found, NoRoom)]
+    _say_exchanges(fitting)
+    for text in [*_warnings(done), *dict.fromkeys(refused)]:
+        print(text)
+    if options.json:
+        rows = [_row(*pair) for pair in done]
+        value = {"topology": slice_.name, "programs": rows, "refused": refused}
+        _write(options.json, value)
+    return 0 if len(fitting) == len(done) and not refused else NO_ROOM
+
+
+def _groups(runs: Sequence[Run], device: Chip, slice_: Topology) -> tuple[list[Group], list[str]]:
+    """Runs by their program, and why some have none."""
+    from experiments.training.populations.grouping import signature
+
+    found: dict[RunConfig, list[Run]] = {}
+    refused: list[str] = []
+    for run in runs:
+        try:
+            config = _settled(run.config, device, slice_)
+        except UserError as error:
+            refused.append(str(error))
+            continue
+        found.setdefault(signature(config), []).append(replace(run, config=config))
+    return [Group(runs[0].config, tuple(runs)) for runs in found.values()], refused
+
+
+def _settled(config: RunConfig, device: Chip, slice_: Topology) -> RunConfig:
+    """With the layout that `estimate` would choose, where it is left open.
+
+    Raises:
+        UserError: it is not one of so many chips, or none fits.
+    """
+    from experiments.devices.auto_layout import choose
+    from experiments.devices.resolve import resolve
+
+    execution = config.execution
+    if execution.layout.name != "auto":
+        resolve(config, "tpu", slice_.devices)
+        return config
+    best = choose(config, device, slice_.devices).best
+    execution = replace(execution, layout=best.layout, microbatch=best.step.microbatch)
+    return replace(config, execution=execution)
+
+
+def _memory(group: Group, outcome: Outcome, device: Chip) -> list[str]:
+    from tpu.aot.compiler import NoRoom
+
+    axes = " ".join(f"{axis} {size}" for axis, size in outcome.axes.items()) or "one chip"
+    row = [group.rungs, str(len(group.runs)), f"{group.params_total:,.0f}", axes]
+    row += [str(outcome.microbatch), f"{group.flops:.3g}"]
+    if isinstance(outcome, NoRoom):
+        return [*row, *"-----", f"{outcome.seconds:.0f}", "no"]
+    found = outcome.arguments, outcome.temporaries, outcome.aliased, outcome.peak
+    row += [f"{size / GIB:.3g}" for size in found]
+    return [*row, f"{outcome.peak / device.hbm_bytes:.0%}", f"{outcome.seconds:.0f}", "yes"]
+
+
+def _say_exchanges(programs: Sequence[tuple[Group, Program]]) -> None:
+    kinds = [
+        kind
+        for kind in SENT
+        if any(one.kind == kind for _, program in programs for one in program.collectives)
+    ]
+    if not kinds:
+        return
+    print("\nexchanges in a step: how many, and GiB that each sends")
+    rows = [
+        [group.rungs, f"{group.params_total:,.0f}", *(_cell(program, kind) for kind in kinds)]
+        for group, program in programs
+    ]
+    print(markdown(("rungs", "params_total", *kinds), rows))
+
+
+def _cell(program: Program, kind: str) -> str:
+    ours = [one for one in program.collectives if one.kind == kind]
+    times, sent = sum(one.times for one in ours), sum(one.sent for one in ours)
+    return f"{times:,.0f} x, {sent / GIB:.3g}" if ours else "-"
+
+
+def _warnings(done: Sequence[tuple[Group, Outcome]]) -> list[str]:
+    from tpu.aot.compiler import NoRoom
+    from tpu.aot.remedies import remedies
+
+    found = []
+    for group, outcome in done:
+        who = f"params_total {group.params_total:,.0f}"
+        if isinstance(outcome, NoRoom):
+            change = remedies(group.config, outcome.axes, outcome.microbatch)
+            found.append(f"{who}: {outcome.message}; try {', or '.join(change)}")
+            continue
+        if outcome.rematerialised:
+            found.append(
+                f"{who}: XLA puts {outcome.rematerialised} arrays together on every chip to lay "
+                "them out anew (involuntary full rematerialization)"
+            )
+        if outcome.unknown_loops:
+            found.append(
+                f"{who}: {outcome.unknown_loops} loops of unknown length; what is exchanged in "
+                "them is counted once"
+            )
+    return found
+
+
+def _row(group: Group, outcome: Outcome) -> dict[str, Any]:
+    """Everything that is known of a program."""
+    from experiments.config.run import to_dict
+    from tpu.aot.compiler import NoRoom
+
+    row = {
+        "rungs": sorted({run.rung for run in group.runs}),
+        "runs": len(group.runs),
+        "params_total": group.params_total,
+        "flops_model_per_step": group.flops,
+        "fits": not isinstance(outcome, NoRoom),
+        **asdict(outcome),
+        "config": to_dict(group.config),
+    }
+    if not isinstance(outcome, NoRoom):
+        row["collectives"] = [asdict(one) | {"sent": one.sent} for one in outcome.collectives]
+    return row
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    try:
+        path.write_text(json.dumps(value, indent=1) + "\n")
+    except OSError as error:
+        raise UserError(f"--json {path}: cannot write it ({error.strerror})") from error

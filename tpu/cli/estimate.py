@@ -1,0 +1,131 @@
+"""What every run of a study, or one config, takes on so many chips, by formulas alone.
+
+Parameters, tokens and FLOPs (flops_model); the layout and the memory of each chip; which bounds a
+step, compute, HBM or network, and how long it takes at least; days and chip-hours for the tokens of
+the run. Times are bounds, no forecasts: give --mfu the utilisation that you have measured.
+
+  python -m tpu estimate isoflop --set scale=pod --chip v5p --chips 128
+  python -m tpu estimate isoflop --set scale=gpu --chip h200 --chips 8 --mfu 0.4
+  python -m tpu estimate runs/isoflop/RUN/config.json --chip v5e --chips 16 --layout fsdp --why
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from scaling.common.errors import UserError
+from scaling.machines.chips import CHIPS, GIB, chip
+from tpu.cli import _studies as studies
+from tpu.cli._table import markdown
+
+if TYPE_CHECKING:
+    from experiments.plan.study import Run
+    from scaling.machines.chips import Chip
+    from scaling.machines.choose_layout import Candidate, Choice
+
+HEAD = (
+    "run",
+    "params_total",
+    "tokens",
+    "FLOPs",
+    "layout",
+    "microbatch",
+    "GiB/chip",
+    "bound",
+    "step s",
+    "MFU",
+    "days",
+    "chip-hours",
+)
+WHY = ("layout", "microbatch", "GiB/chip", "compute s", "hbm s", "network s", "bubble")
+SHOWN = 8  # layouts under --why
+INCOMPLETE = 1  # exit code where a run fits in no way
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    studies.add(parser)
+    parser.add_argument("--chip", required=True, metavar="NAME", help=", ".join(CHIPS))
+    parser.add_argument("--chips", required=True, type=int, metavar="N", help="how many of them")
+    parser.add_argument(
+        "--mfu", type=float, metavar="PART", help="of the peak that a step comes to, where it can"
+    )
+    parser.add_argument("--why", action="store_true", help="and the layouts there were to choose")
+
+
+def run(options: argparse.Namespace) -> int:
+    """A row for every run; why some fit in no way is told below."""
+    from experiments.devices.auto_layout import choose
+
+    if options.chips < 1:
+        raise UserError(f"--chips {options.chips}: must be at least 1")
+    if options.mfu is not None and not 0 < options.mfu <= 1:
+        raise UserError(f"--mfu {options.mfu}: must lie above 0 and up to 1")
+    device, runs = chip(options.chip), studies.runs(options, options.chips)
+    choices: list[Choice | None] = []
+    refused: dict[str, UserError] = {}
+    for planned in runs:
+        try:
+            choices.append(choose(planned.config, device, options.chips))
+        except UserError as error:
+            choices.append(None)
+            refused[str(error)] = error
+    if not any(choices):
+        raise next(iter(refused.values()))
+    print(_headline(device, options))
+    pairs = list(zip(runs, choices, strict=True))
+    print(markdown(HEAD, [_row(planned, choice, options.mfu) for planned, choice in pairs]))
+    hours = sum(_hours(planned, choice, options.mfu) for planned, choice in pairs if choice)
+    print(f"in all {hours / options.chips / 24:,.3g} days, {hours:,.4g} chip-hours")
+    if options.why:
+        reasons = {_why(choice): None for choice in choices if choice}
+        print("", *reasons, sep="\n\n")
+    for text in refused:
+        print(f"fits in no way: {text}")
+    return INCOMPLETE if refused else 0
+
+
+def _headline(chip: Chip, options: argparse.Namespace) -> str:
+    peaks = ", ".join(f"{dtype} {peak / 1e12:.4g}" for dtype, peak in chip.peak.items())
+    sides = "x".join(map(str, chip.torus(options.chips))) if chip.platform == "tpu" else ""
+    times = f"at {options.mfu:.0%} MFU" if options.mfu else "at the bounds"
+    recalled = f"; unchecked: {', '.join(chip.recalled)}" if chip.recalled else ""
+    return (
+        f"{options.chips} x {chip.name} {sides} ({peaks} TFLOP/s, {chip.hbm_bytes / GIB:.4g} GiB "
+        f"at {chip.hbm_bandwidth / 1e12:.3g} TB/s{recalled}), times {times}"
+    )
+
+
+def _row(run: Run, choice: Choice | None, mfu: float | None) -> list[str]:
+    book = run.ledger
+    name = f"{run.part} {run.rung}"
+    row = [name, *(f"{book[n]:.3g}" for n in ("params_total", "tokens", "flops_model"))]
+    if choice is None:
+        return row + ["-"] * (len(HEAD) - len(row))
+    best, seconds, hours = choice.best, _seconds(choice, mfu), _hours(run, choice, mfu)
+    bounds, chips = best.roofline, best.layout.devices
+    row += [best.name, str(best.step.microbatch), f"{best.bytes / GIB:.2f}", bounds.bound]
+    row += [f"{seconds:.3g}", f"{bounds.mfu(seconds):.0%}"]
+    return [*row, f"{hours / chips / 24:.3g}", f"{hours:.4g}"]
+
+
+def _seconds(choice: Choice, mfu: float | None) -> float:
+    bounds = choice.best.roofline
+    return bounds.seconds_at(mfu) if mfu else bounds.seconds
+
+
+def _hours(run: Run, choice: Choice, mfu: float | None) -> float:
+    """Chip-hours of the steps that the run does not take over from another."""
+    steps = run.config.science.steps - run.first_step
+    return steps * _seconds(choice, mfu) * choice.best.layout.devices / 3600
+
+
+def _why(choice: Choice) -> str:
+    return markdown(WHY, [_reasons(one) for one in (choice.best, *choice.others)][:SHOWN])
+
+
+def _reasons(one: Candidate) -> list[str]:
+    bounds = one.roofline.bounds.values()
+    cells = [one.name, str(one.step.microbatch), f"{one.bytes / GIB:.2f}"]
+    return cells + [f"{bound:.3g}" for bound in bounds] + [f"{one.roofline.waiting:.0%}"]

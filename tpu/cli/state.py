@@ -1,0 +1,18 @@
+"""Whether the machines of a launch wait, run, or were taken away."""
+
+from __future__ import annotations
+
+import argparse
+
+from scaling.common.command_line import Parser
+from tpu.cli import _place as place
+from tpu.pod import cloud_commands
+from tpu.pod.shell import carry_out
+
+
+def add(parser: Parser) -> None:
+    place.add_place(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    return carry_out(cloud_commands.state(place.place(args)), args.dry_run)

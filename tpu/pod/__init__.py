@@ -1,0 +1,1 @@
+"""Launching, setting up and following TPU machines."""
