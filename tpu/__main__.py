@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
 import sys
 from collections.abc import Sequence
 
-from scaling.common.command_line import Parser, exit_code
-from tpu import cli
+from scaling.common.command_line import Parser, add_commands, exit_code
 
 
 def parser() -> Parser:
-    """A verb for every file in tpu/verbs; what it does is its docstring."""
+    """A command for every file in tpu/cli."""
     top = Parser(
         prog="python -m tpu",
         description="Plan runs on accelerators, rent TPUs, watch the runs there and end them.",
         epilog="tpu/README.md goes from a fresh cloud project to a finished sweep.",
     )
-    table = top.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for found in sorted(pkgutil.iter_modules(cli.__path__), key=lambda found: found.name):
-        verb = importlib.import_module(f"{cli.__name__}.{found.name}")
-        text = inspect.getdoc(verb) or ""
-        sub = table.add_parser(found.name, help=text.partition("\n")[0], description=text)
-        verb.add(sub)
-        sub.set_defaults(run=verb.run)
+    add_commands(top, "tpu.cli")
     return top
 
 

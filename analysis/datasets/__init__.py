@@ -5,12 +5,10 @@ A new table is one file here that defines `DATASET`.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from typing import TYPE_CHECKING
 
 from analysis.datasets._source import Dataset
-from scaling.common.errors import UserError, nearest
+from scaling.common import plugins
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,16 +18,12 @@ __all__ = ["Dataset", "dataset", "load", "names"]
 
 def names() -> tuple[str, ...]:
     """The tables known here."""
-    return tuple(
-        sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "source")
-    )
+    return plugins.names(__name__)
 
 
 def dataset(name: str) -> Dataset:
     """The paper, licence, files and caveats of one table; an unknown name is a UserError."""
-    if name not in names():
-        raise UserError(f"unknown dataset '{name}': {nearest(name, names())}")
-    found = importlib.import_module(f"{__name__}.{name}").DATASET
+    found = plugins.load(__name__, name, "dataset").DATASET
     assert isinstance(found, Dataset)
     return found
 

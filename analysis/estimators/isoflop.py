@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from analysis.fitting.bootstrap import percentile_interval
 from analysis.tables.points import numbers, row_labels
 from scaling.common.errors import UserError, nearest
-from scaling.laws._allocation import params_allocation, tokens_allocation
+from scaling.laws.allocation import params_allocation, tokens_allocation
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,35 +5,24 @@ A new figure is one file here that defines `reproduce() -> Reproduction`; its do
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from types import ModuleType
-
 from analysis.figures._reproduction import Reproduction, Row, table_text
-from scaling.common.errors import UserError, nearest
+from scaling.common import plugins
 
 __all__ = ["Reproduction", "Row", "about", "names", "reproduce", "table_text"]
 
 
 def names() -> tuple[str, ...]:
     """The figures known here."""
-    found = (module.name for module in pkgutil.iter_modules(__path__))
-    return tuple(sorted(name for name in found if name != "reproduction"))
+    return plugins.names(__name__)
 
 
 def about(name: str) -> str:
     """The first line of a figure's file."""
-    return (_module(name).__doc__ or "").splitlines()[0]
+    return (plugins.load(__name__, name, "figure").__doc__ or "").splitlines()[0]
 
 
 def reproduce(name: str) -> Reproduction:
     """Draw one figure again."""
-    made = _module(name).reproduce()
+    made = plugins.load(__name__, name, "figure").reproduce()
     assert isinstance(made, Reproduction)
     return made
-
-
-def _module(name: str) -> ModuleType:
-    if name not in names():
-        raise UserError(f"unknown figure '{name}': {nearest(name, names())}")
-    return importlib.import_module(f"{__name__}.{name}")

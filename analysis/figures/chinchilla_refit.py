@@ -21,7 +21,7 @@ from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
 from analysis.fitting.solvers.newton import Array
 from analysis.plotting.style import FITTED, HELD, INK, MUTED, house_style, log_ticks
-from scaling import laws
+from scaling.laws.chinchilla import chinchilla
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,9 +36,9 @@ GRID_BUDGET = 10**23.75  # the budget of the authors' grid next to CHINCHILLA_FL
 PATH = 20  # how many of the highest losses the path leaves out
 ABSOLUTE = 1e-7  # the width of a Huber loss that is absolute residuals
 
-HOFFMANN = laws.chinchilla.constants("hoffmann2022").values
-PRINTED = laws.chinchilla.constants("besiroglu2024")
-HUBER = laws.chinchilla.constants("besiroglu2024_huber")
+HOFFMANN = chinchilla.constants("hoffmann2022").values
+PRINTED = chinchilla.constants("besiroglu2024")
+HUBER = chinchilla.constants("besiroglu2024_huber")
 ERRORS = {"E": 0.02566, "A": 124.52232, "B": 1293.2841, "alpha": 0.0154, "beta": 0.0206}
 
 # How far from the exact optimum their optimisers and their rounding may leave each number.
@@ -72,14 +72,14 @@ def reproduce() -> Reproduction:
 
 
 def _refit(table: pd.DataFrame) -> _Refit:
-    huber = fit(laws.chinchilla, table, drop_highest=DROPPED)
+    huber = fit(chinchilla, table, drop_highest=DROPPED)
     rows = len(huber.points)
     draw = np.random.RandomState(SEED).choice
     drawn = [np.bincount(draw(rows, rows), minlength=rows) for _ in range(RESAMPLES)]
     start = np.array(list(huber.estimates.values()))
     samples = huber.engine(np.array(drawn, np.float64), 1, start).values
 
-    whole = fit(laws.chinchilla, table)
+    whole = fit(chinchilla, table)
     highest = np.argsort(-whole.points.loss, kind="stable")
     weights = np.ones((PATH + 1, len(whole.points)))
     for dropped in range(PATH + 1):
@@ -87,8 +87,8 @@ def _refit(table: pd.DataFrame) -> _Refit:
     path = whole.engine(weights, 8, None).values
     return _Refit(
         huber=replace(huber, samples=samples),
-        absolute=fit(laws.chinchilla, table, drop_highest=DROPPED, delta=ABSOLUTE),
-        every_point=fit(laws.chinchilla, table, delta=ABSOLUTE),
+        absolute=fit(chinchilla, table, drop_highest=DROPPED, delta=ABSOLUTE),
+        every_point=fit(chinchilla, table, delta=ABSOLUTE),
         path=dict(zip(whole.law.parameters, path.T, strict=True)),
     )
 
@@ -136,7 +136,7 @@ def _uncertainty(found: _Refit) -> tuple[Row, ...]:
 
 
 def _allocation(found: _Refit) -> tuple[Row, ...]:
-    size, tokens = laws.chinchilla.optimal(HOFFMANN, GRID_BUDGET)
+    size, tokens = chinchilla.optimal(HOFFMANN, GRID_BUDGET)
     own = float(tokens / size)
     rounding = (GRID_BUDGET / 6) ** (2 * (float(_share(HOFFMANN)) - ROUNDED_A))
     return (
@@ -165,7 +165,7 @@ def _chi_squared(samples: Mapping[str, Array]) -> float:
 
 def _likelihood_ratio(refit: FitResult) -> float:
     """2 n ln(b_Hoffmann / b_refit): a likelihood of absolute residuals with its scale b fitted."""
-    theirs = laws.chinchilla.predict(HOFFMANN, **refit.points.variables)
+    theirs = chinchilla.predict(HOFFMANN, **refit.points.variables)
     sizes = [np.abs(np.log(theirs / refit.points.loss)).sum(), np.abs(refit.residuals).sum()]
     return 2 * len(refit.points) * math.log(sizes[0] / sizes[1])
 
@@ -180,19 +180,19 @@ def _median_ratio(found: _Refit, flops: float) -> float:
         "alpha": drawn[3],
         "beta": drawn[4],
     }
-    size, tokens = laws.chinchilla.optimal(params, flops)
+    size, tokens = chinchilla.optimal(params, flops)
     return float(np.median(tokens / size))
 
 
 def _ratio(params: Mapping[str, Any], flops: Any) -> Array:
-    size, tokens = laws.chinchilla.optimal(params, flops)
+    size, tokens = chinchilla.optimal(params, flops)
     return tokens / size
 
 
 def _notes(found: _Refit) -> tuple[str, ...]:
     best = found.huber.optimal(BUDGET).tokens_per_param
     beta, ratio = found.path["beta"], _ratio(found.path, BUDGET)
-    printed = laws.chinchilla.predict(PRINTED.values, **found.huber.points.variables)
+    printed = chinchilla.predict(PRINTED.values, **found.huber.points.variables)
     size = np.abs(np.log(printed / found.huber.points.loss))
     least = np.abs(found.absolute.residuals).sum()
     huber = np.where(size <= 1e-3, size**2 / 2, 1e-3 * (size - 5e-4)).sum()
@@ -257,7 +257,7 @@ def _draw_exponents(axes: Any, found: _Refit) -> None:
 
 def _draw_residuals(axes: Any, found: _Refit) -> None:
     points = found.huber.points
-    theirs = 100 * np.log(points.loss / laws.chinchilla.predict(HOFFMANN, **points.variables))
+    theirs = 100 * np.log(points.loss / chinchilla.predict(HOFFMANN, **points.variables))
     ours = 100 * found.huber.residuals
     edges = np.linspace(-1.5, 2.0, 36)
     axes.hist(ours, edges, color=FITTED, alpha=0.45, label="refit")

@@ -21,8 +21,8 @@ from analysis.fitting.bootstrap import percentile_interval
 from analysis.fitting.fit import fit
 from analysis.fitting.result import LEVEL, FitResult
 from analysis.plotting.style import FITTED, HELD, MUTED, house_style, log_ticks
-from scaling import laws
 from scaling.laws import Law
+from scaling.laws.chinchilla import chinchilla
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ class Choice:
 
     name: str
     rows: str = "best"
-    law: Law = laws.chinchilla
+    law: Law = chinchilla
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -68,7 +68,7 @@ CHOICES: dict[str, tuple[Choice, ...]] = {
         Choice("D above 1e9", "long"),
     ),
     "count": (Choice(NO_EMBEDDINGS, options={"params": "params_nonembedding"}),),
-    "form": (Choice("alpha = beta", law=laws.chinchilla.tied(beta="alpha")),),
+    "form": (Choice("alpha = beta", law=chinchilla.tied(beta="alpha")),),
 }
 
 SCIPY = {  # the same three fits by a SciPy grid search on the released table

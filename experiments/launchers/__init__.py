@@ -8,8 +8,6 @@ different launchers may share a folder.
 from __future__ import annotations
 
 import argparse
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +19,8 @@ from experiments.config.run import RunConfig
 from experiments.launchers._worker import Bench
 from experiments.runs.job import Event, Pack
 from experiments.training.populations.grouping import Curve
-from scaling.common.errors import UserError, nearest
+from scaling.common import plugins
+from scaling.common.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -77,9 +76,9 @@ def carry_out(launcher: Launcher, command: Callable[[], int]) -> int:
     return launcher.carry_out(command) if isinstance(launcher, Gathering) else command()
 
 
-def names() -> list[str]:
+def names() -> tuple[str, ...]:
     """The launchers that come with the package."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return plugins.names(__name__)
 
 
 def chosen(args: argparse.Namespace) -> Launcher:
@@ -94,14 +93,7 @@ def load(name: str, workers: int | None, resources: Mapping[str, str]) -> Launch
     Raises:
         UserError: no such launcher, its package is missing, or a choice that it does not know.
     """
-    if name not in names():
-        raise UserError(f"--launcher {name}: {nearest(name, names())}")
     if workers is not None and workers < 1:
         raise UserError(f"--workers {workers}: must be at least 1")
-    try:
-        found = importlib.import_module(f"{__name__}.{name}")
-    except ModuleNotFoundError as error:
-        extra = f"pip install -e '.[{name}]'"
-        raise UserError(f"--launcher {name}: needs {error.name}: {extra}") from error
-    launcher: Launcher = found.launcher(workers, resources)
+    launcher: Launcher = plugins.load(__name__, name, "--launcher").launcher(workers, resources)
     return launcher

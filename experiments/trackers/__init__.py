@@ -9,8 +9,6 @@ between sending and writing down can neither double nor lose a point.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -18,7 +16,8 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from experiments.record import Part, Status
-from scaling.common.errors import UserError, nearest
+from scaling.common import plugins
+from scaling.common.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -107,9 +106,9 @@ class Service(Protocol):
         ...
 
 
-def names() -> list[str]:
+def names() -> tuple[str, ...]:
     """The trackers that come with the package."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return plugins.names(__name__)
 
 
 def load(name: str) -> Service:
@@ -118,11 +117,7 @@ def load(name: str) -> Service:
     Raises:
         UserError: no such tracker, or a package is missing.
     """
-    if name not in names():
-        raise UserError(f"--tracker {name}: {nearest(name, names())}")
-    found = cast(Service, importlib.import_module(f"{__name__}.{name}"))
+    found = cast(Service, plugins.load(__name__, name, "--tracker"))
     if missing := [package for package in found.PACKAGES if find_spec(package) is None]:
-        raise UserError(
-            f"--tracker {name}: needs the package '{missing[0]}': pip install -e '.[{name}]'"
-        )
+        raise UserError(f"--tracker '{name}': {plugins.missing(missing[0], name)}")
     return found

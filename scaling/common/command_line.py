@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from scaling.common import plugins
 from scaling.common.errors import UserError, nearest
 
 
@@ -21,6 +23,11 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see {self.prog} --help")
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            name = action.option_strings[-1] if action.option_strings else action.metavar
+            raise UserError(f"{name or action.dest} '{value}': {nearest(value, action.choices)}")
+
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
@@ -30,6 +37,22 @@ class Parser(argparse.ArgumentParser):
             hint = nearest(word, self._option_string_actions) if word.startswith("-") else ""
             raise UserError(f"{word}: no such argument of {self.prog}; {hint or 'see --help'}")
         return parsed, unknown
+
+
+def add_commands(top: Parser, package: str) -> None:
+    """Make every file of a plug-in folder a command, named after the file with - for _.
+
+    A command's file defines `add(parser)` and `run(options) -> int`. Its docstring is the help: the
+    first line in the list of commands, all of it, with an example, in the command's own --help.
+    """
+    table = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in plugins.names(package):
+        file = plugins.load(package, name, "command")
+        text = inspect.getdoc(file) or ""
+        command = name.replace("_", "-")
+        sub = table.add_parser(command, help=text.partition("\n")[0], description=text)
+        file.add(sub)
+        sub.set_defaults(run=file.run)
 
 
 def exit_code(command: Callable[[], int]) -> int:

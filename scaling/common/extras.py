@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from scaling.common.errors import UserError
+from scaling.common.plugins import missing
 
 
 def import_extra(package: str, extra: str, purpose: str) -> Any:
@@ -13,6 +14,4 @@ def import_extra(package: str, extra: str, purpose: str) -> Any:
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
-        raise UserError(
-            f"{purpose} needs the package '{package}': pip install 'windtunnel[{extra}]'"
-        ) from error
+        raise UserError(f"{purpose} {missing(package, extra)}") from error

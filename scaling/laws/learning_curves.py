@@ -194,3 +194,8 @@ def _between(low: float, high: float) -> tuple[float, ...]:
 def _check(within: tuple[float, float]) -> None:
     if not 0 < within[0] < within[1] < np.inf:
         raise UserError(f"within={within}: give the least and the largest x, both positive")
+
+
+ONE_BREAK = bnsl()
+TWO_POWERS = two_power_laws()
+QUADRATIC_FIRST = quadratic_then_power_law()

@@ -12,12 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from importlib import import_module
-from pkgutil import iter_modules
 
 from experiments.plan.grids import Assignment
 from experiments.search.space import Space
-from scaling.common.errors import UserError, nearest
+from scaling.common import plugins
 
 
 @dataclass(frozen=True)
@@ -33,8 +31,5 @@ Sampler = Callable[[Space, int, Collection[Tried]], Iterator[Assignment]]
 
 def sampler(name: str) -> Sampler:
     """The sampler of this name; its file is read, and what it needs imported, only here."""
-    names = [module.name for module in iter_modules(__path__)]
-    if name not in names:
-        raise UserError(f"--sampler {name}: {nearest(name, names)}")
-    found: Sampler = import_module(f"{__name__}.{name}").candidates
+    found: Sampler = plugins.load(__name__, name, "--sampler").candidates
     return found

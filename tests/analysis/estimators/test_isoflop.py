@@ -14,7 +14,7 @@ from analysis.datasets import load
 from analysis.estimators.isoflop import Frontier, envelope, isoflop
 from scaling import laws
 from scaling.common.errors import UserError
-from scaling.laws._allocation import EXPONENTS, params_allocation, tokens_allocation
+from scaling.laws.allocation import EXPONENTS, params_allocation, tokens_allocation
 
 META = DATA / "isoflop_collection" / "meta.json"
 

@@ -1,0 +1,86 @@
+"""Plug-ins: one file in a folder, found by its name.
+
+A plug-in folder is a package. Each file in it is one plug-in, named after the file; a file that
+begins with an underscore is a helper of the others. Adding a plug-in touches no other file.
+
+Files outside the package are found too: with WINDTUNNEL_PLUGINS=/my/files, the folder
+/my/files/scaling/laws is searched after scaling/laws, and so on for every plug-in folder.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import pkgutil
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
+
+from scaling.common.errors import UserError, nearest
+
+T = TypeVar("T")
+VARIABLE = "WINDTUNNEL_PLUGINS"
+
+
+def names(package: str) -> tuple[str, ...]:
+    """The plug-ins of a package such as "scaling.laws", in alphabetical order."""
+    found = (module.name for module in pkgutil.iter_modules(_folders(package)))
+    return tuple(sorted(name for name in found if not name.startswith("_")))
+
+
+def load(package: str, name: str, kind: str) -> ModuleType:
+    """The file of one plug-in, imported.
+
+    Raises:
+        UserError: no such plug-in (the text begins with `kind` and ends with the nearest name), or
+            a package that it needs is not installed.
+    """
+    known = names(package)
+    if name not in known:
+        raise UserError(f"{kind} '{name}': {nearest(name, known)}")
+    try:
+        return importlib.import_module(f"{package}.{name}")
+    except ModuleNotFoundError as error:
+        raise UserError(f"{kind} '{name}': {missing(error.name or '', name)}") from error
+
+
+def missing(package: str, extra: str) -> str:
+    """The remedy for a package that is not installed: the extra that brings it."""
+    return f"needs the package '{package}': pip install -e '.[{extra}]'"
+
+
+def values(package: str, kind: type[T]) -> dict[str, T]:
+    """All values of a type that the files of a package define at their top level, by `.name`.
+
+    A value that a file imports from another counts once. Two values of one name are an error.
+    """
+    found: dict[str, T] = {}
+    for module in (importlib.import_module(f"{package}.{name}") for name in names(package)):
+        for value in vars(module).values():
+            if isinstance(value, kind):
+                name: str = value.name  # type: ignore[attr-defined]
+                if found.setdefault(name, value) is not value:
+                    raise UserError(f"{module.__file__}: a second {package} named '{name}'")
+    return found
+
+
+def from_path(path: Path) -> ModuleType:
+    """A file outside any package, imported under a name made of its path."""
+    spec = importlib.util.spec_from_file_location(f"file_{path.stem}", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their own module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def _folders(package: str) -> list[str]:
+    """The package's own folder, and the user's."""
+    own = importlib.import_module(package)
+    if folder := os.environ.get(VARIABLE):
+        extra = str(Path(folder, *package.split(".")))
+        if extra not in own.__path__:
+            own.__path__.append(extra)
+    return list(own.__path__)
