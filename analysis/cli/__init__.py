@@ -1,1 +1,1 @@
-"""The commands of `python -m analysis`, a file each: `add(commands)` declares one, and it runs."""
+"""Commands of ``python -m analysis``, one a file: its docstring, `add(parser)`, `run(options)`."""

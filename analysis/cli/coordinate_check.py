@@ -1,30 +1,25 @@
-"""`analysis coordinate-check`: do activations keep their size; if not, which rule is broken."""
+"""Check that activations keep their size as models grow; name the rule that is broken if not.
+
+Fits the slope of ln mean|activation| on ln width (or depth) at every place, from the table that
+`python -m experiments coordinates` measured. Exit status 1: a slope is beyond its limit.
+
+  python -m experiments coordinates lr_transfer --set parametrization.name=mup
+  python -m analysis coordinate-check runs/lr_transfer/coordinates.csv
+"""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from scaling.common.errors import UserError
 
 FAILS = 1
 
 
-def add(commands: Any) -> None:
-    """Declare the command."""
-    parser = commands.add_parser(
-        "coordinate-check",
-        help="whether activations keep their size as models grow; which rule is broken if not",
-        description="Fit the slope of ln mean|activation| on ln width (or depth) for every place, "
-        "from the table that `python -m experiments coordinates` measured (what trains is not part "
-        "of analysis). Exit status 1 if a slope is beyond its limit.",
-        epilog="examples:\n"
-        "  python -m experiments coordinates lr_transfer --set parametrization.name=mup\n"
-        "  python -m analysis coordinate-check runs/lr_transfer/coordinates.csv",
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
     parser.add_argument("table", type=Path, help="coordinates.csv")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,31 +1,28 @@
-"""`analysis figure`: published figures, drawn again, with their numbers beside ours."""
+"""Draw a published figure again and print its numbers beside ours.
+
+Writes PNG and SVG from the released data, found by WINDTUNNEL_DATA, in the cache, or downloaded.
+Exit status 1: a number differs by more than its tolerance.
+
+  python -m analysis figure                     # the list
+  python -m analysis figure chinchilla_refit
+  python -m analysis figure --all
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from analysis.cli._progress import Progress
 from scaling.common.errors import UserError
 
 
-def add(commands: Any) -> None:
-    """Declare the command."""
-    parser = commands.add_parser(
-        "figure",
-        help="draw a published figure again and print its numbers beside ours",
-        description="Draw published figures again from the released data, as PNG and SVG, and "
-        "print published / ours / difference.\nExit status 1 if a number differs by more than its "
-        "tolerance. The data are found by WINDTUNNEL_DATA, in the cache, or downloaded.",
-        epilog="examples:\n  python -m analysis figure              the list\n"
-        "  python -m analysis figure chinchilla_refit\n  python -m analysis figure --all",
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
     parser.add_argument("name", nargs="?", help="name of the figure")
     parser.add_argument("--all", action="store_true", help="every figure")
     parser.add_argument("--out", default="runs/figures", help="folder (default: runs/figures)")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,10 +1,16 @@
-"""`analysis laws`: the registry, or one law with everything that is published about it."""
+"""List the laws: form, variables, units, source and published constants.
+
+With a name, everything that is published about that law.
+
+  python -m analysis laws
+  python -m analysis laws chinchilla
+"""
 
 from __future__ import annotations
 
 import argparse
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scaling.laws import Law, Published
@@ -12,16 +18,9 @@ if TYPE_CHECKING:
 WIDTH = 96
 
 
-def add(commands: Any) -> None:
-    """Declare the command."""
-    parser = commands.add_parser(
-        "laws",
-        help="the laws known here: form, variables, units, source, published constants",
-        description="List the laws, or show one with its published constants.",
-        epilog="examples:\n  python -m analysis laws\n  python -m analysis laws chinchilla",
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
     parser.add_argument("law", nargs="?", help="name of one law")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,4 +1,11 @@
-"""`analysis plan`: what to train for a compute budget, with an interval on each number."""
+"""Compute-optimal parameters, tokens and loss of a budget, with intervals.
+
+The parameters and tokens of least loss at C = 6 N D, from published constants or from a fit to
+your runs.
+
+  python -m analysis plan --law chinchilla:besiroglu2024 --flops 5.76e23
+  python -m analysis plan runs/quickstart --flops 1e13 --bootstrap 1000
+"""
 
 from __future__ import annotations
 
@@ -10,22 +17,12 @@ from analysis.cli._table_options import add_table, fit_path
 from scaling.common.errors import UserError
 
 
-def add(commands: Any) -> None:
-    """Declare the command."""
-    parser = commands.add_parser(
-        "plan",
-        help="compute-optimal parameters, tokens and loss of a budget, with intervals",
-        description="The parameters and tokens of least loss at C = 6 N D, from published "
-        "constants or from a fit to your runs.",
-        epilog="examples:\n"
-        "  python -m analysis plan --law chinchilla:besiroglu2024 --flops 5.76e23\n"
-        "  python -m analysis plan runs/quickstart --flops 1e13 --bootstrap 1000",
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
     parser.add_argument("path", nargs="?", help="rows to fit, as for `fit`; none for constants")
     parser.add_argument("--law", help="a law, or law:constants without a path")
     parser.add_argument("--flops", type=float, action="append", required=True, metavar="C")
     add_table(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

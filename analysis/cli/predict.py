@@ -1,25 +1,22 @@
-"""`analysis predict`: the held-out runs of a study, before they are trained."""
+"""Write prediction.json for the held-out runs of a study, before they are trained.
+
+Fits the finished runs of the study. A prediction that stands is kept; none is made once a held-out
+run is trained.
+
+  python -m analysis predict runs/quickstart
+"""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from analysis.cli._progress import Progress
 
 
-def add(commands: Any) -> None:
-    """Declare the command."""
-    parser = commands.add_parser(
-        "predict",
-        help="write prediction.json for the held-out runs, before they are trained",
-        description="Fit the finished runs of a study and write down what the held-out runs will "
-        "do.\nA prediction that stands is kept; none is made once a held-out run is trained.",
-        epilog="example:\n  python -m analysis predict runs/quickstart",
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
     parser.add_argument("study", help="folder with study.json")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,10 +1,18 @@
-"""`analysis recommend`: what every hyperparameter law says of a run, side by side."""
+"""Learning rate, batch and weight decay of a run by every published law, side by side.
+
+Each value in the same units: whether the run is in the law's range, what the law takes for granted,
+and how far the laws are apart. Your own fits (save_law) stand beside them.
+
+  python -m analysis recommend --params 1e9 --tokens 1e11
+  python -m analysis recommend --params 1.3e9 --params-nonembedding 1.2e9 --tokens 1e11
+  python -m analysis recommend --params 1e9 --tokens 1e11 --tuned lr=3e-4 --tuned tokens=1e10
+  python -m analysis recommend --params 1e9 --tokens 1e11 --fit law.json
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
 
 from scaling.common.errors import UserError
 from scaling.hyperparameters.given import GIVEN, TUNED
@@ -12,22 +20,8 @@ from scaling.hyperparameters.given import GIVEN, TUNED
 OPTIONS = {"params_total": "--params"}  # the others are called as they are
 
 
-def add(commands: Any) -> None:
-    """Declare the command."""
-    parser = commands.add_parser(
-        "recommend",
-        help="learning rate, batch and weight decay of a run by every published law, side by side",
-        description="What every published hyperparameter law says of a run, in the same units: the "
-        "value, whether the run is in its range,\nwhat it takes for granted, and how far the laws "
-        "are apart. Your own fits (save_law) stand beside them.",
-        epilog="examples:\n"
-        "  python -m analysis recommend --params 1e9 --tokens 1e11\n"
-        "  python -m analysis recommend --params 1.3e9 --params-nonembedding 1.2e9 --tokens 1e11 "
-        "--batch-tokens 5e5\n"
-        "  python -m analysis recommend --params 1e9 --tokens 1e11 --tuned lr=3e-4 "
-        "--tuned tokens=1e10\n"
-        "  python -m analysis recommend --params 1e9 --tokens 1e11 --fit law.json",
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
     for name, meaning in GIVEN.items():
         if not name.startswith(TUNED):
             needed = name in ("params_total", "tokens")
@@ -46,7 +40,6 @@ def add(commands: Any) -> None:
         "--fit", action="append", default=[], metavar="FILE", help="a law that save_law wrote"
     )
     parser.add_argument("--json", action="store_true", help="print values and spread as JSON")
-    parser.set_defaults(run=run)
 
 
 def option(name: str) -> str:

@@ -1,24 +1,21 @@
-"""`analysis report`: the page, the figures and the fit of a study."""
+"""Write the figures, fit.json and report.html of a study into its folder.
+
+The last line printed is the prediction beside the measurement.
+
+  python -m analysis report runs/quickstart
+"""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from analysis.cli._progress import Progress
 
 
-def add(commands: Any) -> None:
-    """Declare the command."""
-    parser = commands.add_parser(
-        "report",
-        help="figures, fit.json and report.html of a study",
-        description="Write figures/ (PNG and SVG), fit.json and report.html into a study's folder.",
-        epilog="example:\n  python -m analysis report runs/quickstart",
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
     parser.add_argument("study", help="folder with study.json")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

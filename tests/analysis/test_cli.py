@@ -13,6 +13,7 @@ import pytest
 
 from analysis.__main__ import main
 from scaling import laws
+from scaling.common import plugins
 
 TRUTH = {"E": 1.8, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37}
 
@@ -89,7 +90,7 @@ def test_constants_without_a_joint_error_say_so(capsys):
         (["plan", "--law", "chinchilla:hoffmann2022", "--flops", "-1"], "finite and positive"),
         (["plan", "--law", "power_law_no_offset:shehper_nanogpt_params", "--flops", "1"], "no all"),
         (["laws", "chinchila"], "did you mean 'chinchilla'"),
-        (["figure", "chinchilla_refitt"], "unknown figure"),
+        (["figure", "chinchilla_refitt"], "did you mean 'chinchilla_refit'"),
     ],
 )  # fmt: skip
 def test_mistake_is_one_line_and_status_2(arguments, said, csv, capsys):
@@ -101,6 +102,23 @@ def test_mistake_is_one_line_and_status_2(arguments, said, csv, capsys):
     assert printed.out == ""
     assert printed.err.startswith("error: ") and printed.err.count("\n") == 1
     assert said in printed.err
+
+
+@pytest.mark.parametrize(
+    "command", [name.replace("_", "-") for name in plugins.names("analysis.cli")]
+)
+def test_help_holds_an_example(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert f"\n  python -m analysis {command}" in capsys.readouterr().out
+
+
+def test_help_is_quick():
+    """The list of commands imports nothing that takes long."""
+    script = "import sys; from analysis.__main__ import parser; parser(); print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", script], text=True).split()
+    assert "analysis.cli.fit" in loaded
+    assert not {"pandas", "scipy", "matplotlib", "jax"} & set(loaded)
 
 
 def test_output_that_nobody_reads_is_no_error():
