@@ -8,7 +8,9 @@ from typing import Any, get_args, get_type_hints
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.config.run import BudgetConfig, OptimizerConfig, ScheduleConfig, Science
+from experiments.config.optimizer import OptimizerConfig
+from experiments.config.run import BudgetConfig, Science
+from experiments.config.schedule import ScheduleConfig
 from experiments.training.hypers import hypers
 from experiments.training.schedule import SCHEDULES, fraction
 

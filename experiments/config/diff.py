@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments import record
+from experiments.config.fields import flat
 from scaling.common.errors import UserError
 
 ABSENT = "(absent)"  # the run is of a version that did not know the field
@@ -45,12 +45,3 @@ def _science(folder: Path) -> dict[str, Any]:
     if not {"run_id", "science"} <= config.keys():
         raise UserError(f"{path}: it has no run_id or no science; is it the config of a run?")
     return {**dict(flat(config["science"])), "run_id": config["run_id"]}
-
-
-def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested fields under dotted names."""
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments import record
-from experiments.config.diff import flat
-from experiments.config.overrides import assign, paths
+from experiments.config.fields import flat, from_json
+from experiments.config.overrides import assign, kind_of, paths
 from experiments.config.run import RunConfig
 from scaling.common.errors import UserError, nearest
 
@@ -30,5 +30,7 @@ def from_record(value: Mapping[str, Any], path: str) -> RunConfig:
     for name in fields:
         if name not in paths():
             raise UserError(f"{path}: {name}: no such field now; {nearest(name, paths())}")
-    typed = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    typed = {
+        name: from_json(f"{path}: {name}", value, kind_of(name)) for name, value in fields.items()
+    }
     return assign(RunConfig(), typed)

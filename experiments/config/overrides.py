@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, TypeVar
 
-from experiments.config.run import Execution, RunConfig, Science, field_types
+from experiments.config.fields import field_types, from_text, leaves
+from experiments.config.run import Execution, RunConfig, Science
 from scaling.common.errors import UserError, nearest
 
 Config = TypeVar("Config")
@@ -25,12 +26,8 @@ def split(text: str, option: str = "--set") -> tuple[str, str]:
 def paths(kind: type = RunConfig) -> tuple[str, ...]:
     """Every dotted path that can be set; the science needs no prefix."""
     if kind is RunConfig:
-        return (*paths(Science), *(f"execution.{path}" for path in paths(Execution)))
-    out: list[str] = []
-    for name, inner in field_types(kind).items():
-        nested = dataclasses.is_dataclass(inner)
-        out += [f"{name}.{path}" for path in paths(inner)] if nested else [name]
-    return tuple(out)
+        return (*leaves(Science), *(f"execution.{path}" for path in leaves(Execution)))
+    return tuple(leaves(kind))
 
 
 def override(config: RunConfig, assignments: Sequence[str]) -> RunConfig:
@@ -40,7 +37,7 @@ def override(config: RunConfig, assignments: Sequence[str]) -> RunConfig:
         path, value = split(text)
         if path not in paths():
             raise UserError(f"--set {path}: no such field; {nearest(path, paths())}")
-        values[path] = parse(path, value, kind_of(path))
+        values[path] = from_text(f"--set {path}", value, kind_of(path))
     return assign(config, values)
 
 
@@ -76,35 +73,3 @@ def _apply(config: Config, tree: dict[str, Any]) -> Config:
         for name, value in tree.items()
     }
     return dataclasses.replace(config, **changes)  # type: ignore[type-var]
-
-
-def parse(path: str, text: str, kind: Any) -> Any:
-    """`text` as the annotated type: int, float, str, one of a Literal's, or a tuple of ints.
-
-    A tuple is written with commas, 960,1920; nothing at all is the empty one.
-    """
-    if get_origin(kind) is Literal:
-        choices = {str(choice): choice for choice in get_args(kind)}
-        if text not in choices:
-            raise UserError(f"--set {path}={text}: {nearest(text, choices)}")
-        return choices[text]
-    if get_origin(kind) is tuple:
-        item, _ = get_args(kind)
-        return tuple(parse(path, part, item) for part in text.split(",")) if text else ()
-    try:
-        return KINDS[kind](text)
-    except ValueError as error:
-        raise UserError(f"--set {path}={text}: expected {kind.__name__}") from error
-
-
-def _integer(text: str) -> int:
-    """1000000, 1_000_000 and 1e6 are all ways to write an int."""
-    try:
-        return int(text)
-    except ValueError:
-        if not float(text).is_integer():
-            raise
-        return int(float(text))
-
-
-KINDS: Mapping[type, Callable[[str], Any]] = {int: _integer, float: float, str: str}

@@ -1,107 +1,21 @@
-"""A run's config, split by type into science (decides the result) and execution (cannot).
-
-The identity of a run is a hash of its canonical science; `identity` is the only maker of run ids.
-"""
+"""A run's config, split by type into science (decides the result) and execution (cannot)."""
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache, reduce
-from operator import attrgetter, getitem
-from typing import Any, Literal, get_type_hints
+from operator import attrgetter
+from typing import Any, Literal
 
 from experiments.config.data import DataConfig
 from experiments.config.optimizer import OptimizerConfig
+from experiments.config.schedule import DECAYS, ScheduleConfig, check_schedule
 from models.config import Program, TransformerConfig
 from scaling.common.errors import UserError, check_choices
 from scaling.machines.layout import Layout
-from scaling.parametrization.parametrization import Parametrization, RolePowers
-
-# Raised when the same config would give another result: a changed initialisation, order or update.
-SCIENCE_VERSION = 2
-
-# That of SGD under rates that go by weight, the only runs that were changed since: until then their
-# gradients were clipped by a norm that goes with the width.
-CLIPPED_BY_RATE = 3
-
-# Fields that came after version 2. Their default means what was meant before there was a choice,
-# so it does not count in the identity: runs of before are still the runs of now.
-LATER = (
-    "model.embedding_norm",
-    "model.experts",
-    "model.experts_active",
-    "model.capacity_factor",
-    "parametrization.base_layers",
-    "parametrization.attention_scale",
-    "parametrization.zero_init",
-    "parametrization.learning_rate_powers",
-    "parametrization.init_powers",
-    "optimizer.momentum",
-    "schedule.decay_shape",
-    "schedule.power_amplitude",
-    "schedule.power_exponent",
-    "schedule.settling_fraction",
-    "schedule.plateau_fraction",
-    "evaluation.weights",
-    "evaluation.ema_decay",
-    "z_loss",
-    "balance_loss",
-    "router_z_loss",
-)
-
-
-ScheduleName = Literal[
-    "linear",
-    "cosine",
-    "wsd",
-    "constant",
-    "trapezoid",
-    "multistep",
-    "inverse_sqrt",
-    "power",
-    "infinite",
-]
-
-
-@dataclass(frozen=True)
-class ScheduleConfig:
-    """Linear warm-up, a plateau, and a decay to `final_fraction` of the peak: experiments/schedule.
-
-    What has no place in the named schedule is not read.
-    """
-
-    name: ScheduleName = "linear"
-    warmup_fraction: float = 0.05  # of all steps
-    decay_fraction: float = 0.2  # of all steps, the last; where `DECAYS` is "part"
-    decay_shape: Literal["linear", "cosine", "mirror_cosine", "1-sqrt", "square", "exponential"] = (
-        "linear"  # of wsd, inverse_sqrt, power and infinite
-    )
-    final_fraction: float = 0.0  # of the peak
-    power_amplitude: float = 4.0  # a of power: eta = a n^b for each sequence of the batch
-    power_exponent: float = -0.51  # b, with n the tokens seen
-    settling_fraction: float = 0.2  # of all steps, after warm-up: infinite's way to its plateau
-    plateau_fraction: float = 0.5  # of the peak: infinite's plateau
-
-
-# The steps over which a schedule decays: all that are not warm-up, the last `decay_fraction`, none.
-# Of the latter two the rate does not know the run's length until then.
-DECAYS: Mapping[ScheduleName, Literal["rest", "part", "none"]] = {
-    "linear": "rest",
-    "cosine": "rest",
-    "wsd": "part",
-    "constant": "none",
-    "trapezoid": "part",
-    "multistep": "part",
-    "inverse_sqrt": "part",
-    "power": "part",
-    "infinite": "part",
-}
+from scaling.parametrization.parametrization import Parametrization
 
 
 @dataclass(frozen=True)
@@ -241,7 +155,7 @@ class Science:
         for family in self.optimizer.kind.families:
             self.parametrization.check(family, self.model.embeddings)
         self._check_average()
-        self._check_schedule()
+        check_schedule(self.schedule)
 
     def _check_average(self) -> None:
         """An optimizer that evaluates its own average wants a constant rate, and no other average.
@@ -264,29 +178,6 @@ class Science:
             )
         if self.optimizer.beta1 == 0:
             raise UserError(f"optimizer.beta1=0: {name} averages by it; set it above 0, to 0.9")
-
-    def _check_schedule(self) -> None:
-        """Its parts fit into the run, and its decay can come to its end.
-
-        Raises:
-            UserError: they do not, or it cannot.
-        """
-        s = self.schedule
-        parts = {"warmup_fraction": s.warmup_fraction}
-        if s.name == "infinite":
-            parts["settling_fraction"] = s.settling_fraction
-        if DECAYS[s.name] == "part":
-            parts["decay_fraction"] = s.decay_fraction
-        if sum(parts.values()) > 1 + 1e-9:
-            sums = " + ".join(f"schedule.{name}={value:g}" for name, value in parts.items())
-            raise UserError(f"{sums}: longer than the run; their sum must be at most 1")
-        shape = s.name if s.name == "multistep" else s.decay_shape
-        geometric = shape in ("exponential", "multistep") and DECAYS[s.name] == "part"
-        if geometric and s.name != "trapezoid" and s.decay_fraction > 0 and s.final_fraction == 0:
-            raise UserError(
-                f"schedule.final_fraction=0: a decay by factors ({shape}) never comes to 0; set it "
-                "above 0, to 0.1"
-            )
 
 
 @dataclass(frozen=True)
@@ -334,49 +225,3 @@ class RunConfig:
                     f"execution.permanent={step}: no dispatch ends there; choose multiples of "
                     f"execution.steps_per_dispatch={dispatch} up to the last step, {last}"
                 )
-
-
-@cache
-def field_types(kind: type) -> Mapping[str, Any]:
-    """The fields of a config class and their types, in order."""
-    hints = get_type_hints(kind)
-    return {entry.name: hints[entry.name] for entry in dataclasses.fields(kind)}
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """A config as plain nested dicts, ready for JSON; 1 and 1.0 are one value of a float field."""
-
-    def plain(value: Any, kind: Any) -> Any:
-        if dataclasses.is_dataclass(value):
-            return to_dict(value)
-        if isinstance(value, tuple):
-            return list(value)
-        return kind(value) if kind in (int, float) else value
-
-    kinds = field_types(type(config))  # type: ignore[arg-type]
-    return {name: plain(getattr(config, name), kind) for name, kind in kinds.items()}
-
-
-def _version(science: Science) -> int:
-    rates_by_weight = (
-        science.parametrization.name != "sp"
-        or science.parametrization.learning_rate_powers != RolePowers()
-    )
-    by_rate = science.optimizer.kind.family == "gradient" and rates_by_weight
-    return CLIPPED_BY_RATE if by_rate else SCIENCE_VERSION
-
-
-def identity(science: Science) -> str:
-    """Twelve hex digits of the SHA-256 of the canonical science.
-
-    The data counts by its fingerprint, not by where it lies, so a moved corpus is the same science.
-    """
-    value, default = to_dict(science), Science()
-    for path in LATER:
-        if attrgetter(path)(science) == attrgetter(path)(default):
-            *sections, name = path.split(".")
-            del reduce(getitem, sections, value)[name]
-    if science.data.fingerprint:
-        del value["data"]["path"]
-    text = json.dumps([_version(science), value], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]

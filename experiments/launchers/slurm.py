@@ -23,7 +23,7 @@ from submitit import AutoExecutor
 from submitit.core.utils import FailedJobError, JobPaths
 
 from experiments import record
-from experiments.config.overrides import KINDS
+from experiments.config.fields import from_text
 from experiments.config.run import RunConfig
 from experiments.devices.machine import Platform
 from experiments.launchers import Site
@@ -207,11 +207,7 @@ def launcher(workers: int | None, resources: Mapping[str, str]) -> Slurm:
 def _typed(name: str, text: str) -> Any:
     if name not in RESOURCES:
         raise UserError(f"--resource {name}: {nearest(name, RESOURCES)}")
-    kind = RESOURCES[name]
-    try:
-        return KINDS[kind](text)
-    except ValueError as error:
-        raise UserError(f"--resource {name}={text}: expected {kind.__name__}") from error
+    return from_text(f"--resource {name}", text, RESOURCES[name])
 
 
 def _held(folder: Path) -> dict[str, str]:

@@ -20,8 +20,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
+from experiments.config.identity import identity
 from experiments.config.overrides import assign, paths
-from experiments.config.run import DECAYS, RunConfig, Science, identity
+from experiments.config.run import RunConfig, Science
+from experiments.config.schedule import DECAYS
 from scaling.common.errors import UserError
 
 # Fields that may differ while the rates agree

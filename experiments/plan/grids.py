@@ -22,11 +22,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product as combinations
-from numbers import Integral, Real
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
+from experiments.config.fields import field_types, from_value
 from experiments.config.overrides import assign, kind_of, paths
-from experiments.config.run import RunConfig, field_types
+from experiments.config.run import RunConfig
 from scaling.common.errors import UserError, nearest
 
 Value = int | float | str | tuple[Any, ...]
@@ -96,26 +96,10 @@ def _fields(path: str, value: Any) -> Assignment:
         raise UserError(f"{path}: no such field; {nearest(path, paths())}")
     kind = kind_of(path)
     if path in paths():
-        return {path: _typed(path, value, kind)}
+        return {path: from_value(path, value, kind)}
     if not isinstance(value, kind):
         raise UserError(f"{path}={value}: expected {kind.__name__}, or name one of its fields")
     return _joined([_fields(f"{path}.{name}", getattr(value, name)) for name in field_types(kind)])
-
-
-def _typed(path: str, value: Any, kind: Any) -> Value:
-    """1, 1.0 and NumPy's numbers are one value of a float field; nothing else is converted."""
-    if get_origin(kind) is Literal:
-        if value not in get_args(kind):
-            raise UserError(f"{path}={value}: {nearest(str(value), get_args(kind))}")
-        return value
-    if get_origin(kind) is tuple:
-        if not isinstance(value, tuple):
-            raise UserError(f"{path}={value!r}: expected a tuple, such as (1, 2)")
-        return tuple(_typed(path, item, int) for item in value)
-    accepted = {int: Integral, float: Real, str: str}[kind]
-    if not isinstance(value, accepted) or isinstance(value, bool):
-        raise UserError(f"{path}={value!r}: expected {kind.__name__}")
-    return kind(value)
 
 
 def _joined(parts: Sequence[Assignment]) -> Assignment:

@@ -24,8 +24,10 @@ from types import ModuleType
 from typing import Any, Literal, get_type_hints
 
 from experiments import studies
-from experiments.config.overrides import override, parse, paths, split
-from experiments.config.run import RunConfig, identity
+from experiments.config.fields import from_text
+from experiments.config.identity import identity
+from experiments.config.overrides import override, paths, split
+from experiments.config.run import RunConfig
 from experiments.plan.branching import Origin
 from experiments.plan.law_settings import Given, Source, follow, separate
 from experiments.record import Part, Reading
@@ -196,7 +198,7 @@ def build(shelf: Shelf, name: str, assignments: Sequence[str]) -> Any:
     for text in assignments:
         key, value = split(text)
         if key in settings:
-            settings[key] = parse(key, value, hints[key])
+            settings[key] = from_text(f"--set {key}", value, hints[key])
         elif key in shelf.fields:
             rest[key] = value
         else:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import data, record
-from experiments.config.run import to_dict
+from experiments.config.fields import to_dict
 from experiments.runs.job import Job
 from experiments.runs.branch_point import parent
 from experiments.runs.metrics_log import MetricsLog

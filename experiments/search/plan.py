@@ -21,7 +21,8 @@ from itertools import islice
 from typing import Any, Literal, get_type_hints
 
 from experiments import searches
-from experiments.config.overrides import assign, override, parse, paths, split
+from experiments.config.fields import from_text
+from experiments.config.overrides import assign, override, paths, split
 from experiments.config.run import RunConfig
 from experiments.plan.grids import Assignment
 from experiments.plan.study import Shelf
@@ -114,7 +115,7 @@ class Search:
             if name in self.space:
                 raise UserError(f"--set {text}: the search varies it; leave it out")
             if name in OWN:
-                own[name] = parse(name, value, hints[name])
+                own[name] = from_text(f"--set {name}", value, hints[name])
             else:
                 fields.append(text)
         return replace(self, base=override(self.base, fields), **own)

@@ -16,7 +16,8 @@ from dataclasses import dataclass, fields
 from typing import Any, cast
 
 from experiments.config.overrides import assign, kind_of
-from experiments.config.run import RunConfig, ScheduleConfig
+from experiments.config.run import RunConfig
+from experiments.config.schedule import ScheduleConfig
 from experiments.plan.grids import Assignment, Sweep, grid, product
 from scaling.common.errors import UserError
 

@@ -40,15 +40,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from experiments.config.run import (
-    BatchConfig,
-    EvaluationConfig,
-    Execution,
-    OptimizerConfig,
-    RunConfig,
-    ScheduleConfig,
-    Science,
-)
+from experiments.config.optimizer import OptimizerConfig
+from experiments.config.run import BatchConfig, EvaluationConfig, Execution, RunConfig, Science
+from experiments.config.schedule import ScheduleConfig
 from experiments.plan.designs import runs
 from experiments.plan.grids import Sweep, grid, product
 from experiments.plan.study import Study

@@ -25,15 +25,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.config.run import (
-    BatchConfig,
-    EvaluationConfig,
-    Execution,
-    OptimizerConfig,
-    RunConfig,
-    ScheduleConfig,
-    Science,
-)
+from experiments.config.optimizer import OptimizerConfig
+from experiments.config.run import BatchConfig, EvaluationConfig, Execution, RunConfig, Science
+from experiments.config.schedule import ScheduleConfig
 from experiments.plan.designs import isoflop, own_seeds, runs
 from experiments.plan.grids import grid
 from experiments.plan.study import Study

@@ -26,15 +26,9 @@ with other work it took 7 minutes.
 
 from __future__ import annotations
 
-from experiments.config.run import (
-    BatchConfig,
-    BudgetConfig,
-    EvaluationConfig,
-    OptimizerConfig,
-    RunConfig,
-    ScheduleConfig,
-    Science,
-)
+from experiments.config.optimizer import OptimizerConfig
+from experiments.config.run import BatchConfig, BudgetConfig, EvaluationConfig, RunConfig, Science
+from experiments.config.schedule import ScheduleConfig
 from experiments.search.plan import Search
 from experiments.search.space import Choice, LogUniform
 from models.config import TransformerConfig

@@ -54,17 +54,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from experiments.config.optimizer import OptimizerConfig
 from experiments.config.overrides import assign
 from experiments.config.run import (
     BatchConfig,
     BudgetConfig,
     EvaluationConfig,
     Execution,
-    OptimizerConfig,
     RunConfig,
-    ScheduleConfig,
     Science,
 )
+from experiments.config.schedule import ScheduleConfig
 from experiments.plan.grids import Assignment, configs, grid, product, seeds
 from experiments.plan.study import Run, Study
 from models.config import Program, TransformerConfig

@@ -15,15 +15,9 @@ from __future__ import annotations
 
 import itertools
 
-from experiments.config.run import (
-    BatchConfig,
-    BudgetConfig,
-    EvaluationConfig,
-    OptimizerConfig,
-    RunConfig,
-    ScheduleConfig,
-    Science,
-)
+from experiments.config.optimizer import OptimizerConfig
+from experiments.config.run import BatchConfig, BudgetConfig, EvaluationConfig, RunConfig, Science
+from experiments.config.schedule import ScheduleConfig
 from experiments.plan.study import Run, Study
 from experiments.record import Part
 from models.config import TransformerConfig

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments import record
-from experiments.config.run import RunConfig, to_dict
+from experiments.config.fields import to_dict
+from experiments.config.run import RunConfig
 from experiments.devices.resolve import resolve, step_of
 from experiments.launchers import Launcher, Site
 from experiments.launchers._worker import Bench

@@ -21,7 +21,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from experiments import record, trackers
-from experiments.config.diff import flat
+from experiments.config.fields import flat
 from experiments.launchers._worker import STOP_SIGNALS, print_to, stop_signals_wait
 from experiments.record import ENDED, FINISHED, DamagedError, Part, Status
 from experiments.runs.claim import ClaimLostError, take

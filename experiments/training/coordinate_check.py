@@ -25,7 +25,8 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from experiments.config.run import RunConfig, ScheduleConfig
+from experiments.config.run import RunConfig
+from experiments.config.schedule import ScheduleConfig
 from experiments.training.hypers import Hypers, hypers
 from experiments.training.populations.programs import QUICK_COMPILE
 from experiments.training.step import Recipe, init_state, recipe, step

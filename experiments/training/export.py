@@ -27,8 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import record
+from experiments.config.fields import to_dict
 from experiments.config.from_record import from_record, read_config
-from experiments.config.run import RunConfig, to_dict
+from experiments.config.run import RunConfig
 from experiments.record import SCRATCH, Status
 from experiments.runs.checkpoint import Checkpoints
 from experiments.training.hypers import hypers

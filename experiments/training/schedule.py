@@ -38,7 +38,7 @@ from functools import partial
 import jax.numpy as jnp
 from jax import Array
 
-from experiments.config.run import ScheduleName
+from experiments.config.schedule import ScheduleName
 from experiments.training.hypers import Hypers
 
 Decay = Callable[[Array, Array, Array], Array]  # of p, f and x

@@ -16,7 +16,8 @@ from flax import struct
 from jax import Array
 
 from experiments.config.optimizer import KINDS, Name
-from experiments.config.run import RunConfig, ScheduleName
+from experiments.config.run import RunConfig
+from experiments.config.schedule import ScheduleName
 from experiments.devices.resolve import check, resolve
 from experiments.training.hypers import Hypers
 from experiments.training.objective import Losses, loss, objective

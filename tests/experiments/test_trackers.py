@@ -15,8 +15,7 @@ import tiny
 from tracker_readers import READERS
 
 from experiments import record, trackers
-from experiments.config.diff import flat
-from experiments.config.run import to_dict
+from experiments.config.fields import flat, to_dict
 from experiments.record import Status
 from experiments.runs.summary import write_config
 from experiments.trackers._mirror import mirror

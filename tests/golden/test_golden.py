@@ -10,15 +10,10 @@ import jax
 import pytest
 
 from experiments.config.data import DataConfig
-from experiments.config.run import (
-    BatchConfig,
-    BudgetConfig,
-    OptimizerConfig,
-    RunConfig,
-    Science,
-    identity,
-    to_dict,
-)
+from experiments.config.fields import to_dict
+from experiments.config.identity import identity
+from experiments.config.optimizer import OptimizerConfig
+from experiments.config.run import BatchConfig, BudgetConfig, RunConfig, Science
 from experiments.training.step import recipe
 from models.config import TransformerConfig
 from scaling.parametrization.parametrization import Name, Parametrization, Weight

@@ -10,14 +10,8 @@ import jax
 import numpy as np
 from quick import quick_jit
 
-from experiments.config.run import (
-    BatchConfig,
-    BudgetConfig,
-    Execution,
-    OptimizerConfig,
-    RunConfig,
-    Science,
-)
+from experiments.config.optimizer import OptimizerConfig
+from experiments.config.run import BatchConfig, BudgetConfig, Execution, RunConfig, Science
 from experiments.training.hypers import Hypers, hypers
 from experiments.training.step import Recipe, TrainState, init_state, recipe, train_chunk
 from models.config import PLAIN, TransformerConfig

@@ -13,15 +13,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.config.optimizer import KINDS
-from experiments.config.run import (
-    BatchConfig,
-    Execution,
-    OptimizerConfig,
-    RunConfig,
-    ScheduleConfig,
-    Science,
-)
+from experiments.config.optimizer import KINDS, OptimizerConfig
+from experiments.config.run import BatchConfig, Execution, RunConfig, Science
+from experiments.config.schedule import ScheduleConfig
 from experiments.training.coordinate_check import Coordinate, observe, resize, rows
 from experiments.training.hypers import hypers
 from experiments.training.populations.programs import QUICK_COMPILE

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import data
+from experiments.config.optimizer import OptimizerConfig
 from experiments.config.overrides import override
 from experiments.config.run import (
     BatchConfig,
     BudgetConfig,
     EvaluationConfig,
     Execution,
-    OptimizerConfig,
     RunConfig,
     Science,
 )

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from experiments.config.run import (
-    BatchConfig,
-    BudgetConfig,
-    EvaluationConfig,
-    OptimizerConfig,
-    RunConfig,
-    Science,
-)
+from experiments.config.optimizer import OptimizerConfig
+from experiments.config.run import BatchConfig, BudgetConfig, EvaluationConfig, RunConfig, Science
 from experiments.plan.study import Run, Study
 from experiments.record import Part
 from models.config import TransformerConfig

@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from quick import quick_jit
 
-from experiments.config.run import BatchConfig, OptimizerConfig, RunConfig, ScheduleConfig, Science
+from experiments.config.optimizer import OptimizerConfig
+from experiments.config.run import BatchConfig, RunConfig, Science
+from experiments.config.schedule import ScheduleConfig
 from experiments.training.hypers import hypers
 from experiments.training.step import init_state, recipe, step
 from models.config import TransformerConfig

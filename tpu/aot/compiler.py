@@ -17,7 +17,8 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from experiments.config.run import RunConfig, to_dict
+from experiments.config.fields import to_dict
+from experiments.config.run import RunConfig
 from experiments.record import write_json
 from scaling.common.errors import UserError
 from tpu.aot.collectives import Collective

@@ -217,7 +217,7 @@ def _warnings(done: Sequence[tuple[Group, Outcome]]) -> list[str]:
 
 def _row(group: Group, outcome: Outcome) -> dict[str, Any]:
     """Everything that is known of a program."""
-    from experiments.config.run import to_dict
+    from experiments.config.fields import to_dict
     from tpu.aot.compiler import NoRoom
 
     row = {

@@ -15,14 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from experiments.config.data import DataConfig
-from experiments.config.run import (
-    BudgetConfig,
-    EvaluationConfig,
-    Execution,
-    OptimizerConfig,
-    RunConfig,
-    ScheduleConfig,
-)
+from experiments.config.optimizer import OptimizerConfig
+from experiments.config.run import BudgetConfig, EvaluationConfig, Execution, RunConfig
+from experiments.config.schedule import ScheduleConfig
 from experiments.runs.job import Job, Pack
 
 Curve = Mapping[int, float]  # members: seconds of one step of all of them

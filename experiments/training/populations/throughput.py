@@ -17,7 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import record
-from experiments.config.run import SCIENCE_VERSION, RunConfig, to_dict
+from experiments.config.fields import to_dict
+from experiments.config.identity import SCIENCE_VERSION
+from experiments.config.run import RunConfig
 from experiments.devices import machine
 from experiments.devices.compilation import use_cache
 from experiments.launchers._worker import Bench, prepare

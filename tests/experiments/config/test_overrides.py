@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import re
-from typing import Literal
-
 import pytest
 import tiny
 
-from experiments.config.overrides import override, parse, paths
+from experiments.config.overrides import override, paths
 from experiments.config.run import RunConfig
 from scaling.common.errors import UserError
 
@@ -81,8 +78,3 @@ def test_paths_cover_science_and_execution():
     assert {"seed", "model.width", "data.path", "execution.program.remat"} <= set(paths())
     assert len(set(paths())) == len(paths())
     assert not [path for path in paths() if path.startswith("science")]
-
-
-def test_parse_rejects_text_beyond_a_literal():
-    with pytest.raises(UserError, match=re.escape("--set scale=cpuu: did you mean 'cpu'?")):
-        parse("scale", "cpuu", Literal["cpu", "gpu"])

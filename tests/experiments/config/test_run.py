@@ -9,19 +9,13 @@ import pytest
 import tiny
 
 from experiments import record
+from experiments.config.fields import field_types, to_dict
 from experiments.config.from_record import read_config
+from experiments.config.identity import identity
+from experiments.config.optimizer import OptimizerConfig
 from experiments.config.overrides import override, paths
-from experiments.config.run import (
-    BatchConfig,
-    BudgetConfig,
-    OptimizerConfig,
-    RunConfig,
-    ScheduleConfig,
-    Science,
-    field_types,
-    identity,
-    to_dict,
-)
+from experiments.config.run import BatchConfig, BudgetConfig, RunConfig, Science
+from experiments.config.schedule import ScheduleConfig
 from scaling.common.errors import UserError
 from scaling.parametrization.parametrization import Parametrization, RolePowers
 

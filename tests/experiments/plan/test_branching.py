@@ -9,7 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from experiments.config.overrides import override
-from experiments.config.run import DECAYS, BudgetConfig, ScheduleConfig, Science
+from experiments.config.run import BudgetConfig, Science
+from experiments.config.schedule import DECAYS, ScheduleConfig
 from experiments.plan.branching import Origin, branch, check_origin, stable_steps, trunk
 from experiments.plan.designs import wsd
 from experiments.plan.grids import grid, product, seeds

@@ -11,8 +11,8 @@ import pytest
 import tiny
 
 from experiments import data, record
+from experiments.config.identity import identity
 from experiments.config.overrides import override
-from experiments.config.run import identity
 from experiments.plan import law_settings
 from experiments.plan import study as studies
 from experiments.plan.study import Run

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from experiments.config.run import identity
+from experiments.config.identity import identity
 from experiments.plan import study as studies
 from experiments.plan.study import Study
 from experiments.record import Part

@@ -11,7 +11,7 @@ from itertools import islice
 import pytest
 import tiny
 
-from experiments.config.run import ScheduleConfig
+from experiments.config.schedule import ScheduleConfig
 from experiments.plan import study as studies
 from experiments.search.cost import Cost, planned, rungs
 from experiments.search.halving import hyperband

@@ -10,8 +10,8 @@ import tiny
 from paths import ROOT
 
 from experiments import record
+from experiments.config.fields import to_dict
 from experiments.config.overrides import override
-from experiments.config.run import to_dict
 from experiments.devices import machine
 from experiments.launchers import Site
 from experiments.launchers._worker import Bench

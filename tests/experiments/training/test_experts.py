@@ -12,7 +12,7 @@ import pytest
 import tiny
 from quick import quick_jit
 
-from experiments.config.run import identity
+from experiments.config.identity import identity
 from experiments.plan.study import Run
 from experiments.sweep.preflight import check_layouts
 from experiments.training.hypers import hypers

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from experiments import data, record
 from experiments.__main__ import main
-from experiments.config.run import to_dict
+from experiments.config.fields import to_dict
 from experiments.training.export import from_arrays, read, to_arrays, write
 from experiments.training.hypers import hypers
 from experiments.training.step import init_state, recipe

@@ -14,8 +14,8 @@ import pytest
 import tiny
 from quick import quick_jit
 
-from experiments.config.optimizer import KINDS, Name
-from experiments.config.run import OptimizerConfig, RunConfig
+from experiments.config.optimizer import KINDS, Name, OptimizerConfig
+from experiments.config.run import RunConfig
 from experiments.runs.checkpoint import Checkpoints
 from experiments.training.hypers import hypers
 from experiments.training.objective import loss

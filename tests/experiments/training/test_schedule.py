@@ -11,7 +11,7 @@ import tiny
 
 from experiments.__main__ import main
 from experiments.cli.schedules import figure
-from experiments.config.run import DECAYS, ScheduleConfig
+from experiments.config.schedule import DECAYS, ScheduleConfig
 from experiments.training.hypers import hypers
 from experiments.training.schedule import SCHEDULES, SHAPES, fraction
 from scaling.common.errors import UserError

@@ -12,7 +12,8 @@ import pytest
 import tiny
 
 from experiments import data, record
-from experiments.config.run import identity, to_dict
+from experiments.config.fields import to_dict
+from experiments.config.identity import identity
 from experiments.record import Status
 from experiments.runs.checkpoint import Checkpoints
 from experiments.runs.checksums import SEAL

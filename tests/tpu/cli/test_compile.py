@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.config.run import Execution, RunConfig, Science, to_dict
+from experiments.config.fields import to_dict
+from experiments.config.run import Execution, RunConfig, Science
 from experiments.record import write_json
 from models.config import Program as Layers
 from models.config import TransformerConfig

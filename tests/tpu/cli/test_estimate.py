@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.config.run import RunConfig, to_dict
+from experiments.config.fields import to_dict
+from experiments.config.run import RunConfig
 from experiments.plan.study import load
 from experiments.record import write_json
 from scaling.machines.chips import chip

@@ -1,0 +1,80 @@
+"""The settings of a learning-rate schedule; experiments/training/schedule.py has its formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from scaling.common.errors import UserError
+
+ScheduleName = Literal[
+    "linear",
+    "cosine",
+    "wsd",
+    "constant",
+    "trapezoid",
+    "multistep",
+    "inverse_sqrt",
+    "power",
+    "infinite",
+]
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """Linear warm-up, a plateau, and a decay to `final_fraction` of the peak: experiments/schedule.
+
+    What has no place in the named schedule is not read.
+    """
+
+    name: ScheduleName = "linear"
+    warmup_fraction: float = 0.05  # of all steps
+    decay_fraction: float = 0.2  # of all steps, the last; where `DECAYS` is "part"
+    decay_shape: Literal["linear", "cosine", "mirror_cosine", "1-sqrt", "square", "exponential"] = (
+        "linear"  # of wsd, inverse_sqrt, power and infinite
+    )
+    final_fraction: float = 0.0  # of the peak
+    power_amplitude: float = 4.0  # a of power: eta = a n^b for each sequence of the batch
+    power_exponent: float = -0.51  # b, with n the tokens seen
+    settling_fraction: float = 0.2  # of all steps, after warm-up: infinite's way to its plateau
+    plateau_fraction: float = 0.5  # of the peak: infinite's plateau
+
+
+# The steps over which a schedule decays: all that are not warm-up, the last `decay_fraction`, none.
+# Of the latter two the rate does not know the run's length until then.
+DECAYS: Mapping[ScheduleName, Literal["rest", "part", "none"]] = {
+    "linear": "rest",
+    "cosine": "rest",
+    "wsd": "part",
+    "constant": "none",
+    "trapezoid": "part",
+    "multistep": "part",
+    "inverse_sqrt": "part",
+    "power": "part",
+    "infinite": "part",
+}
+
+
+def check_schedule(schedule: ScheduleConfig) -> None:
+    """The parts of a schedule fit into the run, and its decay can come to its end.
+
+    Raises:
+        UserError: the parts are longer than the run, or a decay by factors ends at 0.
+    """
+    s = schedule
+    parts = {"warmup_fraction": s.warmup_fraction}
+    if s.name == "infinite":
+        parts["settling_fraction"] = s.settling_fraction
+    if DECAYS[s.name] == "part":
+        parts["decay_fraction"] = s.decay_fraction
+    if sum(parts.values()) > 1 + 1e-9:
+        sums = " + ".join(f"schedule.{name}={value:g}" for name, value in parts.items())
+        raise UserError(f"{sums}: longer than the run; their sum must be at most 1")
+    shape = s.name if s.name == "multistep" else s.decay_shape
+    geometric = shape in ("exponential", "multistep") and DECAYS[s.name] == "part"
+    if geometric and s.name != "trapezoid" and s.decay_fraction > 0 and s.final_fraction == 0:
+        raise UserError(
+            f"schedule.final_fraction=0: a decay by factors ({shape}) never comes to 0; set it "
+            "above 0, to 0.1"
+        )
