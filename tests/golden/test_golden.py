@@ -11,7 +11,7 @@ import pytest
 
 from experiments.config.data import DataConfig
 from experiments.config.fields import to_dict
-from experiments.config.identity import identity
+from experiments.config.identity import SCIENCE_VERSION, identity
 from experiments.config.optimizer import OptimizerConfig
 from experiments.config.run import BatchConfig, BudgetConfig, RunConfig, Science
 from experiments.training.step import recipe
@@ -45,6 +45,11 @@ def _science(name: Name) -> Science:
         data=DataConfig(fingerprint="0123456789abcdef"),
         seed=7,
     )
+
+
+def test_the_defaults_of_the_science(golden: Golden) -> None:
+    """Run ids leave defaults out, so a changed default needs another SCIENCE_VERSION."""
+    golden("defaults", {"version": SCIENCE_VERSION, "science": to_dict(Science())})
 
 
 def test_the_canonical_science_and_its_identity(golden: Golden) -> None:

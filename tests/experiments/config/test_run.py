@@ -3,23 +3,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from typing import Literal, get_args, get_origin
 
 import pytest
 import tiny
 
 from experiments import record
-from experiments.config.fields import field_types, to_dict
+from experiments.config.fields import to_dict
 from experiments.config.from_record import read_config
-from experiments.config.identity import identity
 from experiments.config.optimizer import OptimizerConfig
-from experiments.config.overrides import override, paths
+from experiments.config.overrides import override
 from experiments.config.run import BatchConfig, BudgetConfig, RunConfig, Science
 from experiments.config.schedule import ScheduleConfig
 from scaling.common.errors import UserError
-from scaling.parametrization.parametrization import Parametrization, RolePowers
-
-FINGERPRINT = "data.fingerprint=0123456789abcdef"
 
 
 @pytest.mark.parametrize(
@@ -104,82 +99,7 @@ def test_steps_are_whole_and_tokens_are_those_really_seen():
         assert (science.steps, science.tokens) == (steps, steps * 64)
 
 
-def another(value: object, kind: object) -> str:
-    """Some other valid value of a field, as the command line writes it."""
-    if get_origin(kind) is Literal:
-        return next(str(name) for name in get_args(kind) if name != value)
-    if isinstance(value, str):
-        return value + "x"
-    if isinstance(value, tuple):
-        return "16,32"
-    if isinstance(value, int):
-        return str(value * 2 or 2)
-    assert isinstance(value, float)
-    return str(value / 2 or 0.5)
-
-
-def leaf(config: object, path: str) -> tuple[object, object]:
-    *sections, name = path.split(".")
-    for section in sections:
-        config = getattr(config, section)
-    return getattr(config, name), field_types(type(config))[name]
-
-
-BASE = tiny.config("model.heads=4", "execution.microbatch=2", FINGERPRINT)
-SINGLE = ("optimizer.name",)  # fields of one possible value
-SCIENCE = [path for path in paths() if not path.startswith("execution.") and path not in SINGLE]
-EXECUTION = [path for path in paths() if path.startswith("execution.")]
-
-
-@pytest.mark.parametrize("path", [path for path in SCIENCE if path != "data.path"])
-def test_every_field_of_the_science_is_identity(path):
-    value = another(*leaf(BASE.science, path))
-    assert identity(override(BASE, [f"{path}={value}"]).science) != identity(BASE.science)
-
-
-@pytest.mark.parametrize("path", EXECUTION)
-def test_no_field_of_the_execution_is_identity(path):
-    named = ["execution.layout.name=fsdp"] if path.startswith("execution.layout.") else []
-    base = override(BASE, named)  # which takes sizes
-    value = another(*leaf(base, path))
-    changed = override(base, [f"{path}={value}"])
-    assert changed != base
-    assert identity(changed.science) == identity(BASE.science)
-
-
-def test_a_moved_corpus_is_the_same_science_once_its_fingerprint_is_known():
-    moved = override(BASE, ["data.path=elsewhere"])
-    assert identity(moved.science) == identity(BASE.science)
-    unknown = override(BASE, ["data.fingerprint="])
-    assert identity(override(unknown, ["data.path=elsewhere"]).science) != identity(unknown.science)
-
-
-def test_one_and_one_point_zero_are_the_same_science():
-    whole, real = (Science(optimizer=OptimizerConfig(weight_decay=w)) for w in (1, 1.0))
-    assert identity(whole) == identity(real)
-
-
-def test_identity_is_stable_across_versions_of_the_code():
-    """A changed default or field is another science: raise SCIENCE_VERSION, then this."""
-    assert identity(Science()) == "80268db70244"
-
-
-@pytest.mark.parametrize(
-    ("name", "power", "before", "kept"),
-    [
-        ("sp", 0.0, "5e9ed753a49f", True),
-        ("sp", -1.0, "c0bb2d3dc9b0", False),
-        ("mup", 0.0, "cd010f158eda", False),
-    ],
-)
-def test_runs_of_sgd_are_new_where_another_norm_clips_them(name, power, before, kept):
-    """Identities of before its gradients were clipped by a norm that knows the rates."""
-    science = Science(
-        parametrization=Parametrization(name, learning_rate_powers=RolePowers(hidden=power)),
-        optimizer=OptimizerConfig("sgd"),
-        schedule=ScheduleConfig("constant"),
-    )
-    assert (identity(science) == before) is kept
+BASE = tiny.config("model.heads=4", "execution.microbatch=2", "data.fingerprint=0123456789abcdef")
 
 
 def test_plain_dicts_hold_every_field_and_survive_json():
