@@ -1,19 +1,39 @@
-"""Progress: says what is being done once a command has taken longer than anyone likes to wait."""
+"""Progress: the present task of a command, once it has taken longer than anyone likes to wait."""
 
 from __future__ import annotations
 
 import sys
-import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Timer
 
 PATIENCE = 2.0  # seconds before progress is worth a line
 
 
-class Progress:
-    """Prints to stderr, so that output pastes well; quiet for the first two seconds."""
+@contextmanager
+def progress(task: str) -> Iterator[Callable[[str], None]]:
+    """Print the task to stderr after two seconds, and from then on every task that is said.
 
-    def __init__(self) -> None:
-        self.start = time.monotonic()
+    Output pastes well, for it goes to stdout. `with progress("fitting") as say: ...; say("next")`.
+    """
+    current, late = [task], Event()
 
-    def __call__(self, text: str) -> None:
-        if time.monotonic() - self.start > PATIENCE:
-            print(f"  {text}", file=sys.stderr, flush=True)
+    def show(text: str) -> None:
+        print(f"  {text}", file=sys.stderr, flush=True)
+
+    def overdue() -> None:
+        late.set()
+        show(current[0])
+
+    def say(text: str) -> None:
+        current[0] = text
+        if late.is_set():
+            show(text)
+
+    timer = Timer(PATIENCE, overdue)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield say
+    finally:
+        timer.cancel()

@@ -1,25 +1,49 @@
-"""Which rows, which law and which columns a command is about: shared by `fit` and `plan`."""
+"""Arguments that choose rows, columns, law and fit: shared by the commands that read a table."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.cli._progress import Progress
+from analysis.cli._progress import progress
 from scaling.common.errors import UserError, nearest
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analysis.fitting.result import FitResult
+    from scaling.laws import Law
 
 DEFAULT_LAW = "chinchilla"
+PATH = "study folder, run folder, folder of studies, CSV file or published table"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The rows at a path, and the law and the columns that its study names for them."""
+
+    path: str
+    table: pd.DataFrame
+    law: str = DEFAULT_LAW
+    loss: str = "loss"
+    params: str = "params_total"
+    tokens: str = "tokens"
+
+
+def add_columns(parser: Any) -> None:
+    """The arguments that choose rows and the commonest columns."""
+    parser.add_argument("--rows", metavar="ROWS", help="take these rows alone: 'loss<4'")
+    parser.add_argument("--loss", help="column of the loss (default: loss)")
+    parser.add_argument("--params", help="column of the parameters (default: params_total)")
+    parser.add_argument("--tokens", help="column of the training tokens (default: tokens)")
 
 
 def add_table(parser: Any) -> None:
     """The arguments that choose rows, columns and the way of the fit."""
-    parser.add_argument("--loss", help="column of the loss (default: loss)")
-    parser.add_argument("--params", help="column of the parameters (default: params_total)")
-    parser.add_argument("--tokens", help="column of the training tokens (default: tokens)")
+    add_columns(parser)
     parser.add_argument("--x", help="column of a one-variable law's x (default: flops_6nd)")
     parser.add_argument(
         "--column",
@@ -49,74 +73,120 @@ def add_table(parser: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
 
 
-def fit_path(path: str, law_name: str | None, options: argparse.Namespace) -> FitResult:
+def read(path: str, options: argparse.Namespace) -> Source:
+    """The rows at `path` that the options choose, with the columns that they name."""
+    source = _source(path)
+    named = {name: getattr(options, name) for name in ("loss", "params", "tokens")}
+    source = replace(source, **{name: column for name, column in named.items() if column})
+    return replace(source, table=chosen(source.table, options.rows))
+
+
+def chosen(table: pd.DataFrame, query: str | None) -> pd.DataFrame:
+    """The rows that meet a condition, or all of them where there is none."""
+    from analysis.tables.query import rows
+
+    if query is None:
+        return table
+    found = table.loc[rows(table, query)]
+    if found.empty:
+        raise UserError(f"rows '{query}': none of the {len(table)} rows is left")
+    return found
+
+
+def measured(source: Source) -> pd.DataFrame:
+    """The rows of completed runs that a fit may see; all rows of anybody's table."""
+    from analysis.tables.points import visible
+
+    keep, notes = visible(source.table)
+    for note in notes:
+        print(f"note: {note}")
+    return source.table.loc[keep]
+
+
+def fit_path(path: str, law: str | None, options: argparse.Namespace) -> FitResult:
     """Fit the rows at `path`: a study, a folder of runs, a CSV file or a published table."""
+    return fit_source(read(path, options), law, options)
+
+
+def fit_source(source: Source, law: str | None, options: argparse.Namespace) -> FitResult:
+    """Fit a law to rows by the arguments of `add_table`."""
     from analysis.fitting.fit import fit
-    from analysis.tables.study import load_study
-    from experiments.record import STUDY
+
+    chosen_law = law_named(law or source.law, pairs("--fix", options.fix))
+    delta = _number(options.delta)
+    with progress(f"fitting {chosen_law.name} with {options.bootstrap} resamples"):
+        return fit(
+            chosen_law,
+            source.table,
+            loss=source.loss,
+            params=source.params,
+            tokens=source.tokens,
+            x=options.x,
+            columns=pairs("--column", options.column),
+            objective=options.objective,
+            delta=options.delta if delta is None else delta,
+            bootstrap=options.bootstrap,
+            cluster=options.cluster,
+            seed=options.seed,
+            weights=options.weights,
+            drop_highest=options.drop_highest,
+            holdout=options.holdout,
+        )
+
+
+def law_named(text: str, fixed: Mapping[str, str]) -> Law:
+    """A law by name, some of its parameters held or tied: `chinchilla,beta=alpha`."""
     from scaling.laws import by_name
 
-    named: dict[str, str | None] = dict.fromkeys(("law", "params", "tokens"))
-    loss = "loss"
-    if (Path(path) / STUDY).exists():
-        study = load_study(path)
-        table, loss = study.runs, study.loss
-        law_of_study = study.law.name if study.law else None
-        named = {"law": law_of_study, "params": study.params, "tokens": study.tokens}
-    else:
-        table = _rows(path)
-    law = by_name(law_name or named["law"] or DEFAULT_LAW)
-    for name, value in _pairs("--fix", options.fix).items():
-        law = (
-            law.tied(**{name: value})
-            if _number(value) is None
-            else law.given(**{name: float(value)})
-        )
-    Progress()(f"fitting {law.name} with {options.bootstrap} resamples")
-    delta = _number(options.delta)
-    return fit(
-        law,
-        table,
-        loss=options.loss or loss,
-        params=options.params or named["params"],
-        tokens=options.tokens or named["tokens"],
-        x=options.x,
-        columns=_pairs("--column", options.column),
-        objective=options.objective,
-        delta=options.delta if delta is None else delta,
-        bootstrap=options.bootstrap,
-        cluster=options.cluster,
-        seed=options.seed,
-        weights=options.weights,
-        drop_highest=options.drop_highest,
-        holdout=options.holdout,
-    )
+    name, *more = text.split(",")
+    law = by_name(name)
+    for parameter, value in {**fixed, **pairs("--law", more)}.items():
+        number = _number(value)
+        law = law.tied(**{parameter: value}) if number is None else law.given(**{parameter: number})
+    return law
 
 
-def _rows(path: str) -> Any:
-    from analysis import datasets
-    from analysis.tables.runs import load_runs, load_table
-
-    if Path(path).is_file():
-        return load_table(path)
-    if not Path(path).exists():
-        if path in datasets.names():
-            return datasets.load(path)
-        raise UserError(
-            f"{path}: no such file or folder, nor a published table; "
-            f"{nearest(path, datasets.names())}"
-        )
-    return load_runs(path)
-
-
-def _pairs(option: str, texts: list[str]) -> dict[str, str]:
-    pairs = {}
+def pairs(option: str, texts: list[str]) -> dict[str, str]:
+    """name=value, several times."""
+    found = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not (name and equals and value):
             raise UserError(f"{option} {text}: write name=value")
-        pairs[name] = value
-    return pairs
+        found[name] = value
+    return found
+
+
+def numbers(option: str, texts: list[str]) -> dict[str, float]:
+    """name=number, several times."""
+    found = {}
+    for name, text in pairs(option, texts).items():
+        value = _number(text)
+        if value is None:
+            raise UserError(f"{option} {name}={text}: write name=number")
+        found[name] = value
+    return found
+
+
+def _source(path: str) -> Source:
+    from analysis import datasets
+    from analysis.tables.runs import load_runs, load_table
+    from analysis.tables.study import load_study
+    from experiments.record import STUDY
+
+    if (Path(path) / STUDY).exists():
+        study = load_study(path)
+        law = study.law.name if study.law else DEFAULT_LAW
+        return Source(path, study.runs, law, study.loss, study.params, study.tokens)
+    if Path(path).is_file():
+        return Source(path, load_table(path))
+    if Path(path).exists():
+        return Source(path, load_runs(path))
+    if path in datasets.names():
+        return Source(path, datasets.load(path))
+    raise UserError(
+        f"{path}: no such file or folder, nor a published table; {nearest(path, datasets.names())}"
+    )
 
 
 def _number(text: str) -> float | None:

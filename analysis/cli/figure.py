@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from analysis.cli._progress import Progress
+from analysis.cli._progress import progress
 from scaling.common.errors import UserError
 
 
@@ -52,8 +52,8 @@ def _draw(name: str, out: Path) -> int:
     from analysis import figures
     from analysis.plotting.style import save
 
-    Progress()(f"drawing {name}")
-    made = figures.reproduce(name)
+    with progress(f"drawing {name}"):
+        made = figures.reproduce(name)
     save(made.figure, out, name)
     print(f"{made.title}\n{made.source}\n\n{figures.table_text(made.rows)}")
     for note in made.notes:

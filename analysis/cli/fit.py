@@ -14,15 +14,13 @@ from __future__ import annotations
 import argparse
 import json
 
-from analysis.cli._table_options import add_table, fit_path
+from analysis.cli._table_options import PATH, add_table, fit_path
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument(
-        "path", help="study folder, run folder, folder of studies, CSV file or published table"
-    )
-    parser.add_argument("--law", help="a law of `python -m analysis laws` (default: chinchilla)")
+    parser.add_argument("path", help=PATH)
+    parser.add_argument("--law", help="a law of `python -m analysis laws`")
     add_table(parser)
     parser.add_argument("--json", action="store_true", help="print the fit as JSON")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from analysis.cli._progress import Progress
+from analysis.cli._progress import progress
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,8 @@ def run(options: argparse.Namespace) -> int:
     from analysis.plotting.style import scientific
     from analysis.report.verdict import interval
 
-    outcome = predict_held_out(options.study, Progress())
+    with progress("reading the runs") as say:
+        outcome = predict_held_out(options.study, say)
     file = Path(options.study) / "prediction.json"
     if "says" in outcome.prediction:
         print(f"{outcome.action} {file}: {outcome.prediction['says']}")

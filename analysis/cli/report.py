@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from analysis.cli._progress import Progress
+from analysis.cli._progress import progress
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,8 @@ def run(options: argparse.Namespace) -> int:
     """Write the report; the last line is the prediction beside the measurement."""
     from analysis.report.report import PAGE, write_report
 
-    evidence = write_report(options.study, Progress())
+    with progress("reading the runs") as say:
+        evidence = write_report(options.study, say)
     for text in evidence.missing:
         print(f"note: {text}")
     for table in evidence.tables:

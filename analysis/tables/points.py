@@ -68,7 +68,7 @@ def select(
             f"the table has {len(table):,} rows, and a fit takes {ROWS:,} at most: "
             f"take one row per run, or a sample such as table.sample({ROWS // 2})"
         )
-    keep, notes = _visible(table)
+    keep, notes = visible(table)
     if leave_out is not None:
         notes = (*notes, f"{_runs(int((keep & leave_out).sum()))} held out on request: not fitted")
         keep &= ~leave_out
@@ -139,7 +139,9 @@ def _repeated(columns: Array, labels: NDArray[np.object_]) -> tuple[str, ...]:
     return (f"{again.size} row(s) repeat earlier ones, each counted as a run: {named}{more}",)
 
 
-def _visible(table: pd.DataFrame) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+def visible(table: pd.DataFrame) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """True for completed runs that are neither held out nor trunks, and a note on each kind of
+    the others. A table without `status` and `part` is visible whole."""
     keep = np.ones(len(table), dtype=bool)
     notes: list[str] = []
     if "part" in table.columns:
