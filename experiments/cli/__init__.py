@@ -1,1 +1,1 @@
-"""Commands of `python -m experiments`, one per file."""
+"""Commands of ``python -m experiments``, one file each, found by name: `add` and `run`."""

@@ -1,29 +1,59 @@
-"""Every learning-rate schedule in one picture, drawn from the function that trains with it."""
+"""Draw every learning-rate schedule and every shape of decay, from the function that trains.
+
+example:
+  python -m experiments schedules --out schedules.png
+"""
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import replace
-from typing import Any, get_args, get_type_hints
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-import jax.numpy as jnp
-import numpy as np
+from scaling.common.command_line import Parser
+from scaling.common.errors import UserError
 
-from experiments.config.optimizer import OptimizerConfig
-from experiments.config.run import BudgetConfig, Science
-from experiments.config.schedule import ScheduleConfig
-from experiments.training.hypers import hypers
-from experiments.training.schedule import SCHEDULES, fraction
+if TYPE_CHECKING:
+    import numpy as np
 
+    from experiments.config.schedule import ScheduleConfig
+
+PICTURES = (".png", ".svg", ".pdf")
 STEPS = 1000
-SETTINGS = ScheduleConfig(warmup_fraction=0.05, final_fraction=0.1)
-SHAPES = get_args(get_type_hints(ScheduleConfig)["decay_shape"])
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 INK, GRID = "#1f4e6b", "#e3dfd6"
 SHADES = ("#103a55", "#b03a1c", "#457a95", "#000000", "#6b665d", "#6f9ab0")
 
 
+def add(parser: Parser) -> None:
+    parser.add_argument(
+        "--out", type=Path, default=Path("schedules.png"), help="the picture: .png, .svg or .pdf"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    out: Path = options.out
+    if out.suffix not in PICTURES:
+        raise UserError(f"--out {out}: no picture; end it with one of {', '.join(PICTURES)}")
+    try:
+        figure().savefig(out, dpi=150)
+    except OSError as error:
+        raise UserError(f"--out {out}: cannot write it ({error.strerror})") from error
+    print(out)
+    return 0
+
+
 def curve(schedule: ScheduleConfig) -> np.ndarray:
     """The fraction of the peak at each of 1000 steps, [STEPS]."""
+    import jax.numpy as jnp
+    import numpy as np
+
+    from experiments.config.optimizer import OptimizerConfig
+    from experiments.config.run import BudgetConfig, Science
+    from experiments.training.hypers import hypers
+    from experiments.training.schedule import fraction
+
     tokens = Science().batch.batch_tokens
     science = Science(
         optimizer=OptimizerConfig(learning_rate=0.05),  # so that power has its knee in step 160
@@ -40,16 +70,21 @@ def figure() -> Any:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
+    from experiments.config.schedule import ScheduleConfig
+    from experiments.training.schedule import SCHEDULES
+
+    settings = ScheduleConfig(warmup_fraction=0.05, final_fraction=0.1)
+    shapes = get_args(get_type_hints(ScheduleConfig)["decay_shape"])
     style = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True}
     with mpl.rc_context({**style, "grid.color": GRID, "font.size": 9, "axes.titlesize": 10}):
         drawn = Figure(figsize=(11, 4.6), layout="constrained")
         panels = drawn.subplots(2, 5, sharex=True, sharey=True).flat
         for name, panel in zip(SCHEDULES, panels, strict=False):
-            panel.plot(curve(replace(SETTINGS, name=name)), color=INK)
+            panel.plot(curve(replace(settings, name=name)), color=INK)
             panel.set_title(name)
         last = drawn.axes[-1]
-        late = replace(SETTINGS, name="wsd", warmup_fraction=0.0, decay_fraction=0.6)
-        for shape, line, shade in zip(SHAPES, LINES, SHADES, strict=True):
+        late = replace(settings, name="wsd", warmup_fraction=0.0, decay_fraction=0.6)
+        for shape, line, shade in zip(shapes, LINES, SHADES, strict=True):
             schedule = replace(late, decay_shape=shape)
             last.plot(curve(schedule), label=shape, linestyle=line, color=shade)
         last.set_title("decay shapes")

@@ -1,34 +1,57 @@
-"""``python -m experiments search``: what a search would cost, its progress, and what it found."""
+"""Find the best fields of a run: start many briefly, train the best on.
+
+example:
+  python -m experiments search lr_search --set R=27 --sampler optuna
+"""
 
 from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from experiments import launchers
-from experiments.launchers import Launcher
-from experiments.plan import study as studies
-from experiments.plan.study import Run
+from experiments.cli import _common as common
 from experiments.record import AGAIN
-from experiments.search.cost import Bill, planned, rungs
-from experiments.search.plan import SEARCHES, Search
-from experiments.search.promotion import UnfinishedError
-from experiments.search.samplers import Tried
-from experiments.search.searcher import Searcher, bind
+from scaling.common.command_line import Parser
+from scaling.common.tables import table
+
+if TYPE_CHECKING:
+    from experiments.launchers import Launcher
+    from experiments.plan.study import Run
+    from experiments.search.cost import Bill
+    from experiments.search.samplers import Tried
+    from experiments.search.searcher import Searcher
+    from experiments.sweep.progress import Progress
 
 BEST = 10  # candidates shown at the end
 
 
-def search(args: argparse.Namespace) -> int:
-    launcher = launchers.chosen(args)
-    return launchers.carry_out(launcher, partial(_search, args, launcher))
+def add(parser: Parser) -> None:
+    common.add_file(parser, "search")
+    parser.add_argument(
+        "--sampler",
+        default="random",
+        help="the sampler of candidates: 'random' (default) or 'optuna'",
+    )
+    common.add_launcher(parser)
+    parser.add_argument("--dry-run", action="store_true", help="print the cost, train nothing")
 
 
-def _search(args: argparse.Namespace, launcher: Launcher) -> int:
+def run(options: argparse.Namespace) -> int:
+    from experiments import launchers
+
+    launcher = launchers.chosen(options)
+    return launchers.carry_out(launcher, partial(_search, options, launcher))
+
+
+def _search(options: argparse.Namespace, launcher: Launcher) -> int:
+    from experiments.plan import study as studies
+    from experiments.search.plan import SEARCHES, Search
+    from experiments.search.promotion import UnfinishedError
+    from experiments.search.searcher import bind
     from experiments.sweep.progress import Progress
 
     def watching(runs: Sequence[Run], finished: Sequence[str]) -> Progress:
@@ -37,17 +60,17 @@ def _search(args: argparse.Namespace, launcher: Launcher) -> int:
             print(f"next rung: {missing} to train, to {tokens:,.0f} tokens each", flush=True)
         return Progress(runs, finished)
 
-    plan: Search = studies.build(SEARCHES, args.search, args.assignments)
+    plan: Search = studies.build(SEARCHES, options.search, options.assignments)
     found = bind(
         plan,
-        args.sampler,
-        args.out or Path("runs") / plan.name,
-        args.cache,
+        options.sampler,
+        options.out or Path("runs") / plan.name,
+        options.cache,
         launcher,
         watching,
-        (lambda text: None) if args.dry_run else (lambda text: print(text, file=sys.stderr)),
+        (lambda text: None) if options.dry_run else common.on_stderr,
     )
-    if args.dry_run:
+    if options.dry_run:
         return _dry_run(found)
     try:
         found.run()
@@ -59,6 +82,8 @@ def _search(args: argparse.Namespace, launcher: Launcher) -> int:
 
 
 def _dry_run(found: Searcher) -> int:
+    from experiments.search.cost import planned, rungs
+
     plan = found.search
     science = plan.base.science
     print(f"{plan.question}\n{found.corpus.describe()}\n")
@@ -68,13 +93,18 @@ def _dry_run(found: Searcher) -> int:
     )
     for name, kind in plan.space.items():
         print(f"  {name}: {kind}")
-    print(f"\n{'bracket':>7} {'budget':>8} {'tokens':>14} {'candidates':>10} {'flops_model':>11}")
-    for rung in rungs(plan):
-        cost = rung.from_start
-        print(
-            f"{rung.bracket:>7} {float(rung.budget):>8.4g} {cost.tokens:>14,.0f} "
-            f"{rung.candidates:>10} {cost.flops_model:>11.3g}"
-        )
+    rows = [
+        [
+            str(rung.bracket),
+            f"{float(rung.budget):.4g}",
+            f"{rung.from_start.tokens:,.0f}",
+            str(rung.candidates),
+            f"{rung.from_start.flops_model:.3g}",
+        ]
+        for rung in rungs(plan)
+    ]
+    head = ("bracket", "budget", "tokens", "candidates", "flops_model")
+    print(f"\n{table(head, rows, left=0)}")
     print()
     _bill(planned(plan))
     if len(found.greatest) > 1 and plan.promotion != "efficient":
@@ -94,9 +124,7 @@ def _results(found: Searcher) -> None:
         for one in ranked[:BEST]
     ]
     print("validation loss in nats/token after so many tokens, best first:")
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    for row in (head, *rows):
-        print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+    print(table(head, rows, left=0))
     if len(ranked) > BEST:
         print(f"... and {len(ranked) - BEST} more in search.json")
     print()
@@ -104,17 +132,21 @@ def _results(found: Searcher) -> None:
 
 
 def _bill(bill: Bill) -> None:
-    print(f"{'cost':42} {'budgets':>9} {'tokens':>14} {'flops_model':>11}")
-    for text, cost in (
-        ("promoted candidates go on", bill.resumed),
-        ("if they started again", bill.restarted),
-        ("if all candidates were trained to R", bill.everything),
-    ):
-        share = cost.tokens / bill.everything.tokens
-        print(
-            f"{text:42} {float(cost.units):>9,.4g} {cost.tokens:>14,.0f} "
-            f"{cost.flops_model:>11.3g} {share:>6.1%}"
+    rows = [
+        [
+            text,
+            f"{float(cost.units):,.4g}",
+            f"{cost.tokens:,.0f}",
+            f"{cost.flops_model:.3g}",
+            f"{cost.tokens / bill.everything.tokens:.1%}",
+        ]
+        for text, cost in (
+            ("promoted candidates go on", bill.resumed),
+            ("if they started again", bill.restarted),
+            ("if all candidates were trained to R", bill.everything),
         )
+    ]
+    print(table(("cost", "budgets", "tokens", "flops_model", "share"), rows))
 
 
 def _text(value: object) -> str:

@@ -26,9 +26,8 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             name = action.option_strings[-1] if action.option_strings else action.metavar
-            raise UserError(
-                f"{name or action.dest} '{value}': {nearest(str(value), map(str, action.choices))}"
-            )
+            hint = nearest(str(value), map(str, action.choices))
+            self.error(f"{name or action.dest} '{value}': {hint}")
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None

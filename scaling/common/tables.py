@@ -13,6 +13,8 @@ def table(
 ) -> str:
     """Columns as wide as their widest cell; the first `left` columns are flush left.
 
+    A head of empty names is not printed.
+
     Lines are never wrapped or cut, so that the text pastes whole.
     """
     from rich import box
@@ -21,6 +23,7 @@ def table(
 
     markdown = style == "markdown"
     made = Table(
+        show_header=any(head),
         box=box.MARKDOWN if markdown else None,
         pad_edge=markdown,
         padding=(0, 1) if markdown else (0, 2, 0, 0),

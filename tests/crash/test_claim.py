@@ -154,7 +154,7 @@ def test_folder_that_cannot_be_written_is_one_line(tmp_path):
 RACER = """
 import os, random, signal, sys, time
 from pathlib import Path
-from experiments.claim import take
+from experiments.runs.claim import take
 
 folder, seed = Path(sys.argv[1]), int(sys.argv[2])
 chance = random.Random(seed)

@@ -23,7 +23,7 @@ MANY_RUNS = '''
 """Many tiny runs."""
 
 import tiny
-from experiments.study import Study
+from experiments.plan.study import Study
 
 
 def study() -> Study:

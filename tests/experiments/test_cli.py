@@ -12,10 +12,12 @@ from paths import ROOT, SUPPORT
 
 from experiments import record
 from experiments.__main__ import EPILOG, main
-from experiments.cli import run as commands
 from experiments.plan.study import names
 from experiments.search.plan import SEARCHES
+from experiments.sweep import sweep as sweeps
+from scaling.common import plugins
 
+VERBS = plugins.names("experiments.cli")
 PATHS = os.pathsep.join(map(str, (ROOT, SUPPORT)))
 
 # What `python -m experiments` does, in a process that must not import JAX: its workers do.
@@ -57,7 +59,9 @@ def call(study, cache, tmp_path, capsys):
     """Run a command line on the study; gives (exit code, stdout, stderr)."""
 
     def call(verb: str, *arguments: str, study: str = study):
-        places = ("--out", str(tmp_path / "out"), "--cache", str(cache))
+        places = (
+            () if verb == "describe" else ("--out", str(tmp_path / "out"), "--cache", str(cache))
+        )
         code = main([verb, study, *places, *arguments])
         return code, *capsys.readouterr()
 
@@ -81,7 +85,7 @@ def error(captured) -> str:
 
 
 def test_help_reads_well_and_has_examples(capsys):
-    for verb in ([], *([name] for name in commands.VERBS)):
+    for verb in ([], *([name] for name in VERBS)):
         with pytest.raises(SystemExit) as ended:
             main([*verb, "--help"])
         assert ended.value.code == 0
@@ -97,7 +101,7 @@ def test_examples_of_the_help_are_valid_command_lines():
     examples = [line.split()[3:] for line in EPILOG.splitlines() if "python -m" in line]
     assert len(examples) >= 3
     for arguments in examples:
-        assert parser().parse_args(arguments).verb in commands.VERBS
+        assert parser().parse_args(arguments).command in VERBS
 
 
 def test_list_names_every_study_and_search_with_its_question(capsys):
@@ -238,7 +242,7 @@ def test_failed_run_is_told_with_its_reason(call, tmp_path, monkeypatch):
             value = {"status": "failed", "message": "out of memory"}
             record.write_json(sweep.folder / run.run_id / record.SUMMARY, value)
 
-    monkeypatch.setattr(commands, "run_sweep", fail)
+    monkeypatch.setattr(sweeps, "run_sweep", fail)
     code, out, _ = call("run")
     assert code == record.AGAIN
     assert "3 failed" in out
@@ -250,7 +254,7 @@ def test_interrupt_before_anything_is_trained_exits_with_75(call, monkeypatch):
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "bind", interrupt)
+    monkeypatch.setattr(sweeps, "bind", interrupt)
     code, _, err = call("run")
     assert code == record.AGAIN
     assert err.count("\n") == 1

@@ -35,7 +35,7 @@ from dataclasses import dataclass
 
 import tiny
 from experiments.record import Part
-from experiments.study import Study
+from experiments.plan.study import Study
 
 
 @dataclass(frozen=True)

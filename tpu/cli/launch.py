@@ -10,6 +10,7 @@ import argparse
 import subprocess
 from pathlib import Path
 
+from experiments.cli import _common as common
 from experiments.record import Part
 from scaling.common.command_line import Parser
 from scaling.common.errors import UserError
@@ -23,14 +24,7 @@ from tpu.pod.shell import carry_out
 def add(parser: Parser) -> None:
     place.add_place(parser)
     parser.add_argument("--accelerator", required=True, help="as v5p-128, v5litepod-16 or v5e:4x4")
-    parser.add_argument(
-        "--set",
-        dest="assignments",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="as of `python -m experiments run`",
-    )
+    common.add_assignments(parser, "as of `python -m experiments run`")
     parser.add_argument(
         "--part", type=Part, choices=list(Part), help="as of `python -m experiments run`"
     )

@@ -8,7 +8,7 @@ from paths import ROOT, SUPPORT
 SCRIPT = """
 import sys
 from pathlib import Path
-from experiments.compilation import use_cache
+from experiments.devices.compilation import use_cache
 use_cache(Path(sys.argv[1]))
 import jax
 hits = []
@@ -16,9 +16,9 @@ jax.monitoring.register_event_listener(
     lambda event, **_: hits.append(event) if event.endswith("cache_hits") else None
 )
 import tiny
-from experiments.hypers import hypers
-from experiments.step import recipe
-from experiments.population import programs
+from experiments.training.hypers import hypers
+from experiments.training.step import recipe
+from experiments.training.populations.programs import programs
 jax.block_until_ready(programs(recipe(tiny.config())).init(hypers(tiny.config().science)))
 print(len(hits), len(list(Path(sys.argv[1], "xla").glob("*-cache"))))
 """

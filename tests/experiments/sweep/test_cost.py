@@ -85,7 +85,7 @@ def test_memory_is_of_the_program_that_the_platform_gets() -> None:
 
 
 def test_nothing_opens_a_device() -> None:
-    code = "import experiments.cost, sys; assert 'jax' not in sys.modules"
+    code = "import experiments.sweep.cost, sys; assert 'jax' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 

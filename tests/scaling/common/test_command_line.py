@@ -32,7 +32,7 @@ def test_good_arguments_are_parsed() -> None:
         (["run", "--werkers=2"], "--werkers: .* did you mean '--workers'?"),
         (["run", "surplus"], "surplus: no such argument of tool run; see --help"),
         (["run", "--workers", "two"], "--workers: invalid int value: 'two'; see tool run --help"),
-        (["rnu"], "invalid choice: 'rnu'"),
+        (["rnu"], "verb 'rnu': did you mean 'run'"),
         ([], "required: verb; see tool --help"),
     ],
 )

@@ -1,0 +1,100 @@
+"""Arguments that several commands share. Heavy modules are imported when a command runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from experiments.plan.study import Run, Study
+    from experiments.sweep.sweep import Sweep
+
+SETTING = "a setting of the {} (scale=gpu) or a field of every run (model.width=64)"
+
+
+def default_cache() -> Path:
+    """The folder of corpora and compiled programs: WINDTUNNEL_CACHE, else ~/.cache/windtunnel."""
+    return Path(os.environ.get("WINDTUNNEL_CACHE", "~/.cache/windtunnel")).expanduser()
+
+
+def add_assignments(parser: argparse.ArgumentParser, text: str) -> None:
+    """Declare ``--set NAME=VALUE``, kept as `assignments`."""
+    parser.add_argument(
+        "--set",
+        dest="assignments",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help=text,
+    )
+
+
+def add_cache(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cache", type=Path, default=default_cache(), help="corpora and programs")
+
+
+def add_file(parser: argparse.ArgumentParser, kind: str = "study") -> None:
+    """Declare a study or a search, its settings, its folder and the cache."""
+    parser.add_argument(kind, help=f"a {kind}'s name, or the path of a {kind} file")
+    add_assignments(parser, SETTING.format(kind))
+    parser.add_argument("--out", type=Path, help="the folder of its runs (default runs/NAME)")
+    add_cache(parser)
+
+
+def add_study_or_config(parser: argparse.ArgumentParser) -> None:
+    """Declare the study, or the one run, that `runs` reads."""
+    parser.add_argument("study", help="a study's name, the path of its file, or a config.json")
+    add_assignments(parser, SETTING.format("study"))
+
+
+def add_launcher(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--launcher", default="local", metavar="NAME", help="local (default), group, ray, slurm"
+    )
+    parser.add_argument(
+        "--workers", type=int, help="runs at once (default: one per core, or one per GPU)"
+    )
+    parser.add_argument(
+        "--resource",
+        dest="resources",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="resources of each worker, or settings of the launcher, by the launcher's names",
+    )
+
+
+def on_stderr(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def bind(options: argparse.Namespace, tell: Callable[[str], None] = lambda text: None) -> Sweep:
+    """The study of `add_file` bound to its corpus and its folder."""
+    from experiments.plan import study as studies
+    from experiments.sweep import sweep
+
+    study = studies.load(options.study, options.assignments)
+    return sweep.bind(study, options.out or Path("runs") / study.name, options.cache, tell)
+
+
+def runs(name: str, assignments: Sequence[str]) -> tuple[Run, ...]:
+    """The runs of a study, or the one run of a config.json, with the overrides applied."""
+    from experiments.config.from_record import read_config
+    from experiments.config.overrides import override
+    from experiments.plan import study
+
+    if name.endswith(".json"):
+        return (study.Run(override(read_config(Path(name)), assignments), rung=0),)
+    return study.load(name, assignments).runs
+
+
+def say_laws(study: Study) -> None:
+    """Print a line for each field that follows a hyperparameter law."""
+    from experiments.plan import law_settings
+
+    for line in law_settings.summary(study.runs):
+        print(line)

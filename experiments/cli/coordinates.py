@@ -1,0 +1,77 @@
+"""Measure how activations and their changes scale with width or depth.
+
+The model is that of a study's first run. `python -m analysis coordinate-check` judges the table.
+
+example:
+  python -m experiments coordinates lr_transfer --set parametrization.name=mup
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from experiments.cli import _common as common
+from scaling.common.command_line import Parser
+from scaling.common.errors import UserError
+
+FILE = "coordinates.csv"  # in the study's folder
+FACTORS = (1, 2, 4, 8)
+
+
+def add(parser: Parser) -> None:
+    common.add_file(parser)
+    parser.add_argument(
+        "--widths", type=_sizes, help="as 64,128,256 (default: 1, 2, 4 and 8 times the model's)"
+    )
+    parser.add_argument("--depths", type=_sizes, help="numbers of layers, at one width")
+    parser.add_argument(
+        "--grow",
+        choices=("head_dim", "heads"),
+        default="head_dim",
+        help="the axis that makes a model wider; head_dim (default) checks the attention scale too",
+    )
+    parser.add_argument("--steps", type=int, default=8, help="steps on one batch (default 8)")
+    parser.add_argument("--seeds", type=int, default=3, help="default 3")
+
+
+def run(options: argparse.Namespace) -> int:
+    import numpy as np
+
+    from experiments import data
+    from experiments.training.coordinate_check import Coordinate, measure, resize, write
+
+    for name in ("steps", "seeds"):
+        if getattr(options, name) < 1:
+            raise UserError(f"--{name} {getattr(options, name)}: must be at least 1")
+    if options.widths and options.depths:
+        raise UserError("--widths or --depths, not both: the check is over one of them")
+    sweep = common.bind(options)
+    config = sweep.study.runs[0].config
+    model, batch = config.science.model, config.science.batch
+    axis, sizes = ("layers", options.depths) if options.depths else ("width", options.widths)
+    sizes = sizes or [model.width * factor for factor in FACTORS]
+    configs = [resize(config, options.grow, **{axis: size}) for size in sizes]
+    batches = next(
+        data.chunks(
+            sweep.corpus.train,
+            seed=config.science.seed,
+            sequences=batch.sequences,
+            seq_len=batch.seq_len,
+            start_step=0,
+            stop_step=options.seeds,
+            steps_per_chunk=options.seeds,
+        )
+    )
+    rows: list[Coordinate] = []
+    for size, sized in zip(sizes, configs, strict=True):
+        print(f"{axis}={size}: {options.seeds} seeds, {options.steps} steps", file=sys.stderr)
+        rows += measure(sized, np.asarray(batches), options.steps)
+    path = sweep.folder / FILE
+    write(rows, path)
+    print(f"{path}\nnext: python -m analysis coordinate-check {path}")
+    return 0
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(int(size) for size in text.split(","))

@@ -1,0 +1,32 @@
+"""Compare the science of two runs: field, A, B. Exit code 1 if any field differs.
+
+example:
+  python -m experiments diff runs/quickstart/RUN_A runs/quickstart/RUN_B
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from scaling.common.command_line import Parser
+from scaling.common.tables import table
+
+DIFFERENT = 1  # exit code, as of the shell's diff
+
+
+def add(parser: Parser) -> None:
+    parser.add_argument("run_a", type=Path, metavar="RUN_A", help="a run's folder")
+    parser.add_argument("run_b", type=Path, metavar="RUN_B", help="another run's folder")
+
+
+def run(options: argparse.Namespace) -> int:
+    from experiments.config.diff import differences
+
+    rows = differences(options.run_a, options.run_b)
+    if not rows:
+        print("the same science")
+        return 0
+    cells = [[str(value) or "''" for value in row] for row in rows]
+    print(table(("", "", ""), cells, left=3))
+    return DIFFERENT

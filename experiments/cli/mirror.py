@@ -1,0 +1,31 @@
+"""Send the points of a study's records that a tracker lacks; at any time, and again.
+
+example:
+  python -m experiments mirror runs/quickstart --tracker tensorboard
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from scaling.common.command_line import Parser
+
+
+def add(parser: Parser) -> None:
+    parser.add_argument("folder", type=Path, help="the study's folder, such as runs/STUDY")
+    parser.add_argument(
+        "--tracker", required=True, metavar="NAME", help="tensorboard, wandb or mlflow"
+    )
+    parser.add_argument(
+        "--follow", action="store_true", help="continue until all planned runs have ended"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    from experiments.trackers import _mirror as mirrors
+
+    looks = mirrors.forever() if options.follow else (None,)
+    sent = mirrors.mirror(options.folder, options.tracker, looks)
+    print(f"{options.tracker}: {sent} points sent")
+    return 0
