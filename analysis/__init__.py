@@ -6,13 +6,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from analysis.fitting.card import card
     from analysis.fitting.fit import fit
     from analysis.fitting.result import FitResult
     from analysis.tables.runs import load_runs, load_table, trajectory
 
-__all__ = ["FitResult", "fit", "load_runs", "load_table", "trajectory"]
+__all__ = ["FitResult", "card", "fit", "load_runs", "load_table", "trajectory"]
 
 _HOME = {
+    "card": "analysis.fitting.card",
     "fit": "analysis.fitting.fit",
     "FitResult": "analysis.fitting.result",
     "load_runs": "analysis.tables.runs",

@@ -67,14 +67,6 @@ class Part(StrEnum):
     TRUNK = "trunk"  # for others to go on from: it has had no cooldown, so its loss says little
 
 
-class Reading(StrEnum):
-    """What is read off the runs of a study, beside its law of the loss."""
-
-    SETTINGS = "settings"  # the valley of the setting that it sweeps
-    HYPERPARAMETER_LAW = "hyperparameter_law"  # lr*(N, D) and batch*(D) from grids of lr x batch
-    CRITICAL_BATCH = "critical_batch"  # steps to a loss against batch, off the trajectories
-
-
 class DamagedError(UserError):
     """A file of the record that cannot be what was written there."""
 

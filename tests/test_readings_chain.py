@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import tiny
 
-from analysis.readings.critical_batch import read_critical_batch
+from analysis.readings import critical_batch
 from analysis.tables.study import load_study
 from experiments import data
 from experiments.plan.designs import runs
 from experiments.plan.grids import chain, grid
 from experiments.plan.study import Study
-from experiments.record import Reading
 from experiments.sweep.sweep import Sweep, write_study
 from experiments.training.trainer import train
 
@@ -28,14 +27,14 @@ def test_real_runs_end_to_end(tmp_path):
         for b in (1, 2, 4, 8)
     ]  # fmt: skip
     study = Study(
-        "tiny", "How large?", runs(base, [chain(*rows)]), law=None, reading=Reading.CRITICAL_BATCH
+        "tiny", "How large?", runs(base, [chain(*rows)]), law=None, reading="critical_batch"
     )
     corpus = data.prepare(base.science.data, tmp_path / "cache")
     sweep = Sweep(study.with_fingerprint(corpus.fingerprint), corpus, tmp_path / "out", tmp_path)
     write_study(sweep)
     for run in sweep.study.runs:
         train(sweep.job(run), corpus)
-    found = read_critical_batch(load_study(tmp_path / "out"))
+    found = critical_batch.read(load_study(tmp_path / "out"))
     assert found is not None
     for each in found.hyperbolas:
         assert each.steps[0] == max(each.steps)

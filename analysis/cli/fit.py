@@ -27,6 +27,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Fit and print."""
+    from analysis import card
+
     result = fit_path(options.path, options.law, options)
     if options.json:
         print(json.dumps(result.to_json(), indent=1, allow_nan=False))
@@ -41,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     print(f"objective {result.objective:.10g}, {result.status}, {len(result.points)} points")
     for warning in result.warnings:
         print(f"note: {warning}")
-    if result.kept_out is not None:
+    if result.held_out is not None:
         print(f"\n{result.held_out}")
-    print(f"\n{result.card()}")
+    print(f"\n{card(result)}")
     return 0

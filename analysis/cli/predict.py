@@ -21,8 +21,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the prediction and print its first line."""
-    from analysis.inference.forecast import predict_held_out, standing_forecasts
     from analysis.plotting.style import scientific
+    from analysis.report.predict import predict_held_out, standing_forecasts
     from analysis.report.verdict import interval
 
     with progress("reading the runs") as say:

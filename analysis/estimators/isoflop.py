@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.fitting.bootstrap import percentile_interval
-from analysis.tables.points import numbers, row_labels
+from analysis.fitting.types import LEVEL
+from analysis.tables.points import Array, numbers, row_labels
 from scaling.common.errors import UserError, nearest
 from scaling.laws.allocation import params_allocation, tokens_allocation
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
     from scaling.laws import Law
 
-Array = NDArray[np.float64]
-LEVEL = 0.95
 SIZES = 3  # fewer different sizes hold no curve
 OFF_CENTRE = 0.5  # share of the half-width of a grid by which its optimum may miss its middle
 FLAT = 0.5  # share of the half-width that the error of an optimum may take

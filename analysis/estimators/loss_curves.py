@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.fitting.identifiability import unidentified
-from analysis.fitting.result import Status
 from analysis.fitting.solvers.engine import engine
-from analysis.fitting.solvers.newton import Array
 from analysis.fitting.solvers.objective import objective as named_objective
-from analysis.tables.points import Points
+from analysis.fitting.types import Status
+from analysis.tables.points import Array, Points
 from scaling.common.errors import UserError
 from scaling.laws._law import Law
 from scaling.laws.annealing import VARIABLES, features

@@ -35,7 +35,8 @@ from numpy.typing import ArrayLike
 
 from analysis.fitting.bootstrap import Resampling, percentile_interval, student_t
 from analysis.fitting.fit import fit
-from analysis.fitting.result import LEVEL, FitResult, Prediction
+from analysis.fitting.result import FitResult
+from analysis.fitting.types import LEVEL, Prediction
 from analysis.tables.points import TIGHT, Array, numbers, row_labels
 from analysis.tables.runs import load_runs, trajectory
 from experiments.record import Part

@@ -19,8 +19,8 @@ from analysis.datasets import load
 from analysis.figures._reproduction import Reproduction, Row
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
-from analysis.fitting.solvers.newton import Array
 from analysis.plotting.style import FITTED, HELD, INK, MUTED, house_style, log_ticks
+from analysis.tables.points import Array
 from scaling.laws.chinchilla import chinchilla
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from analysis.datasets import load
 from analysis.figures._reproduction import Reproduction, Row
 from analysis.fitting.bootstrap import percentile_interval
 from analysis.fitting.fit import fit
-from analysis.fitting.result import LEVEL, FitResult
+from analysis.fitting.result import FitResult
+from analysis.fitting.types import LEVEL
 from analysis.plotting.style import FITTED, HELD, MUTED, house_style, log_ticks
 from scaling.laws import Law
 from scaling.laws.chinchilla import chinchilla

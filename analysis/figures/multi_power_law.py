@@ -16,8 +16,8 @@ from analysis.datasets import load
 from analysis.datasets.multi_power_law import FIT, MODELS, TEST, learning_rates
 from analysis.estimators.loss_curves import Curve, CurveFit, Score, fit_curves, score
 from analysis.figures._reproduction import Reproduction, Row
-from analysis.fitting.solvers.newton import Array
 from analysis.plotting.style import FITTED, HELD, INK, LINES, MUTED, house_style
+from analysis.tables.points import Array
 from scaling.laws.annealing import features, multi_power
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.tables.points import Array
 from scaling.common.errors import UserError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
 Resampling = Literal["pairs", "dirichlet"]
 
 

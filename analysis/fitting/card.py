@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.fitting.result import FitResult
 from analysis.fitting.solvers.additive import SCAN_POINTS, SCAN_RANGE
 from analysis.fitting.solvers.newton import CONTINUATION
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from analysis.fitting.result import FitResult
 
 UNKNOWN = "not recorded"
 
@@ -47,11 +46,8 @@ class Section:
     items: tuple[tuple[str, str], ...]
 
 
-Card = tuple[Section, ...]
-
-
-def build_card(result: FitResult) -> Card:
-    """All items A to D."""
+def sections(result: FitResult) -> tuple[Section, ...]:
+    """All items, A to D."""
     parts: tuple[tuple[str, str, Callable[[FitResult], dict[str, str]]], ...] = (
         ("A", "Hypothesis", _hypothesis),
         ("B", "Training set-up", _training),
@@ -63,10 +59,10 @@ def build_card(result: FitResult) -> Card:
     )
 
 
-def card_text(card: Card, width: int = 96) -> str:
-    """The card for a terminal."""
+def card(result: FitResult, width: int = 96) -> str:
+    """The card as text for a terminal."""
     lines: list[str] = []
-    for section in card:
+    for section in sections(result):
         lines += ["", f"{section.letter}  {section.title}"]
         for item, value in section.items:
             lines += textwrap.wrap(
@@ -154,7 +150,7 @@ def _fitting(result: FitResult) -> dict[str, str]:
         "intervals": intervals,
         "goodness of fit": f"rms log residual {100 * rms:.2f} %",
         "held-out validation": "none in this fit"
-        if result.kept_out is None
+        if result.held_out is None
         else str(result.held_out).splitlines()[0],
         "code": "analysis/fitting/solvers/additive.py",
     }

@@ -10,18 +10,20 @@ without a status, and a question that the rows cannot answer is refused in one l
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fitting.bootstrap import Resampling, clusters, resample_weights
+from analysis.fitting.held_out import evaluate
 from analysis.fitting.identifiability import unidentified as lost_to_the_rows
-from analysis.fitting.result import FitResult, Recipe, Status
+from analysis.fitting.result import FitResult
 from analysis.fitting.solvers.engine import Ends, engine
-from analysis.fitting.solvers.newton import Array
 from analysis.fitting.solvers.objective import MAD, Objective, objective
-from analysis.tables.points import TIGHT, Points, select, select_held_out
+from analysis.fitting.types import LEVEL, Recipe, Status
+from analysis.tables.points import TIGHT, Array, Points, select, select_held_out
 from analysis.tables.query import rows as query_rows
 from scaling.common.errors import UserError, nearest
 from scaling.laws import Law
@@ -129,7 +131,7 @@ def fit(
         ends = run(drawn * points.weights, 1, best.values[0])
         samples = ends.values
         notes += _bootstrap_notes(law, ends, bounded, unidentified)
-    return FitResult(
+    result = FitResult(
         law=law,
         estimates=found,
         objective=float(best.objective[0]),
@@ -141,8 +143,12 @@ def fit(
         samples=samples,
         recipe=recipe,
         engine=run,
-        kept_out=None if held_out is None else select_held_out(table.loc[held_out], named, loss),
     )
+    if held_out is None:
+        return result
+    kept_out = select_held_out(table.loc[held_out], named, loss)
+    prediction = result.predict_at(kept_out.variables)
+    return replace(result, held_out=evaluate(kept_out, prediction, result.residuals, size, LEVEL))
 
 
 def _columns(law: Law, given: Mapping[str, str]) -> dict[str, str]:

@@ -1,41 +1,44 @@
-"""Rows that were kept out of a fit, predicted and held to their measurement.
+"""Rows that were kept out of a fit, predicted and compared with their measurement.
 
-The interval of a new run has two parts, combined as independent: the bootstrap's, for the
-constants, and Student's t times the residual rms, for the noise of one run,
+The interval of a new run combines two independent parts: the bootstrap's, for the constants, and
+Student's t times the residual rms, for the noise of one run,
 
     half-width in log loss = sqrt( b^2 + t_{n-P}^2 s^2 ),   on each side with its own b.
 
-It does not know the error of the law itself beyond the fitted rows; `analysis.inference.forecast`
-estimates that for studies, whose rungs can be rolled forward.
+It excludes the error of the law itself beyond the fitted rows. `analysis.inference.forecast`
+estimates that error for studies, whose rungs can be rolled forward.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analysis.fitting.bootstrap import student_t
-from analysis.fitting.solvers.newton import Array
-
-if TYPE_CHECKING:
-    from analysis.fitting.result import FitResult
-    from analysis.tables.points import Points
+from analysis.fitting.types import Prediction
+from analysis.tables.points import Array, Points
 
 SHOWN = 12
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """m rows: measured and predicted values, and the ends of the interval at `level`."""
+    """m held-out rows: predicted losses, and the ends of the interval at `level`."""
 
-    labels: tuple[str, ...]
-    measured: Array
+    points: Points
     predicted: Array
     low: Array
     high: Array
     level: float
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.points.labels
+
+    @property
+    def measured(self) -> Array:
+        return self.points.loss
 
     @property
     def relative_error(self) -> Array:
@@ -44,12 +47,12 @@ class HeldOut:
 
     @property
     def coverage(self) -> float:
-        """The share of rows whose measurement lies in their interval."""
+        """Share of rows whose measurement lies in their interval."""
         return float(np.mean((self.low <= self.measured) & (self.measured <= self.high)))
 
     @property
     def mean_absolute_error(self) -> float:
-        """The mean of |relative error|."""
+        """Mean of |relative error|."""
         return float(np.mean(np.abs(self.relative_error)))
 
     def __str__(self) -> str:
@@ -74,24 +77,25 @@ class HeldOut:
         return "\n".join(lines)
 
 
-def evaluate(result: FitResult, points: Points, level: float) -> HeldOut:
-    """Predict the rows of `points` from a fit that has not seen them."""
-    predicted = result.predict_at(points.variables, level)
-    freedom = max(1, len(result.points) - len(result.estimates))
-    noise = student_t(level, freedom) * float(np.sqrt(np.sum(result.residuals**2) / freedom))
+def evaluate(
+    points: Points, prediction: Prediction, residuals: Array, constants: int, level: float
+) -> HeldOut:
+    """The interval of one new run at each row of `points`, around a prediction of a fit that has
+    not seen them. `residuals` (n,) are that fit's, which has P = `constants`."""
+    freedom = max(1, len(residuals) - constants)
+    noise = student_t(level, freedom) * float(np.sqrt(np.sum(residuals**2) / freedom))
 
-    def side(end: Array) -> Array:
-        if not result.has_intervals:
+    def side(bootstrap: Array) -> Array:
+        if np.isnan(bootstrap).all():  # no resamples
             return np.full(len(points), noise)
         # the percentile interval need not hold the value itself: widths stay positive
-        return np.hypot(np.maximum(0.0, end), noise)
+        return np.hypot(np.maximum(0.0, bootstrap), noise)
 
-    log_value = np.log(predicted.value)
+    log_value = np.log(prediction.value)
     return HeldOut(
-        labels=points.labels,
-        measured=points.loss,
-        predicted=predicted.value,
-        low=np.exp(log_value - side(log_value - np.log(predicted.low))),
-        high=np.exp(log_value + side(np.log(predicted.high) - log_value)),
+        points=points,
+        predicted=prediction.value,
+        low=np.exp(log_value - side(log_value - np.log(prediction.low))),
+        high=np.exp(log_value + side(np.log(prediction.high) - log_value)),
         level=level,
     )

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from analysis.fitting.solvers.newton import Array
-from analysis.tables.points import TIGHT, Points, distinct_values, values_needed
+from analysis.tables.points import TIGHT, Array, Points, distinct_values, values_needed
 from scaling.laws import Law
 
 FLAT = 1e-7  # a direction this much weaker than the strongest is lost in the differences below

@@ -1,77 +1,23 @@
-"""What a fit returns: constants, intervals, predictions, allocations, and what they are worth."""
+"""A fitted law: constants, intervals, predictions and compute-optimal allocations."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.fitting.bootstrap import Resampling, percentile_interval
-from analysis.fitting.card import build_card, card_text
-from analysis.fitting.held_out import HeldOut, evaluate
+from analysis.fitting.bootstrap import percentile_interval
+from analysis.fitting.held_out import HeldOut
 from analysis.fitting.solvers.engine import Engine
-from analysis.fitting.solvers.newton import Array
-from analysis.fitting.solvers.objective import Objective
-from analysis.tables.points import TIGHT, Points, distinct_values, values_needed
+from analysis.fitting.types import LEVEL, Allocation, Prediction, Recipe, Status
+from analysis.tables.points import TIGHT, Array, Points, distinct_values, values_needed
 from scaling.common.errors import UserError, nearest
 from scaling.laws import Law
 from scaling.laws._law import require
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-LEVEL = 0.95
-
-
-class Status(StrEnum):
-    """What the numbers of a fit are worth."""
-
-    CONVERGED = "converged"
-    AT_BOUND = "at bound"  # a term vanished or an exponent hit its limit
-    NOT_IDENTIFIED = "not identified"  # the rows cannot tell some parameters apart
-    REFUSED = "refused"  # no certified minimum: the best point found, without intervals
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How the fit was made: all that is needed to make it again from the same rows."""
-
-    loss: str
-    columns: Mapping[str, str]
-    objective: Objective
-    bootstrap: int
-    resampling: Resampling
-    cluster: str | None
-    seed: int
-    drop_highest: int
-    weights: str
-    holdout: str | None
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """A predicted loss and its bootstrap interval: the uncertainty of the fitted constants under
-    this law, without the noise of a new run and without the error of the law itself."""
-
-    value: Array
-    low: Array
-    high: Array
-
-
-@dataclass(frozen=True)
-class Allocation:
-    """The compute-optimal split of a budget; each entry is (value, low, high)."""
-
-    flops: Array
-    params: tuple[Array, Array, Array]
-    tokens: tuple[Array, Array, Array]
-    tokens_per_param: tuple[Array, Array, Array]
-    loss: tuple[Array, Array, Array]
 
 
 @dataclass(frozen=True)
@@ -90,7 +36,7 @@ class FitResult:
     samples: Array
     recipe: Recipe
     engine: Engine = field(repr=False)
-    kept_out: Points | None = None  # the rows that `holdout` asked for
+    held_out: HeldOut | None = None  # the rows that `holdout` asked for, predicted
 
     @cached_property
     def params(self) -> dict[str, float]:
@@ -104,13 +50,6 @@ class FitResult:
     def residuals(self) -> Array:
         fitted = self.law.predict(self.estimates, **self.points.variables)
         return np.log(self.points.loss) - np.log(fitted)
-
-    @cached_property
-    def held_out(self) -> HeldOut:
-        """The rows kept out by `holdout`, predicted and held to their measurement."""
-        if self.kept_out is None:
-            raise UserError("no rows were held out: call fit(..., holdout='flops_6nd>1e15')")
-        return evaluate(self, self.kept_out, LEVEL)
 
     @property
     def has_intervals(self) -> bool:
@@ -177,16 +116,6 @@ class FitResult:
             tokens_per_param=with_interval(tokens / params, logs[1] - logs[0]),
             loss=(loss.value, loss.low, loss.high),
         )
-
-    def card(self) -> str:
-        """The (Mis)Fitting checklist of this fit, as text."""
-        return card_text(build_card(self))
-
-    def plot(self) -> Figure:
-        """Fitted against measured, with intervals."""
-        from analysis.report.plots import predicted_against_measured
-
-        return predicted_against_measured(self)
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and text; what is not a number is null."""

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.fitting.bootstrap import percentile_interval
-from analysis.fitting.result import LEVEL, FitResult, Prediction
+from analysis.fitting.result import FitResult
+from analysis.fitting.types import LEVEL, Prediction
 from scaling.common.errors import UserError
 
 

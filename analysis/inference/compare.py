@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.fitting.fit import fit
-from analysis.fitting.result import FitResult, Status
+from analysis.fitting.result import FitResult
+from analysis.fitting.types import Status
 from analysis.tables.points import Points
 from scaling.common.errors import UserError
 
@@ -68,7 +69,7 @@ def compare(
         }
     )
     table.insert(4, "aicc_above_best", table["aicc"] - table["aicc"].min())
-    evidence = "held_out" if results[0].kept_out else "rolled" if over else "aicc"
+    evidence = "held_out" if results[0].held_out else "rolled" if over else "aicc"
     table["rank"] = table[evidence].rank(method="min", na_option="bottom").astype(int)
     return table.sort_values("rank", kind="stable", ignore_index=True)
 
@@ -80,9 +81,9 @@ def title(result: FitResult) -> str:
 
 def held_out_error(result: FitResult) -> float:
     """rms of ln(measured / predicted) over the held-out rows; nan where there are none."""
-    if result.kept_out is None:
-        return np.nan
     held = result.held_out
+    if held is None:
+        return np.nan
     return float(np.sqrt(np.mean(np.log(held.measured / held.predicted) ** 2)))
 
 
@@ -162,8 +163,12 @@ def _same_question(results: Sequence[FitResult]) -> None:
                 f"{pair} minimise different things ({first.recipe.objective}; "
                 f"{other.recipe.objective}): fit them with the same objective and delta"
             )
-        if not same_rows(first.kept_out, other.kept_out):
+        if not same_rows(_kept_out(first), _kept_out(other)):
             raise UserError(f"{pair} hold out different rows")
+
+
+def _kept_out(result: FitResult) -> Points | None:
+    return None if result.held_out is None else result.held_out.points
 
 
 def same_rows(one: Points | None, other: Points | None) -> bool:

@@ -20,9 +20,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fitting.result import LEVEL, FitResult
-from analysis.fitting.solvers.newton import Array
+from analysis.fitting.result import FitResult
+from analysis.fitting.types import LEVEL
 from analysis.inference.compare import same_rows, title
+from analysis.tables.points import Array
 from scaling.common.errors import UserError
 
 SEARCH = (1e-60, 1e90)  # budgets between which a loss is looked for; outside it is never reached

@@ -15,7 +15,8 @@ from analysis.fitting.bootstrap import resample_weights
 from analysis.fitting.fit import STARTS
 from analysis.fitting.identifiability import sensitivities
 from analysis.fitting.result import FitResult
-from analysis.fitting.solvers.newton import Array, newton
+from analysis.fitting.solvers.newton import newton
+from analysis.tables.points import Array
 from scaling.common.errors import UserError
 
 if TYPE_CHECKING:

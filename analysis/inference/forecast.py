@@ -32,33 +32,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analysis.fitting.bootstrap import student_t
 from analysis.fitting.fit import fit
-from analysis.fitting.result import LEVEL, FitResult
-from analysis.fitting.solvers.newton import Array
-from analysis.readings import READINGS
-from analysis.tables.study import Study, load_study
-from experiments.record import PREDICTION, read_json, write_json
+from analysis.fitting.result import FitResult
+from analysis.fitting.types import LEVEL
+from analysis.tables.points import Array
+from analysis.tables.study import Study
 from scaling.common.errors import UserError
 from scaling.laws import Law
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FIT = "fit.json"
 PRIOR_RUNGS = 3.0
 LEAST_DISTANCE = math.log(1.5)
 BOOTSTRAP = 1000
-RULE = (
-    "log half-width = sqrt(b^2 + t^2 v), b from the bootstrap, v = (3 s^2 + sum of squared rolled "
-    "errors stretched to this distance) / (3 + rungs rolled), s the residual rms"
-)
 
 
 @dataclass(frozen=True)
@@ -103,14 +95,6 @@ class Assessment:
     rolled: tuple[RolledRung, ...]
     forecasts: tuple[Forecast, ...]
     level: float
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What `predict_held_out` left on disk."""
-
-    prediction: dict[str, Any]
-    action: Literal["written", "kept"]
 
 
 def roll(
@@ -224,121 +208,6 @@ def assess(
         forecast(result, rolled, targets, study.params, study.tokens, level) if len(targets) else ()
     )
     return Assessment(result, rolled, forecasts, level)
-
-
-def predict_held_out(folder: str | Path, say: Callable[[str], None] = lambda _: None) -> Outcome:
-    """Write prediction.json (once) and fit.json for the study in `folder`.
-
-    A prediction that stands for the same fitted runs is kept as it is, byte for byte. None is
-    written after a held-out run has been trained: that would not be a prediction.
-    """
-    study = load_study(folder)
-    file = study.folder / PREDICTION
-    trained = study.held_out_trained
-    standing = read_json(file) if file.exists() else None
-    if study.held_out.empty:
-        raise UserError(f"{study.folder}: the study plans no held-out run, so nothing to predict")
-    if study.unfinished:
-        raise UserError(
-            f"{study.folder}: {len(study.unfinished)} of {len(study.planned_fit)} runs of the fit "
-            f"have not finished ({', '.join(study.unfinished[:5])}); finish the sweep first, with "
-            f"python -m experiments run {study.name}"
-        )
-    fitted = sorted(str(name) for name in study.fit_runs["run_id"])
-    asked = sorted(str(name) for name in study.held_out["run_id"])
-    if standing is not None and _stands(standing, fitted, asked):
-        return Outcome(standing, "kept")
-    if trained and standing is None:
-        raise UserError(
-            f"{study.folder}: held-out run {trained[0]} was trained before any prediction was "
-            "written, so it predicts nothing; move its folder away, then predict and train it again"
-        )
-    if trained:
-        raise UserError(
-            f"{file}: made for other runs than the study has now, and held-out run {trained[0]} is "
-            "already trained; move the prediction and the held-out runs away to predict afresh"
-        )
-    write_json(file, _predict_loss(study, say) if study.law else _predict_reading(study))
-    return Outcome(read_json(file), "written")
-
-
-def _predict_loss(study: Study, say: Callable[[str], None]) -> dict[str, Any]:
-    assessment = assess(study, say=say)
-    write_json(study.folder / FIT, fit_json(assessment))
-    return prediction_json(study, assessment)
-
-
-def _predict_reading(study: Study) -> dict[str, Any]:
-    finding = READINGS[study.reading](study)
-    said = {} if finding is None else finding.predictions
-    if finding is None or not said:
-        raise UserError(
-            f"{study.folder}: the study names no law to fit, and its reading "
-            f"'{study.reading}' foretells nothing about the held-out runs"
-        )
-    finding.save(study.folder)
-    return {
-        "reading": study.reading,
-        "fitted_on": sorted(str(name) for name in study.fit_runs["run_id"]),
-        "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "says": str(finding),
-        "predictions": [{"run_id": str(name), **said} for name in study.held_out["run_id"]],
-    }
-
-
-def prediction_json(study: Study, assessment: Assessment) -> dict[str, Any]:
-    """The contents of prediction.json."""
-    return {
-        "law": assessment.result.law.name,
-        "loss_name": study.loss,
-        "unit": study.unit,
-        "fitted_on": sorted(assessment.result.points.labels),
-        "level": assessment.level,
-        "rule": RULE,
-        "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "predictions": [vars(each) for each in assessment.forecasts],
-    }
-
-
-def fit_json(assessment: Assessment) -> dict[str, Any]:
-    """The contents of fit.json: the fit, and how it rolled."""
-    return {
-        **assessment.result.to_json(),
-        "rolled": [
-            {
-                "rung": step.rung,
-                "fitted": step.fitted,
-                "runs": list(step.labels),
-                "log_errors": step.log_errors.tolist(),
-                "rms": step.rms,
-                "distance": step.distance,
-            }
-            for step in assessment.rolled
-        ],
-        "forecasts": [vars(each) for each in assessment.forecasts],
-    }
-
-
-def standing_forecasts(prediction: dict[str, Any]) -> tuple[Forecast, ...]:
-    """The forecasts as prediction.json holds them."""
-    try:
-        return tuple(Forecast(**entry) for entry in prediction["predictions"])
-    except (KeyError, TypeError) as error:
-        raise _damaged(error) from error
-
-
-def _damaged(error: Exception) -> UserError:
-    return UserError(
-        f"{PREDICTION}: damaged ({error}); move it and the held-out runs away to predict afresh"
-    )
-
-
-def _stands(prediction: dict[str, Any], fitted: list[str], asked: list[str]) -> bool:
-    try:
-        predicted = {each["run_id"] for each in prediction["predictions"]}
-    except (KeyError, TypeError) as error:
-        raise _damaged(error) from error
-    return sorted(prediction["fitted_on"]) == fitted and predicted >= set(asked)
 
 
 def _variables(law: Law, rows: pd.DataFrame, params: str, tokens: str) -> dict[str, Array]:

@@ -23,9 +23,11 @@ from typing import Literal
 import numpy as np
 
 from analysis.fitting.bootstrap import clusters, resample_weights
-from analysis.fitting.result import LEVEL, FitResult
+from analysis.fitting.result import FitResult
 from analysis.fitting.solvers.formula import Formula
-from analysis.fitting.solvers.newton import Array, Smooth, best_of
+from analysis.fitting.solvers.newton import Smooth, best_of
+from analysis.fitting.types import LEVEL
+from analysis.tables.points import Array
 from scaling.common.errors import UserError, nearest
 
 Calibration = Literal["quasi", "calibrated"]

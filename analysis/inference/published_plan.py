@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.fitting.bootstrap import percentile_interval
-from analysis.fitting.solvers.newton import Array
+from analysis.tables.points import Array
 from scaling.common.errors import UserError
 from scaling.laws import Law, Published
 

@@ -1,19 +1,24 @@
-"""What can be read off a study's runs beside a law of the loss, by the name that study.json has."""
+"""Readings: answers that a study's runs give beside a law of the loss, found by name.
+
+A reading is one file here. It holds its finding with tables, figures and captions, and
+
+    def read(study: Study) -> Finding | None
+
+which gives None where too few runs have finished, and raises UserError where they cannot answer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from analysis.readings._finding import Finding
-from analysis.readings.critical_batch import read_critical_batch
-from analysis.readings.hyperparameter_grid import read_grids
-from analysis.readings.transfer import read_settings
 from analysis.tables.study import Study
-from experiments.record import Reading
+from experiments.record import STUDY
+from scaling.common import plugins
 
-READINGS: Mapping[Reading, Callable[[Study], Finding | None]] = {
-    Reading.SETTINGS: read_settings,
-    Reading.HYPERPARAMETER_LAW: read_grids,
-    Reading.CRITICAL_BATCH: read_critical_batch,
-}
-"""Each gives None where too few runs have finished."""
+
+def reader(study: Study) -> Callable[[Study], Finding | None]:
+    """`read` of the reading that study.json names; UserError for an unknown name."""
+    file = plugins.load(__name__, study.reading, f"{study.folder / STUDY}: reading")
+    read: Callable[[Study], Finding | None] = file.read
+    return read

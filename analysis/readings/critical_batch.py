@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.fitting.bootstrap import expanded, percentile_interval, resample_weights
-from analysis.fitting.result import LEVEL
+from analysis.fitting.types import LEVEL
 from analysis.hyperparameters.law_file import LAW, save_law
 from analysis.hyperparameters.power_law import OptimumLaw, spans
 from analysis.plotting.style import quantity
@@ -157,7 +157,7 @@ class CriticalBatch:
         return (path,)
 
 
-def read_critical_batch(study: Study) -> CriticalBatch | None:
+def read(study: Study) -> CriticalBatch | None:
     """The hyperbolas of the finished runs; None before there is any.
 
     Raises UserError where fewer than FEWEST batches pass a common loss.

@@ -25,13 +25,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from analysis.estimators.valleys import FEWEST, SIZES, Valley, Valleys, find_valleys
 from analysis.fitting.bootstrap import student_t
 from analysis.hyperparameters.optimum import BOUNDS, Where
-from analysis.plotting.style import quantity
+from analysis.plotting.style import (
+    HELD,
+    LINES,
+    house_style,
+    log_ticks,
+    panels,
+    quantity,
+    rung_style,
+)
 from analysis.readings._finding import Picture, Table
 from analysis.tables.points import Array
 from analysis.tables.study import Study
@@ -174,12 +183,10 @@ class Transfers:
         return (Table("Does the best setting transfer?", note, heads, rows),)
 
     def pictures(self) -> tuple[Picture, ...]:
-        from analysis.report import plots
-
         return (
             Picture(
                 "valleys",
-                lambda: plots.valleys(self.study, self.valleys),
+                lambda: draw(self),
                 f"Loss against {self.valleys.setting}.",
                 "A line per size, its bars one standard error over seeds; the star is the least of "
                 "each, its bar the 95 % interval of where. Where the stars stand one below the "
@@ -193,10 +200,48 @@ class Transfers:
         return ()
 
 
-def read_settings(study: Study) -> Transfers | None:
+def read(study: Study) -> Transfers | None:
     """Whether the best setting transfers; None for too few runs."""
     valleys = find_valleys(study)
     return None if valleys is None else Transfers(study, valleys, transfers(valleys))
+
+
+def draw(found: Transfers) -> Any:
+    """Loss against the swept setting: a panel per kind, a line per rung with bars of one standard
+    error over seeds, a star at the least of each with its 95 % interval."""
+    valleys = found.valleys
+    with house_style():
+        kinds, rungs = valleys.kinds, int(found.study.runs["rung"].max()) + 1
+        figure = panels(len(kinds))
+        for axes, each in zip(figure.axes, found.transfers, strict=True):
+            for valley, least in zip(kinds[each.kind], each.optima, strict=True):
+                axes.errorbar(
+                    valley.values, valley.mean, valley.error,
+                    linestyle=LINES[valley.rung % len(LINES)], capsize=2,
+                    label=f"N = {quantity(valley.sizes[valleys.params])}",
+                    **rung_style(valley.rung, rungs),
+                )  # fmt: skip
+                if least.where is Where.INSIDE:
+                    ends = np.exp2(least.log2 + least.half_width * np.array([-1, 1]))
+                    axes.plot(ends, 2 * [least.loss], color=HELD, linewidth=2.2, zorder=5)
+                    axes.plot(
+                        np.exp2(least.log2), least.loss, marker="*", markersize=13,
+                        color=HELD, zorder=6,
+                    )  # fmt: skip
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+            axes.set_xlabel(valleys.setting)
+            axes.set_ylabel(f"loss, {found.study.unit}")
+            axes.set_title(each.name)
+            log_ticks(axes.xaxis, *axes.get_xlim())
+        for axes in figure.axes:
+            log_ticks(axes.yaxis, *axes.get_ylim())
+        named: dict[str, Any] = {}
+        for axes in figure.axes:
+            lines, labels = axes.get_legend_handles_labels()
+            named |= dict(zip(labels, lines, strict=True))
+        figure.legend(named.values(), named, loc="outside upper center", ncols=3)
+        return figure
 
 
 def _reasons(found: Sequence[Transfer]) -> list[str]:

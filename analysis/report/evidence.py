@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from analysis.inference.forecast import Assessment, Forecast, assess, standing_forecasts
-from analysis.readings import READINGS
+from analysis import readings
+from analysis.inference.forecast import Assessment, Forecast, assess
 from analysis.readings._finding import Finding, Table
+from analysis.report.predict import standing_forecasts
 from analysis.report.verdict import Verdict, judge, sentence, unproved
 from analysis.tables.study import Study
 from experiments.record import PREDICTION, read_json
@@ -46,6 +47,7 @@ class Evidence:
 
 def gather(study: Study, say: Callable[[str], None] = lambda _: None) -> Evidence:
     """Fit what is there; the forecasts are those written down before, where they were."""
+    read = readings.reader(study)
     missing = []
     assessment = None
     if study.law is not None:
@@ -87,7 +89,7 @@ def gather(study: Study, say: Callable[[str], None] = lambda _: None) -> Evidenc
         missing.append(f"{absent} of {len(study.held_out)} held-out runs not measured")
     finding = None
     try:
-        finding = READINGS[study.reading](study)
+        finding = read(study)
     except UserError as error:
         missing.insert(0, str(error))
     if finding is not None:

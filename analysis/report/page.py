@@ -13,11 +13,11 @@ from html import escape as escape_markup
 from pathlib import Path
 from string import Template
 
-from analysis.fitting.card import UNKNOWN, build_card
-from analysis.inference.forecast import FIT
+from analysis.fitting.card import UNKNOWN, sections
 from analysis.plotting.style import quantity, scientific
 from analysis.readings._finding import Picture, Table
 from analysis.report.evidence import Evidence
+from analysis.report.predict import FIT
 from analysis.report.verdict import fitted_on, headline, interval, size
 from analysis.tables.study import Study
 
@@ -256,16 +256,16 @@ def _fit(evidence: Evidence) -> str:
 def _card(evidence: Evidence) -> str:
     if evidence.assessment is None:
         return "<p>The card comes with the fit.</p>"
-    sections = []
-    for section in build_card(evidence.assessment.result):
+    parts = []
+    for section in sections(evidence.assessment.result):
         items = "".join(
             f"<dt>{escape(item)}</dt><dd{_unknown(value)}>{escape(value)}</dd>"
             for item, value in section.items
         )
-        sections.append(
+        parts.append(
             f"<div><h3>{section.letter} · {escape(section.title)}</h3><dl>{items}</dl></div>"
         )
-    return f'<div class="card">{"".join(sections)}</div>'
+    return f'<div class="card">{"".join(parts)}</div>'
 
 
 def _table(table: Table) -> str:

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.estimators.valleys import Valleys
 from analysis.fitting.result import FitResult
-from analysis.hyperparameters.optimum import Where
 from analysis.inference.forecast import Forecast, RolledRung
 from analysis.plotting.style import (
     FITTED,
@@ -22,12 +20,10 @@ from analysis.plotting.style import (
     canvas,
     house_style,
     log_ticks,
-    panels,
     quantity,
     rung_style,
     scientific,
 )
-from analysis.readings.transfer import transfers
 from analysis.tables.study import Study
 
 if TYPE_CHECKING:
@@ -69,40 +65,6 @@ def loss_curves(study: Study, curves: dict[str, pd.DataFrame]) -> Any:
             axes.set_ylim(low * 0.95, high * 1.05)
             _round_ticks(axes)
         _rung_legend(axes, study, lines="curves")
-        return figure
-
-
-def valleys(study: Study, found: Valleys) -> Any:
-    """Loss against the swept setting: a panel per kind, a line per rung with bars of one standard
-    error over seeds, a star at the least of each with its 95 % interval."""
-    with house_style():
-        kinds, rungs = found.kinds, int(study.runs["rung"].max()) + 1
-        figure = panels(len(kinds))
-        for axes, each in zip(figure.axes, transfers(found), strict=True):
-            for valley, optimum in zip(kinds[each.kind], each.optima, strict=True):
-                axes.errorbar(
-                    valley.values, valley.mean, valley.error,
-                    linestyle=LINES[valley.rung % len(LINES)], capsize=2,
-                    label=f"N = {quantity(valley.sizes[found.params])}",
-                    **rung_style(valley.rung, rungs),
-                )  # fmt: skip
-                if optimum.where is Where.INSIDE:
-                    ends = np.exp2(optimum.log2 + optimum.half_width * np.array([-1, 1]))
-                    axes.plot(ends, 2 * [optimum.loss], color=HELD, linewidth=2.2, zorder=5)
-                    axes.plot(
-                        np.exp2(optimum.log2), optimum.loss, marker="*", markersize=13,
-                        color=HELD, zorder=6,
-                    )  # fmt: skip
-            _scales(axes, found.setting, f"loss, {study.unit}")
-            axes.set_title(each.name)
-            log_ticks(axes.xaxis, *axes.get_xlim())
-        for axes in figure.axes:
-            log_ticks(axes.yaxis, *axes.get_ylim())
-        named: dict[str, Any] = {}
-        for axes in figure.axes:
-            lines, labels = axes.get_legend_handles_labels()
-            named |= dict(zip(labels, lines, strict=True))
-        figure.legend(named.values(), named, loc="outside upper center", ncols=3)
         return figure
 
 

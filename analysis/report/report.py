@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from analysis.inference.forecast import FIT, fit_json
 from analysis.plotting.style import save
 from analysis.report.captions import pictures
 from analysis.report.evidence import Evidence, gather
 from analysis.report.page import FIGURES, render
+from analysis.report.predict import FIT, fit_json
 from analysis.tables.study import load_study
 from experiments.record import write_json
 from scaling.common.errors import UserError

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.tables.runs import load_runs
-from experiments.record import STUDY, Part, Reading, Status, read_json
+from experiments.record import STUDY, Part, Status, read_json
 from scaling.common.errors import UserError
 from scaling.laws import Law, by_name
 
@@ -35,7 +35,7 @@ class Study:
     name: str
     question: str
     law: Law | None  # None: it compares settings
-    reading: Reading
+    reading: str
     loss: str
     params: str
     tokens: str
@@ -118,8 +118,7 @@ def load_study(folder: str | Path) -> Study:
             name=plan["name"],
             question=plan["question"],
             law=None if plan["law"] is None else by_name(plan["law"]),
-            # a plan of before there were readings has none
-            reading=Reading(plan["reading"]) if "reading" in plan else Reading.SETTINGS,
+            reading=plan["reading"],
             loss=plan["loss"],
             params=plan["params"],
             tokens=plan["tokens"],

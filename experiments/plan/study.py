@@ -30,7 +30,7 @@ from experiments.config.overrides import override, paths, split
 from experiments.config.run import RunConfig
 from experiments.plan.branching import Origin
 from experiments.plan.law_settings import Given, Source, follow, separate
-from experiments.record import Part, Reading
+from experiments.record import Part
 from scaling.common.errors import UserError, nearest
 from scaling.counting.formulas import ledger
 
@@ -94,7 +94,7 @@ class Study:
     question: str
     runs: tuple[Run, ...]
     law: str | None = "chinchilla"
-    reading: Reading = Reading.SETTINGS
+    reading: str = "transfer"  # a file of analysis/readings/
     loss: str = "loss_per_byte"
     params: str = "params_total"
     tokens: str = "tokens"

@@ -35,7 +35,6 @@ from experiments.config.schedule import ScheduleConfig
 from experiments.plan.designs import runs
 from experiments.plan.grids import chain, grid
 from experiments.plan.study import Study
-from experiments.record import Reading
 from models.config import Program, TransformerConfig
 from scaling.parametrization.parametrization import Parametrization
 
@@ -149,5 +148,5 @@ def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study:
         question="How large a batch still pays?",
         runs=runs(base, [chain(*rows)]),
         law=None,
-        reading=Reading.CRITICAL_BATCH,
+        reading="critical_batch",
     )

@@ -46,7 +46,6 @@ from experiments.config.schedule import ScheduleConfig
 from experiments.plan.designs import runs
 from experiments.plan.grids import Sweep, grid, product
 from experiments.plan.study import Study
-from experiments.record import Reading
 from models.config import Program, TransformerConfig
 from scaling.counting.formulas import params_total
 from scaling.parametrization.parametrization import Parametrization
@@ -177,6 +176,6 @@ def grids(s: Scale, seed: int) -> Study:
         question="Which learning rate and batch does a bigger run want?",
         runs=runs(base, rungs, held_out=1),
         law=None,
-        reading=Reading.HYPERPARAMETER_LAW,
+        reading="hyperparameter_law",
         params="params_nonembedding",
     )

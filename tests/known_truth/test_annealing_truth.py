@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.estimators.loss_curves import Curve, fit_curves
-from analysis.fitting.result import Status
+from analysis.fitting.types import Status
 from scaling.laws import Law
 from scaling.laws.annealing import features, momentum, multi_power
 

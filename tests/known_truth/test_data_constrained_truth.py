@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit
-from analysis.fitting.result import Status
+from analysis.fitting.types import Status
 from scaling.laws.chinchilla import chinchilla
 from scaling.laws.data_constrained import BASE, data_constrained
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit
-from analysis.fitting.result import Status
+from analysis.fitting.types import Status
 from scaling import laws
 
 TRUTH = {"E": 1.8, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37}

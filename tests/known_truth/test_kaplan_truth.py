@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit
-from analysis.fitting.result import Status
+from analysis.fitting.types import Status
 from scaling.laws._law import Law
 from scaling.laws.kaplan import kaplan, kaplan_params, kaplan_steps
 from scaling.laws.minicpm import minicpm

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit
-from analysis.fitting.result import Status
+from analysis.fitting.types import Status
 from scaling.laws import learning_curves as forms
 from scaling.laws import power_law_no_offset
 from scaling.laws._law import Law

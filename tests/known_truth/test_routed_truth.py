@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit
-from analysis.fitting.result import Status
+from analysis.fitting.types import Status
 from scaling.laws.routed import cutoff, effective_params, routed
 
 TRUTH = {"a": -0.083, "b": -0.12, "c": 0.0105, "d": 1.115, "E_start": 2.1, "E_max": 300.0}

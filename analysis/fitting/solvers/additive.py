@@ -21,7 +21,8 @@ from itertools import product
 
 import numpy as np
 
-from analysis.fitting.solvers.newton import Array, Solution, best_of, blocks, solve_small
+from analysis.fitting.solvers.newton import Solution, best_of, blocks, solve_small
+from analysis.tables.points import Array
 
 EXPONENT_RANGE = (1e-3, 6.0)  # outside it a power of any real range of scales is flat or dead
 SCAN_RANGE, SCAN_POINTS = (0.02, 2.5), 24

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fitting.solvers.newton import Array
 from analysis.fitting.solvers.objective import Objective
-from analysis.tables.points import Points
+from analysis.tables.points import Array, Points
 from scaling.laws import Law
 
 

@@ -22,7 +22,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from analysis.fitting.solvers.newton import Array, Solution, best_of, blocks
+from analysis.fitting.solvers.newton import Solution, best_of, blocks
+from analysis.tables.points import Array
 from scaling.common.errors import UserError
 from scaling.laws._law import Law
 

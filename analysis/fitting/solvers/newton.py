@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from analysis.tables.points import Array
 
 # near the narrowest width steps of 3 lose the corner that absolute residuals end in
 CONTINUATION = (

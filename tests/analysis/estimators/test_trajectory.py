@@ -15,7 +15,7 @@ from analysis.estimators.trajectory import (
     load_trajectories,
     trajectory_law,
 )
-from analysis.fitting.result import Prediction, Status
+from analysis.fitting.types import Prediction, Status
 from scaling.common.errors import UserError
 from scaling.laws.kaplan import critical_tokens, loss_at_batch
 

@@ -59,8 +59,9 @@ def write(
                     "prediction_sha256": None,
                 }  # fmt: skip
                 write_json(folder / run_id / SUMMARY, summary)
-    names = {"name": "valleys", "question": "Where?", "law": None, "loss": "loss"}
-    plan = {**names, "params": "params_total", "tokens": "tokens", "settings": {}, "corpus": {}}
+    names = {"name": "valleys", "question": "Where?", "law": None, "reading": "transfer"}
+    columns = {"loss": "loss", "params": "params_total", "tokens": "tokens"}
+    plan = {**names, **columns, "settings": {}, "corpus": {}}
     write_json(folder / STUDY, {**plan, "published": published or {}, "runs": entries})
     return folder
 

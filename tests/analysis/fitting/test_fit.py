@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.fitting.card import card
 from analysis.fitting.fit import fit
-from analysis.fitting.result import Status
+from analysis.fitting.types import Status
 from scaling import laws
 from scaling.common.errors import UserError
 
@@ -194,10 +195,10 @@ def test_json_and_card(table: pd.DataFrame):
     value = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert value["params"]["beta"] is None
     assert value["status"] == "not identified"
-    card = fit(laws.chinchilla, table).card()
+    text = card(fit(laws.chinchilla, table))
     for item in ("form", "how N, D and C are counted", "objective", "held-out validation"):
-        assert item in card
-    assert "learning rate: not recorded" in card
+        assert item in text
+    assert "learning rate: not recorded" in text
 
 
 def test_the_bootstrap_keeps_the_weights(table: pd.DataFrame):

@@ -8,7 +8,7 @@ from paths import DATA
 
 from analysis import load_table
 from analysis.fitting.fit import fit
-from analysis.fitting.result import Status
+from analysis.fitting.types import Status
 from scaling import laws
 
 TABLE = DATA / "chinchilla_epoch" / "tidy.csv"

@@ -46,7 +46,7 @@ def test_interval_of_a_new_run_covers_at_its_level():
     for seed in range(25):
         held = fit(laws.chinchilla, table(seed), holdout="flops_6nd>3e19", bootstrap=100)
         inside.append(held.held_out.coverage)
-        prediction = held.predict_at(held.kept_out.variables)
+        prediction = held.predict_at(held.held_out.points.variables)
         loss = held.held_out.measured
         alone.append(np.mean((prediction.low <= loss) & (loss <= prediction.high)))
     assert 0.91 <= np.mean(inside) <= 0.99
@@ -75,5 +75,4 @@ def test_bad_holdout_is_one_line(holdout, said):
 
 
 def test_without_a_holdout_there_is_nothing_to_show():
-    with pytest.raises(UserError, match="no rows were held out"):
-        _ = fit(laws.chinchilla, table(0)).held_out
+    assert fit(laws.chinchilla, table(0)).held_out is None

@@ -11,7 +11,7 @@ import pytest
 from analysis.__main__ import main
 from analysis.hyperparameters.law_file import LAW
 from analysis.hyperparameters.recommend import recommend
-from analysis.readings.critical_batch import read_critical_batch
+from analysis.readings import critical_batch
 from analysis.report.report import write_report
 from analysis.tables.study import load_study
 from experiments.record import METRICS, STUDY, SUMMARY, append_rows, write_json
@@ -75,7 +75,7 @@ def write(
 
 
 def test_the_hyperbolas_and_their_law_are_found_from_the_best_rate_of_each_batch(tmp_path):
-    found = read_critical_batch(load_study(write(tmp_path)))
+    found = critical_batch.read(load_study(write(tmp_path)))
     assert found is not None and found.notes == ()
     for each in found.hyperbolas:
         assert ENDS[0] < each.loss < ENDS[1]
@@ -91,7 +91,7 @@ def test_intervals_hold_the_truth_of_noisy_runs(tmp_path):
     held = 0
     for seed in range(20):
         folder = write(tmp_path / str(seed), noise=0.03, seed=seed)
-        found = read_critical_batch(load_study(folder))
+        found = critical_batch.read(load_study(folder))
         assert found is not None
         _, low, high = found.at(2.0)
         held += low <= B_STAR / 16 <= high
@@ -103,7 +103,7 @@ def test_a_best_rate_at_the_end_of_those_tried_is_told(tmp_path):
     for batch in BATCHES:  # the best rate of every batch is now the least of two
         file = tmp_path / STUDY
         file.write_text(file.read_text().replace(f'"{batch}-0.5"', f'"{batch}-0.5x"'))
-    found = read_critical_batch(load_study(tmp_path))
+    found = critical_batch.read(load_study(tmp_path))
     assert found is not None
     (note,) = found.notes
     assert "the least or the greatest tried" in note and "32, 64, 128" in note
@@ -147,5 +147,5 @@ def test_the_law_is_handed_on_with_its_interval(tmp_path):
 def test_runs_that_cannot_answer_are_refused_in_a_line_and_reported(tmp_path, options, message):
     write(tmp_path, **options)
     with pytest.raises(UserError, match=message):
-        read_critical_batch(load_study(tmp_path))
+        critical_batch.read(load_study(tmp_path))
     assert write_report(tmp_path).finding is None

@@ -11,6 +11,7 @@ import pytest
 from synthetic import Plan, train_held_out, write_study
 
 from analysis.inference import forecast
+from analysis.report.predict import predict_held_out
 from analysis.report.report import write_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -35,7 +36,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(forecast, "BOOTSTRAP", 60)
         folder = write_study(tmp_path_factory.mktemp("report") / "study", plan)
-        forecast.predict_held_out(folder)
+        predict_held_out(folder)
         train_held_out(folder, plan)
         write_report(folder)
     return folder / "report.html"

@@ -16,6 +16,7 @@ from analysis.__main__ import main
 from analysis.inference import forecast
 from analysis.plotting.style import save
 from analysis.report.plots import ladder
+from analysis.report.predict import predict_held_out
 from analysis.report.report import write_report
 from analysis.tables.study import load_study
 
@@ -69,7 +70,7 @@ def test_a_prediction_after_the_fact_is_called_that(tmp_path: Path):
 
 def test_a_prediction_changed_later_is_not_shown_to_be_first(tmp_path: Path):
     folder = write_study(tmp_path / "study")
-    forecast.predict_held_out(folder)
+    predict_held_out(folder)
     train_held_out(folder)
     file = folder / "prediction.json"
     file.write_text(file.read_text().replace('"level": 0.95', '"level": 0.950'))
@@ -87,7 +88,7 @@ def test_too_few_runs_for_a_fit(tmp_path: Path):
 def test_isoflop_study_with_two_seeds(tmp_path: Path):
     plan = Plan(isoflop="yes", held_out_seeds=2)
     folder = write_study(tmp_path / "study", plan)
-    forecast.predict_held_out(folder)
+    predict_held_out(folder)
     train_held_out(folder, plan)
     evidence = write_report(folder)
     first, second = (each.measured for each in evidence.verdicts)

@@ -15,7 +15,7 @@ from paths import ROOT
 
 from analysis.__main__ import main
 from analysis.fitting.fit import fit
-from analysis.fitting.result import Status
+from analysis.fitting.types import Status
 from scaling import laws
 from scaling.common.errors import UserError
 

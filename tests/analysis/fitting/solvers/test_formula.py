@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit
-from analysis.fitting.result import Status
+from analysis.fitting.types import Status
 from scaling import laws
 from scaling.common.errors import UserError
 from scaling.laws import Law, amplitude, exponent, offset, positive, real

@@ -11,8 +11,8 @@ import pytest
 from scipy import optimize
 
 from analysis.fitting.fit import fit
-from analysis.fitting.result import Status
 from analysis.fitting.solvers.objective import KINDS
+from analysis.fitting.types import Status
 from scaling import laws
 from scaling.common.errors import UserError
 from scaling.laws import Law, amplitude, exponent, offset

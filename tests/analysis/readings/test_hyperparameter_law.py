@@ -13,7 +13,7 @@ import pytest
 from analysis.__main__ import main
 from analysis.hyperparameters import load_law
 from analysis.hyperparameters.law_file import LAW
-from analysis.readings.hyperparameter_grid import read_grids
+from analysis.readings import hyperparameter_law
 from analysis.report.report import write_report
 from analysis.tables.study import load_study
 from experiments.record import PREDICTION, STUDY, SUMMARY, write_json
@@ -88,7 +88,7 @@ def write(folder: Path, *, held_out: bool, parametrization: str = "sp", noise: f
 
 def test_the_law_is_that_of_the_bowls_and_its_regret_the_least(tmp_path):
     write(tmp_path, held_out=True, noise=1e-4)
-    found = read_grids(load_study(tmp_path))
+    found = hyperparameter_law.read(load_study(tmp_path))
     assert found is not None and found.rate == "lr"
     for name, truth in (("lr", LR), ("batch_tokens", BATCH)):
         for constant, value in truth.items():
@@ -109,7 +109,7 @@ def test_the_law_is_that_of_the_bowls_and_its_regret_the_least(tmp_path):
 
 
 def test_a_rule_that_is_silent_on_one_setting_takes_the_tuned_one(tmp_path):
-    found = read_grids(load_study(write(tmp_path, held_out=True)))
+    found = hyperparameter_law.read(load_study(write(tmp_path, held_out=True)))
     assert found is not None
     tuned = found.regrets[1].setting
     named = {each.setting.rule: each.setting for each in found.regrets}
@@ -120,7 +120,7 @@ def test_a_rule_that_is_silent_on_one_setting_takes_the_tuned_one(tmp_path):
 
 
 def test_the_regret_is_that_of_the_run_nearest_to_the_advice(tmp_path):
-    found = read_grids(load_study(write(tmp_path, held_out=True)))
+    found = hyperparameter_law.read(load_study(write(tmp_path, held_out=True)))
     assert found is not None
     for each in found.regrets:
         runs = [
@@ -156,7 +156,7 @@ def test_predict_writes_the_advice_before_the_cell_is_trained(tmp_path, capsys):
     assert main(["predict", str(tmp_path)]) == 0
     assert "kept" in capsys.readouterr().out
     write(tmp_path, held_out=True)
-    assert write_report(tmp_path).missing == read_grids(load_study(tmp_path)).notes
+    assert write_report(tmp_path).missing == hyperparameter_law.read(load_study(tmp_path)).notes
     (tmp_path / PREDICTION).unlink()
     assert main(["predict", str(tmp_path)]) == 2
     assert "trained before any prediction" in capsys.readouterr().err
@@ -176,7 +176,9 @@ def test_the_report_prints_tables_that_paste_and_draws_the_bowls(tmp_path, capsy
 
 
 def test_a_rate_under_mup_is_another_quantity(tmp_path):
-    found = read_grids(load_study(write(tmp_path, held_out=True, parametrization="mup")))
+    found = hyperparameter_law.read(
+        load_study(write(tmp_path, held_out=True, parametrization="mup"))
+    )
     assert found is not None and set(found.laws) == {"lr_mup", "batch_tokens"}
     named = {each.setting.rule: each.setting for each in found.regrets}
     assert named["steplaw2025"].lr == named["nearest tuned setting"].lr  # it gives no base rate
@@ -186,13 +188,14 @@ def test_a_rate_under_mup_is_another_quantity(tmp_path):
 def test_other_parametrizations_are_refused_and_the_report_says_so(tmp_path):
     write(tmp_path, held_out=True, parametrization="ntk")
     with pytest.raises(UserError, match="one of sp, mup, mup_variance; these runs have ntk"):
-        read_grids(load_study(tmp_path))
+        hyperparameter_law.read(load_study(tmp_path))
     assert any("ntk" in note for note in write_report(tmp_path).missing)
 
 
-def test_an_unknown_reading_is_a_damaged_plan(tmp_path):
+def test_an_unknown_reading_is_named_with_the_nearest(tmp_path):
     write(tmp_path, held_out=False)
-    text = (tmp_path / STUDY).read_text().replace("hyperparameter_law", "palmistry")
+    text = (tmp_path / STUDY).read_text().replace("hyperparameter_law", "hyperparameter_laws")
     (tmp_path / STUDY).write_text(text)
-    with pytest.raises(UserError, match=r"study\.json: damaged .*palmistry"):
-        load_study(tmp_path)
+    said = r"study\.json: reading 'hyperparameter_laws': did you mean 'hyperparameter_law'\?"
+    with pytest.raises(UserError, match=said):
+        write_report(tmp_path)

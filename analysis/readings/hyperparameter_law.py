@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.fitting.result import Prediction
+from analysis.fitting.types import Prediction
 from analysis.hyperparameters.law_file import LAW, save_law
 from analysis.hyperparameters.near_optimal import regret
 from analysis.hyperparameters.optimum import Optima, Where, optimum_per_cell
@@ -28,6 +28,7 @@ from analysis.hyperparameters.power_law import OptimumLaw
 from analysis.hyperparameters.surface import JointSurface, joint_surface
 from analysis.plotting.style import quantity
 from analysis.readings._finding import Picture, Table
+from analysis.readings._grid_plot import draw_bowls
 from analysis.tables.study import Study
 from scaling.common.errors import UserError
 from scaling.hyperparameters import (
@@ -128,12 +129,10 @@ class Grids:
         return (self._optima(), *((self._laws(),) if self.laws else ()), *self._regrets())
 
     def pictures(self) -> tuple[Picture, ...]:
-        from analysis.readings._hyperparameter_grid_plot import draw_bowls
-
         return (
             Picture(
                 "bowls",
-                lambda: draw_bowls(self),
+                lambda: draw_bowls(self.table, self.optima, self.surface, self.study.loss),
                 "The bowls.",
                 "Loss above the best run of each cell, against learning rate and batch. Contours: "
                 "one bowl for all cells, whose bottom (+) moves as the law. Ring: the best run. "
@@ -231,7 +230,7 @@ class Grids:
         )
 
 
-def read_grids(study: Study) -> Grids | None:
+def read(study: Study) -> Grids | None:
     """The bowls of the finished runs; None before there is any.
 
     Raises UserError where they do not determine a surface.
