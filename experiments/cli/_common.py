@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from experiments.plan.study import Run, Study
+    from experiments.plan.study import Study
     from experiments.sweep.sweep import Sweep
 
 SETTING = "a setting of the {} (scale=gpu) or a field of every run (model.width=64)"
@@ -46,7 +46,7 @@ def add_file(parser: argparse.ArgumentParser, kind: str = "study") -> None:
 
 
 def add_study_or_config(parser: argparse.ArgumentParser) -> None:
-    """Declare the study, or the one run, that `runs` reads."""
+    """Declare the study, or the one run, that `studies.runs` reads."""
     parser.add_argument("study", help="a study's name, the path of its file, or a config.json")
     add_assignments(parser, SETTING.format("study"))
 
@@ -74,27 +74,16 @@ def on_stderr(text: str) -> None:
 
 def bind(options: argparse.Namespace, tell: Callable[[str], None] = lambda text: None) -> Sweep:
     """The study of `add_file` bound to its corpus and its folder."""
-    from experiments.plan import study as studies
+    from experiments import studies
     from experiments.sweep import sweep
 
     study = studies.load(options.study, options.assignments)
     return sweep.bind(study, options.out or Path("runs") / study.name, options.cache, tell)
 
 
-def runs(name: str, assignments: Sequence[str]) -> tuple[Run, ...]:
-    """The runs of a study, or the one run of a config.json, with the overrides applied."""
-    from experiments.config.from_record import read_config
-    from experiments.config.overrides import override
-    from experiments.plan import study
-
-    if name.endswith(".json"):
-        return (study.Run(override(read_config(Path(name)), assignments), rung=0),)
-    return study.load(name, assignments).runs
-
-
 def say_laws(study: Study) -> None:
     """Print a line for each field that follows a hyperparameter law."""
     from experiments.plan import law_settings
 
-    for line in law_settings.summary(study.runs):
+    for line in law_settings.summary(given for run in study.runs for given in run.given):
         print(line)

@@ -42,9 +42,11 @@ def add(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from experiments import studies
     from experiments.training.step import recipe
 
-    planned = {run.rung: run for run in reversed(common.runs(options.study, options.assignments))}
+    runs = studies.runs(options.study, options.assignments)
+    planned = {run.rung: run for run in reversed(runs)}
     if options.rung not in planned:
         raise UserError(f"--rung {options.rung}: the study has rungs {sorted(planned)}")
     run = planned[options.rung]

@@ -17,11 +17,10 @@ def add(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from experiments.plan import study as studies
-    from experiments.search.plan import SEARCHES
+    from experiments import studies
 
-    for verb, shelf in (("run", studies.STUDIES), ("search", SEARCHES)):
-        for name in studies.names(shelf):
-            headline, _, _ = (inspect.getdoc(studies.module(name, shelf)) or "").partition("\n")
-            print(f"{name:16} {verb:8} {headline}")
+    for command, kind in (("run", studies.STUDY), ("search", studies.SEARCH)):
+        for name, file in studies.files(kind).items():
+            headline, _, _ = (inspect.getdoc(file) or "").partition("\n")
+            print(f"{name:20} {command:8} {headline}")
     return 0

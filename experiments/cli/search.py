@@ -48,8 +48,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _search(options: argparse.Namespace, launcher: Launcher) -> int:
-    from experiments.plan import study as studies
-    from experiments.search.plan import SEARCHES, Search
+    from experiments import studies
     from experiments.search.promotion import UnfinishedError
     from experiments.search.searcher import bind
     from experiments.sweep.progress import Progress
@@ -60,7 +59,7 @@ def _search(options: argparse.Namespace, launcher: Launcher) -> int:
             print(f"next rung: {missing} to train, to {tokens:,.0f} tokens each", flush=True)
         return Progress(runs, finished)
 
-    plan: Search = studies.build(SEARCHES, options.search, options.assignments)
+    plan = studies.load_search(options.search, options.assignments)
     found = bind(
         plan,
         options.sampler,

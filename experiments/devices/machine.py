@@ -1,4 +1,7 @@
-"""What this machine computes with, told without importing JAX, which would take its devices."""
+"""This machine: its devices, found without importing JAX, which would take them.
+
+And, for a process of it, the compilation cache and the output.
+"""
 
 from __future__ import annotations
 
@@ -57,3 +60,19 @@ def devices() -> list[str | int | None]:
 def _there(patterns: Sequence[str]) -> int:
     """How many device files there are."""
     return sum(len(list(Path("/dev").glob(pattern))) for pattern in patterns)
+
+
+def use_compilation_cache(cache: Path) -> None:
+    """Compile a program once per machine: keep all under ``cache``/xla. Call before compiling."""
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", str(cache / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+def redirect_output(log: Path) -> None:
+    """Append everything that this process prints from here on, by C++ too, to a file."""
+    with log.open("ab") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)

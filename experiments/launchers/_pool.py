@@ -9,15 +9,15 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
-import sys
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import cast
 
-from experiments.launchers._worker import STOP_SIGNALS, Bench, give_up, stop_signals_wait, work
+from experiments.devices.signals import on_stop_signal, stop_signals_blocked
+from experiments.launchers._worker import Bench, give_up, work
 from experiments.record import Status
 from experiments.runs.job import Event, Job, Pack
 from scaling.common.errors import UserError
@@ -37,7 +37,7 @@ def train_all(
     when that has happened `ATTEMPTS` times.
     """
     crew = _Crew(deque(packs), watch)
-    with on_signal(crew.stop):
+    with on_stop_signal(crew.stop):
         try:
             for bench in benches:
                 crew.hire(bench)
@@ -82,7 +82,7 @@ class _Crew:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=work, args=(theirs, bench), daemon=True)
-        with stop_signals_wait():
+        with stop_signals_blocked():
             process.start()
             self.workers[ours] = _Worker(process, bench)
         theirs.close()  # the worker's end is its own, so that its death is the end of the pipe
@@ -141,25 +141,3 @@ class _Crew:
             why = f"its worker ended {ATTEMPTS} times ({how}), perhaps for want of memory"
             give_up(job, f"{why}; --workers 1 needs less")
             self.watch(Event(run_id, Status.FAILED))
-
-
-@contextlib.contextmanager
-def on_signal(stop: Callable[[], None]) -> Iterator[None]:
-    """Meanwhile the first stop signal calls `stop`; the next one does what it always did."""
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def first(*_: object) -> None:
-        restore()
-        print("saving checkpoints and stopping; interrupt again to stop at once", file=sys.stderr)
-        stop()
-
-    for number in STOP_SIGNALS:
-        signal.signal(number, first)
-    try:
-        yield
-    finally:
-        restore()

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from experiments import data, record
-from experiments.devices.compilation import use_cache
+from experiments.devices.machine import redirect_output, use_compilation_cache
+from experiments.devices.signals import handle_stop_signals
 from experiments.record import FINISHED, Status
 from experiments.runs.branch_point import take_over
 from experiments.runs.claim import ClaimLostError, take
@@ -24,18 +24,6 @@ from experiments.runs.quarantine import quarantine
 from scaling.common.errors import UserError
 
 Train = Callable[[Pack, data.Corpus, Callable[[Event], None], Callable[[], bool]], None]
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-@contextlib.contextmanager
-def stop_signals_wait() -> Iterator[None]:
-    """Meanwhile they are held back, and by a process that is started now until it has handlers."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass(frozen=True)
@@ -54,11 +42,9 @@ class Bench:
 def work(pipe: Connection, bench: Bench) -> None:
     """The main function of the process: until it is sent None, asked to stop, or left alone."""
     asked: list[int] = []
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda number, _: asked.append(number))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    handle_stop_signals(asked.append)
     prepare(bench)
-    use_cache(bench.cache)
+    use_compilation_cache(bench.cache)
     try:
         corpus = data.prepare(bench.data, bench.cache)
         while not asked and (pack := pipe.recv()) is not None:
@@ -75,7 +61,7 @@ def train_here(pack: Pack, bench: Bench, interrupted: Callable[[], bool]) -> Non
     What is not finished when this returns is another worker's, or was interrupted.
     """
     prepare(bench)
-    use_cache(bench.cache)
+    use_compilation_cache(bench.cache)
     corpus = data.prepare(bench.data, bench.cache)
     attend(pack, corpus, lambda event: None, interrupted)
 
@@ -83,7 +69,7 @@ def train_here(pack: Pack, bench: Bench, interrupted: Callable[[], bool]) -> Non
 def prepare(bench: Bench) -> None:
     """Make this process the bench's: its log, its core, its GPU; before JAX is imported."""
     if bench.log is not None:
-        print_to(bench.log)
+        redirect_output(bench.log)
     if bench.core is not None:
         os.sched_setaffinity(0, {bench.core})  # before JAX counts its threads
     if bench.gpu is not None:
@@ -194,10 +180,3 @@ def _attempt(
     half = len(left) // 2
     for part in filter(None, (left[:half], left[half:])):
         _attempt(part, corpus, watch, interrupted, train)
-
-
-def print_to(log: Path) -> None:
-    """From here on everything printed, by C++ too, is appended to this file."""
-    with log.open("ab") as file:
-        for stream in (1, 2):
-            os.dup2(file.fileno(), stream)

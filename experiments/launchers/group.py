@@ -18,18 +18,17 @@ import jax
 from experiments import data
 from experiments.config.run import RunConfig
 from experiments.devices import machine
-from experiments.devices.auto_layout import settle
-from experiments.devices.compilation import use_cache
+from experiments.devices.machine import use_compilation_cache
 from experiments.devices.multihost import Meeting, hear, leads, tell
+from experiments.devices.signals import on_stop_signal
 from experiments.launchers import Site
 from experiments.launchers import _worker as worker
-from experiments.launchers._pool import on_signal
 from experiments.launchers._worker import Bench
 from experiments.record import AGAIN, Status
 from experiments.runs.job import Event, Job, Pack
 from experiments.training.populations.grouping import ALONE, Curve
 from experiments.training.step import recipe
-from experiments.training.trainer import train_pack
+from experiments.training.trainer import settle, train_pack
 from scaling.common.command_line import exit_code
 from scaling.common.errors import UserError, nearest
 from scaling.machines.layout import KINDS
@@ -78,7 +77,7 @@ class Group:
         for job in (job for pack in packs for job in pack):
             _check(job)
         bench, asked = self.bench(site), list[bool]()
-        use_cache(bench.cache)
+        use_compilation_cache(bench.cache)
         corpus = data.prepare(bench.data, bench.cache)
 
         def together(
@@ -94,7 +93,7 @@ class Group:
             if Status.STARTED in stands:  # any process was
                 asked.append(True)
 
-        with on_signal(lambda: asked.append(True)):
+        with on_stop_signal(lambda: asked.append(True)):
             for pack in packs:
                 absolute = tuple(replace(job, folder=job.folder.absolute()) for job in pack)
                 worker.attend(absolute, corpus, watch, lambda: bool(asked), together)
@@ -134,10 +133,10 @@ def _follow() -> int:
     """Train the packs that process 0 tells, until it tells an exit code."""
     asked: list[bool] = []
     prepare = cache(data.prepare)
-    with on_signal(lambda: asked.append(True)):
+    with on_stop_signal(lambda: asked.append(True)):
         while not isinstance(message := hear(), int):
             pack, bench = message
-            use_cache(bench.cache)
+            use_compilation_cache(bench.cache)
             try:
                 train_pack(pack, prepare(bench.data, bench.cache), interrupted=lambda: bool(asked))
             except jax.errors.JaxRuntimeError as error:

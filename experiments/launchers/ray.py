@@ -23,8 +23,9 @@ from typing import Any
 from experiments import record
 from experiments.config.run import RunConfig
 from experiments.devices import machine
+from experiments.devices.signals import on_stop_signal
 from experiments.launchers import Site
-from experiments.launchers._pool import ATTEMPTS, on_signal
+from experiments.launchers._pool import ATTEMPTS
 from experiments.launchers._worker import Bench, give_up, train_here
 from experiments.launchers.local import LOG
 from experiments.record import AGAIN, FINISHED, Status
@@ -270,7 +271,7 @@ class _Tasks:
     def run(self) -> bool:
         """As `crew.train_all`, with tasks for workers."""
         follower = Follower(self.watch)
-        with on_signal(self.stop):
+        with on_stop_signal(self.stop):
             try:
                 while (self.waiting or self.under_way) and not self.stopped:
                     self._hand_out()

@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from experiments.config.overrides import assign, split
 from experiments.config.run import RunConfig, Science
@@ -39,9 +39,6 @@ from scaling.hyperparameters import (
     own_batch,
     side_by_side,
 )
-
-if TYPE_CHECKING:
-    from experiments.plan.study import Run
 
 SUFFIX = ".json"
 FIELDS = ("batch.sequences", "optimizer.learning_rate", "optimizer.weight_decay")  # as asked
@@ -140,16 +137,10 @@ def follow(config: RunConfig, laws: Mapping[str, Source]) -> tuple[RunConfig, tu
     return config, tuple(found)
 
 
-def following(runs: Iterable[Run], laws: Mapping[str, str]) -> tuple[Run, ...]:
-    """The runs with each field as the law of this name or file gives it, for a study file."""
-    found = {path: find(path, name) for path, name in laws.items()}
-    return tuple(run.follow(found) for run in runs)
-
-
-def summary(runs: Iterable[Run]) -> list[str]:
+def summary(givens: Iterable[Given]) -> list[str]:
     """A line for each field that follows a law: how many runs, and how far out of its range."""
     by_field: dict[tuple[str, str], list[Given]] = {}
-    for given in (given for run in runs for given in run.given):
+    for given in givens:
         by_field.setdefault((given.path, given.source.law.name), []).append(given)
     return [_line(path, name, given) for (path, name), given in by_field.items()]
 

@@ -1,37 +1,17 @@
-"""A study: a question, the runs that answer it, the runs held out, and the law to fit.
-
-A study file lies in ``experiments/studies/`` (or anywhere, given by path) and defines
-
-    def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study
-
-Its parameters are the study's settings, given on the command line as ``--set scale=gpu``. A search
-file (experiments/search/plan.py) is read in the same way.
-"""
+"""A study: a question, the runs that answer it, the runs held out, and the law to fit."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import inspect
-import pkgutil
-import sys
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
-from experiments import studies
-from experiments.config.fields import from_text
 from experiments.config.identity import identity
-from experiments.config.overrides import override, paths, split
+from experiments.config.overrides import override
 from experiments.config.run import RunConfig
 from experiments.plan.branching import Origin
-from experiments.plan.law_settings import Given, Source, follow, separate
+from experiments.plan.law_settings import Given, Source, find, follow, separate
 from experiments.record import Part
-from scaling.common.errors import UserError, nearest
 from scaling.counting.formulas import ledger
 
 
@@ -115,103 +95,7 @@ class Study:
         return self.override([f"data.fingerprint={fingerprint}"])
 
 
-@dataclass(frozen=True)
-class Shelf:
-    """One kind of file: where the package's own lie, the function that each defines and what it
-    gives, and the fields that may be set besides its settings."""
-
-    package: ModuleType
-    function: str
-    kind: type[Any]
-    fields: tuple[str, ...]
-
-
-STUDIES = Shelf(studies, "study", Study, paths())
-
-
-def names(shelf: Shelf = STUDIES) -> list[str]:
-    """The files that come with the package."""
-    return sorted(module.name for module in pkgutil.iter_modules(shelf.package.__path__))
-
-
-def module(name: str, shelf: Shelf = STUDIES) -> ModuleType:
-    """The file of this name or path: ``quickstart`` or ``my/file.py``."""
-    path = Path(name)
-    if path.suffix != ".py":
-        known = names(shelf)
-        if path.name not in known:
-            raise UserError(f"no {shelf.function} '{name}'; {nearest(path.name, known)}")
-        path = Path(*shelf.package.__path__, f"{path.name}.py")
-        with _one_line(path):
-            return importlib.import_module(f"{shelf.package.__name__}.{path.stem}")
-    if not path.is_file():
-        raise UserError(f"{name}: no such {shelf.function} file")
-    spec = importlib.util.spec_from_file_location(f"{shelf.function}_file_{path.stem}", path)
-    assert spec and spec.loader
-    found = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = found  # dataclasses look their own module up
-    with _one_line(path):
-        spec.loader.exec_module(found)
-    return found
-
-
-@contextmanager
-def _one_line(file: Path) -> Iterator[None]:
-    """Whatever goes wrong in such a file is told in one line, with the line that led to it."""
-    try:
-        yield
-    except UserError:
-        raise
-    except SyntaxError as error:
-        raise UserError(f"{error.filename or file}:{error.lineno}: {error.msg}") from error
-    except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if Path(frame.filename) == file.absolute()]
-        where = (own or frames)[-1]
-        what, _, _ = str(error).partition("\n")
-        raise UserError(
-            f"{where.filename}:{where.lineno}: {type(error).__name__}: {what}"
-        ) from error
-
-
-def load(name: str, assignments: Sequence[str] = ()) -> Study:
-    """The study of this name with its settings and overrides applied."""
-    study: Study = build(STUDIES, name, assignments)
-    return study
-
-
-def build(shelf: Shelf, name: str, assignments: Sequence[str]) -> Any:
-    """What the file of this name gives, with its settings and overrides applied.
-
-    A setting is a parameter of its function, everything else a path into the config.
-    """
-    found = module(name, shelf)
-    if not hasattr(found, shelf.function):
-        raise UserError(
-            f"{name}: it defines no function '{shelf.function}'; "
-            f"see {shelf.kind.__module__.replace('.', '/')}.py"
-        )
-    make: Callable[..., Any] = getattr(found, shelf.function)
-    hints = get_type_hints(make)
-    settings = {key: known.default for key, known in inspect.signature(make).parameters.items()}
-    rest: dict[str, str] = {}
-    for text in assignments:
-        key, value = split(text)
-        if key in settings:
-            settings[key] = from_text(f"--set {key}", value, hints[key])
-        elif key in shelf.fields:
-            rest[key] = value
-        else:
-            known = [*settings, *shelf.fields]
-            raise UserError(f"--set {key}: no such field; {nearest(key, known)}")
-    if unset := [key for key, value in settings.items() if value is inspect.Parameter.empty]:
-        raise UserError(f"--set {unset[0]}=...: the {shelf.function} '{name}' needs this setting")
-    with _one_line(Path(inspect.getfile(found))):
-        built = make(**settings)
-    if not isinstance(built, shelf.kind):
-        raise UserError(
-            f"{name}: its function '{shelf.function}' gives a {type(built).__name__}, "
-            f"no {shelf.kind.__name__}"
-        )
-    built = built.override([f"{key}={value}" for key, value in rest.items()])
-    return replace(built, settings={**settings, **rest})
+def following(runs: Iterable[Run], laws: Mapping[str, str]) -> tuple[Run, ...]:
+    """The runs with each field set by a law, given by its name or file; for study files."""
+    found = {path: find(path, name) for path, name in laws.items()}
+    return tuple(run.follow(found) for run in runs)

@@ -9,8 +9,7 @@ from fractions import Fraction
 from experiments.config.run import RunConfig
 from experiments.plan.study import Run
 from experiments.search.halving import last_bracket
-from experiments.search.plan import Search
-from experiments.search.promotion import longer
+from experiments.search.plan import Search, longer
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A search: the fields to vary, the budgets, and the method that says who trains on.
 
-A search file lies in ``experiments/searches/`` (or anywhere, given by path) and defines
+A search file lies in ``experiments/studies/`` (or anywhere, given by path) and defines
 
     def search(scale: Literal["cpu", "gpu"] = "cpu") -> Search
 
@@ -20,12 +20,10 @@ from fractions import Fraction
 from itertools import islice
 from typing import Any, Literal, get_type_hints
 
-from experiments import searches
 from experiments.config.fields import from_text
-from experiments.config.overrides import assign, override, paths, split
+from experiments.config.overrides import assign, override, split
 from experiments.config.run import RunConfig
 from experiments.plan.grids import Assignment
-from experiments.plan.study import Shelf
 from experiments.search.halving import (
     Bracket,
     Evaluate,
@@ -40,7 +38,6 @@ from experiments.search.halving import (
     preserving,
     successive_halving,
 )
-from experiments.search.promotion import longer
 from experiments.search.space import Space, check_space, size
 from scaling.common.errors import UserError, check_choices
 
@@ -121,7 +118,22 @@ class Search:
         return replace(self, base=override(self.base, fields), **own)
 
 
-SEARCHES = Shelf(searches, "search", Search, (*OWN, *paths()))
+def longer(config: RunConfig, tokens: int) -> RunConfig:
+    """The same run with another budget and the same number of warm-up steps."""
+    science = config.science
+    if science.schedule.name != "constant":
+        raise UserError(
+            f"schedule.name={science.schedule.name}: a run can be promoted only if its rate does "
+            "not depend on its length; set schedule.name=constant"
+        )
+    steps = max(1, round(tokens / science.batch.batch_tokens))
+    if science.warmup_steps > steps:
+        raise UserError(
+            f"a run of {steps} steps is shorter than its warm-up of {science.warmup_steps}; raise "
+            "the least budget, or lower schedule.warmup_fraction"
+        )
+    warmup = science.warmup_steps / steps
+    return assign(config, {"budget.tokens": tokens, "schedule.warmup_fraction": warmup})
 
 
 def raises(search: Search, before: Sequence[int]) -> tuple[int, ...]:

@@ -15,34 +15,15 @@ from fractions import Fraction
 from pathlib import Path
 
 from experiments import record
-from experiments.config.overrides import assign
 from experiments.config.run import RunConfig
 from experiments.launchers import Launcher
 from experiments.plan.branching import Origin
 from experiments.plan.study import Run, Study
 from experiments.record import Status
 from experiments.runs.job import Event
+from experiments.search.plan import longer
 from experiments.sweep.sweep import FINISHED, Sweep, bind, run_sweep
 from scaling.common.errors import UserError
-
-
-def longer(config: RunConfig, tokens: int) -> RunConfig:
-    """The same run with another budget and the same number of warm-up steps."""
-    science = config.science
-    if science.schedule.name != "constant":
-        raise UserError(
-            f"schedule.name={science.schedule.name}: a run can be promoted only if its rate does "
-            "not depend on its length; set schedule.name=constant"
-        )
-    steps = max(1, round(tokens / science.batch.batch_tokens))
-    if science.warmup_steps > steps:
-        raise UserError(
-            f"a run of {steps} steps is shorter than its warm-up of {science.warmup_steps}; raise "
-            "the least budget, or lower schedule.warmup_fraction"
-        )
-    warmup = science.warmup_steps / steps
-    return assign(config, {"budget.tokens": tokens, "schedule.warmup_fraction": warmup})
-
 
 # the runs and the names of those that are finished -> what is open, and hears, meanwhile
 Watching = Callable[[Sequence[Run], Sequence[str]], AbstractContextManager[Callable[[Event], None]]]

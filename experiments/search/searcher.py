@@ -22,8 +22,8 @@ from experiments.launchers import Launcher
 from experiments.plan.study import Run
 from experiments.search import samplers
 from experiments.search.cost import Bill, Cost, spent
-from experiments.search.plan import METHODS, Search, halve, raises
-from experiments.search.promotion import Evaluator, Watching, longer
+from experiments.search.plan import METHODS, Search, halve, longer, raises
+from experiments.search.promotion import Evaluator, Watching
 from experiments.search.samplers import Tried
 from experiments.search.samplers.random import candidates as at_random
 from experiments.sweep.preflight import check_corpus

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +21,8 @@ from pathlib import Path
 
 from experiments import record, trackers
 from experiments.config.fields import flat
-from experiments.launchers._worker import STOP_SIGNALS, print_to, stop_signals_wait
+from experiments.devices.machine import redirect_output
+from experiments.devices.signals import handle_stop_signals, stop_signals_blocked
 from experiments.record import ENDED, FINISHED, DamagedError, Part, Status
 from experiments.runs.claim import ClaimLostError, take
 from experiments.trackers import Ending, Header, Held, Point, Session, Tracker
@@ -100,7 +100,7 @@ def _start(folder: Path, name: str) -> tuple[SpawnProcess, Connection]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_accompany, args=(theirs, folder, name), daemon=True)
-    with stop_signals_wait():
+    with stop_signals_blocked():
         process.start()
     theirs.close()
     return process, ours
@@ -108,11 +108,9 @@ def _start(folder: Path, name: str) -> tuple[SpawnProcess, Connection]:
 
 def _accompany(pipe: Connection, folder: Path, name: str) -> None:
     """The main function of the process."""
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda *_: None)  # the sweep has it too, and work to end
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    handle_stop_signals(lambda number: None)  # the sweep gets them too, and ends this process
     os.nice(NICE)
-    print_to(folder / LOG)
+    redirect_output(folder / LOG)
 
     def looks() -> Iterator[None]:
         while not pipe.poll(LOOK_AGAIN):

@@ -10,19 +10,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import jax
 import numpy as np
 
 from experiments import data
-from experiments.devices.auto_layout import settle
+from experiments.devices.auto_layout import choose
 from experiments.devices.multihost import ask
 from experiments.record import Status
 from experiments.runs.job import Event, Job
 from experiments.training.populations.member import Member
 from experiments.training.populations.programs import Programs, programs
 from experiments.training.step import Metrics, TrainState, recipe
+from scaling.machines.chips import GIB, of_device
 
 Late = tuple[list[int], Metrics]  # a dispatch under way: each member's first step in it, metrics
 
@@ -68,6 +70,28 @@ def train_pack(
             del state, states  # the loop owns the only ones
             _Loop(pack, programs(made, len(pack)), corpus, interrupted).run(left)
         return [member.status for member in members]
+
+
+def settle(job: Job, watch: Callable[[Event], None]) -> Job:
+    """The job with an `auto` layout settled for JAX's devices; `watch` hears which, and why.
+
+    Raises:
+        UserError: nothing fits, or the devices are of no kind whose figures are known.
+    """
+    config = job.run.config
+    if config.execution.layout.name != "auto":
+        return job
+    devices = jax.devices()
+    choice = choose(config, of_device(devices[0].device_kind), len(devices))
+    best = choice.best
+    why = f"{best.bytes / GIB:.1f} GiB a device, bound by {best.roofline.bound}"
+    if choice.others:
+        slower = choice.others[0].roofline.seconds / best.roofline.seconds
+        why += f"; next best {choice.others[0].name}, {slower:.2f} times the step"
+    note = f"{job.run.run_id}: layout {best.name}, microbatch {best.step.microbatch}: {why}"
+    watch(Event(job.run.run_id, "compiling", note=note))
+    execution = replace(config.execution, layout=best.layout, microbatch=best.step.microbatch)
+    return replace(job, run=replace(job.run, config=replace(config, execution=execution)))
 
 
 @dataclass

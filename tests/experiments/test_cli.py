@@ -10,10 +10,8 @@ import pytest
 import tiny
 from paths import ROOT, SUPPORT
 
-from experiments import record
+from experiments import record, studies
 from experiments.__main__ import EPILOG, main
-from experiments.plan.study import names
-from experiments.search.plan import SEARCHES
 from experiments.sweep import sweep as sweeps
 from scaling.common import plugins
 
@@ -108,8 +106,8 @@ def test_list_names_every_study_and_search_with_its_question(capsys):
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines] == [
-        *([name, "run"] for name in names()),
-        *([name, "search"] for name in names(SEARCHES)),
+        *([name, "run"] for name in studies.files(studies.STUDY)),
+        *([name, "search"] for name in studies.files(studies.SEARCH)),
     ]
     assert all(line.endswith(("?", ".")) for line in lines)
 

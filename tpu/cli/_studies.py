@@ -26,6 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def runs(options: argparse.Namespace, chips: int) -> Sequence[Run]:
     """The runs of the study or config; on several chips a single layout becomes auto."""
+    from experiments import studies
 
     def laid_out(run: Run) -> Run:
         if options.layout or chips == 1 or run.config.execution.layout.name != "single":
@@ -33,4 +34,4 @@ def runs(options: argparse.Namespace, chips: int) -> Sequence[Run]:
         return run.override(["execution.layout.name=auto"])
 
     named = [f"execution.layout.name={options.layout}"] if options.layout else []
-    return [laid_out(run) for run in common.runs(options.study, [*named, *options.assignments])]
+    return [laid_out(run) for run in studies.runs(options.study, [*named, *options.assignments])]

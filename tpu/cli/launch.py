@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if Path(args.study).is_absolute():
         raise UserError(f"{args.study}: give its path from the top of the repository")
-    from experiments.plan import study as studies  # after the arguments, so that --help stays quick
+    from experiments import studies  # after the arguments, so that --help stays quick
 
     studies.load(args.study, args.assignments)
     if not args.dry_run:

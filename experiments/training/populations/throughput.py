@@ -21,7 +21,7 @@ from experiments.config.fields import to_dict
 from experiments.config.identity import SCIENCE_VERSION
 from experiments.config.run import RunConfig
 from experiments.devices import machine
-from experiments.devices.compilation import use_cache
+from experiments.devices.machine import use_compilation_cache
 from experiments.launchers._worker import Bench, prepare
 from experiments.training.populations.grouping import ALONE, GAIN, Curve, doublings
 
@@ -113,7 +113,7 @@ def _time(config: RunConfig, members: int) -> tuple[float, int]:
 def _measure_all(wanted: Sequence[tuple[RunConfig, int, Path]], bench: Bench) -> None:
     """The main function of the process."""
     prepare(bench)
-    use_cache(bench.cache)
+    use_compilation_cache(bench.cache)
     import jax
 
     for config, most, path in wanted:

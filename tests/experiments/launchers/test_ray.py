@@ -15,7 +15,7 @@ import pytest
 import tiny
 
 from experiments import launchers, record
-from experiments.launchers._worker import STOP_SIGNALS
+from experiments.devices.signals import STOP_SIGNALS
 from experiments.launchers.local import Local
 from experiments.record import Part, Status
 from experiments.runs.job import Event

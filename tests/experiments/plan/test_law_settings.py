@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 import tiny
 
-from experiments import data, record
+from experiments import data, record, studies
 from experiments.config.identity import identity
 from experiments.config.overrides import override
 from experiments.plan import law_settings
-from experiments.plan import study as studies
-from experiments.plan.study import Run
+from experiments.plan.study import Run, following
 from experiments.record import Status
 from experiments.runs.job import Job
 from experiments.training.trainer import train
@@ -86,14 +85,12 @@ def test_the_batch_comes_first_and_is_the_nearest_number_of_sequences(law):
 def test_a_study_file_says_the_same_with_a_function(law):
     runs = [Run(override(tiny.config(), ["parametrization.name=sp"]), 0)]
     by_option = law_settings.separate([f"optimizer.learning_rate=law({law})"])[1]
-    assert law_settings.following(runs, {"optimizer.learning_rate": law}) == (
-        runs[0].follow(by_option),
-    )
+    assert following(runs, {"optimizer.learning_rate": law}) == (runs[0].follow(by_option),)
 
 
 def test_a_published_law_by_its_name():
     run = Run(override(tiny.config(), ["parametrization.name=sp"]), 0)
-    (followed,) = law_settings.following([run], {"optimizer.learning_rate": "steplaw2025"})
+    (followed,) = following([run], {"optimizer.learning_rate": "steplaw2025"})
     science = followed.config.science
     asked = {"params_nonembedding": run.ledger["params_nonembedding"],
              "tokens": float(science.budget.tokens)}  # fmt: skip
@@ -123,14 +120,14 @@ def test_the_summary_line_says_how_far_out_of_range(law):
     source = law_settings.separate([f"batch.sequences=law({law})"])[1]
     inside = Run(override(base, ["budget.tokens=2000000"]), 0).follow(source)
     outside = Run(override(base, ["budget.tokens=100000"]), 0).follow(source)
-    assert law_settings.summary([inside]) == [
+    assert law_settings.summary(inside.given) == [
         "batch.sequences by mine in 1 runs; config.json says what it was asked"
     ]
-    (line,) = law_settings.summary([inside, outside])
+    (line,) = law_settings.summary([*inside.given, *outside.given])
     assert (
         "in 2 runs, 1 of them outside the range it was fitted on by a factor of up to 10;" in line
     )
-    assert law_settings.summary([Run(base, 0)]) == []
+    assert law_settings.summary(Run(base, 0).given) == []
 
 
 def test_a_rate_at_another_batch_than_the_laws_own_is_told(law):
@@ -141,7 +138,7 @@ def test_a_rate_at_another_batch_than_the_laws_own_is_told(law):
     alone = Run(base, 0).follow(law_settings.separate(both[:1])[1])
     (text,) = alone.given[0].warnings
     assert text.endswith(f"the run's is {64 / wanted:.3g} times that")
-    assert "at batches up to a factor of" in law_settings.summary([alone])[0]
+    assert "at batches up to a factor of" in law_settings.summary(alone.given)[0]
     assert all(
         each.warnings == () for each in Run(base, 0).follow(law_settings.separate(both)[1]).given
     )

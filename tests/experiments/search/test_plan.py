@@ -11,11 +11,12 @@ from itertools import islice
 import pytest
 import tiny
 
+from experiments import studies
 from experiments.config.schedule import ScheduleConfig
-from experiments.plan import study as studies
+from experiments.plan.study import Run
 from experiments.search.cost import Cost, planned, rungs
 from experiments.search.halving import hyperband
-from experiments.search.plan import SEARCHES, Search, raises
+from experiments.search.plan import Search, raises
 from experiments.search.samplers import Tried, sampler
 from experiments.search.space import Choice, LogUniform, Uniform, assignment, draw, point
 from models.config import TransformerConfig
@@ -145,7 +146,7 @@ def test_successive_halving_is_the_first_bracket_alone():
 
 def test_cost_is_in_whole_steps_and_under_the_named_definition():
     plan = search("budget.tokens=650", R=2, eta=2)  # 10.16 steps of 64 tokens, then 20.3
-    ledger = studies.Run(plan.base, 0).ledger
+    ledger = Run(plan.base, 0).ledger
     short, long = rungs(plan)[:2]
     assert short.from_start == Cost(Fraction(1), 640.0, ledger["flops_model"])
     assert long.from_start.tokens == 1280
@@ -153,9 +154,10 @@ def test_cost_is_in_whole_steps_and_under_the_named_definition():
 
 
 def test_packaged_search_is_a_sound_plan():
-    assert studies.names(SEARCHES)
-    for name in studies.names(SEARCHES):
-        plan = studies.build(SEARCHES, name, ["R=9", "seed=4", "model.ffn=64"])
+    found = studies.files(studies.SEARCH)
+    assert found
+    for name in found:
+        plan = studies.load_search(name, ["R=9", "seed=4", "model.ffn=64"])
         assert (plan.name, plan.R, plan.base.science.seed) == (name, 9, 4)
         assert plan.settings == {"R": "9", "seed": "4", "model.ffn": "64"}
 
@@ -255,16 +257,16 @@ def test_larger_budget_goes_on_step_by_step(R, before, after):
         (lambda: raises(search(R=27), (9,)), r"^R=27: .*with R=9; set method=deepening"),
         (lambda: raises(search(R=18, method="deepening"), (9,)), r"^R=18: .*deepens to 27, 81, "),
         (lambda: raises(search(R=9, method="deepening"), (27,)), r"^R=9: .*deepens to 81, 243"),
-        (lambda: sampler("randm"), r"^--sampler randm: did you mean 'random'\?$"),
+        (lambda: sampler("randm"), r"^--sampler 'randm': did you mean 'random'\?$"),
         (
-            lambda: studies.build(SEARCHES, "lr_serch", []),
-            r"^no search 'lr_serch'; did you mean 'lr_search'",
+            lambda: studies.load_search("lr_serch", []),
+            r"^search 'lr_serch': did you mean 'lr_search'",
         ),
         (
-            lambda: studies.build(SEARCHES, "lr_search", ["etta=9"]),
+            lambda: studies.load_search("lr_search", ["etta=9"]),
             r"^--set etta: no such field; did you mean 'eta'",
         ),
-        (lambda: studies.build(SEARCHES, "nowhere.py", []), r"^nowhere\.py: no such search file"),
+        (lambda: studies.load_search("nowhere.py", []), r"^nowhere\.py: no such search file"),
     ],
 )
 def test_mistake_is_one_line(change, message):
@@ -285,4 +287,4 @@ def test_mistake_in_a_search_file_is_one_line(tmp_path, text, message):
     path = tmp_path / "mine.py"
     path.write_text(text)
     with pytest.raises(UserError, match=message):
-        studies.build(SEARCHES, str(path), [])
+        studies.load_search(str(path), [])

@@ -8,14 +8,13 @@ import shutil
 import pytest
 import tiny
 
-from experiments import record
+from experiments import record, studies
 from experiments.__main__ import main
 from experiments.launchers.local import Local
-from experiments.plan import study as studies
 from experiments.runs.branch_point import take_over
 from experiments.search import promotion
 from experiments.search.cost import planned
-from experiments.search.plan import SEARCHES, halve
+from experiments.search.plan import halve
 from experiments.search.promotion import unwatched
 from experiments.search.searcher import bind
 from experiments.sweep.sweep import write_study
@@ -99,7 +98,7 @@ def shallow(file, cache, tmp_path_factory):
     folder = tmp_path_factory.mktemp("shallow") / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(promotion, "run_sweep", Here())
-        plan = studies.build(SEARCHES, file, [])
+        plan = studies.load_search(file, [])
         bind(plan, "random", folder, cache, Local(1), unwatched).run()
     return folder
 
@@ -198,7 +197,7 @@ def test_deepening_goes_on_with_what_is_there(rule, R, call, shallow, tmp_path, 
         used.update((row, plan.tokens(budget)) for row in rows)
         return [new[row][plan.tokens(budget)] for row in rows]
 
-    plan = studies.build(SEARCHES, file, ["method=deepening", f"promotion={rule}", f"R={R}"])
+    plan = studies.load_search(file, ["method=deepening", f"promotion={rule}", f"R={R}"])
     candidates = [
         plan.config(one["fields"]) for one in record.read_json(out / record.SEARCH)["candidates"]
     ]
@@ -253,7 +252,7 @@ def test_candidates_of_earlier_calls_come_first_whatever_the_sampler_would_say(
     page["candidates"].reverse()
     record.write_json(tmp_path / "out" / record.SEARCH, page)
     found = bind(
-        studies.build(SEARCHES, file, []), "random", tmp_path / "out", cache, Local(1), unwatched
+        studies.load_search(file, []), "random", tmp_path / "out", cache, Local(1), unwatched
     )
     assert [one.fields for one in found.tried.values()] == [c["fields"] for c in page["candidates"]]
 

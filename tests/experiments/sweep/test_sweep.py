@@ -17,6 +17,7 @@ import tiny
 
 from experiments import data, record
 from experiments.devices import machine
+from experiments.devices.signals import STOP_SIGNALS
 from experiments.launchers import _worker as worker
 from experiments.launchers import local
 from experiments.launchers._pool import train_all
@@ -258,7 +259,7 @@ def on_training(act):
 
 
 def test_interrupt_saves_what_was_done_and_leaves_nobody_behind(long):
-    handlers = [signal.getsignal(number) for number in worker.STOP_SIGNALS]
+    handlers = [signal.getsignal(number) for number in STOP_SIGNALS]
     sent: list[None] = []
 
     def once() -> None:
@@ -268,7 +269,7 @@ def test_interrupt_saves_what_was_done_and_leaves_nobody_behind(long):
     run_sweep(long, Part.FIT, Local(1), on_training(once))
     assert sent
     assert multiprocessing.active_children() == []
-    assert [signal.getsignal(number) for number in worker.STOP_SIGNALS] == handlers
+    assert [signal.getsignal(number) for number in STOP_SIGNALS] == handlers
     (started,) = (run for run in long.study.runs if long.status(run) is Status.STARTED)
     steps = [row["step"] for row in record.read_rows(long.folder / started.run_id / record.METRICS)]
     (checkpoint,) = (long.folder / started.run_id / record.CHECKPOINTS).iterdir()

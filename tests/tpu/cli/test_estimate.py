@@ -10,8 +10,8 @@ import pytest
 
 from experiments.config.fields import to_dict
 from experiments.config.run import RunConfig
-from experiments.plan.study import load
 from experiments.record import write_json
+from experiments.studies import load
 from scaling.machines.chips import chip
 from tpu.__main__ import main
 from tpu.cli._table import markdown

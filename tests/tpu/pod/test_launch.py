@@ -38,7 +38,7 @@ def _text(capsys: pytest.CaptureFixture[str], verb: str, words: list[str]) -> li
 @pytest.fixture(autouse=True)
 def _studies_are_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a study is and takes is tested with the studies."""
-    monkeypatch.setattr("experiments.plan.study.load", lambda name, assignments: None)
+    monkeypatch.setattr("experiments.studies.load", lambda name, assignments: None)
 
 
 @pytest.mark.parametrize("name", LAUNCHES)

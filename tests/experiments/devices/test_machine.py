@@ -8,8 +8,8 @@ from paths import ROOT, SUPPORT
 SCRIPT = """
 import sys
 from pathlib import Path
-from experiments.devices.compilation import use_cache
-use_cache(Path(sys.argv[1]))
+from experiments.devices.machine import use_compilation_cache
+use_compilation_cache(Path(sys.argv[1]))
 import jax
 hits = []
 jax.monitoring.register_event_listener(

@@ -1,0 +1,107 @@
+"""From a file to its value: a study or a search, with the settings of a command line applied.
+
+A file is given by the name of a plug-in or by its path. Its function's parameters are its settings.
+Every mistake in such a file is one line that names the file's line.
+"""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Generic, TypeVar, cast, get_type_hints
+
+from experiments.config.fields import from_text
+from experiments.config.overrides import split
+from scaling.common import plugins
+from scaling.common.errors import UserError, nearest
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class FileKind(Generic[T]):
+    """A kind of file: the function that it defines, the function's value, and its `--set` fields.
+
+    A value has `override(assignments)` for the fields, and a field `settings`.
+    """
+
+    package: str  # the plug-in folder of the files that come with the package
+    function: str
+    returns: type[T]
+    fields: tuple[str, ...]
+
+
+def module(kind: FileKind[Any], name: str) -> ModuleType:
+    """The file of this name or path: ``quickstart`` or ``my/file.py``."""
+    path = Path(name)
+    if path.suffix == ".py":
+        if not path.is_file():
+            raise UserError(f"{name}: no such {kind.function} file")
+        with _one_line(path):
+            return plugins.from_path(path)
+    with _one_line():
+        return plugins.load(kind.package, path.name, kind.function)
+
+
+def build(kind: FileKind[T], name: str, assignments: Sequence[str]) -> T:
+    """The value of the file's function, with its settings and overrides applied.
+
+    An assignment to a parameter of the function is a setting, any other one an override.
+    """
+    found = module(kind, name)
+    if not hasattr(found, kind.function):
+        raise UserError(
+            f"{name}: it defines no function '{kind.function}'; "
+            f"see {kind.returns.__module__.replace('.', '/')}.py"
+        )
+    make: Callable[..., Any] = getattr(found, kind.function)
+    hints = get_type_hints(make)
+    settings = {key: known.default for key, known in inspect.signature(make).parameters.items()}
+    rest: dict[str, str] = {}
+    for text in assignments:
+        key, value = split(text)
+        if key in settings:
+            settings[key] = from_text(f"--set {key}", value, hints[key])
+        elif key in kind.fields:
+            rest[key] = value
+        else:
+            known = [*settings, *kind.fields]
+            raise UserError(f"--set {key}: no such field; {nearest(key, known)}")
+    if unset := [key for key, value in settings.items() if value is inspect.Parameter.empty]:
+        raise UserError(f"--set {unset[0]}=...: the {kind.function} '{name}' needs this setting")
+    with _one_line(Path(inspect.getfile(found))):
+        built = make(**settings)
+    if not isinstance(built, kind.returns):
+        raise UserError(
+            f"{name}: its function '{kind.function}' gives a {type(built).__name__}, "
+            f"no {kind.returns.__name__}"
+        )
+    changed: Any = cast(Any, built).override([f"{key}={value}" for key, value in rest.items()])
+    return cast(T, replace(changed, settings={**settings, **rest}))
+
+
+@contextmanager
+def _one_line(file: Path | None = None) -> Iterator[None]:
+    """Report an error in a user's file as one line, with the last line of the file that led to it.
+
+    The file's code is the user's, so any exception may come.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except SyntaxError as error:
+        raise UserError(f"{error.filename or file}:{error.lineno}: {error.msg}") from error
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if file and Path(frame.filename) == file.absolute()]
+        where = (own or frames)[-1]
+        text, _, _ = str(error).partition("\n")
+        raise UserError(
+            f"{where.filename}:{where.lineno}: {type(error).__name__}: {text}"
+        ) from error

@@ -1,1 +1,0 @@
-"""One file per search; each docstring holds its command, expected result and wall time."""
