@@ -21,7 +21,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the prediction and print its first line."""
-    from analysis.plotting.style import scientific
+    from analysis.plotting.numbers import scientific
     from analysis.report.predict import predict_held_out, standing_forecasts
     from analysis.report.verdict import interval
 

@@ -16,7 +16,8 @@ from analysis.datasets import load
 from analysis.datasets.datablations import LOST
 from analysis.figures._reproduction import Reproduction, Row
 from analysis.fitting.fit import fit
-from analysis.plotting.style import FITTED, HELD, INK, LINES, MARKERS, MUTED, house_style, quantity
+from analysis.plotting.numbers import quantity
+from analysis.plotting.style import FITTED, HELD, INK, LINES, MARKERS, MUTED, house_style
 from scaling.laws._law import Array
 from scaling.laws.data_constrained import BASE, data_constrained, fed_params
 

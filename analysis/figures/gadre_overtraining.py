@@ -15,16 +15,8 @@ from analysis.datasets import load
 from analysis.figures._reproduction import Reproduction, Row
 from analysis.fitting.fit import fit
 from analysis.inference.chained_laws import chained
-from analysis.plotting.style import (
-    FITTED,
-    HELD,
-    INK,
-    LINES,
-    MUTED,
-    house_style,
-    log_ticks,
-    quantity,
-)
+from analysis.plotting.numbers import quantity
+from analysis.plotting.style import FITTED, HELD, INK, LINES, MUTED, house_style, log_ticks
 from scaling.laws._law import Array
 from scaling.laws.error import error
 from scaling.laws.overtraining import best_ratio, overtraining, run_at

@@ -19,7 +19,8 @@ from analysis.datasets.routed_scaling import PAPER, of_router
 from analysis.figures._reproduction import Reproduction, Row
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
-from analysis.plotting.style import MARKERS, MUTED, RAMP, house_style, log_ticks, quantity
+from analysis.plotting.numbers import quantity
+from analysis.plotting.style import MARKERS, MUTED, RAMP, house_style, log_ticks
 from scaling.laws._law import Published
 from scaling.laws.power import power_law_no_offset
 from scaling.laws.routed import cutoff, effective_params, routed

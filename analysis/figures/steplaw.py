@@ -24,7 +24,8 @@ from analysis.hyperparameters import (
     regress,
     regret,
 )
-from analysis.plotting.style import FITTED, HELD, INK, MARKERS, MUTED, SIZE, house_style, quantity
+from analysis.plotting.numbers import quantity
+from analysis.plotting.style import FITTED, HELD, INK, MARKERS, MUTED, SIZE, house_style
 from scaling.hyperparameters import by_name, recommend
 
 CELL, HYPER = ("params_nonembedding", "tokens"), ("lr", "batch_tokens")

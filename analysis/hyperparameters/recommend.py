@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.hyperparameters.law_file import FittedLaw, load_law
-from analysis.plotting.style import quantity as people_say
+from analysis.plotting.numbers import quantity as people_say
 from scaling.common.errors import UserError
 from scaling.hyperparameters import (
     HYPERPARAMETER_LAWS,

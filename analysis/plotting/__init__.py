@@ -1,1 +1,1 @@
-"""The style of figures and the spelling of numbers."""
+"""Style of figures, and numbers as text."""

@@ -1,7 +1,7 @@
-"""How every figure looks: one size, one type, markers and line styles that survive greyscale.
+"""Style of every figure: one size, one type, markers and line styles that survive greyscale.
 
-Drawn small (a phone shows them at their own size) with the object API, so no global state is
-touched. SVG output is a function of the data alone.
+Figures are small (a phone shows them at their own size) and use the object API, so they touch no
+global state. SVG output is a function of the data alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from analysis.plotting.numbers import quantity
 
 SIZE = (4.5, 3.5)  # inches
 INK, MUTED, GRID = "#1d1b18", "#6b665d", "#e3dfd6"
@@ -65,7 +67,7 @@ _RC: dict[str, Any] = {
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw and save inside it."""
+    """Context in which figures are drawn and saved."""
     import matplotlib as mpl
 
     with mpl.rc_context(_RC):
@@ -81,7 +83,7 @@ def canvas(height: float = SIZE[1]) -> tuple[Any, Any]:
 
 
 def panels(count: int) -> Any:
-    """A figure with so many axes, three side by side, that share their loss axis."""
+    """A figure of `count` axes, three side by side, that share their loss axis."""
     from matplotlib.figure import Figure
 
     rows, columns = math.ceil(count / 3), min(count, 3)
@@ -119,23 +121,18 @@ def log_ticks(axis: Any, low: float, high: float) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value)))
 
 
-def quantity(value: float, digits: int = 3) -> str:
-    """259k, 1.2M, 4.4B: as people say parameters and tokens; `scientific` outside that range."""
-    for factor, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k"), (1.0, "")):
-        if factor <= value < factor * 1000:
-            whole = len(str(int(value / factor)))
-            return f"{_trim(f'{value / factor:.{max(0, digits - whole)}f}')}{letter}"
-    return _trim(f"{value:.{digits}g}") if 1e-3 <= value < 1 else scientific(value)
+def log_log(axes: Any, x: str, y: str) -> None:
+    """Log scales with their names; a log axis gets round ticks once its limits are known."""
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
 
 
-def scientific(value: float) -> str:
-    """1.8e13: as people say FLOPs."""
-    mantissa, _, power = f"{value:.1e}".partition("e")
-    return f"{mantissa.removesuffix('.0')}e{int(power)}"
-
-
-def _trim(text: str) -> str:
-    return text.rstrip("0").rstrip(".") if "." in text else text
+def round_ticks(axes: Any) -> None:
+    """Plain numbers at round places of both log axes, at their present limits."""
+    log_ticks(axes.xaxis, *axes.get_xlim())
+    log_ticks(axes.yaxis, *axes.get_ylim())
 
 
 def save(figure: Any, folder: Path, name: str) -> bytes:

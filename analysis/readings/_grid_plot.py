@@ -9,7 +9,8 @@ import numpy as np
 
 from analysis.hyperparameters.optimum import Optima, Where
 from analysis.hyperparameters.surface import JointSurface
-from analysis.plotting.style import FITTED, HELD, INK, MUTED, SIZE, house_style, quantity
+from analysis.plotting.numbers import quantity
+from analysis.plotting.style import FITTED, HELD, INK, MUTED, SIZE, house_style
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -29,7 +29,7 @@ from analysis.fitting.bootstrap import expanded, percentile_interval, resample_w
 from analysis.fitting.types import LEVEL
 from analysis.hyperparameters.law_file import LAW, save_law
 from analysis.hyperparameters.power_law import OptimumLaw, spans
-from analysis.plotting.style import quantity
+from analysis.plotting.numbers import quantity
 from analysis.readings._finding import Picture, Table
 from analysis.tables.points import Array
 from analysis.tables.runs import trajectory
@@ -289,7 +289,15 @@ def draw(found: CriticalBatch) -> Any:
     """The hyperbolas, and B_crit against loss with its band."""
     from matplotlib.figure import Figure
 
-    from analysis.plotting.style import FITTED, INK, SIZE, house_style, log_ticks, rung_style
+    from analysis.plotting.style import (
+        FITTED,
+        INK,
+        SIZE,
+        house_style,
+        log_log,
+        round_ticks,
+        rung_style,
+    )
 
     with house_style():
         figure = Figure(figsize=(2 * SIZE[0], SIZE[1]), layout="constrained")
@@ -317,18 +325,10 @@ def draw(found: CriticalBatch) -> Any:
         value, low_band, high_band = np.array([found.at(float(loss)) for loss in losses]).T
         right.plot(losses, value, color=FITTED)
         right.fill_between(losses, low_band, high_band, color=FITTED, alpha=0.16, lw=0)
-        for axes in (left, right):
-            axes.set_xscale("log")
-            axes.set_yscale("log")
-        left.set_xlabel("tokens to the loss")
-        left.set_ylabel("steps to the loss")
-        right.set_xlabel("validation loss, nats/token")
-        right.set_ylabel("critical batch, tokens")
-        for axis, limits in (
-            (left.xaxis, left.get_xlim()), (left.yaxis, left.get_ylim()),
-            (right.xaxis, right.get_xlim()), (right.yaxis, right.get_ylim()),
-        ):  # fmt: skip
-            log_ticks(axis, *limits)
+        log_log(left, "tokens to the loss", "steps to the loss")
+        log_log(right, "validation loss, nats/token", "critical batch, tokens")
+        round_ticks(left)
+        round_ticks(right)
         handles, names = left.get_legend_handles_labels()
         figure.legend(
             handles, names, title="loss, nats/token", loc="outside upper center", ncols=count,

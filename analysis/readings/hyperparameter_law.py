@@ -26,7 +26,7 @@ from analysis.hyperparameters.near_optimal import regret
 from analysis.hyperparameters.optimum import Optima, Where, optimum_per_cell
 from analysis.hyperparameters.power_law import OptimumLaw
 from analysis.hyperparameters.surface import JointSurface, joint_surface
-from analysis.plotting.style import quantity
+from analysis.plotting.numbers import quantity
 from analysis.readings._finding import Picture, Table
 from analysis.readings._grid_plot import draw_bowls
 from analysis.tables.study import Study

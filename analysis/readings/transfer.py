@@ -32,15 +32,8 @@ import numpy as np
 from analysis.estimators.valleys import FEWEST, SIZES, Valley, Valleys, find_valleys
 from analysis.fitting.bootstrap import student_t
 from analysis.hyperparameters.optimum import BOUNDS, Where
-from analysis.plotting.style import (
-    HELD,
-    LINES,
-    house_style,
-    log_ticks,
-    panels,
-    quantity,
-    rung_style,
-)
+from analysis.plotting.numbers import quantity
+from analysis.plotting.style import HELD, LINES, house_style, log_log, log_ticks, panels, rung_style
 from analysis.readings._finding import Picture, Table
 from analysis.tables.points import Array
 from analysis.tables.study import Study
@@ -228,10 +221,7 @@ def draw(found: Transfers) -> Any:
                         np.exp2(least.log2), least.loss, marker="*", markersize=13,
                         color=HELD, zorder=6,
                     )  # fmt: skip
-            axes.set_xscale("log")
-            axes.set_yscale("log")
-            axes.set_xlabel(valleys.setting)
-            axes.set_ylabel(f"loss, {found.study.unit}")
+            log_log(axes, valleys.setting, f"loss, {found.study.unit}")
             axes.set_title(each.name)
             log_ticks(axes.xaxis, *axes.get_xlim())
         for axes in figure.axes:

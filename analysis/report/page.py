@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 
 from analysis.fitting.card import UNKNOWN, sections
-from analysis.plotting.style import quantity, scientific
+from analysis.plotting.numbers import quantity, scientific
 from analysis.readings._finding import Picture, Table
 from analysis.report.evidence import Evidence
 from analysis.report.predict import FIT

@@ -10,6 +10,7 @@ import numpy as np
 
 from analysis.fitting.result import FitResult
 from analysis.inference.forecast import Forecast, RolledRung
+from analysis.plotting.numbers import quantity, scientific
 from analysis.plotting.style import (
     FITTED,
     HELD,
@@ -19,10 +20,10 @@ from analysis.plotting.style import (
     SIZE,
     canvas,
     house_style,
+    log_log,
     log_ticks,
-    quantity,
+    round_ticks,
     rung_style,
-    scientific,
 )
 from analysis.tables.study import Study
 
@@ -60,10 +61,10 @@ def loss_curves(study: Study, curves: dict[str, pd.DataFrame]) -> Any:
                     textcoords="offset points", fontsize=9,
                 )  # fmt: skip
             low, high = min(low, loss.min()), max(high, np.quantile(loss, 0.98))
-        _scales(axes, "tokens seen", "training loss, nats/token")
+        log_log(axes, "tokens seen", "training loss, nats/token")
         if high > 0:
             axes.set_ylim(low * 0.95, high * 1.05)
-            _round_ticks(axes)
+            round_ticks(axes)
         _rung_legend(axes, study, lines="curves")
         return figure
 
@@ -87,9 +88,9 @@ def loss_against(study: Study, result: FitResult, variable: str) -> Any:
                 va="center", fontsize=8.5, color=MUTED, annotation_clip=False,
             )  # fmt: skip
         _runs(axes, study, columns[variable])
-        _scales(axes, label[variable], f"validation loss, {study.unit}")
+        log_log(axes, label[variable], f"validation loss, {study.unit}")
         axes.set_xlim(span[0], span[-1])
-        _round_ticks(axes)
+        round_ticks(axes)
         _rung_legend(axes, study)
         return figure
 
@@ -117,7 +118,7 @@ def ladder(study: Study, result: FitResult) -> Any:
             )
             axes.plot(best.flops, best.loss[0], color=FITTED, linestyle="--", label="optimal split")
         _runs(axes, study, "flops_6nd")
-        _scales(axes, "compute 6ND, FLOPs", f"validation loss, {study.unit}")
+        log_log(axes, "compute 6ND, FLOPs", f"validation loss, {study.unit}")
         log_ticks(axes.yaxis, *axes.get_ylim())
         _rung_legend(axes, study)
         return figure
@@ -141,8 +142,8 @@ def isoflop(study: Study, result: FitResult) -> Any:
                     color=INK, markeredgecolor="white", zorder=5,
                 )  # fmt: skip
         _runs(axes, study, study.params)
-        _scales(axes, f"parameters, {study.params}", f"validation loss, {study.unit}")
-        _round_ticks(axes)
+        log_log(axes, f"parameters, {study.params}", f"validation loss, {study.unit}")
+        round_ticks(axes)
         _rung_legend(axes, study)
         return figure
 
@@ -185,7 +186,7 @@ def predicted_against_measured(
         high = result.points.loss.max() * 1.03
         axes.plot([low, high], [low, high], color=MUTED, linewidth=0.8, zorder=0)
         unit = result.recipe.loss.replace("_", " ")
-        _scales(axes, f"measured {unit}", f"fitted {unit}")
+        log_log(axes, f"measured {unit}", f"fitted {unit}")
         for axis in (axes.xaxis, axes.yaxis):
             log_ticks(axis, low, high)
         axes.set_xlim(low, high)
@@ -235,7 +236,7 @@ def frontier(study: Study, result: FitResult) -> Any:
                 flops, rows[column], linestyle="none", marker=mark, color=MUTED, markersize=4,
                 fillstyle="none", label=f"{name} of the runs",
             )  # fmt: skip
-        _scales(axes, "compute 6ND, FLOPs", "parameters; tokens")
+        log_log(axes, "compute 6ND, FLOPs", "parameters; tokens")
         seen = np.concatenate(
             [rows[study.params], rows[study.tokens], best.params[0], best.tokens[0]]
         )
@@ -371,15 +372,3 @@ def _rung_legend(axes: Any, study: Study, lines: str = "marks") -> None:
     axes.figure.legend(
         handles=handles, loc="outside upper center", ncols=3, columnspacing=1.2, handletextpad=0.5
     )
-
-
-def _scales(axes: Any, x: str, y: str) -> None:
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-
-
-def _round_ticks(axes: Any) -> None:
-    log_ticks(axes.xaxis, *axes.get_xlim())
-    log_ticks(axes.yaxis, *axes.get_ylim())

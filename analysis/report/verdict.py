@@ -9,7 +9,7 @@ from statistics import mean
 from typing import Literal
 
 from analysis.inference.forecast import Forecast
-from analysis.plotting.style import quantity, scientific
+from analysis.plotting.numbers import quantity, scientific
 from analysis.tables.study import Study
 from experiments.record import PREDICTION
 
