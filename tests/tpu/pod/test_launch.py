@@ -138,7 +138,7 @@ def test_what_is_not_committed_is_not_launched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _programs(tmp_path, monkeypatch, "exit 1")
-    (tmp_path / "tpu").mkdir()
+    (tmp_path / "tpu/pod").mkdir(parents=True)
     (tmp_path / "tpu/pod/startup.sh").write_text("")
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
     monkeypatch.chdir(tmp_path)
