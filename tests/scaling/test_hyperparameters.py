@@ -15,9 +15,7 @@ from scaling.hyperparameters import (
     HyperparameterLaw,
     Power,
     Range,
-    adamw_timescale,
     by_name,
-    deepseek_flops_per_token,
     from_mapping,
     own_batch,
     recommend,
@@ -25,10 +23,11 @@ from scaling.hyperparameters import (
     side_by_side,
     spread,
     to_mapping,
-    weight_decay_at,
 )
 from scaling.hyperparameters.derived_variables import WAYS
 from scaling.hyperparameters.given import GIVEN
+from scaling.hyperparameters.published.deepseek import deepseek_flops_per_token
+from scaling.hyperparameters.published.power_lines import adamw_timescale, weight_decay_at
 from scaling.laws import Convention
 
 # each worked out by hand from the printed formula; no constant that is only recalled

@@ -169,9 +169,9 @@ def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(UserError, match=r"windtunnel\[text\]"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[text\]'"):
         from_files(tmp_path)
-    with pytest.raises(UserError, match=r"windtunnel\[hub\]"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[hub\]'"):
         documents(source="huggingface", path="some/set")
 
 

@@ -76,5 +76,5 @@ def test_stored_tokenizer_is_the_trained_one(tmp_path: Path, bpe: BpeTokenizer) 
 
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tokenizers", None)
-    with pytest.raises(UserError, match=r"data\.tokenizer=bpe .*windtunnel\[text\]"):
+    with pytest.raises(UserError, match=r"data\.tokenizer=bpe .*'\.\[text\]'"):
         train_bpe([TEXT], 300)
