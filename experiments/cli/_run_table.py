@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scaling.common.tables import table
 
 if TYPE_CHECKING:
-    from experiments.plan.study import Run
+    from experiments.plan.run import Run
     from experiments.sweep.cost import Cost
     from experiments.sweep.sweep import Sweep
 

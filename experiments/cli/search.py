@@ -20,7 +20,7 @@ from scaling.common.tables import table
 
 if TYPE_CHECKING:
     from experiments.launchers import Launcher
-    from experiments.plan.study import Run
+    from experiments.plan.run import Run
     from experiments.search.cost import Bill
     from experiments.search.samplers import Tried
     from experiments.search.searcher import Searcher

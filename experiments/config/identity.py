@@ -20,15 +20,20 @@ from experiments.config.run import Science
 SCIENCE_VERSION = 4
 
 
-def identity(science: Science) -> str:
+def identity(science: Science, derivation: Any = None) -> str:
     """Twelve hex digits of the SHA-256 of the canonical science.
 
     Data counts by its fingerprint, and its path only until that is known: a moved corpus is the
     same science.
+
+    Args:
+        derivation: of the initial parameters, where they are made of other runs': plain JSON.
     """
     value = canonical(science)
     if science.data.fingerprint:
         value.pop("data.path", None)
+    if derivation is not None:
+        value["derivation"] = derivation
     text = json.dumps([SCIENCE_VERSION, value], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

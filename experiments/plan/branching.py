@@ -17,13 +17,13 @@ trunk.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 
 from experiments.config.identity import identity
 from experiments.config.overrides import assign, paths
 from experiments.config.run import RunConfig, Science
 from experiments.config.schedule import DECAYS
+from experiments.plan.run import Continued
 from scaling.common.errors import UserError
 
 # Fields that may differ while the rates agree
@@ -35,18 +35,6 @@ FREE = (
     "schedule.decay_shape",
     "schedule.final_fraction",
 )
-
-
-@dataclass(frozen=True)
-class Origin:
-    """The run that another one goes on from, and the steps that they share."""
-
-    config: RunConfig
-    step: int
-
-    @property
-    def run_id(self) -> str:
-        return identity(self.config.science)
 
 
 def stable_steps(science: Science) -> int:
@@ -119,7 +107,7 @@ def branch(trunk: RunConfig, tokens: int, decay_fraction: float) -> RunConfig:
     )
 
 
-def check_origin(config: RunConfig, origin: Origin) -> None:
+def check_continued(config: RunConfig, origin: Continued) -> None:
     """What is trained on from the origin is what would have been trained from the start.
 
     Raises:
@@ -128,12 +116,12 @@ def check_origin(config: RunConfig, origin: Origin) -> None:
     if (reason := _obstacle(config, origin)) is not None:
         raise UserError(
             f"run {identity(config.science)} cannot go on from step {origin.step} of run "
-            f"{origin.run_id}: {reason}"
+            f"{origin.parent.run_id}: {reason}"
         )
 
 
-def _obstacle(config: RunConfig, origin: Origin) -> str | None:
-    ours, theirs, step = config.science, origin.config.science, origin.step
+def _obstacle(config: RunConfig, origin: Continued) -> str | None:
+    ours, theirs, step = config.science, origin.parent.config.science, origin.step
     for path in (path for path in paths(Science) if path not in FREE):
         a, b = attrgetter(path)(ours), attrgetter(path)(theirs)
         if a != b:
@@ -156,8 +144,11 @@ def _obstacle(config: RunConfig, origin: Origin) -> str | None:
     shared = min(stable_steps(ours), stable_steps(theirs))
     if not 0 < step <= shared:
         return f"their rates agree for {shared} steps"
-    if step != theirs.steps and step not in origin.config.execution.permanent:
-        return f"no checkpoint of it is kept; add it to execution.permanent of run {origin.run_id}"
+    if step != theirs.steps and step not in origin.parent.config.execution.permanent:
+        return (
+            "no checkpoint of it is kept; add it to execution.permanent of run "
+            f"{origin.parent.run_id}"
+        )
     if config.execution.permanent and step % config.execution.steps_per_dispatch:
         return (
             "its permanent checkpoints lie at ends of dispatches from step 0 on; let it go on from "

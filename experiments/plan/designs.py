@@ -15,9 +15,9 @@ from collections.abc import Iterable, Sequence
 from itertools import count, islice
 
 from experiments.config.run import RunConfig
-from experiments.plan.branching import Origin, branch, stable_steps, trunk
+from experiments.plan.branching import branch, stable_steps, trunk
 from experiments.plan.grids import Sweep, chain, configs, grid, product, zipped
-from experiments.plan.study import Run
+from experiments.plan.run import Continued, Run
 from experiments.record import Part
 from scaling import designs
 from scaling.counting.formulas import params_total
@@ -68,10 +68,9 @@ def wsd(
         part = Part.FIT if rung < len(rungs) - held_out else Part.HELD_OUT
         stem = trunk(config, tokens, decay_fraction)
         leaves = [branch(stem, end, decay_fraction) for end in tokens]
-        made += [
-            Run(stem, rung, Part.TRUNK),
-            *(Run(leaf, rung, part, Origin(stem, stable_steps(leaf.science))) for leaf in leaves),
-        ]
+        first = Run(stem, rung, Part.TRUNK)
+        begun = (Continued(first, stable_steps(leaf.science)) for leaf in leaves)
+        made += [first, *(Run(leaf, rung, part, b) for leaf, b in zip(leaves, begun, strict=True))]
     return tuple(made)
 
 

@@ -73,7 +73,7 @@ def parent(job: Job) -> Parent | None:
         found: Parent | None = record.read_json(job.folder / CONFIG)["parent"]
         return found
     ours, theirs = (_rows(folder, origin.step)[-1:] for folder in (job.folder, _source(job)))
-    return {"run_id": origin.run_id, "step": origin.step} if ours and ours == theirs else None
+    return {"run_id": origin.parent.run_id, "step": origin.step} if ours and ours == theirs else None
 
 
 def _copy(checkpoint: Path, copy: Path) -> str | None:
@@ -103,7 +103,7 @@ def _is_begun(folder: Path) -> bool:
 def _source(job: Job) -> Path:
     """The folder of the run that it goes on from, beside its own."""
     assert job.run.origin is not None
-    return job.folder.parent / job.run.origin.run_id
+    return job.folder.parent / job.run.origin.parent.run_id
 
 
 def _checkpoint(folder: Path, step: int) -> Path:

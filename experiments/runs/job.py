@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from experiments.record import Status
-from experiments.plan.study import Run
+from experiments.plan.run import Run
 
 Phase = Literal["compiling", "training", "evaluating"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from experiments.config.run import RunConfig
-from experiments.plan.study import Run
+from experiments.plan.run import Run
 from experiments.search.halving import last_bracket
 from experiments.search.plan import Search, longer
 

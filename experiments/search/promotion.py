@@ -17,8 +17,8 @@ from pathlib import Path
 from experiments import record
 from experiments.config.run import RunConfig
 from experiments.launchers import Launcher
-from experiments.plan.branching import Origin
-from experiments.plan.study import Run, Study
+from experiments.plan.run import Beginning, Continued, Fresh, Run
+from experiments.plan.study import Study
 from experiments.record import Status
 from experiments.runs.job import Event
 from experiments.search.plan import longer
@@ -64,9 +64,9 @@ class Evaluator:
         sound = [candidate for candidate in candidates if candidate not in self.diverged]
         for candidate in sound:
             shorter = [b for c, b in self.runs if c == candidate and b < budget]
-            origin = _end(self.runs[candidate, max(shorter)]) if shorter else None
+            begun = _after(self.runs[candidate, max(shorter)]) if shorter else Fresh()
             config = longer(candidate, round(self.unit * budget))
-            self.runs[candidate, budget] = Run(config, rung=0, origin=origin)
+            self.runs[candidate, budget] = Run(config, rung=0, beginning=begun)
         question = "Which candidate is the best at the largest budget?"
         study = Study(self.name, question, tuple(self.runs.values()))
         sweep = bind(study, self.folder, self.cache)
@@ -79,8 +79,8 @@ class Evaluator:
         return [scores.get(candidate, math.nan) for candidate in candidates]
 
 
-def _end(run: Run) -> Origin:
-    return Origin(run.config, run.config.science.steps)
+def _after(run: Run) -> Beginning:
+    return Continued(run, run.config.science.steps)
 
 
 def _score(sweep: Sweep, run: Run) -> float:

@@ -19,7 +19,7 @@ from experiments import data, record
 from experiments.config.overrides import paths
 from experiments.config.run import RunConfig, Science
 from experiments.launchers import Launcher
-from experiments.plan.study import Run
+from experiments.plan.run import Run
 from experiments.search import samplers
 from experiments.search.cost import Bill, Cost, spent
 from experiments.search.plan import METHODS, Search, halve, longer, raises

@@ -19,7 +19,8 @@ from experiments.config.from_record import read_config
 from experiments.config.overrides import override, paths
 from experiments.plan import loading
 from experiments.plan.loading import FileKind
-from experiments.plan.study import Run, Study
+from experiments.plan.run import Run
+from experiments.plan.study import Study
 from experiments.search import plan
 from experiments.search.plan import Search
 from scaling.common import plugins

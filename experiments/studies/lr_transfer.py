@@ -66,7 +66,8 @@ from experiments.config.run import (
 )
 from experiments.config.schedule import ScheduleConfig
 from experiments.plan.grids import Assignment, configs, grid, product, seeds
-from experiments.plan.study import Run, Study
+from experiments.plan.run import Run
+from experiments.plan.study import Study
 from models.config import Program, TransformerConfig
 from scaling.common.errors import UserError, nearest
 from scaling.parametrization.parametrization import Parametrization

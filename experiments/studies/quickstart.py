@@ -18,7 +18,8 @@ import itertools
 from experiments.config.optimizer import OptimizerConfig
 from experiments.config.run import BatchConfig, BudgetConfig, EvaluationConfig, RunConfig, Science
 from experiments.config.schedule import ScheduleConfig
-from experiments.plan.study import Run, Study
+from experiments.plan.run import Run
+from experiments.plan.study import Study
 from experiments.record import Part
 from models.config import TransformerConfig
 from scaling.counting.formulas import params_total

@@ -16,7 +16,7 @@ from experiments.config.run import RunConfig
 from experiments.devices.resolve import resolve, step_of
 from experiments.launchers import Launcher, Site
 from experiments.launchers._worker import Bench
-from experiments.plan.study import Run
+from experiments.plan.run import Run
 from experiments.record import Status
 from experiments.runs.job import Job
 from experiments.training.populations import grouping, throughput

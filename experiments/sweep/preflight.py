@@ -13,7 +13,8 @@ from experiments import data, record
 from experiments.config.run import Science
 from experiments.devices.machine import Platform
 from experiments.devices.resolve import check
-from experiments.plan.study import Run, Study
+from experiments.plan.run import Run
+from experiments.plan.study import Study
 from experiments.training.populations.grouping import signature
 from scaling.common.errors import UserError
 

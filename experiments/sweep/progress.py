@@ -10,7 +10,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from experiments.plan.study import Run
+from experiments.plan.run import Run
 from experiments.record import ENDED, Status
 from experiments.runs.job import Event
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from experiments import data, record
 from experiments.launchers import Launcher, Site
-from experiments.plan.branching import check_origin
-from experiments.plan.study import Run, Study
+from experiments.plan.branching import check_continued
+from experiments.plan.run import Run
+from experiments.plan.study import Study
 from experiments.record import FINISHED, Part, Status
 from experiments.runs.branch_point import is_ready
 from experiments.runs.claim import is_claimed
@@ -83,8 +84,8 @@ class Sweep:
         while waiting:
             run = waiting.pop()
             wanted.add(run.run_id)
-            if run.origin and self.status(run) not in FINISHED and not is_ready(self.job(run)):
-                waiting.append(planned[run.origin.run_id])
+            if self.status(run) not in FINISHED and not is_ready(self.job(run)):
+                waiting += [planned[parent.run_id] for parent in run.beginning.parents]
         return tuple(run for run in self.study.runs if run.run_id in wanted)
 
     def failure(self, run: Run) -> str:
@@ -112,22 +113,27 @@ def bind(
     identities = [run.run_id for run in bound.runs]
     if len(set(identities)) < len(identities):
         raise UserError("two runs of the study are the same science; vary a field, or drop one")
-    _check_origins(bound.runs)
+    _check_beginnings(bound.runs)
     return Sweep(bound, corpus, folder, cache)
 
 
-def _check_origins(runs: Sequence[Run]) -> None:
-    """What a run goes on from is a run of the study, and is rightly gone on from."""
-    configs = {run.run_id: run.config for run in runs}
-    for run, origin in ((run, run.origin) for run in runs):
-        if origin is None:
-            continue
-        if origin.run_id not in configs:
-            raise UserError(
-                f"run {run.run_id} goes on from run {origin.run_id}, which is not a run of the "
-                "study; add it"
-            )
-        check_origin(run.config, replace(origin, config=configs[origin.run_id]))
+def _check_beginnings(runs: Sequence[Run]) -> None:
+    """Every parent is a run of the study, and a run that continues one may do so.
+
+    Raises:
+        UserError: a parent is missing, or the result would not be that of a fresh run.
+    """
+    planned = {run.run_id: run for run in runs}
+    for run in runs:
+        for parent in run.beginning.parents:
+            if parent.run_id not in planned:
+                raise UserError(
+                    f"run {run.run_id} goes on from run {parent.run_id}, which is not a run of the "
+                    "study; add it"
+                )
+        if run.origin:
+            parent = planned[run.origin.parent.run_id]
+            check_continued(run.config, replace(run.origin, parent=parent))
 
 
 def write_study(sweep: Sweep) -> None:
@@ -197,7 +203,9 @@ def _left(sweep: Sweep, jobs: Sequence[Job]) -> list[Job]:
     left = [job for job in jobs if sweep.status(job.run) in (Status.STARTED, Status.MISSING)]
     coming = {job.run.run_id for job in left}
     return [
-        job for job in left if is_ready(job) or (job.run.origin and job.run.origin.run_id in coming)
+        job
+        for job in left
+        if is_ready(job) or any(parent.run_id in coming for parent in job.run.beginning.parents)
     ]
 
 

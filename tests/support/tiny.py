@@ -17,7 +17,8 @@ from experiments.config.run import (
     RunConfig,
     Science,
 )
-from experiments.plan.study import Run, Study
+from experiments.plan.run import Run
+from experiments.plan.study import Study
 from experiments.record import Part
 from experiments.runs.job import Job
 from models.config import TransformerConfig

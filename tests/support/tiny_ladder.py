@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from experiments.config.optimizer import OptimizerConfig
 from experiments.config.run import BatchConfig, BudgetConfig, EvaluationConfig, RunConfig, Science
-from experiments.plan.study import Run, Study
+from experiments.plan.run import Run
+from experiments.plan.study import Study
 from experiments.record import Part
 from models.config import TransformerConfig
 from scaling.parametrization.parametrization import Parametrization

@@ -10,7 +10,7 @@ from experiments.cli import _common as common
 from scaling.machines.layout import KINDS
 
 if TYPE_CHECKING:
-    from experiments.plan.study import Run
+    from experiments.plan.run import Run
 
 
 def add(parser: argparse.ArgumentParser) -> None:

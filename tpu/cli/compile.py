@@ -34,7 +34,7 @@ from tpu.cli._table import markdown
 
 if TYPE_CHECKING:
     from experiments.config.run import RunConfig
-    from experiments.plan.study import Run
+    from experiments.plan.run import Run
     from tpu.aot.compiler import Outcome, Program
 
 MEMORY = (

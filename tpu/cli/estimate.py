@@ -20,7 +20,7 @@ from tpu.cli import _studies as studies
 from tpu.cli._table import markdown
 
 if TYPE_CHECKING:
-    from experiments.plan.study import Run
+    from experiments.plan.run import Run
     from scaling.machines.chips import Chip
     from scaling.machines.choose_layout import Candidate, Choice
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from experiments.config.overrides import override
 from experiments.config.run import BudgetConfig, Science
 from experiments.config.schedule import DECAYS, ScheduleConfig
-from experiments.plan.branching import Origin, branch, check_origin, stable_steps, trunk
+from experiments.plan.branching import branch, check_continued, stable_steps, trunk
 from experiments.plan.designs import wsd
 from experiments.plan.grids import grid, product, seeds
+from experiments.plan.run import Continued, Run
 from experiments.record import Part
 from experiments.training.hypers import hypers
 from experiments.training.populations.grouping import signature
@@ -64,7 +65,7 @@ def test_branches_have_the_rates_of_their_trunk_until_they_leave_it(lengths, S, 
     assert stem.execution.permanent == tuple(sorted(set(shared)))
     for end, length, start in zip(tokens, lengths, shared, strict=True):
         leaf = branch(stem, end, cool)
-        check_origin(leaf, Origin(stem, start))
+        check_continued(leaf, Continued(Run(stem, 0), start))
         assert leaf.science.steps == length
         assert abs(leaf.science.decay_steps - cool * length) <= S / 2 + 1e-6
         ours, theirs = (np.asarray(RATES(hypers(c.science))) for c in (leaf, stem))
@@ -94,24 +95,24 @@ def test_trunk_and_branches_are_one_program():
 )
 def test_origin_that_would_give_another_result_is_refused(change, step, reason):
     with pytest.raises(UserError, match=reason) as caught:
-        check_origin(override(SHORT, change), Origin(STEM, step))
+        check_continued(override(SHORT, change), Continued(Run(STEM, 0), step))
     assert "\n" not in str(caught.value)
-    check_origin(SHORT, Origin(STEM, 32))
+    check_continued(SHORT, Continued(Run(STEM, 0), 32))
 
 
 def test_validation_on_the_way_cannot_be_taken_over():
     twice = [override(config, ["evaluation.times=2"]) for config in (SHORT, STEM)]
     with pytest.raises(UserError, match=r"set evaluation\.times=1$"):
-        check_origin(twice[0], Origin(twice[1], 32))
+        check_continued(twice[0], Continued(Run(twice[1], 0), 32))
 
 
 def test_permanent_checkpoints_of_a_run_that_begins_within_a_dispatch_are_refused():
     parts = ("schedule.name=constant", "schedule.warmup_fraction=0.0")
     short = override(BASE, [*parts, f"budget.tokens={20 * BATCH}"])
     long = override(BASE, parts)
-    check_origin(long, Origin(short, 20))
+    check_continued(long, Continued(Run(short, 0), 20))
     with pytest.raises(UserError, match=r"a multiple of execution\.steps_per_dispatch=8$"):
-        check_origin(override(long, ["execution.permanent=48"]), Origin(short, 20))
+        check_continued(override(long, ["execution.permanent=48"]), Continued(Run(short, 0), 20))
 
 
 @pytest.mark.parametrize("name", [name for name, decay in DECAYS.items() if decay == "part"])
@@ -125,7 +126,7 @@ def test_every_schedule_with_a_plateau_of_its_own_has_trunks(name, shape):
     theirs = np.asarray(rates(hypers(stem.science)))
     for end, length, start in zip(ENDS, (40, 60), (32, 48), strict=True):
         leaf = override(branch(stem, end, 0.2), [f"schedule.decay_shape={shape}"])
-        check_origin(leaf, Origin(stem, start))
+        check_continued(leaf, Continued(Run(stem, 0), start))
         ours = np.asarray(rates(hypers(leaf.science)))[:length]
         np.testing.assert_array_equal(ours[: start + 1], theirs[: start + 1])
         assert (ours[start + 1 :] < theirs[start]).all()
@@ -147,7 +148,7 @@ def test_way_to_the_plateau_is_as_long_in_branch_and_trunk():
     with pytest.raises(
         UserError, match=r"its way to the plateau has 20 steps, and there 8; change"
     ):
-        check_origin(longer, Origin(stem, 32))
+        check_continued(longer, Continued(Run(stem, 0), 32))
     with pytest.raises(UserError, match=r"its warm-up has 4 steps and 24 to its plateau, and a"):
         trunk(override(base, ["schedule.settling_fraction=0.6"]), ENDS, 0.4)
 
@@ -192,11 +193,11 @@ def test_design_is_one_trunk_per_size_and_a_branch_per_ratio():
             stem = run
             continue
         assert run.origin is not None
-        assert run.origin.run_id == stem.run_id
+        assert run.origin.parent.run_id == stem.run_id
         assert science.seed == stem.config.science.seed
         assert science.model == stem.config.science.model
         assert run.first_step == stable_steps(science) <= stem.config.science.steps
-        check_origin(run.config, run.origin)
+        check_continued(run.config, run.origin)
     assert [run.config.science.budget.tokens for run in made[1:3]] == [N[0], 2 * N[0]]
     assert made[7].config.science.budget.tokens == round(0.5 * N[1])
     assert made[2].flops == pytest.approx(0.25 * made[2].ledger["flops_model"], rel=0.05)

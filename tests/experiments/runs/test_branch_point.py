@@ -13,7 +13,7 @@ import tiny
 
 from experiments import data, record
 from experiments.runs import branch_point
-from experiments.plan.branching import Origin, branch, stable_steps, trunk
+from experiments.plan.branching import branch, stable_steps, trunk
 from experiments.runs.checkpoint import Checkpoints
 from experiments.training.hypers import hypers
 from experiments.runs.job import Event, Job
@@ -24,7 +24,8 @@ from experiments.config.overrides import override
 from experiments.training.populations.programs import programs
 from experiments.record import CHECKPOINTS, CONFIG, METRICS, SUMMARY, Part, Status
 from experiments.training.step import recipe
-from experiments.plan.study import Run, Study
+from experiments.plan.run import Continued, Fresh, Run
+from experiments.plan.study import Study
 from experiments.sweep.sweep import bind, run_sweep
 from experiments.training.trainer import train, train_pack
 from scaling.common.errors import UserError
@@ -57,10 +58,11 @@ def tree(texts, *assignments: str) -> list[Run]:
     ends = [length * base.science.batch.batch_tokens for length in LENGTHS]
     stem = trunk(base, ends, 0.2)
     leaves = [branch(stem, end, 0.2) for end in ends]
-    origins = [Origin(stem, stable_steps(leaf.science)) for leaf in leaves]
-    assert tuple(origin.step for origin in origins) == BRANCHED
-    runs = [Run(leaf, 0, Part.FIT, o) for leaf, o in zip(leaves, origins, strict=True)]
-    return [Run(stem, 0, Part.TRUNK), *runs]
+    first = Run(stem, 0, Part.TRUNK)
+    begun = [Continued(first, stable_steps(leaf.science)) for leaf in leaves]
+    assert tuple(each.step for each in begun) == BRANCHED
+    runs = [Run(leaf, 0, Part.FIT, b) for leaf, b in zip(leaves, begun, strict=True)]
+    return [first, *runs]
 
 
 def jobs(folder, runs: list[Run]) -> list[Job]:
@@ -75,7 +77,7 @@ def runs(texts):
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory, runs, corpus):
     """Both branches as runs that know of no trunk."""
-    made = jobs(tmp_path_factory.mktemp("straight"), [replace(r, origin=None) for r in runs[1:]])
+    made = jobs(tmp_path_factory.mktemp("straight"), [replace(r, beginning=Fresh()) for r in runs[1:]])
     for job in made:
         train(job, corpus)
     return made
@@ -372,10 +374,10 @@ def test_trunk_must_be_a_run_of_the_study_and_stay_one(runs, cache, tmp_path):
         bind(study(runs).override(["schedule.decay_fraction=0.5"]), tmp_path, cache)
     seeded = study(runs).override(["seed=3", "optimizer.learning_rate=1e-3"])
     bound = bind(seeded, tmp_path, cache)
-    assert bound.study.runs[1].origin.run_id == bound.study.runs[0].run_id != runs[0].run_id
+    assert bound.study.runs[1].origin.parent.run_id == bound.study.runs[0].run_id != runs[0].run_id
 
 
 def test_identity_of_a_branch_does_not_know_of_the_trunk(runs):
     leaf = runs[1]
-    assert replace(leaf, origin=None).run_id == leaf.run_id
+    assert replace(leaf, beginning=Fresh()).run_id == leaf.run_id
     assert override(leaf.config, ["execution.permanent=8"]) != leaf.config

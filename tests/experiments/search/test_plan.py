@@ -13,7 +13,7 @@ import tiny
 
 from experiments import studies
 from experiments.config.schedule import ScheduleConfig
-from experiments.plan.study import Run
+from experiments.plan.run import Run
 from experiments.search.cost import Cost, planned, rungs
 from experiments.search.halving import hyperband
 from experiments.search.plan import Search, raises

@@ -11,9 +11,8 @@ import tiny
 from experiments import data, record
 from experiments.config.overrides import override
 from experiments.launchers.local import Local
-from experiments.plan.branching import Origin
 from experiments.plan.grids import configs, grid
-from experiments.plan.study import Run
+from experiments.plan.run import Continued, Fresh, Run
 from experiments.record import Status
 from experiments.runs.branch_point import take_over
 from experiments.runs.checkpoint import Checkpoints
@@ -44,13 +43,16 @@ def base(texts):
     return tiny.config("schedule.name=constant", *steps, texts=texts)
 
 
-def job(folder, config, origin=None) -> Job:
-    run = Run(config, rung=0, origin=origin)
+FRESH = Fresh()
+
+
+def job(folder, config, beginning=FRESH) -> Job:
+    run = Run(config, rung=0, beginning=beginning)
     return Job(run, "tiny", folder / run.run_id)
 
 
-def end(config) -> Origin:
-    return Origin(config, config.science.steps)
+def end(config) -> Continued:
+    return Continued(Run(config, 0), config.science.steps)
 
 
 def state(job):

@@ -16,8 +16,7 @@ from experiments.devices import machine
 from experiments.launchers import Site
 from experiments.launchers._worker import Bench
 from experiments.launchers.local import Local
-from experiments.plan.branching import Origin
-from experiments.plan.study import Run
+from experiments.plan.run import Continued, Run
 from experiments.record import Status
 from experiments.sweep import cost
 from experiments.training.populations import throughput
@@ -122,8 +121,7 @@ def test_forecast_is_of_the_packs_that_the_sweep_would_make(runs, site, monkeypa
 def test_a_branch_costs_what_it_trains_itself(runs, site) -> None:
     first, second = runs[:2]
     finish(first, site.folder, 100.0, members=1)
-    origin = Origin(first.config, 40)
-    branch = replace(second, origin=origin)
+    branch = replace(second, beginning=Continued(first, 40))
     costs = cost.forecast([first, branch], "tiny", Local(1), site)
     whole, part = (costs[run.run_id].seconds for run in (first, branch))
     assert whole == pytest.approx(50 * 64 / 100)

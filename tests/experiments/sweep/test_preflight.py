@@ -13,7 +13,7 @@ import tiny
 from experiments import data, record
 from experiments.config.overrides import override
 from experiments.config.run import RunConfig
-from experiments.plan.study import Run
+from experiments.plan.run import Run
 from experiments.record import Part
 from experiments.sweep import preflight
 from experiments.sweep.preflight import check_corpus, check_folder, narrower_than_base

@@ -7,8 +7,8 @@ import pytest
 import tiny
 from rich.console import Console
 
-from experiments.plan.branching import Origin, branch, trunk
-from experiments.plan.study import Run
+from experiments.plan.branching import branch, trunk
+from experiments.plan.run import Continued, Run
 from experiments.record import Part, Status
 from experiments.runs.job import Event
 from experiments.sweep.progress import PLAIN_SECONDS, Progress, clock
@@ -130,7 +130,8 @@ def test_what_is_taken_over_is_no_work(time):
     tokens = base.science.tokens
     stem = trunk(base, [tokens], 0.5)
     leaf = branch(stem, tokens, 0.5)
-    runs = [Run(stem, 0, Part.TRUNK), Run(leaf, 0, origin=Origin(stem, stem.science.steps))]
+    first = Run(stem, 0, Part.TRUNK)
+    runs = [first, Run(leaf, 0, beginning=Continued(first, stem.science.steps))]
     progress = Progress(runs, [], plain(), time)
     progress(training(runs[0].run_id, 5))
     time.now += 10

@@ -13,7 +13,7 @@ import tiny
 from quick import quick_jit
 
 from experiments.config.identity import identity
-from experiments.plan.study import Run
+from experiments.plan.run import Run
 from experiments.sweep.preflight import check_layouts
 from experiments.training.hypers import hypers
 from experiments.training.step import gradients, init_state, recipe, step

@@ -1,0 +1,135 @@
+"""A planned run: its config, its place in the study, and how it begins.
+
+Fresh        with parameters drawn by its seed
+Continued    with the checkpoint of another run, whose first steps it shares: the result is that
+             of a fresh run, so this is no part of its science
+Derived      with parameters that an operation (experiments/operations) makes of other runs':
+             part of its science
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from experiments.config.identity import identity
+from experiments.config.overrides import override
+from experiments.config.run import RunConfig
+from experiments.plan.law_settings import Given, Source, find, follow
+from experiments.record import Part
+from scaling.counting.formulas import ledger
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """Initial parameters by the seed."""
+
+    @property
+    def parents(self) -> tuple[Run, ...]:
+        return ()
+
+    def change(self, parent: Callable[[Run], Run]) -> Fresh:
+        return self
+
+
+@dataclass(frozen=True)
+class Continued:
+    """The checkpoint of a run of the same study, and the steps that both share."""
+
+    parent: Run
+    step: int
+
+    @property
+    def parents(self) -> tuple[Run, ...]:
+        return (self.parent,)
+
+    def change(self, parent: Callable[[Run], Run]) -> Continued:
+        """The same beginning with `parent` applied to the run that it takes over."""
+        return replace(self, parent=parent(self.parent))
+
+
+@dataclass(frozen=True)
+class Derived:
+    """An operation by name, its settings, and the finished runs of the same study it is applied to.
+
+    Settings are the keyword arguments of the operation; those left out have its defaults.
+    """
+
+    parents: tuple[Run, ...]
+    operation: str
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def change(self, parent: Callable[[Run], Run]) -> Derived:
+        """The same beginning with `parent` applied to every run that it is made of."""
+        return replace(self, parents=tuple(map(parent, self.parents)))
+
+
+Beginning = Fresh | Continued | Derived
+
+
+@dataclass(frozen=True)
+class Run:
+    """One planned run. A rung is all runs at one size, or at one budget, counted from 0."""
+
+    config: RunConfig
+    rung: int
+    part: Part = Part.FIT
+    beginning: Beginning = Fresh()
+    label: str = ""  # which of the things that the study compares it belongs to, by name
+    given: tuple[Given, ...] = ()  # settings that hyperparameter laws gave, and what they asked
+
+    @property
+    def run_id(self) -> str:
+        """Hash of the science; of a derived run, of its parents, operation and settings too."""
+        begun = self.beginning
+        if not isinstance(begun, Derived):
+            return identity(self.config.science)
+        parents = [parent.run_id for parent in begun.parents]
+        return identity(self.config.science, (parents, begun.operation, dict(begun.settings)))
+
+    @property
+    def origin(self) -> Continued | None:
+        """The checkpoint that it continues."""
+        return self.beginning if isinstance(self.beginning, Continued) else None
+
+    @property
+    def ledger(self) -> dict[str, float]:
+        """N, D and C under every definition, before anything is trained."""
+        science = self.config.science
+        return ledger(science.model.dims(science.batch.seq_len), science.tokens)
+
+    @property
+    def first_step(self) -> int:
+        """Steps that it takes over; its own training begins there."""
+        return self.origin.step if self.origin else 0
+
+    @property
+    def flops(self) -> float:
+        """Cost of its own training: `flops_model` of the steps that it does not take over."""
+        steps = self.config.science.steps
+        return self.ledger["flops_model"] * (steps - self.first_step) / steps
+
+    def override(self, assignments: Sequence[str]) -> Run:
+        """The same overrides applied to the run and to its parents."""
+        return replace(
+            self,
+            config=override(self.config, assignments),
+            beginning=self.beginning.change(lambda parent: parent.override(assignments)),
+        )
+
+    def follow(self, laws: Mapping[str, Source]) -> Run:
+        """The run, and its parents, with each field as its law gives it there."""
+        config, given = follow(self.config, laws)
+        return replace(
+            self,
+            config=config,
+            beginning=self.beginning.change(lambda parent: parent.follow(laws)),
+            given=(*self.given, *given),
+        )
+
+
+def following(runs: Iterable[Run], laws: Mapping[str, str]) -> tuple[Run, ...]:
+    """The runs with each field as the law of this name or file gives it, for a study file."""
+    found = {path: find(path, name) for path, name in laws.items()}
+    return tuple(run.follow(found) for run in runs)
