@@ -1,0 +1,57 @@
+"""The first lesson in words: a bootstrap alone is too narrow."""
+
+from __future__ import annotations
+
+from analysis.report.evidence import Evidence
+from analysis.report.verdict import interval
+
+
+def lesson(evidence: Evidence) -> list[str]:
+    """Paragraphs: the bootstrap's interval, the rolled fit's, and which of them held."""
+    assessment = evidence.assessment
+    if assessment is None or not evidence.forecasts:
+        return [f"Nothing to show yet: {evidence.sentence}."]
+    first = evidence.verdicts[0].forecast if evidence.verdicts else evidence.forecasts[0]
+    narrow = 50 * (first.bootstrap_high - first.bootstrap_low) / first.loss
+    wide = 50 * (first.high - first.low) / first.loss
+    paragraphs = [
+        f"Resampling the runs gives {interval(first.bootstrap_low, first.bootstrap_high)}, a half-"
+        f"width of {narrow:.2f} %. That is how well these runs fix the constants of this law, and "
+        "no more: it knows neither the noise of a new run nor whether the law holds out there.",
+    ]
+    if assessment.rolled:
+        errors = ", ".join(
+            f"{100 * each.rms:.2f} % for rung {each.rung}" for each in assessment.rolled
+        )
+        paragraphs.append(
+            "Rolled forward through the study, fitting the lower rungs and asking about the next, "
+            f"the same law erred by {errors}. With these errors counted the interval is "
+            f"{interval(first.low, first.high)}, a half-width of {wide:.2f} %: "
+            f"{wide / narrow:.1f} times as wide. This is the one to believe."
+        )
+    else:
+        paragraphs.append(
+            "There are too few rungs to roll the fit forward, so the wider interval "
+            f"{interval(first.low, first.high)} adds only the scatter about the fit."
+        )
+    if evidence.verdicts and all(each.order == "predicted first" for each in evidence.verdicts):
+        paragraphs.append(
+            "The prediction was written down before the held-out run was trained: the run's record "
+            "carries the digest of prediction.json as it stood then, and it still matches."
+        )
+    if evidence.verdicts:
+        missed = sum(not each.inside_bootstrap for each in evidence.verdicts)
+        kept = sum(each.inside for each in evidence.verdicts)
+        total = len(evidence.verdicts)
+        if total == 1:
+            paragraphs.append(
+                f"The measurement lies {'outside' if missed else 'inside'} the bootstrap's "
+                f"interval and {'inside' if kept else 'outside'} the full one."
+            )
+        else:
+            paragraphs.append(
+                f"Of {total} measurements, {total - missed} lie inside the bootstrap's interval "
+                f"and {kept} inside the full one. They share a design and differ by seed: their spread is the noise "
+                "of one run."
+            )
+    return paragraphs
