@@ -51,7 +51,7 @@ def lesson(evidence: Evidence) -> list[str]:
         else:
             paragraphs.append(
                 f"Of {total} measurements, {total - missed} lie inside the bootstrap's interval "
-                f"and {kept} inside the full one. They share a design and differ by seed: their spread is the noise "
-                "of one run."
+                f"and {kept} inside the full one. They share a design and differ by seed: their "
+                "spread is the noise of one run."
             )
     return paragraphs
