@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 import tiny
 
-from experiments import data, record
+from experiments import data, record, studies
 from experiments.config.identity import identity
 from experiments.config.overrides import override
 from experiments.plan import law_settings
-from experiments.plan import study as studies
 from experiments.plan.run import Run, following
 from experiments.record import Status
 from experiments.runs.job import Job
@@ -128,7 +127,7 @@ def test_the_summary_line_says_how_far_out_of_range(law):
     assert (
         "in 2 runs, 1 of them outside the range it was fitted on by a factor of up to 10;" in line
     )
-    assert law_settings.summary([]) == []
+    assert law_settings.summary(Run(base, 0).given) == []
 
 
 def test_a_rate_at_another_batch_than_the_laws_own_is_told(law):
