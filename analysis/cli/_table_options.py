@@ -64,6 +64,12 @@ def add_table(parser: Any) -> None:
     )
     parser.add_argument("--delta", default="1e-3", help="Huber width, or mad (default: 1e-3)")
     parser.add_argument("--bootstrap", type=int, default=0, metavar="R", help="resamples")
+    parser.add_argument(
+        "--resampling",
+        choices=("pairs", "dirichlet"),
+        default="pairs",
+        help="weights of a resample: counts of drawn rows, or dirichlet for few rows",
+    )
     parser.add_argument("--cluster", metavar="COLUMN", help="resample rows of one value together")
     parser.add_argument("--weights", metavar="COLUMN", help="column of weights")
     parser.add_argument("--drop-highest", type=int, default=0, metavar="K", help="drop K losses")
@@ -126,6 +132,7 @@ def fit_source(source: Source, law: str | None, options: argparse.Namespace) -> 
             objective=options.objective,
             delta=options.delta if delta is None else delta,
             bootstrap=options.bootstrap,
+            resampling=options.resampling,
             cluster=options.cluster,
             seed=options.seed,
             weights=options.weights,

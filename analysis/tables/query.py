@@ -28,6 +28,7 @@ COMPARE = {
     "<": operator.lt,
 }
 AND = re.compile(r"""\s+and\s+(?=(?:[^'"]|'[^']*'|"[^"]*")*$)""")  # outside quotes
+NAMED = 20  # values that an error lists
 CONDITION = re.compile(r"\s*([^<>=!]+?)\s*(>=|<=|==|!=|>|<)\s*([^<>=!].*?)\s*")
 
 
@@ -63,4 +64,9 @@ def _compared(column: pd.Series, compare: str, text: str) -> Mask:
         return np.asarray(COMPARE[compare](numbers, value)) & there
     if compare not in ("==", "!="):
         raise UserError(f"rows: column '{column.name}' holds text: use == or !=")
-    return np.asarray(COMPARE[compare](column.astype(str).to_numpy(), text)) & there
+    met = np.asarray(COMPARE[compare](column.astype(str).to_numpy(), text)) & there
+    if compare == "==" and not met.any():
+        known = sorted({str(value) for value in column[there]})
+        hint = nearest(text, known) if len(known) <= NAMED else f"but {len(known)} other values"
+        raise UserError(f"rows: column '{column.name}' holds no '{text}'; {hint}")
+    return met

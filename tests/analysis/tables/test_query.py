@@ -62,6 +62,7 @@ def test_rows_that_meet_every_condition(table: pd.DataFrame, query: str, chosen:
         ("flops_6nd>large", "'flops_6nd' holds numbers, not 'large'"),
         ("data.source>web", "'data.source' holds text: use == or !="),
         ("tied>0", "'tied' holds text"),
+        ("data.source==wbe", "'data.source' holds no 'wbe'; did you mean 'web'"),
     ],
 )
 def test_a_condition_that_cannot_be_read(table: pd.DataFrame, query: str, message: str):

@@ -1,0 +1,113 @@
+"""Predict downstream error of runs that are not yet trained: a law of loss feeds a law of error.
+
+    Err(x) = second( first(x) )
+
+The first law is fitted to the loss, the second (--then) to another column against that loss. The
+error of a run is predicted from its PREDICTED loss, with the intervals of both fits joined.
+
+  python -m analysis chain table.csv --then-loss error --at params=7e9 --at tokens=1.4e11
+  python -m analysis chain gadre_overtraining --law overtraining --objective raw_squared \\
+      --rows 'in_loss_fit==True and dataset==rpj' --then error --then-loss err_avg17 \\
+      --then-rows 'in_error_fit==True and dataset==rpj' --predict 'is_extrapolation_target==True'
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from typing import TYPE_CHECKING, Any
+
+from analysis.cli._format import number, with_interval
+from analysis.cli._table_options import PATH, add_table, chosen, fit_source, numbers, read
+from scaling.common.errors import UserError
+from scaling.common.tables import table
+
+if TYPE_CHECKING:
+    from analysis.fitting.result import FitResult
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("path", help=PATH)
+    parser.add_argument("--law", help="the law of the loss (default: that of the study)")
+    parser.add_argument("--then", default="error", metavar="LAW", help="the second law")
+    parser.add_argument(
+        "--then-loss", required=True, metavar="COLUMN", help="what the second law predicts"
+    )
+    parser.add_argument(
+        "--then-rows", metavar="ROWS", help="the rows of the second fit (default: --rows)"
+    )
+    parser.add_argument(
+        "--at", action="append", default=[], metavar="NAME=X", help="a run, by the law's variables"
+    )
+    parser.add_argument(
+        "--predict", metavar="ROWS", help="rows of the table to predict, beside their measurement"
+    )
+    add_table(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Fit both laws and print what they predict."""
+    if bool(options.at) == bool(options.predict):
+        raise UserError("chain: give either --at NAME=X for each variable, or --predict ROWS")
+    first = fit_source(read(options.path, options), options.law, options)
+    second = _second(options, first)
+    for result in (first, second):
+        constants = ", ".join(f"{name} {value:.4g}" for name, value in result.params.items())
+        print(f"{result.law.name} on {len(result.points)} rows, {result.status}: {constants}")
+        for warning in result.warnings:
+            print(f"note: {warning}")
+    what = options.then_loss
+    head = ("run", first.recipe.loss, what, f"measured {what}", "off, %")
+    print(f"\n{table(head, _rows(options, first, second))}")
+    if not (first.has_intervals and second.has_intervals):
+        print("note: no intervals without --bootstrap 1000")
+    return 0
+
+
+def _second(options: argparse.Namespace, first: FitResult) -> FitResult:
+    """The second law, fitted to its column against the loss of the first."""
+    asked = copy.copy(options)
+    asked.loss, asked.rows = options.then_loss, options.then_rows or options.rows
+    source = read(options.path, asked)
+    (fed, *_) = _law(options).variables
+    asked.column, asked.fix, asked.holdout = [f"{fed}={first.recipe.loss}"], [], None
+    return fit_source(source, options.then, asked)
+
+
+def _law(options: argparse.Namespace) -> Any:
+    from scaling.laws import by_name
+
+    return by_name(options.then)
+
+
+def _rows(options: argparse.Namespace, first: FitResult, second: FitResult) -> list[list[str]]:
+    from analysis.inference.chained_laws import chained
+    from analysis.tables.points import numbers as column_of
+    from analysis.tables.points import row_labels
+
+    if options.at:
+        variables: dict[str, Any] = {
+            name: [value] for name, value in numbers("--at", options.at).items()
+        }
+        labels, measured = [", ".join(options.at)], [float("nan")]
+    else:
+        asked = argparse.Namespace(loss=None, params=None, tokens=None, rows=None)
+        rows = chosen(read(options.path, asked).table, options.predict)
+        labels = row_labels(rows)
+        variables = {
+            name: column_of(rows, column, labels) for name, column in first.recipe.columns.items()
+        }
+        measured = column_of(rows, options.then_loss, labels).tolist()
+    loss = first.predict_at(variables)
+    error = chained(first, second, **variables)
+    return [
+        [
+            label,
+            with_interval(loss.value[at], loss.low[at], loss.high[at]),
+            with_interval(error.value[at], error.low[at], error.high[at]),
+            number(measured[at]),
+            number(100 * abs(error.value[at] / measured[at] - 1)),
+        ]
+        for at, label in enumerate(labels)
+    ]

@@ -1,0 +1,102 @@
+"""Rank laws fitted to the same rows by how well they predict.
+
+The rank is by the rms log error over the rows held out (--holdout); else over the rows at or above
+each budget, predicted from those below it (--over, --below); else by AICc. AICc judges the rows
+fitted and counts checkpoints of one run as independent. For extrapolation, believe the errors.
+
+  python -m analysis compare chinchilla_epoch --law chinchilla --law chinchilla,beta=alpha
+  python -m analysis compare runs/isoflop --law chinchilla --law kaplan --holdout 'flops_6nd>1e12'
+  python -m analysis compare table.csv --law chinchilla --law kaplan --over flops_6nd --below 1e20
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from analysis.cli._format import label, number
+from analysis.cli._plot import add_plot, plot
+from analysis.cli._progress import progress
+from analysis.cli._table_options import PATH, add_table, fit_source, read
+from scaling.common.tables import table
+
+if TYPE_CHECKING:
+    from analysis.fitting.result import FitResult
+
+HEAD = ("law", "rank", "parameters", "held out, %", "rolled, %", "AICc - best", "status")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("path", help=PATH)
+    parser.add_argument(
+        "--law",
+        action="append",
+        required=True,
+        metavar="LAW",
+        help="a law of `python -m analysis laws`, twice or more; NAME,beta=alpha ties parameters",
+    )
+    parser.add_argument("--over", metavar="COLUMN", help="roll the fits forward over this column")
+    parser.add_argument(
+        "--below", action="append", default=[], type=float, metavar="X", help="and its budgets"
+    )
+    add_table(parser)
+    add_plot(parser, "the residuals of every law")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Fit every law and print the ranking."""
+    from analysis.inference.compare import compare
+
+    source = read(options.path, options)
+    results = [fit_source(source, law, options) for law in options.law]
+    with progress("predicting from the rows below each budget"):
+        ranking = compare(results, over=options.over, below=options.below)
+    rows = [
+        (
+            row["law"],
+            str(row["rank"]),
+            str(row["parameters"]),
+            number(100 * row["held_out"], 3),
+            number(100 * row["rolled"], 3),
+            number(row["aicc_above_best"], 3),
+            row["status"],
+        )
+        for row in ranking.to_dict("records")
+    ]
+    print(table(HEAD, rows))
+    for note in dict.fromkeys(note for result in results for note in result.points.notes):
+        print(f"note: {note}")
+    plot(options, lambda: draw(results))
+    return 0
+
+
+def draw(results: Sequence[FitResult]) -> Any:
+    """Residuals against measured loss, a panel for each law: a slope is what the law misses."""
+    from analysis.inference.compare import title
+    from analysis.plotting import style
+
+    with style.house_style():
+        figure = style.panels(len(results))
+        for axes, result in zip(figure.axes, results, strict=True):
+            axes.axhline(0, color=style.MUTED, linewidth=0.9)
+            axes.plot(
+                result.points.loss, 100 * result.residuals, "o", color=style.FITTED,
+                markersize=4, label="fitted",
+            )  # fmt: skip
+            held = result.held_out if result.recipe.holdout else None
+            if held is not None:
+                off = [math.log(m / p) for m, p in zip(held.measured, held.predicted, strict=True)]
+                axes.plot(
+                    held.measured, [100 * each for each in off], "^", color=style.HELD,
+                    markersize=5, fillstyle="none", label="held out",
+                )  # fmt: skip
+            axes.set_title(title(result))
+            axes.set_xscale("log")
+            axes.set_xlabel(f"measured {label(result.recipe.loss)}")
+            style.log_ticks(axes.xaxis, *axes.get_xlim())
+        figure.axes[0].set_ylabel("measured above fitted, %")
+        figure.axes[0].legend()
+        return figure

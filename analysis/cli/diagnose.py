@@ -1,0 +1,143 @@
+"""Diagnose a fit: condition number, weakest direction, other minima, influential rows, intervals.
+
+Profile intervals follow the objective itself: the values of a parameter that the rows do not
+refuse at 95 %. The influence of a row is the change of a parameter when the row is left out, as a
+share of the half-width of that interval. A share near 1 says that one row decides.
+
+  python -m analysis diagnose chinchilla_epoch
+  python -m analysis diagnose runs/isoflop --bootstrap 1000 --drop 3 --plot influence.png
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from analysis.cli._format import number, with_interval
+from analysis.cli._plot import add_plot, plot
+from analysis.cli._progress import progress
+from analysis.cli._table_options import PATH, add_table, fit_path
+from scaling.common.tables import table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.fitting.result import FitResult
+    from analysis.inference.profile import Profile
+
+SHOWN, DRAWN = 5, 20  # most influential rows, in the table and in the figure
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("path", help=PATH)
+    parser.add_argument("--law", help="a law of `python -m analysis laws`")
+    parser.add_argument(
+        "--drop", type=int, default=0, metavar="K", help="fit again without the 1 .. K worst losses"
+    )
+    add_table(parser)
+    add_plot(parser, "the most influential rows")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Fit, and print what the fit rests on."""
+    from analysis.inference.diagnostics import (
+        drop_k_path,
+        identifiability,
+        influence,
+        second_minimum,
+    )
+
+    result = fit_path(options.path, options.law, options)
+    print(f"{result.law.name} on {len(result.points)} rows, {result.status}")
+    for warning in result.warnings:
+        print(f"note: {warning}")
+    known = identifiability(result)
+    weakest = ", ".join(f"{name} {part:+.2g}" for name, part in known.weakest.items())
+    print(f"condition number {known.condition:.3g}; weakest direction: {weakest}")
+    with progress("looking for other minima") as say:
+        other = second_minimum(result)
+        say("profiling every parameter")
+        profiles = _profiles(result)
+        say("leaving out every row in turn")
+        change = influence(result)
+    if other is None:
+        print("no second minimum found")
+    else:
+        at = ", ".join(f"{name} {value:.4g}" for name, value in other.params.items())
+        print(f"second minimum at {other.relative:.4g} times the objective: {at}")
+    print(f"\n{_parameters(result, profiles)}")
+    shares = _shares(change, profiles)
+    if not shares.empty:
+        print(f"\n{_influential(_strongest(shares, SHOWN))}")
+    if options.drop:
+        path = drop_k_path(result, options.drop)
+        rows = [[str(int(row[0])), *map(number, row[1:])] for row in path.to_numpy().tolist()]
+        print(f"\n{table(path.columns.tolist(), rows)}")
+    plot(options, lambda: draw(_strongest(shares, DRAWN)))
+    return 0
+
+
+def _profiles(result: FitResult) -> dict[str, Profile]:
+    """The profile interval of every parameter that the rows determine."""
+    from analysis.inference.profile import profile
+
+    settled = [n for n in result.law.parameters if n not in (*result.unidentified, *result.bounded)]
+    return {name: profile(result, name) for name in settled if not result.bounded}
+
+
+def _parameters(result: FitResult, profiles: dict[str, Profile]) -> str:
+    head = ("parameter", "value", "profile 95 %", "bootstrap 95 %")
+    nothing = (float("nan"), float("nan"))
+    rows = []
+    for name, value in result.params.items():
+        profiled = (profiles[name].low, profiles[name].high) if name in profiles else nothing
+        drawn = result.interval(name) if result.has_intervals else nothing
+        rows.append([name, number(value), _ends(*profiled), _ends(*drawn)])
+    return table(head, rows)
+
+
+def _ends(low: float, high: float) -> str:
+    return "-" if low != low else with_interval(0.0, low, high).removeprefix("0 ")
+
+
+def _shares(change: pd.DataFrame, profiles: dict[str, Profile]) -> pd.DataFrame:
+    """The change that each row makes, in half-widths of the profile intervals."""
+    names = list(profiles)
+    return change[names] / [(profiles[name].high - profiles[name].low) / 2 for name in names]
+
+
+def _strongest(shares: pd.DataFrame, count: int) -> pd.DataFrame:
+    order = shares.abs().max(axis=1).sort_values(ascending=False).index[:count]
+    return shares.loc[order]
+
+
+def _influential(shares: pd.DataFrame) -> str:
+    rows = [
+        [str(name), *(f"{value:+.2f}" for value in row)]
+        for name, row in zip(shares.index, shares.to_numpy(), strict=True)
+    ]
+    return "influence, in half-widths of the profile interval:\n" + table(
+        ["without the row", *shares.columns], rows
+    )
+
+
+def draw(shares: pd.DataFrame) -> Any:
+    """The most influential rows, and how far each moves every parameter."""
+    from analysis.plotting import style
+
+    with style.house_style():
+        figure, axes = style.canvas(1.4 + 0.24 * len(shares))
+        axes.axvline(0, color=style.MUTED, linewidth=0.9)
+        shades = style.RAMP[1::2] + style.RAMP[::2]
+        for at, name in enumerate(shares.columns):
+            axes.plot(
+                shares[name], range(len(shares)), linestyle="none", fillstyle="none",
+                marker=style.MARKERS[at % len(style.MARKERS)], color=shades[at % len(shades)],
+                label=name,
+            )  # fmt: skip
+        axes.set_yticks(range(len(shares)), [str(name) for name in shares.index])
+        axes.invert_yaxis()
+        axes.set_xlabel("change without the row, half-widths of 95 %")
+        figure.legend(loc="outside upper center", ncols=len(shares.columns))
+        return figure

@@ -1,0 +1,148 @@
+"""Compute-equivalent gain: the factor of compute that family B needs to reach what A reaches.
+
+    gain = C_B / C_A  with  L_B(C_B) = L_A(C_A)
+
+Fits a law to the runs of each family and compares their least losses at a budget, each at its own
+allocation C = 6 N D, or two laws of one variable. Above 1, A is the better family. --crossing
+looks for the budget at which the better family changes.
+
+  python -m analysis gain runs/muon runs/adamw --budget 1e13 --bootstrap 1000
+  python -m analysis gain runs/mine --a 'label==muon' --b 'label==adamw' --budget 1e13
+  python -m analysis gain xlstm_isoflop --a 'architecture==mLSTM (xLSTM)' \\
+      --b 'architecture==Llama transformer' --rows 'context==16384' --budget 1e19
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from analysis.cli._format import label, number, with_interval
+from analysis.cli._plot import add_plot, plot
+from analysis.cli._table_options import PATH, Source, add_table, chosen, fit_source, read
+from scaling.common.errors import UserError
+from scaling.common.tables import table
+
+if TYPE_CHECKING:
+    from analysis.fitting.result import FitResult
+
+HEAD = ("family", "law", "rows", "status")
+GAINS = ("budget of A", "loss", "gain", "B never gets there")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("first", metavar="path", help=PATH)
+    parser.add_argument("second", metavar="path_of_b", nargs="?", help="family B, if elsewhere")
+    parser.add_argument("--a", metavar="ROWS", help="the rows of family A: 'label==muon'")
+    parser.add_argument("--b", metavar="ROWS", help="the rows of family B")
+    parser.add_argument("--law", help="the law of both (default: that of the study)")
+    parser.add_argument(
+        "--budget", action="append", default=[], type=float, metavar="C", help="compute of A"
+    )
+    parser.add_argument(
+        "--at-loss", action="append", default=[], type=float, metavar="L", help="a loss to reach"
+    )
+    parser.add_argument(
+        "--crossing", nargs=2, type=float, metavar=("LOW", "HIGH"), help="between two budgets"
+    )
+    add_table(parser)
+    add_plot(parser, "the least loss of both families against compute")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Fit both families and print the gains."""
+    from analysis.inference.compute_gain import crossing, gain
+
+    if not (options.budget or options.at_loss or options.crossing):
+        raise UserError("gain: give --budget C, --at-loss L or --crossing LOW HIGH")
+    a, b = (fit_source(each, options.law, options) for each in _families(options))
+    both = (("A", a), ("B", b))
+    rows = [(name, fit.law.name, str(len(fit.points)), str(fit.status)) for name, fit in both]
+    found = [gain(a, b, budget=budget) for budget in options.budget]
+    found += [gain(a, b, loss=loss) for loss in options.at_loss]
+    print(table(HEAD, rows, left=2))
+    for name, fit in both:
+        for warning in fit.warnings:
+            print(f"note: {name}: {warning}")
+    if found:
+        gains = [
+            (
+                number(each.budget),
+                number(each.loss),
+                with_interval(each.value, each.low, each.high, 3),
+                "-" if each.unreached != each.unreached else f"{each.unreached:.0%} of resamples",
+            )
+            for each in found
+        ]
+        print(f"\n{table(GAINS, gains, left=0)}")
+    if options.crossing:
+        low, high = options.crossing
+        met = crossing(a, b, between=(low, high))
+        better, other = ("A", "B") if met.better == "a" else ("B", "A")
+        if met.times:
+            ends = with_interval(met.budget, met.low, met.high, 3)
+            print(f"\n{better} is better below {ends} FLOPs, {other} above")
+        else:
+            print(f"\n{better} is better from {low:g} to {high:g} FLOPs")
+    if not a.has_intervals:
+        print("note: no intervals without --bootstrap 1000")
+    plot(options, lambda: draw(a, b))
+    return 0
+
+
+def _families(options: argparse.Namespace) -> tuple[Source, Source]:
+    """The rows of A and of B, from one path or from two."""
+    if options.second is None and not (options.a and options.b):
+        raise UserError(
+            f"gain {options.first}: give a second path, or --a ROWS and --b ROWS that tell the "
+            "families apart"
+        )
+    a = read(options.first, options)
+    b = a if options.second is None else read(options.second, options)
+    return (
+        replace(a, table=chosen(a.table, options.a)),
+        replace(b, table=chosen(b.table, options.b)),
+    )
+
+
+def draw(a: FitResult, b: FitResult) -> Any:
+    """Least loss against budget with its 95 % band, and the runs of both families."""
+    import numpy as np
+
+    from analysis.plotting import style
+
+    with style.house_style():
+        figure, axes = style.canvas()
+        for name, fit, color, line, mark in (
+            ("A", a, style.FITTED, "-", "o"),
+            ("B", b, style.HELD, "--", "^"),
+        ):
+            spent = _budgets(fit)
+            span = np.geomspace(spent.min(), spent.max() * 3, 80)
+            if len(fit.law.variables) == 1:
+                found = fit.predict_at({fit.law.variables[0]: span})
+                value, low, high = found.value, found.low, found.high
+            else:
+                value, low, high = fit.optimal(span).loss
+            axes.fill_between(span, low, high, color=color, alpha=0.15, lw=0)
+            axes.plot(span, value, color=color, linestyle=line, label=f"{name}, least loss")
+            axes.plot(
+                spent, fit.points.loss, linestyle="none", marker=mark, color=color,
+                fillstyle="none", markersize=4, label=f"{name}, runs",
+            )  # fmt: skip
+        one = a.recipe.columns[a.law.variables[0]] if len(a.law.variables) == 1 else "flops_6nd"
+        axes.set(xscale="log", yscale="log")
+        axes.set_xlabel(label(one))
+        axes.set_ylabel(label(a.recipe.loss))
+        style.log_ticks(axes.yaxis, *axes.get_ylim())
+        figure.legend(loc="outside upper center", ncols=2)
+        return figure
+
+
+def _budgets(fit: FitResult) -> Any:
+    """The budget of each fitted row: its one variable, or 6 N D."""
+    if len(fit.law.variables) == 1:
+        return fit.points.variables[fit.law.variables[0]]
+    return 6 * fit.points.variables["params"] * fit.points.variables["tokens"]

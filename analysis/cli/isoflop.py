@@ -1,0 +1,97 @@
+"""IsoFLOP profiles (Approach 2): the best size at each budget, and its exponents with intervals.
+
+    N*(C) = G C^a,   D*(C) = H C^b
+
+At each budget the vertex of a parabola of the loss in ln N, or the minimum of an Akima curve. A
+budget is a value of the column --budget, else rows whose FLOPs lie within a factor 1 + --tolerance
+of each other. Optima at the edge of their grid are left out, and a note says so.
+
+  python -m analysis isoflop runs/isoflop
+  python -m analysis isoflop isoflop_collection --rows 'experiment==llama_3__exp_loss' \\
+      --budget flops_budget --at 3.8e25
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from analysis.cli._format import number, with_interval
+from analysis.cli._progress import progress
+from analysis.cli._table_options import PATH, add_columns, measured, read
+from scaling.common.tables import table
+
+if TYPE_CHECKING:
+    from analysis.estimators.isoflop import Frontier
+
+HEAD = ("budget", "sizes", "N*", "D*", "loss", "used")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("path", help=PATH)
+    add_columns(parser)
+    parser.add_argument("--flops", default="flops_6nd", metavar="COLUMN", help="compute of a run")
+    parser.add_argument("--budget", metavar="COLUMN", help="column that names the budget of a run")
+    parser.add_argument("--tolerance", type=float, default=0.1, help="of one budget (default: 0.1)")
+    parser.add_argument("--curve", default="parabola", help="parabola (default) or akima")
+    parser.add_argument(
+        "--noise", type=float, metavar="SD", help="of ln loss from run to run (default: measured)"
+    )
+    parser.add_argument("--bootstrap", type=int, default=1000, metavar="R", help="resamples")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the resamples")
+    parser.add_argument(
+        "--at", action="append", default=[], type=float, metavar="C", help="predict N* and D* there"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the optima, the exponents and what they say of other budgets."""
+    from analysis.estimators.isoflop import isoflop
+
+    source = read(options.path, options)
+    rows = measured(source)
+    columns = {"loss": source.loss, "params": source.params, "tokens": source.tokens}
+    with progress(f"seeking the minima of {options.bootstrap} resamples"):
+        found = isoflop(
+            rows,
+            **columns,
+            flops=options.flops,
+            budget=options.budget,
+            tolerance=options.tolerance,
+            curve=options.curve,
+            noise=options.noise,
+            bootstrap=options.bootstrap,
+            seed=options.seed,
+        )
+    print(optima(found))
+    for symbol, law in (("N*", found.params), ("D*", found.tokens)):
+        coefficient = law.values[law.law.parameters[0]]
+        ends = law.interval() if len(law.samples) else (float("nan"),) * 2
+        print(f"{symbol} = {coefficient:.4g} C^{with_interval(law.exponent, *ends)}")
+    for flops in options.at:
+        n, d = (with_interval(*law.predict(flops)) for law in (found.params, found.tokens))
+        print(f"at C = {flops:.4g}: N* {n}, D* {d}")
+    for warning in found.warnings:
+        print(f"note: {warning}")
+    return 0
+
+
+def optima(found: Frontier) -> str:
+    """A row for each budget; the errors are standard deviations, in percent."""
+    rows = [
+        [
+            number(row["flops"]),
+            str(row["sizes"]),
+            _with_error(row["params"], row["params_error"]),
+            _with_error(row["tokens"], row["tokens_error"]),
+            number(row["loss"]),
+            "yes" if row["used"] else "no",
+        ]
+        for row in found.optima.to_dict("records")
+    ]
+    return table(HEAD, rows, left=0)
+
+
+def _with_error(value: float, error: float) -> str:
+    return number(value) if error != error else f"{value:.4g} +- {100 * error:.1f} %"

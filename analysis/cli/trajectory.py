@@ -1,0 +1,140 @@
+"""Predict whole training curves at any size and batch, from the curves of small runs.
+
+    L = (N_c/N)^alpha_N + [S_c (1 + B_crit(L)/B) / S]^alpha_S,    B_crit(L) = B_star / L^(1/alpha_B)
+
+Reads the training losses of a study, or a table with a row per step. It takes several sizes, and at
+one of them three batches or more. Rows of the warmup do not follow the law: leave them out.
+
+  python -m analysis trajectory runs/mine --warmup-steps 100 --size 1e7 --batch 65536 --steps 1e4
+  python -m analysis trajectory curves.csv --run name --batch 1e6 --size 1e9 --steps 1e4,1e5 \\
+      --bootstrap 200 --plot curve.png
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.cli._format import number, with_interval
+from analysis.cli._plot import add_plot, plot
+from analysis.cli._progress import progress
+from analysis.cli._table_options import chosen
+from scaling.common.errors import UserError
+from scaling.common.tables import table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.estimators.trajectory import TrajectoryFit
+
+COLUMNS = {
+    "run": "run_id",
+    "params": "params_nonembedding",
+    "batch_tokens": "batch_tokens",
+    "steps": "step",
+    "loss": "loss",
+}
+HEAD = ("steps", "tokens", "loss", "critical batch, tokens")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("path", help="study folder, or a CSV file with a row per step of each run")
+    parser.add_argument("--size", type=float, required=True, metavar="N", help="of the new run")
+    parser.add_argument("--batch", type=float, required=True, metavar="TOKENS", help="of each step")
+    parser.add_argument("--steps", required=True, metavar="S,...", help="where to predict the loss")
+    parser.add_argument("--rows", metavar="ROWS", help="take these rows alone: 'step<1e4'")
+    for name, column in COLUMNS.items():
+        option = f"--{name.replace('_', '-')}-column"
+        parser.add_argument(option, default=column, metavar="COLUMN", help=f"(default: {column})")
+    parser.add_argument("--warmup-steps", type=float, default=0.0, metavar="S", help="left out")
+    parser.add_argument("--bootstrap", type=int, default=0, metavar="R", help="resamples of runs")
+    add_plot(parser, "the curves, the fit, and the predicted curve with its interval")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Fit the curves and print the predicted one."""
+    from analysis.estimators.trajectory import fit_trajectories
+
+    steps = _steps(options.steps)
+    columns = {name: getattr(options, f"{name}_column") for name in COLUMNS}
+    with progress("reading the curves") as say:
+        curves = chosen(_curves(options.path), options.rows)
+        say(f"fitting the curves with {options.bootstrap} resamples")
+        found = fit_trajectories(
+            curves, **columns, warmup_steps=options.warmup_steps, bootstrap=options.bootstrap
+        )
+    for note in found.notes:
+        print(f"note: {note}")
+    rows = [[name, _constant(found, name)] for name in found.result.law.parameters]
+    print(table(("constant", "value"), rows))
+    asked = {"params": options.size, "batch_tokens": options.batch}
+    loss = found.loss(steps=steps, **asked)
+    critical = found.critical_batch(loss.value)
+    rows = [
+        [
+            number(step),
+            number(step * options.batch),
+            with_interval(loss.value[at], loss.low[at], loss.high[at]),
+            with_interval(critical.value[at], critical.low[at], critical.high[at], 3),
+        ]
+        for at, step in enumerate(steps)
+    ]
+    print(
+        f"\nN = {options.size:.4g}, {options.batch:.4g} tokens a step\n{table(HEAD, rows, left=0)}"
+    )
+    floor = found.minimum_loss(params=options.size)
+    print(f"never below {with_interval(floor.value, floor.low, floor.high)} at this size")
+    plot(options, lambda: draw(found, options.size, options.batch, steps))
+    return 0
+
+
+def _steps(text: str) -> list[float]:
+    try:
+        return [float(each) for each in text.split(",")]
+    except ValueError:
+        raise UserError(f"--steps {text}: write numbers such as 1e3,1e4") from None
+
+
+def _curves(path: str) -> pd.DataFrame:
+    from analysis.estimators.trajectory import load_trajectories
+    from analysis.tables.runs import load_table
+
+    return load_table(path) if Path(path).is_file() else load_trajectories(path)
+
+
+def _constant(found: TrajectoryFit, name: str) -> str:
+    ends = found.interval(name) if found.result.has_intervals else (float("nan"),) * 2
+    return with_interval(found.result.params[name], *ends)
+
+
+def draw(found: TrajectoryFit, size: float, batch: float, steps: list[float]) -> Any:
+    """Loss against steps: the curves and the law on each, and the predicted run with its band."""
+    import numpy as np
+
+    from analysis.plotting import style
+    from scaling.laws.kaplan import loss_at_batch
+
+    constants = found.result.estimates
+    rows = found.result.points.rows.round({"params": 0})  # means of logs miss by a rounding error
+    sizes = sorted(rows["params"].unique())
+    with style.house_style():
+        figure, axes = style.canvas()
+        for _, curve in rows.groupby("run"):
+            params, tokens = curve["params"].iloc[0], curve["batch_tokens"].iloc[0]
+            look = style.rung_style(sizes.index(params), len(sizes))
+            axes.plot(curve["steps"], curve["measured"], linestyle="none", markersize=3, **look)
+            law = loss_at_batch(constants, params, tokens, curve["steps"].to_numpy())
+            axes.plot(curve["steps"], law, color=style.MUTED, linewidth=0.7)
+        span = np.geomspace(rows["steps"].min(), max(rows["steps"].max(), *steps), 60)
+        new = found.loss(params=size, batch_tokens=batch, steps=span)
+        axes.fill_between(span, new.low, new.high, color=style.HELD, alpha=0.2, lw=0)
+        axes.plot(span, new.value, color=style.HELD, linestyle="--", label="predicted")
+        for at, params in enumerate(sizes):
+            look = style.rung_style(at, len(sizes))
+            axes.plot([], [], linestyle="none", label=f"N = {style.quantity(params)}", **look)
+        axes.set(xscale="log", yscale="log", xlabel="steps", ylabel="training loss, nats/token")
+        style.log_ticks(axes.yaxis, *axes.get_ylim())
+        figure.legend(loc="outside upper center", ncols=3)
+        return figure

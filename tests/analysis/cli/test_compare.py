@@ -1,0 +1,71 @@
+"""Laws ranked on rows of a known law, and on the published Chinchilla points."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from paths import DATA
+
+from analysis.__main__ import main
+from scaling import laws
+
+TRUTH = {"E": 1.8, "A": 3000.0, "B": 150.0, "alpha": 0.45, "beta": 0.25}
+WRONG = "chinchilla,beta=alpha"
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> str:
+    """Forty runs of the Chinchilla law with noise of 0.2 %."""
+    rng = np.random.default_rng(0)
+    size, data = 10 ** rng.uniform(7, 9.5, 40), 10 ** rng.uniform(9, 11, 40)
+    loss = laws.chinchilla.predict(TRUTH, params=size, tokens=data)
+    loss = loss * np.exp(rng.normal(0, 0.002, 40))
+    table = pd.DataFrame(
+        {"params_total": size, "tokens": data, "flops_6nd": 6 * size * data, "loss": loss}
+    )
+    table.to_csv(tmp_path / "runs.csv", index=False)
+    return str(tmp_path / "runs.csv")
+
+
+def ranked(said: str) -> list[list[str]]:
+    """law, rank, parameters, held out, rolled, AICc above the best: a list for each law."""
+    return [
+        re.sub(r",? ([^ ]+) = ", r",\1=", line).split()
+        for line in said.splitlines()
+        if "converged" in line
+    ]
+
+
+def test_the_true_law_wins_by_held_out_error(csv: str, tmp_path: Path, capsys):
+    asked = ["--law", WRONG, "--law", "chinchilla", "--holdout", "flops_6nd>2e19"]
+    assert main(["compare", csv, *asked, "--plot", str(tmp_path / "residuals")]) == 0
+    first, second = ranked(capsys.readouterr().out)
+    assert (first[0], first[1], second[0]) == ("chinchilla", "1", WRONG)
+    assert float(first[3]) < 0.5 < 3 * float(first[3]) < float(second[3])
+    assert (tmp_path / "residuals.png").exists()
+
+
+def test_budgets_are_rolled_over(csv: str, capsys):
+    asked = ["--law", WRONG, "--law", "chinchilla", "--over", "flops_6nd", "--below", "1e19"]
+    assert main(["compare", csv, *asked]) == 0
+    first, second = ranked(capsys.readouterr().out)
+    assert first[0] == "chinchilla" and 2 * float(first[4]) < float(second[4])
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="needs the published tables")
+def test_published_points_do_not_tell_the_exponents_apart(capsys):
+    asked = ["--law", "chinchilla", "--law", "chinchilla,beta=alpha", "--drop-highest", "5"]
+    assert main(["compare", "chinchilla_epoch", *asked]) == 0
+    first, second = ranked(capsys.readouterr().out)
+    assert first[0] == "chinchilla,beta=alpha" and float(second[5]) == pytest.approx(0.44, abs=0.01)
+
+
+def test_one_law_cannot_be_compared(csv: str, capsys):
+    assert main(["compare", csv, "--law", "chinchilla"]) == 2
+    assert "compare needs two fits" in capsys.readouterr().err
+    assert main(["compare", csv, "--law", "chinchilla", "--law", "chinchilla,beta"]) == 2
+    assert "--law beta: write name=value" in capsys.readouterr().err

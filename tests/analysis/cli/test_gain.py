@@ -1,0 +1,65 @@
+"""The compute gain between two families whose gain is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.__main__ import main
+from scaling import laws
+
+TRUTH = {"E": 1.8, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37}
+LESS, FEWER = 1.25, 1.6  # B is A with fewer effective parameters and tokens: gain 1.25 x 1.6 = 2
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> str:
+    rng = np.random.default_rng(0)
+    parts = []
+    for family, (less, fewer) in {"ours": (1, 1), "theirs": (LESS, FEWER)}.items():
+        size, data = 10 ** rng.uniform(7, 9.5, 40), 10 ** rng.uniform(9, 11, 40)
+        loss = laws.chinchilla.predict(TRUTH, params=size / less, tokens=data / fewer)
+        loss = loss * np.exp(rng.normal(0, 0.001, 40))
+        parts.append(
+            pd.DataFrame({"params_total": size, "tokens": data, "loss": loss, "family": family})
+        )
+    pd.concat(parts).to_csv(tmp_path / "runs.csv", index=False)
+    return str(tmp_path / "runs.csv")
+
+
+FAMILIES = ["--a", "family==ours", "--b", "family==theirs"]
+
+
+def test_the_known_gain_lies_in_its_interval(csv: str, tmp_path: Path, capsys):
+    asked = ["--budget", "1e20", "--bootstrap", "100", "--crossing", "1e18", "1e21"]
+    plot = ["--plot", str(tmp_path / "gain")]
+    assert main(["gain", csv, *FAMILIES, *asked, *plot]) == 0
+    said = capsys.readouterr().out
+    value, low, high = (float(each.strip("[],")) for each in said.split("1e+20")[1].split()[1:4])
+    assert low < LESS * FEWER < high and value == pytest.approx(LESS * FEWER, rel=0.05)
+    assert "A is better from 1e+18 to 1e+21 FLOPs" in said
+    assert (tmp_path / "gain.png").exists()
+
+
+def test_two_paths_are_two_families(csv: str, capsys):
+    """A table against itself: the gain is 1."""
+    assert main(["gain", csv, csv, "--rows", "family==ours", "--at-loss", "2.5"]) == 0
+    assert " 1  " in capsys.readouterr().out.split("gain")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([*FAMILIES], "give --budget C, --at-loss L or --crossing"),
+        (["--budget", "1e20"], "give a second path, or --a ROWS and --b ROWS"),
+        (["--a", "family==our", "--b", "family==theirs", "--budget", "1"], "did you mean 'ours'"),
+        ([*FAMILIES, "--at-loss", "1.0"], "never reaches a loss of 1"),
+    ],
+)
+def test_mistakes_are_one_line(csv: str, arguments: list[str], said: str, capsys):
+    assert main(["gain", csv, *arguments]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err and printed.err.count("\n") == 1
