@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from analysis.estimators.hyperbola import falling, solve
 from analysis.fitting.bootstrap import Resampling, percentile_interval, student_t
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
@@ -295,9 +296,7 @@ def _critical_batches(rows: pd.DataFrame) -> pd.DataFrame:
             if len({batch for batch, _ in passed}) < LEAST_BATCHES:
                 continue
             batch, steps = np.array(passed).T
-            design = np.stack([1 / steps, 1 / (batch * steps)], axis=1)
-            size = np.linalg.norm(design, axis=0)
-            answer = np.linalg.lstsq(design / size, np.ones(len(steps)), rcond=None)[0] / size
+            answer = solve(batch, steps, np.ones((1, len(steps))))[0]
             if (answer > 0).all():
                 found.append((params, np.exp(level), len(passed), *answer, answer[1] / answer[0]))
     if len({level for _, level, *_ in found}) < LEAST_BATCHES:
@@ -310,13 +309,10 @@ def _critical_batches(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _falling(curve: pd.DataFrame) -> tuple[Array, Array]:
-    """(ln loss rising, ln steps falling) of one run, without the noise that turns it back: the mean
-    of the lowest so far and the highest to come."""
+    """(ln loss rising, ln steps falling) of one run, without the noise that turns it back."""
     ordered = curve.sort_values("steps")
-    losses = np.log(ordered["measured"].to_numpy())
-    so_far = np.minimum.accumulate(losses)
-    to_come = np.maximum.accumulate(losses[::-1])[::-1]
-    return (so_far + to_come)[::-1] / 2, np.log(ordered["steps"].to_numpy())[::-1]
+    losses = falling(np.log(ordered["measured"].to_numpy()))
+    return losses[::-1], np.log(ordered["steps"].to_numpy())[::-1]
 
 
 def _recipe(rows: pd.DataFrame, levels: pd.DataFrame) -> dict[str, float]:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis.estimators.hyperbola import falling, solve
 from analysis.fitting.bootstrap import expanded, percentile_interval, resample_weights
 from analysis.fitting.types import LEVEL
 from analysis.hyperparameters.law_file import LAW, save_law
@@ -186,7 +187,7 @@ def read(study: Study) -> CriticalBatch | None:
         steps = np.array([each[0] for each in best if each is not None])
         edges |= {b for b, each in zip(batches, best, strict=True) if each and each[1]}
         batch = np.array(batches)[passed]
-        answer = _solve(batch, steps, every[:, passed])
+        answer = solve(batch, steps, every[:, passed])
         if (answer[0] > 0).all():
             found.append((level, batch, steps, answer))
     if len(found) < 2:
@@ -248,11 +249,8 @@ def _curve(row: pd.Series) -> Curve:
     seen = seen[seen["step"] > row["schedule.warmup_fraction"] * row["steps"]]
     steps = np.array([*seen["step"], row["steps"]], np.float64)
     losses = np.array([*seen["valid_loss"], row["loss"]], np.float64)
-    so_far = np.minimum.accumulate(losses)
-    to_come = np.maximum.accumulate(losses[::-1])[::-1]
-    falling = (so_far + to_come) / 2
     batch, rate = float(row["batch_tokens"]), float(row["optimizer.learning_rate"])
-    return batch, rate, falling[::-1], steps[::-1]
+    return batch, rate, falling(losses)[::-1], steps[::-1]
 
 
 def _fewest(curves: Sequence[Curve], batch: float, level: float) -> tuple[float, bool] | None:
@@ -268,16 +266,6 @@ def _fewest(curves: Sequence[Curve], batch: float, level: float) -> tuple[float,
     rates = [rate for size, rate, _, _ in curves if size == batch]
     steps, rate = min(found)
     return steps, len(rates) > 1 and rate in (min(rates), max(rates))
-
-
-def _solve(batch: Array, steps: Array, weights: Array) -> Array:
-    """S_min and E_min of 1 = S_min / S + E_min / (B S) under each weighting (R, n): (R, 2)."""
-    design = np.stack([1 / steps, 1 / (batch * steps)], axis=1)
-    size = np.linalg.norm(design, axis=0)
-    scaled = design / size
-    normal = np.einsum("rn,np,nq->rpq", weights, scaled, scaled)
-    right = np.einsum("rn,np->rp", weights, scaled)
-    return np.asarray(np.linalg.solve(normal, right[..., None])[..., 0] / size)
 
 
 def _interval(drawn: Array, level: float, units: int, constants: int) -> tuple[float, float]:

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from analysis.estimators.valleys import FEWEST, SIZES, Valley, Valleys, find_valleys
+from analysis.estimators.vertex import parabola
 from analysis.fitting.bootstrap import student_t
 from analysis.hyperparameters.optimum import BOUNDS, Where
 from analysis.plotting.numbers import quantity
@@ -261,14 +262,14 @@ def optimum(valley: Valley, size: float) -> Optimum:
     losses = valley.losses[:, near]
     means = [losses.mean(axis=0)]
     means += [np.delete(losses, s, axis=0).mean(axis=0) for s in range(S) if S > 1]
-    b, slope, level = np.polyfit(x[near] - x[best], np.transpose(means), 2)  # each [1 + S]
-    if (b <= 0).any():
+    fitted = parabola(x[near], np.stack(means))  # 1 + S of them
+    if (fitted.bend <= 0).any():
         return without_vertex(Where.NOT_CONVEX)
-    vertex = x[best] - slope / (2 * b)
-    if not x[0] < vertex[0] < x[-1]:
-        return without_vertex(Where.LOW if vertex[0] <= x[0] else Where.HIGH)
-    least = level[0] - slope[0] ** 2 / (4 * b[0])
-    return Optimum(size, float(vertex[0]), Where.INSIDE, vertex[1:], float(b[0]), float(least))
+    first, *without = fitted.vertex
+    if not x[0] < first < x[-1]:
+        return without_vertex(Where.LOW if first <= x[0] else Where.HIGH)
+    bend, least = float(fitted.bend[0]), float(fitted.least[0])
+    return Optimum(size, float(first), Where.INSIDE, np.array(without), bend, least)
 
 
 def _transfer(kind: tuple[str, ...], members: Sequence[Valley], params: str) -> Transfer:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis.estimators.vertex import parabola
 from analysis.fitting.result import FitResult
 from analysis.inference.forecast import Forecast, RolledRung
 from analysis.plotting.numbers import quantity, scientific
@@ -131,14 +132,14 @@ def isoflop(study: Study, result: FitResult) -> Any:
         rungs = int(study.runs["rung"].max()) + 1
         for rung, rows in study.rungs(study.fit_runs):
             log_n = np.log(rows[study.params].to_numpy(float))
-            bend = np.polyfit(log_n, rows[study.loss].to_numpy(float), 2)
+            fitted = parabola(log_n, rows[study.loss].to_numpy(float)[None])
             span = np.linspace(log_n.min() - 0.15, log_n.max() + 0.15, 60)
             shade = rung_style(rung, rungs)["color"]
-            axes.plot(np.exp(span), np.polyval(bend, span), color=shade, linewidth=1.0)
-            vertex = -bend[1] / (2 * bend[0])
-            if bend[0] > 0 and span[0] <= vertex <= span[-1]:
+            axes.plot(np.exp(span), fitted.at(span)[0], color=shade, linewidth=1.0)
+            vertex = fitted.vertex[0]
+            if fitted.bend[0] > 0 and span[0] <= vertex <= span[-1]:
                 axes.plot(
-                    np.exp(vertex), np.polyval(bend, vertex), marker="*", markersize=11,
+                    np.exp(vertex), fitted.least[0], marker="*", markersize=11,
                     color=INK, markeredgecolor="white", zorder=5,
                 )  # fmt: skip
         _runs(axes, study, study.params)

@@ -11,7 +11,9 @@ import pytest
 from paths import DATA
 
 from analysis.datasets import load
-from analysis.estimators.isoflop import Frontier, envelope, isoflop
+from analysis.estimators.envelope import envelope
+from analysis.estimators.frontier import Frontier
+from analysis.estimators.isoflop import isoflop
 from scaling import laws
 from scaling.common.errors import UserError
 from scaling.laws.allocation import EXPONENTS, params_allocation, tokens_allocation

@@ -1,0 +1,111 @@
+"""Compute-optimal size and data as power laws of compute, N*(C) = G C^a and D*(C) = G C^b.
+
+`isoflop` and `envelope` beside this file estimate the optima; here are the lines through them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analysis.fitting.bootstrap import percentile_interval
+from analysis.fitting.types import LEVEL
+from analysis.tables.points import Array, numbers, row_labels
+from scaling.common.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scaling.laws import Law
+
+SIZES = 3  # fewer different sizes hold no curve
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """G C^power, as `law` names it, and the same of every resample: ln G and the power, (R, 2)."""
+
+    law: Law
+    values: Mapping[str, float]
+    samples: Array
+
+    @property
+    def exponent(self) -> float:
+        return self.values[self.law.parameters[1]]
+
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
+        """Percentile interval of the exponent."""
+        if not len(self.samples):
+            raise UserError("no interval, for there were no resamples: give bootstrap=1000")
+        low, high = percentile_interval(self.samples[:, 1], level)
+        return float(low), float(high)
+
+    def predict(self, flops: ArrayLike, level: float = LEVEL) -> tuple[Array, Array, Array]:
+        """(value, low, high) at a budget; nan ends without resamples."""
+        value = self.law.predict(self.values, flops=flops)
+        if not len(self.samples):
+            return value, np.full_like(value, np.nan), np.full_like(value, np.nan)
+        logs = np.log(np.asarray(flops, np.float64))
+        intercept, slope = (column.reshape(-1, *[1] * logs.ndim) for column in self.samples.T)
+        low, high = percentile_interval(intercept + slope * logs, level)
+        return value, np.exp(low), np.exp(high)
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """The power laws, and in `optima` one row per budget: flops, the params, tokens and loss of
+    the optimum, and whether it is `used`. From `isoflop` also sizes (how many different ones),
+    params_error and tokens_error (standard deviations of the logarithms) and why it is not used.
+    """
+
+    params: PowerLaw
+    tokens: PowerLaw
+    optima: pd.DataFrame
+    warnings: tuple[str, ...]
+
+
+def read_columns(table: pd.DataFrame, columns: tuple[str, ...], bootstrap: int) -> dict[str, Array]:
+    if len(table) == 0:
+        raise UserError("the table has no rows")
+    if bootstrap < 0:
+        raise UserError(f"bootstrap={bootstrap}: the number of resamples cannot be negative")
+    labels = row_labels(table)
+    return {name: numbers(table, name, labels) for name in columns}
+
+
+def row_groups(
+    table: pd.DataFrame, flops: Array, column: str | None, tolerance: float
+) -> list[NDArray[np.intp]]:
+    """The rows of each value of a column, or of each cluster of FLOPs; little compute first."""
+    order = np.argsort(flops, kind="stable")
+    if column is None:
+        steps = np.diff(np.log(flops[order])) > tolerance
+        return np.split(order, np.flatnonzero(steps) + 1)
+    if column not in table.columns:
+        known = map(str, table.columns)
+        raise UserError(f"the table has no column '{column}': {nearest(column, known)}")
+    values = table[column].astype(str).to_numpy()[order]
+    return [order[values == value] for value in dict.fromkeys(values)]
+
+
+def line(x: Array, y: Array, weights: Array) -> Array:
+    """Weighted least squares of y (..., B) on x (B,): intercept and slope (..., 2); nan is left
+    out."""
+    held = np.isfinite(y)
+    w, y = weights * held, np.where(held, y, 0.0)
+    total = w.sum(axis=-1)
+    middle = (w * x).sum(axis=-1) / total
+    away = x - middle[..., None]
+    slope = (w * away * y).sum(axis=-1) / (w * away**2).sum(axis=-1)
+    return np.stack([(w * y).sum(axis=-1) / total - slope * middle, slope], axis=-1)
+
+
+def power_law(law: Law, lines: Array) -> PowerLaw:
+    """From intercepts and slopes (1 + R, 2), the data first."""
+    coefficient, power = law.parameters
+    values = {coefficient: float(np.exp(lines[0, 0])), power: float(lines[0, 1])}
+    return PowerLaw(law, values, lines[1:])
