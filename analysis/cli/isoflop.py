@@ -22,7 +22,7 @@ from analysis.cli._table_options import PATH, add_columns, measured, read
 from scaling.common.tables import table
 
 if TYPE_CHECKING:
-    from analysis.estimators.isoflop import Frontier
+    from analysis.estimators.frontier import Frontier
 
 HEAD = ("budget", "sizes", "N*", "D*", "loss", "used")
 

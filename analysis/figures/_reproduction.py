@@ -1,10 +1,12 @@
-"""What a published figure comes back as: the picture, and a table of theirs beside ours."""
+"""A published figure, drawn again: the picture, and its numbers beside ours."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from scaling.common.tables import table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,22 +46,15 @@ class Reproduction:
 
 
 def table_text(rows: Sequence[Row]) -> str:
-    """published / ours / difference, aligned for a terminal."""
-    cells = [("", "published", "ours", "difference", "")]
-    for row in rows:
-        said = f"{row.verdict}: {row.why}" if row.why else row.verdict
-        cells.append(
-            (
-                row.quantity,
-                f"{row.published:.6g}",
-                f"{row.ours:.6g}",
-                f"{row.difference:+.2g}",
-                said,
-            )
+    """published / ours / difference, and the verdict, for a terminal."""
+    cells = [
+        (
+            row.quantity,
+            f"{row.published:.6g}",
+            f"{row.ours:.6g}",
+            f"{row.difference:+.2g}",
+            f"{row.verdict}: {row.why}" if row.why else row.verdict,
         )
-    widths = [max(len(line[at]) for line in cells) for at in range(4)]
-    return "\n".join(
-        f"{line[0]:<{widths[0]}}  {line[1]:>{widths[1]}}  {line[2]:>{widths[2]}}  "
-        f"{line[3]:>{widths[3]}}  {line[4]}".rstrip()
-        for line in cells
-    )
+        for row in rows
+    ]
+    return table(("", "published", "ours", "difference", ""), cells, left=(0, 4))

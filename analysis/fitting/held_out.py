@@ -18,6 +18,7 @@ import numpy as np
 from analysis.fitting.bootstrap import student_t
 from analysis.fitting.types import Prediction
 from analysis.tables.points import Array, Points
+from scaling.common.tables import table
 
 SHOWN = 12
 
@@ -56,25 +57,23 @@ class HeldOut:
         return float(np.mean(np.abs(self.relative_error)))
 
     def __str__(self) -> str:
-        width = max(len(label) for label in self.labels[:SHOWN])
-        lines = [
+        said = (
             f"{len(self.labels)} rows held out: mean |error| "
             f"{100 * self.mean_absolute_error:.2f} %, "
             f"worst {100 * np.abs(self.relative_error).max():.2f} %, "
             f"{100 * self.coverage:.0f} % inside their {100 * self.level:.0f} % intervals"
-        ]
-        rows = zip(
-            self.labels, self.predicted, self.low, self.high, self.measured, self.relative_error,
-            strict=True,
-        )  # fmt: skip
-        for label, predicted, low, high, measured, error in list(rows)[:SHOWN]:
-            lines.append(
-                f"  {label:<{width}}  predicted {predicted:.4g} [{low:.4g}, {high:.4g}]  "
-                f"measured {measured:.4g}  ({100 * error:+.2f} %)"
+        )
+        rows = [
+            (label, f"{predicted:.4g}", f"[{low:.4g}, {high:.4g}]", f"{measured:.4g}",
+             f"{100 * error:+.2f} %")
+            for label, predicted, low, high, measured, error in zip(
+                self.labels, self.predicted, self.low, self.high, self.measured,
+                self.relative_error, strict=True,
             )
-        if len(self.labels) > SHOWN:
-            lines.append(f"  and {len(self.labels) - SHOWN} more")
-        return "\n".join(lines)
+        ]  # fmt: skip
+        head = ("row", "predicted", "interval", "measured", "error")
+        more = len(rows) - SHOWN
+        return f"{said}\n\n{table(head, rows[:SHOWN])}" + (f"\nand {more} more" if more > 0 else "")
 
 
 def evaluate(

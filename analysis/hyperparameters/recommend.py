@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.hyperparameters.law_file import FittedLaw, load_law
 from analysis.plotting.numbers import quantity as people_say
 from scaling.common.errors import UserError
+from scaling.common.tables import table
 from scaling.hyperparameters import (
     HYPERPARAMETER_LAWS,
     QUANTITIES,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WIDTH = 100
+HEADS = ("law", "value", "range", "constants from", "batch")
 _UNSAID = ("not a variable", "not recorded here")
 GROUPS: Mapping[str, tuple[Range, ...]] = {
     "in range": (Range.INSIDE,),
@@ -116,24 +118,21 @@ class Recommended:
     def _block(self, quantity: str) -> str:
         answered = [each for each in self._of(quantity) if not each.missing]
         silent = [each for each in self._of(quantity) if each.missing]
-        columns = {
-            "law": [each.law.name for each in answered],
-            "value": [self._value(each) for each in answered],
-            "range": [_range(each) for each in answered],
-            "constants from": [str(each.rule.confidence) for each in answered],
-            "batch": [str(each.law.batch) for each in answered],
-        }
-        if quantity.startswith("batch"):
-            del columns["batch"]
-        cells = [[head, *column] for head, column in columns.items()]
-        padded = [[f"{cell:<{max(map(len, column))}}" for cell in column] for column in cells]
+        rows = [
+            (each.law.name, self._value(each), _range(each), str(each.rule.confidence),
+             str(each.law.batch))
+            for each in answered
+        ]  # fmt: skip
+        # a law of the batch goes with no batch
+        heads = HEADS[:-1] if quantity.startswith("batch") else HEADS
+        cells = [row[: len(heads)] for row in rows]
         lines = [
             f"{quantity}: {QUANTITIES[quantity]}",
-            *("  ".join(row) for row in zip(*padded, strict=True)),
+            *table(heads, cells, left=len(heads)).splitlines(),
             *(f"{each.law.name}  {each.missing}" for each in silent),
             *(_spread_line(each) for each in self.spreads() if each["quantity"] == quantity),
         ]
-        return "\n  ".join(line.rstrip() for line in lines)
+        return "\n  ".join(lines)
 
     def _value(self, each: Advice) -> str:
         low, high = self.intervals.get((each.law.name, each.quantity), (math.nan, math.nan))

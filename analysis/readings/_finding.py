@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from scaling.common.tables import table
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -30,13 +32,8 @@ class Table:
 
     def __str__(self) -> str:
         """In Markdown, its columns aligned: it pastes into a note and reads in a terminal."""
-        columns = list(zip(self.heads, *self.rows, strict=True))
-        widths = [max(map(len, column)) for column in columns]
-        lines = [
-            "| " + " | ".join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)) + " |"
-            for row in (self.heads, tuple("-" * w for w in widths), *self.rows)
-        ]
-        return "\n".join([f"**{self.title}**", "", f"{self.note}.", "", *lines])
+        lines = table(self.heads, self.rows, "markdown", left=len(self.heads))
+        return f"**{self.title}**\n\n{self.note}.\n\n{lines}"
 
 
 class Finding(Protocol):
