@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from scaling.common.errors import UserError, check_choices
-from scaling.counting.formulas import Dims
+from scaling.common import plugins
+from scaling.common.errors import UserError, check_choices, nearest
+from scaling.counting.parts import Counts, Dims
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,12 @@ class TransformerConfig:
     embeddings: Literal["tied", "untied"] = "tied"
     embedding_norm: Literal["none", "rmsnorm"] = "none"  # of token plus position
     block: Literal["sequential", "parallel"] = "sequential"
-    experts: int = (
-        0  # feed-forward layers to choose from (models/ffn/experts.py), each of width ffn; 0: one
-    )
+    # blocks, repeated over the depth: "mixer" or "mixer+feed-forward", names of files of
+    # models/mixers and models/ffn; by default the feed-forward is experts if there are any, else mlp
+    pattern: tuple[str, ...] = ("attention",)
+    experts: int = 0  # feed-forward layers to choose from, each of width ffn; 0: one for all tokens
     experts_active: int = 2  # of those, the ones that a token goes to
+    router: str = "top_k"  # a file of models/routers
     # slots of an expert over those it needs where all are chosen alike; experts / experts_active
     # drops no token
     capacity_factor: float = 1.25
@@ -66,44 +69,73 @@ class TransformerConfig:
         if self.positions == "rope" and self.head_dim % 2:
             raise UserError(f"model.head_dim={self.head_dim}: rope rotates pairs, make it even")
 
+        self._check_pattern()
+
+    def _check_pattern(self) -> None:
+        """Refuse a pattern of unknown parts, or one that does not divide the depth.
+
+        Raises:
+            UserError: it is one of these.
+        """
+        if not self.pattern or self.layers % len(self.pattern):
+            raise UserError(
+                f"model.layers={self.layers} is not a multiple of the {len(self.pattern)} blocks "
+                "of model.pattern; set both"
+            )
+        mixers, feed_forwards = zip(*self.blocks, strict=True)
+        for field, folder, names in (
+            ("pattern", "models.mixers", mixers),
+            ("pattern", "models.ffn", feed_forwards),
+            ("router", "models.routers", (self.router,)),
+        ):
+            for name in set(names).difference(plugins.names(folder)):
+                known = nearest(name, plugins.names(folder))
+                raise UserError(f"model.{field}={name}: no file of {folder}; {known}")
+        if "experts" in feed_forwards and not self.experts:
+            raise UserError("model.pattern: experts need model.experts; set it to their number")
+
+    @property
+    def blocks(self) -> tuple[tuple[str, str], ...]:
+        """The mixer and the feed-forward of each block of the pattern."""
+        default = "experts" if self.experts else "mlp"
+        named = (block.partition("+") for block in self.pattern)
+        return tuple((mixer, feed_forward or default) for mixer, _, feed_forward in named)
+
+    @property
+    def letters(self) -> dict[str, int]:
+        """Lengths of the letters of its parts (`scaling.common.alphabet`), besides d and v."""
+        sizes = {"h": self.heads, "g": self.kv_heads, "k": self.head_dim, "f": self.ffn}
+        return sizes | {"e": self.experts, "r": self.experts}
+
     def capacity(self, context: int) -> int:
         """The slots of an expert for a sequence: ceil(k T capacity_factor / E), at most T."""
         even = self.experts_active * context / self.experts
         return min(context, math.ceil(even * self.capacity_factor - 1e-9))  # no rounding's slot
 
     def dims(self, context: int) -> Dims:
-        """The sizes that accounting needs, for sequences of `context` tokens."""
+        """The sizes and parts that accounting needs, for sequences of `context` tokens."""
         gain = {"vector": self.width, "scalar": 1, "none": 0}[self.gains]
-        head_gain = {"vector": self.head_dim, "scalar": 1, "none": 0}[self.gains]
-        norms = 1 if self.block == "parallel" else 2
-        matrices = 3 if self.mlp == "swiglu" else 2
-        norm_bias = self.width if (self.norm, self.biases) == ("layernorm", "all") else 0
-        qkv_out = (self.heads + 2 * self.kv_heads) * self.head_dim
-        attention_bias = qkv_out + self.width
-        ffn_bias = (matrices - 1) * self.ffn + self.width
-        embedding_gain = gain if self.embedding_norm == "rmsnorm" else 0
-        layer = norms * (gain + norm_bias)
-        layer += 2 * head_gain if self.qk_norm == "rmsnorm" else 0
-        expert = ffn_bias if self.biases == "all" else 0
-        layer += attention_bias if self.biases == "all" else 0
-        layer += expert * max(self.experts, 1)
+        norm = gain + self.width * ((self.norm, self.biases) == ("layernorm", "all"))
+        # of two norms their input, their normalised input and their output
+        norms = Counts("norms", vectors=norm * (1 + (self.block == "sequential")), kept=("d",) * 6)
+
+        def block(mixer: str, feed_forward: str) -> tuple[Counts, ...]:
+            parts = (
+                plugins.load("models.mixers", mixer, "mixer").PART,
+                plugins.load("models.ffn", feed_forward, "feed-forward").PART,
+            )
+            return (norms, *(part.counts(self, context) for part in parts))
+
         return Dims(
             layers=self.layers,
             width=self.width,
-            heads=self.heads,
-            kv_heads=self.kv_heads,
-            head_dim=self.head_dim,
-            ffn=self.ffn,
-            ffn_matrices=matrices,
             vocab=self.vocab_size,
             context=context,
             tied=int(self.embeddings == "tied"),
             positions=context if self.positions == "learned" else 0,
-            vectors=self.layers * layer + gain + norm_bias + embedding_gain,
-            experts=self.experts,
-            experts_active=self.experts_active if self.experts else 0,
-            expert_slots=self.capacity(context) if self.experts else 0,
-            expert_vectors=self.layers * expert if self.experts else 0,
+            vectors=norm + gain * (self.embedding_norm == "rmsnorm"),
+            letters=self.letters,
+            blocks=tuple(block(*names) for names in self.blocks),
         )
 
 
@@ -112,22 +144,18 @@ class Program:
     """How the same function is compiled. Never changes a loss beyond floating-point noise."""
 
     layers: Literal["unrolled", "scan"] = "unrolled"
-    # what of a layer is kept for the backward pass, the rest being worked out again: all, its input
-    # alone, or besides that the outputs of its products with weights
+    # kept of a layer for the backward pass: all; its input; its input and the outputs of its products
+    # with weights. The rest is computed again
     remat: Literal["none", "block", "dots"] = "none"
-    # What is "auto" or 0 is for whoever knows the device to resolve
-    # (experiments/devices/resolve.py); models want one of the others. "barrier" keeps XLA:CPU's
-    # fast matmul in the backward pass (see models/dense.py)
+    # "auto" and 0 are resolved for a device by experiments/devices/resolve.py; models take none of
+    # them. "barrier" keeps XLA:CPU's fast matmul in the backward pass (models/dense.py)
     backward: Literal["auto", "plain", "barrier"] = "auto"
-    attention: Literal["auto", "barrier", "xla", "cudnn", "splash"] = (
-        "auto"  # models/mixers/attention.py
-    )
-    # into which the positions are divided, so that only one has its logits in memory at a time
-    logits_chunks: int = 0
+    attention: Literal["auto", "barrier", "xla", "cudnn", "splash"] = "auto"  # its kernel
+    logits_chunks: int = 0  # chunks of positions; only one has its logits in memory at a time
 
     def __post_init__(self) -> None:
         check_choices("execution.program", self)
 
 
-# With nothing made for a device: runs on any, in one process or shared out over many devices.
+# Nothing in it is made for one device: it runs on any, alone or over many devices.
 PLAIN = Program(backward="plain", attention="xla", logits_chunks=1)

@@ -1,13 +1,11 @@
-"""What lies along which axis of the mesh: one ordered table of letters for weights, one for arrays.
+"""Shardings of arrays from their letters, by the tables of `scaling.machines.placement`.
 
-Models say letters and never axes; a mesh is only its axes' sizes here
-(`scaling.machines.layout.Layout`). Each axis splits one letter of an array at most, the first in
-the table's order that has it.
+Models say letters and never axes; a mesh is here only the sizes of its axes
+(`scaling.machines.layout.Layout`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, Literal
@@ -16,47 +14,15 @@ import jax
 from jax import Array
 from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
 
-from scaling.common.errors import UserError
-from scaling.machines.layout import BATCH, Layout
-from scaling.parametrization.parametrization import Weight, parse
+from scaling.common.alphabet import parse
+from scaling.machines.layout import Layout
+from scaling.machines.placement import ARRAYS, WEIGHTS, WEIGHTS_USED, Axes, split
+from scaling.parametrization.weight import Weight
 
-Axes = tuple[str, ...]
 Params = dict[str, Any]
 Tree = Literal["params", "gradients", "optimizer"]
 
 LAYERS = "L"  # the letter of stacked layers
-
-WEIGHTS: Mapping[str, Axes] = {
-    LAYERS: ("stage",),
-    "e": ("expert",),
-    "h": ("tensor",),
-    "g": ("tensor",),
-    "f": ("tensor",),
-    "v": ("tensor",),
-    "d": ("fsdp",),
-    "k": (),
-    "t": (),
-    "r": (),
-}
-
-ARRAYS: Mapping[str, Axes] = {
-    "e": ("expert",),
-    "B": BATCH,
-    "T": ("sequence",),
-    "h": ("tensor",),
-    "g": ("tensor",),
-    "f": ("tensor",),
-    "v": ("tensor",),
-    "d": (),
-    "k": (),
-    "r": (),
-    "C": (),
-}
-
-# Letters that stay whole where their axes do not divide them: few key-value heads are repeated, an
-# odd vocabulary is not padded, the last windows of a validation are few. Another that does not
-# divide is the user's mistake.
-MAY_STAY_WHOLE = "gvB"
 
 # The trees that a stage of ZeRO splits along fsdp; the others are whole on each of its devices
 SPLIT: Mapping[int, tuple[Tree, ...]] = {
@@ -64,8 +30,6 @@ SPLIT: Mapping[int, tuple[Tree, ...]] = {
     2: ("optimizer", "gradients"),
     3: ("optimizer", "gradients", "params"),
 }
-
-FIELDS = {"d": "width", "h": "heads", "f": "ffn", LAYERS: "layers", "e": "experts"}
 
 
 def spec(
@@ -75,26 +39,10 @@ def spec(
 
     Raises:
         UserError: a letter that must divide by its axes does not.
-        KeyError: a letter that the table does not have; the tables are total.
+        KeyError: a letter that the table does not have.
     """
-    sizes, found, used = layout.sizes, {}, set[str]()
-    lengths = dict(zip(letters, shape, strict=True))
-    if unknown := lengths.keys() - table.keys():
-        raise KeyError(f"no row for the letters {sorted(unknown)}")
-    for letter in filter(lengths.__contains__, table):
-        axes = tuple(a for a in table[letter] if sizes[a] > 1 and a not in used)
-        ways = math.prod(sizes[axis] for axis in axes)
-        if lengths[letter] % ways:
-            if letter in MAY_STAY_WHOLE:
-                continue
-            name = FIELDS.get(letter, letter)
-            raise UserError(
-                f"execution.layout.{axes[-1]}: model.{name}={lengths[letter]} does not divide by "
-                f"{ways}; choose another size for the axis or the model"
-            )
-        used |= set(axes)
-        found[letter] = axes
-    entries = (found.get(letter, ()) for letter in letters)
+    found = split(table, layout, dict(zip(letters, shape, strict=True)))
+    entries = (found[letter] for letter in letters)
     return PartitionSpec(*(axes[0] if len(axes) == 1 else axes or None for axes in entries))
 
 
@@ -120,9 +68,7 @@ def sharding(layout: Layout, weight: Weight) -> str:
 
 
 def _weights(layout: Layout, tree: Tree) -> Mapping[str, Axes]:
-    if tree in SPLIT[layout.zero]:
-        return WEIGHTS
-    return {letter: tuple(a for a in axes if a != "fsdp") for letter, axes in WEIGHTS.items()}
+    return WEIGHTS if tree in SPLIT[layout.zero] else WEIGHTS_USED
 
 
 @cache
@@ -206,8 +152,7 @@ def gather(layout: Layout, w: Array, letters: str) -> Array:
     if layout.devices == 1:
         return w
     letters = parse(letters).axes
-    whole = {letter: tuple(a for a in axes if a != "fsdp") for letter, axes in WEIGHTS.items()}
-    used = spec(whole, layout, letters, w.shape)
+    used = spec(WEIGHTS_USED, layout, letters, w.shape)
     kept = spec(_weights(layout, "gradients"), layout, letters, w.shape)
     return _gather(layout, used, kept, w)
 

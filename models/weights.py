@@ -17,7 +17,9 @@ from flax import linen as nn
 from flax import struct
 from jax import Array
 
-from scaling.parametrization.parametrization import Parametrization, Role, Shape, Weight, parse
+from scaling.common.alphabet import parse
+from scaling.parametrization.parametrization import Parametrization, Shape
+from scaling.parametrization.weight import Role, Weight
 
 Params = dict[str, Any]
 
@@ -95,9 +97,9 @@ def describe(init: Callable[[Array], Any]) -> Any:
         where = jax.tree_util.keystr(path, simple=True, separator="/")
         if not isinstance(leaf, Tagged):
             raise TypeError(f"weight {where} was not made by make_weight: it has no role")
-        numbered = re.match(rf"{STACK}_(\d+)/", where)
+        numbered = re.match(rf"{STACK}[_/](\d+)/", where)
         return Weight(
-            path=re.sub(rf"^{STACK}_\d+/", f"{STACK}/", where),
+            path=re.sub(rf"^{STACK}[_/]\d+/", f"{STACK}/", where),
             role=leaf.role,
             letters=leaf.letters,
             shape=leaf.value.shape[1:] if leaf.layered else leaf.value.shape,
@@ -125,7 +127,9 @@ def initialise(
         std = init_scale * parametrization.rule(weight, model).init_std
         own = jax.random.fold_in(key, zlib.crc32(weight.path.encode()))
         if weight.stacked:
-            keys = jax.vmap(lambda i: jax.random.fold_in(own, i))(jnp.arange(weight.stacked))
+            layers = weight.layers(model.layers)
+            numbers = jnp.arange(layers.start, layers.stop, layers.step)
+            keys = jax.vmap(lambda i: jax.random.fold_in(own, i))(numbers)
             return jax.vmap(lambda k: draw(weight, std, k))(keys)
         return draw(weight, std, jax.random.fold_in(own, weight.layer or 0))
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from scaling.parametrization.parametrization import Family, Role
+from scaling.parametrization.tables import Family
+from scaling.parametrization.weight import Role
 
 Name = Literal[
     "adamw",

@@ -7,11 +7,11 @@ from dataclasses import replace
 from experiments.config.run import RunConfig
 from experiments.devices.resolve import resolve, step_of
 from scaling.machines.chips import Chip
-from scaling.machines.choose_layout import Choice, Question
+from scaling.machines.choose_layout import LayoutRanking, LayoutProblem
 from scaling.machines.layout import Layout
 
 
-def choose(config: RunConfig, chip: Chip, devices: int) -> Choice:
+def choose(config: RunConfig, chip: Chip, devices: int) -> LayoutRanking:
     """What `execution.layout` comes to, and the microbatch where that is left open.
 
     Raises:
@@ -21,7 +21,7 @@ def choose(config: RunConfig, chip: Chip, devices: int) -> Choice:
     sequences = science.batch.sequences
     divisors = tuple(n for n in range(1, sequences + 1) if sequences % n == 0)
     alone = replace(config, execution=replace(execution, layout=Layout()))
-    question = Question(
+    question = LayoutProblem(
         science.model.dims(science.batch.seq_len),
         step_of(science, resolve(alone, chip.platform)),
         (execution.microbatch,) if execution.microbatch else divisors,

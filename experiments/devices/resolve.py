@@ -1,4 +1,4 @@
-"""What "as suits the device" means: the settings of a program that are left to its platform.
+"""Resolve the settings of a program that are left to its platform ("auto" and 0).
 
 On a CPU small microbatches keep activations in cache; see benchmarks/.
 """
@@ -6,14 +6,15 @@ On a CPU small microbatches keep activations in cache; see benchmarks/.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
 from experiments.config.run import Execution, RunConfig, Science
+from models.part import Part, Setting, mixer
 from scaling.common.errors import UserError
-from scaling.machines import memory
-from scaling.machines.layout import BATCH, Layout
+from scaling.machines import memory, placement
+from scaling.machines.layout import Layout
 from scaling.machines.memory import Step
 
 BACKWARD: Mapping[str, Literal["plain", "barrier"]] = {
@@ -28,42 +29,16 @@ COMPUTE_BYTES = {"float32": 4, "bfloat16": 2}
 # Of one device's logits in float32. A chunk of this size is products enough to keep it busy
 LOGITS_BYTES = {"cpu": math.inf, "gpu": 2**30, "tpu": 2**28}
 
-Attention = Literal["barrier", "xla", "cudnn", "splash"]
-# The first that can do it; xla always can.
-ATTENTION: Mapping[str, tuple[Attention, ...]] = {
-    "cpu": ("barrier", "xla"),
-    "gpu": ("cudnn", "xla"),
-    "tpu": ("splash", "xla"),
-}
+
+def _setting(config: RunConfig, platform: str, layout: Layout) -> Setting:
+    s = config.science
+    return Setting(s.model, s.batch.seq_len, s.precision, platform, layout)
 
 
-def _whole_sequences(config: RunConfig, _: str) -> bool:
-    return config.execution.layout.sequence <= 1
-
-
-NEEDS: Mapping[Attention, Mapping[str, Callable[[RunConfig, str], bool]]] = {
-    "barrier": {"execution.layout.name=single": lambda c, _: c.execution.layout.name == "single"},
-    "xla": {},
-    "cudnn": {
-        "a GPU": lambda _, platform: platform == "gpu",
-        "precision=bfloat16": lambda c, _: c.science.precision == "bfloat16",
-        "a model.head_dim of at most 128 that 8 divides": lambda c, _: (
-            c.science.model.head_dim <= 128 and c.science.model.head_dim % 8 == 0
-        ),
-        "execution.layout.sequence=1": _whole_sequences,
-    },
-    "splash": {
-        "a TPU": lambda _, platform: platform == "tpu",
-        "a batch.seq_len that 128 divides": lambda c, _: c.science.batch.seq_len % 128 == 0,
-        "execution.layout.sequence=1": _whole_sequences,
-    },
-}
-
-
-def lacks(attention: Attention, config: RunConfig, platform: str) -> str | None:
-    """The first need of an attention that is not met there."""
-    needs = NEEDS[attention].items()
-    return next((need for need, met in needs if not met(config, platform)), None)
+def _kernels(config: RunConfig) -> list[Part]:
+    """The mixers of the model that have kernels to choose from."""
+    names = dict.fromkeys(name for name, _ in config.science.model.blocks)
+    return [one for one in map(mixer, names) if one.kernels]
 
 
 def check(config: RunConfig, *platforms: str) -> None:
@@ -75,12 +50,14 @@ def check(config: RunConfig, *platforms: str) -> None:
     chosen = config.execution.program.attention
     if chosen == "auto":
         return
-    missing = [lacks(chosen, config, platform) for platform in platforms]
-    if all(missing):
-        raise UserError(
-            f"execution.program.attention={chosen}: needs {missing[0]}; "
-            "set execution.program.attention=auto"
-        )
+    layout = config.execution.layout
+    for part in (part for part in _kernels(config) if chosen in part.needs):
+        missing = [part.lacks(chosen, _setting(config, each, layout)) for each in platforms]
+        if all(missing):
+            raise UserError(
+                f"execution.program.attention={chosen}: needs {missing[0]}; "
+                "set execution.program.attention=auto"
+            )
 
 
 def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Execution:
@@ -96,7 +73,8 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
     program, layout = execution.program, execution.layout
     if layout.name != "single":
         layout = layout.over(layout.devices if devices is None else devices)
-    _check(config, layout)
+    dims = config.science.model.dims(batch.seq_len)
+    placement.check(dims, batch.sequences, execution.microbatch or batch.sequences, layout)
     if layout.stage > 1:
         # what a stage holds is a part of a stack; stacked layers compute what unrolled ones do
         program = replace(program, layers="scan")
@@ -105,8 +83,9 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
         backward = BACKWARD[platform] if layout.devices == 1 else "plain"
         program = replace(program, backward=backward)
     if program.attention == "auto":
-        able = (a for a in ATTENTION[platform] if not lacks(a, config, platform))
-        program = replace(program, attention=next(able))
+        setting = _setting(config, platform, execution.layout)
+        chosen = next((part.kernel(setting) for part in _kernels(config)), "xla")
+        program = replace(program, attention=chosen)  # type: ignore[arg-type]
     execution = replace(execution, program=program, layout=layout)
     execution = replace(
         execution, microbatch=execution.microbatch or _microbatch(config, execution, platform)
@@ -122,7 +101,7 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
 def _microbatch(config: RunConfig, execution: Execution, platform: str) -> int:
     """The largest that suits the device, or else the smallest that can be shared out."""
     science, layout = config.science, execution.layout
-    batch, least = science.batch, math.prod(_shares(layout).values())
+    batch, least = science.batch, math.prod(placement.batch_shares(layout).values())
     fitting = least * max(1, MICROBATCH_TOKENS[platform] // batch.seq_len)
     dims, best = science.model.dims(batch.seq_len), least
     for m in range(least, min(batch.sequences, fitting) + 1, least):
@@ -152,38 +131,3 @@ def step_of(science: Science, execution: Execution) -> Step:
 def _divisor(n: int, least: float) -> int:
     """The smallest divisor of n that is at least so much."""
     return next(d for d in range(1, n + 1) if n % d == 0 and (d >= least or d == n))
-
-
-def _shares(layout: Layout) -> dict[str, int]:
-    """Into what a microbatch is cut: the parts of a pipeline, and each over devices."""
-    shares = {axis: layout.sizes[axis] for axis in BATCH} | {"parts": layout.parts}
-    return {name: n for name, n in shares.items() if n > 1}
-
-
-def _check(config: RunConfig, layout: Layout) -> None:
-    """What is shared out divides by those who share it; of weights, models.layout says so."""
-    science, sizes = config.science, layout.sizes
-    microbatch = config.execution.microbatch or science.batch.sequences
-    if sizes["expert"] > 1 and not science.model.experts:
-        raise UserError(
-            f"execution.layout.expert={layout.expert}: a dense model has no experts to share out; "
-            "set model.experts, or choose another layout"
-        )
-    if sizes["stage"] > 1 and science.model.experts:
-        raise UserError(
-            f"execution.layout.stage={layout.stage}: stages hand on no more than the stream, and "
-            "routers have losses of their own; choose the layout expert"
-        )
-    for name, whole, shares in (
-        ("model.layers", science.model.layers, {"stage": sizes["stage"]}),
-        ("batch.sequences", science.batch.sequences, _shares(layout)),
-        ("execution.microbatch", microbatch, _shares(layout)),
-        ("batch.seq_len", science.batch.seq_len, {"sequence": sizes["sequence"]}),
-    ):
-        ways = math.prod(shares.values())
-        if whole % ways:
-            by = " x ".join(f"{share}={n}" for share, n in shares.items())
-            raise UserError(
-                f"{name}={whole} does not divide by {ways} ({by} of execution.layout); "
-                f"set it to a multiple of {ways}, or change the layout"
-            )

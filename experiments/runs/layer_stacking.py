@@ -7,13 +7,14 @@ such tree: its runs keep the form that they began in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from models.weights import STACK, layer_name
+from scaling.common.errors import UserError
 
 
 def is_stacked(tree: Any) -> bool:
@@ -43,6 +44,7 @@ def _is_params(tree: Any) -> bool:
 
 def _unstacked(params: dict[str, Any]) -> dict[str, Any]:
     stack = params[STACK]
+    _check(name.isdecimal() for name in stack)
     rest = {name: value for name, value in params.items() if name != STACK}
     layers = len(jax.tree.leaves(stack)[0])
 
@@ -57,5 +59,20 @@ def _stacked(params: dict[str, Any]) -> dict[str, Any]:
     while layer_name(len(names)) in params:
         names.append(layer_name(len(names)))
     rest = {name: value for name, value in params.items() if name not in names}
-    layers = (params[name] for name in names)
+    layers = [params[name] for name in names]
+    kinds: list[Any] = list(map(jax.tree.structure, layers))
+    _check(kind != kinds[0] for kind in kinds)
     return rest | {STACK: jax.tree.map(lambda *leaves: jnp.stack(leaves), *layers)}
+
+
+def _check(several: Iterable[bool]) -> None:
+    """Refuse layers of several kinds, which are stacked by their place in the pattern.
+
+    Raises:
+        UserError: one of these is true.
+    """
+    if any(several):
+        raise UserError(
+            "execution.program.layers: a run whose model.pattern has several blocks goes on with "
+            "the layers that it began with; set it back"
+        )

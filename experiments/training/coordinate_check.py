@@ -125,11 +125,11 @@ def rows(model: TransformerConfig, seeds: NDArray[np.uint32], seen: Seen) -> Ite
     for (path, size), change in zip(
         jax.tree_util.tree_leaves_with_path(sizes), jax.tree.leaves(changes), strict=True
     ):
-        place, layer = _place(path)
+        place, layer, block = _place(path)
         for k, t in np.ndindex(size.shape[:2]):
             pairs = zip(size[k, t].flat, change[k, t].flat, strict=True)
             for i, (mean, moved) in enumerate(pairs):
-                where = (place, i if layer is None else layer)
+                where = (place, i * len(model.pattern) + block if layer is None else layer)
                 yield Coordinate(
                     model.width,
                     model.layers,
@@ -148,13 +148,17 @@ def _mean(path: Any, x: Array) -> Array:
     return x.mean(range(1, x.ndim)) if jax.tree_util.DictKey(STACK) in path else x.mean()
 
 
-def _place(path: Any) -> tuple[str, int | None]:
-    """The place and layer of an activation; None where an axis of layers tells them."""
+def _place(path: Any) -> tuple[str, int | None, int]:
+    """The place of an activation, its layer, and its block of the pattern.
+
+    The layer is None where layers lie along an axis.
+    """
     where = jax.tree_util.keystr(path, simple=True, separator="/")
-    found = re.fullmatch(rf"{STACK}(?:_(\d+))?/(.*)", where)
+    found = re.fullmatch(rf"{STACK}(?:_(\d+))?/(?:(\d+)/)?(.*)", where)
     if found is None:
-        return where, -1
-    return found[2], int(found[1]) if found[1] else None
+        return where, -1, 0
+    layer, block, place = found.groups()
+    return place, int(layer) if layer else None, int(block) if block else 0
 
 
 def write(rows: Sequence[Coordinate], path: Path) -> None:

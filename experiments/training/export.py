@@ -40,7 +40,7 @@ from models.weights import STACK, Params
 from scaling.common.errors import UserError, nearest
 from scaling.common.extras import import_extra
 from scaling.machines.layout import Layout
-from scaling.parametrization.parametrization import Weight
+from scaling.parametrization.weight import Weight
 
 Arrays = Mapping[str, NDArray[np.float32]]
 CONFIG = "config"
@@ -57,8 +57,9 @@ def to_arrays(made: Recipe, params: Params) -> Arrays:
     found: dict[str, NDArray[np.float32]] = {}
     for weight, leaf in zip(made.table, jax.tree.leaves(params), strict=True):
         value = np.asarray(leaf)
-        layers = enumerate(value) if weight.stacked else [(weight.layer, value)]
-        found |= {name(weight, layer): np.ascontiguousarray(part) for layer, part in layers}
+        layers = weight.layers(made.spec.config.layers)
+        arrays = zip(layers, value, strict=True) if weight.stacked else [(weight.layer, value)]
+        found |= {name(weight, layer): np.ascontiguousarray(part) for layer, part in arrays}
     return found
 
 
@@ -84,7 +85,8 @@ def from_arrays(made: Recipe, arrays: Arrays, where: str) -> Params:
 
     def leaf(weight: Weight) -> NDArray[np.float32]:
         if weight.stacked:
-            return np.stack([take(weight, layer) for layer in range(weight.stacked)])
+            layers = weight.layers(made.spec.config.layers)
+            return np.stack([take(weight, layer) for layer in layers])
         return take(weight, weight.layer)
 
     params: Params = jax.tree.map(leaf, made.weights, is_leaf=lambda x: isinstance(x, Weight))

@@ -20,7 +20,7 @@ from experiments.training.hypers import hypers
 from experiments.training.step import Recipe, init_state
 from models.layout import of_weight, stored
 from scaling.machines.layout import BATCH, Layout
-from scaling.parametrization.parametrization import Weight
+from scaling.parametrization.weight import Weight
 
 WHOLE = PartitionSpec()
 BATCHES = PartitionSpec(None, BATCH)  # [S, B, T+1]

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from models.ffn.experts import Routing
-from models.transformer import Spec, readout, stream, stream_routed
+from models.module import Spec
+from models.transformer import readout, stream, stream_routed
 from models.weights import Params
 
 
@@ -22,7 +22,7 @@ class Losses(NamedTuple):
 
     cross_entropy: Array  # nats per token
     log_z_squared: Array  # (ln Z)^2, with Z the sum of the exponentials of the logits
-    routing: Routing | None = None  # of a model with experts, the mean over its layers
+    routing: dict[str, Array] = {}  # of its routers, means over the layers
 
 
 def loss(spec: Spec, params: Params, windows: Array) -> Array:
@@ -40,7 +40,7 @@ def objective(
 ) -> tuple[Array, Losses]:
     """cross_entropy + z_loss * log_z_squared of [M, T+1] windows, to be differentiated; and both.
 
-    With experts + balance_loss * balance + router_z_loss * log_z_squared of the routers.
+    With experts, also balance_loss and router_z_loss times what the routers found by these names.
 
     In chunks, the logits of only one are ever held, and they are computed once: what the stream and
     the readout get back from the loss is known, up to a factor, as soon as the loss is.
@@ -48,9 +48,9 @@ def objective(
     (x, w), routing = stream_routed(spec, params, windows[:, :-1])
     how = _objective if spec.program.logits_chunks == 1 else _in_chunks
     value, found = how(spec, x, w, windows[:, 1:], z_loss)
-    if routing is None:
-        return value, found
-    value += balance_loss * routing.balance + router_z_loss * routing.log_z_squared
+    weights = {"balance_loss": balance_loss, "router_z_loss": router_z_loss}
+    if penalties := [weight * routing[k] for k, weight in weights.items() if k in routing]:
+        value += sum(penalties)
     return value, found._replace(routing=routing)
 
 

@@ -24,9 +24,10 @@ from experiments.training.objective import Losses, loss, objective
 from experiments.training.optimizers import update as optimizers
 from experiments.training.schedule import fraction
 from models.layout import keep
-from models.transformer import Spec, weights
+from models.module import Spec
+from models.transformer import weights
 from models.weights import Params, initialise
-from scaling.parametrization.parametrization import Weight
+from scaling.parametrization.weight import Weight
 
 Metrics = dict[str, Array]
 
@@ -195,8 +196,7 @@ def step(
         "grad_norm": optax.tree.norm(grads),
         "learning_rate": scale * hypers.learning_rate,
     }
-    if routing is not None:
-        metrics |= {f"router_{name}": value for name, value in routing._asdict().items()}
+    metrics |= routing
     # as small as what made them until they are added, so that they alone are gathered
     updates = keep(recipe.spec.layout, recipe.weights, "optimizer", updates)
     params = optax.apply_updates(state.params, updates)

@@ -1,142 +1,76 @@
-"""Causal attention and rotary positions, as pure functions of arrays.
-
-Letters: B batch, T or t query position, S or s key position, H query heads, G key-value heads,
-K or k head size, N or n stacked heads.
-"""
+"""Multi-head, grouped-query or multi-query causal attention: its counts and its kernels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from jax import Array
+from models.config import TransformerConfig
+from models.part import Needs, Part
+from scaling.counting.parts import Counts
 
-from models.layout import by_block
-from models.mixers._splash import splash
-from scaling.machines.layout import Layout
+if TYPE_CHECKING:
+    from flax import linen as nn
 
-ROPE_BASE = 10_000.0
-ONE_DEVICE = Layout()
+WHOLE_SEQUENCES: Needs = {"execution.layout.sequence=1": lambda s: s.layout.sequence <= 1}
 
-
-def rotate(x: Array) -> Array:
-    """Rotary positions (Su et al. 2021): pairs (x_i, x_{i+K/2}) turn by t * base^(-2i/K).
-
-    Args:
-        x: [B, T, heads, K], K even.
-    """
-    half = x.shape[-1] // 2
-    # NumPy, so that the angles are constants of the program and not work in every step
-    angle = np.arange(x.shape[1])[:, None] * ROPE_BASE ** (-np.arange(half) / half)
-    cos, sin = (np.asarray(f(angle)[:, None, :], x.dtype) for f in (np.cos, np.sin))
-    left, right = x[..., :half], x[..., half:]
-    return jnp.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)
-
-
-def _softmax_average(q: Array, k: Array, v: Array) -> tuple[Array, Array]:
-    """softmax(q k^T, causal) v and the softmax itself, for N stacked heads.
-
-    Args:
-        q: [N, R S, K]: R query heads of one group after one another; k, v: [N, S, K].
-    """
-    scores = jnp.einsum("ntk,nsk->nts", q, k).astype(jnp.float32)
-    t, s = (jax.lax.broadcasted_iota(jnp.int32, scores.shape[1:], axis) for axis in (0, 1))
-    scores = jnp.where(s <= t % scores.shape[2], scores, -1e30)
-    p = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
-    return jnp.einsum("nts,nsk->ntk", p, v), p
-
-
-@jax.custom_vjp
-def _average_barrier(q: Array, k: Array, v: Array) -> Array:
-    return _softmax_average(q, k, v)[0]
-
-
-def _forward(
-    q: Array, k: Array, v: Array
-) -> tuple[Array, tuple[Array, Array, Array, Array, Array]]:
-    y, p = _softmax_average(q, k, v)
-    return y, (q, k, v, p, y)
-
-
-def _backward(
-    saved: tuple[Array, Array, Array, Array, Array], dy: Array
-) -> tuple[Array, Array, Array]:
-    # sum_s p dp = sum_k dy y (as in FlashAttention) spares a slow reduction over the T x T square;
-    # the products over t are taken as [k, s] and turned, for XLA:CPU would turn the square instead
-    q, k, v, p, y = saved
-    barrier = jax.lax.optimization_barrier
-    dy = barrier(dy)
-    dp = jnp.einsum("ntk,nsk->nts", dy, v)
-    ds = barrier(p * (dp - (dy * y).sum(-1, keepdims=True)))
-    dv = barrier(jnp.einsum("ntk,nts->nks", dy, p)).swapaxes(1, 2)
-    dk = barrier(jnp.einsum("ntk,nts->nks", q, ds)).swapaxes(1, 2)
-    return jnp.einsum("nts,nsk->ntk", ds, k), dk, dv
-
-
-_average_barrier.defvjp(_forward, _backward)
-
-
-def _barrier(q: Array, k: Array, v: Array, scale: float) -> Array:
-    B, T, H, K = q.shape
-
-    def stack(x: Array) -> Array:  # heads of one group lie after one another along T
-        return x.swapaxes(1, 2).reshape(B * k.shape[2], -1, K)
-
-    y = _average_barrier(stack(q * jnp.asarray(scale, q.dtype)), stack(k), stack(v))
-    return y.reshape(B, H, T, K).swapaxes(1, 2)
-
-
-def _dot_product(
-    q: Array, k: Array, v: Array, scale: float, implementation: Literal["xla", "cudnn"]
-) -> Array:
-    return jax.nn.dot_product_attention(
-        q, k, v, scale=scale, is_causal=True, implementation=implementation
-    )
-
-
-# Which of them a device and a model allow, experiments/devices/resolve.py says. "barrier" joins the
-# axes of sequences and heads, so it is for one device; the others never make a key for each query
-# head.
-BACKENDS: Mapping[str, Callable[[Array, Array, Array, float], Array]] = {
-    "barrier": _barrier,
-    "xla": partial(_dot_product, implementation="xla"),
-    "cudnn": partial(_dot_product, implementation="cudnn"),
-    "splash": splash,
+# "barrier" joins the axes of sequences and heads, so it is for one device; the others never make a
+# key for each query head.
+NEEDS = {
+    "barrier": {"execution.layout.name=single": lambda s: s.layout.name == "single"},
+    "xla": {},
+    "cudnn": {
+        "a GPU": lambda s: s.platform == "gpu",
+        "precision=bfloat16": lambda s: s.precision == "bfloat16",
+        "a model.head_dim of at most 128 that 8 divides": lambda s: (
+            s.model.head_dim <= 128 and s.model.head_dim % 8 == 0
+        ),
+        **WHOLE_SEQUENCES,
+    },
+    "splash": {
+        "a TPU": lambda s: s.platform == "tpu",
+        "a batch.seq_len that 128 divides": lambda s: s.context % 128 == 0,
+        **WHOLE_SEQUENCES,
+    },
 }
 
 
-def causal_scores(q: Array, k: Array, scale: float) -> Array:
-    """[B, H, T, S]: scale q.k in float32, 0 where a query may not look; shapes as in `attend`."""
-    k = jnp.repeat(k, q.shape[2] // k.shape[2], axis=2)
-    return jnp.tril(scale * jnp.einsum("bthk,bshk->bhts", q, k).astype(jnp.float32))
+def counts(c: TransformerConfig, context: int) -> Counts:
+    """2 h k d + 2 g k d weights, and per token 4 h k T FLOPs over the whole T x T square.
 
-
-# Those that XLA cannot divide over devices: each is given its own sequences and heads.
-KERNELS = ("cudnn", "splash")
-
-
-def attend(
-    q: Array, k: Array, v: Array, scale: float, backend: str, layout: Layout = ONE_DEVICE
-) -> Array:
-    """softmax(scale q k^T, causal) v, with the softmax in float32.
-
-    Args:
-        q: [B, T, H, K]; k, v: [B, T, G, K], H a multiple of G (query head h reads head h // (H/G)).
-        backend: a key of `BACKENDS`; the same numbers up to rounding.
-
-    Returns:
-        [B, T, H, K].
+    Kept for the backward pass are queries, keys, values, and the average before and after its heads
+    are put side by side: 3 h k + 2 g k. XLA's own derivative keeps the square three times, the
+    derivative in models/mixers/_attention.py its softmax alone.
     """
+    head_gain = {"vector": c.head_dim, "scalar": 1, "none": 0}[c.gains]
+    biases = (c.heads + 2 * c.kv_heads) * c.head_dim + c.width
+    square = c.heads * c.head_dim * context
+    return Counts(
+        name="attention",
+        weights=("d->hk", "d->gk", "d->gk", "hk->d"),
+        vectors=2 * head_gain * (c.qk_norm == "rmsnorm") + biases * (c.biases == "all"),
+        flops_mixing=4 * square,
+        flops_mixing_causal=2 * square,
+        flops_softmax=3 * c.heads * context,
+        state=("Sgk", "Sgk"),
+        kept=("hk", "hk", "hk", "gk", "gk"),
+        kept_of_kernel={"barrier": ("hS",), "xla": ("hS",) * 3, "cudnn": (), "splash": ()},
+        kept_dots=("hk", "gk", "gk", "d"),
+        gathered=("gk", "gk"),
+    )
 
-    def average(q: Array, k: Array, v: Array) -> Array:
-        return BACKENDS[backend](q, k, v, scale)
 
-    if backend not in KERNELS:
-        return average(q, k, v)
-    if k.shape[2] % layout.sizes["tensor"]:  # a device's query heads are to find their keys
-        k, v = (jnp.repeat(x, q.shape[2] // k.shape[2], axis=2) for x in (k, v))
-    return by_block(layout, average, ("BThk", "BTgk", "BTgk"), "BThk")(q, k, v)
+def module() -> type[nn.Module]:
+    """The linen class."""
+    from models.mixers._attention import Attention
+
+    return Attention
+
+
+PART = Part(
+    counts=counts,
+    module=module,
+    causal=True,
+    source="Vaswani et al. 2017, arXiv:1706.03762; groups: Ainslie et al. 2023, arXiv:2305.13245",
+    kernels={"cpu": ("barrier", "xla"), "gpu": ("cudnn", "xla"), "tpu": ("splash", "xla")},
+    needs=NEEDS,
+)

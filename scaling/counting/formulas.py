@@ -1,75 +1,36 @@
 """Parameters, tokens and FLOPs under named definitions. There is no unnamed "N" or "C".
 
-Letters: L layers, d width, H query heads, G key-value heads, k head size, F feed-forward width,
-V vocabulary, T context, E experts, A of them active for a token. FLOPs are of training, forward and
-backward (3 times forward), counted as two per multiply-add, without recomputation. Every `flops_*`
-here is per training token; `ledger` multiplies by the tokens and is what a record holds.
+Letters: L layers, d width, V vocabulary, T context; N_layers the weights of the layers that multiply
+a token, M the products without weights. FLOPs are of training, forward and backward (3 times
+forward), counted as two per multiply-add, without recomputation. Every `flops_*` here is per
+training token; `ledger` multiplies by the tokens and is what a record holds.
+
+Published formulas stand as published: those in L, d and T suppose attention in every layer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
-from scaling.parametrization.parametrization import Weight
+from scaling.common.alphabet import parse
+from scaling.counting.parts import Counts, Dims, numbers, weights_active, weights_total
+from scaling.parametrization.weight import Weight
 
 
-@dataclass(frozen=True)
-class Dims:
-    """The sizes of a decoder-only transformer, all that the formulas of this file need.
-
-    Attributes:
-        ffn_matrices: 2 for a plain MLP, 3 for a gated one.
-        tied: 1 where the embedding is the readout, else 0.
-        positions: rows of a learned position table, else 0.
-        vectors: all gains and biases of the model, counted one by one.
-        experts: feed-forward layers to choose from in each layer; 0: there is one and no router.
-        experts_active: those that a token goes to.
-        expert_slots: tokens of a sequence that an expert has room for.
-        expert_vectors: biases of one expert of every layer; `vectors` has those of all.
-    """
-
-    layers: int
-    width: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    ffn: int
-    ffn_matrices: int
-    vocab: int
-    context: int
-    tied: int
-    positions: int
-    vectors: int
-    experts: int = 0
-    experts_active: int = 0
-    expert_slots: int = 0
-    expert_vectors: int = 0
+def _over_layers(s: Dims, count: Callable[[Counts], int]) -> int:
+    """The sum over the parts of all layers."""
+    return s.repeats * sum(map(count, s.parts))
 
 
-def params_attention(s: Dims) -> int:
-    """L d k (2H + 2G)."""
-    return s.layers * s.width * s.head_dim * (2 * s.heads + 2 * s.kv_heads)
-
-
-def params_ffn(s: Dims) -> int:
-    """2 L d F, or 3 L d F when gated; with experts E times that, and L d E of the routers."""
-    return _params_experts(s, s.experts or 1) + s.layers * s.width * s.experts
-
-
-def params_ffn_active(s: Dims) -> int:
-    """`params_ffn` with A experts for E, and whole routers."""
-    return params_ffn(s) - _params_experts(s, s.experts - s.experts_active)
-
-
-def _params_experts(s: Dims, experts: int) -> int:
-    return s.layers * s.ffn_matrices * s.width * s.ffn * experts
+def vectors(s: Dims) -> int:
+    """Gains and biases of the whole model."""
+    return _over_layers(s, lambda part: part.vectors) + s.vectors
 
 
 def params_nonembedding(s: Dims) -> int:
     """Everything but the embedding, the position table and an untied readout (Kaplan's N)."""
-    return params_attention(s) + params_ffn(s) + s.vectors
+    return _over_layers(s, lambda part: weights_total(s, part)) + vectors(s)
 
 
 def params_total(s: Dims) -> int:
@@ -77,27 +38,44 @@ def params_total(s: Dims) -> int:
     return params_nonembedding(s) + ((2 - s.tied) * s.vocab + s.positions) * s.width
 
 
-def _inactive(s: Dims) -> int:
-    idle = (s.experts - s.experts_active) * s.expert_vectors
-    return params_ffn(s) - params_ffn_active(s) + idle
+def _idle(s: Dims) -> int:
+    """Parameters that a token does not meet."""
+    return _over_layers(
+        s, lambda part: weights_total(s, part) - weights_active(s, part) + part.vectors_idle
+    )
 
 
 def params_active(s: Dims) -> int:
     """`params_total` without the experts that a token does not go to."""
-    return params_total(s) - _inactive(s)
+    return params_total(s) - _idle(s)
 
 
-def params_matmul(s: Dims) -> int:
-    """The weights that multiply every token: attention, active feed-forward and readout.
+def params_matmul_layers(s: Dims) -> int:
+    """The weights of the layers that multiply a token: N_layers.
 
     An expert's slots that stay empty are padding: their products are no work of the model's.
     """
-    return params_attention(s) + params_ffn_active(s) + s.vocab * s.width
+    return _over_layers(s, lambda part: weights_active(s, part))
 
 
-def _attention_square(s: Dims) -> int:
-    """QK^T and AV over the whole T x T square, training: 12 L H k T."""
-    return 12 * s.layers * s.heads * s.head_dim * s.context
+def params_matmul(s: Dims) -> int:
+    """The weights that multiply a token: those of the layers and the readout."""
+    return params_matmul_layers(s) + s.vocab * s.width
+
+
+def state_numbers(s: Dims) -> int:
+    """Numbers that one sequence of T tokens keeps to generate the next: 2 L T G k of attention."""
+    return _over_layers(s, lambda part: sum(numbers(s, part, letters) for letters in part.state))
+
+
+def _mixing(s: Dims) -> int:
+    """Products without weights, training: 12 L H k T of attention, over its whole square."""
+    return 3 * _over_layers(s, lambda part: part.flops_mixing)
+
+
+def _mixing_causal(s: Dims) -> int:
+    """`_mixing` under a causal mask: half of attention's square."""
+    return 3 * _over_layers(s, lambda part: part.flops_mixing_causal)
 
 
 def flops_6nd(s: Dims) -> int:
@@ -107,25 +85,25 @@ def flops_6nd(s: Dims) -> int:
 
 def flops_6nd_nonembedding(s: Dims) -> int:
     """6 N, N non-embedding (Kaplan et al. 2020), of experts the active ones."""
-    return 6 * (params_nonembedding(s) - _inactive(s))
+    return 6 * (params_nonembedding(s) - _idle(s))
 
 
 def flops_model(s: Dims) -> int:
-    """Every matrix product: 6 N_matmul + 12 L H k T, the whole attention square, readout included.
+    """Every matrix product: 6 N_matmul + M, of attention its whole square, readout included.
 
     The definition that the traced program is held to, and the numerator of MFU.
     """
-    return 6 * params_matmul(s) + _attention_square(s)
+    return 6 * params_matmul(s) + _mixing(s)
 
 
 def flops_model_causal(s: Dims) -> int:
-    """`flops_model` with half of the attention square; a causal mask leaves (1 + 1/T) / 2 of it."""
-    return 6 * params_matmul(s) + _attention_square(s) // 2
+    """`flops_model` with half of attention's square; a causal mask leaves (1 + 1/T) / 2 of it."""
+    return 6 * params_matmul(s) + _mixing_causal(s)
 
 
 def flops_palm(s: Dims) -> int:
-    """6 N + 12 L H k T (Chowdhery et al. 2022, appendix B), N as in `flops_6nd`."""
-    return flops_6nd(s) + _attention_square(s)
+    """6 N + M (Chowdhery et al. 2022, appendix B), N as in `flops_6nd`."""
+    return flops_6nd(s) + _mixing(s)
 
 
 def flops_porian(s: Dims) -> int:
@@ -145,9 +123,9 @@ def flops_chinchilla(s: Dims) -> int:
     2 T^2 H k logits + 3 H T^2 softmax + 2 T^2 H k reduction + 2 T H k d out + 2 T (2 d F), 3 d F
     when gated, then 2 T d V readout; three times that for training, over T. The paper has G = H.
     """
-    weights = 2 * (params_attention(s) + params_ffn_active(s))
-    square = s.layers * s.heads * s.context * (4 * s.head_dim + 3)
-    return 3 * (4 * s.vocab * s.width + weights + square)
+    softmax = _over_layers(s, lambda part: part.flops_softmax)
+    weights = 2 * params_matmul_layers(s)
+    return 3 * (4 * s.vocab * s.width + weights + softmax) + _mixing(s)
 
 
 def flops_narayanan(s: Dims) -> int:
@@ -162,12 +140,14 @@ def flops_narayanan(s: Dims) -> int:
 def flops_megatron(s: Dims) -> int:
     """3 L (4 d k (H + G) + 2 H k T + 4 d F) + 6 d V (Megatron-LM's throughput log), 6 d F gated.
 
-    Its attention is causal, as `flops_model_causal`, to which it is equal.
+    Of a dense model equal to `flops_model_causal`. Of experts it counts one, and no router.
     """
-    attention = 4 * s.width * s.head_dim * (s.heads + s.kv_heads)
-    attention += 2 * s.heads * s.head_dim * s.context
-    mlp = 2 * s.ffn_matrices * s.width * s.ffn
-    return 3 * s.layers * (attention + mlp) + 6 * s.width * s.vocab
+
+    def one(part: Counts) -> int:
+        sides = (parse(letters) for letters in part.weights)
+        return sum(numbers(s, part, i + o) for _, i, o in sides if "r" not in o)
+
+    return 6 * (_over_layers(s, one) + s.width * s.vocab) + _mixing_causal(s)
 
 
 FLOPS_PER_TOKEN: Mapping[str, Callable[[Dims], int]] = {
@@ -185,16 +165,33 @@ FLOPS_PER_TOKEN: Mapping[str, Callable[[Dims], int]] = {
 
 
 def flops_recomputed(s: Dims, remat: Literal["none", "block", "dots"]) -> int:
-    """2 (N_attention + N_ffn) + 4 L H k T: the forward pass that block remat does again; of dots
-    the second term, the products without weights.
+    """2 N_layers + M / 3: the forward pass that block remat does again; of dots the second term.
 
     With it 6 N becomes the 8 N of HFU (Chowdhery et al. 2022, appendix B). A program does a little
     less: nothing asks for the last product of a block again
     (tests/scaling/counting/test_formulas.py).
     """
-    square = _attention_square(s) // 3
-    block = 2 * (params_attention(s) + params_ffn_active(s)) + square
-    return {"none": 0, "block": block, "dots": square}[remat]
+    mixing = _mixing(s) // 3
+    return {"none": 0, "block": 2 * params_matmul_layers(s) + mixing, "dots": mixing}[remat]
+
+
+def params_by_part(s: Dims) -> dict[str, int]:
+    """`params_total`, by the names of its parts."""
+    found = {"embedding": s.vocab * s.width, "readout": (1 - s.tied) * s.vocab * s.width}
+    found |= {"position": s.positions * s.width, "vectors": s.vectors}
+    for part in s.parts:
+        more = s.repeats * (weights_total(s, part) + part.vectors)
+        found[part.name] = found[part.name] + more if part.name in found else more
+    return found
+
+
+def flops_by_part(s: Dims) -> dict[str, int]:
+    """`flops_model`, by the names of its parts."""
+    found = {"readout": 6 * s.vocab * s.width}
+    for part in s.parts:
+        more = 3 * s.repeats * (2 * weights_active(s, part) + part.flops_mixing)
+        found[part.name] = found[part.name] + more if part.name in found else more
+    return found
 
 
 def count(weights: Iterable[Weight], experts_active: int = 0) -> dict[str, int]:

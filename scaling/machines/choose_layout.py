@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scaling.common.errors import UserError
-from scaling.counting.formulas import Dims
-from scaling.machines import per_device
+from scaling.counting.parts import Dims
+from scaling.machines import placement
 from scaling.machines.chips import GIB, Chip
 from scaling.machines.layout import Layout, Name
 from scaling.machines.memory import Step, memory
@@ -42,7 +42,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Choice:
+class LayoutRanking:
     """The best, and every other layout that divides the run."""
 
     best: Candidate
@@ -50,7 +50,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Question:
+class LayoutProblem:
     """What is to be laid out, and on what.
 
     Attributes:
@@ -71,7 +71,7 @@ class Question:
             UserError: it does not divide the run, or the chip lacks the dtype.
         """
         step = replace(self.step, microbatch=microbatch)
-        per_device.check(self.dims, step.sequences, microbatch, layout)
+        placement.check(self.dims, step.sequences, microbatch, layout)
         need = sum(memory(self.dims, step, layout=layout).values())
         bounds = roofline(self.dims, step, layout, self.chip, self.dtype)
         return Candidate(layout, step, need, bounds)
@@ -79,7 +79,7 @@ class Question:
     def fits(self, candidate: Candidate) -> bool:
         return candidate.bytes <= USABLE * self.chip.hbm_bytes
 
-    def best(self, layouts: Sequence[Layout]) -> Choice:
+    def best(self, layouts: Sequence[Layout]) -> LayoutRanking:
         """Of settled layouts, the quickest that fits.
 
         Raises:
@@ -90,7 +90,7 @@ class Question:
             self.weigh(layouts[0], self.microbatches[-1])  # says what does not divide
         return self._settle(found)
 
-    def auto(self, devices: int) -> Choice:
+    def auto(self, devices: int) -> LayoutRanking:
         """Of all layouts over so many devices, the quickest that fits.
 
         Raises:
@@ -98,15 +98,15 @@ class Question:
         """
         found: dict[Layout, Candidate] = {}
         for axes in SHARED:
-            found |= {one.layout: one for one in self._weighed(ways(devices, axes))}
+            found |= {one.layout: one for one in self._weighed(layouts_over(devices, axes))}
             if any(map(self.fits, found.values())):
                 break
         if not found:
             s, step = self.dims, self.step
             raise UserError(
                 f"{devices} chips: no layout of them divides batch.sequences={step.sequences}, "
-                f"model.width={s.width}, model.heads={s.heads}, model.ffn={s.ffn} and "
-                f"model.layers={s.layers}; choose another number of chips"
+                f"model.width={s.width}, model.layers={s.layers} and the sizes of its parts; "
+                "choose another number of chips"
             )
         return self._settle(list(found.values()))
 
@@ -126,11 +126,11 @@ class Question:
                 found.append(weighed)
         return found
 
-    def _settle(self, found: Sequence[Candidate]) -> Choice:
+    def _settle(self, found: Sequence[Candidate]) -> LayoutRanking:
         best, *others = sorted(found, key=self._rank)
         if not self.fits(best):
             raise self._too_large(best)
-        return Choice(best, tuple(others))
+        return LayoutRanking(best, tuple(others))
 
     def _rank(self, one: Candidate) -> tuple[float, ...]:
         """Less is better: the time where it fits, else the memory."""
@@ -169,7 +169,7 @@ NAMES: Mapping[str, Name] = {
 }
 
 
-def ways(devices: int, axes: Sequence[str]) -> Iterator[Layout]:
+def layouts_over(devices: int, axes: Sequence[str]) -> Iterator[Layout]:
     """Every settled layout of so many devices over these axes."""
     for sizes in _products(devices, len(axes)):
         split = {axis: size for axis, size in zip(axes, sizes, strict=True) if size > 1}

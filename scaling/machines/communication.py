@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from scaling.counting.formulas import Dims
+from scaling.counting.parts import Dims
 from scaling.machines import per_device
-from scaling.machines.interconnect import Road
+from scaling.machines.interconnect import Link
 from scaling.machines.layout import Layout
 from scaling.machines.memory import FLOAT32, Step
 
@@ -60,15 +60,15 @@ def sent(collective: Collective, layout: Layout) -> float:
     return collective.times * collective.array * part
 
 
-def seconds(collective: Collective, road: Road) -> float:
+def seconds(collective: Collective, link: Link) -> float:
     """Of a step, with nothing hidden behind other work."""
     kind, array = collective.kind, collective.array
-    bandwidth, hops = road.bandwidth, road.hops
+    bandwidth, hops = link.bandwidth, link.hops
     if kind == "permute":
-        bandwidth, hops = road.one_way, 1
-    bytes_out = array * SENT[kind](road.size)
-    if kind == "all_to_all" and not road.switched:
-        bytes_out *= road.size / 4  # passed on by those between
+        bandwidth, hops = link.one_way, 1
+    bytes_out = array * SENT[kind](link.size)
+    if kind == "all_to_all" and not link.switched:
+        bytes_out *= link.size / 4  # passed on by those between
     return collective.times * max(bytes_out / bandwidth, HOP_SECONDS * hops)
 
 
@@ -126,36 +126,41 @@ def _replicas(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
 
 
 def _tensor(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
-    """n d c summed after attention and after the MLP, and their inputs' gradients in the backward
-    pass: four in a layer, six if a block is done again; also the embedded tokens, and the readout's
-    gradient."""
-    in_layer = 6 if step.remat == "block" else 4
-    times = in_layer * per_device.layers(s, layout) + 2
+    """n d c summed after every part, and its input's gradient in the backward pass: two for a part,
+    three if its block is done again; also the embedded tokens, and the readout's gradient."""
+    parts = sum(per_device.sums_over_tensor(s, part, layout) for part in s.parts)
+    in_repeat = (3 if step.remat == "block" else 2) * parts
+    times = per_device.over_layers(s, layout, in_repeat) + 2
     yield Collective("all_reduce", "tensor", _stream(s, step, layout), times * _microbatches(step))
 
 
 def _sequence(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
-    """2 G k c of every token are gathered, with remat twice, and their gradients scattered."""
+    """c `Counts.gathered` of every token, with remat twice, and the gradients scattered."""
     n = per_device.tokens(s, step.microbatch, layout) * layout.sizes["sequence"]
-    array = 2 * n * per_device.kv_heads(s, layout) * s.head_dim * step.compute_bytes
-    each = per_device.layers(s, layout) * _microbatches(step)
-    yield Collective("all_gather", "sequence", array, each * (1 if step.remat == "none" else 2))
-    yield Collective("reduce_scatter", "sequence", array, each)
+    for part in s.parts:
+        array = n * per_device.arrays(s, part, part.gathered, layout) * step.compute_bytes
+        each = per_device.layers(s, layout) / len(s.blocks) * _microbatches(step)
+        if array:
+            again = 1 if step.remat == "none" else 2
+            yield Collective("all_gather", "sequence", array, each * again)
+            yield Collective("reduce_scatter", "sequence", array, each)
 
 
 def _expert(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
-    """E C d c of every sequence to the experts and back, forward and backward: four in a layer, six
-    if a block is done again."""
+    """d c of every slot to the experts and back, forward and backward: four times in a layer, six
+    if its block is done again."""
     in_layer = 4 if step.remat == "none" else 6
-    slots = s.experts * s.expert_slots * per_device.tokens(s, step.microbatch, layout) / s.context
-    array = slots * s.width * step.compute_bytes * layout.sizes["expert"]
-    times = in_layer * per_device.layers(s, layout) * _microbatches(step)
-    yield Collective("all_to_all", "expert", array, times)
+    for part in s.parts:
+        slots = part.slots * per_device.tokens(s, step.microbatch, layout) / s.context
+        array = slots * s.width * step.compute_bytes * layout.sizes["expert"]
+        times = in_layer * per_device.layers(s, layout) / len(s.blocks) * _microbatches(step)
+        if array:
+            yield Collective("all_to_all", "expert", array, times)
 
 
 def _stage(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
     """n d c / parts to the next stage on every beat, parts + stages - 1 of them, and back again."""
-    parts, stages = per_device.pipeline_parts(layout), layout.sizes["stage"]
+    parts, stages = layout.pipeline_parts, layout.sizes["stage"]
     array = _stream(s, step, layout) / parts * stages
     yield Collective("permute", "stage", array, 2 * (parts + stages - 1) * _microbatches(step))
 
@@ -177,5 +182,5 @@ RULES: tuple[Callable[[Dims, Step, Layout], Iterator[Collective]], ...] = (
 
 def bubble(layout: Layout) -> float:
     """(p - 1) / (m + p - 1): the part of a step in which a stage of p waits, m parts under way."""
-    stages, parts = layout.sizes["stage"], per_device.pipeline_parts(layout)
+    stages, parts = layout.sizes["stage"], layout.pipeline_parts
     return (stages - 1) / (parts + stages - 1)

@@ -18,7 +18,7 @@ from scaling.machines.layout import Layout
 
 
 @dataclass(frozen=True)
-class Road:
+class Link:
     """What one axis runs over.
 
     Attributes:
@@ -36,8 +36,8 @@ class Road:
     switched: bool
 
 
-def roads(chip: Chip, layout: Layout) -> Mapping[str, Road]:
-    """The road of every axis of a settled layout that has more than one device."""
+def links(chip: Chip, layout: Layout) -> Mapping[str, Link]:
+    """The link of every axis of a settled layout that has more than one device."""
     domain = max(
         n
         for n in range(1, min(chip.domain, layout.devices) + 1)
@@ -54,7 +54,7 @@ def roads(chip: Chip, layout: Layout) -> Mapping[str, Road]:
     return found
 
 
-def _torus(chip: Chip, sides: list[int], near: int) -> Road:
+def _torus(chip: Chip, sides: list[int], near: int) -> Link:
     """Takes its sides away from those that are left."""
     bandwidth, hops, left = 0.0, 0.0, near
     whole_first = sorted(range(len(sides)), key=lambda i: (sides[i] != near, -sides[i]))
@@ -66,21 +66,21 @@ def _torus(chip: Chip, sides: list[int], near: int) -> Road:
             hops += part / 2
             sides[i] //= part
             left //= part
-    return Road(near, bandwidth, chip.link_bandwidth, hops, switched=False)
+    return Link(near, bandwidth, chip.link_bandwidth, hops, switched=False)
 
 
-def _switch(chip: Chip, near: int) -> Road:
+def _switch(chip: Chip, near: int) -> Link:
     out = chip.links * chip.link_bandwidth
-    return Road(near, out, out, 1.0, switched=True)
+    return Link(near, out, out, 1.0, switched=True)
 
 
-def _leaving(chip: Chip, inside: Road, size: int) -> Road:
-    """The same road where it goes on over the network, to `size` devices."""
+def _leaving(chip: Chip, inside: Link, size: int) -> Link:
+    """The same link where it goes on over the network, to `size` devices."""
     near = inside.size
     if size == near:
         return inside
     share = near * chip.network
-    return Road(
+    return Link(
         size,
         min(inside.bandwidth, share) if near > 1 else share,
         chip.network,

@@ -97,6 +97,12 @@ class Layout:
         """Into how many parts the sequences of a batch are split."""
         return math.prod(self.sizes[axis] for axis in BATCH)
 
+    @property
+    def pipeline_parts(self) -> int:
+        """Parts of a microbatch on its way through the stages."""
+        stages = self.sizes["stage"]
+        return 1 if stages == 1 else self.parts or 2 * stages
+
     def over(self, devices: int) -> Layout:
         """The same with every axis and the parts settled, for so many devices.
 
@@ -123,5 +129,5 @@ class Layout:
                 f"execution.layout: {given} is not the {devices} devices there are; "
                 "change the sizes of its axes"
             )
-        parts = (self.parts or 2 * sizes["stage"]) if sizes["stage"] > 1 else 1
-        return replace(self, **sizes, parts=parts)  # type: ignore[arg-type]  # its axes are fields
+        settled = replace(self, **sizes)  # type: ignore[arg-type]  # its axes are fields
+        return replace(settled, parts=settled.pipeline_parts)

@@ -19,14 +19,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from scaling.counting.formulas import Dims
+from scaling.counting.parts import Counts, Dims
 from scaling.machines import per_device
 from scaling.machines.layout import Layout
 
 FLOAT32 = INT32 = 4
-
-# T x T squares kept for every head: the softmax alone, what JAX's own derivative keeps too, or none
-SQUARES = {"barrier": 1, "xla": 3, "cudnn": 0, "splash": 0}
 
 
 @dataclass(frozen=True)
@@ -81,41 +78,36 @@ def gathered(s: Dims, step: Step, layout: Layout) -> int:
         return 0
     blocks = per_device.params_blocks(s, layout)
     if step.remat != "none":
-        blocks = per_device.part(blocks, per_device.layers(s, layout))
+        blocks = per_device.share(blocks, per_device.layers(s, layout))
     return step.compute_bytes * (blocks + per_device.params_ends(s, layout))
 
 
 def activations(s: Dims, step: Step, layout: Layout) -> int:
-    """n c (L layer + 3 d), with layer = 6 d + 3 H k + 2 G k + (2 M - 1) F + Q H T.
+    """n c (sum over layers + 3 d), with the sum of `Counts.kept` over the parts of each layer.
 
-    6 d: of two norms their input, their normalised input and their output. 3 H k + 2 G k: queries,
-    keys, values, and the average before and after its heads are put side by side. M feed-forward
-    matrices, 2 or 3: what goes into the activation, comes out of it and its slope; gated, also the
-    other factor and the product. Q: `SQUARES`. 3 d: the last norm. With remat n c (L kept + layer +
-    3 d), where layer is of one part of the microbatch in a pipeline, with kept = d, and with dots
-    kept = 2 d + H k + 2 G k + (M - 1) F: XLA has no use for the last product's output, of which
-    nothing but the next layer's input is made. Where positions are split, the keys and values of
-    the whole sequence are there besides: 2 G k for each of its tokens. With experts all that has F
-    is kept for each slot, E C / T of them for a token, and with it 2 d: what goes into the slot and
-    comes out of it; dots keeps nothing of them.
+    3 d: the last norm. With remat n c (L kept + layer + 3 d): kept is the layer's input, d, and
+    under "dots" also `Counts.kept_dots`; layer is the largest one, for one part of the microbatch
+    in a pipeline. Under "dots" XLA has no use for the last product's output, of which nothing but
+    the next layer's input is made. Where positions are split, `Counts.gathered` of the whole
+    sequence is there besides.
     """
-    n, tensor = per_device.tokens(s, step.microbatch, layout), layout.sizes["tensor"]
-    heads, kv_heads = per_device.part(s.heads, tensor), per_device.kv_heads(s, layout)
-    ffn = per_device.part(s.ffn, tensor)
-    elsewhere = 2 * kv_heads * s.head_dim * (layout.sizes["sequence"] - 1)
-    layer = 6 * s.width + s.head_dim * (3 * heads + 2 * kv_heads) + elsewhere
-    feed, feed_dots = (2 * s.ffn_matrices - 1) * ffn, (s.ffn_matrices - 1) * ffn
-    if s.experts:
-        feed = (feed + 2 * s.width) * s.experts * s.expert_slots // s.context
-        feed_dots = 0
-    layer += feed + SQUARES[step.attention] * heads * s.context
-    dots = s.width + s.head_dim * (heads + 2 * kv_heads) + feed_dots
-    again = per_device.part(layer, per_device.pipeline_parts(layout))
-    layers = per_device.layers(s, layout)
+
+    def of_part(part: Counts) -> int:
+        kernel = part.kept_of_kernel[step.attention] if part.kept_of_kernel else ()
+        own = per_device.arrays(s, part, (*part.kept, *kernel), layout)
+        others = layout.sizes["sequence"] - 1
+        found = own + others * per_device.arrays(s, part, part.gathered, layout)
+        return found * part.slots // s.context if part.slots else found
+
+    n = per_device.tokens(s, step.microbatch, layout)
+    blocks = [sum(map(of_part, block)) for block in s.blocks]
+    inputs = per_device.over_layers(s, layout, s.width * len(blocks))
+    products = sum(per_device.arrays(s, part, part.kept_dots, layout) for part in s.parts)
+    again = per_device.share(max(blocks), layout.pipeline_parts)
     kept = {
-        "none": layers * layer,
-        "block": layers * s.width + again,
-        "dots": layers * (s.width + dots) + again,
+        "none": per_device.over_layers(s, layout, sum(blocks)),
+        "block": inputs + again,
+        "dots": inputs + per_device.over_layers(s, layout, products) + again,
     }
     return n * step.compute_bytes * (kept[step.remat] + 3 * s.width)
 
@@ -128,14 +120,14 @@ def logits(s: Dims, step: Step, layout: Layout) -> int:
 
 def batches(s: Dims, step: Step, layout: Layout) -> int:
     """4 S B (T + 1)."""
-    sequences = per_device.part(step.sequences, layout.batch_ways)
+    sequences = per_device.share(step.sequences, layout.batch_ways)
     return INT32 * step.steps * sequences * (s.context + 1)
 
 
 def _split(s: Dims, layout: Layout, from_stage: int) -> int:
     """Parameters of one device in a tree that ZeRO splits from this stage on."""
     whole = per_device.params_blocks(s, layout) + per_device.params_ends(s, layout)
-    return per_device.part(whole, layout.sizes["fsdp"]) if layout.zero >= from_stage else whole
+    return per_device.share(whole, layout.sizes["fsdp"]) if layout.zero >= from_stage else whole
 
 
 TERMS: Mapping[str, Callable[[Dims, Step, Layout], int]] = {

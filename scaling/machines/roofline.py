@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from scaling.counting.formulas import Dims, flops_model, flops_recomputed
+from scaling.counting.formulas import flops_model, flops_recomputed
+from scaling.counting.parts import Dims
 from scaling.machines import memory, per_device
 from scaling.machines.chips import Chip
 from scaling.machines.communication import bubble, collectives, seconds, sent
-from scaling.machines.interconnect import roads
+from scaling.machines.interconnect import links
 from scaling.machines.layout import Layout
 from scaling.machines.memory import Step
 
@@ -121,7 +122,7 @@ def roofline(s: Dims, step: Step, layout: Layout, chip: Chip, dtype: str) -> Roo
     done = float((flops_model(s) + again) * tokens)
     moved, exchanges, over = hbm_bytes(s, step, layout), collectives(s, step, layout), {}
     if layout.devices > 1:
-        over = dict(roads(chip, layout))
+        over = dict(links(chip, layout))
     return Roofline(
         flops_model=float(flops_model(s) * tokens),
         flops_hardware=done,

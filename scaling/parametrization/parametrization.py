@@ -13,31 +13,14 @@ from typing import Literal, Protocol
 
 from scaling.common.errors import UserError, check_choices
 from scaling.parametrization.tables import (
-    EMBEDDING_STD,
     FAMILIES,
     TABLES,
     Family,
     Name,
-    Role,
     Rule,
     Scale,
-    Weight,
-    parse,
 )
-
-__all__ = [
-    "EMBEDDING_STD",
-    "TABLES",
-    "Family",
-    "Name",
-    "Parametrization",
-    "Role",
-    "RolePowers",
-    "Rule",
-    "Shape",
-    "Weight",
-    "parse",
-]
+from scaling.parametrization.weight import Role, Weight
 
 
 class Shape(Protocol):

@@ -22,12 +22,12 @@ Three facts hold the tables together, and tests/transfer holds them by training:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-Role = Literal["embedding", "position", "query", "hidden", "readout", "router", "gain", "bias"]
+from scaling.parametrization.weight import Role, Weight
+
 Name = Literal[
     "sp",
     "mup",
@@ -46,70 +46,6 @@ Name = Literal[
 Family = Literal["normalised", "gradient", "orthogonal"]
 
 EMBEDDING_STD = 0.1
-
-
-class Letters(NamedTuple):
-    """The three sides of "copies,inputs->outputs"; most weights have no copies: "d->hk"."""
-
-    copies: str
-    inputs: str
-    outputs: str
-
-    @property
-    def axes(self) -> str:
-        return "".join(self)
-
-
-def parse(letters: str) -> Letters:
-    """The letters of a weight, side by side."""
-    copies, _, matrix = letters.rpartition(",")
-    return Letters(copies, *matrix.split("->"))
-
-
-@dataclass(frozen=True)
-class Weight:
-    """One weight as its maker described it.
-
-    Attributes:
-        path: where it lives in the parameter tree, without the layer number.
-        role: what it does; the key of every table here.
-        letters: its axes as "inputs->outputs", for example "d->hk"; a vector has no inputs. Of
-            "e,d->f" each e is a matrix of its own, with its own fan-in.
-        shape: one length per letter (the axis of stacked layers is not among them).
-        layer: which layer of an unrolled stack, or None.
-        stacked: length of a leading axis of layers, or 0.
-    """
-
-    path: str
-    role: Role
-    letters: str
-    shape: tuple[int, ...]
-    layer: int | None = None
-    stacked: int = 0
-
-    @property
-    def fan_in(self) -> int:
-        copies, inputs, _ = parse(self.letters)
-        return math.prod(self.shape[len(copies) : len(copies + inputs)])
-
-    @property
-    def fan_out(self) -> int:
-        copies, inputs, _ = parse(self.letters)
-        return math.prod(self.shape[len(copies + inputs) :])
-
-    @property
-    def copies(self) -> int:
-        """How many matrices it is, in each layer."""
-        return math.prod(self.shape[: len(parse(self.letters).copies)])
-
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape) * max(self.stacked, 1)
-
-    @property
-    def in_block(self) -> bool:
-        """Whether it belongs to one of the layers; the same for scanned and unrolled ones."""
-        return self.layer is not None or self.stacked > 0
 
 
 @dataclass(frozen=True)

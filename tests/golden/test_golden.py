@@ -16,7 +16,9 @@ from experiments.config.optimizer import OptimizerConfig
 from experiments.config.run import BatchConfig, BudgetConfig, RunConfig, Science
 from experiments.training.step import recipe
 from models.config import TransformerConfig
-from scaling.parametrization.parametrization import Name, Parametrization, Weight
+from scaling.parametrization.parametrization import Parametrization
+from scaling.parametrization.tables import Name
+from scaling.parametrization.weight import Weight
 
 Golden = Callable[[str, Any], None]
 

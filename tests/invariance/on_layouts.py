@@ -24,7 +24,7 @@ from experiments.training.layout_sharding import WHOLE, mesh, on, state_specs
 from experiments.training.populations.programs import programs
 from experiments.training.step import Recipe, TrainState, gradients, recipe
 from experiments.training.trainer import train
-from models.mixers import attention
+from models.mixers import _attention
 from scaling.common.errors import UserError
 from scaling.machines.layout import Layout
 
@@ -176,8 +176,8 @@ def test_each_device_holds_its_part_of_the_state(
 def test_a_kernel_shared_out_has_the_numbers_of_one_device(
     kv_heads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kernel = partial(attention.splash, interpret=True)
-    monkeypatch.setattr(attention, "BACKENDS", {**attention.BACKENDS, "splash": kernel})
+    kernel = partial(_attention.splash, interpret=True)
+    monkeypatch.setattr(_attention, "BACKENDS", {**_attention.BACKENDS, "splash": kernel})
     layout = Layout("fsdp_tensor", tensor=4).over(8)
     q, k, v = (
         jax.random.normal(jax.random.key(heads), (4, 128, heads, 8))
@@ -185,7 +185,7 @@ def test_a_kernel_shared_out_has_the_numbers_of_one_device(
     )
 
     def loss(backend: str, layout: Layout, *heads: jax.Array) -> jax.Array:
-        return jnp.sin(attention.attend(*heads, 0.4, backend, layout)).sum()
+        return jnp.sin(_attention.attend(*heads, 0.4, backend, layout)).sum()
 
     whole = NamedSharding(mesh(layout, jax.devices()), WHOLE)
     found, alone = (

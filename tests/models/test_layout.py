@@ -4,10 +4,11 @@ import jax.numpy as jnp
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from models.layout import ARRAYS, WEIGHTS, constrain, gather, of_weight, sharding, spec
+from models.layout import constrain, gather, of_weight, sharding, spec
 from scaling.common.errors import UserError
 from scaling.machines.layout import Layout
-from scaling.parametrization.parametrization import Weight
+from scaling.machines.placement import ARRAYS, WEIGHTS
+from scaling.parametrization.weight import Weight
 
 BOTH = Layout("fsdp_tensor", tensor=2).over(8)
 QUERY = Weight("blocks/attention/query", "query", "d->hk", (16, 4, 8))
@@ -63,8 +64,8 @@ def test_a_letter_of_no_table_is_an_error():
 @pytest.mark.parametrize(
     ("letters", "shape", "message"),
     [
-        ("dhk", (16, 3, 8), r"execution.layout.tensor: model.heads=3 does not divide by 2"),
-        ("df", (18, 32), r"execution.layout.fsdp: model.width=18 does not divide by 4"),
+        ("dhk", (16, 3, 8), r"model.heads=3 does not divide by 2 \(tensor=2 of execution.layout\)"),
+        ("df", (18, 32), r"model.width=18 does not divide by 4 \(fsdp=4"),
     ],
 )
 def test_what_does_not_divide_is_one_line(letters, shape, message):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache, partial
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import by_hand
 import jax
@@ -13,7 +13,8 @@ from quick import quick_jit
 
 from experiments.training.objective import loss
 from models.config import TransformerConfig
-from models.transformer import Spec, apply, init
+from models.module import Spec
+from models.transformer import apply, init
 from scaling.parametrization.parametrization import Parametrization
 
 CONFIG = TransformerConfig(
@@ -27,6 +28,7 @@ CHOICES: dict[str, dict[str, Any]] = (
     | {
         f"{name}={value}": {name: value}
         for name, kind in get_type_hints(TransformerConfig).items()
+        if get_origin(kind) is Literal
         for value in get_args(kind)
         if value != getattr(CONFIG, name)
     }

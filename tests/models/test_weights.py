@@ -13,9 +13,12 @@ from jax import Array
 from quick import quick_jit
 
 from models.config import PLAIN, TransformerConfig
-from models.transformer import Spec, weights
+from models.module import Spec
+from models.transformer import weights
 from models.weights import describe, initialise, make_weight
-from scaling.parametrization.parametrization import TABLES, Parametrization, Weight
+from scaling.parametrization.parametrization import Parametrization
+from scaling.parametrization.tables import TABLES
+from scaling.parametrization.weight import Weight
 
 SP = Parametrization()
 CONFIG = TransformerConfig(

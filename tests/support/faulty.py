@@ -21,8 +21,9 @@ from experiments.training.hypers import hypers
 from experiments.training.populations.programs import QUICK_COMPILE
 from experiments.training.step import Recipe, recipe
 from models.config import PLAIN, TransformerConfig
-from scaling.parametrization.parametrization import Parametrization, Rule, Shape, Weight
-from scaling.parametrization.tables import Family
+from scaling.parametrization.parametrization import Parametrization, Shape
+from scaling.parametrization.tables import Family, Rule
+from scaling.parametrization.weight import Weight
 
 MATRICES = ("query", "hidden")
 FAULTS = (

@@ -123,5 +123,5 @@ def test_a_program_without_room_is_told() -> None:
 
 def test_heads_that_do_not_divide_are_told() -> None:
     config = _config(Layout("fsdp_tensor", tensor=8))
-    with pytest.raises(UserError, match=r"execution.layout.tensor: model.heads=4 does not divide"):
+    with pytest.raises(UserError, match=r"model.heads=4 does not divide by"):
         compiled(config, topology("v5e:2x4"))

@@ -16,8 +16,9 @@ from faulty import Variant, config, faulty, tables
 
 from analysis.estimators.coordinate_check import TOLERANCE, Verdict, check
 from experiments.config.overrides import override
-from models.transformer import Spec, weights
-from scaling.parametrization.parametrization import Weight
+from models.module import Spec
+from models.transformer import weights
+from scaling.parametrization.weight import Weight
 
 WIDTHS = (64, 256)
 FROM_ZERO: Variant = {"keep_query": 0.0, "keep_readout": 0.0}

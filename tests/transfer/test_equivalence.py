@@ -22,7 +22,8 @@ from experiments.config.schedule import ScheduleConfig
 from experiments.training.hypers import hypers
 from experiments.training.step import init_state, recipe, step
 from models.config import TransformerConfig
-from scaling.parametrization.parametrization import Name, Parametrization, RolePowers
+from scaling.parametrization.parametrization import Parametrization, RolePowers
+from scaling.parametrization.tables import Name
 
 MODEL = TransformerConfig(
     layers=1, width=16, heads=2, kv_heads=2, head_dim=8, ffn=64, vocab_size=16, embeddings="untied"

@@ -22,7 +22,7 @@ from tpu.cli._table import markdown
 if TYPE_CHECKING:
     from experiments.plan.run import Run
     from scaling.machines.chips import Chip
-    from scaling.machines.choose_layout import Candidate, Choice
+    from scaling.machines.choose_layout import Candidate, LayoutRanking
 
 HEAD = (
     "run",
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     if options.mfu is not None and not 0 < options.mfu <= 1:
         raise UserError(f"--mfu {options.mfu}: must lie above 0 and up to 1")
     device, runs = chip(options.chip), studies.runs(options, options.chips)
-    choices: list[Choice | None] = []
+    choices: list[LayoutRanking | None] = []
     refused: dict[str, UserError] = {}
     for planned in runs:
         try:
@@ -97,7 +97,7 @@ def _headline(chip: Chip, options: argparse.Namespace) -> str:
     )
 
 
-def _row(run: Run, choice: Choice | None, mfu: float | None) -> list[str]:
+def _row(run: Run, choice: LayoutRanking | None, mfu: float | None) -> list[str]:
     book = run.ledger
     name = f"{run.part} {run.rung}"
     row = [name, *(f"{book[n]:.3g}" for n in ("params_total", "tokens", "flops_model"))]
@@ -110,18 +110,18 @@ def _row(run: Run, choice: Choice | None, mfu: float | None) -> list[str]:
     return [*row, f"{hours / chips / 24:.3g}", f"{hours:.4g}"]
 
 
-def _seconds(choice: Choice, mfu: float | None) -> float:
+def _seconds(choice: LayoutRanking, mfu: float | None) -> float:
     bounds = choice.best.roofline
     return bounds.seconds_at(mfu) if mfu else bounds.seconds
 
 
-def _hours(run: Run, choice: Choice, mfu: float | None) -> float:
+def _hours(run: Run, choice: LayoutRanking, mfu: float | None) -> float:
     """Chip-hours of the steps that the run does not take over from another."""
     steps = run.config.science.steps - run.first_step
     return steps * _seconds(choice, mfu) * choice.best.layout.devices / 3600
 
 
-def _why(choice: Choice) -> str:
+def _why(choice: LayoutRanking) -> str:
     return markdown(WHY, [_reasons(one) for one in (choice.best, *choice.others)][:SHOWN])
 
 

@@ -17,7 +17,7 @@ import jax
 import optax
 from jax import Array
 
-from scaling.parametrization.parametrization import Weight
+from scaling.parametrization.weight import Weight
 
 EPSILON = 1e-30  # added to g^2
 THRESHOLD = 1.0  # of the RMS of an update

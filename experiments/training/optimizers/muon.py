@@ -20,7 +20,8 @@ from jax import Array
 from optax.contrib import MuonDimensionNumbers
 
 from experiments.config.optimizer import MATRICES
-from scaling.parametrization.parametrization import Weight, parse
+from scaling.common.alphabet import parse
+from scaling.parametrization.weight import Weight
 
 RMS = 0.2
 

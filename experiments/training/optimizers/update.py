@@ -48,7 +48,8 @@ from experiments.training.hypers import Hypers
 from experiments.training.optimizers.adafactor import adafactor
 from experiments.training.optimizers.average import AverageState, averaged
 from experiments.training.optimizers.muon import muon
-from scaling.parametrization.parametrization import Rule, Weight
+from scaling.parametrization.tables import Rule
+from scaling.parametrization.weight import Weight
 
 Params = Any
 

@@ -12,7 +12,8 @@ from quick import quick_jit
 from experiments.__main__ import main
 from experiments.training.coordinate_check import measure, resize
 from models.config import PLAIN
-from models.transformer import Spec, activations, apply, init
+from models.module import Spec
+from models.transformer import activations, apply, init
 from scaling.common.errors import UserError
 
 BATCHES = np.random.default_rng(0).integers(0, 256, (2, 4, 17), dtype=np.int32)

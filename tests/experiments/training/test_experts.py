@@ -35,7 +35,7 @@ def test_penalties_of_the_router_add_their_gradient_and_not_to_the_loss() -> Non
 
     def routing(params: Any) -> Any:
         found = stream_routed(RECIPE.spec, params, BATCH[:, :-1])[1]
-        return found.balance, found.log_z_squared
+        return found["balance_loss"], found["router_z_loss"]
 
     @quick_jit
     def both(params: Any, b: Any, z: Any) -> Any:
@@ -62,9 +62,9 @@ def test_coefficients_of_the_config_reach_the_step_and_its_metrics() -> None:
     for metrics in found.values():
         assert metrics["loss"] == plain["loss"]
         assert metrics["grad_norm"] > plain["grad_norm"] * 1.01
-    assert plain["router_balance"] >= 1
+    assert plain["balance_loss"] >= 1
     assert 0 < plain["router_dropped"] < 0.5
-    assert plain["router_log_z_squared"] > 0.5  # ln 4 of equal logits is 1.4
+    assert plain["router_z_loss"] > 0.5  # ln 4 of equal logits is 1.4
 
 
 def test_a_dense_run_is_who_it_was_before_there_were_experts() -> None:
@@ -87,8 +87,8 @@ def test_a_dense_run_is_who_it_was_before_there_were_experts() -> None:
         ),
         (
             ("model.experts=6",),
-            "execution.layout.expert: model.experts=6 does not divide by 4; "
-            "choose another size for the axis or the model",
+            "model.experts=6 does not divide by 4 (expert=4 of execution.layout); "
+            "set it to a multiple of 4, or change the layout",
         ),
     ],
 )

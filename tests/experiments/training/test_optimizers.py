@@ -23,7 +23,8 @@ from experiments.training.optimizers.update import MAKERS, Step, evaluated, rule
 from experiments.training.step import TrainState, evaluate, init_state, recipe, step, train_chunk
 from models.config import TransformerConfig
 from scaling.common.errors import UserError
-from scaling.parametrization.parametrization import Parametrization, Weight
+from scaling.parametrization.parametrization import Parametrization
+from scaling.parametrization.weight import Weight
 
 NAMES = get_args(Name)
 ETA, LAM, MU, B1, B2, EPS = 0.05, 0.1, 0.9, 0.8, 0.95, 1e-3

@@ -13,14 +13,19 @@ import pytest
 from quick import quick_jit
 
 from models.config import TransformerConfig
-from models.ffn.experts import combine, dispatch, route
-from models.transformer import Spec, apply, init, stream_routed
+from models.ffn._experts import combine, dispatch
+from models.module import Spec
+from models.routers.top_k import route
+from models.transformer import apply, init, stream_routed
 
 CONTEXT = 8
 CONFIG = TransformerConfig(
     layers=2, width=8, heads=2, kv_heads=2, head_dim=4, ffn=12, vocab_size=11, experts=4
 )
 TOKENS = jax.random.randint(jax.random.key(1), (2, CONTEXT), 0, 11)
+
+
+NOTHING = jnp.zeros(())  # the router reads the logits alone
 
 
 def _params(config: TransformerConfig) -> Any:
@@ -30,23 +35,23 @@ def _params(config: TransformerConfig) -> Any:
 def test_routes_by_hand() -> None:
     """Four tokens, two of three experts each, two slots of an expert: 0 is full for token 3."""
     p = np.array([[[0.5, 0.3, 0.2], [0.2, 0.3, 0.5], [0.6, 0.1, 0.3], [0.7, 0.2, 0.1]]])
-    routes, routing = route(jnp.log(jnp.float32(p)), active=2, capacity=2)
+    routes, routing = route(NOTHING, jnp.log(jnp.float32(p)), active=2, capacity=2)
     np.testing.assert_array_equal(routes.token, [[0, 2, 0, 1, 1, 2]])
     np.testing.assert_array_equal(routes.slot, [[[0, 2], [4, 3], [1, 5], [6, 6]]])
     np.testing.assert_allclose(routes.weight, [[0.5, 0.6, 0.3, 0.3, 0.5, 0.3]], rtol=1e-6)
     # token 3 chose 0 and 1, both full
-    assert float(routing.dropped) == 2 / 8
+    assert float(routing["router_dropped"]) == 2 / 8
     # shares of choices 3/8, 3/8, 2/8 and mean probabilities 0.5, 0.225, 0.275
     balance = 3 * (3 / 8 * 0.5 + 3 / 8 * 0.225 + 2 / 8 * 0.275)
-    assert float(routing.balance) == pytest.approx(balance, rel=1e-6)
-    assert float(routing.log_z_squared) == pytest.approx(0, abs=1e-12)
+    assert float(routing["balance_loss"]) == pytest.approx(balance, rel=1e-6)
+    assert float(routing["router_z_loss"]) == pytest.approx(0, abs=1e-12)
 
 
 def test_an_empty_slot_is_nobodys() -> None:
-    routes, routing = route(jnp.zeros((1, 3, 4)), active=1, capacity=2)  # all to the first
+    routes, routing = route(NOTHING, jnp.zeros((1, 3, 4)), active=1, capacity=2)  # all to the first
     np.testing.assert_array_equal(routes.token, [[0, 1, 3, 3, 3, 3, 3, 3]])
     np.testing.assert_array_equal(routes.weight[0, 2:], 0)
-    assert float(routing.dropped) == pytest.approx(1 / 3)
+    assert float(routing["router_dropped"]) == pytest.approx(1 / 3)
     slots = dispatch(jnp.ones((1, 3, 5)), routes.token, routes.slot)
     np.testing.assert_array_equal(slots[0, 2:], 0)
 
@@ -54,7 +59,7 @@ def test_an_empty_slot_is_nobodys() -> None:
 def test_there_and_back_are_the_products_with_a_matrix_and_its_transpose() -> None:
     """And so are their gradients: slots of a sequence are S = M x, tokens x = M^T S."""
     keys = jax.random.split(jax.random.key(0), 3)
-    routes, _ = route(jax.random.normal(keys[0], (2, 6, 4)), active=2, capacity=2)
+    routes, _ = route(NOTHING, jax.random.normal(keys[0], (2, 6, 4)), active=2, capacity=2)
     matrix = jax.nn.one_hot(routes.token, 6)  # a row of zeros for an empty slot
     x, y = (jax.random.normal(key, (2, n, 3)) for key, n in zip(keys[1:], (6, 8), strict=True))
     for function, formula, value in (
@@ -89,7 +94,7 @@ def test_a_later_token_takes_no_slot_from_an_earlier_one(factor: float) -> None:
     spec = Spec(replace(CONFIG, capacity_factor=factor))
     run = quick_jit(partial(stream_routed, spec, _params(spec.config)))
     (now, _), routing = run(TOKENS)
-    assert (float(routing.dropped) > 0) == (factor < 2), "the experts are full at times"
+    assert (float(routing["router_dropped"]) > 0) == (factor < 2), "the experts are full at times"
     for seed in range(5):
         other = TOKENS.at[:, 4:].set(jax.random.randint(jax.random.key(seed), (2, 4), 0, 11))
         (then, _), _ = run(other)

@@ -10,9 +10,9 @@ import pytest
 from jax import Array
 from quick import quick_jit
 
-from models.mixers import attention
+from models.mixers import _attention
+from models.mixers._attention import BACKENDS, attend, rotate
 from models.mixers._splash import splash
-from models.mixers.attention import BACKENDS, attend, rotate
 
 B, T, H, G, K = 2, 7, 4, 2, 6
 
@@ -96,7 +96,7 @@ def test_bfloat16_barrier_stays_near_float32() -> None:
 def test_splash_has_the_numbers_of_xla(kv_heads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over several tiles; the kernel's body as ordinary operations."""
     monkeypatch.setattr(
-        attention, "BACKENDS", BACKENDS | {"splash": partial(splash, interpret=True)}
+        _attention, "BACKENDS", BACKENDS | {"splash": partial(splash, interpret=True)}
     )
     q, (k, v) = _normal(2, 256, 2, 8), _normal(2, 2, 256, kv_heads, 8)
     _close(*(jax.jit(partial(_value_and_gradient, b))(q, k, v) for b in ("xla", "splash")))

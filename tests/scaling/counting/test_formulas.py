@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import combinations, product
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +16,12 @@ import pytest
 from experiments.config.run import BatchConfig, Execution, RunConfig, Science
 from experiments.training.step import gradients, recipe
 from models.config import PLAIN, Program, TransformerConfig
-from models.transformer import Spec, apply, init, weights
+from models.module import Spec
+from models.transformer import apply, init, weights
 from scaling.counting import formulas
-from scaling.counting.formulas import FLOPS_PER_TOKEN, Dims, count, ledger
+from scaling.counting.formulas import FLOPS_PER_TOKEN, count, ledger
 from scaling.counting.traced_flops import matmul_flops
-from scaling.parametrization.parametrization import Weight
+from scaling.parametrization.weight import Weight
 
 CONTEXT = 6
 SMALL = TransformerConfig(layers=2, width=8, heads=4, kv_heads=4, head_dim=4, ffn=12, vocab_size=11)
@@ -80,7 +81,8 @@ def test_hand_counts(
 
 
 def _choices() -> dict[str, tuple[Any, ...]]:
-    named = {k: get_args(v) for k, v in get_type_hints(TransformerConfig).items() if get_args(v)}
+    hints = get_type_hints(TransformerConfig).items()
+    named = {name: get_args(kind) for name, kind in hints if get_origin(kind) is Literal}
     assert len(named) == 9, "a new choice is covered of itself; count it here"
     sizes = {"kv_heads": (1, 2, 4), "experts": (0, 3)}
     return {**named, **sizes, "layout": ("scan", "unrolled")}
@@ -168,7 +170,7 @@ def test_flops_model_is_the_traced_gradient(layout: Any, backward: Any, microbat
 def test_remat_adds_the_forward_pass_of_the_blocks_but_their_last_product(layout: Any) -> None:
     """Nothing in the backward pass asks for the output of a block, so f->d is not done again."""
     dims = SMALL.dims(CONTEXT)
-    again = formulas.flops_recomputed(dims, "block") - 2 * dims.layers * dims.ffn * dims.width
+    again = formulas.flops_recomputed(dims, "block") - 2 * SMALL.layers * SMALL.ffn * SMALL.width
     traced = _gradient_flops(replace(PLAIN, layers=layout, remat="block"), 2)
     assert traced == (formulas.flops_model(dims) + again) * 4 * CONTEXT
 
@@ -178,7 +180,7 @@ def test_remat_of_all_but_dots_adds_the_attention_square_alone(layout: Any) -> N
     """Its two products have no weights, so they are not kept: 4 L T H k a token."""
     dims = SMALL.dims(CONTEXT)
     again = formulas.flops_recomputed(dims, "dots")
-    assert again == 4 * dims.layers * CONTEXT * dims.heads * dims.head_dim
+    assert again == 4 * SMALL.layers * CONTEXT * SMALL.heads * SMALL.head_dim
     traced = _gradient_flops(replace(PLAIN, layers=layout, remat="dots"), 2)
     assert traced == (formulas.flops_model(dims) + again) * 4 * CONTEXT
 
@@ -195,20 +197,18 @@ def test_logits_in_chunks_are_computed_once(chunks: int) -> None:
 #   V d 617 558 016, T d 25 165 824             174 588 899 328  = N total
 #   non-embedding + V d                         174 563 733 504  = N matmul
 #   12 L d T                                     28 991 029 248  = the attention square
-GPT3 = Dims(
+SHAPE = TransformerConfig(
     layers=96,
     width=12288,
     heads=96,
     kv_heads=96,
     head_dim=128,
     ffn=4 * 12288,
-    ffn_matrices=2,
-    vocab=50257,
-    context=2048,
-    tied=1,
-    positions=2048,
-    vectors=0,
+    vocab_size=50257,
+    positions="learned",
+    gains="none",
 )
+GPT3 = SHAPE.dims(2048)
 BY_HAND = {
     "flops_6nd": 1_047_533_395_968,  # 6 N total
     "flops_6nd_nonembedding": 1_043_677_052_928,  # 6 N non-embedding
@@ -251,27 +251,27 @@ def test_flops_of_gpt3_by_hand(name: str) -> None:
 
 def test_narayanan_with_recomputation_is_the_published_formula() -> None:
     """96 L d^2 (1 + T/6d + V/16dL) = ours + another forward pass of the layers."""
-    L, d, T, V = GPT3.layers, GPT3.width, GPT3.context, GPT3.vocab
+    L, d, T, V = SHAPE.layers, SHAPE.width, 2048, SHAPE.vocab_size
     published = 96 * L * d**2 * (1 + T / (6 * d) + V / (16 * d * L))
     again = 24 * L * d**2 + 4 * L * d * T
     assert formulas.flops_narayanan(GPT3) + again == pytest.approx(published, rel=1e-12)
 
 
-@pytest.mark.parametrize("shape", [{}, {"kv_heads": 8}, {"ffn_matrices": 3}, {"head_dim": 64}])
-def test_megatron_counts_a_causal_model_of_any_shape(shape: dict[str, int]) -> None:
-    dims = replace(GPT3, **shape)
+@pytest.mark.parametrize("shape", [{}, {"kv_heads": 8}, {"mlp": "swiglu"}, {"head_dim": 64}])
+def test_megatron_counts_a_causal_model_of_any_shape(shape: dict[str, Any]) -> None:
+    dims = replace(SHAPE, **shape).dims(2048)
     assert formulas.flops_megatron(dims) == formulas.flops_model_causal(dims)
 
 
 def test_block_remat_makes_six_n_eight_n() -> None:
     """Where neither attention's square nor the readout counts: 6 N -> 8 N."""
-    dims = replace(GPT3, context=0, vocab=0, positions=0)
+    dims = replace(SHAPE.dims(0), vocab=0)
     assert formulas.flops_recomputed(dims, "block") == 2 * formulas.params_nonembedding(dims)
 
 
 def test_grouped_queries_shrink_every_count_that_reads_the_shape() -> None:
-    grouped = replace(GPT3, kv_heads=8)
-    saved = 6 * 2 * GPT3.layers * GPT3.width * GPT3.head_dim * (GPT3.heads - grouped.kv_heads)
+    grouped = replace(SHAPE, kv_heads=8).dims(2048)
+    saved = 6 * 2 * SHAPE.layers * SHAPE.width * SHAPE.head_dim * (SHAPE.heads - 8)
     assumes_mha = {"flops_deepseek", "flops_narayanan"}
     for name, rule in FLOPS_PER_TOKEN.items():
         assert rule(GPT3) - rule(grouped) == (0 if name in assumes_mha else saved), name

@@ -5,28 +5,28 @@ from dataclasses import replace
 
 import pytest
 
+from models.config import TransformerConfig
 from scaling.common.errors import UserError
-from scaling.counting.formulas import Dims
+from scaling.counting.parts import Dims
 from scaling.machines.chips import chip
-from scaling.machines.choose_layout import USABLE, Question, ways
+from scaling.machines.choose_layout import USABLE, LayoutProblem, layouts_over
 from scaling.machines.layout import Layout
 from scaling.machines.memory import Step
 
-SMALL = Dims(
+SHAPE = TransformerConfig(
     layers=12,
     width=768,
     heads=12,
     kv_heads=12,
     head_dim=64,
     ffn=3072,
-    ffn_matrices=2,
-    vocab=32768,
-    context=2048,
-    tied=1,
-    positions=0,
-    vectors=0,
+    vocab_size=32768,
+    gains="none",
 )
-LARGE = replace(SMALL, layers=32, width=4096, heads=32, kv_heads=32, head_dim=128, ffn=16384)
+SMALL = SHAPE.dims(2048)
+LARGE = replace(SHAPE, layers=32, width=4096, heads=32, kv_heads=32, head_dim=128, ffn=16384).dims(
+    2048
+)
 STEP = Step(
     sequences=256,
     microbatch=256,
@@ -40,8 +40,8 @@ STEP = Step(
 DIVISORS = tuple(2**n for n in range(9))
 
 
-def question(dims: Dims, name: str, **changes: object) -> Question:
-    return replace(Question(dims, STEP, DIVISORS, chip(name), "bfloat16"), **changes)  # type: ignore[arg-type]
+def question(dims: Dims, name: str, **changes: object) -> LayoutProblem:
+    return replace(LayoutProblem(dims, STEP, DIVISORS, chip(name), "bfloat16"), **changes)  # type: ignore[arg-type]
 
 
 def test_a_small_model_has_copies() -> None:
@@ -76,7 +76,7 @@ def test_without_enough_sequences_heads_are_split() -> None:
 
 def test_one_long_sequence_is_split_along_its_positions() -> None:
     one = replace(STEP, sequences=1)
-    long = replace(SMALL, context=2**17, heads=3, kv_heads=3, ffn=3 * 1024)
+    long = replace(SHAPE, heads=3, kv_heads=3).dims(2**17)
     best = question(long, "v5p", step=one, microbatches=(1,)).auto(16).best
     assert (best.layout.name, best.layout.sizes["sequence"]) == ("sequence", 16)
 
@@ -98,9 +98,9 @@ def test_chips_that_divide_nothing_are_told() -> None:
     [
         (Layout("fsdp_tensor", tensor=8), "model.heads=12 does not divide by 8"),
         (Layout("pipeline", stage=16), "model.layers=12 does not divide by 16"),
-        (Layout("fsdp", fsdp=512), "execution.microbatch=256 does not divide by 512"),
+        (Layout("fsdp", fsdp=512), "batch.sequences=256 does not divide by 512"),
         (Layout("fsdp", fsdp=128, data=1), "model.width=832 does not divide by 128"),
-        (Layout("pipeline", stage=3, parts=3), "execution.microbatch=256 does not divide by 3"),
+        (Layout("pipeline", stage=3, parts=3), "batch.sequences=256 does not divide by 3"),
     ],
 )
 def test_a_layout_that_does_not_divide_the_run_says_where(layout: Layout, words: str) -> None:
@@ -115,7 +115,7 @@ def test_a_missing_dtype_is_told_before_anything_else() -> None:
 
 
 def test_ways_are_all_factorisations_with_their_names() -> None:
-    found = list(ways(8, ("data", "fsdp", "tensor")))
+    found = list(layouts_over(8, ("data", "fsdp", "tensor")))
     assert len(found) == 10
     assert all(math.prod(layout.sizes.values()) == 8 for layout in found)
     names = {(one.data, one.fsdp, one.tensor): one.name for one in found}
@@ -123,4 +123,4 @@ def test_ways_are_all_factorisations_with_their_names() -> None:
     assert names[1, 8, 1] == "fsdp"
     assert names[2, 4, 1] == "hierarchical"
     assert names[2, 2, 2] == names[1, 1, 8] == "fsdp_tensor"
-    assert [layout.name for layout in ways(1, ("data",))] == ["single"]
+    assert [layout.name for layout in layouts_over(1, ("data",))] == ["single"]

@@ -7,28 +7,17 @@ from typing import Any
 
 import pytest
 
-from scaling.counting.formulas import Dims, params_total
+from models.config import TransformerConfig
+from scaling.counting.formulas import params_total
 from scaling.machines.chips import chip
 from scaling.machines.communication import Collective, bubble, collectives, seconds, totals
-from scaling.machines.interconnect import Road, roads
+from scaling.machines.interconnect import Link, links
 from scaling.machines.layout import Layout
 from scaling.machines.memory import Step
 
 # A layer 2*8*8 + 2*8*4 + 2*8*16 = 448, two of them and the vectors 936; embedding 16*8: 128
-DIMS = Dims(
-    layers=2,
-    width=8,
-    heads=4,
-    kv_heads=2,
-    head_dim=2,
-    ffn=16,
-    ffn_matrices=2,
-    vocab=16,
-    context=6,
-    tied=1,
-    positions=0,
-    vectors=40,
-)
+SHAPE = TransformerConfig(layers=2, width=8, heads=4, kv_heads=2, head_dim=2, ffn=16, vocab_size=16)
+DIMS = SHAPE.dims(6)
 STEP = Step(
     sequences=8,
     microbatch=8,
@@ -118,7 +107,7 @@ def test_a_pipeline_passes_the_stream_on() -> None:
 def test_experts_get_their_tokens_and_send_them_back(remat: Any, times: int) -> None:
     """Two sequences a device, of 4 * 3 slots each; 3 of 4 go elsewhere. Summed are the gradients of
     all but the experts: 2 * (448 - 2*8*16 + 8*4 of the router) + 40 + 128."""
-    dims = replace(DIMS, experts=4, experts_active=2, expert_slots=3)
+    dims = replace(SHAPE, experts=4, capacity_factor=1.0).dims(6)
     layout = Layout("expert", expert=4).over(4)
     assert totals(collectives(dims, replace(STEP, remat=remat), layout), layout) == {
         ("all_to_all", "expert"): times * 2 * (2 * 12 * 8 * 2) * 3 / 4,
@@ -132,7 +121,7 @@ def test_bubble() -> None:
     assert bubble(Layout("data", data=4)) == 0
 
 
-RING = Road(size=8, bandwidth=2e9, one_way=1e9, hops=4, switched=False)
+RING = Link(size=8, bandwidth=2e9, one_way=1e9, hops=4, switched=False)
 
 
 @pytest.mark.parametrize(
@@ -166,10 +155,11 @@ def test_data_parallel_is_bound_by_compute_from_as_many_tokens_a_chip_as_the_boo
     """Part 5: from C / W on the backward pass, 4 N FLOPs a token, hides the reduction of bfloat16
     gradients; on v5p 2550 tokens a chip over one side of the torus, 850 over three."""
     v5p, layout = chip("v5p"), Layout("data").over(side)
-    wide = replace(DIMS, width=8192, heads=64, kv_heads=64, head_dim=128, ffn=32768, layers=4)
-    road = roads(v5p, layout)["data"]
+    shape = replace(SHAPE, width=8192, heads=64, kv_heads=64, head_dim=128, ffn=32768, layers=4)
+    wide = replace(shape, gains="none").dims(6)
+    link = links(v5p, layout)["data"]
     if side == 8:
-        road = replace(road, bandwidth=2 * v5p.link_bandwidth)  # as one side of a larger slice
-    reduction = sum(seconds(one, road) for one in collectives(wide, STEP, layout))
+        link = replace(link, bandwidth=2 * v5p.link_bandwidth)  # as one side of a larger slice
+    reduction = sum(seconds(one, link) for one in collectives(wide, STEP, layout))
     backward = 4 * params_total(wide) * tokens / v5p.flops("bfloat16")
     assert reduction * side / (side - 1) == pytest.approx(backward, rel=1e-3)

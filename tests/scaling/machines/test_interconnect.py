@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scaling.machines.chips import chip
-from scaling.machines.interconnect import roads
+from scaling.machines.interconnect import links
 from scaling.machines.layout import Layout
 
 V5P, V5E, H100 = chip("v5p"), chip("v5e"), chip("h100")
@@ -13,7 +13,7 @@ V5P, V5E, H100 = chip("v5p"), chip("v5e"), chip("h100")
 
 def bandwidths(name: str, devices: int, **sizes: int) -> dict[str, float]:
     layout = Layout("fsdp", **sizes).over(devices)
-    return {axis: road.bandwidth for axis, road in roads(chip(name), layout).items()}
+    return {axis: link.bandwidth for axis, link in links(chip(name), layout).items()}
 
 
 def test_whole_sides_that_close_are_rings() -> None:
@@ -47,9 +47,9 @@ def test_beyond_a_pod_lies_the_network() -> None:
 
 @pytest.mark.parametrize(("layout", "hops"), [(Layout("fsdp"), 8), (Layout("data"), 8)])
 def test_hops_are_half_of_every_side(layout: Layout, hops: float) -> None:
-    assert [road.hops for road in roads(V5P, layout.over(128)).values()] == [hops]
+    assert [link.hops for link in links(V5P, layout.over(128)).values()] == [hops]
 
 
 def test_only_tpus_pass_on_for_others() -> None:
-    assert not roads(V5E, Layout("fsdp").over(16))["fsdp"].switched
-    assert roads(H100, Layout("fsdp").over(8))["fsdp"].switched
+    assert not links(V5E, Layout("fsdp").over(16))["fsdp"].switched
+    assert links(H100, Layout("fsdp").over(8))["fsdp"].switched

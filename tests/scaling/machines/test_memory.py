@@ -49,7 +49,7 @@ def test_hand_counts() -> None:
 
 def test_experts_are_shared_out() -> None:
     """ONE without its MLP of 64, with a router of 4*4 and two of four experts on each device."""
-    dims = replace(ONE.dims(6), experts=4, experts_active=2, expert_slots=3)
+    dims = replace(ONE, experts=4, capacity_factor=1.0).dims(6)
     need = memory(dims, STEP, layout=Layout("expert", expert=2, fsdp=1))
     assert need["params"] == 4 * (164 - 64 + 16 + 2 * 64)
 

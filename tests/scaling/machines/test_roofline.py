@@ -4,28 +4,25 @@ from dataclasses import replace
 
 import pytest
 
+from models.config import TransformerConfig
 from scaling.common.errors import UserError
-from scaling.counting.formulas import Dims, flops_model
+from scaling.counting.formulas import flops_model
 from scaling.machines.chips import chip
 from scaling.machines.layout import Layout
 from scaling.machines.memory import Step
 from scaling.machines.roofline import roofline, utilisation
 
 V5E = chip("v5e")
-DIMS = Dims(
+DIMS = TransformerConfig(
     layers=8,
     width=1024,
     heads=8,
     kv_heads=8,
     head_dim=128,
     ffn=4096,
-    ffn_matrices=2,
-    vocab=1024,
-    context=1024,
-    tied=1,
-    positions=0,
-    vectors=0,
-)
+    vocab_size=1024,
+    gains="none",
+).dims(1024)
 STEP = Step(
     sequences=64,
     microbatch=64,

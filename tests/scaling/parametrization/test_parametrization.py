@@ -17,19 +17,12 @@ from quick import quick_jit
 from experiments.config.run import Science
 from experiments.training.objective import loss
 from models.config import TransformerConfig
-from models.transformer import Spec, apply, init, weights
+from models.module import Spec
+from models.transformer import apply, init, weights
 from scaling.common.errors import UserError
-from scaling.parametrization.parametrization import (
-    EMBEDDING_STD,
-    TABLES,
-    Family,
-    Name,
-    Parametrization,
-    Role,
-    RolePowers,
-    Rule,
-    Weight,
-)
+from scaling.parametrization.parametrization import Parametrization, RolePowers
+from scaling.parametrization.tables import EMBEDDING_STD, TABLES, Family, Name, Rule
+from scaling.parametrization.weight import Role, Weight
 
 WIDTH = 256
 SHAPE = TransformerConfig(width=WIDTH, layers=6)

@@ -12,7 +12,9 @@ import tiny
 from experiments.training.hypers import hypers
 from experiments.training.optimizers.update import Step, rules, update
 from models.config import TransformerConfig
-from scaling.parametrization.parametrization import Parametrization, Rule, Weight
+from scaling.parametrization.parametrization import Parametrization
+from scaling.parametrization.tables import Rule
+from scaling.parametrization.weight import Weight
 
 SP = Parametrization("sp")
 WEIGHTS = {

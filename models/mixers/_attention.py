@@ -1,0 +1,161 @@
+"""Causal attention and rotary positions, as pure functions of arrays, and the module over them.
+
+Letters as in `scaling.common.alphabet`; n heads of all sequences, stacked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jax import Array
+
+from models.layout import by_block
+from models.mixers._splash import splash
+from models.module import Module, Norm
+from scaling.machines.layout import Layout
+
+ROPE_BASE = 10_000.0
+ONE_DEVICE = Layout()
+
+
+def rotate(x: Array) -> Array:
+    """Rotary positions (Su et al. 2021): pairs (x_i, x_{i+K/2}) turn by t * base^(-2i/K).
+
+    Args:
+        x: [B, T, heads, K], K even.
+    """
+    half = x.shape[-1] // 2
+    # NumPy, so that the angles are constants of the program and not work in every step
+    angle = np.arange(x.shape[1])[:, None] * ROPE_BASE ** (-np.arange(half) / half)
+    cos, sin = (np.asarray(f(angle)[:, None, :], x.dtype) for f in (np.cos, np.sin))
+    left, right = x[..., :half], x[..., half:]
+    return jnp.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)
+
+
+def _softmax_average(q: Array, k: Array, v: Array) -> tuple[Array, Array]:
+    """softmax(q k^T, causal) v and the softmax itself, for N stacked heads.
+
+    Args:
+        q: [N, R S, K]: R query heads of one group after one another; k, v: [N, S, K].
+    """
+    scores = jnp.einsum("ntk,nsk->nts", q, k).astype(jnp.float32)
+    t, s = (jax.lax.broadcasted_iota(jnp.int32, scores.shape[1:], axis) for axis in (0, 1))
+    scores = jnp.where(s <= t % scores.shape[2], scores, -1e30)
+    p = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
+    return jnp.einsum("nts,nsk->ntk", p, v), p
+
+
+@jax.custom_vjp
+def _average_barrier(q: Array, k: Array, v: Array) -> Array:
+    return _softmax_average(q, k, v)[0]
+
+
+def _forward(
+    q: Array, k: Array, v: Array
+) -> tuple[Array, tuple[Array, Array, Array, Array, Array]]:
+    y, p = _softmax_average(q, k, v)
+    return y, (q, k, v, p, y)
+
+
+def _backward(
+    saved: tuple[Array, Array, Array, Array, Array], dy: Array
+) -> tuple[Array, Array, Array]:
+    # sum_s p dp = sum_k dy y (as in FlashAttention) spares a slow reduction over the T x T square;
+    # the products over t are taken as [k, s] and turned, for XLA:CPU would turn the square instead
+    q, k, v, p, y = saved
+    barrier = jax.lax.optimization_barrier
+    dy = barrier(dy)
+    dp = jnp.einsum("ntk,nsk->nts", dy, v)
+    ds = barrier(p * (dp - (dy * y).sum(-1, keepdims=True)))
+    dv = barrier(jnp.einsum("ntk,nts->nks", dy, p)).swapaxes(1, 2)
+    dk = barrier(jnp.einsum("ntk,nts->nks", q, ds)).swapaxes(1, 2)
+    return jnp.einsum("nts,nsk->ntk", ds, k), dk, dv
+
+
+_average_barrier.defvjp(_forward, _backward)
+
+
+def _barrier(q: Array, k: Array, v: Array, scale: float) -> Array:
+    B, T, H, K = q.shape
+
+    def stack(x: Array) -> Array:  # heads of one group lie after one another along T
+        return x.swapaxes(1, 2).reshape(B * k.shape[2], -1, K)
+
+    y = _average_barrier(stack(q * jnp.asarray(scale, q.dtype)), stack(k), stack(v))
+    return y.reshape(B, H, T, K).swapaxes(1, 2)
+
+
+def _dot_product(
+    q: Array, k: Array, v: Array, scale: float, implementation: Literal["xla", "cudnn"]
+) -> Array:
+    return jax.nn.dot_product_attention(
+        q, k, v, scale=scale, is_causal=True, implementation=implementation
+    )
+
+
+# models/mixers/attention.py says which of them a device and a model allow.
+BACKENDS: Mapping[str, Callable[[Array, Array, Array, float], Array]] = {
+    "barrier": _barrier,
+    "xla": partial(_dot_product, implementation="xla"),
+    "cudnn": partial(_dot_product, implementation="cudnn"),
+    "splash": splash,
+}
+
+
+def causal_scores(q: Array, k: Array, scale: float) -> Array:
+    """[B, H, T, S]: scale q.k in float32, 0 where a query may not look; shapes as in `attend`."""
+    k = jnp.repeat(k, q.shape[2] // k.shape[2], axis=2)
+    return jnp.tril(scale * jnp.einsum("bthk,bshk->bhts", q, k).astype(jnp.float32))
+
+
+# Kernels that XLA cannot divide over devices: each device calls them on its sequences and heads.
+KERNELS = ("cudnn", "splash")
+
+
+def attend(
+    q: Array, k: Array, v: Array, scale: float, backend: str, layout: Layout = ONE_DEVICE
+) -> Array:
+    """softmax(scale q k^T, causal) v, with the softmax in float32.
+
+    Args:
+        q: [B, T, H, K]; k, v: [B, T, G, K], H a multiple of G (query head h reads head h // (H/G)).
+        backend: a key of `BACKENDS`; the same numbers up to rounding.
+
+    Returns:
+        [B, T, H, K].
+    """
+
+    def average(q: Array, k: Array, v: Array) -> Array:
+        return BACKENDS[backend](q, k, v, scale)
+
+    if backend not in KERNELS:
+        return average(q, k, v)
+    if k.shape[2] % layout.sizes["tensor"]:  # a device's query heads are to find their keys
+        k, v = (jnp.repeat(x, q.shape[2] // k.shape[2], axis=2) for x in (k, v))
+    return by_block(layout, average, ("BThk", "BTgk", "BTgk"), "BThk")(q, k, v)
+
+
+class Attention(Module):
+    """Multi-head, grouped-query or multi-query causal self-attention."""
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        c = self.spec.config
+        q = self.dense(x, "query", "d->hk", "query")
+        k = self.dense(x, "key", "d->gk")
+        v = self.dense(x, "value", "d->gk")
+        if c.qk_norm == "rmsnorm":
+            q = Norm(self.spec, "k", name="query_norm")(q)
+            k = Norm(self.spec, "k", name="key_norm")(k)
+        if c.positions == "rope":
+            q, k = rotate(q), rotate(k)
+        scale = self.spec.parametrization.attention_factor(c.head_dim)
+        self.tap("logits", lambda: causal_scores(q, k, scale))
+        y = attend(q, k, v, scale, self.spec.program.attention, self.spec.layout)
+        return self.dense(y, "out", "hk->d")

@@ -1,0 +1,109 @@
+"""The base of every linen module here: a spec, weights made in one way, dense layers and taps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from models.config import PLAIN, Program, TransformerConfig
+from models.dense import dense
+from models.layout import constrain, gather
+from models.weights import make_weight
+from scaling.common.alphabet import parse
+from scaling.machines.layout import Layout
+from scaling.parametrization.parametrization import Parametrization
+from scaling.parametrization.weight import Role
+
+EPSILON = 1e-6
+
+# Collections of values that a forward pass keeps on request; empty and free otherwise.
+TAPS = "taps"  # activations
+ROUTERS = "routers"  # the scalars that the router of each layer found
+
+
+@dataclass(frozen=True)
+class Spec:
+    """All that is static about a model: hashable, so that it can be closed over or a jit key."""
+
+    config: TransformerConfig = TransformerConfig()
+    parametrization: Parametrization = Parametrization()
+    program: Program = PLAIN
+    compute: str = "float32"  # dtype of activations and products; parameters stay float32
+    layout: Layout = Layout()  # settled
+
+
+class Module(nn.Module):
+    """A module of the model: it makes weights, dense layers of them, and lays activations out."""
+
+    spec: Spec
+
+    def weight(self, name: str, role: Role, letters: str, **others: int) -> Array:
+        """A weight in the compute dtype; `others` sizes the letters that the config does not."""
+        c = self.spec.config
+        value = make_weight(
+            self,
+            name,
+            role,
+            letters,
+            {**c.letters, "d": c.width, "v": c.vocab_size, **others},
+            model=c,
+            parametrization=self.spec.parametrization,
+        )
+        return gather(self.spec.layout, value.astype(self.spec.compute), letters)
+
+    def dense(
+        self, x: Array, name: str, letters: str, role: Role = "hidden", **others: int
+    ) -> Array:
+        """x [B, T, *inputs] -> [B, T, *outputs], with a bias where the config has biases.
+
+        Of experts x [e, B, C, *inputs] -> [e, B, C, *outputs].
+        """
+        y = dense(
+            x, self.weight(name, role, letters, **others), letters, self.spec.program.backward
+        )
+        copies, _, outputs = parse(letters)
+        if self.spec.config.biases == "all":
+            own = f"{copies},->{outputs}".removeprefix(",")
+            bias = self.weight(f"{name}_bias", "bias", own, **others)
+            y += jnp.expand_dims(bias, (1, 2)) if copies else bias
+        y = self.lay(y, f"{copies}BC{outputs}" if copies else f"BT{outputs}")
+        self.tap(name, lambda: y)
+        return y
+
+    def lay(self, x: Array, letters: str) -> Array:
+        """An activation, laid out by its letters."""
+        return x if self.is_initializing() else constrain(self.spec.layout, x, letters)
+
+    def tap(self, name: str, value: Callable[[], Any], kept: str = TAPS) -> None:
+        """Keep a value in a collection, if the caller asked for that collection."""
+        if self.is_mutable_collection(kept) and not self.is_initializing():
+            self.sow(kept, name, value(), init_fn=lambda: None, reduce_fn=lambda _, new: new)
+
+
+class Norm(Module):
+    """x / rms(x), or (x - mean) / std, over the last axis in float32; then gain and bias."""
+
+    letter: str = "d"
+    kind: str = "rmsnorm"
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        c = self.spec.config
+        y = x.astype(jnp.float32)
+        if self.kind == "layernorm":
+            y -= y.mean(-1, keepdims=True)
+        y *= jax.lax.rsqrt(jnp.square(y).mean(-1, keepdims=True) + EPSILON)
+        y = y.astype(x.dtype)
+        if c.gains == "vector":
+            y *= self.weight("gain", "gain", f"->{self.letter}")
+        if c.gains == "scalar":
+            y *= self.weight("gain", "gain", "->")
+        if c.biases == "all" and self.kind == "layernorm":
+            y += self.weight("bias", "bias", f"->{self.letter}")
+        return y

@@ -1,0 +1,109 @@
+"""Parts of a block: what a mixer, a feed-forward and a router say of themselves, one value per file.
+
+`models/mixers/<name>.py` and `models/ffn/<name>.py` define `PART`, `models/routers/<name>.py`
+defines `ROUTER`; each is found by its file's name. A part counts itself, so that
+`scaling.counting` sums parts without knowing any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from models.config import TransformerConfig
+from scaling.common import plugins
+from scaling.counting.parts import Counts
+from scaling.machines.layout import Layout
+
+if TYPE_CHECKING:  # a plan counts parts, and needs no JAX for it
+    from flax import linen as nn
+    from jax import Array
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The facts that decide which kernel of a part can run.
+
+    Attributes:
+        platform: "cpu", "gpu" or "tpu".
+        precision: dtype of the operands of products.
+    """
+
+    model: TransformerConfig
+    context: int
+    precision: str
+    platform: str
+    layout: Layout
+
+
+Needs = Mapping[str, Callable[[Setting], bool]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A mixer or a feed-forward.
+
+    Attributes:
+        counts: its `Counts` in one layer, for sequences of so many tokens.
+        module: returns the linen class, whose instances map x [B, T, d] to [B, T, d]; a function,
+            so that counting imports no JAX. Its weights record their letters and roles.
+        causal: no output depends on a later token.
+        source: where it was described.
+        kernels: by platform, the kernels that it may run with, the preferred one first.
+        needs: of each kernel, every need in words and a test of it.
+        letters: lengths of letters that the config does not give.
+    """
+
+    counts: Callable[[TransformerConfig, int], Counts]
+    module: Callable[[], type[nn.Module]]
+    causal: bool
+    source: str
+    kernels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    needs: Mapping[str, Needs] = field(default_factory=dict)
+    letters: Mapping[str, int] = field(default_factory=dict)
+
+    def lacks(self, kernel: str, setting: Setting) -> str | None:
+        """The first need of a kernel that is not met."""
+        needs = self.needs[kernel].items()
+        return next((need for need, met in needs if not met(setting)), None)
+
+    def kernel(self, setting: Setting) -> str:
+        """The first kernel of the platform that can run; the last one of each always can."""
+        able = (k for k in self.kernels[setting.platform] if not self.lacks(k, setting))
+        return next(able)
+
+
+@dataclass(frozen=True)
+class Router:
+    """A choice of experts for each token.
+
+    Attributes:
+        route: (x [B, T, d], logits [B, T, r], experts of a token, slots of an expert) to the
+            `Routes` and a mapping of scalars by name: the penalties that the objective may weigh,
+            and metrics.
+        causal: no choice depends on a later token.
+        source: where it was described.
+    """
+
+    route: Callable[[Array, Array, int, int], tuple[Any, Mapping[str, Array]]]
+    causal: bool
+    source: str
+
+
+def mixer(name: str) -> Part:
+    """The mixer of this name; UserError where there is none."""
+    found: Part = plugins.load("models.mixers", name, "mixer").PART
+    return found
+
+
+def feed_forward(name: str) -> Part:
+    """The feed-forward of this name; UserError where there is none."""
+    found: Part = plugins.load("models.ffn", name, "feed-forward").PART
+    return found
+
+
+def router(name: str) -> Router:
+    """The router of this name; UserError where there is none."""
+    found: Router = plugins.load("models.routers", name, "router").ROUTER
+    return found

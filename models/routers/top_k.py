@@ -1,0 +1,55 @@
+"""Each token to its k experts of largest probability, first come first served.
+
+    p = softmax(x W_router),    weight of expert e for token t: p_te
+
+Probabilities are not divided by the sum of the k (Fedus et al. 2021). An expert's slots are taken in
+the order of positions; a token that comes when they are full is dropped, and the expert adds nothing
+to it. So a token depends on those before it in its sequence alone, on no device and no microbatch.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from models.ffn._experts import Routes
+from models.part import Router
+
+
+def route(x: Array, logits: Array, active: int, capacity: int) -> tuple[Routes, dict[str, Array]]:
+    """The slots of each token, and means over sequences:
+
+    balance_loss: r sum_e f_e P_e, with f the share of choices and P the mean probability of an
+        expert in a sequence; 1 where they are even (Fedus et al. 2021, arXiv:2101.03961).
+    router_z_loss: (ln Z)^2 of the router's softmax (Zoph et al. 2022, arXiv:2202.08906).
+    router_dropped: the share of choices that found their expert full.
+
+    Args:
+        logits: [B, T, r] in float32.
+        active: k.
+        capacity: C, at most T.
+    """
+    B, T, E = logits.shape
+    p = jax.nn.softmax(logits, axis=-1)
+    # by a sort of each row where it is, for XLA brings the rows of a top_k together on every device
+    choice = jnp.argsort(jax.lax.stop_gradient(-p), axis=-1)[..., :active]  # [B, T, a]
+    chosen = jax.nn.one_hot(choice, E, dtype=jnp.int32).sum(2)  # [B, T, r]
+    place = jnp.take_along_axis(chosen.cumsum(1) - 1, choice, axis=-1)  # in the expert's queue
+    slot = jnp.where(place < capacity, choice * capacity + place, E * capacity)
+    queue = jnp.where(chosen > 0, jnp.arange(T)[:, None], T).swapaxes(1, 2)  # [B, r, T]
+    token = jnp.sort(queue, axis=-1)[..., :capacity]
+    weight = jnp.take_along_axis(p.swapaxes(1, 2), token, axis=-1, mode="fill", fill_value=0)
+    found = {
+        "balance_loss": (chosen.mean(1) / active * p.mean(1)).sum(-1).mean() * E,
+        "router_z_loss": jnp.square(jax.nn.logsumexp(logits, axis=-1)).mean(),
+        "router_dropped": (slot == E * capacity).mean(),
+    }
+    return Routes(token.reshape(B, -1), slot, weight.reshape(B, -1)), found
+
+
+ROUTER = Router(
+    route=route,
+    causal=True,
+    source="Shazeer et al. 2017, arXiv:1701.06538; Fedus et al. 2021, arXiv:2101.03961",
+)

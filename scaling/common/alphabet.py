@@ -1,0 +1,47 @@
+"""One alphabet for the axes of every array: of weights, of activations and of jaxtyping's shapes.
+
+The letters of a weight are written "copies,inputs->outputs"; those of an activation side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+ALPHABET: Mapping[str, str] = {
+    "L": "layers of a stack",
+    "B": "sequences of a batch or of a microbatch",
+    "T": "positions, of queries",
+    "S": "positions, of keys",
+    "C": "slots of an expert",
+    "d": "width of the residual stream",
+    "h": "query heads",
+    "g": "key-value heads",
+    "k": "size of a head",
+    "f": "feed-forward width",
+    "v": "vocabulary",
+    "t": "rows of a position table",
+    "e": "experts, where their weights are",
+    "r": "experts, to choose from",
+    "a": "experts of a token",
+    "c": "taps of a convolution",
+    "s": "numbers of a recurrent state",
+}
+
+
+class Letters(NamedTuple):
+    """The three sides of "copies,inputs->outputs"; most weights have no copies: "d->hk"."""
+
+    copies: str
+    inputs: str
+    outputs: str
+
+    @property
+    def axes(self) -> str:
+        return "".join(self)
+
+
+def parse(letters: str) -> Letters:
+    """The letters of a weight, side by side."""
+    copies, _, matrix = letters.rpartition(",")
+    return Letters(copies, *matrix.split("->"))

@@ -1,0 +1,110 @@
+"""Counts of a model, part by part: a mixer or a feed-forward says by letters what it has.
+
+Letters: `scaling.common.alphabet`. Sums over parts are `scaling.counting.formulas`; the share of one
+device is `scaling.machines.per_device`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from scaling.common.alphabet import parse
+
+
+@dataclass(frozen=True)
+class Counts:
+    """One part of one layer. Every FLOP count is forward and per token, two per multiply-add.
+
+    Attributes:
+        name: of the part in tables by part, such as "attention".
+        weights: letters of every matrix, such as "d->hk"; "e,d->f" is one matrix for each e.
+        vectors: gains and biases, counted one by one.
+        vectors_idle: of those, the ones that a token does not meet.
+        copies_active: of the copies of a matrix, those that a token meets.
+        flops_mixing: matrix products of activations with activations, masked entries included.
+        flops_mixing_causal: the same, without the entries that a causal mask leaves out.
+        flops_softmax: as the appendix F of Hoffmann et al. 2022 counts it.
+        state: arrays that one sequence keeps between two tokens when it is generated.
+        kept: arrays of a token that the backward pass reads.
+        kept_of_kernel: further ones, by the kernel that runs (`Step.attention`).
+        kept_dots: of `kept`, outputs of products with weights that are kept under remat "dots".
+        gathered: arrays of a token that every device needs of the whole sequence.
+        slots: of a sequence, sent to the devices of the experts and back; 0: tokens stay. `kept` is
+            then of a slot.
+        letters: lengths of letters that are this part's alone.
+    """
+
+    name: str
+    weights: tuple[str, ...] = ()
+    vectors: int = 0
+    vectors_idle: int = 0
+    copies_active: int = 0
+    flops_mixing: int = 0
+    flops_mixing_causal: int = 0
+    flops_softmax: int = 0
+    state: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    kept_of_kernel: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    kept_dots: tuple[str, ...] = ()
+    gathered: tuple[str, ...] = ()
+    slots: int = 0
+    letters: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Dims:
+    """The sizes of a decoder-only model, all that counting needs.
+
+    Attributes:
+        tied: 1 where the embedding is the readout, else 0.
+        positions: rows of a learned position table, else 0.
+        vectors: gains and biases outside of the layers.
+        letters: lengths of the letters of its parts, besides d, v and S.
+        blocks: the parts of each layer of the pattern, which is repeated over the depth.
+    """
+
+    layers: int
+    width: int
+    vocab: int
+    context: int
+    tied: int
+    positions: int
+    vectors: int
+    letters: Mapping[str, int]
+    blocks: tuple[tuple[Counts, ...], ...]
+
+    @property
+    def repeats(self) -> int:
+        """Repeats of the pattern."""
+        return self.layers // len(self.blocks)
+
+    @property
+    def parts(self) -> Iterator[Counts]:
+        """The parts of one repeat."""
+        return (part for block in self.blocks for part in block)
+
+    def lengths(self, part: Counts) -> dict[str, int]:
+        """The length of every letter that a part may use."""
+        ends = {"d": self.width, "v": self.vocab, "S": self.context}
+        return {**ends, **self.letters, **part.letters}
+
+
+def numbers(s: Dims, part: Counts, letters: str) -> int:
+    """Numbers of an array of these letters."""
+    lengths = s.lengths(part)
+    return math.prod(lengths[letter] for letter in letters)
+
+
+def weights_total(s: Dims, part: Counts) -> int:
+    """Numbers in all matrices of a part."""
+    return sum(numbers(s, part, parse(letters).axes) for letters in part.weights)
+
+
+def weights_active(s: Dims, part: Counts) -> int:
+    """Numbers in the matrices of a part that multiply a token."""
+    found = 0
+    for copies, inputs, outputs in map(parse, part.weights):
+        found += numbers(s, part, inputs + outputs) * (part.copies_active if copies else 1)
+    return found

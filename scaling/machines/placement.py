@@ -1,0 +1,148 @@
+"""Placement: which letter of an array lies along which axis of the mesh, and what must divide.
+
+One ordered table for weights, one for activations. Each axis splits at most one letter of an array,
+the first in the table's order that has it. Letters are those of `scaling.common.alphabet`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from scaling.common.alphabet import parse
+from scaling.common.errors import UserError
+from scaling.counting.parts import Dims
+from scaling.machines.layout import BATCH, Layout
+
+Axes = tuple[str, ...]
+
+WEIGHTS: Mapping[str, Axes] = {
+    "L": ("stage",),
+    "e": ("expert",),
+    "h": ("tensor",),
+    "g": ("tensor",),
+    "f": ("tensor",),
+    "v": ("tensor",),
+    "d": ("fsdp",),
+    "k": (),
+    "t": (),
+    "r": (),
+    "c": (),
+    "s": (),
+}
+# Weights as products read them: gathered along fsdp.
+WEIGHTS_USED: Mapping[str, Axes] = {
+    letter: tuple(axis for axis in axes if axis != "fsdp") for letter, axes in WEIGHTS.items()
+}
+
+ARRAYS: Mapping[str, Axes] = {
+    "e": ("expert",),
+    "B": BATCH,
+    "T": ("sequence",),
+    "h": ("tensor",),
+    "g": ("tensor",),
+    "f": ("tensor",),
+    "v": ("tensor",),
+    "d": (),
+    "k": (),
+    "r": (),
+    "C": (),
+    "S": (),
+    "c": (),
+    "s": (),
+}
+
+# Letters that stay whole where their axes do not divide them: few key-value heads are repeated, an
+# odd vocabulary is not padded, the last validation windows are few. Any other is a user's mistake.
+MAY_STAY_WHOLE = "gvB"
+
+# The config's field of a letter
+FIELDS: Mapping[str, str] = {
+    "L": "model.layers",
+    "e": "model.experts",
+    "h": "model.heads",
+    "f": "model.ffn",
+    "d": "model.width",
+    "T": "batch.seq_len",
+}
+
+
+def divide(name: str, whole: int, shares: Mapping[str, int]) -> None:
+    """Refuse a size that its shares do not divide.
+
+    Raises:
+        UserError: the product of the shares does not divide `whole`.
+    """
+    ways = math.prod(shares.values())
+    if whole % ways:
+        by = " x ".join(f"{share}={n}" for share, n in shares.items() if n > 1)
+        raise UserError(
+            f"{name}={whole} does not divide by {ways} ({by} of execution.layout); "
+            f"set it to a multiple of {ways}, or change the layout"
+        )
+
+
+def split(table: Mapping[str, Axes], layout: Layout, lengths: Mapping[str, int]) -> dict[str, Axes]:
+    """The axes of each letter of one array.
+
+    Raises:
+        UserError: a letter that must divide by its axes does not.
+        KeyError: a letter that the table does not have; the tables are total.
+    """
+    sizes, used = layout.sizes, set[str]()
+    found: dict[str, Axes] = dict.fromkeys(lengths, ())
+    if unknown := lengths.keys() - table.keys():
+        raise KeyError(f"no row for the letters {sorted(unknown)}")
+    for letter in filter(lengths.__contains__, table):
+        axes = tuple(axis for axis in table[letter] if sizes[axis] > 1 and axis not in used)
+        shares = {axis: sizes[axis] for axis in axes}
+        if letter in MAY_STAY_WHOLE and lengths[letter] % math.prod(shares.values()):
+            continue
+        divide(FIELDS[letter] if letter in FIELDS else letter, lengths[letter], shares)
+        used |= set(axes)
+        found[letter] = axes
+    return found
+
+
+def local(table: Mapping[str, Axes], layout: Layout, lengths: Mapping[str, int]) -> int:
+    """Numbers of one array on one device; errors as `split`."""
+    sizes, axes = layout.sizes, split(table, layout, lengths)
+    return math.prod(
+        lengths[letter] // math.prod(sizes[axis] for axis in axes[letter]) for letter in lengths
+    )
+
+
+def batch_shares(layout: Layout) -> dict[str, int]:
+    """The shares of a microbatch: the parts of a pipeline, each over the batch's devices."""
+    shares = {axis: layout.sizes[axis] for axis in BATCH} | {"parts": layout.pipeline_parts}
+    return {name: n for name, n in shares.items() if n > 1}
+
+
+def check(s: Dims, sequences: int, microbatch: int, layout: Layout) -> None:
+    """Refuse a settled layout that does not divide the run.
+
+    Raises:
+        UserError: a size does not divide, or an axis has nothing to split.
+    """
+    sizes = layout.sizes
+    has_experts = any(parse(letters).copies for part in s.parts for letters in part.weights)
+    if sizes["expert"] > 1 and not has_experts:
+        raise UserError(
+            f"execution.layout.expert={layout.expert}: a dense model has no experts to share out; "
+            "set model.experts, or choose another layout"
+        )
+    if sizes["stage"] > 1 and any(part.slots for part in s.parts):
+        raise UserError(
+            f"execution.layout.stage={layout.stage}: stages hand on no more than the stream, and "
+            "routers have losses of their own; choose the layout expert"
+        )
+    repeated = "" if len(s.blocks) == 1 else " / len(model.pattern)"
+    divide(f"model.layers{repeated}", s.repeats, {"stage": sizes["stage"]})
+    divide("batch.sequences", sequences, batch_shares(layout))
+    divide("execution.microbatch", microbatch, batch_shares(layout))
+    divide("batch.seq_len", s.context, {"sequence": sizes["sequence"]})
+    divide("model.width", s.width, {"fsdp": sizes["fsdp"]})
+    for part in s.parts:
+        lengths = s.lengths(part)
+        for letters in part.weights:
+            split(WEIGHTS, layout, {letter: lengths[letter] for letter in parse(letters).axes})
