@@ -109,9 +109,9 @@ class Science:
     precision: Literal["float32", "bfloat16"] = "float32"  # of products; parameters are float32
     init_scale: float = 1.0
     z_loss: float = 0.0  # the objective is cross-entropy + z_loss * mean (ln Z)^2; PaLM: 1e-4
-    # and of a model with experts, + the two times what models.moe.Routing says, mean over layers
-    balance_loss: float = 0.01  # of its balance (Fedus et al. 2021)
-    router_z_loss: float = 0.001  # of its log_z_squared (Zoph et al. 2022)
+    # with experts, + each times what the routers found by its name (models/routers)
+    balance_loss: float = 0.01  # Fedus et al. 2021
+    router_z_loss: float = 0.001  # Zoph et al. 2022
     seed: int = 0
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import replace
 from experiments.config.run import RunConfig
 from experiments.devices.resolve import resolve, step_of
 from scaling.machines.chips import Chip
-from scaling.machines.choose_layout import LayoutRanking, LayoutProblem
+from scaling.machines.choose_layout import LayoutProblem, LayoutRanking
 from scaling.machines.layout import Layout
 
 
