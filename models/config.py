@@ -32,7 +32,7 @@ class TransformerConfig:
     embedding_norm: Literal["none", "rmsnorm"] = "none"  # of token plus position
     block: Literal["sequential", "parallel"] = "sequential"
     # blocks, repeated over the depth: "mixer" or "mixer+feed-forward", names of files of
-    # models/mixers and models/ffn; by default the feed-forward is experts if there are any, else mlp
+    # models/mixers and models/ffn; the default feed-forward is experts if there are any, else mlp
     pattern: tuple[str, ...] = ("attention",)
     experts: int = 0  # feed-forward layers to choose from, each of width ffn; 0: one for all tokens
     experts_active: int = 2  # of those, the ones that a token goes to
@@ -144,8 +144,8 @@ class Program:
     """How the same function is compiled. Never changes a loss beyond floating-point noise."""
 
     layers: Literal["unrolled", "scan"] = "unrolled"
-    # kept of a layer for the backward pass: all; its input; its input and the outputs of its products
-    # with weights. The rest is computed again
+    # kept of a layer for the backward pass: all; its input; its input and the outputs of its
+    # products with weights. The rest is computed again
     remat: Literal["none", "block", "dots"] = "none"
     # "auto" and 0 are resolved for a device by experiments/devices/resolve.py; models take none of
     # them. "barrier" keeps XLA:CPU's fast matmul in the backward pass (models/dense.py)

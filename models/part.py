@@ -1,4 +1,4 @@
-"""Parts of a block: what a mixer, a feed-forward and a router say of themselves, one value per file.
+"""Parts of a block: the value by which a mixer, a feed-forward or a router is found and counted.
 
 `models/mixers/<name>.py` and `models/ffn/<name>.py` define `PART`, `models/routers/<name>.py`
 defines `ROUTER`; each is found by its file's name. A part counts itself, so that

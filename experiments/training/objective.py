@@ -22,7 +22,7 @@ class Losses(NamedTuple):
 
     cross_entropy: Array  # nats per token
     log_z_squared: Array  # (ln Z)^2, with Z the sum of the exponentials of the logits
-    routing: dict[str, Array] = {}  # of its routers, means over the layers
+    routing: dict[str, Array]  # of its routers, means over the layers
 
 
 def loss(spec: Spec, params: Params, windows: Array) -> Array:
@@ -57,7 +57,7 @@ def objective(
 def _of_logits(logits: Array, labels: Array) -> Losses:
     log_z = jax.nn.logsumexp(logits, axis=-1)
     right = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
-    return Losses((log_z - right).mean(), jnp.square(log_z).mean())
+    return Losses((log_z - right).mean(), jnp.square(log_z).mean(), {})
 
 
 def _losses(spec: Spec, x: Array, w: Array, labels: Array) -> Losses:
@@ -69,7 +69,7 @@ def _losses(spec: Spec, x: Array, w: Array, labels: Array) -> Losses:
         x, labels = chunk
         return jax.tree.map(jnp.add, total, _of_logits(readout(spec, x, w), labels)), None
 
-    total, _ = jax.lax.scan(add, Losses(*jnp.zeros(2)), (_chunks(x, n), _chunks(labels, n)))
+    total, _ = jax.lax.scan(add, Losses(*jnp.zeros(2), {}), (_chunks(x, n), _chunks(labels, n)))
     return jax.tree.map(lambda sum: sum / n, total)
 
 
@@ -98,10 +98,10 @@ def _forward(
         right = jnp.where(is_label, logits, 0).sum(-1, keepdims=True)
         slope = jnp.exp(logits - log_z) * (1 + 2 * z_loss * log_z) - is_label
         dx, more = pull(slope / tokens)
-        sums = Losses((log_z - right).sum(), jnp.square(log_z).sum())
+        sums = Losses((log_z - right).sum(), jnp.square(log_z).sum(), {})
         return (jax.tree.map(jnp.add, total, sums), dw + more), dx
 
-    zero = (Losses(*jnp.zeros(2)), jnp.zeros(w.shape))  # in float32 though w may be in less
+    zero = (Losses(*jnp.zeros(2), {}), jnp.zeros(w.shape))  # in float32 though w may be in less
     (total, dw), dx = jax.lax.scan(add, zero, (_chunks(x, n), _chunks(labels, n)))
     found = jax.tree.map(lambda sum: sum / tokens, total)
     value = found.cross_entropy + z_loss * found.log_z_squared

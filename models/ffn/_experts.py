@@ -37,8 +37,8 @@ def _take(x: Array, index: Array) -> Array:
     return jax.vmap(lambda rows, i: rows.at[i].get(mode="fill", fill_value=0))(x, index)
 
 
-# Each is the transpose of the other, so that forward and backward are both gathers: a scatter adds in
-# no fixed order on some devices, and is slow on others.
+# Each is the transpose of the other, so that forward and backward are both gathers: a scatter adds
+# in no fixed order on some devices, and is slow on others.
 
 
 @jax.custom_vjp

@@ -2,9 +2,9 @@
 
     p = softmax(x W_router),    weight of expert e for token t: p_te
 
-Probabilities are not divided by the sum of the k (Fedus et al. 2021). An expert's slots are taken in
-the order of positions; a token that comes when they are full is dropped, and the expert adds nothing
-to it. So a token depends on those before it in its sequence alone, on no device and no microbatch.
+Probabilities are not divided by the sum of the k (Fedus et al. 2021). Slots of an expert are taken
+in the order of positions. A token that finds them full is dropped: the expert adds nothing to it. A
+token depends on those before it in its sequence alone, on no device and no microbatch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Parameters, tokens and FLOPs under named definitions. There is no unnamed "N" or "C".
 
-Letters: L layers, d width, V vocabulary, T context; N_layers the weights of the layers that multiply
-a token, M the products without weights. FLOPs are of training, forward and backward (3 times
+Letters: L layers, d width, V vocabulary, T context; N_layers the weights of the layers that a token
+meets, M the FLOPs of products without weights. FLOPs are of training, forward and backward (3 times
 forward), counted as two per multiply-add, without recomputation. Every `flops_*` here is per
 training token; `ledger` multiplies by the tokens and is what a record holds.
 

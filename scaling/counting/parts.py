@@ -1,7 +1,7 @@
 """Counts of a model, part by part: a mixer or a feed-forward says by letters what it has.
 
-Letters: `scaling.common.alphabet`. Sums over parts are `scaling.counting.formulas`; the share of one
-device is `scaling.machines.per_device`.
+Letters: `scaling.common.alphabet`. Sums over parts are `scaling.counting.formulas`; the share of
+one device is `scaling.machines.per_device`.
 """
 
 from __future__ import annotations

@@ -56,13 +56,16 @@ ARRAYS: Mapping[str, Axes] = {
 # odd vocabulary is not padded, the last validation windows are few. Any other is a user's mistake.
 MAY_STAY_WHOLE = "gvB"
 
-# The config's field of a letter
+# The config's field of every letter that an axis splits
 FIELDS: Mapping[str, str] = {
     "L": "model.layers",
     "e": "model.experts",
     "h": "model.heads",
+    "g": "model.kv_heads",
+    "v": "model.vocab_size",
     "f": "model.ffn",
     "d": "model.width",
+    "B": "execution.microbatch",
     "T": "batch.seq_len",
 }
 
@@ -98,7 +101,8 @@ def split(table: Mapping[str, Axes], layout: Layout, lengths: Mapping[str, int])
         shares = {axis: sizes[axis] for axis in axes}
         if letter in MAY_STAY_WHOLE and lengths[letter] % math.prod(shares.values()):
             continue
-        divide(FIELDS[letter] if letter in FIELDS else letter, lengths[letter], shares)
+        if axes:
+            divide(FIELDS[letter], lengths[letter], shares)
         used |= set(axes)
         found[letter] = axes
     return found

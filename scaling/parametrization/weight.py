@@ -21,8 +21,8 @@ class Weight:
         letters: its axes as "inputs->outputs", for example "d->hk"; a vector has no inputs. Of
             "e,d->f" each e is a matrix of its own, with its own fan-in.
         shape: one length per letter (the axis of stacked layers is not among them).
-        layer: the layer, where layers are unrolled; of layers stacked by a pattern of several blocks
-            the first; else None.
+        layer: the layer, where layers are unrolled; the first of layers that a pattern of several
+            blocks stacks; else None.
         stacked: length of a leading axis of layers, or 0.
     """
 
