@@ -1,4 +1,4 @@
-"""Bytes and times by hand; beside XLA's own programs in tests/invariance/layout_bytes.py."""
+"""Bytes and times by hand; beside XLA's programs in tests/invariance/eight_devices."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from curves import CHUNK, SCIENCE, STEPS, batches, program, run, train
-from fake_devices import run as run_on_devices
 from quick import quick_jit
 
 from experiments.training.step import init_state, train_chunk
@@ -50,7 +49,3 @@ def test_a_member_of_a_population_has_the_curve_of_its_solo_run() -> None:
     together = np.concatenate(jax.device_get(found), axis=1)
     np.testing.assert_allclose(together[0], reference(), rtol=1e-5)
     assert np.abs(together[1] - together[0]).max() > 0.01
-
-
-def test_on_eight_devices() -> None:
-    run_on_devices("on_experts.py")

@@ -1,5 +1,4 @@
-"""What XLA's partitioned programs hold and send, beside the formulas; run by
-`test_layout_bytes.py`, in a process of its own with eight fake devices."""
+"""XLA's partitioned programs hold and send the bytes of the formulas."""
 
 from __future__ import annotations
 

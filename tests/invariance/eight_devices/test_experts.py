@@ -1,5 +1,4 @@
-"""Experts shared out over devices; run by `test_experts_alike.py`, in its own process with eight
-fake devices."""
+"""Experts on several devices have the curve of one device."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 import tiny
-from on_layouts import MODEL, TOLERANCE, curve, made, windows
+from shared_out import MODEL, TOLERANCE, curve, made, windows
 
 from experiments.training.hypers import hypers
 from experiments.training.layout_sharding import mesh, on, state_specs

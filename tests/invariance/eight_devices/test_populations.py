@@ -1,4 +1,4 @@
-"""Packs whose members are shared out over devices; run by `test_devices.py`, in its own process."""
+"""Members of a population, placed on several devices, train as alone."""
 
 from __future__ import annotations
 

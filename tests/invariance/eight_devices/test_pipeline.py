@@ -1,5 +1,4 @@
-"""One run whose layers lie in stages; run by `test_pipeline.py`, in its own process with eight fake
-devices."""
+"""One run whose layers lie in stages has the curve of one device."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
-from on_layouts import MODEL, TOLERANCE, curve, differentiate, held, made, windows
+from shared_out import MODEL, TOLERANCE, curve, differentiate, held, made, windows
 
 from experiments.training.hypers import hypers
 from experiments.training.layout_sharding import mesh, on, state_specs

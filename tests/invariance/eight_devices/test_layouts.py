@@ -1,34 +1,29 @@
-"""One run shared out over devices, by every ready layout; run by `test_layouts.py`, in its own
-process with eight fake devices."""
+"""One run on several devices, by every ready layout, has the curve of one device."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
-from curves import batches
 from jax.sharding import NamedSharding
+from shared_out import TOLERANCE, curve, differentiate, held
 
 from experiments import data, record
 from experiments.record import Status
 from experiments.runs.job import Job
-from experiments.training.hypers import hypers
-from experiments.training.layout_sharding import WHOLE, mesh, on, state_specs
+from experiments.training.layout_sharding import WHOLE, mesh
 from experiments.training.populations.programs import programs
-from experiments.training.step import Recipe, TrainState, gradients, recipe
+from experiments.training.step import recipe
 from experiments.training.trainer import train
 from models.mixers import _attention
 from scaling.common.errors import UserError
 from scaling.machines.layout import Layout
-
-TOLERANCE, STEPS, CHUNK = 1e-5, 20, 10
 
 # On 2, 4 and 8 devices; what needs a model of another form is tested beside that model
 LAYOUTS = {
@@ -46,63 +41,11 @@ LAYOUTS = {
 }
 # Whose kind is among the others already
 MORE = ("data 2", "fsdp 2, tensor 2", "hierarchical 2 x 2", "sequence 2, fsdp 2")
-MODEL = (
-    "model.layers=2",
-    "model.heads=4",
-    "model.kv_heads=2",
-    "model.head_dim=8",
-    "model.vocab_size=32",
-    "model.embeddings=untied",
-    "parametrization.name=mup",
-    "parametrization.base_width=8",
-    "batch.sequences=8",
-    "optimizer.learning_rate=0.004",
-    "execution.program.layers=scan",
-)
 
 
 def fields(name: str) -> list[str]:
     layout, *axes = LAYOUTS[name]
     return [f"execution.layout.{field}" for field in (f"name={layout}", *axes)]
-
-
-def made(*assignments: str) -> Recipe:
-    config = tiny.config(*MODEL, *assignments)
-    layout = config.execution.layout
-    return recipe(config, "cpu", None if layout.name == "single" else layout.devices)
-
-
-@cache
-def windows() -> np.ndarray:
-    """[STEPS, 8, 17]."""
-    return np.concatenate([batches(3), batches(4)], axis=1)[:STEPS]
-
-
-@cache
-def curve(*assignments: str) -> tuple[TrainState, np.ndarray]:
-    """The last state, and the losses [STEPS]."""
-    plan = made(*assignments)
-    devices = tuple(jax.devices()[: plan.spec.layout.devices])
-    compiled, leaves = programs(plan, 1, devices), hypers(tiny.config(*MODEL).science)
-    state, losses = compiled.init(leaves), []
-    for start in range(0, STEPS, CHUNK):
-        part = compiled.join([windows()[start : start + CHUNK]])
-        state, metrics = compiled.chunk(state, leaves, part)
-        losses.append(np.asarray(metrics["loss"]))
-    return state, np.concatenate(losses)
-
-
-@cache
-def differentiate(*assignments: str) -> Any:
-    """The gradients of the first batch at the first parameters."""
-    plan = made(*assignments)
-    plain = made(*(field for field in assignments if not field.startswith("execution.")))
-    single = programs(plain).init(hypers(tiny.config(*MODEL).science)).params
-    if plan.spec.layout.devices == 1:
-        return jax.jit(lambda p, b: gradients(plan, p, b)[1])(single, windows()[0])
-    over = mesh(plan.spec.layout, jax.devices()[: plan.spec.layout.devices])
-    params = jax.device_put(single, on(over, state_specs(plan).params))
-    return jax.jit(lambda p, b: gradients(plan, p, b)[1])(params, windows()[0])
 
 
 @pytest.mark.parametrize(
@@ -141,13 +84,6 @@ def test_programs_and_optimizers_are_shared_out_too(program: tuple[str, ...]) ->
     alone = curve(*(field for field in program if field.startswith("optimizer")))[1]
     losses = curve(*program, *fields("fsdp 2, tensor 2"))[1]
     np.testing.assert_allclose(losses, alone, rtol=TOLERANCE)
-
-
-def held(tree: Any) -> float:
-    """The part of a tree's numbers that the first device holds."""
-    leaves = jax.tree.leaves(tree)
-    total = sum(leaf.size for leaf in leaves)
-    return sum(leaf.addressable_shards[0].data.size for leaf in leaves) / total
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,107 @@
+"""Tests on eight fake devices of the CPU, all in one process.
+
+JAX fixes its number of devices when it starts. So a second pytest runs these tests with eight
+devices and sends its reports as they come. The session waits for the report of each test in turn
+and takes over its outcome. Names, durations, -k, -m and -x are as in every other folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import pytest
+from paths import ROOT
+
+GROUP = "eight_devices"  # one worker of pytest-xdist runs them all
+# compiled for a quick compilation, as by quick.py
+FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+PIPE = "WINDTUNNEL_TEST_REPORTS"  # in the second process: where its reports go
+
+
+@dataclass
+class Second:
+    """The process with eight devices, its reports, and its output."""
+
+    process: subprocess.Popen[bytes]
+    pipe: IO[str]
+    output: IO[bytes]
+    reports: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+
+    def outcome(self, name: str) -> None:
+        """Pass, fail or skip as the test of this name does; fail if the process ends before."""
+        while (name, "teardown") not in self.reports:
+            line = self.pipe.readline()
+            if not line:
+                self.output.seek(0)
+                text = self.output.read().decode()[-5000:]
+                pytest.fail(f"the process with eight devices ended:\n{text}", pytrace=False)
+            report = json.loads(line)
+            self.reports[report["name"], report["when"]] = report
+        for when in ("setup", "call", "teardown"):
+            if report := self.reports.get((name, when)):
+                if report["outcome"] == "failed":
+                    pytest.fail(report["text"], pytrace=False)
+                if report["outcome"] == "skipped":
+                    pytest.skip(report["text"])
+
+
+SECOND = pytest.StashKey[Second]()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.add_marker(pytest.mark.xdist_group(GROUP))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    if PIPE in os.environ:
+        return None
+    stash = pyfuncitem.session.stash
+    if SECOND not in stash:
+        stash[SECOND] = _start(pyfuncitem.session)
+    stash[SECOND].outcome(_name(pyfuncitem))
+    return True
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if PIPE in os.environ:
+        text = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+        row = {"name": report.nodeid, "when": report.when, "outcome": report.outcome, "text": text}
+        os.write(int(os.environ[PIPE]), f"{json.dumps(row)}\n".encode())
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if second := session.stash.get(SECOND, None):
+        second.process.kill()
+        second.process.wait()
+        second.pipe.close()
+        second.output.close()
+
+
+def _start(session: pytest.Session) -> Second:
+    here = Path(__file__).parent
+    names = [_name(item) for item in session.items if item.path.parent == here]
+    receiving, sending = os.pipe()
+    output = tempfile.TemporaryFile()  # noqa: SIM115
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-m", "", *names],
+        cwd=ROOT,
+        env={**os.environ, "XLA_FLAGS": FLAGS, PIPE: str(sending)},
+        pass_fds=(sending,),
+        stdout=output,
+        stderr=subprocess.STDOUT,
+    )
+    os.close(sending)
+    return Second(process, os.fdopen(receiving), output)
+
+
+def _name(item: pytest.Item) -> str:
+    """The test's name, without the group that pytest-xdist appends."""
+    return item.nodeid.removesuffix(f"@{GROUP}")
