@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     from experiments import launchers
 
     launcher = launchers.chosen(options)
-    return launchers.carry_out(launcher, partial(_run, options, launcher))
+    return launcher.carry_out(partial(_run, options, launcher))
 
 
 def _run(options: argparse.Namespace, launcher: Launcher) -> int:

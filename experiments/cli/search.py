@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     from experiments import launchers
 
     launcher = launchers.chosen(options)
-    return launchers.carry_out(launcher, partial(_search, options, launcher))
+    return launcher.carry_out(partial(_search, options, launcher))
 
 
 def _search(options: argparse.Namespace, launcher: Launcher) -> int:

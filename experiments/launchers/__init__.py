@@ -1,21 +1,22 @@
-"""Launchers: who trains the packs of a sweep, and where. One file each, found by its name.
+"""Launchers: engines that train the packs of a sweep. One file each, found by name.
 
 A launcher file defines ``launcher(workers, resources) -> Launcher``: the user's choices as a value.
-What it launches claims its runs and leaves the same records whatever the engine, so that sweeps by
+Its workers claim their runs and leave the same records under every engine, so that sweeps by
 different launchers may share a folder.
 """
 
 from __future__ import annotations
 
 import argparse
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
 
 from experiments.config.data import DataConfig
 from experiments.config.overrides import split
 from experiments.config.run import RunConfig
+from experiments.devices.machine import Platform
 from experiments.launchers._worker import Bench
 from experiments.runs.job import Event, Pack
 from experiments.training.populations.grouping import Curve
@@ -32,48 +33,42 @@ class Site:
     folder: Path  # of the study
 
 
-class Launcher(Protocol):
+class Launcher(ABC):
     """Trains packs in some number of places at once, all of one kind."""
 
     @property
+    @abstractmethod
     def places(self) -> int:
-        """How many packs may be trained at once."""
-        ...
+        """The number of packs that may be trained at once."""
 
     @property
-    def platform(self) -> Literal["cpu", "accelerator"]:
-        """What a place computes with."""
-        ...
+    @abstractmethod
+    def platform(self) -> Platform:
+        """The kind of device of a place."""
 
+    @abstractmethod
     def bench(self, site: Site) -> Bench:
-        """What a place works with; a throughput measured there is kept by it."""
-        ...
+        """The settings of a worker; a throughput measured with them is kept under them."""
 
+    @abstractmethod
     def measure(self, site: Site, wanted: Sequence[tuple[RunConfig, int]]) -> Sequence[Curve]:
         """The throughput curve of each signature up to a number of members, on such a place."""
-        ...
 
+    @abstractmethod
     def train(self, site: Site, packs: Sequence[Pack], watch: Callable[[Event], None]) -> bool:
         """Train the packs in this order; False if it was interrupted, with packs left.
 
         Raises:
             UserError: for a mistake of the user or the end of the disk; none of the rest is lost.
         """
-        ...
-
-
-@runtime_checkable
-class Gathering(Protocol):
-    """A launcher whose processes are each given the whole command."""
 
     def carry_out(self, command: Callable[[], int]) -> int:
-        """Carry it out in one of them, with the help of the others; its exit code in all."""
-        ...
+        """Carry out a command that has runs trained by this launcher; its exit code.
 
-
-def carry_out(launcher: Launcher, command: Callable[[], int]) -> int:
-    """A command that has runs trained by this launcher; its exit code."""
-    return launcher.carry_out(command) if isinstance(launcher, Gathering) else command()
+        Where several processes are given the same command, one carries it out and all end with its
+        exit code.
+        """
+        return command()
 
 
 def names() -> tuple[str, ...]:

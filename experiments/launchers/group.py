@@ -21,7 +21,7 @@ from experiments.devices import machine
 from experiments.devices.machine import use_compilation_cache
 from experiments.devices.multihost import Meeting, hear, leads, tell
 from experiments.devices.signals import on_stop_signal
-from experiments.launchers import Site
+from experiments.launchers import Launcher, Site
 from experiments.launchers import _worker as worker
 from experiments.launchers._worker import Bench
 from experiments.record import AGAIN, Status
@@ -37,12 +37,15 @@ FIELDS = ("coordinator", "processes", "process")
 
 
 @dataclass
-class Group:
+class Group(Launcher):
     """One place: all the devices."""
 
     meeting: Meeting
-    places: int = field(default=1, init=False)
     _is_training: bool = field(default=False, init=False)  # or it was, when something went wrong
+
+    @property
+    def places(self) -> int:
+        return 1
 
     @property
     def platform(self) -> machine.Platform:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from experiments.config.run import RunConfig
 from experiments.devices import machine
-from experiments.launchers import Site
+from experiments.launchers import Launcher, Site
 from experiments.launchers._pool import train_all
 from experiments.launchers._worker import Bench
 from experiments.runs.job import Event, Pack
@@ -25,10 +25,14 @@ LOG = "workers.log"
 
 
 @dataclass(frozen=True)
-class Local:
-    """So many worker processes at once."""
+class Local(Launcher):
+    """A pool of worker processes."""
 
-    places: int
+    workers: int
+
+    @property
+    def places(self) -> int:
+        return self.workers
 
     @property
     def platform(self) -> machine.Platform:

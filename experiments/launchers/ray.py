@@ -1,9 +1,9 @@
 """Ray tasks: each pack is one, with the resources that were asked for, anywhere in a cluster.
 
 The nodes share a file system with this machine: the study's folder and the cache are at the same
-paths on all, and what is told of a run on its way is read from its record. Of `processes` tasks,
-with these resources each, a run is trained by all together (`experiments.launchers.group`), which
-meet where the first of them says.
+paths on all, and the progress of a run is read from its record. With `processes` above 1, as many
+tasks train a run together (`experiments.launchers.group`). A placement group holds the resources of
+all of them: none starts before all can.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from experiments import record
 from experiments.config.run import RunConfig
 from experiments.devices import machine
 from experiments.devices.signals import on_stop_signal
-from experiments.launchers import Site
+from experiments.launchers import Launcher, Site
 from experiments.launchers._pool import ATTEMPTS
 from experiments.launchers._worker import Bench, give_up, train_here
 from experiments.launchers.local import LOG
@@ -42,18 +42,25 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
 for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
 ray = import_extra("ray", "ray", "--launcher ray")
+from ray.util.placement_group import (  # noqa: E402
+    PlacementGroup,
+    placement_group,
+    remove_placement_group,
+)
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy  # noqa: E402
 
 LOCAL = "local"  # the address of an instance of our own
 # as a task asks for it: as a node has it
 BUILT_IN = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
 # How many tasks a process serves: an accelerator is let go only by the end of who opened it
 CALLS = {"cpu": 0, "accelerator": 1}  # 0: all
+PARTING = 60.0  # seconds that the other tasks of a run have to end in
 CONNECT = 10.0  # seconds to wait for a cluster to answer
 LOOK = 1.0  # seconds between two looks at the records
 
 
 @dataclass(frozen=True)
-class Ray:
+class Ray(Launcher):
     """Tasks that ask for the same resources each."""
 
     workers: int | None  # at once; None: as many as the nodes have the resources for
@@ -104,16 +111,24 @@ class Ray:
     def bench(self, site: Site) -> Bench:
         return Bench(site.data, site.cache, log=None, kind=f"ray {_text(self.resources)}")
 
-    def _start(self, site: Site, pack: Pack, here: Path) -> Any:
-        """Have a pack trained; the reference to its end."""
+    def _start(self, site: Site, pack: Pack, here: Path) -> _Started:
+        """Have a pack trained, by one task or by several together."""
         if self.processes == 1:
-            return self._task(_train).remote(pack, self.bench(site), here)
-        board, task = ray.remote(num_cpus=0)(_Board).remote(), self._task(_train_together)
-        first, *_ = [
-            task.remote(pack, site, here, board, self.processes, process)
+            return _Started([self._task(_train).remote(pack, self.bench(site), here)])
+        meeting, task = ray.remote(num_cpus=0)(_Meeting).remote(), self._task(_train_together)
+        group = placement_group([self._asked] * self.processes, strategy="PACK")
+        tasks = [
+            task.options(
+                scheduling_strategy=PlacementGroupSchedulingStrategy(group, process)
+            ).remote(pack, site, here, meeting, self.processes, process)
             for process in range(self.processes)
         ]
-        return first
+        return _Started(tasks, group)
+
+    @property
+    def _asked(self) -> dict[str, float]:
+        """The resources of a task, by the names of a node."""
+        return {BUILT_IN.get(name, name): value for name, value in self.resources.items()}
 
     def _task(self, function: Callable[..., Any]) -> Any:
         """The function as a task, which Ray never tries again: we know when its runs are free."""
@@ -128,15 +143,14 @@ class Ray:
             runtime_env={"env_vars": environment},
             max_retries=0,
             max_calls=CALLS[self.platform] if self.processes == 1 else 1,
-            scheduling_strategy="SPREAD" if self.processes > 1 else "DEFAULT",
         )(function)
 
     def _held(self) -> int:
         """How many tasks the nodes that live have the resources for."""
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        asked = {BUILT_IN.get(name, name): value for name, value in self.resources.items()}
         return sum(
-            min(int(node.get(name, 0) / value) for name, value in asked.items()) for node in nodes
+            min(int(node.get(name, 0) / value) for name, value in self._asked.items())
+            for node in nodes
         )
 
     def _connect(self) -> None:
@@ -213,8 +227,29 @@ def _train(pack: Pack, bench: Bench, here: Path) -> UserError | None:
     return None
 
 
-class _Board:
-    """An actor, on which process 0 writes where the others meet it."""
+@dataclass(frozen=True)
+class _Started:
+    """The tasks of a pack, the first of which says how it ended, and their resources.
+
+    A placement group is placed as a whole, so no task starts before all can.
+    """
+
+    tasks: Sequence[Any]
+    group: PlacementGroup | None = None
+
+    def cancel(self, *, force: bool) -> None:
+        for task in self.tasks:
+            ray.cancel(task, force=force)
+
+    def release(self, patience: float) -> None:
+        """Give the resources back; tasks that still run after so many seconds are ended."""
+        if self.group is not None:
+            ray.wait(list(self.tasks), num_returns=len(self.tasks), timeout=patience)
+            remove_placement_group(self.group)
+
+
+class _Meeting:
+    """An actor to which process 0 writes the address at which all meet."""
 
     def __init__(self) -> None:
         self._written, self._where = asyncio.Event(), ""
@@ -229,7 +264,7 @@ class _Board:
 
 
 def _train_together(
-    pack: Pack, site: Site, here: Path, board: Any, processes: int, process: int
+    pack: Pack, site: Site, here: Path, meeting: Any, processes: int, process: int
 ) -> UserError | None:
     """The task of one of several processes: train a pack with the others, as a group does."""
     from experiments.devices.multihost import Meeting
@@ -239,8 +274,8 @@ def _train_together(
     if process == 0:
         with socket.create_server(("", 0)) as free:
             where = f"{ray.util.get_node_ip_address()}:{free.getsockname()[1]}"
-        ray.get(board.write.remote(where))
-    group = Group(Meeting(ray.get(board.read.remote()), processes, process))
+        ray.get(meeting.write.remote(where))
+    group = Group(Meeting(ray.get(meeting.read.remote()), processes, process))
     mistakes: list[UserError] = []
 
     def command() -> int:
@@ -258,31 +293,32 @@ def _train_together(
 class _Tasks:
     """The packs that wait and the tasks under way."""
 
-    start: Callable[[Pack], Any]  # gives the reference to its end
+    start: Callable[[Pack], _Started]
     places: Callable[[], int]
     log: Path
     watch: Callable[[Event], None]
     waiting: deque[Pack]
-    under_way: dict[Any, Pack] = field(default_factory=dict)
+    under_way: dict[Any, tuple[Pack, _Started]] = field(default_factory=dict)  # by the first task
     died: Counter[str] = field(default_factory=Counter)  # times that a run's worker died under it
     errors: list[UserError] = field(default_factory=list)
     stopped: bool = False
 
     def run(self) -> bool:
-        """As `crew.train_all`, with tasks for workers."""
+        """As `_pool.train_all`, with tasks for workers."""
         follower = Follower(self.watch)
         with on_stop_signal(self.stop):
             try:
                 while (self.waiting or self.under_way) and not self.stopped:
                     self._hand_out()
                     self._listen(follower)
-                for task in self.under_way:
-                    ray.cancel(task)  # who trains saves a checkpoint
+                for _, started in self.under_way.values():
+                    started.cancel(force=False)  # a task that trains saves a checkpoint
                 while self.under_way:
                     self._listen(follower)
             finally:
-                for task in self.under_way:  # none, unless we leave in haste
-                    ray.cancel(task, force=True)
+                for _, started in self.under_way.values():  # none, unless we leave in haste
+                    started.cancel(force=True)
+                    started.release(0)
         if self.errors:
             raise self.errors[0]
         return not self.stopped
@@ -305,7 +341,8 @@ class _Tasks:
             if any(self.died[job.run.run_id] == ATTEMPTS for job in pack):
                 self._give_up(*pack)
             else:
-                self.under_way[self.start(pack)] = pack
+                started = self.start(pack)
+                self.under_way[started.tasks[0]] = pack, started
                 room -= 1
 
     def _listen(self, follower: Follower) -> None:
@@ -314,10 +351,11 @@ class _Tasks:
             time.sleep(LOOK)
             return
         ended, _ = ray.wait(list(self.under_way), timeout=LOOK)
-        for pack in self.under_way.values():
+        for pack, _ in self.under_way.values():
             follower.look(job for job in pack if is_claimed(job.folder))
         for task in ended:
-            pack = self.under_way.pop(task)
+            pack, started = self.under_way.pop(task)
+            started.release(PARTING)
             self._settle(task, pack)
             follower.look(pack)
 

@@ -26,7 +26,7 @@ from experiments import record
 from experiments.config.fields import from_text
 from experiments.config.run import RunConfig
 from experiments.devices.machine import Platform
-from experiments.launchers import Site
+from experiments.launchers import Launcher, Site
 from experiments.launchers._slurm_job import Element
 from experiments.launchers._worker import Bench
 from experiments.runs.job import Event, Pack
@@ -68,11 +68,15 @@ DEFAULTS = {"timeout_min": 60, "signal_delay_s": 90}
 
 
 @dataclass(frozen=True)
-class Slurm:
-    """So many elements at once, each with these resources."""
+class Slurm(Launcher):
+    """Jobs of an array, `workers` at once, each with these resources."""
 
-    places: int
+    workers: int
     resources: Mapping[str, Any]
+
+    @property
+    def places(self) -> int:
+        return self.workers
 
     @property
     def platform(self) -> Platform:

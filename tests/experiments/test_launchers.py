@@ -15,7 +15,7 @@ from scaling.common.errors import UserError
 @pytest.mark.parametrize(
     ("name", "workers", "resources", "message"),
     [
-        ("locl", None, {}, r"--launcher locl: did you mean 'local'"),
+        ("locl", None, {}, r"--launcher 'locl': did you mean 'local'"),
         ("local", 0, {}, r"--workers 0: must be at least 1"),
         ("local", 1, {"num_gpus": "1"}, r"--resource num_gpus: the local launcher takes none"),
     ],

@@ -12,22 +12,14 @@ import math
 import random
 from collections.abc import Collection, Iterator
 
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
 from experiments.plan.grids import Assignment
 from experiments.search.samplers import Tried
 from experiments.search.samplers.random import candidates as at_random
 from experiments.search.space import Choice, Distribution, LogUniform, Space, assignment, point
-from scaling.common.errors import UserError
-
-try:
-    import optuna
-    from optuna.distributions import (
-        BaseDistribution,
-        CategoricalDistribution,
-        FloatDistribution,
-    )
-    from optuna.trial import FrozenTrial, TrialState, create_trial
-except ImportError as error:
-    raise UserError(f"--sampler optuna: {error}; pip install -e '.[optuna]'") from error
 
 
 def candidates(space: Space, seed: int, tried: Collection[Tried]) -> Iterator[Assignment]:

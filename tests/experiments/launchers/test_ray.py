@@ -30,6 +30,7 @@ ray = launcher.ray
 # An instance is started by a fork, which is of another program at once, and not of JAX
 pytestmark = pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
 
+SETTLED = 3.0  # seconds in which Ray starts a task that has its resources
 HALF = {"num_cpus": 0.5}  # so that one core is two places
 # long enough to be caught in the act, and to end; and too long to end by itself here
 SOME, LONG = (
@@ -239,7 +240,7 @@ def tasks(bound, here, tmp_path):
     def tasks(act, *arguments, places=2):
         act = ray.remote(num_cpus=0.5, max_retries=0)(act)
         events: list[Event] = []
-        start = lambda pack: act.remote(pack, *arguments)  # noqa: E731
+        start = lambda pack: launcher._Started([act.remote(pack, *arguments)])  # noqa: E731
         log = tmp_path / "workers.log"
         return launcher._Tasks(start, lambda: places, log, events.append, packs.copy()), events
 
@@ -254,8 +255,8 @@ def test_run_whose_worker_always_dies_is_recorded_as_failed(bound, tasks, tmp_pa
             os._exit(1)
         record.write_json(pack[0].folder / record.SUMMARY, {"status": "completed"})
 
-    crew, events = tasks(act)
-    assert crew.run()
+    found, events = tasks(act)
+    assert found.run()
     assert [event.run_id for event in events if event.note] == [doomed] * 3
     assert {event.run_id: event.phase for event in events} == {doomed: "failed", other: "completed"}
     swept = replace(bound, folder=tmp_path)
@@ -268,9 +269,9 @@ def test_fault_of_ours_points_to_its_trace(tasks, tmp_path):
     def act(pack):
         raise AttributeError("ours")
 
-    crew, _ = tasks(act)
+    found, _ = tasks(act)
     with pytest.raises(UserError, match=r"a worker failed; the end of workers\.log"):
-        crew.run()
+        found.run()
     assert "in act" in (log := (tmp_path / "workers.log").read_text())
     assert "AttributeError: ours" in log
 
@@ -287,15 +288,15 @@ def test_run_that_another_has_is_left_until_it_is_free(bound, tasks, tmp_path, m
         return folder.name == held and len(looks) < 3
 
     monkeypatch.setattr(launcher, "is_claimed", is_claimed)
-    crew, _ = tasks(lambda pack: pack[0].folder.mkdir())
-    start = crew.start
+    found, _ = tasks(lambda pack: pack[0].folder.mkdir())
+    start = found.start
 
     def told(pack):
         started.append(pack[0].run.run_id)
         return start(pack)
 
-    crew.start = told
-    assert crew.run()
+    found.start = told
+    assert found.run()
     assert started == [free, held]
     assert (tmp_path / held).exists()
 
@@ -310,17 +311,17 @@ def test_second_interrupt_ends_at_once(tasks, tmp_path):
         (pids / str(os.getpid())).touch()
         time.sleep(300)
 
-    crew, _ = tasks(act, pids)
-    listen = crew._listen
+    found, _ = tasks(act, pids)
+    listen = found._listen
 
     def interrupt(follower):
         listen(follower)
         if len(list(pids.iterdir())) == 2:
             os.kill(os.getpid(), signal.SIGINT)
 
-    crew._listen = interrupt
+    found._listen = interrupt
     with pytest.raises(KeyboardInterrupt):
-        crew.run()
+        found.run()
     end = time.monotonic() + 60
     while any(is_alive(int(path.name)) for path in pids.iterdir()):
         assert time.monotonic() < end
@@ -390,3 +391,30 @@ def test_tasks_on_two_nodes_train_a_run_together(bound, cluster, tmp_path):
     assert ours["metrics"]["loss"] == pytest.approx(theirs["metrics"]["loss"], rel=1e-5)
     with pytest.raises(UserError, match=r"execution.layout.name=single: 2 processes train a run"):
         run_sweep(one(bound, tmp_path / "single"), Part.FIT, launched)
+
+
+@pytest.mark.slow
+def test_no_task_of_a_run_starts_before_all_can(bound, cluster, tmp_path):
+    """One of two nodes is taken: the other one stays free until both are."""
+    found, _ = cluster
+    launched = launchers.load("ray", None, {"address": found.address, "processes": "2"})
+    assert launched.places == 1
+    swept = one(bound, tmp_path, "execution.layout.name=fsdp")
+    (run,), release = swept.study.runs, tmp_path / "release"
+
+    def hold(release):
+        while not release.exists():
+            time.sleep(0.05)
+
+    def free() -> float:
+        return ray.available_resources().get("CPU", 0)
+
+    held = ray.remote(num_cpus=1)(hold).remote(release)
+    while free() != 1:
+        time.sleep(0.05)
+    started = launched._start(swept.site, (swept.job(run),), Path.cwd())
+    time.sleep(SETTLED)
+    assert free() == 1
+    release.touch()
+    assert ray.get([held, *started.tasks]) == [None, None, None]
+    assert swept.status(run) is Status.COMPLETED

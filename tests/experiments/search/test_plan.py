@@ -114,7 +114,7 @@ def test_optuna_takes_what_diverged_for_the_worst():
 def test_missing_extra_is_one_line_with_the_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     monkeypatch.delitem(sys.modules, "experiments.search.samplers.optuna", raising=False)
-    with pytest.raises(UserError, match=r"^--sampler optuna: .*pip install -e '\.\[optuna\]'$"):
+    with pytest.raises(UserError, match=r"^--sampler 'optuna': .*pip install -e '\.\[optuna\]'$"):
         sampler("optuna")
 
 

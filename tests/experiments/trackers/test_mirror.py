@@ -171,8 +171,8 @@ def test_damaged_record_of_one_run_does_not_hold_up_another(job, service, tmp_pa
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("tensorbord", "--tracker tensorbord: did you mean 'tensorboard'?"),
-        ("wandb", "--tracker wandb: needs the package 'wandb': pip install -e '.[wandb]'"),
+        ("tensorbord", "--tracker 'tensorbord': did you mean 'tensorboard'?"),
+        ("wandb", "--tracker 'wandb': needs the package 'wandb': pip install -e '.[wandb]'"),
     ],
 )
 def test_unknown_tracker_or_missing_package_is_told_before_any_work(
