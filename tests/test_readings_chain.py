@@ -6,11 +6,10 @@ import tiny
 
 from analysis.readings import critical_batch
 from analysis.tables.study import load_study
-from experiments import data
 from experiments.plan.designs import runs
 from experiments.plan.grids import chain, grid
 from experiments.plan.study import Study
-from experiments.sweep.sweep import Sweep, write_study
+from experiments.sweep.sweep import bind, write_study
 from experiments.training.trainer import train
 
 
@@ -29,11 +28,10 @@ def test_real_runs_end_to_end(tmp_path):
     study = Study(
         "tiny", "How large?", runs(base, [chain(*rows)]), law=None, reading="critical_batch"
     )
-    corpus = data.prepare(base.science.data, tmp_path / "cache")
-    sweep = Sweep(study.with_fingerprint(corpus.fingerprint), corpus, tmp_path / "out", tmp_path)
+    sweep = bind(study, tmp_path / "out", tmp_path / "cache")
     write_study(sweep)
     for run in sweep.study.runs:
-        train(sweep.job(run), corpus)
+        train(sweep.job(run), sweep.corpora)
     found = critical_batch.read(load_study(tmp_path / "out"))
     assert found is not None
     for each in found.hyperbolas:

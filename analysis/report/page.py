@@ -199,10 +199,13 @@ def _runs(study: Study) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _footer(study: Study) -> str:
-    corpus = [f"{name} {study.corpus[name]}" for name in CORPUS_FACTS if name in study.corpus]
+    corpora = [
+        "Corpus: " + ", ".join(f"{name} {facts[name]}" for name in CORPUS_FACTS if name in facts)
+        for facts in study.corpora.values()
+    ]
     settings = [f"{name} {value}" for name, value in study.settings.items()] or ["the defaults"]
     return (
-        f"Corpus: {', '.join(corpus)}. Settings: {', '.join(settings)}. The fit is in {FIT}, the "
+        f"{'. '.join(corpora)}. Settings: {', '.join(settings)}. The fit is in {FIT}, the "
         f"figures in {FIGURES}/ as PNG and SVG."
     )
 

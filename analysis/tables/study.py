@@ -40,7 +40,7 @@ class Study:
     params: str
     tokens: str
     published: dict[str, str]  # what others have found, by the label of a run
-    corpus: dict[str, Any]
+    corpora: dict[str, dict[str, Any]]  # by fingerprint
     settings: dict[str, Any]
     runs: pd.DataFrame
 
@@ -123,7 +123,7 @@ def load_study(folder: str | Path) -> Study:
             params=plan["params"],
             tokens=plan["tokens"],
             published=plan["published"],
-            corpus=plan["corpus"],
+            corpora=plan["corpora"],
             settings=_settings(plan["settings"]),
             runs=found.reset_index(),
         )

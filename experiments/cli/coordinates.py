@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     configs = [resize(config, options.grow, **{axis: size}) for size in sizes]
     batches = next(
         data.chunks(
-            sweep.corpus.train,
+            sweep.corpora.mixture(config.science.data).train,
             seed=config.science.seed,
             sequences=batch.sequences,
             seq_len=batch.seq_len,

@@ -35,11 +35,11 @@ def run(options: argparse.Namespace) -> int:
     config = override(config, options.assignments)
     made, science = recipe(config), config.science
     params = export.from_arrays(made, arrays, str(options.file))
-    corpus = data.prepare(science.data, options.cache, common.on_stderr)
-    check_vocabulary(science, corpus)
-    parts = validation_parts(config, corpus)
+    mixture = data.Corpora(options.cache, common.on_stderr).mixture(science.data)
+    check_vocabulary(science, mixture)
+    parts = validation_parts(config, mixture)
     loss = float(programs(made).evaluate(fresh_state(made, hypers(science), params), parts))
-    per_byte = loss / corpus.bytes_per_token("valid")
+    per_byte = loss / mixture.bytes_per_token("valid")
     print(
         f"{loss:.6f} nats/token, {per_byte:.6f} nats/byte, {per_byte / math.log(2):.6f} bits/byte"
     )

@@ -88,7 +88,7 @@ def _dry_run(sweep: Sweep, launcher: Launcher) -> int:
     from experiments.sweep.preflight import check_programs, narrower_than_base
     from experiments.sweep.progress import clock
 
-    print(f"{sweep.study.question}\n{sweep.corpus.describe()}\n")
+    print(f"{sweep.study.question}\n{sweep.corpora.describe()}\n")
     runs = sweep.study.runs
     check_programs(runs, launcher.platform)
     costs = forecast(runs, sweep.study.name, launcher, sweep.site)

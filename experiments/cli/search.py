@@ -85,7 +85,7 @@ def _dry_run(found: Searcher) -> int:
 
     plan = found.search
     science = plan.base.science
-    print(f"{plan.question}\n{found.corpus.describe()}\n")
+    print(f"{plan.question}\n{found.corpora.describe()}\n")
     print(
         f"{plan.method}: R={plan.R}, eta={plan.eta}, {plan.candidates} candidates of the sampler "
         f"'{found.sampler}'; budget 1 is {science.budget.tokens:,} tokens"

@@ -1,70 +1,93 @@
-"""What a run trains on: part of its science."""
+"""Data of a run, part of its science: the corpora, and the mixture by which it draws from them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
 from scaling.common.errors import UserError, nearest
 
-Source = Literal["stdlib", "files", "huggingface"]
 TokenizerName = Literal["bytes", "bpe"]
 Split = Literal["train", "valid"]
 
 BYTE_VALUES = 256
+JOINED = "+"  # between the fingerprints of several corpora
 
 
 @dataclass(frozen=True)
-class DataConfig:
-    """A corpus, its tokenizer, its split, and how often it may be read.
+class CorpusConfig:
+    """One corpus: all that must be prepared before a run, once for a whole study.
 
-    ``source``          ``stdlib``: the source text of the running Python; ``files``: text, JSONL
-                        and Parquet by folder or glob; ``huggingface``: a dataset's train split.
+    ``source``          a file of experiments/data/sources: ``stdlib``, ``files``, ``huggingface``.
     ``path``            files: file, folder or glob; huggingface: ``name`` or ``name:subset``.
     ``field``           the key or column that holds the text of a JSONL, Parquet or hub row.
     ``vocab_size``      bytes: 256; bpe: the size to train, and an upper bound of it.
     ``valid_fraction``  expected share of the *documents* that is held out for validation.
-    ``epochs``          how often a token may be a training target.
-    ``fingerprint``     identity of the text, split and tokenizer; empty takes what is found.
+    ``fingerprint``     identity of the text, split and tokenizer; empty takes any text.
     """
 
-    source: Source = "stdlib"
+    source: str = "stdlib"
     path: str = ""
     field: str = "text"
     tokenizer: TokenizerName = "bytes"
     vocab_size: int = BYTE_VALUES
     valid_fraction: float = 0.05
-    epochs: int = 1
     fingerprint: str = ""
 
 
-def check_config(config: DataConfig) -> None:
-    """Raise a UserError for a combination that no corpus can satisfy."""
-    for field, value, kind in (
-        ("source", config.source, Source),
-        ("tokenizer", config.tokenizer, TokenizerName),
-    ):
-        if value not in get_args(kind):
-            raise UserError(f"data.{field}={value}: {nearest(value, get_args(kind))}")
-    wants_path = config.source != "stdlib"
-    if wants_path and not config.path:
-        raise UserError(f"data.path is empty: data.source={config.source} needs one")
-    if config.path and not wants_path:
+@dataclass(frozen=True)
+class DataConfig(CorpusConfig):
+    """The corpora of a run, and how it draws from them.
+
+    ``epochs``       how often a token of any corpus may be a training target.
+    ``corpora``      several corpora, each ``source:path``, instead of ``source`` and ``path``;
+                     they share all other settings. Their fingerprints are joined by "+".
+    ``weights``      the share of training windows drawn from each of ``corpora``; the sum is 1.
+    """
+
+    epochs: int = 1
+    corpora: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
+
+
+# Fields that say where text lies. A known fingerprint stands for them in the identity of a run.
+PLACES = ("data.path", "data.corpora")
+
+
+def corpus_configs(data: DataConfig) -> tuple[CorpusConfig, ...]:
+    """The corpora of a run, in the order of their weights.
+
+    Raises:
+        UserError: a combination that no corpora can satisfy.
+    """
+    _check_mixture(data)
+    shared = {entry.name: getattr(data, entry.name) for entry in fields(CorpusConfig)}
+    one = CorpusConfig(**shared)
+    if not data.corpora:
+        return (one,)
+    prints = data.fingerprint.split(JOINED) if data.fingerprint else [""] * len(data.corpora)
+    if len(prints) != len(data.corpora):
         raise UserError(
-            f"data.path={config.path}: data.source=stdlib takes no path; "
-            "set data.source=files or data.source=huggingface"
+            f"data.fingerprint={data.fingerprint}: {len(prints)} for {len(data.corpora)} corpora; "
+            "restore it, or clear it"
         )
+    named = [(text.partition(":"), mark) for text, mark in zip(data.corpora, prints, strict=True)]
+    return tuple(
+        replace(one, source=source, path=path, fingerprint=mark)
+        for (source, _, path), mark in named
+    )
+
+
+def check_corpus(config: CorpusConfig) -> None:
+    """Raise a UserError for a corpus that cannot be."""
+    if config.tokenizer not in get_args(TokenizerName):
+        hint = nearest(config.tokenizer, get_args(TokenizerName))
+        raise UserError(f"data.tokenizer={config.tokenizer}: {hint}")
     if not 0 < config.valid_fraction < 1:
         raise UserError(
             f"data.valid_fraction={config.valid_fraction}: must be above 0 and below 1, "
-            "such as 0.05; every run is judged on text that it has not seen"
+            "such as 0.05; every run is validated on text that it has not seen"
         )
-    if config.epochs < 1:
-        raise UserError(f"data.epochs={config.epochs}: must be 1 or more")
-    _check_vocabulary(config)
-
-
-def _check_vocabulary(config: DataConfig) -> None:
     if config.tokenizer == "bytes" and config.vocab_size != BYTE_VALUES:
         raise UserError(
             f"data.vocab_size={config.vocab_size}: data.tokenizer=bytes has exactly "
@@ -74,4 +97,33 @@ def _check_vocabulary(config: DataConfig) -> None:
         raise UserError(
             f"data.vocab_size={config.vocab_size}: data.tokenizer=bpe starts from the "
             f"{BYTE_VALUES} byte values and needs more, such as data.vocab_size=4096"
+        )
+
+
+def _check_mixture(data: DataConfig) -> None:
+    if data.epochs < 1:
+        raise UserError(f"data.epochs={data.epochs}: must be 1 or more")
+    weights = ",".join(f"{weight:g}" for weight in data.weights)
+    if len(data.weights) != len(data.corpora):
+        raise UserError(
+            f"data.weights={weights}: {len(data.weights)} for the {len(data.corpora)} of "
+            "data.corpora; give one for each"
+        )
+    if not data.corpora:
+        return
+    if data.source != CorpusConfig.source or data.path:
+        raise UserError(
+            f"data.source={data.source} data.path={data.path}: data.corpora replaces them; "
+            "leave them out"
+        )
+    if len(set(data.corpora)) < len(data.corpora):
+        raise UserError(f"data.corpora={','.join(data.corpora)}: one stands twice; drop it")
+    if not all(weight > 0 for weight in data.weights) or abs(sum(data.weights) - 1) > 1e-6:
+        raise UserError(
+            f"data.weights={weights}: must be positive and add up to 1, such as 0.75,0.25"
+        )
+    if len(data.corpora) > 1 and data.tokenizer == "bpe":
+        raise UserError(
+            "data.tokenizer=bpe: it is trained on one corpus, so ids would differ between "
+            "data.corpora; set data.tokenizer=bytes"
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments import record
+from experiments.config.data import PLACES
 from experiments.config.fields import flat
 from scaling.common.errors import UserError
 
@@ -30,9 +31,8 @@ def differences(a: Path, b: Path) -> list[Difference]:
     names = [*one, *(name for name in other if name not in one)]
     rows = [Difference(n, one.get(n, ABSENT), other.get(n, ABSENT)) for n in names]
     differing = [row for row in rows if row.a != row.b]
-    moved = [row for row in differing if row.name == "data.path"]
-    if moved and one["data.fingerprint"] and one["data.fingerprint"] == other["data.fingerprint"]:
-        differing.remove(moved[0])
+    if one["data.fingerprint"] and one["data.fingerprint"] == other["data.fingerprint"]:
+        differing = [row for row in differing if row.name not in PLACES]
     fields = [row for row in differing if row.name != "run_id"]
     return fields or differing
 

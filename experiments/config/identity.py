@@ -12,6 +12,7 @@ import hashlib
 import json
 from typing import Any
 
+from experiments.config.data import PLACES
 from experiments.config.fields import flat, to_dict
 from experiments.config.run import Science
 
@@ -23,7 +24,7 @@ SCIENCE_VERSION = 4
 def identity(science: Science, derivation: Any = None) -> str:
     """Twelve hex digits of the SHA-256 of the canonical science.
 
-    Data counts by its fingerprint, and its path only until that is known: a moved corpus is the
+    Data counts by its fingerprint, and its place only until that is known: a moved corpus is the
     same science.
 
     Args:
@@ -31,7 +32,8 @@ def identity(science: Science, derivation: Any = None) -> str:
     """
     value = canonical(science)
     if science.data.fingerprint:
-        value.pop("data.path", None)
+        for name in PLACES:
+            value.pop(name, None)
     if derivation is not None:
         value["derivation"] = derivation
     text = json.dumps([SCIENCE_VERSION, value], sort_keys=True, separators=(",", ":"))

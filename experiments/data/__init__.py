@@ -1,34 +1,30 @@
-"""Text to batches: corpus -> tokenizer -> token store -> an order that (seed, step) decides.
+"""Text to batches: corpora -> tokenizer -> token stores -> an order that (seed, step) decides.
 
-``prepare(config, cache)`` gives a Corpus; ``chunks(corpus.train, ...)`` its batches.
+A corpus is prepared once for all runs; a mixture is how one run draws from corpora.
+``Corpora(cache).mixture(config)`` gives a Mixture; ``chunks(mixture.train, ...)`` its batches.
 """
 
-from experiments.config.data import DataConfig, check_config
+from experiments.config.data import CorpusConfig, DataConfig
 from experiments.data.cache import prepare
+from experiments.data.corpora import Corpora, Mixture
 from experiments.data.corpus import Corpus, Manifest
-from experiments.data.loader import (
-    check_budget,
-    chunks,
-    epochs_seen,
-    validation_windows,
-    window_count,
-    window_order,
-)
+from experiments.data.loader import check_budget, chunks, validation_windows
+from experiments.data.mixture import MixedTokens
 from experiments.data.store import DiskTokens, MemoryTokens, TokenStore
 
 __all__ = [
+    "Corpora",
     "Corpus",
+    "CorpusConfig",
     "DataConfig",
     "DiskTokens",
     "Manifest",
     "MemoryTokens",
+    "MixedTokens",
+    "Mixture",
     "TokenStore",
     "check_budget",
-    "check_config",
     "chunks",
-    "epochs_seen",
     "prepare",
     "validation_windows",
-    "window_count",
-    "window_order",
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.config.data import DataConfig, Split
+from experiments.config.data import CorpusConfig, Split
 from experiments.data.corpus import MANIFEST, Manifest, SplitFacts
 from experiments.data.documents import (
     FORMAT,
@@ -20,7 +20,7 @@ from experiments.data.documents import (
     split_of,
     usable_documents,
 )
-from experiments.data.sources import SOURCES
+from experiments.data.sources import documents
 from experiments.data.store import TokenWriter, stored_bytes, token_dtype
 from experiments.data.tokenizer import SEPARATOR, Tokenizer, build_tokenizer, tokenizer_digest
 from scaling.common.errors import UserError
@@ -32,11 +32,11 @@ Progress = Callable[[str], None]
 
 
 def read_usable(
-    config: DataConfig, tally: Tally, progress: Progress, purpose: str
+    config: CorpusConfig, tally: Tally, progress: Progress, purpose: str
 ) -> Iterator[Usable]:
-    """The documents of a config that count; tells ``progress`` every few seconds how far it is."""
+    """The documents of a corpus that count; ``progress`` hears of it every few seconds."""
     done, reported = 0, time.monotonic()
-    for document in usable_documents(SOURCES[config.source](config), tally):
+    for document in usable_documents(documents(config), tally):
         yield document
         done += len(document.content)
         if time.monotonic() - reported > REPORT_SECONDS:
@@ -44,7 +44,7 @@ def read_usable(
             progress(f"corpus: {done / 1e6:,.1f} MB of text read ({purpose})")
 
 
-def build_corpus(config: DataConfig, folder: Path, progress: Progress) -> Manifest:
+def build_corpus(config: CorpusConfig, folder: Path, progress: Progress) -> Manifest:
     """Read the source and write tokens, tokenizer and manifest into an empty folder."""
     train = _train_contents(config, progress)
     tokenizer = build_tokenizer(config.tokenizer, config.vocab_size, train, folder)
@@ -79,7 +79,7 @@ def build_corpus(config: DataConfig, folder: Path, progress: Progress) -> Manife
     return manifest
 
 
-def _empty_split(name: Split, documents: int, config: DataConfig) -> str:
+def _empty_split(name: Split, documents: int, config: CorpusConfig) -> str:
     return (
         f"data.valid_fraction={config.valid_fraction}: of {documents} document(s) none fell in the "
         f"{name} split, which goes by whole documents; give more (split -C 64k cuts a large text) "
@@ -125,7 +125,7 @@ class _SplitBuilder:
         self._group, self._group_bytes = [], 0
 
 
-def _train_contents(config: DataConfig, progress: Progress) -> Iterator[bytes]:
+def _train_contents(config: CorpusConfig, progress: Progress) -> Iterator[bytes]:
     for document in read_usable(config, Tally(), progress, "learning the tokenizer"):
         if split_of(document.digest, config.valid_fraction) == "train":
             yield document.content

@@ -1,8 +1,8 @@
-"""From a DataConfig to a corpus: built once per fingerprint, by whichever process is first.
+"""A CorpusConfig to a stored corpus: built once per fingerprint, by the first process to ask.
 
 A cache folder holds::
 
-    <fingerprint>/manifest.json    what was read, dropped, split and stored
+    <fingerprint>/manifest.json    counts and checksums of the text, the split and the store
     <fingerprint>/tokenizer.json   of a trained tokenizer
     <fingerprint>/train, valid     zarr3 arrays of tokens
     keys/<digest>                  digest of files, sizes and times -> fingerprint
@@ -14,7 +14,7 @@ import errno
 import tempfile
 from pathlib import Path
 
-from experiments.config.data import DataConfig, check_config
+from experiments.config.data import CorpusConfig, check_corpus
 from experiments.data.build import Progress, build_corpus, read_usable
 from experiments.data.corpus import Corpus, DamagedError, load_corpus
 from experiments.data.documents import Fingerprint, Tally
@@ -28,7 +28,7 @@ def silent(message: str) -> None:
 
 
 def prepare(
-    config: DataConfig,
+    config: CorpusConfig,
     cache: Path,
     progress: Progress = silent,
     *,
@@ -39,7 +39,7 @@ def prepare(
     Stores of up to ``memory_limit`` bytes are held in memory. Raises UserError for text that
     cannot be found or read, another fingerprint than asked, an empty split, a full disk.
     """
-    check_config(config)
+    check_corpus(config)
     fingerprint = _find_fingerprint(config, cache, progress)
     if config.fingerprint not in ("", fingerprint):
         raise UserError(
@@ -58,7 +58,7 @@ def prepare(
     return corpus
 
 
-def _find_fingerprint(config: DataConfig, cache: Path, progress: Progress) -> str:
+def _find_fingerprint(config: CorpusConfig, cache: Path, progress: Progress) -> str:
     key = files_key(config)
     known = recall_fingerprint(key, cache)
     if known:
@@ -74,9 +74,9 @@ def _find_fingerprint(config: DataConfig, cache: Path, progress: Progress) -> st
 
 
 def _build_and_install(
-    config: DataConfig, folder: Path, fingerprint: str, progress: Progress
+    config: CorpusConfig, folder: Path, fingerprint: str, progress: Progress
 ) -> None:
-    """Build beside the final place and move in at once: nobody sees half a corpus."""
+    """Build beside the final place and move in at once, so that no reader sees half a corpus."""
     cache = folder.parent
     try:
         cache.mkdir(parents=True, exist_ok=True)

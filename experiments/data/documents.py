@@ -1,4 +1,4 @@
-"""Which documents count, and on which side of the split each falls.
+"""Documents that count, and the side of the split on which each falls.
 
 A document is its content: SHA-256 of its bytes. Exact repetitions are dropped, so that no text
 stands in both splits, and the split is a function of the content alone:
@@ -17,8 +17,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from experiments.config.data import DataConfig, Split
-from experiments.data.sources import HEAD_BYTES, Document
+from experiments.config.data import CorpusConfig, Split
+from experiments.data.sources._source import HEAD_BYTES, Document
 
 FORMAT = 1  # of the stored tokens; part of the fingerprint, so another format is another corpus
 FINGERPRINT_LETTERS = 16
@@ -26,7 +26,7 @@ FINGERPRINT_LETTERS = 16
 
 @dataclass
 class Tally:
-    """What was seen while the documents went by."""
+    """Counts of the documents read."""
 
     documents: int = 0  # kept
     duplicates: int = 0  # dropped: same bytes as an earlier one
@@ -35,7 +35,7 @@ class Tally:
     non_utf8: int = 0  # kept: exact as bytes, U+FFFD replaces what BPE cannot decode
 
     def skipped(self) -> str:
-        """What was left out or is odd, in words; empty if nothing was."""
+        """The documents left out or odd, in words; empty if there are none."""
         counts = {
             "duplicates dropped": self.duplicates,
             "empty skipped": self.empty,
@@ -87,7 +87,7 @@ def split_of(digest: bytes, valid_fraction: float) -> Split:
 class Fingerprint:
     """Digest of the rules, then of each kept document in order."""
 
-    def __init__(self, config: DataConfig) -> None:
+    def __init__(self, config: CorpusConfig) -> None:
         rules = {
             "format": FORMAT,
             "tokenizer": config.tokenizer,

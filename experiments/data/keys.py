@@ -1,9 +1,9 @@
-"""A short cut past reading a large corpus to find its fingerprint.
+"""Fingerprints remembered by the times of the files, so that large corpora are read once.
 
 The key of a set of files is the digest of their paths, sizes, modification and change times. The
-change time is the kernel's own and moves with every write, even one that restores the rest. A file
-that changed in the last seconds may change again within one tick of that clock, so such a set is
-not remembered.
+change time is the kernel's and moves with every write, even one that restores the rest. A file that
+changed in the last seconds may change again within one tick of that clock: such a set is not
+remembered.
 """
 
 from __future__ import annotations
@@ -15,22 +15,26 @@ import os
 import time
 from pathlib import Path
 
-from experiments.config.data import DataConfig
+from experiments.config.data import CorpusConfig
 from experiments.data.documents import FORMAT
-from experiments.data.sources import list_files
+from experiments.data.sources import source_of
 
 SETTLED_SECONDS = 2.0
 FOLDER = "keys"
 
 
-def files_key(config: DataConfig) -> str:
-    """The key of the files as they stand, to be taken before they are read; empty if unsettled."""
-    if config.source != "files":
+def files_key(config: CorpusConfig) -> str:
+    """The key of the files as they stand now; empty where a source reads none, or unsettled ones.
+
+    Take it before the files are read.
+    """
+    files = source_of(config).files
+    if files is None:
         return ""
     rules = [FORMAT, config.field, config.tokenizer, config.vocab_size, config.valid_fraction]
     digest = hashlib.sha256(json.dumps(rules).encode())
     newest = 0.0
-    for path in list_files(config):
+    for path in files(config):
         stat = path.stat()
         newest = max(newest, stat.st_ctime)
         row = [str(path.absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]

@@ -1,69 +1,44 @@
-"""Which tokens a step sees: a function of (seed, step) alone.
+"""Batches of a step: a function of (seed, step) alone.
 
-With T = seq_len, a split of n tokens has W = (n - 1) // T windows. Window i holds the tokens
-[i T, i T + T], inputs and targets shifted by one, so each token is a target at most once an epoch.
-Step s takes the windows at positions s B ... s B + B - 1 of the endless sequence
-
-    window(p) = permutation(seed, epoch)(p mod W),    epoch = p // W
-
-so nothing is kept between steps: any step can be had at once, on any host, and a run resumes
-exactly from its step number. Neither the machine nor the size of a chunk enters.
+Step s takes the windows at positions s B ... s B + B - 1 of the mixture's endless sequence
+(experiments/data/mixture.py). Nothing is kept between steps: any step can be had at once, on any
+host, and a run resumes exactly from its step number. Neither the machine nor the size of a chunk
+enters.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.data.mixture import MixedTokens
+from experiments.data.order import windows_of
 from experiments.data.store import TokenStore
 from scaling.common.errors import UserError
 
-SHUFFLE_ROUNDS = 4
 
-
-def window_count(tokens: int, seq_len: int) -> int:
-    """W: how many windows of seq_len targets these tokens give."""
-    return max(0, (tokens - 1) // seq_len)
-
-
-def epochs_seen(store: TokenStore, tokens_seen: int, seq_len: int) -> float:
-    """How often the average target was seen after training on ``tokens_seen`` targets."""
-    return tokens_seen / (_windows(store, seq_len, "train") * seq_len)
-
-
-def check_budget(store: TokenStore, tokens_needed: int, seq_len: int, epochs: int) -> None:
-    """Raise a UserError unless the split gives that many targets in the declared epochs."""
-    per_epoch = _windows(store, seq_len, "train") * seq_len
-    if tokens_needed > epochs * per_epoch:
-        raise UserError(
-            f"data.epochs={epochs}: the corpus has {per_epoch:,} training tokens, the run needs "
-            f"{tokens_needed:,}; declare data.epochs={math.ceil(tokens_needed / per_epoch)} "
-            "or lower budget.tokens"
-        )
-
-
-def window_order(seed: int, positions: NDArray[np.int64], windows: int) -> NDArray[np.int64]:
-    """[n] positions of the endless sequence -> [n] window numbers below ``windows``."""
-    from grain.experimental import index_shuffle
-
-    epochs, places = np.divmod(positions, windows)
-    seeds = {int(epoch): _epoch_seed(seed, int(epoch)) for epoch in np.unique(epochs)}
-    return np.fromiter(
-        (
-            index_shuffle(place, max_index=windows - 1, seed=seeds[epoch], rounds=SHUFFLE_ROUNDS)
-            for epoch, place in zip(epochs.tolist(), places.tolist(), strict=True)
-        ),
-        np.int64,
-        count=len(positions),
-    )
+def check_budget(
+    mixture: MixedTokens, *, seed: int, tokens: int, seq_len: int, epochs: int
+) -> None:
+    """Raise a UserError unless each store gives its share of so many targets in those epochs."""
+    shares = mixture.targets(seed, tokens, seq_len)
+    for k, (unique, needed) in enumerate(
+        zip(mixture.targets_per_epoch(seq_len), shares, strict=True), start=1
+    ):
+        if needed > epochs * unique:
+            which = f"corpus {k} of data.corpora" if len(shares) > 1 else "the corpus"
+            raise UserError(
+                f"data.epochs={epochs}: {which} has {unique:,} training tokens, the run needs "
+                f"{needed:,}; declare data.epochs={math.ceil(needed / unique)} "
+                "or lower budget.tokens"
+            )
 
 
 def chunks(
-    store: TokenStore,
+    mixture: MixedTokens,
     *,
     seed: int,
     sequences: int,
@@ -79,13 +54,12 @@ def chunks(
     """
     import grain
 
-    windows = _windows(store, seq_len, "train")
+    mixture.targets_per_epoch(seq_len)  # refuses a store below one window, before any thread reads
 
     def gather(first: int) -> NDArray[np.int32]:
         steps = np.minimum(np.arange(first, first + steps_per_chunk), stop_step - 1)
         positions = steps[:, None] * sequences + np.arange(sequences)
-        order = window_order(seed, positions.ravel(), windows)
-        tokens = store.windows(order * seq_len, seq_len + 1)
+        tokens = mixture.windows(seed, positions.ravel(), seq_len)
         return tokens.reshape(steps_per_chunk, sequences, seq_len + 1)
 
     if start_step >= stop_step:
@@ -93,29 +67,23 @@ def chunks(
     firsts = grain.MapDataset.range(start_step, stop_step, steps_per_chunk)
     # A chunk is one element: per-window elements cost more than the copy itself.
     ahead = grain.ReadOptions(
-        num_threads=store.read_threads, prefetch_buffer_size=2 * store.read_threads
+        num_threads=mixture.read_threads, prefetch_buffer_size=2 * mixture.read_threads
     )
     return iter(firsts.map(gather).to_iter_dataset(ahead))
 
 
-def validation_windows(store: TokenStore, count: int, seq_len: int) -> NDArray[np.int32]:
-    """[n, T + 1]: n = min(count, W) windows, evenly spread, the same for every run."""
-    windows = _windows(store, seq_len, "valid")
-    chosen = min(count, windows)
-    order = np.arange(chosen, dtype=np.int64) * windows // chosen
-    return store.windows(order * seq_len, seq_len + 1)
+def validation_windows(stores: Sequence[TokenStore], count: int, seq_len: int) -> NDArray[np.int32]:
+    """[n, T + 1]: up to ``count`` windows, equally many of each store, evenly spread in it.
 
-
-def _windows(store: TokenStore, seq_len: int, split: str) -> int:
-    windows = window_count(store.tokens, seq_len)
-    if not windows:
-        raise UserError(
-            f"data: the {split} split has {store.tokens} tokens, one window of "
-            f"batch.seq_len={seq_len} needs {seq_len + 1}; give more text or lower batch.seq_len"
-        )
-    return windows
-
-
-def _epoch_seed(seed: int, epoch: int) -> int:
-    """32 bits for grain's permutation, unrelated between seeds and between epochs."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{epoch}".encode()).digest()[:4], "little")
+    They depend on the corpora and not on the weights, so all mixtures of them are compared on the
+    same text.
+    """
+    windows = [windows_of(store, seq_len, "valid") for store in stores]
+    share = min(max(1, count // len(stores)), *windows)
+    order = np.arange(share, dtype=np.int64)
+    return np.concatenate(
+        [
+            store.windows(order * total // share * seq_len, seq_len + 1)
+            for store, total in zip(stores, windows, strict=True)
+        ]
+    )

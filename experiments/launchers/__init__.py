@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.config.data import DataConfig
 from experiments.config.overrides import split
 from experiments.config.run import RunConfig
 from experiments.devices.machine import Platform
@@ -28,7 +27,6 @@ from scaling.common.errors import UserError
 class Site:
     """What every worker of a sweep needs besides its packs. Workers elsewhere see these paths."""
 
-    data: DataConfig
     cache: Path
     folder: Path  # of the study
 

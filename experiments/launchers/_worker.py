@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from experiments import data, record
+from experiments import record
+from experiments.data import Corpora
 from experiments.devices.machine import redirect_output, use_compilation_cache
 from experiments.devices.signals import handle_stop_signals
 from experiments.record import FINISHED, Status
@@ -23,14 +24,13 @@ from experiments.runs.job import Event, Job, Pack
 from experiments.runs.quarantine import quarantine
 from scaling.common.errors import UserError
 
-Train = Callable[[Pack, data.Corpus, Callable[[Event], None], Callable[[], bool]], None]
+Train = Callable[[Pack, Corpora, Callable[[Event], None], Callable[[], bool]], None]
 
 
 @dataclass(frozen=True)
 class Bench:
     """What a worker works with, the same for all its runs."""
 
-    data: data.DataConfig
     cache: Path
     log: Path | None  # what libraries print; None: left to whoever started the process
     core: int | None = None  # to pin to, None: not pinned
@@ -46,9 +46,9 @@ def work(pipe: Connection, bench: Bench) -> None:
     prepare(bench)
     use_compilation_cache(bench.cache)
     try:
-        corpus = data.prepare(bench.data, bench.cache)
+        corpora = Corpora(bench.cache)
         while not asked and (pack := pipe.recv()) is not None:
-            attend(pack, corpus, pipe.send, lambda: bool(asked))
+            attend(pack, corpora, pipe.send, lambda: bool(asked))
     except UserError as error:
         pipe.send(error)
     except (EOFError, BrokenPipeError):
@@ -62,8 +62,7 @@ def train_here(pack: Pack, bench: Bench, interrupted: Callable[[], bool]) -> Non
     """
     prepare(bench)
     use_compilation_cache(bench.cache)
-    corpus = data.prepare(bench.data, bench.cache)
-    attend(pack, corpus, lambda event: None, interrupted)
+    attend(pack, Corpora(bench.cache), lambda event: None, interrupted)
 
 
 def prepare(bench: Bench) -> None:
@@ -81,18 +80,18 @@ def prepare(bench: Bench) -> None:
 
 def _train(
     pack: Pack,
-    corpus: data.Corpus,
+    corpora: Corpora,
     watch: Callable[[Event], None],
     interrupted: Callable[[], bool],
 ) -> None:
     from experiments.training import trainer
 
-    trainer.train_pack(pack, corpus, watch=watch, interrupted=interrupted)
+    trainer.train_pack(pack, corpora, watch=watch, interrupted=interrupted)
 
 
 def attend(
     pack: Pack,
-    corpus: data.Corpus,
+    corpora: Corpora,
     watch: Callable[[Event], None],
     interrupted: Callable[[], bool],
     train: Train = _train,
@@ -127,7 +126,7 @@ def attend(
         if not free:
             return
         try:
-            _attempt(tuple(free), corpus, tell, stop, train)
+            _attempt(tuple(free), corpora, tell, stop, train)
         except ClaimLostError:
             for job in free:  # each has its last word, whoever ended it
                 watch(Event(job.run.run_id, record.run_status(job.folder)))
@@ -157,7 +156,7 @@ def _tidy(job: Job, watch: Callable[[Event], None]) -> None:
 
 def _attempt(
     pack: Pack,
-    corpus: data.Corpus,
+    corpora: Corpora,
     watch: Callable[[Event], None],
     interrupted: Callable[[], bool],
     train: Train,
@@ -168,7 +167,7 @@ def _attempt(
     from experiments.runs.summary import write_failure
 
     try:
-        train(pack, corpus, watch, interrupted)
+        train(pack, corpora, watch, interrupted)
         return
     except JaxRuntimeError as error:  # of the machine, such as too little memory: the rest go on
         message = str(error)  # and no more: its trace holds the pack's arrays
@@ -179,4 +178,4 @@ def _attempt(
     left = tuple(job for job in pack if record.run_status(job.folder) not in FINISHED)
     half = len(left) // 2
     for part in filter(None, (left[:half], left[half:])):
-        _attempt(part, corpus, watch, interrupted, train)
+        _attempt(part, corpora, watch, interrupted, train)

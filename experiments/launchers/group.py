@@ -15,8 +15,8 @@ from functools import cache
 
 import jax
 
-from experiments import data
 from experiments.config.run import RunConfig
+from experiments.data import Corpora
 from experiments.devices import machine
 from experiments.devices.machine import use_compilation_cache
 from experiments.devices.multihost import Meeting, hear, leads, tell
@@ -52,7 +52,7 @@ class Group(Launcher):
         return machine.platform()
 
     def bench(self, site: Site) -> Bench:
-        return Bench(site.data, site.cache, log=None, kind="group")
+        return Bench(site.cache, log=None, kind="group")
 
     def measure(self, site: Site, wanted: Sequence[tuple[RunConfig, int]]) -> Sequence[Curve]:
         """Alone: a run of several devices has them to itself."""
@@ -77,21 +77,22 @@ class Group(Launcher):
 
     def train(self, site: Site, packs: Sequence[Pack], watch: Callable[[Event], None]) -> bool:
         """See `Launcher.train`; False also where one of its runs could not go on."""
-        for job in (job for pack in packs for job in pack):
-            _check(job)
         bench, asked = self.bench(site), list[bool]()
         use_compilation_cache(bench.cache)
-        corpus = data.prepare(bench.data, bench.cache)
+        corpora = Corpora(bench.cache)
+        for job in (job for pack in packs for job in pack):  # before the others train along
+            _check(job)
+            corpora.mixture(job.run.config.science.data)
 
         def together(
             pack: Pack,
-            corpus: data.Corpus,
+            corpora: Corpora,
             watch: Callable[[Event], None],
             interrupted: Callable[[], bool],
         ) -> None:
             self._is_training = True
             tell((pack, bench))
-            stands = train_pack(pack, corpus, watch=watch, interrupted=interrupted)
+            stands = train_pack(pack, corpora, watch=watch, interrupted=interrupted)
             self._is_training = False
             if Status.STARTED in stands:  # any process was
                 asked.append(True)
@@ -99,7 +100,7 @@ class Group(Launcher):
         with on_stop_signal(lambda: asked.append(True)):
             for pack in packs:
                 absolute = tuple(replace(job, folder=job.folder.absolute()) for job in pack)
-                worker.attend(absolute, corpus, watch, lambda: bool(asked), together)
+                worker.attend(absolute, corpora, watch, lambda: bool(asked), together)
                 if asked or self._is_training:
                     return False
         return True
@@ -135,13 +136,13 @@ def _check(job: Job) -> None:
 def _follow() -> int:
     """Train the packs that process 0 tells, until it tells an exit code."""
     asked: list[bool] = []
-    prepare = cache(data.prepare)
+    corpora = cache(Corpora)
     with on_stop_signal(lambda: asked.append(True)):
         while not isinstance(message := hear(), int):
             pack, bench = message
             use_compilation_cache(bench.cache)
             try:
-                train_pack(pack, prepare(bench.data, bench.cache), interrupted=lambda: bool(asked))
+                train_pack(pack, corpora(bench.cache), interrupted=lambda: bool(asked))
             except jax.errors.JaxRuntimeError as error:
                 reason = str(error).splitlines()[0]
                 print(f"process {jax.process_index()}: {reason}", file=sys.stderr)

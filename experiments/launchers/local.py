@@ -56,7 +56,7 @@ class Local(Launcher):
     def _benches(self, site: Site) -> list[Bench]:
         log = site.folder / LOG
         return [
-            Bench(site.data, site.cache, log, core=core, gpu=gpu)
+            Bench(site.cache, log, core=core, gpu=gpu)
             for core, gpu in zip(_cores(self.places), _gpus(self.places), strict=True)
         ]
 
@@ -64,7 +64,7 @@ class Local(Launcher):
 def _whole(site: Site, layout: Layout) -> Bench:
     """The one worker of runs that are shared out: it has all devices; of a CPU, simulated ones."""
     simulated = layout.devices if machine.platform() == "cpu" and layout.devices > 1 else None
-    return Bench(site.data, site.cache, site.folder / LOG, devices=simulated)
+    return Bench(site.cache, site.folder / LOG, devices=simulated)
 
 
 def launcher(workers: int | None, resources: Mapping[str, str]) -> Local:

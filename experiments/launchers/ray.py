@@ -109,7 +109,7 @@ class Ray(Launcher):
         return tasks.run()
 
     def bench(self, site: Site) -> Bench:
-        return Bench(site.data, site.cache, log=None, kind=f"ray {_text(self.resources)}")
+        return Bench(site.cache, log=None, kind=f"ray {_text(self.resources)}")
 
     def _start(self, site: Site, pack: Pack, here: Path) -> _Started:
         """Have a pack trained, by one task or by several together."""

@@ -84,7 +84,7 @@ class Slurm(Launcher):
         return "accelerator" if gpus else "cpu"
 
     def bench(self, site: Site) -> Bench:
-        return Bench(site.data, site.cache, log=None, kind="slurm")
+        return Bench(site.cache, log=None, kind="slurm")
 
     def measure(self, site: Site, wanted: Sequence[tuple[RunConfig, int]]) -> Sequence[Curve]:
         """Alone, unless execution.pack says how many: this machine is not the one that trains."""

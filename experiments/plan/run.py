@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from experiments.config.data import DataConfig
 from experiments.config.identity import identity
-from experiments.config.overrides import override
+from experiments.config.overrides import assign, override
 from experiments.config.run import RunConfig
 from experiments.plan.law_settings import Given, Source, find, follow
 from experiments.record import Part
@@ -116,6 +117,14 @@ class Run:
             self,
             config=override(self.config, assignments),
             beginning=self.beginning.change(lambda parent: parent.override(assignments)),
+        )
+
+    def with_fingerprint(self, find: Callable[[DataConfig], str]) -> Run:
+        """The run, and its parents, bound to the corpora found for the data of each."""
+        return replace(
+            self,
+            config=assign(self.config, {"data.fingerprint": find(self.config.science.data)}),
+            beginning=self.beginning.change(lambda parent: parent.with_fingerprint(find)),
         )
 
     def follow(self, laws: Mapping[str, Source]) -> Run:

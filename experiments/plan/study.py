@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from experiments.config.data import DataConfig
 from experiments.plan.law_settings import separate
 from experiments.plan.run import Run
 from experiments.record import Part
@@ -40,6 +41,6 @@ class Study:
         runs = tuple(run.override(plain).follow(laws) for run in self.runs)
         return replace(self, runs=runs)
 
-    def with_fingerprint(self, fingerprint: str) -> Study:
-        """Every run bound to the corpus that was found: from here on its identity is fixed."""
-        return self.override([f"data.fingerprint={fingerprint}"])
+    def with_fingerprints(self, find: Callable[[DataConfig], str]) -> Study:
+        """Every run bound to the corpora found for its data, which fixes its identity."""
+        return replace(self, runs=tuple(run.with_fingerprint(find) for run in self.runs))

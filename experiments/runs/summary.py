@@ -11,8 +11,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from experiments import data, record
+from experiments import record
 from experiments.config.fields import to_dict
+from experiments.data import Mixture
 from experiments.runs.job import Job
 from experiments.runs.branch_point import parent
 from experiments.runs.metrics_log import MetricsLog
@@ -30,7 +31,7 @@ def write_config(job: Job) -> None:
 
 def write_summary(
     job: Job,
-    corpus: data.Corpus,
+    mixture: Mixture,
     status: Status,
     *,
     diverged: int | None,
@@ -47,7 +48,7 @@ def write_summary(
         members: how many runs its program trained at once.
     """
     science = job.run.config.science
-    per_byte = loss / corpus.bytes_per_token("valid")
+    per_byte = loss / mixture.bytes_per_token("valid")
     seconds = log.seconds
     metrics = {
         **job.run.ledger,
@@ -58,7 +59,7 @@ def write_summary(
         "steps": science.steps,
         "steps_trained": log.tokens // science.batch.batch_tokens,
         "tokens_trained": log.tokens,
-        "epochs": data.epochs_seen(corpus.train, science.tokens, science.batch.seq_len),
+        "epochs": mixture.epochs(science),
         "batch_tokens": science.batch.batch_tokens,
         "wall_seconds": seconds,
         "first_dispatch_seconds": log.first_dispatch_seconds,
@@ -72,6 +73,8 @@ def write_summary(
             "message": message,
             "diverged_step": diverged,
             "metrics": {name: value for name, value in metrics.items() if math.isfinite(value)},
+            "tokens_by_source": mixture.tokens_by_source(science),
+            "epochs_by_source": mixture.epochs_by_source(science),
             "environment": {**_environment(), "members": members},
             "prediction_sha256": job.prediction_sha256,
         },

@@ -10,7 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from experiments import data, record
+from experiments import record
+from experiments.data import Mixture
 from experiments.devices.multihost import leads
 from experiments.runs.job import Job
 from experiments.runs.branch_point import parent
@@ -37,9 +38,9 @@ class Scribe(Protocol):
     ) -> None: ...
 
 
-def scribe(job: Job, corpus: data.Corpus) -> Scribe:
+def scribe(job: Job, mixture: Mixture) -> Scribe:
     """The scribe of this process; the record begins with it."""
-    return Writer(job, corpus) if leads() else Silent()
+    return Writer(job, mixture) if leads() else Silent()
 
 
 class Writer:
@@ -47,9 +48,9 @@ class Writer:
 
     log: MetricsLog
 
-    def __init__(self, job: Job, corpus: data.Corpus) -> None:
+    def __init__(self, job: Job, mixture: Mixture) -> None:
         write_config(job)
-        self._job, self._corpus = job, corpus
+        self._job, self._mixture = job, mixture
 
     def begin(self, step: int) -> None:
         before = parent(self._job)
@@ -70,7 +71,7 @@ class Writer:
     ) -> None:
         write_summary(
             self._job,
-            self._corpus,
+            self._mixture,
             status,
             diverged=diverged,
             message=message,

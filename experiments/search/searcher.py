@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from experiments import data, record
-from experiments.config.overrides import paths
-from experiments.config.run import RunConfig, Science
+from experiments.config.data import PLACES
+from experiments.config.fields import flat, to_dict
+from experiments.config.run import RunConfig
 from experiments.launchers import Launcher
 from experiments.plan.run import Run
 from experiments.search import samplers
@@ -26,17 +26,17 @@ from experiments.search.plan import METHODS, Search, halve, longer, raises
 from experiments.search.promotion import Evaluator, Watching
 from experiments.search.samplers import Tried
 from experiments.search.samplers.random import candidates as at_random
-from experiments.sweep.preflight import check_corpus
+from experiments.sweep.preflight import check_data
 from scaling.common.errors import UserError
 
 
 @dataclass
 class Searcher:
-    """A search with its corpus and its folder; `run` goes on with what is there."""
+    """A search with its corpora and its folder; `run` continues it."""
 
     search: Search
     sampler: str
-    corpus: data.Corpus
+    corpora: data.Corpora
     evaluator: Evaluator
     greatest: tuple[int, ...]  # the values of R so far, the search's last
     tried: dict[RunConfig, Tried]  # in the order in which they were sampled
@@ -108,24 +108,25 @@ def bind(
     watching: Watching,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Searcher:
-    """Find the corpus, check what can fail, and read what the folder holds of the search.
+    """Prepare the corpora, check the candidates, and read the search that the folder holds.
 
     Raises:
         UserError: another search or a study is in the folder, R is none to go on to, the sampler
         is not installed, the corpus is too small, or candidates cannot be trained.
     """
     samplers.sampler(sampler)
-    corpus = data.prepare(search.base.science.data, cache, tell)
-    search = search.override([f"data.fingerprint={corpus.fingerprint}"])
+    corpora = data.Corpora(cache, tell)
+    mark = corpora.mixture(search.base.science.data).fingerprint
+    search = search.override([f"data.fingerprint={mark}"])
     most = search.tokens(Fraction(search.R))
     drawn = islice(at_random(search.space, search.base.science.seed), search.candidates)
     configs = [search.config(fields) for fields in drawn]
-    check_corpus([Run(longer(config, most), rung=0) for config in configs], corpus)
+    check_data([Run(longer(config, most), rung=0) for config in configs], corpora)
     found = _found(search, sampler, folder)
     return Searcher(
         search,
         sampler,
-        corpus,
+        corpora,
         Evaluator(
             search.name, folder, cache, launcher, search.base.science.budget.tokens, watching
         ),
@@ -147,7 +148,7 @@ def _found(search: Search, sampler: str, folder: Path) -> Mapping[str, Any]:
     for section, fields in now.items():
         for name in {**fields, **found[section]}:
             a, b = (known.get(name, "(absent)") for known in (found[section], fields))
-            if a != b and name != "data.path":  # the same text, by its fingerprint, lies elsewhere
+            if a != b and name not in PLACES:  # the same text, by its fingerprint, lies elsewhere
                 raise UserError(_other(folder, name, a, b))
     return found
 
@@ -168,7 +169,7 @@ def _plan(search: Search, sampler: str) -> dict[str, dict[str, Any]]:
             "sampler": sampler,
         },
         "space": {name: str(kind) for name, kind in search.space.items()},
-        "base": {path: attrgetter(path)(search.base.science) for path in paths(Science)},
+        "base": dict(flat(to_dict(search.base.science))),
     }
 
 

@@ -23,12 +23,19 @@ PLATFORMS: Mapping[Platform, tuple[str, ...]] = {"cpu": ("cpu",), "accelerator":
 RECORD_BYTES = 1_000_000
 
 
-def check_corpus(runs: Sequence[Run], corpus: data.Corpus) -> None:
-    """Each run's vocabulary is the tokenizer's, and the corpus is large enough for its tokens."""
+def check_data(runs: Sequence[Run], corpora: data.Corpora) -> None:
+    """Each run's vocabulary is the tokenizer's, and the corpora are large enough for its tokens."""
     for run in runs:
         science = run.config.science
-        check_vocabulary(science, corpus)
-        data.check_budget(corpus.train, science.tokens, science.batch.seq_len, science.data.epochs)
+        mixture = corpora.mixture(science.data)
+        check_vocabulary(science, mixture)
+        data.check_budget(
+            mixture.train,
+            seed=science.seed,
+            tokens=science.tokens,
+            seq_len=science.batch.seq_len,
+            epochs=science.data.epochs,
+        )
 
 
 def check_programs(runs: Sequence[Run], kind: Platform) -> None:
@@ -37,12 +44,12 @@ def check_programs(runs: Sequence[Run], kind: Platform) -> None:
         check(run.config, *PLATFORMS[kind])
 
 
-def check_vocabulary(science: Science, corpus: data.Corpus) -> None:
-    """It is the tokenizer's."""
-    if corpus.vocab_size != science.model.vocab_size:
+def check_vocabulary(science: Science, mixture: data.Mixture) -> None:
+    """Raise a UserError unless the vocabulary is the tokenizer's."""
+    if mixture.vocab_size != science.model.vocab_size:
         raise UserError(
             f"model.vocab_size={science.model.vocab_size}, but the tokenizer has "
-            f"{corpus.vocab_size}: set model.vocab_size={corpus.vocab_size}"
+            f"{mixture.vocab_size}: set model.vocab_size={mixture.vocab_size}"
         )
 
 

@@ -22,7 +22,7 @@ from experiments.runs.branch_point import is_ready
 from experiments.runs.claim import is_claimed
 from experiments.runs.job import Event, Job, Pack
 from experiments.runs.watch import Follower
-from experiments.sweep.preflight import check_corpus, check_folder, check_layouts, check_programs
+from experiments.sweep.preflight import check_data, check_folder, check_layouts, check_programs
 from experiments.training.populations import grouping
 from scaling.common.errors import UserError
 
@@ -51,17 +51,16 @@ STANDINGS = {
 
 @dataclass(frozen=True)
 class Sweep:
-    """A study bound to a corpus and a folder: every run has its identity and its place."""
+    """A study bound to its corpora and a folder: every run has its identity and its place."""
 
     study: Study
-    corpus: data.Corpus
+    corpora: data.Corpora
     folder: Path
     cache: Path
 
     @property
     def site(self) -> Site:
-        config = self.study.runs[0].config.science.data
-        return Site(config, self.cache.absolute(), self.folder.absolute())
+        return Site(self.cache.absolute(), self.folder.absolute())
 
     def job(self, run: Run) -> Job:
         digest = _prediction(self.folder, run) if run.part is Part.HELD_OUT else None
@@ -97,24 +96,21 @@ class Sweep:
 def bind(
     study: Study, folder: Path, cache: Path, tell: Callable[[str], None] = lambda text: None
 ) -> Sweep:
-    """Find the corpus, fix every run's identity by its fingerprint, and check what can fail.
+    """Prepare the corpora, fix every run's identity by their fingerprints, and check the runs.
 
     Raises:
-        UserError: runs whose data differ, two runs alike, a corpus too small or missing, a layout
-            that does not divide a run.
+        UserError: two runs alike, a corpus too small or missing, a layout that does not divide a
+            run.
     """
-    configs = {run.config.science.data for run in study.runs}
-    if len(configs) != 1:
-        raise UserError("the runs of one study must share one data config")
-    corpus = data.prepare(configs.pop(), cache, tell)
-    bound = study.with_fingerprint(corpus.fingerprint)
-    check_corpus(bound.runs, corpus)
+    corpora = data.Corpora(cache, tell)
+    bound = study.with_fingerprints(lambda config: corpora.mixture(config).fingerprint)
+    check_data(bound.runs, corpora)
     check_layouts(bound.runs)
     identities = [run.run_id for run in bound.runs]
     if len(set(identities)) < len(identities):
         raise UserError("two runs of the study are the same science; vary a field, or drop one")
     _check_beginnings(bound.runs)
-    return Sweep(bound, corpus, folder, cache)
+    return Sweep(bound, corpora, folder, cache)
 
 
 def _check_beginnings(runs: Sequence[Run]) -> None:
@@ -151,7 +147,7 @@ def write_study(sweep: Sweep) -> None:
             "tokens": study.tokens,
             "published": dict(study.published),
             "settings": dict(study.settings),
-            "corpus": sweep.corpus.card(),
+            "corpora": {one.fingerprint: one.card() for one in sweep.corpora.opened()},
             "runs": [
                 {
                     "run_id": run.run_id,

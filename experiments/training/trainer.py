@@ -8,7 +8,7 @@ is a pack of one, by a program without the axis of members.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import data
+from experiments.data import Corpora, chunks
 from experiments.devices.auto_layout import choose
 from experiments.devices.multihost import ask
 from experiments.record import Status
@@ -31,18 +31,18 @@ Late = tuple[list[int], Metrics]  # a dispatch under way: each member's first st
 
 def train(
     job: Job,
-    corpus: data.Corpus,
+    corpora: Corpora,
     *,
     watch: Callable[[Event], None] = lambda event: None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Status:
     """Train one run: a pack of one."""
-    return train_pack([job], corpus, watch=watch, interrupted=interrupted)[0]
+    return train_pack([job], corpora, watch=watch, interrupted=interrupted)[0]
 
 
 def train_pack(
     jobs: Sequence[Job],
-    corpus: data.Corpus,
+    corpora: Corpora,
     *,
     watch: Callable[[Event], None] = lambda event: None,
     interrupted: Callable[[], bool] = lambda: False,
@@ -58,7 +58,11 @@ def train_pack(
     jobs = [settle(job, watch) for job in jobs]
     made = recipe(jobs[0].run.config)
     with ExitStack() as stack:
-        members = [stack.enter_context(Member(job, corpus, watch)) for job in jobs]
+        mixtures = [corpora.mixture(job.run.config.science.data) for job in jobs]
+        members = [
+            stack.enter_context(Member(job, mixture, watch))
+            for job, mixture in zip(jobs, mixtures, strict=True)
+        ]
         place = programs(made, len(jobs)).place
         states = [place(m.restore(programs(made)), k) for k, m in enumerate(members)]
         for member, state in zip(members, states, strict=True):
@@ -68,7 +72,7 @@ def train_pack(
         if pack:
             left = [s for s, m in zip(states, members, strict=True) if m.is_active]
             del state, states  # the loop owns the only ones
-            _Loop(pack, programs(made, len(pack)), corpus, interrupted).run(left)
+            _Loop(pack, programs(made, len(pack)), interrupted).run(left)
         return [member.status for member in members]
 
 
@@ -100,7 +104,6 @@ class _Loop:
 
     pack: Sequence[Member]
     compiled: Programs
-    corpus: data.Corpus
     interrupted: Callable[[], bool]
     late: Late | None = field(default=None, init=False)
 
@@ -148,25 +151,26 @@ class _Loop:
     def _batches(self, steps: int) -> Iterator[Any]:
         """Without end: [S, B, T+1] of each member, joined; what comes beyond its end is any batch.
 
-        Members on one seed that are at the same step share their stream.
+        Members of equal data, seed and step share a stream.
         """
         sciences = [member.job.run.config.science for member in self.pack]
-        keys = [(s.seed, m.step) for s, m in zip(sciences, self.pack, strict=True)]
+        keys = [(s.data, s.seed, m.step) for s, m in zip(sciences, self.pack, strict=True)]
+        batch = sciences[0].batch
         streams = {
-            (seed, start): data.chunks(
-                self.corpus.train,
-                seed=seed,
-                sequences=sciences[0].batch.sequences,
-                seq_len=sciences[0].batch.seq_len,
-                start_step=start,
+            key: chunks(
+                member.mixture.train,
+                seed=key[1],
+                sequences=batch.sequences,
+                seq_len=batch.seq_len,
+                start_step=key[2],
                 stop_step=max(
-                    s.steps for s, key in zip(sciences, keys, strict=True) if key == (seed, start)
+                    s.steps for s, other in zip(sciences, keys, strict=True) if other == key
                 ),
                 steps_per_chunk=steps,
             )
-            for seed, start in dict.fromkeys(keys)
+            for key, member in dict(zip(keys, self.pack, strict=True)).items()
         }
-        latest: dict[tuple[int, int], np.ndarray] = {}
+        latest: dict[Hashable, np.ndarray] = {}
         while True:
             for key, stream in streams.items():
                 latest[key] = next(stream) if key not in latest else next(stream, latest[key])

@@ -6,7 +6,7 @@ import signal
 import pytest
 import tiny
 
-from experiments import data, record
+from experiments import record
 from experiments.launchers import _worker as worker
 from experiments.record import Status
 from experiments.runs.quarantine import quarantine
@@ -17,7 +17,7 @@ from scaling.common.errors import UserError
 def corpus(tmp_path_factory):
     base = tmp_path_factory.getbasetemp()
     texts, cache = tiny.shared_texts(base), tiny.shared_cache(base)
-    return data.prepare(tiny.config(texts=texts).science.data, cache)
+    return tiny.OneCorpus(texts, cache)
 
 
 def train(job, corpus, interrupted=lambda: False):

@@ -8,7 +8,7 @@ import time
 import pytest
 import tiny
 
-from experiments import data, record
+from experiments import record
 from experiments.launchers import _worker as worker
 from experiments.record import Status
 from experiments.runs import claim
@@ -35,7 +35,7 @@ def test_worker_that_wakes_up_after_a_take_over_writes_nothing(
 ):
     base = tmp_path_factory.getbasetemp()
     texts, cache = tiny.shared_texts(base), tiny.shared_cache(base)
-    corpus = data.prepare(tiny.config(texts=texts).science.data, cache)
+    corpus = tiny.OneCorpus(texts, cache)
     job, events, after = tiny.job(tmp_path), [], []
 
     def train(watch, interrupted=lambda: False):

@@ -26,9 +26,9 @@ def lives(tmp_path_factory):
     """Sends a job to a new worker and tells how that ended: (exit code, events)."""
     base = tmp_path_factory.getbasetemp()
     texts, cache = tiny.shared_texts(base), tiny.shared_cache(base)
-    corpus = data.prepare(tiny.config(texts=texts).science.data, cache)
+    corpus = data.Corpora(cache).mixture(tiny.config(texts=texts).science.data)
     log = tmp_path_factory.mktemp("kill") / "workers.log"
-    bench = Bench(tiny.config(texts=texts).science.data, cache, log, core=None)
+    bench = Bench(cache, log, core=None)
     context = multiprocessing.get_context("forkserver")  # to import JAX only once
     context.set_forkserver_preload(["victim"])
 

@@ -72,7 +72,7 @@ def test_runs_that_are_shared_out_have_one_worker_with_all_devices(monkeypatch, 
     )
     shared = ["execution.layout.name=fsdp", "execution.layout.fsdp=4"]
     packs = [(tiny.job(tmp_path, *more),) for more in (shared, [], ["seed=1"])]
-    site = launchers.Site(packs[0][0].run.config.science.data, tmp_path, tmp_path)
+    site = launchers.Site(tmp_path, tmp_path)
     assert Local(2).train(site, packs, lambda event: None)
     (alone, two), (together, one) = hired
     assert (alone, together) == (packs[1:], packs[:1])

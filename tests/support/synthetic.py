@@ -48,11 +48,13 @@ def write_study(folder: Path, plan: Plan = Plan(), fit_runs: str = "all") -> Pat
         "loss": "loss_per_byte",
         "params": "params_total",
         "tokens": "tokens",
-        "corpus": {
-            "source": "synthetic",
-            "fingerprint": "0123abcd",
-            "train_tokens": 40_000_000,
-            "valid_tokens": 400_000,
+        "corpora": {
+            "0123abcd": {
+                "source": "synthetic",
+                "fingerprint": "0123abcd",
+                "train_tokens": 40_000_000,
+                "valid_tokens": 400_000,
+            }
         },
         "settings": ["scale=cpu", f"seed={plan.seed}"],
         "runs": entries,

@@ -72,10 +72,10 @@ def search(path: str = {path!r}, top: float = 0.1) -> Search:
 '''
 
 
-def write_texts(folder: Path, documents: int = 60) -> Path:
-    """A small corpus: text files of about 400 bytes, the same every time."""
+def write_texts(folder: Path, documents: int = 60, seed: int = 0) -> Path:
+    """A small corpus: text files of about 400 bytes, the same for a seed."""
     folder.mkdir(parents=True, exist_ok=True)
-    words = random.Random(0)
+    words = random.Random(seed)
     for number in range(documents):
         text = " ".join(words.choice(WORDS) for _ in range(80))
         (folder / f"{number:03d}.txt").write_text(text, encoding="utf-8")
@@ -90,6 +90,17 @@ def shared_texts(session: Path) -> Path:
 def shared_cache(session: Path) -> Path:
     """The cache of one test session, so that workers compile the tiny program only once."""
     return session / "tiny-cache"
+
+
+class OneCorpus(data.Corpora):
+    """Corpora that give every run the same texts, whatever its config names."""
+
+    def __init__(self, texts: Path, cache: Path) -> None:
+        super().__init__(cache)
+        self.only = super().mixture(config(texts=texts).science.data)
+
+    def mixture(self, data: data.DataConfig) -> data.Mixture:
+        return self.only
 
 
 def config(*assignments: str, texts: Path | str = "") -> RunConfig:

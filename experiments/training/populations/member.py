@@ -14,8 +14,9 @@ from types import TracebackType
 
 import numpy as np
 
-from experiments import data, record
+from experiments import record
 from experiments.config.run import RunConfig
+from experiments.data import Mixture, validation_windows
 from experiments.record import Status
 from experiments.runs.checkpoint import Checkpoints
 from experiments.runs.job import Event, Job, Phase
@@ -27,12 +28,10 @@ from experiments.training.step import DIVERGED_BEYOND, TrainState, recipe
 Values = dict[str, np.ndarray]  # the metrics of a dispatch: [S] each
 
 
-def validation_parts(config: RunConfig, corpus: data.Corpus) -> np.ndarray:
+def validation_parts(config: RunConfig, mixture: Mixture) -> np.ndarray:
     """The fixed validation windows of a run, as many at a time as fit: [P, M, T+1]."""
     science = config.science
-    windows = data.validation_windows(
-        corpus.valid, science.evaluation.windows, science.batch.seq_len
-    )
+    windows = validation_windows(mixture.valid, science.evaluation.windows, science.batch.seq_len)
     size = math.gcd(len(windows), recipe(config).microbatch)
     return windows.reshape(-1, size, windows.shape[-1])
 
@@ -42,7 +41,7 @@ class Member:
     """A context: what it has open is closed at its end, or when it is left."""
 
     job: Job
-    corpus: data.Corpus
+    mixture: Mixture
     watch: Callable[[Event], None]
     step: int = 0  # steps sent to the device
     status: Status = Status.STARTED
@@ -83,7 +82,7 @@ class Member:
     def restore(self, compiled: Programs) -> TrainState:
         """Open the folder; the state of its latest checkpoint, or the one before the first step."""
         self.tell("compiling")
-        self.scribe = scribe(self.job, self.corpus)
+        self.scribe = scribe(self.job, self.mixture)
         folder, execution = self.job.folder, self.job.run.config.execution
         self._checkpoints = self._open.enter_context(
             Checkpoints(folder / record.CHECKPOINTS, execution.keep, execution.permanent)
@@ -141,7 +140,7 @@ class Member:
     def validate(self, compiled: Programs, state: TrainState) -> float:
         """The loss on the fixed validation windows, nats per token."""
         self.tell("evaluating")
-        parts = validation_parts(self.job.run.config, self.corpus)
+        parts = validation_parts(self.job.run.config, self.mixture)
         return float(compiled.evaluate(state, parts))
 
     @property

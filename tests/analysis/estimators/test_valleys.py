@@ -61,7 +61,7 @@ def write(
                 write_json(folder / run_id / SUMMARY, summary)
     names = {"name": "valleys", "question": "Where?", "law": None, "reading": "transfer"}
     columns = {"loss": "loss", "params": "params_total", "tokens": "tokens"}
-    plan = {**names, **columns, "settings": {}, "corpus": {}}
+    plan = {**names, **columns, "settings": {}, "corpora": {}}
     write_json(folder / STUDY, {**plan, "published": published or {}, "runs": entries})
     return folder
 

@@ -67,7 +67,7 @@ def write(
             write_json(folder / run_id / SUMMARY, summary)
     plan = {
         "name": "critical", "question": "How large?", "law": None, "reading": "critical_batch",
-        "loss": "loss", "params": "params_total", "tokens": "tokens", "settings": {}, "corpus": {},
+        "loss": "loss", "params": "params_total", "tokens": "tokens", "settings": {}, "corpora": {},
         "runs": entries,
     }  # fmt: skip
     write_json(folder / STUDY, plan)

@@ -80,7 +80,7 @@ def write(folder: Path, *, held_out: bool, parametrization: str = "sp", noise: f
     plan = {
         "name": "grids", "question": "Which?", "law": None, "reading": "hyperparameter_law",
         "loss": "loss", "params": "params_nonembedding", "tokens": "tokens", "settings": {},
-        "corpus": {}, "runs": entries,
+        "corpora": {}, "runs": entries,
     }  # fmt: skip
     write_json(folder / STUDY, plan)
     return folder

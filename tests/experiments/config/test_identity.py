@@ -8,6 +8,7 @@ from typing import Literal, get_args, get_origin
 import pytest
 import tiny
 
+from experiments.config.data import PLACES
 from experiments.config.fields import field_types
 from experiments.config.identity import canonical, identity
 from experiments.config.optimizer import OptimizerConfig
@@ -42,10 +43,11 @@ def leaf(config: object, path: str) -> tuple[object, object]:
 BASE = tiny.config("model.heads=4", "execution.microbatch=2", FINGERPRINT)
 SINGLE = ("optimizer.name",)  # fields of one possible value
 SCIENCE = [path for path in paths() if not path.startswith("execution.") and path not in SINGLE]
+
 EXECUTION = [path for path in paths() if path.startswith("execution.")]
 
 
-@pytest.mark.parametrize("path", [path for path in SCIENCE if path != "data.path"])
+@pytest.mark.parametrize("path", [path for path in SCIENCE if path not in PLACES])
 def test_every_field_of_the_science_is_identity(path):
     value = another(*leaf(BASE.science, path))
     assert identity(override(BASE, [f"{path}={value}"]).science) != identity(BASE.science)

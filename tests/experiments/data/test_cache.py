@@ -18,7 +18,15 @@ import numpy as np
 import pytest
 from paths import ROOT
 
-from experiments.data import DataConfig, DiskTokens, MemoryTokens, chunks, keys, prepare
+from experiments.data import (
+    CorpusConfig,
+    DiskTokens,
+    MemoryTokens,
+    MixedTokens,
+    chunks,
+    keys,
+    prepare,
+)
 from experiments.data import cache as module
 from scaling.common.errors import UserError
 
@@ -27,15 +35,15 @@ def texts(count: int) -> list[bytes]:
     return [f"document {i}: {'abc' * (i % 7)} naïve\n".encode() for i in range(count)]
 
 
-def write(folder: Path, contents: list[bytes]) -> DataConfig:
+def write(folder: Path, contents: list[bytes]) -> CorpusConfig:
     folder.mkdir(parents=True, exist_ok=True)
     for i, content in enumerate(contents):
         (folder / f"{i:03d}.txt").write_bytes(content)
-    return DataConfig(source="files", path=str(folder), valid_fraction=0.2)
+    return CorpusConfig(source="files", path=str(folder), valid_fraction=0.2)
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> DataConfig:
+def config(tmp_path: Path) -> CorpusConfig:
     return write(tmp_path / "texts", [*texts(60), texts(1)[0], b"", b"\0binary", b"caf\xe9 noir"])
 
 
@@ -49,7 +57,7 @@ def all_tokens(corpus_split: MemoryTokens | DiskTokens) -> list[int]:
     return whole[0].tolist()
 
 
-def test_tokens_are_the_documents_of_each_side_in_order(config: DataConfig, cache: Path) -> None:
+def test_tokens_are_the_documents_of_each_side_in_order(config: CorpusConfig, cache: Path) -> None:
     corpus = prepare(config, cache)
     kept = [*texts(60), b"caf\xe9 noir"]
     side = {
@@ -72,7 +80,7 @@ def _share(content: bytes) -> float:
     return int.from_bytes(hashlib.sha256(content).digest()[:8], "big") / 2**64
 
 
-def test_bpe_corpus_counts_the_bytes_of_its_tokens(config: DataConfig, cache: Path) -> None:
+def test_bpe_corpus_counts_the_bytes_of_its_tokens(config: CorpusConfig, cache: Path) -> None:
     pytest.importorskip("tokenizers")
     corpus = prepare(replace(config, tokenizer="bpe", vocab_size=300), cache)
     for split, tokens in (("train", corpus.train), ("valid", corpus.valid)):
@@ -86,7 +94,7 @@ def test_bpe_corpus_counts_the_bytes_of_its_tokens(config: DataConfig, cache: Pa
 
 
 def test_a_second_call_builds_nothing(
-    config: DataConfig, cache: Path, monkeypatch: pytest.MonkeyPatch
+    config: CorpusConfig, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = prepare(config, cache)
     monkeypatch.setattr(module, "build_corpus", None)
@@ -94,21 +102,21 @@ def test_a_second_call_builds_nothing(
 
 
 def test_a_store_above_the_memory_limit_gives_the_same_batches(
-    config: DataConfig, cache: Path
+    config: CorpusConfig, cache: Path
 ) -> None:
     held, read = prepare(config, cache), prepare(config, cache, memory_limit=16)
     assert isinstance(held.train, MemoryTokens)
     assert isinstance(read.train, DiskTokens)
     order = {"seed": 3, "sequences": 2, "seq_len": 8, "start_step": 1, "stop_step": 12}
     for a, b in zip(
-        chunks(held.train, steps_per_chunk=5, **order),
-        chunks(read.train, steps_per_chunk=5, **order),
+        chunks(MixedTokens((held.train,)), steps_per_chunk=5, **order),
+        chunks(MixedTokens((read.train,)), steps_per_chunk=5, **order),
         strict=True,
     ):
         np.testing.assert_array_equal(a, b)
 
 
-def test_fingerprint_follows_the_text_and_can_be_pinned(config: DataConfig, cache: Path) -> None:
+def test_fingerprint_follows_the_text_and_can_be_pinned(config: CorpusConfig, cache: Path) -> None:
     first = prepare(config, cache).fingerprint
     assert prepare(replace(config, fingerprint=first), cache).fingerprint == first
     moved = write(Path(config.path).with_name("copy"), [*texts(60), b"caf\xe9 noir"])
@@ -142,7 +150,7 @@ def test_text_that_cannot_be_trained_on(
 )
 @pytest.mark.parametrize("damage", ["removed", "altered", "truncated"])
 def test_a_damaged_store_is_built_again_with_a_note(
-    config: DataConfig, cache: Path, file: str, damage: str
+    config: CorpusConfig, cache: Path, file: str, damage: str
 ) -> None:
     pytest.importorskip("tokenizers")
     config = replace(config, tokenizer="bpe", vocab_size=260)
@@ -161,7 +169,7 @@ def test_a_damaged_store_is_built_again_with_a_note(
     assert list(cache.glob(".building-*")) == []
 
 
-def test_a_missing_shard_of_a_large_store_is_noticed(config: DataConfig, cache: Path) -> None:
+def test_a_missing_shard_of_a_large_store_is_noticed(config: CorpusConfig, cache: Path) -> None:
     folder = cache / prepare(config, cache).fingerprint
     (folder / "train" / "c" / "0").unlink()
     notes: list[str] = []
@@ -172,7 +180,7 @@ def test_a_missing_shard_of_a_large_store_is_noticed(config: DataConfig, cache: 
 
 @pytest.mark.parametrize("other", ["whole", "damaged"])
 def test_two_builders_at_once(
-    config: DataConfig, cache: Path, monkeypatch: pytest.MonkeyPatch, other: str
+    config: CorpusConfig, cache: Path, monkeypatch: pytest.MonkeyPatch, other: str
 ) -> None:
     build, winners = module.build_corpus, []
 
@@ -196,7 +204,7 @@ def test_two_builders_at_once(
 
 
 def test_text_that_changes_while_it_is_read(
-    config: DataConfig, cache: Path, monkeypatch: pytest.MonkeyPatch
+    config: CorpusConfig, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build = module.build_corpus
 
@@ -230,14 +238,14 @@ def test_a_disk_that_takes_no_more(tmp_path: Path, cache: Path) -> None:
     assert list(cache.iterdir()) == []
 
 
-def test_a_cache_that_cannot_be_a_folder(config: DataConfig, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_a_folder(config: CorpusConfig, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(UserError, match=r"taken.*cannot store the corpus"):
         prepare(config, tmp_path / "taken" / "cache")
 
 
 def test_settled_files_are_not_read_again_but_any_write_is_seen(
-    config: DataConfig, cache: Path, monkeypatch: pytest.MonkeyPatch
+    config: CorpusConfig, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keys, "SETTLED_SECONDS", -1.0)
     first = prepare(config, cache)
@@ -252,7 +260,7 @@ def test_settled_files_are_not_read_again_but_any_write_is_seen(
     assert prepare(config, cache).fingerprint != first.fingerprint
 
 
-def test_fresh_files_are_not_remembered(config: DataConfig, cache: Path) -> None:
+def test_fresh_files_are_not_remembered(config: CorpusConfig, cache: Path) -> None:
     prepare(config, cache)
     assert not (cache / keys.FOLDER).exists()
 

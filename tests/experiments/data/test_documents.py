@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.config.data import DataConfig
+from experiments.config.data import CorpusConfig
 from experiments.data.documents import Fingerprint, Tally, split_of, usable_documents
-from experiments.data.sources import Document
+from experiments.data.sources._source import Document
 
 
 def keep(*contents: bytes) -> tuple[list[bytes], Tally]:
@@ -20,7 +20,7 @@ def keep(*contents: bytes) -> tuple[list[bytes], Tally]:
     return [usable.content for usable in usable_documents(named, tally)], tally
 
 
-def fingerprint(config: DataConfig, *contents: bytes) -> str:
+def fingerprint(config: CorpusConfig, *contents: bytes) -> str:
     result = Fingerprint(config)
     for content in contents:
         result.add(hashlib.sha256(content).digest())
@@ -59,13 +59,15 @@ def test_the_split_has_the_asked_share_and_is_nested() -> None:
     ],
 )
 def test_fingerprint_follows_the_rules(change: dict[str, object]) -> None:
-    config = DataConfig()
+    config = CorpusConfig()
     changed = replace(config, **change)  # type: ignore[arg-type]
     assert fingerprint(config, b"a", b"b") != fingerprint(changed, b"a", b"b")
 
 
 def test_fingerprint_follows_content_and_order_but_not_place() -> None:
-    config = DataConfig()
+    config = CorpusConfig()
     base = fingerprint(config, b"a", b"b")
-    assert base == fingerprint(DataConfig(source="files", path="elsewhere", epochs=4), b"a", b"b")
+    assert base == fingerprint(
+        CorpusConfig(source="files", path="elsewhere", field="body"), b"a", b"b"
+    )
     assert len({base, fingerprint(config, b"a"), fingerprint(config, b"b", b"a")}) == 3

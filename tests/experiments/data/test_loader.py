@@ -9,26 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.data import (
-    MemoryTokens,
-    check_budget,
-    chunks,
-    epochs_seen,
-    validation_windows,
-    window_count,
-    window_order,
-)
+from experiments.data import MemoryTokens, MixedTokens, check_budget, chunks, validation_windows
+from experiments.data.order import window_count, window_order
 from scaling.common.errors import UserError
 
 ORDER = {"seed": 1, "sequences": 3, "seq_len": 7}
 
 
-def numbered(tokens: int) -> MemoryTokens:
-    """A store whose token i is i, so that a batch tells where it was read."""
-    return MemoryTokens(np.arange(tokens))
+def numbered(tokens: int) -> MixedTokens:
+    """One store whose token i is i, so that a batch tells where it was read."""
+    return MixedTokens((MemoryTokens(np.arange(tokens)),))
 
 
-def steps(store: MemoryTokens, start: int, stop: int, per_chunk: int, **order: int) -> np.ndarray:
+def steps(store: MixedTokens, start: int, stop: int, per_chunk: int, **order: int) -> np.ndarray:
     """[steps, B, T + 1], chunks joined and the padding cut off."""
     found = list(
         chunks(store, start_step=start, stop_step=stop, steps_per_chunk=per_chunk, **order)
@@ -109,21 +102,20 @@ def test_the_order_is_the_one_of_earlier_versions() -> None:
 
 def test_budget() -> None:
     store = numbered(1001)  # 10 windows of 100
-    check_budget(store, 1000, seq_len=100, epochs=1)
-    check_budget(store, 3000, seq_len=100, epochs=3)
+    check_budget(store, seed=0, tokens=1000, seq_len=100, epochs=1)
+    check_budget(store, seed=0, tokens=3000, seq_len=100, epochs=3)
     with pytest.raises(UserError) as caught:
-        check_budget(store, 2001, seq_len=100, epochs=2)
+        check_budget(store, seed=0, tokens=2100, seq_len=100, epochs=2)
     assert str(caught.value) == (
-        "data.epochs=2: the corpus has 1,000 training tokens, the run needs 2,001; "
+        "data.epochs=2: the corpus has 1,000 training tokens, the run needs 2,100; "
         "declare data.epochs=3 or lower budget.tokens"
     )
-    assert epochs_seen(store, 2500, seq_len=100) == 2.5
 
 
 def test_a_corpus_below_one_window() -> None:
     says = r"the train split has 8 tokens, one window of batch\.seq_len=8 needs 9"
     with pytest.raises(UserError, match=says):
-        check_budget(numbered(8), 1, seq_len=8, epochs=1)
+        check_budget(numbered(8), seed=0, tokens=8, seq_len=8, epochs=1)
     with pytest.raises(UserError, match="the train split"):
         chunks(
             numbered(8),
@@ -135,12 +127,14 @@ def test_a_corpus_below_one_window() -> None:
             steps_per_chunk=1,
         )
     with pytest.raises(UserError, match="the valid split has 8 tokens"):
-        validation_windows(numbered(8), 4, seq_len=8)
+        validation_windows(numbered(8).stores, 4, seq_len=8)
 
 
 def test_validation_windows_are_fixed_distinct_and_spread() -> None:
     store = numbered(1001)
-    four = validation_windows(store, 4, seq_len=10)
+    four = validation_windows(store.stores, 4, seq_len=10)
     assert four.shape == (4, 11)
     assert four[:, 0].tolist() == [0, 250, 500, 750]
-    assert validation_windows(store, 10**6, seq_len=10)[:, 0].tolist() == list(range(0, 1000, 10))
+    assert validation_windows(store.stores, 10**6, seq_len=10)[:, 0].tolist() == list(
+        range(0, 1000, 10)
+    )

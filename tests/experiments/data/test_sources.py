@@ -10,14 +10,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from experiments.config.data import DataConfig, check_config
-from experiments.data.sources import SOURCES, Document
+from experiments.config.data import CorpusConfig, DataConfig, check_corpus, corpus_configs
+from experiments.data import sources
+from experiments.data.sources._source import Document
 from scaling.common.errors import UserError
 
 
 def documents(**fields: object) -> list[Document]:
-    config = DataConfig(**fields)  # type: ignore[arg-type]
-    return list(SOURCES[config.source](config))
+    config = CorpusConfig(**fields)  # type: ignore[arg-type]
+    return list(sources.documents(config))
 
 
 def from_files(path: Path | str, **fields: object) -> list[Document]:
@@ -75,49 +76,49 @@ def test_null_text_is_an_empty_document(tmp_path: Path) -> None:
     assert [d.content for d in from_files(tmp_path)] == [b""]
 
 
-def bad_json(folder: Path) -> DataConfig:
+def bad_json(folder: Path) -> CorpusConfig:
     (folder / "a.jsonl").write_text('{"text": "fine"}\n{"text": \n')
-    return DataConfig(source="files", path=str(folder))
+    return CorpusConfig(source="files", path=str(folder))
 
 
-def json_list(folder: Path) -> DataConfig:
+def json_list(folder: Path) -> CorpusConfig:
     (folder / "a.jsonl").write_text("[1]\n")
-    return DataConfig(source="files", path=str(folder))
+    return CorpusConfig(source="files", path=str(folder))
 
 
-def missing_json_field(folder: Path) -> DataConfig:
+def missing_json_field(folder: Path) -> CorpusConfig:
     (folder / "a.jsonl").write_text('{"txt": "a", "url": "b"}\n')
-    return DataConfig(source="files", path=str(folder))
+    return CorpusConfig(source="files", path=str(folder))
 
 
-def number_for_text(folder: Path) -> DataConfig:
+def number_for_text(folder: Path) -> CorpusConfig:
     (folder / "a.jsonl").write_text('{"text": 3}\n')
-    return DataConfig(source="files", path=str(folder))
+    return CorpusConfig(source="files", path=str(folder))
 
 
-def missing_column(folder: Path) -> DataConfig:
+def missing_column(folder: Path) -> CorpusConfig:
     pa = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pa.table({"content": ["x"]}), folder / "a.parquet")
-    return DataConfig(source="files", path=str(folder))
+    return CorpusConfig(source="files", path=str(folder))
 
 
-def not_parquet(folder: Path) -> DataConfig:
+def not_parquet(folder: Path) -> CorpusConfig:
     pytest.importorskip("pyarrow.parquet")
     (folder / "a.parquet").write_text("no")
-    return DataConfig(source="files", path=str(folder))
+    return CorpusConfig(source="files", path=str(folder))
 
 
-def empty_folder(folder: Path) -> DataConfig:
-    return DataConfig(source="files", path=str(folder))
+def empty_folder(folder: Path) -> CorpusConfig:
+    return CorpusConfig(source="files", path=str(folder))
 
 
-def nothing_there(folder: Path) -> DataConfig:
-    return DataConfig(source="files", path=str(folder / "absent"))
+def nothing_there(folder: Path) -> CorpusConfig:
+    return CorpusConfig(source="files", path=str(folder / "absent"))
 
 
-def no_match(folder: Path) -> DataConfig:
-    return DataConfig(source="files", path=str(folder / "*.txt"))
+def no_match(folder: Path) -> CorpusConfig:
+    return CorpusConfig(source="files", path=str(folder / "*.txt"))
 
 
 @pytest.mark.parametrize(
@@ -135,11 +136,11 @@ def no_match(folder: Path) -> DataConfig:
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_place(
-    tmp_path: Path, mistake: Callable[[Path], DataConfig], says: list[str]
+    tmp_path: Path, mistake: Callable[[Path], CorpusConfig], says: list[str]
 ) -> None:
     config = mistake(tmp_path)
     with pytest.raises(UserError) as caught:
-        list(SOURCES[config.source](config))
+        list(sources.documents(config))
     message = str(caught.value)
     assert "\n" not in message
     assert [text for text in says if text not in message] == []
@@ -148,7 +149,7 @@ def test_a_mistake_is_one_line_that_names_the_place(
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"source": "file"}, "data.source=file: did you mean 'files'"),
+        ({"source": "file"}, "data.source 'file': did you mean 'files'"),
         ({"tokenizer": "bpee"}, "did you mean 'bpe'"),
         ({"source": "files"}, "data.path is empty"),
         ({"path": "texts"}, "data.source=files"),
@@ -157,11 +158,33 @@ def test_a_mistake_is_one_line_that_names_the_place(
         ({"epochs": 0}, "data.epochs=0"),
         ({"vocab_size": 300}, "data.tokenizer=bpe"),
         ({"tokenizer": "bpe"}, "data.vocab_size=4096"),
+        ({"corpora": ("stdlib",)}, "data.weights=: 0 for the 1 of data.corpora"),
+        ({"weights": (1.0,)}, "data.weights=1: 1 for the 0 of data.corpora"),
+        ({"corpora": ("stdlib",), "weights": (1.0,), "path": "a"}, "data.corpora replaces them"),
+        ({"corpora": ("stdlib:a",), "weights": (1.0,)}, "data.source=stdlib takes no path"),
+        ({"corpora": ("files:a", "files:a"), "weights": (0.5, 0.5)}, "one stands twice"),
+        ({"corpora": ("files:a", "files:b"), "weights": (0.5, 0.6)}, "data.weights=0.5,0.6"),
+        ({"corpora": ("files:a", "files:b"), "weights": (1.0, 0.0)}, "data.weights=1,0"),
+        (
+            {"corpora": ("files:a", "files:b"), "weights": (0.5, 0.5), "fingerprint": "0123"},
+            "data.fingerprint=0123: 1 for 2 corpora",
+        ),
+        (
+            {
+                "corpora": ("files:a", "files:b"),
+                "weights": (0.5, 0.5),
+                "tokenizer": "bpe",
+                "vocab_size": 300,
+            },
+            "data.tokenizer=bpe: it is trained on one corpus",
+        ),
     ],
 )
 def test_impossible_configs(fields: dict[str, object], says: str) -> None:
     with pytest.raises(UserError) as caught:
-        check_config(DataConfig(**fields))  # type: ignore[arg-type]
+        for corpus in corpus_configs(DataConfig(**fields)):  # type: ignore[arg-type]
+            check_corpus(corpus)
+            sources.source_of(corpus)
     assert says in str(caught.value)
 
 

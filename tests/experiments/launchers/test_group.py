@@ -53,7 +53,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def here(tmp_path_factory: pytest.TempPathFactory, texts: Path, cache: Path) -> Sweep:
     """The run, trained by one process on one device."""
     sweep = sweep_of(tmp_path_factory.mktemp("here"), texts, cache)
-    train(sweep.job(sweep.study.runs[0]), sweep.corpus)
+    train(sweep.job(sweep.study.runs[0]), sweep.corpora)
     return sweep
 
 
@@ -165,7 +165,7 @@ def test_two_processes_are_preempted_and_others_go_on(
 
     alone = sweep_of(tmp_path / "alone", texts, cache)
     shutil.copytree(shell.out, alone.folder)  # on one device, by one process
-    train(alone.job(alone.study.runs[0]), alone.corpus)
+    train(alone.job(alone.study.runs[0]), alone.corpora)
     check_same(alone.folder / shell.run.name, here)
 
     done = shell.group(FSDP, [EXPERIMENTS, EXPERIMENTS])

@@ -242,7 +242,7 @@ def stopped(bound, monkeypatch):
             for number in (signal.SIGUSR2, signal.SIGTERM)
         }
         try:
-            bench = Bench(bound.site.data, bound.site.cache, log=None)
+            bench = Bench(bound.site.cache, log=None)
             seen.append(str(Element((_jobs(bound)[0],), bench)()))
         except SystemExit as error:
             seen.append(str(error.code))
@@ -276,13 +276,13 @@ def test_users_mistake_is_the_result_of_the_element(bound, monkeypatch):
         raise UserError("no corpus")
 
     monkeypatch.setattr(slurm_job, "train_here", train_here)
-    bench = Bench(bound.site.data, bound.site.cache, log=None)
+    bench = Bench(bound.site.cache, log=None)
     assert Element((), bench)() == "no corpus"
 
 
 def test_queued_again_it_waits_for_the_claim_of_an_attempt_that_was_killed(bound, monkeypatch):
     (job, *_) = _jobs(bound)
-    bench = Bench(bound.site.data, bound.site.cache, log=None)
+    bench = Bench(bound.site.cache, log=None)
     claimed, waits = iter([True, True, False]), []
     monkeypatch.setattr(slurm_job, "is_claimed", lambda folder: next(claimed))
     monkeypatch.setattr(slurm_job, "train_here", lambda *_: waits.append("trained"))
@@ -326,5 +326,5 @@ def test_an_element_that_is_signalled_saves_is_queued_again_and_loses_nothing(
     saved = {path.name for path in (job.folder / record.CHECKPOINTS).iterdir()}
     assert saved == {"32", "50"}  # the dispatch that was under way is in the first
     alone = replace(job, folder=tmp_path / "alone")
-    trainer.train(alone, bound.corpus)
+    trainer.train(alone, bound.corpora)
     assert _rows(job.folder) == _rows(alone.folder)

@@ -103,7 +103,7 @@ def test_the_record_says_which_law_and_what_it_was_asked(law, tmp_path):
     texts = tiny.write_texts(tmp_path / "texts")
     start = Run(override(tiny.config(texts=texts), ["parametrization.name=sp"]), 0)
     run = start.follow(law_settings.separate([f"optimizer.learning_rate=law({law})"])[1])
-    corpus = data.prepare(run.config.science.data, tmp_path / "cache")
+    corpus = data.Corpora(tmp_path / "cache")
     job = Job(run, "tiny", tmp_path / run.run_id)
     assert train(job, corpus) is Status.COMPLETED
     for file in (record.CONFIG, record.SUMMARY):

@@ -8,10 +8,10 @@ from experiments.config.identity import identity
 def test_run_ids_come_from_the_science_and_bind_to_the_corpus():
     study = tiny.study("texts")
     assert [run.run_id for run in study.runs] == [identity(r.config.science) for r in study.runs]
-    bound = study.with_fingerprint("0123456789abcdef")
+    bound = study.with_fingerprints(lambda config: "0123456789abcdef")
     assert {run.config.science.data.fingerprint for run in bound.runs} == {"0123456789abcdef"}
     assert not {run.run_id for run in bound.runs} & {run.run_id for run in study.runs}
-    moved = tiny.study("elsewhere").with_fingerprint("0123456789abcdef")
+    moved = tiny.study("elsewhere").with_fingerprints(lambda config: "0123456789abcdef")
     assert [run.run_id for run in moved.runs] == [run.run_id for run in bound.runs]
 
 

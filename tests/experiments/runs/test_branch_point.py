@@ -48,7 +48,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def corpus(texts, cache):
-    return data.prepare(tiny.config(texts=texts).science.data, cache)
+    return tiny.OneCorpus(texts, cache)
 
 
 def tree(texts, *assignments: str) -> list[Run]:

@@ -34,7 +34,7 @@ def test_turned_state_is_that_of_the_other_program():
 
 def test_run_goes_on_in_either_form(tmp_path: Path):
     texts = tiny.write_texts(tmp_path / "texts")
-    corpus = data.prepare(tiny.config(texts=texts).science.data, tmp_path / "cache")
+    corpus = tiny.OneCorpus(texts, tmp_path / "cache")
     alone = tiny.job(tmp_path / "alone", *MODEL)
     assert train(alone, corpus) is Status.COMPLETED
     for turns, form in enumerate(FORMS):

@@ -66,7 +66,7 @@ def loss(job) -> float:
 
 
 def test_promoted_run_ends_as_if_it_had_trained_straight_through(tmp_path, base, cache):
-    corpus = data.prepare(base.science.data, cache)
+    corpus = data.Corpora(cache)
     short, straight = job(tmp_path / "a", base), job(tmp_path / "b", longer(base, 3 * UNIT))
     promoted = job(tmp_path / "a", longer(base, 3 * UNIT), end(base))
     train(short, corpus)

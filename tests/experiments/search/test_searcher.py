@@ -53,7 +53,7 @@ class Here:
                 self.trained.append(run.run_id)
                 job = sweep.job(run)
                 take_over(job)
-                train(job, sweep.corpus, watch=watch)
+                train(job, sweep.corpora, watch=watch)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ CONFIG = tiny.config()
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    return Bench(CONFIG.science.data, tmp_path / "cache", tmp_path / "workers.log", core=None)
+    return Bench(tmp_path / "cache", tmp_path / "workers.log", core=None)
 
 
 def finish(run: Run, folder: Path, rate: float, members: int, status=Status.COMPLETED) -> None:
@@ -90,7 +90,7 @@ def test_nothing_opens_a_device() -> None:
 
 @pytest.fixture
 def site(tmp_path) -> Site:
-    return Site(CONFIG.science.data, tmp_path / "cache", tmp_path / "study")
+    return Site(tmp_path / "cache", tmp_path / "study")
 
 
 @pytest.fixture

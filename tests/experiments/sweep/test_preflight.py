@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import shutil
 from collections import namedtuple
@@ -16,7 +17,7 @@ from experiments.config.run import RunConfig
 from experiments.plan.run import Run
 from experiments.record import Part
 from experiments.sweep import preflight
-from experiments.sweep.preflight import check_corpus, check_folder, narrower_than_base
+from experiments.sweep.preflight import check_data, check_folder, narrower_than_base
 from scaling.common.errors import UserError
 
 STUDY = tiny.study("texts")
@@ -28,7 +29,7 @@ Usage = namedtuple("Usage", "total used free")
 def corpus(tmp_path_factory):
     root = tmp_path_factory.mktemp("corpus")
     texts = tiny.write_texts(root / "texts")
-    return data.prepare(tiny.config(texts=texts).science.data, root / "cache")
+    return tiny.OneCorpus(texts, root / "cache")
 
 
 def one_line(caught) -> str:
@@ -37,7 +38,7 @@ def one_line(caught) -> str:
 
 
 def test_runs_that_fit_pass(tmp_path, corpus):
-    check_corpus(RUNS, corpus)
+    check_data(RUNS, corpus)
     check_folder(tmp_path / "new", STUDY, RUNS)
     assert list((tmp_path / "new").iterdir()) == []
 
@@ -45,22 +46,24 @@ def test_runs_that_fit_pass(tmp_path, corpus):
 def test_vocabulary_must_be_the_tokenizers(corpus):
     run = Run(tiny.config("model.vocab_size=128"), rung=0)
     with pytest.raises(UserError, match=r"model\.vocab_size=128.*set model\.vocab_size=256"):
-        check_corpus([run], corpus)
+        check_data([run], corpus)
 
 
 def test_corpus_smaller_than_the_budget_asks_for_epochs(corpus):
-    needs = corpus.train.tokens * 3 // 2
+    needs = corpus.only.corpora[0].train.tokens * 3 // 2
     run = Run(tiny.config(f"budget.tokens={needs}"), rung=0)
     with pytest.raises(UserError, match=r"declare data\.epochs=2") as caught:
-        check_corpus([*RUNS, run], corpus)
+        check_data([*RUNS, run], corpus)
     one_line(caught)
-    check_corpus([Run(tiny.config(f"budget.tokens={needs}", "data.epochs=2"), rung=0)], corpus)
+    check_data([Run(tiny.config(f"budget.tokens={needs}", "data.epochs=2"), rung=0)], corpus)
 
 
 def test_corpus_of_less_than_a_window_is_refused(corpus):
-    small = replace(corpus, train=data.MemoryTokens(np.zeros(9, np.uint8)))
+    store = data.MemoryTokens(np.zeros(9, np.uint8))
+    small = copy.copy(corpus)
+    small.only = data.Mixture((replace(corpus.only.corpora[0], train=store),))
     with pytest.raises(UserError, match=r"9 tokens.*batch\.seq_len=16 needs 17"):
-        check_corpus(RUNS, small)
+        check_data(RUNS, small)
 
 
 def test_folder_that_is_a_file_is_one_line(tmp_path):
@@ -157,7 +160,7 @@ def test_damaged_config_is_left_to_whoever_claims_the_run(tmp_path):
 def test_held_out_runs_are_checked_against_the_corpus_too(corpus):
     held_out = Run(tiny.config("budget.tokens=1e9"), rung=1, part=Part.HELD_OUT)
     with pytest.raises(UserError, match=r"data\.epochs"):
-        check_corpus([*RUNS, held_out], corpus)
+        check_data([*RUNS, held_out], corpus)
 
 
 def test_widths_below_their_base_are_told_where_a_table_scales_with_them():

@@ -16,6 +16,7 @@ import pytest
 import tiny
 
 from experiments import data, record
+from experiments.config.overrides import override
 from experiments.devices import machine
 from experiments.devices.signals import STOP_SIGNALS
 from experiments.launchers import _worker as worker
@@ -23,6 +24,7 @@ from experiments.launchers import local
 from experiments.launchers._pool import train_all
 from experiments.launchers._worker import Bench
 from experiments.launchers.local import Local
+from experiments.plan.study import Run, Study
 from experiments.record import Part, Status
 from experiments.runs.claim import take
 from experiments.runs.job import Event, Job
@@ -94,7 +96,8 @@ def test_study_file_is_the_plan_of_all_runs(swept):
         "tokens",
     )
     assert plan["settings"] == {}
-    assert plan["corpus"]["fingerprint"] == bound.corpus.fingerprint
+    (corpus,) = bound.corpora.opened()
+    assert plan["corpora"] == {corpus.fingerprint: corpus.card()}
     assert [
         tuple(run[key] for key in ("run_id", "part", "rung", "label")) for run in plan["runs"]
     ] == [(run.run_id, run.part, run.rung, run.label) for run in bound.study.runs]
@@ -374,10 +377,9 @@ def test_mistake_found_by_a_worker_is_raised_here(swept, tmp_path):
     assert multiprocessing.active_children() == []
 
 
-def test_fault_of_ours_in_a_worker_points_to_its_trace(swept, tmp_path, cache):
-    bound, _ = swept
+def test_fault_of_ours_in_a_worker_points_to_its_trace(tmp_path, cache):
     log = tmp_path / "workers.log"
-    bench = Bench(bound.study.runs[0].config.science.data, cache, log)
+    bench = Bench(cache, log)
     broken = SimpleNamespace(run_id="broken")
     with pytest.raises(UserError, match=r"a worker failed; the end of workers\.log"):
         train_all([(Job(broken, "tiny", tmp_path),)], [bench], lambda event: None)  # type: ignore[arg-type]
@@ -393,7 +395,7 @@ def test_error_of_the_machine_is_recorded_and_the_sweep_goes_on(swept, tmp_path,
 
     monkeypatch.setattr(trainer, "train_pack", fail)
     events: list[Event] = []
-    worker.attend((job,), bound.corpus, events.append, lambda: False)
+    worker.attend((job,), bound.corpora, events.append, lambda: False)
     assert [event.phase for event in events] == [Status.FAILED]
     assert bound.status(job.run) is Status.FAILED
     assert bound.failure(job.run).endswith("RESOURCE_EXHAUSTED: Out of memory")
@@ -440,7 +442,7 @@ def test_a_grid_is_packed_as_the_device_was_measured(swept, texts, tmp_path, mon
     monkeypatch.setattr(local, "train_all", lambda found, benches, watch: packs.extend(found))
     study = tiny.study(texts, rates=[i * 1e-4 for i in range(1, 19)])
     bound = replace(swept[0], folder=tmp_path)
-    study = study.with_fingerprint(bound.corpus.fingerprint)
+    study = study.with_fingerprints(lambda config: bound.corpora.mixture(config).fingerprint)
     monkeypatch.setattr(machine, "platform", lambda: "cpu")
     run_sweep(replace(bound, study=study), Part.FIT, Local(2))
     assert asked == [9]
@@ -459,14 +461,37 @@ def test_pack_that_is_too_much_for_the_machine_is_tried_in_halves(swept, tmp_pat
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 
     monkeypatch.setattr(trainer, "train_pack", fail)
-    worker.attend(jobs, bound.corpus, lambda event: None, lambda: False)
+    worker.attend(jobs, bound.corpora, lambda event: None, lambda: False)
     assert tried == [3, 1, 1]  # the one that had ended in the meantime is left alone
     assert {bound.status(job.run) for job in jobs} == {Status.MISSING, Status.COMPLETED}
 
 
-def test_corpus_of_the_workers_is_the_one_that_was_bound(swept, tmp_path, handed_out):
-    bound = copy(swept[0], tmp_path)
-    run_sweep(bound, Part.FIT, Local(2))
-    ((_, benches),) = handed_out
-    assert {bench.data.fingerprint for bench in benches} == {bound.corpus.fingerprint}
-    assert data.prepare(benches[0].data, bound.cache).fingerprint == bound.corpus.fingerprint
+# --- data ---
+
+
+def test_each_run_trains_on_the_data_that_it_names(tmp_path, cache):
+    """Two corpora and a mixture of them, in one program; the mixture as if it trained alone."""
+    a, b = (tiny.write_texts(tmp_path / name, seed=k) for k, name in enumerate("ab"))
+    both = [f"data.corpora=files:{a},files:{b}", "data.weights=0.75,0.25"]
+    mixed = override(tiny.config(), ["data.source=stdlib", *both])
+    configs = [tiny.config(texts=a), tiny.config(texts=b), mixed]
+    study = Study("tiny", "Which text?", tuple(Run(config, rung=0) for config in configs), law=None)
+    bound = bind(study.override(["execution.pack=3"]), tmp_path / "out", cache)
+    assert len(bound.corpora.opened()) == 2
+    run_sweep(bound, Part.FIT, Local(1))
+    first, second = (corpus.fingerprint for corpus in bound.corpora.opened())
+    found = [record.read_json(bound.folder / r.run_id / record.SUMMARY) for r in bound.study.runs]
+    assert [one["environment"]["members"] for one in found] == [3, 3, 3]
+    names = [one["science"]["data"]["fingerprint"] for one in found]
+    assert names == [first, second, f"{first}+{second}"]
+    tokens = [one["tokens_by_source"] for one in found]
+    assert tokens[:2] == [{first: 3200}, {second: 3200}]
+    assert tokens[2] == {first: 2400, second: 800}
+    plan = record.read_json(bound.folder / record.STUDY)
+    assert plan["corpora"].keys() == {first, second}
+    losses = [one["metrics"]["loss"] for one in found]
+    assert len({round(loss, 3) for loss in losses}) == 3
+    alone = Job(bound.study.runs[2], "tiny", tmp_path / "alone")
+    trainer.train(alone, data.Corpora(cache))
+    summary = record.read_json(alone.folder / record.SUMMARY)
+    assert losses[2] == pytest.approx(summary["metrics"]["loss"], rel=1e-5)

@@ -126,7 +126,7 @@ def test_a_run_goes_out_and_its_loss_comes_back(tmp_path, tmp_path_factory, caps
     base = tmp_path_factory.getbasetemp()
     texts, cache = tiny.shared_texts(base), tiny.shared_cache(base)
     job = tiny.job(tmp_path, "evaluation.weights=ema", texts=texts)
-    train(job, data.prepare(job.run.config.science.data, cache))
+    train(job, data.Corpora(cache))
     path = tmp_path / "model.safetensors"
     assert main(["export", str(job.folder), "--to", str(path)]) == 0
     assert main(["evaluate", str(path), "--cache", str(cache)]) == 0

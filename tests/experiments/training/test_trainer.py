@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tiny
 
-from experiments import data, record
+from experiments import record
 from experiments.config.fields import to_dict
 from experiments.config.identity import identity
 from experiments.record import Status
@@ -32,7 +32,7 @@ TIMES = "evaluation.times=3"  # validation at steps 17 and 33, rounded up to a d
 def corpus(tmp_path_factory):
     root = tmp_path_factory.mktemp("corpus")
     texts = tiny.write_texts(root / "texts")
-    return data.prepare(tiny.config(texts=texts).science.data, root / "cache")
+    return tiny.OneCorpus(texts, root / "cache")
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,9 @@ def test_summary_says_what_was_measured(finished, corpus):
     assert metrics["bits_per_byte"] == pytest.approx(metrics["loss"] / math.log(2))
     assert metrics["train_loss"] == rows(finished.folder)[-1]["loss"]
     assert (metrics["steps"], metrics["tokens"], metrics["batch_tokens"]) == (50, 3200, 64)
-    assert metrics["epochs"] == pytest.approx(3200 / corpus.train.tokens, rel=0.01)
+    assert metrics["epochs"] == pytest.approx(3200 / corpus.only.corpora[0].train.tokens, rel=0.01)
+    assert found["tokens_by_source"] == {corpus.only.fingerprint: 3200}
+    assert found["epochs_by_source"] == {corpus.only.fingerprint: metrics["epochs"]}
     assert metrics["wall_seconds"] > metrics["first_dispatch_seconds"] > 0
     assert metrics["tokens_per_second"] == pytest.approx(3200 / metrics["wall_seconds"])
     assert all(math.isfinite(value) for value in metrics.values())

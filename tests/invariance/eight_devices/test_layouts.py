@@ -14,7 +14,7 @@ import tiny
 from jax.sharding import NamedSharding
 from shared_out import TOLERANCE, curve, differentiate, held
 
-from experiments import data, record
+from experiments import record
 from experiments.record import Status
 from experiments.runs.job import Job
 from experiments.training.layout_sharding import WHOLE, mesh
@@ -168,7 +168,7 @@ def rows(job: Job) -> list[dict[str, float]]:
 
 def test_run_goes_on_under_other_layouts(tmp_path: Path, only: Callable[[int], None]) -> None:
     texts = tiny.write_texts(tmp_path / "texts")
-    corpus = data.prepare(tiny.config(texts=texts).science.data, tmp_path / "cache")
+    corpus = tiny.OneCorpus(texts, tmp_path / "cache")
     alone = tiny.job(tmp_path / "alone", *RUN)
     only(1)
     assert train(alone, corpus) is Status.COMPLETED

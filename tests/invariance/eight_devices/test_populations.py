@@ -14,7 +14,7 @@ import pytest
 import tiny
 from curves import batches
 
-from experiments import data, record
+from experiments import record
 from experiments.record import Status
 from experiments.runs.job import Job
 from experiments.training.hypers import Hypers, hypers
@@ -178,7 +178,7 @@ def test_pack_goes_on_on_another_number_of_devices(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = tiny.write_texts(tmp_path / "texts")
-    corpus = data.prepare(tiny.config(texts=texts).science.data, tmp_path / "cache")
+    corpus = tiny.OneCorpus(texts, tmp_path / "cache")
     solo, packed = (
         [tiny.job(tmp_path / name, *assignments) for assignments in RUNS]
         for name in ("solo", "packed")

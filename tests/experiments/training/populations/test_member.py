@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tiny
 
-from experiments import data, record
+from experiments import record
 from experiments.record import Status
 from experiments.runs.checkpoint import Checkpoints
 from experiments.runs.job import Event
@@ -33,7 +33,7 @@ TOLERANCE = 1e-5
 def corpus(tmp_path_factory):
     root = tmp_path_factory.mktemp("corpus")
     texts = tiny.write_texts(root / "texts")
-    return data.prepare(tiny.config(texts=texts).science.data, root / "cache")
+    return tiny.OneCorpus(texts, root / "cache")
 
 
 def jobs(folder: Path, *assignments: str):

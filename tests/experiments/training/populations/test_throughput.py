@@ -14,7 +14,7 @@ def bench(tmp_path, tmp_path_factory):
     cache = tmp_path / "cache"
     cache.mkdir()
     (cache / "xla").symlink_to(tiny.shared_cache(tmp_path_factory.getbasetemp()))
-    return Bench(tiny.config().science.data, cache, tmp_path / "workers.log", core=None)
+    return Bench(cache, tmp_path / "workers.log", core=None)
 
 
 def test_a_curve_is_measured_once_in_a_process_of_its_own_and_kept(bench, monkeypatch) -> None:
@@ -34,7 +34,7 @@ def test_a_curve_is_measured_once_in_a_process_of_its_own_and_kept(bench, monkey
 
 def test_what_cannot_be_measured_is_trained_alone(bench) -> None:
     """Its process fails: the worker's log cannot be written."""
-    lost = Bench(bench.data, bench.cache, bench.cache, core=None)
+    lost = Bench(bench.cache, bench.cache, core=None)
     assert throughput.curves([(signature(tiny.config()), 2)], lost) == [ALONE]
 
 

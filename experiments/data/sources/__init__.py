@@ -1,0 +1,36 @@
+"""Sources of text: a plug-in folder, one file for each, found by its name.
+
+A source file defines ``SOURCE``, a `Source`. Empty, binary and repeated documents are dropped later
+and in one place, experiments/data/documents.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from experiments.config.data import CorpusConfig
+from experiments.data.sources._source import Document, Source
+from scaling.common import plugins
+from scaling.common.errors import UserError
+
+
+def source_of(config: CorpusConfig) -> Source:
+    """The source that a corpus names.
+
+    Raises:
+        UserError: no such source, a package is missing, or a path where it takes none.
+    """
+    source: Source = plugins.load(__name__, config.source, "data.source").SOURCE
+    if source.takes_path and not config.path:
+        raise UserError(f"data.path is empty: data.source={config.source} needs one")
+    if config.path and not source.takes_path:
+        raise UserError(
+            f"data.path={config.path}: data.source={config.source} takes no path; "
+            "set data.source=files or data.source=huggingface"
+        )
+    return source
+
+
+def documents(config: CorpusConfig) -> Iterator[Document]:
+    """The documents of a corpus, in the order of its source."""
+    return source_of(config).documents(config)
