@@ -69,7 +69,9 @@ def _losses(spec: Spec, x: Array, w: Array, labels: Array) -> Losses:
         x, labels = chunk
         return jax.tree.map(jnp.add, total, _of_logits(readout(spec, x, w), labels)), None
 
-    total, _ = jax.lax.scan(add, Losses(*jnp.zeros(2), {}), (_chunks(x, n), _chunks(labels, n)))
+    total, _ = jax.lax.scan(
+        add, Losses(*jnp.zeros(2), routing={}), (_chunks(x, n), _chunks(labels, n))
+    )
     return jax.tree.map(lambda sum: sum / n, total)
 
 
@@ -101,7 +103,10 @@ def _forward(
         sums = Losses((log_z - right).sum(), jnp.square(log_z).sum(), {})
         return (jax.tree.map(jnp.add, total, sums), dw + more), dx
 
-    zero = (Losses(*jnp.zeros(2), {}), jnp.zeros(w.shape))  # in float32 though w may be in less
+    zero = (
+        Losses(*jnp.zeros(2), routing={}),
+        jnp.zeros(w.shape),
+    )  # in float32 though w may be in less
     (total, dw), dx = jax.lax.scan(add, zero, (_chunks(x, n), _chunks(labels, n)))
     found = jax.tree.map(lambda sum: sum / tokens, total)
     value = found.cross_entropy + z_loss * found.log_z_squared
