@@ -54,6 +54,11 @@ def objective(
     return value, found._replace(routing=routing)
 
 
+def _zero() -> Losses:
+    cross_entropy, log_z_squared = jnp.zeros(2)
+    return Losses(cross_entropy, log_z_squared, {})
+
+
 def _of_logits(logits: Array, labels: Array) -> Losses:
     log_z = jax.nn.logsumexp(logits, axis=-1)
     right = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
@@ -69,9 +74,7 @@ def _losses(spec: Spec, x: Array, w: Array, labels: Array) -> Losses:
         x, labels = chunk
         return jax.tree.map(jnp.add, total, _of_logits(readout(spec, x, w), labels)), None
 
-    total, _ = jax.lax.scan(
-        add, Losses(*jnp.zeros(2), routing={}), (_chunks(x, n), _chunks(labels, n))
-    )
+    total, _ = jax.lax.scan(add, _zero(), (_chunks(x, n), _chunks(labels, n)))
     return jax.tree.map(lambda sum: sum / n, total)
 
 
@@ -104,7 +107,7 @@ def _forward(
         return (jax.tree.map(jnp.add, total, sums), dw + more), dx
 
     zero = (
-        Losses(*jnp.zeros(2), routing={}),
+        _zero(),
         jnp.zeros(w.shape),
     )  # in float32 though w may be in less
     (total, dw), dx = jax.lax.scan(add, zero, (_chunks(x, n), _chunks(labels, n)))
