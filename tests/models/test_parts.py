@@ -1,0 +1,224 @@
+"""Every part of a block says the truth of itself; a new one is one file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+from plugged import plugged
+from quick import quick_jit
+
+from experiments.training.hypers import hypers
+from experiments.training.step import init_state, recipe, train_chunk
+from models import part
+from models.config import PLAIN, TransformerConfig
+from models.layout import of_weight
+from models.module import Spec
+from models.transformer import apply, init, stream_routed, weights
+from scaling.common import plugins
+from scaling.common.errors import UserError
+from scaling.counting.formulas import (
+    count,
+    flops_by_part,
+    flops_model,
+    ledger,
+    params_by_part,
+    params_total,
+    state_numbers,
+)
+from scaling.counting.traced_flops import matmul_flops
+from scaling.machines.layout import Layout
+from scaling.machines.memory import Step, memory
+from scaling.parametrization.parametrization import Parametrization
+from scaling.parametrization.weight import Weight
+
+MIXER = '''
+"""A moving average of the last four positions, each head channel with weights of its own."""
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from models.module import Module
+from models.part import Part
+from scaling.counting.parts import Counts
+
+TAPS = 4
+
+
+class Average(Module):
+    """x -> W_out sum_c w_c (W_in x)_(t-c)."""
+
+    @nn.compact
+    def __call__(self, x):
+        y = self.dense(x, "in", "d->hk")
+        T = y.shape[1]
+        past = jnp.pad(y, ((0, 0), (TAPS - 1, 0), (0, 0), (0, 0)))
+        windows = jnp.stack([past[:, c : c + T] for c in range(TAPS)], axis=2)
+        taps = self.weight("taps", "gain", "->chk", c=TAPS)
+        y = jnp.einsum("BTchk,chk->BThk", windows, taps) / TAPS
+        return self.dense(y, "out", "hk->d")
+
+
+def counts(c, context):
+    return Counts(
+        name="moving_average",
+        weights=("d->hk", "->chk", "hk->d"),
+        vectors=(c.heads * c.head_dim + c.width) * (c.biases == "all"),
+        state=("chk",),
+        kept=("hk", "chk", "hk"),
+        kept_dots=("hk", "d"),
+        letters={"c": TAPS},
+    )
+
+
+PART = Part(counts=counts, module=lambda: Average, causal=True, source="a test")
+'''
+
+ROUTER = '''
+"""Tokens go round the experts by position: no choice is learned."""
+
+import jax.numpy as jnp
+
+from models.ffn._experts import Routes
+from models.part import Router
+
+
+def route(x, logits, active, capacity):
+    B, T, E = logits.shape
+    expert = (jnp.arange(T)[:, None] + jnp.arange(active)) % E
+    place = ((jnp.arange(T)[:, None] // E) * active + jnp.arange(active)) % capacity
+    slot = expert * capacity + place
+    token = jnp.full(E * capacity, T).at[slot.reshape(-1)].set(jnp.repeat(jnp.arange(T), active))
+    weight = jnp.where(token < T, 1 / active, 0.0)
+    every = lambda one: jnp.broadcast_to(one, (B, *one.shape))
+    return Routes(every(token), every(slot), every(weight)), {"share": jnp.float32(active / E)}
+
+
+ROUTER = Router(route=route, causal=True, source="a test")
+'''
+
+FILES = {"models.mixers.moving_average": MIXER, "models.routers.in_turn": ROUTER}
+BASE = TransformerConfig(layers=2, width=8, heads=4, kv_heads=2, head_dim=4, ffn=12, vocab_size=11)
+HYBRID: dict[str, Any] = {"pattern": ("attention", "moving_average+mlp")}
+CONTEXT = 6
+TOKENS = jax.random.randint(jax.random.key(1), (2, CONTEXT), 0, 11)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with plugged(tmp_path_factory.mktemp("plugins"), FILES):
+        yield
+
+
+def _models() -> dict[str, dict[str, Any]]:
+    """What of `BASE` is changed: a model for every part that is found, and a hybrid."""
+    mixers: dict[str, Any] = {f"mixer {name}": {"pattern": (name,)} for name in _names("mixers")}
+    feed_forwards = {
+        f"ffn {name}": {"pattern": (f"attention+{name}",), "experts": 4} for name in _names("ffn")
+    }
+    routers = {
+        f"router {name}": {"experts": 4, "capacity_factor": 2.0, "router": name}
+        for name in _names("routers")
+    }
+    hybrids = {"hybrid": HYBRID, "biased": {**HYBRID, "biases": "all"}}
+    return mixers | feed_forwards | routers | hybrids
+
+
+def _names(folder: str) -> list[str]:
+    """The files of a folder of parts, and that of this test."""
+    own = [name.rpartition(".")[2] for name in FILES if name.startswith(f"models.{folder}.")]
+    return [*plugins.names(f"models.{folder}"), *own]
+
+
+MODELS = _models()
+
+
+def test_the_parts_are_found() -> None:
+    assert {"mixer attention", "mixer moving_average", "ffn mlp", "ffn experts"} <= MODELS.keys()
+    assert {"router top_k", "router in_turn", "hybrid"} <= MODELS.keys()
+    with pytest.raises(UserError, match=r"^model.pattern=atention: .*did you mean 'attention'\?"):
+        replace(BASE, pattern=("atention",))
+    with pytest.raises(UserError, match="model.layers=2 is not a multiple of the 3 blocks"):
+        replace(BASE, pattern=("attention",) * 3)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_part_counts_itself(name: str) -> None:
+    """By formula, by the weights that the model describes, and by the products it traces."""
+    config = replace(BASE, **MODELS[name] | {"capacity_factor": 1.0})
+    dims, spec = config.dims(CONTEXT), Spec(config)
+    table = jax.tree.leaves(weights(spec, CONTEXT), is_leaf=lambda x: isinstance(x, Weight))
+    counted, book = count(table, config.experts_active), ledger(dims, tokens=1)
+    assert counted == {key: book[key] for key in counted}
+    params = jax.eval_shape(partial(init, spec, CONTEXT), jax.random.key(0))
+    tokens = jax.ShapeDtypeStruct(TOKENS.shape, jnp.int32)
+    traced = matmul_flops(partial(apply, spec), params, tokens)
+    assert 3 * traced == flops_model(dims) * TOKENS.size
+    assert sum(params_by_part(dims).values()) == params_total(dims)
+    assert sum(flops_by_part(dims).values()) == flops_model(dims)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_part_is_causal_as_it_says(name: str) -> None:
+    config = replace(BASE, **MODELS[name])
+    said = [part.mixer(mixer).causal and part.feed_forward(f).causal for mixer, f in config.blocks]
+    run = quick_jit(partial(apply, Spec(config), init(Spec(config), CONTEXT, jax.random.key(0))))
+    moved = np.abs(run(TOKENS) - run(TOKENS.at[:, 3:].add(1) % 11))
+    assert moved[:, 3:].max() > 0
+    if all(said) and part.router(config.router).causal:
+        np.testing.assert_array_equal(moved[:, :3], 0)
+    else:
+        assert moved[:, :3].max() > 0
+
+
+def test_the_state_of_a_sequence_by_hand() -> None:
+    """Keys and values of 6 positions, 2 heads of 4: 96; 4 taps of 16 channels: 64."""
+    assert state_numbers(replace(BASE, **HYBRID).dims(6)) == 96 + 64
+
+
+def test_a_scanned_pattern_is_the_unrolled_one() -> None:
+    logits = []
+    for layers in ("unrolled", "scan"):
+        spec = Spec(replace(BASE, layers=4, **HYBRID), program=replace(PLAIN, layers=layers))
+        run = quick_jit(lambda key, spec=spec: apply(spec, init(spec, CONTEXT, key), TOKENS))
+        logits.append(run(jax.random.key(0)))
+    np.testing.assert_allclose(*logits, rtol=1e-5, atol=1e-6)
+
+
+def test_a_new_mixer_trains_has_rules_and_is_laid_out() -> None:
+    science = (
+        "model.layers=2",
+        "model.pattern=attention,moving_average",
+        "parametrization.name=mup",
+    )
+    config = tiny.config(*science, "model.width=32", "parametrization.base_width=16")
+    made, leaves = recipe(config), hypers(config.science)
+    batch = jax.random.randint(jax.random.key(0), (1, 4, 17), 0, 256).repeat(8, axis=0)
+    run = quick_jit(lambda: train_chunk(made, init_state(made, leaves), leaves, batch))
+    losses = np.asarray(run()[1]["loss"])
+    assert losses[-1] < losses[0] - 0.1
+    table = {weight.path: weight for weight in made.table}
+    into, taps = (table[f"blocks/moving_average/{name}"] for name in ("in", "taps"))
+    mup = Parametrization("mup", base_width=16)
+    assert mup.rule(into, config.science.model).learning_rate == 1 / 2
+    assert mup.rule(taps, config.science.model).learning_rate == 1
+    layout = Layout("fsdp_tensor", fsdp=2, tensor=2).over(4)
+    assert tuple(of_weight(layout, into, "params")) == ("fsdp", "tensor", None)
+    assert tuple(of_weight(layout, taps, "params")) == (None, "tensor", None)
+    step = Step(4, 4, 1, 2, 4, "xla", "none", 1)
+    dims = config.science.model.dims(16)
+    assert memory(dims, step, layout=layout)["activations"] < memory(dims, step)["activations"]
+
+
+def test_a_new_router_finds_what_it_names() -> None:
+    config = replace(BASE, **MODELS["router in_turn"])
+    params = init(Spec(config), CONTEXT, jax.random.key(0))
+    found = quick_jit(partial(stream_routed, Spec(config), params))(TOKENS)[1]
+    assert {name: float(value) for name, value in found.items()} == {"share": 0.5}
