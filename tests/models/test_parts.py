@@ -145,7 +145,7 @@ def test_the_parts_are_found() -> None:
     assert {"router top_k", "router in_turn", "hybrid"} <= MODELS.keys()
     with pytest.raises(UserError, match=r"^model.pattern=atention: .*did you mean 'attention'\?"):
         replace(BASE, pattern=("atention",))
-    with pytest.raises(UserError, match="model.layers=2 is not a multiple of the 3 blocks"):
+    with pytest.raises(UserError, match=r"model.layers=2 is not a multiple of the 3 blocks"):
         replace(BASE, pattern=("attention",) * 3)
 
 
