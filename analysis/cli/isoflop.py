@@ -6,7 +6,7 @@ At each budget the vertex of a parabola of the loss in ln N, or the minimum of a
 budget is a value of the column --budget, else rows whose FLOPs lie within a factor 1 + --tolerance
 of each other. Optima at the edge of their grid are left out, and a note says so.
 
-  python -m analysis isoflop runs/isoflop
+  python -m analysis isoflop runs/isoflop --plot profiles.png
   python -m analysis isoflop isoflop_collection --rows 'experiment==llama_3__exp_loss' \\
       --budget flops_budget --at 3.8e25
 """
@@ -16,7 +16,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from analysis.cli._format import number, with_interval
+from analysis.cli._format import label, number, with_interval
+from analysis.cli._plot import add_plot, plot
 from analysis.cli._progress import progress
 from analysis.cli._table_options import PATH, add_columns, measured, read
 from scaling.common.tables import table
@@ -43,11 +44,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at", action="append", default=[], type=float, metavar="C", help="predict N* and D* there"
     )
+    add_plot(parser, "the profiles, their curves and minima")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the optima, the exponents and what they say of other budgets."""
+    from analysis.estimators.frontier import row_groups
     from analysis.estimators.isoflop import isoflop
+    from analysis.readings.isoflop import draw_profiles, profiles
 
     source = read(options.path, options)
     rows = measured(source)
@@ -74,6 +78,10 @@ def run(options: argparse.Namespace) -> int:
         print(f"at C = {flops:.4g}: N* {n}, D* {d}")
     for warning in found.warnings:
         print(f"note: {warning}")
+    groups = row_groups(rows, rows[options.flops].to_numpy(), options.budget, options.tolerance)
+    shown = profiles([rows.iloc[each] for each in groups], found, source.params, source.loss)
+    axes = source.params, label(source.loss), options.curve
+    plot(options, lambda: draw_profiles(shown, *axes))
     return 0
 
 

@@ -40,10 +40,17 @@ AKIMA_GRID = 400  # places per curve where an interpolation is searched
 
 @dataclass(frozen=True)
 class MinimumFinder:
-    """minimum(x (k,), losses (R, k)) -> the x and the loss of the minimum (R,), nan where none lies
-    within the x; and the least error that such a minimum can have, in spacings of x."""
+    """A curve through the losses of one budget, and its minimum.
+
+    Attributes:
+        minimum: (x (k,), losses (R, k)) -> x and loss of the minimum (R,); nan where none lies
+            within the x.
+        at: (x (k,), losses (k,), places (m,)) -> the curve (m,), for figures.
+        floor: the least error that such a minimum can have, in spacings of x.
+    """
 
     minimum: Callable[[Array, Array], tuple[Array, Array]]
+    at: Callable[[Array, Array, Array], Array]
     floor: float
 
 
@@ -122,13 +129,27 @@ def _parabola(x: Array, losses: Array) -> tuple[Array, Array]:
     return np.where(inside, vertex, np.nan), np.where(inside, fitted.least, np.nan)
 
 
-def _akima(x: Array, losses: Array) -> tuple[Array, Array]:
+def _parabola_at(x: Array, losses: Array, places: Array) -> Array:
+    return parabola(x, losses[None]).at(places)[0]
+
+
+def _akima_curves(x: Array, losses: Array) -> tuple[Array, Callable[[Array], Array]]:
+    """The different sizes, and ln loss (R, m) through the best run of each."""
     from scipy.interpolate import Akima1DInterpolator
 
     sizes, of = np.unique(x, return_inverse=True)
     best = np.stack([losses[:, of == each].min(axis=1) for each in range(len(sizes))], axis=1)
+    return sizes, Akima1DInterpolator(sizes, np.log(best), axis=1)
+
+
+def _akima_at(x: Array, losses: Array, places: Array) -> Array:
+    return np.asarray(np.exp(_akima_curves(x, losses[None])[1](places)[0]))
+
+
+def _akima(x: Array, losses: Array) -> tuple[Array, Array]:
+    sizes, through = _akima_curves(x, losses)
     grid = np.linspace(sizes[0], sizes[-1], AKIMA_GRID + 1)
-    curves = Akima1DInterpolator(sizes, np.log(best), axis=1)(grid)
+    curves = through(grid)
     lowest = curves.argmin(axis=1)
     inside = (lowest > 0) & (lowest < AKIMA_GRID)
     value = np.exp(curves[np.arange(len(curves)), lowest])
@@ -136,10 +157,9 @@ def _akima(x: Array, losses: Array) -> tuple[Array, Array]:
 
 
 CURVES = {
-    "parabola": MinimumFinder(_parabola, floor=0.0),
-    "akima": MinimumFinder(
-        _akima, floor=1 / 3
-    ),  # it dwells at the sizes that were run (Porian et al.)
+    "parabola": MinimumFinder(_parabola, _parabola_at, floor=0.0),
+    # Akima minima dwell at the sizes that were run (Porian et al.)
+    "akima": MinimumFinder(_akima, _akima_at, floor=1 / 3),
 }
 
 

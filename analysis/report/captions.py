@@ -121,17 +121,6 @@ def _two_variable_pictures(
             "Loss falling with tokens, with the fitted law at fixed parameters.",
         ),
     ]
-    if plots.is_isoflop(study):
-        found.append(
-            Picture(
-                "isoflop",
-                lambda: plots.isoflop(study, result),
-                "IsoFLOP curves.",
-                "Each curve spends one budget on models of different sizes; the star is the best "
-                "size by a parabola in log N.",
-                "Loss against parameters at each compute budget, each a valley.",
-            )
-        )
     found.append(
         Picture(
             "ladder",

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.estimators.vertex import parabola
 from analysis.fitting.result import FitResult
 from analysis.inference.forecast import Forecast, RolledRung
 from analysis.plotting.numbers import quantity, scientific
@@ -121,30 +120,6 @@ def ladder(study: Study, result: FitResult) -> Any:
         _runs(axes, study, "flops_6nd")
         log_log(axes, "compute 6ND, FLOPs", f"validation loss, {study.unit}")
         log_ticks(axes.yaxis, *axes.get_ylim())
-        _rung_legend(axes, study)
-        return figure
-
-
-def isoflop(study: Study, result: FitResult) -> Any:
-    """Loss against size at each budget, with the parabola in ln N and its vertex."""
-    with house_style():
-        figure, axes = canvas()
-        rungs = int(study.runs["rung"].max()) + 1
-        for rung, rows in study.rungs(study.fit_runs):
-            log_n = np.log(rows[study.params].to_numpy(float))
-            fitted = parabola(log_n, rows[study.loss].to_numpy(float)[None])
-            span = np.linspace(log_n.min() - 0.15, log_n.max() + 0.15, 60)
-            shade = rung_style(rung, rungs)["color"]
-            axes.plot(np.exp(span), fitted.at(span)[0], color=shade, linewidth=1.0)
-            vertex = fitted.vertex[0]
-            if fitted.bend[0] > 0 and span[0] <= vertex <= span[-1]:
-                axes.plot(
-                    np.exp(vertex), fitted.least[0], marker="*", markersize=11,
-                    color=INK, markeredgecolor="white", zorder=5,
-                )  # fmt: skip
-        _runs(axes, study, study.params)
-        log_log(axes, f"parameters, {study.params}", f"validation loss, {study.unit}")
-        round_ticks(axes)
         _rung_legend(axes, study)
         return figure
 

@@ -128,4 +128,5 @@ def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study:
         name="isoflop",
         question="How should compute be split between parameters and tokens?",
         runs=runs(base, own_seeds(profiles, seed * RUNS_PER_SEED), held_out=1),
+        reading="isoflop",
     )

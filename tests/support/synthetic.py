@@ -44,7 +44,7 @@ def write_study(folder: Path, plan: Plan = Plan(), fit_runs: str = "all") -> Pat
         "name": "synthetic",
         "question": "Does a law fitted to small runs predict a larger one?",
         "law": "chinchilla",
-        "reading": "transfer",
+        "reading": "isoflop" if plan.isoflop == "yes" else "transfer",
         "loss": "loss_per_byte",
         "params": "params_total",
         "tokens": "tokens",
