@@ -26,7 +26,8 @@ from analysis.hyperparameters import (
 )
 from analysis.plotting.numbers import quantity
 from analysis.plotting.style import FITTED, HELD, INK, MARKERS, MUTED, SIZE, house_style
-from scaling.hyperparameters import by_name, recommend
+from scaling.hyperparameters.published import by_name
+from scaling.hyperparameters.recommendation import recommend
 
 CELL, HYPER = ("params_nonembedding", "tokens"), ("lr", "batch_tokens")
 DEPENDS = {"lr": CELL, "batch_tokens": ("tokens",)}

@@ -16,15 +16,8 @@ import numpy as np
 
 from analysis.hyperparameters.power_law import COEFFICIENT, OptimumLaw
 from scaling.common.errors import UserError
-from scaling.hyperparameters import (
-    QUANTITIES,
-    Batch,
-    Confidence,
-    HyperparameterLaw,
-    Power,
-    from_mapping,
-    to_mapping,
-)
+from scaling.hyperparameters.law import QUANTITIES, Batch, Confidence, HyperparameterLaw, Power
+from scaling.hyperparameters.law_file import from_mapping, to_mapping
 from scaling.laws._law import Convention
 
 LAW = "law.json"  # in the folder of a study whose reading is a law

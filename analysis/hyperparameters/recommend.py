@@ -14,17 +14,9 @@ from analysis.hyperparameters.law_file import FittedLaw, load_law
 from analysis.plotting.numbers import quantity as people_say
 from scaling.common.errors import UserError
 from scaling.common.tables import table
-from scaling.hyperparameters import (
-    HYPERPARAMETER_LAWS,
-    QUANTITIES,
-    Advice,
-    HyperparameterLaw,
-    Range,
-    farthest,
-    own_batch,
-    side_by_side,
-    spread,
-)
+from scaling.hyperparameters.law import QUANTITIES, Advice, HyperparameterLaw, Range, farthest
+from scaling.hyperparameters.published import HYPERPARAMETER_LAWS
+from scaling.hyperparameters.recommendation import own_batch, side_by_side, spread
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -36,7 +36,7 @@ from analysis.tables.points import Array
 from analysis.tables.runs import trajectory
 from analysis.tables.study import Study
 from scaling.common.errors import UserError
-from scaling.hyperparameters import Batch
+from scaling.hyperparameters.law import Batch
 from scaling.laws.critical_batch import steps_at, tokens_at
 
 if TYPE_CHECKING:

@@ -31,14 +31,9 @@ from analysis.readings._finding import Picture, Table
 from analysis.readings._grid_plot import draw_bowls
 from analysis.tables.study import Study
 from scaling.common.errors import UserError
-from scaling.hyperparameters import (
-    HYPERPARAMETER_LAWS,
-    RATES,
-    Confidence,
-    Range,
-    farthest,
-    side_by_side,
-)
+from scaling.hyperparameters.law import RATES, Confidence, Range, farthest
+from scaling.hyperparameters.published import HYPERPARAMETER_LAWS
+from scaling.hyperparameters.recommendation import side_by_side
 
 if TYPE_CHECKING:
     import pandas as pd

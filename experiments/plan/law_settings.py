@@ -27,18 +27,10 @@ from experiments.config.overrides import assign, split
 from experiments.config.run import RunConfig, Science
 from scaling.common.errors import UserError, nearest
 from scaling.counting.formulas import ledger
-from scaling.hyperparameters import (
-    HYPERPARAMETER_LAWS,
-    RATES,
-    Advice,
-    HyperparameterLaw,
-    Range,
-    by_name,
-    farthest,
-    from_mapping,
-    own_batch,
-    side_by_side,
-)
+from scaling.hyperparameters.law import RATES, Advice, HyperparameterLaw, Range, farthest
+from scaling.hyperparameters.law_file import from_mapping
+from scaling.hyperparameters.published import HYPERPARAMETER_LAWS, by_name
+from scaling.hyperparameters.recommendation import own_batch, side_by_side
 
 SUFFIX = ".json"
 FIELDS = ("batch.sequences", "optimizer.learning_rate", "optimizer.weight_decay")  # as asked

@@ -118,7 +118,7 @@ def test_help_is_quick():
     script = "import sys; from analysis.__main__ import parser; parser(); print(*sys.modules)"
     loaded = subprocess.check_output([sys.executable, "-c", script], text=True).split()
     assert "analysis.cli.fit" in loaded
-    assert not {"pandas", "scipy", "matplotlib", "jax"} & set(loaded)
+    assert not {"numpy", "pandas", "scipy", "matplotlib", "jax"} & set(loaded)
 
 
 def test_output_that_nobody_reads_is_no_error():

@@ -6,8 +6,9 @@ import math
 import pytest
 
 from scaling.common.errors import UserError
-from scaling.hyperparameters import (
-    HYPERPARAMETER_LAWS,
+from scaling.hyperparameters.derived_variables import WAYS
+from scaling.hyperparameters.given import GIVEN
+from scaling.hyperparameters.law import (
     QUANTITIES,
     Advice,
     Batch,
@@ -15,19 +16,18 @@ from scaling.hyperparameters import (
     HyperparameterLaw,
     Power,
     Range,
-    by_name,
-    from_mapping,
+)
+from scaling.hyperparameters.law_file import from_mapping, to_mapping
+from scaling.hyperparameters.published import HYPERPARAMETER_LAWS, by_name
+from scaling.hyperparameters.published.deepseek import deepseek_flops_per_token
+from scaling.hyperparameters.published.power_lines import adamw_timescale, weight_decay_at
+from scaling.hyperparameters.recommendation import (
     own_batch,
     recommend,
     rescale,
     side_by_side,
     spread,
-    to_mapping,
 )
-from scaling.hyperparameters.derived_variables import WAYS
-from scaling.hyperparameters.given import GIVEN
-from scaling.hyperparameters.published.deepseek import deepseek_flops_per_token
-from scaling.hyperparameters.published.power_lines import adamw_timescale, weight_decay_at
 from scaling.laws import Convention
 
 # each worked out by hand from the printed formula; no constant that is only recalled

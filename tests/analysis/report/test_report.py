@@ -128,26 +128,6 @@ def test_fit_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["report", str(tmp_path)]) == 2
 
 
-@pytest.mark.parametrize(
-    "command", ["", "fit", "plan", "laws", "figure", "predict", "recommend", "report"]
-)
-def test_help_has_an_example_and_loads_nothing_heavy(command: str):
-    code = (
-        "import sys\n"
-        "from analysis.__main__ import main\n"
-        "try:\n    main(sys.argv[1:])\n"
-        "except SystemExit:\n    pass\n"
-        "heavy = {'jax', 'pandas', 'matplotlib', 'numpy'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    found = subprocess.run(
-        [sys.executable, "-c", code, *([command] if command else []), "--help"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert found.returncode == 0, found.stderr
-    assert "python -m analysis" in found.stdout.partition("example")[2]
-
-
 def test_a_report_needs_no_jax(tmp_path: Path):
     folder = write_study(tmp_path / "study")
     code = (

@@ -19,8 +19,10 @@ from experiments.record import Status
 from experiments.runs.job import Job
 from experiments.training.trainer import train
 from scaling.common.errors import UserError
-from scaling.hyperparameters import Confidence, by_name, recommend, to_mapping
-from scaling.hyperparameters.law import Batch, HyperparameterLaw, Power
+from scaling.hyperparameters.law import Batch, Confidence, HyperparameterLaw, Power
+from scaling.hyperparameters.law_file import to_mapping
+from scaling.hyperparameters.published import by_name
+from scaling.hyperparameters.recommendation import recommend
 from scaling.laws._law import Convention
 
 N_RANGE, D_RANGE = (1e3, 1e6), (1e6, 1e8)
