@@ -23,7 +23,7 @@ SECTIONS = (
     "parametrization.",
     "evaluation.",
     "init_scale",
-    "z_loss",
+    "penalties.",
     "precision",
 )
 SIZES = ("model.width", "model.layers")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from experiments.config.fields import field_types, from_text, leaves
@@ -60,6 +61,11 @@ def kind_of(path: str) -> Any:
     for name in _full(path):
         kind = field_types(kind)[name]
     return kind
+
+
+def value_of(config: RunConfig, path: str) -> Any:
+    """The value of a field or of a whole section."""
+    return attrgetter(".".join(_full(path)))(config)
 
 
 def _full(path: str) -> list[str]:

@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from experiments.config.data import DataConfig
+from experiments.config.fields import field_types
 from experiments.config.optimizer import OptimizerConfig
 from experiments.config.schedule import DECAYS, ScheduleConfig, check_schedule
 from models.config import Program, TransformerConfig
@@ -43,9 +44,20 @@ class EvaluationConfig:
     ema_decay: float = 0.999  # per step
 
 
+@dataclass(frozen=True)
+class PenaltiesConfig:
+    """The objective is cross-entropy + the sum of each penalty times what the model found by its
+    name, a mean over tokens and layers. The recorded loss is the cross-entropy alone."""
+
+    z_loss: float = 0.0  # (ln Z)^2 of the logits (Chowdhery et al. 2022: 1e-4)
+    balance_loss: float = 0.01  # unevenness of the choice of experts (Fedus et al. 2021)
+    router_z_loss: float = 0.001  # (ln Z)^2 of the routers (Zoph et al. 2022)
+
+
 _AT_LEAST_ONE = (1, math.inf, "must be at least 1")
 _FRACTION = (0, 1, "must lie between 0 and 1")
 _POSITIVE = (sys.float_info.min, sys.float_info.max, "must be positive and finite")
+_NOT_NEGATIVE = (0, sys.float_info.max, "must be finite and not negative")
 _BETA = (0, 1 - 1e-12, "must be at least 0 and below 1")
 
 # field: least and greatest value allowed, and the rule in words
@@ -66,14 +78,12 @@ RANGES: Ranges = {
     "optimizer.learning_rate": _POSITIVE,
     "optimizer.epsilon": _POSITIVE,
     "optimizer.clip_norm": _POSITIVE,
-    "optimizer.weight_decay": (0, sys.float_info.max, "must be finite and not negative"),
+    "optimizer.weight_decay": _NOT_NEGATIVE,
     "optimizer.beta1": _BETA,
     "optimizer.beta2": _BETA,
     "optimizer.momentum": _BETA,
     "evaluation.ema_decay": _BETA,
-    "z_loss": (0, sys.float_info.max, "must be finite and not negative"),
-    "balance_loss": (0, sys.float_info.max, "must be finite and not negative"),
-    "router_z_loss": (0, sys.float_info.max, "must be finite and not negative"),
+    **{f"penalties.{name}": _NOT_NEGATIVE for name in field_types(PenaltiesConfig)},
     "init_scale": _POSITIVE,
     "seed": (0, 2**31 - 1, f"must lie between 0 and {2**31 - 1}"),
 }
@@ -82,7 +92,7 @@ EXECUTION_RANGES: Ranges = {
     "execution.microbatch": (0, math.inf, "must be 0 (as suits the device) or more"),
     "execution.program.logits_chunks": (0, math.inf, "must be 0 (as suits the device) or more"),
     "execution.pack": (0, math.inf, "must be 0 (as is fastest on the device) or more"),
-    "execution.checkpoint_seconds": (0, sys.float_info.max, "must be finite and not negative"),
+    "execution.checkpoint_seconds": _NOT_NEGATIVE,
     "execution.keep": _AT_LEAST_ONE,
 }
 
@@ -108,10 +118,7 @@ class Science:
     evaluation: EvaluationConfig = EvaluationConfig()
     precision: Literal["float32", "bfloat16"] = "float32"  # of products; parameters are float32
     init_scale: float = 1.0
-    z_loss: float = 0.0  # the objective is cross-entropy + z_loss * mean (ln Z)^2; PaLM: 1e-4
-    # with experts, + each times what the routers found by its name (models/routers)
-    balance_loss: float = 0.01  # Fedus et al. 2021
-    router_z_loss: float = 0.001  # Zoph et al. 2022
+    penalties: PenaltiesConfig = PenaltiesConfig()
     seed: int = 0
 
     @property

@@ -5,6 +5,7 @@ Letters: M sequences, T positions, d width, V vocabulary, n chunks of t = T / n 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,13 +17,21 @@ from models.module import Spec
 from models.transformer import readout, stream, stream_routed
 from models.weights import Params
 
+Penalties = Mapping[str, Array | float]
+NO_PENALTIES: Penalties = {"z_loss": 0.0}
+
 
 class Losses(NamedTuple):
-    """Means over the tokens of some windows, each token from those before it."""
+    """Means over the tokens of some windows, each token from those before it.
 
-    cross_entropy: Array  # nats per token
-    log_z_squared: Array  # (ln Z)^2, with Z the sum of the exponentials of the logits
-    routing: dict[str, Array]  # of its routers, means over the layers
+    Attributes:
+        cross_entropy: nats per token.
+        found: what penalties multiply, by their names, and what else the parts of the model tell.
+            "z_loss" is (ln Z)^2, with Z the sum of the exponentials of the logits.
+    """
+
+    cross_entropy: Array
+    found: dict[str, Array]
 
 
 def loss(spec: Spec, params: Params, windows: Array) -> Array:
@@ -31,38 +40,32 @@ def loss(spec: Spec, params: Params, windows: Array) -> Array:
 
 
 def objective(
-    spec: Spec,
-    params: Params,
-    windows: Array,
-    z_loss: Array | float,
-    balance_loss: Array | float,
-    router_z_loss: Array | float,
+    spec: Spec, params: Params, windows: Array, penalties: Penalties
 ) -> tuple[Array, Losses]:
-    """cross_entropy + z_loss * log_z_squared of [M, T+1] windows, to be differentiated; and both.
+    """cross_entropy + sum_k penalties[k] * found[k] of [M, T+1] windows, and its parts.
 
-    With experts, also balance_loss and router_z_loss times what the routers found by these names.
+    A penalty on something that no part of the model finds adds nothing.
 
-    In chunks, the logits of only one are ever held, and they are computed once: what the stream and
-    the readout get back from the loss is known, up to a factor, as soon as the loss is.
+    In chunks, only one chunk of logits is ever held, and it is computed once: the gradients of x
+    and w depend on the upstream gradient by a scalar factor alone, so the forward pass has them.
     """
     (x, w), routing = stream_routed(spec, params, windows[:, :-1])
     how = _objective if spec.program.logits_chunks == 1 else _in_chunks
-    value, found = how(spec, x, w, windows[:, 1:], z_loss)
-    weights = {"balance_loss": balance_loss, "router_z_loss": router_z_loss}
-    if penalties := [weight * routing[k] for k, weight in weights.items() if k in routing]:
-        value += sum(penalties)
-    return value, found._replace(routing=routing)
-
-
-def _zero() -> Losses:
-    cross_entropy, log_z_squared = jnp.zeros(2)
-    return Losses(cross_entropy, log_z_squared, {})
+    value, losses = how(spec, x, w, windows[:, 1:], penalties["z_loss"])
+    for name in penalties:
+        if name in routing:
+            value += penalties[name] * routing[name]
+    return value, losses._replace(found=losses.found | routing)
 
 
 def _of_logits(logits: Array, labels: Array) -> Losses:
     log_z = jax.nn.logsumexp(logits, axis=-1)
     right = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
-    return Losses((log_z - right).mean(), jnp.square(log_z).mean(), {})
+    return Losses((log_z - right).mean(), {"z_loss": jnp.square(log_z).mean()})
+
+
+def _zero() -> Losses:
+    return Losses(jnp.float32(0), {"z_loss": jnp.float32(0)})
 
 
 def _losses(spec: Spec, x: Array, w: Array, labels: Array) -> Losses:
@@ -81,8 +84,8 @@ def _losses(spec: Spec, x: Array, w: Array, labels: Array) -> Losses:
 def _objective(
     spec: Spec, x: Array, w: Array, labels: Array, z_loss: Array | float
 ) -> tuple[Array, Losses]:
-    found = _losses(spec, x, w, labels)
-    return found.cross_entropy + z_loss * found.log_z_squared, found
+    losses = _losses(spec, x, w, labels)
+    return losses.cross_entropy + z_loss * losses.found["z_loss"], losses
 
 
 _in_chunks = jax.custom_vjp(_objective, nondiff_argnums=(0,))
@@ -103,17 +106,14 @@ def _forward(
         right = jnp.where(is_label, logits, 0).sum(-1, keepdims=True)
         slope = jnp.exp(logits - log_z) * (1 + 2 * z_loss * log_z) - is_label
         dx, more = pull(slope / tokens)
-        sums = Losses((log_z - right).sum(), jnp.square(log_z).sum(), {})
+        sums = Losses((log_z - right).sum(), {"z_loss": jnp.square(log_z).sum()})
         return (jax.tree.map(jnp.add, total, sums), dw + more), dx
 
-    zero = (
-        _zero(),
-        jnp.zeros(w.shape),
-    )  # in float32 though w may be in less
+    zero = (_zero(), jnp.zeros(w.shape))  # in float32 though w may be in less
     (total, dw), dx = jax.lax.scan(add, zero, (_chunks(x, n), _chunks(labels, n)))
-    found = jax.tree.map(lambda sum: sum / tokens, total)
-    value = found.cross_entropy + z_loss * found.log_z_squared
-    return (value, found), (jnp.moveaxis(dx, 0, 2).reshape(x.shape), dw.astype(w.dtype))
+    losses = jax.tree.map(lambda sum: sum / tokens, total)
+    value = losses.cross_entropy + z_loss * losses.found["z_loss"]
+    return (value, losses), (jnp.moveaxis(dx, 0, 2).reshape(x.shape), dw.astype(w.dtype))
 
 
 def _backward(

@@ -20,7 +20,7 @@ from experiments.config.run import RunConfig
 from experiments.config.schedule import ScheduleName
 from experiments.devices.resolve import check, resolve
 from experiments.training.hypers import Hypers
-from experiments.training.objective import Losses, loss, objective
+from experiments.training.objective import NO_PENALTIES, Losses, Penalties, loss, objective
 from experiments.training.optimizers import update as optimizers
 from experiments.training.schedule import fraction
 from models.layout import keep
@@ -136,12 +136,7 @@ def update(recipe: Recipe, hypers: Hypers, fraction: Array) -> optax.GradientTra
 
 
 def gradients(
-    recipe: Recipe,
-    params: Params,
-    batch: Array,
-    z_loss: Array | float = 0.0,
-    balance_loss: Array | float = 0.0,
-    router_z_loss: Array | float = 0.0,
+    recipe: Recipe, params: Params, batch: Array, penalties: Penalties = NO_PENALTIES
 ) -> tuple[Losses, Params]:
     """Losses over [B, T+1] and the gradient of their `objective`.
 
@@ -153,7 +148,7 @@ def gradients(
 
     def one(windows: Array) -> tuple[Losses, Params]:
         grads, found = jax.grad(partial(objective, recipe.spec), has_aux=True)(
-            params, windows, z_loss, balance_loss, router_z_loss
+            params, windows, penalties
         )
         return found, grads
 
@@ -177,14 +172,7 @@ def step(
     recipe: Recipe, state: TrainState, hypers: Hypers, batch: Array
 ) -> tuple[TrainState, Metrics]:
     """One update on a batch [B, T+1] of int32 windows."""
-    (value, log_z_squared, routing), grads = gradients(
-        recipe,
-        state.params,
-        batch,
-        hypers.z_loss,
-        hypers.balance_loss,
-        hypers.router_z_loss,
-    )
+    (value, found), grads = gradients(recipe, state.params, batch, hypers.penalties)
     scale = fraction(recipe.schedule, recipe.decay_shape, state.step, hypers)
     updates, optimizer = update(recipe, hypers, scale).update(grads, state.optimizer, state.params)
     first_loss = jnp.where(state.step == 0, value, state.first_loss)
@@ -192,11 +180,10 @@ def step(
     metrics = {
         "loss": value,
         "diverged": diverged,
-        "log_z_squared": log_z_squared,
         "grad_norm": optax.tree.norm(grads),
         "learning_rate": scale * hypers.learning_rate,
+        **found,
     }
-    metrics |= routing
     # as small as what made them until they are added, so that they alone are gathered
     updates = keep(recipe.spec.layout, recipe.weights, "optimizer", updates)
     params = optax.apply_updates(state.params, updates)

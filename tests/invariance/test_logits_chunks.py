@@ -32,7 +32,7 @@ def _found(name: str, chunks: int, members: bool = False) -> tuple[Losses, Any]:
     @quick_jit
     def found(windows: jax.Array) -> Any:
         params = init(made.spec, made.seq_len, jax.random.key(0), 3.0)
-        return gradients(made, params, windows, jnp.float32(0.3))
+        return gradients(made, params, windows, {"z_loss": jnp.float32(0.3)})
 
     data = jnp.asarray(batches()[:3])
     result: tuple[Losses, Any] = jax.vmap(found)(data) if members else found(data[0])

@@ -12,13 +12,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
-from experiments.config.data import DataConfig
-from experiments.config.optimizer import OptimizerConfig
-from experiments.config.run import BudgetConfig, EvaluationConfig, Execution, RunConfig
-from experiments.config.schedule import ScheduleConfig
+from experiments.config.overrides import assign, value_of
+from experiments.config.run import RunConfig
+from experiments.config.traced import FIELDS
 from experiments.runs.job import Job, Pack
+
+# Fields that the host alone reads, for each member by itself
+HOST = (
+    "data",
+    "evaluation.windows",
+    "evaluation.times",
+    "execution.keep",
+    "execution.permanent",
+)
 
 Curve = Mapping[int, float]  # members: seconds of one step of all of them
 ALONE: Curve = {1: 1.0}
@@ -30,29 +37,13 @@ WORTHWHILE: Mapping[str, int] = {"cpu": 8, "accelerator": 2}
 
 
 def signature(config: RunConfig) -> RunConfig:
-    """The config with everything at its default that a program does not depend on.
+    """The config with every field at its default that the program does not depend on.
 
-    Equal signatures are equal recipes; data, evaluation and checkpoints are each member's own.
+    These are the fields of `TRACED` and of `HOST`. Equal signatures are equal recipes.
     """
-    science = config.science
-    plain = replace(
-        science,
-        optimizer=OptimizerConfig(name=science.optimizer.name, decay=science.optimizer.decay),
-        schedule=ScheduleConfig(
-            name=science.schedule.name,
-            decay_shape=science.schedule.decay_shape,
-            final_fraction=1.0,  # no shape refuses it
-        ),
-        budget=BudgetConfig(),
-        data=DataConfig(),
-        evaluation=EvaluationConfig(weights=science.evaluation.weights),
-        init_scale=1.0,
-        z_loss=0.0,
-        seed=0,
-    )
-    default = Execution()
-    execution = replace(config.execution, keep=default.keep, permanent=default.permanent)
-    return RunConfig(plain, execution)
+    default = RunConfig()
+    values = {path: value_of(default, path) for path in (*FIELDS, *HOST)}
+    return assign(config, values | {"schedule.final_fraction": 1.0})  # which no shape refuses
 
 
 def alike(jobs: Sequence[Job]) -> dict[RunConfig, list[Job]]:

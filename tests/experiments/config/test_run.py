@@ -117,7 +117,7 @@ def test_config_is_read_back_from_its_record(tmp_path):
     entry = {"science": to_dict(config.science), "execution": to_dict(config.execution)}
     record.write_json(tmp_path / "config.json", entry)
     assert read_config(tmp_path / "config.json") == config
-    del entry["science"]["z_loss"]  # of a version that did not know it
+    del entry["science"]["penalties"]  # of a version that did not know it
     record.write_json(tmp_path / "config.json", entry)
     assert read_config(tmp_path / "config.json") == config
     entry["science"]["model"]["widht"] = 3

@@ -39,7 +39,8 @@ def test_penalties_of_the_router_add_their_gradient_and_not_to_the_loss() -> Non
 
     @quick_jit
     def both(params: Any, b: Any, z: Any) -> Any:
-        return gradients(RECIPE, params, BATCH, 0.0, b, z), jax.jacrev(routing)(params)
+        penalties = {"z_loss": 0.0, "balance_loss": b, "router_z_loss": z}
+        return gradients(RECIPE, params, BATCH, penalties), jax.jacrev(routing)(params)
 
     (without, slopes), (with_them, _) = (both(params, *pair) for pair in ((0.0, 0.0), (0.5, 0.25)))
     jax.tree.map(np.testing.assert_array_equal, without[0], with_them[0])
@@ -56,7 +57,7 @@ def test_coefficients_of_the_config_reach_the_step_and_its_metrics() -> None:
     advance = quick_jit(partial(step, RECIPE))
     found = {}
     for name in ("balance_loss", "router_z_loss"):
-        leaves = hypers(tiny.config("model.experts=4", f"{name}=10.0").science)
+        leaves = hypers(tiny.config("model.experts=4", f"penalties.{name}=10.0").science)
         found[name] = advance(state(), leaves, BATCH)[1]
     _, plain = advance(state(), hypers(CONFIG.science), BATCH)
     for metrics in found.values():
@@ -68,7 +69,7 @@ def test_coefficients_of_the_config_reach_the_step_and_its_metrics() -> None:
 
 
 def test_a_dense_run_is_who_it_was_before_there_were_experts() -> None:
-    dense = tiny.config("model.experts=0", "balance_loss=0.01")
+    dense = tiny.config("model.experts=0", "penalties.balance_loss=0.01")
     assert identity(dense.science) == identity(tiny.config().science) != identity(CONFIG.science)
 
 

@@ -1,27 +1,33 @@
 from __future__ import annotations
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import tiny
 
+from experiments.config.traced import TRACED
 from experiments.training.hypers import Hypers, hypers
 
 
+def flat(leaves: Hypers) -> dict[str, jax.Array]:
+    """The leaves by the names of the table."""
+    found = jax.tree_util.tree_leaves_with_path(leaves)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in found}
+
+
 def test_every_leaf_is_a_scalar_array():
-    for name, leaf in vars(hypers(tiny.config().science)).items():
+    found = flat(hypers(tiny.config().science))
+    assert list(found) == list(TRACED)
+    for name, leaf in found.items():
         assert isinstance(leaf, jax.Array), name
-        assert leaf.shape == (), name
+        assert (leaf.shape, str(leaf.dtype)) == ((), TRACED[name].dtype), name
     leaves = hypers(tiny.config("seed=2147483647").science)
     assert (leaves.seed.dtype, int(leaves.seed)) == (jnp.uint32, 2147483647)
     assert (leaves.total_steps.dtype, int(leaves.total_steps)) == (jnp.int32, tiny.STEPS)
 
 
 def test_each_number_of_the_config_reaches_its_leaf():
-    names = {field.name for field in dataclasses.fields(Hypers)}
-    base = hypers(tiny.config("schedule.name=wsd").science)
+    base = flat(hypers(tiny.config("schedule.name=wsd").science))
     moved = {
         "optimizer.learning_rate=0.5": {"learning_rate", "knee_steps"},
         "optimizer.beta1=0.5": {"beta1"},
@@ -38,9 +44,9 @@ def test_each_number_of_the_config_reaches_its_leaf():
         "schedule.settling_fraction=0.5": {"settling_steps"},
         "schedule.plateau_fraction=0.3": {"plateau_fraction"},
         "evaluation.ema_decay=0.3": {"ema_decay"},
-        "z_loss=0.5": {"z_loss"},
-        "balance_loss=0.5": {"balance_loss"},
-        "router_z_loss=0.5": {"router_z_loss"},
+        "penalties.z_loss=0.5": {"penalties.z_loss"},
+        "penalties.balance_loss=0.5": {"penalties.balance_loss"},
+        "penalties.router_z_loss=0.5": {"penalties.router_z_loss"},
         "init_scale=0.5": {"init_scale"},
         "seed=5": {"seed"},
         "budget.tokens=12800": {
@@ -51,10 +57,10 @@ def test_each_number_of_the_config_reaches_its_leaf():
         },
     }
     for assignment, expected in moved.items():
-        changed = hypers(tiny.config("schedule.name=wsd", assignment).science)
-        differ = {name for name in names if getattr(changed, name) != getattr(base, name)}
+        changed = flat(hypers(tiny.config("schedule.name=wsd", assignment).science))
+        differ = {name for name in TRACED if changed[name] != base[name]}
         assert differ == expected, assignment
-    assert set.union(*moved.values()) == names
+    assert set.union(*moved.values()) == set(TRACED)
 
 
 def test_decay_fills_what_warmup_leaves_except_in_wsd():

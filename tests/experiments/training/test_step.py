@@ -75,10 +75,11 @@ def test_z_loss_adds_its_gradient_and_not_to_the_loss(microbatch):
 
     square, slope = jax.jit(jax.value_and_grad(plain))(params)
     without, with_it = (
-        jax.jit(partial(gradients, made))(params, batch, jnp.float32(z)) for z in (0.0, 0.5)
+        jax.jit(partial(gradients, made))(params, batch, {"z_loss": jnp.float32(z)})
+        for z in (0.0, 0.5)
     )
     assert_close(without[0], with_it[0], rtol=1e-6)
-    assert with_it[0].log_z_squared == pytest.approx(float(square), rel=1e-5)
+    assert with_it[0].found["z_loss"] == pytest.approx(float(square), rel=1e-5)
     expected = jax.tree.map(lambda a, b: a + 0.5 * b, without[1], slope)
     assert_close(with_it[1], expected, rtol=2e-4, atol=1e-6)
     assert optax.tree.norm(slope) > 0.1  # so that it is seen
@@ -86,10 +87,13 @@ def test_z_loss_adds_its_gradient_and_not_to_the_loss(microbatch):
 
 def test_z_loss_of_the_config_reaches_the_step():
     state = programs(RECIPE).init(leaves())
-    both = [jitted_step(RECIPE)(state, leaves(f"z_loss={z}"), batches()[0]) for z in (0.0, 0.1)]
+    both = [
+        jitted_step(RECIPE)(state, leaves(f"penalties.z_loss={z}"), batches()[0])
+        for z in (0.0, 0.1)
+    ]
     (_, without), (_, with_it) = both
     assert with_it["loss"] == without["loss"]
-    assert with_it["log_z_squared"] == without["log_z_squared"] > 25  # about (ln 256)^2
+    assert with_it["z_loss"] == without["z_loss"] > 25  # about (ln 256)^2
     assert with_it["grad_norm"] > without["grad_norm"] * 1.01
 
 

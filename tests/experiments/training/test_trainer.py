@@ -125,7 +125,7 @@ def test_rows_are_one_per_dispatch_and_one_per_evaluation(finished):
     found = [
         (row["step"], *sorted(row.keys() - {"step", "tokens"})) for row in rows(finished.folder)
     ]
-    training = ("grad_norm", "learning_rate", "log_z_squared", "loss")
+    training = ("grad_norm", "learning_rate", "loss", "z_loss")
     evaluation = ("valid_loss",)
     assert found == [
         (8, *training),

@@ -30,6 +30,9 @@ def fields(name: str) -> list[str]:
     return [*EXPERTS, *(f"execution.layout.{field}" for field in axes)]
 
 
+PENALTIES = {"z_loss": 0.0, "balance_loss": 0.01, "router_z_loss": 0.001}
+
+
 @cache
 def differentiate(*assignments: str) -> tuple[Any, str]:
     """The gradients of the first batch at the first parameters, and the program of one device."""
@@ -38,7 +41,7 @@ def differentiate(*assignments: str) -> tuple[Any, str]:
     if plan.spec.layout.devices > 1:
         over = mesh(plan.spec.layout, jax.devices()[: plan.spec.layout.devices])
         params = jax.device_put(params, on(over, state_specs(plan).params))
-    found = jax.jit(lambda p, b: gradients(plan, p, b, 0.0, 0.01, 0.001)[1])
+    found = jax.jit(lambda p, b: gradients(plan, p, b, PENALTIES)[1])
     compiled = found.lower(params, windows()[0]).compile()
     return compiled(params, windows()[0]), compiled.as_text()
 

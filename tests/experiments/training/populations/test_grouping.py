@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 import tiny
 
+from experiments.config.overrides import override, paths
+from experiments.config.traced import FIELDS
 from experiments.training.populations.grouping import (
     ALONE,
     GAIN,
+    HOST,
     LARGEST,
     alike,
     doublings,
@@ -70,17 +73,23 @@ def test_plan_is_never_dearer_than_all_alone_and_is_the_best_of_all() -> None:
 
 # --- which runs are alike ---
 
-SAME = (
-    ["optimizer.learning_rate=0.5", "optimizer.beta1=0.5", "optimizer.beta2=0.5"],
-    ["optimizer.epsilon=1e-3", "optimizer.weight_decay=0.0", "optimizer.clip_norm=9.0"],
-    ["schedule.warmup_fraction=0.5", "schedule.final_fraction=0.5", "schedule.decay_fraction=0.9"],
-    ["budget.tokens=999", "seed=9", "init_scale=2.0"],
-    ["evaluation.windows=8", "evaluation.times=3", "data.epochs=9"],
-    ["optimizer.momentum=0.5", "evaluation.ema_decay=0.5", "z_loss=1e-4"],
-    ["schedule.settling_fraction=0.5", "schedule.plateau_fraction=0.9"],
-    ["schedule.power_amplitude=9.0", "schedule.power_exponent=-0.3"],
-    ["execution.keep=5", "execution.permanent=8,50"],
-)
+SAME = (*FIELDS, *(path for path in paths() if path.startswith(tuple(HOST))))
+ANOTHER = dict.fromkeys(SAME, "0.25") | {
+    "budget.tokens": "999",
+    "seed": "9",
+    "schedule.power_exponent": "-0.3",
+    "evaluation.windows": "8",
+    "evaluation.times": "3",
+    "data.source": "huggingface",
+    "data.path": "elsewhere",
+    "data.field": "body",
+    "data.tokenizer": "bpe",
+    "data.vocab_size": "999",
+    "data.epochs": "9",
+    "data.fingerprint": "0123456789abcdef",
+    "execution.keep": "5",
+    "execution.permanent": "8,48",
+}
 OTHER = (
     ["model.ffn=64"],
     ["batch.sequences=8"],
@@ -96,10 +105,13 @@ OTHER = (
 )
 
 
-@pytest.mark.parametrize("assignments", SAME)
-def test_runs_of_one_signature_share_a_program(assignments) -> None:
-    assert signature(tiny.config(*assignments)) == signature(tiny.config())
-    assert recipe(tiny.config(*assignments)) == recipe(signature(tiny.config()))
+@pytest.mark.parametrize("path", SAME)
+def test_runs_of_one_signature_share_a_program(path) -> None:
+    base = tiny.config("schedule.name=wsd", "model.experts=4", "data.path=texts")
+    other = override(base, [f"{path}={ANOTHER[path]}"])
+    assert other != base
+    assert signature(other) == signature(base)
+    assert recipe(other) == recipe(signature(base))
 
 
 @pytest.mark.parametrize("assignments", OTHER)
