@@ -25,6 +25,8 @@ def another(value: object, kind: object) -> str:
         return next(str(name) for name in get_args(kind) if name != value)
     if isinstance(value, str):
         return value + "x"
+    if value == ("attention",):
+        return "attention+mlp"
     if isinstance(value, tuple):
         return "16,32"
     if isinstance(value, int):
@@ -41,7 +43,7 @@ def leaf(config: object, path: str) -> tuple[object, object]:
 
 
 BASE = tiny.config("model.heads=4", "execution.microbatch=2", FINGERPRINT)
-SINGLE = ("optimizer.name",)  # fields of one possible value
+SINGLE = ("model.router",)  # fields of one possible value
 SCIENCE = [path for path in paths() if not path.startswith("execution.") and path not in SINGLE]
 
 EXECUTION = [path for path in paths() if path.startswith("execution.")]
