@@ -16,7 +16,7 @@ from pathlib import Path
 from experiments.config.overrides import split
 from experiments.config.run import RunConfig
 from experiments.devices.machine import Platform
-from experiments.launchers._worker import Bench
+from experiments.devices.slot import Slot
 from experiments.runs.job import Event, Pack
 from experiments.training.populations.grouping import Curve
 from scaling.common import plugins
@@ -45,7 +45,7 @@ class Launcher(ABC):
         """The kind of device of a place."""
 
     @abstractmethod
-    def bench(self, site: Site) -> Bench:
+    def slot(self, site: Site) -> Slot:
         """The settings of a worker; a throughput measured with them is kept under them."""
 
     @abstractmethod

@@ -17,7 +17,8 @@ from multiprocessing.context import SpawnProcess
 from typing import cast
 
 from experiments.devices.signals import on_stop_signal, stop_signals_blocked
-from experiments.launchers._worker import Bench, give_up, work
+from experiments.devices.slot import Slot
+from experiments.launchers._worker import give_up, work
 from experiments.record import Status
 from experiments.runs.job import Event, Job, Pack
 from scaling.common.errors import UserError
@@ -26,10 +27,8 @@ ENDED = (0, -signal.SIGTERM)  # by itself; or asked to stop just when it started
 ATTEMPTS = 3  # at a run whose worker is killed each time
 
 
-def train_all(
-    packs: Sequence[Pack], benches: Sequence[Bench], watch: Callable[[Event], None]
-) -> bool:
-    """Train the packs in order, one worker per bench; `watch` hears every event.
+def train_all(packs: Sequence[Pack], slots: Sequence[Slot], watch: Callable[[Event], None]) -> bool:
+    """Train the packs in order, one worker per slot; `watch` hears every event.
 
     SIGINT or SIGTERM: every worker saves a checkpoint and ends, and this returns False, with packs
     left. A second one acts at once. A UserError of one worker stops all in the same way and is
@@ -39,8 +38,8 @@ def train_all(
     crew = _Crew(deque(packs), watch)
     with on_stop_signal(crew.stop):
         try:
-            for bench in benches:
-                crew.hire(bench)
+            for slot in slots:
+                crew.hire(slot)
             while crew.workers:
                 for pipe in cast("list[Connection]", wait(list(crew.workers))):
                     crew.listen(pipe)
@@ -56,7 +55,7 @@ def train_all(
 @dataclass
 class _Worker:
     process: SpawnProcess
-    bench: Bench
+    slot: Slot
     left: dict[str, Job] = field(default_factory=dict)  # of its pack, without their last word
     is_training: bool = False  # at its pack, and not still compiling for it
 
@@ -77,14 +76,14 @@ class _Crew:
         for worker in self.workers.values():
             (worker.process.terminate if worker.is_training else worker.process.kill)()
 
-    def hire(self, bench: Bench) -> None:
+    def hire(self, slot: Slot) -> None:
         """Start one worker; stop signals wait until it has its handlers."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs, bench), daemon=True)
+        process = context.Process(target=work, args=(theirs, slot), daemon=True)
         with stop_signals_blocked():
             process.start()
-            self.workers[ours] = _Worker(process, bench)
+            self.workers[ours] = _Worker(process, slot)
         theirs.close()  # the worker's end is its own, so that its death is the end of the pipe
         self._hand_out(ours)
 
@@ -129,7 +128,7 @@ class _Crew:
             for job in worker.left.values():
                 self._try_again(job, code)
             if self.waiting:
-                self.hire(worker.bench)
+                self.hire(worker.slot)
 
     def _try_again(self, job: Job, code: int) -> None:
         run_id, how = job.run.run_id, signal.Signals(-code).name if code else "by itself"

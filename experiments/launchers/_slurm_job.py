@@ -18,7 +18,8 @@ from submitit import JobEnvironment
 from submitit.core.utils import DelayedSubmission
 
 from experiments import record
-from experiments.launchers._worker import Bench, train_here
+from experiments.devices.slot import Slot
+from experiments.launchers._worker import train_here
 from experiments.record import AGAIN, ENDED
 from experiments.runs.claim import STALE, is_claimed
 from experiments.runs.job import Pack
@@ -32,7 +33,7 @@ class Element:
     """What is pickled for one job. Submitit calls it on the node, again after each requeue."""
 
     pack: Pack
-    bench: Bench
+    slot: Slot
 
     def __call__(self) -> str | None:
         """Train the pack; what the user must mend, or None. Asked to stop, it exits after saving.
@@ -46,7 +47,7 @@ class Element:
         }
         try:
             self._outlive_claims(asked)
-            train_here(self.pack, self.bench, lambda: bool(asked))
+            train_here(self.pack, self.slot, lambda: bool(asked))
         except UserError as error:
             return str(error)
         finally:

@@ -7,16 +7,14 @@ SIGINT and SIGTERM ask it to save a checkpoint and to end.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 from experiments import record
 from experiments.data import Corpora
-from experiments.devices.machine import redirect_output, use_compilation_cache
+from experiments.devices.machine import use_compilation_cache
 from experiments.devices.signals import handle_stop_signals
+from experiments.devices.slot import Slot, prepare
 from experiments.record import FINISHED, Status
 from experiments.runs.branch_point import take_over
 from experiments.runs.claim import ClaimLostError, take
@@ -27,26 +25,14 @@ from scaling.common.errors import UserError
 Train = Callable[[Pack, Corpora, Callable[[Event], None], Callable[[], bool]], None]
 
 
-@dataclass(frozen=True)
-class Bench:
-    """What a worker works with, the same for all its runs."""
-
-    cache: Path
-    log: Path | None  # what libraries print; None: left to whoever started the process
-    core: int | None = None  # to pin to, None: not pinned
-    gpu: str | None = None  # the one to use, None: every device that JAX sees
-    devices: int | None = None  # that a CPU is to count as, None: as the environment says
-    kind: str = "local"  # of place: a throughput measured on one holds on its like
-
-
-def work(pipe: Connection, bench: Bench) -> None:
+def work(pipe: Connection, slot: Slot) -> None:
     """The main function of the process: until it is sent None, asked to stop, or left alone."""
     asked: list[int] = []
     handle_stop_signals(asked.append)
-    prepare(bench)
-    use_compilation_cache(bench.cache)
+    prepare(slot)
+    use_compilation_cache(slot.cache)
     try:
-        corpora = Corpora(bench.cache)
+        corpora = Corpora(slot.cache)
         while not asked and (pack := pipe.recv()) is not None:
             attend(pack, corpora, pipe.send, lambda: bool(asked))
     except UserError as error:
@@ -55,27 +41,14 @@ def work(pipe: Connection, bench: Bench) -> None:
         pass  # the sweep is gone, and with it whoever wanted this run
 
 
-def train_here(pack: Pack, bench: Bench, interrupted: Callable[[], bool]) -> None:
+def train_here(pack: Pack, slot: Slot, interrupted: Callable[[], bool]) -> None:
     """Train one pack in this process, for launchers that have their own; the records tell of it.
 
     What is not finished when this returns is another worker's, or was interrupted.
     """
-    prepare(bench)
-    use_compilation_cache(bench.cache)
-    attend(pack, Corpora(bench.cache), lambda event: None, interrupted)
-
-
-def prepare(bench: Bench) -> None:
-    """Make this process the bench's: its log, its core, its GPU; before JAX is imported."""
-    if bench.log is not None:
-        redirect_output(bench.log)
-    if bench.core is not None:
-        os.sched_setaffinity(0, {bench.core})  # before JAX counts its threads
-    if bench.gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = bench.gpu
-    if bench.devices is not None:
-        os.environ["JAX_NUM_CPU_DEVICES"] = str(bench.devices)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    prepare(slot)
+    use_compilation_cache(slot.cache)
+    attend(pack, Corpora(slot.cache), lambda event: None, interrupted)
 
 
 def _train(

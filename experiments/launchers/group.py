@@ -21,9 +21,9 @@ from experiments.devices import machine
 from experiments.devices.machine import use_compilation_cache
 from experiments.devices.multihost import Meeting, hear, leads, tell
 from experiments.devices.signals import on_stop_signal
+from experiments.devices.slot import Slot
 from experiments.launchers import Launcher, Site
 from experiments.launchers import _worker as worker
-from experiments.launchers._worker import Bench
 from experiments.record import AGAIN, Status
 from experiments.runs.job import Event, Job, Pack
 from experiments.training.populations.grouping import ALONE, Curve
@@ -51,8 +51,8 @@ class Group(Launcher):
     def platform(self) -> machine.Platform:
         return machine.platform()
 
-    def bench(self, site: Site) -> Bench:
-        return Bench(site.cache, log=None, kind="group")
+    def slot(self, site: Site) -> Slot:
+        return Slot(site.cache, log=None, kind="group")
 
     def measure(self, site: Site, wanted: Sequence[tuple[RunConfig, int]]) -> Sequence[Curve]:
         """Alone: a run of several devices has them to itself."""
@@ -77,9 +77,9 @@ class Group(Launcher):
 
     def train(self, site: Site, packs: Sequence[Pack], watch: Callable[[Event], None]) -> bool:
         """See `Launcher.train`; False also where one of its runs could not go on."""
-        bench, asked = self.bench(site), list[bool]()
-        use_compilation_cache(bench.cache)
-        corpora = Corpora(bench.cache)
+        slot, asked = self.slot(site), list[bool]()
+        use_compilation_cache(slot.cache)
+        corpora = Corpora(slot.cache)
         for job in (job for pack in packs for job in pack):  # before the others train along
             _check(job)
             corpora.mixture(job.run.config.science.data)
@@ -91,7 +91,7 @@ class Group(Launcher):
             interrupted: Callable[[], bool],
         ) -> None:
             self._is_training = True
-            tell((pack, bench))
+            tell((pack, slot))
             stands = train_pack(pack, corpora, watch=watch, interrupted=interrupted)
             self._is_training = False
             if Status.STARTED in stands:  # any process was
@@ -139,10 +139,10 @@ def _follow() -> int:
     corpora = cache(Corpora)
     with on_stop_signal(lambda: asked.append(True)):
         while not isinstance(message := hear(), int):
-            pack, bench = message
-            use_compilation_cache(bench.cache)
+            pack, slot = message
+            use_compilation_cache(slot.cache)
             try:
-                train_pack(pack, corpora(bench.cache), interrupted=lambda: bool(asked))
+                train_pack(pack, corpora(slot.cache), interrupted=lambda: bool(asked))
             except jax.errors.JaxRuntimeError as error:
                 reason = str(error).splitlines()[0]
                 print(f"process {jax.process_index()}: {reason}", file=sys.stderr)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from experiments.config.run import RunConfig
 from experiments.devices import machine
+from experiments.devices.slot import Slot
 from experiments.launchers import Launcher, Site
 from experiments.launchers._pool import train_all
-from experiments.launchers._worker import Bench
 from experiments.runs.job import Event, Pack
 from experiments.training.populations import throughput
 from experiments.training.populations.grouping import Curve
@@ -38,33 +38,33 @@ class Local(Launcher):
     def platform(self) -> machine.Platform:
         return machine.platform()
 
-    def bench(self, site: Site) -> Bench:
-        return self._benches(site)[0]
+    def slot(self, site: Site) -> Slot:
+        return self._slots(site)[0]
 
     def measure(self, site: Site, wanted: Sequence[tuple[RunConfig, int]]) -> Sequence[Curve]:
-        return throughput.curves(wanted, self.bench(site))
+        return throughput.curves(wanted, self.slot(site))
 
     def train(self, site: Site, packs: Sequence[Pack], watch: Callable[[Event], None]) -> bool:
         kinds = dict.fromkeys(pack[0].run.config.execution.layout for pack in packs)
         for layout in sorted(kinds, key=lambda layout: layout.name != "single"):
             alike = [pack for pack in packs if pack[0].run.config.execution.layout == layout]
-            benches = self._benches(site) if layout.name == "single" else [_whole(site, layout)]
-            if not train_all(alike, benches[: len(alike)], watch):
+            slots = self._slots(site) if layout.name == "single" else [_whole(site, layout)]
+            if not train_all(alike, slots[: len(alike)], watch):
                 return False
         return True
 
-    def _benches(self, site: Site) -> list[Bench]:
+    def _slots(self, site: Site) -> list[Slot]:
         log = site.folder / LOG
         return [
-            Bench(site.cache, log, core=core, gpu=gpu)
+            Slot(site.cache, log, core=core, gpu=gpu)
             for core, gpu in zip(_cores(self.places), _gpus(self.places), strict=True)
         ]
 
 
-def _whole(site: Site, layout: Layout) -> Bench:
+def _whole(site: Site, layout: Layout) -> Slot:
     """The one worker of runs that are shared out: it has all devices; of a CPU, simulated ones."""
     simulated = layout.devices if machine.platform() == "cpu" and layout.devices > 1 else None
-    return Bench(site.cache, site.folder / LOG, devices=simulated)
+    return Slot(site.cache, site.folder / LOG, devices=simulated)
 
 
 def launcher(workers: int | None, resources: Mapping[str, str]) -> Local:

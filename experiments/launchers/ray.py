@@ -24,9 +24,10 @@ from experiments import record
 from experiments.config.run import RunConfig
 from experiments.devices import machine
 from experiments.devices.signals import on_stop_signal
+from experiments.devices.slot import Slot
 from experiments.launchers import Launcher, Site
 from experiments.launchers._pool import ATTEMPTS
-from experiments.launchers._worker import Bench, give_up, train_here
+from experiments.launchers._worker import give_up, train_here
 from experiments.launchers.local import LOG
 from experiments.record import AGAIN, FINISHED, Status
 from experiments.runs.claim import is_claimed
@@ -93,7 +94,7 @@ class Ray(Launcher):
     def measure(self, site: Site, wanted: Sequence[tuple[RunConfig, int]]) -> Sequence[Curve]:
         self._connect()
         task = self._task(throughput.curves)
-        found: Sequence[Curve] = ray.get(task.remote(wanted, self.bench(site)))
+        found: Sequence[Curve] = ray.get(task.remote(wanted, self.slot(site)))
         return found
 
     def train(self, site: Site, packs: Sequence[Pack], watch: Callable[[Event], None]) -> bool:
@@ -108,13 +109,13 @@ class Ray(Launcher):
         )
         return tasks.run()
 
-    def bench(self, site: Site) -> Bench:
-        return Bench(site.cache, log=None, kind=f"ray {_text(self.resources)}")
+    def slot(self, site: Site) -> Slot:
+        return Slot(site.cache, log=None, kind=f"ray {_text(self.resources)}")
 
     def _start(self, site: Site, pack: Pack, here: Path) -> _Started:
         """Have a pack trained, by one task or by several together."""
         if self.processes == 1:
-            return _Started([self._task(_train).remote(pack, self.bench(site), here)])
+            return _Started([self._task(_train).remote(pack, self.slot(site), here)])
         meeting, task = ray.remote(num_cpus=0)(_Meeting).remote(), self._task(_train_together)
         group = placement_group([self._asked] * self.processes, strategy="PACK")
         tasks = [
@@ -209,7 +210,7 @@ def _text(resources: Mapping[str, float]) -> str:
     return " ".join(f"{name}={value:g}" for name, value in sorted(resources.items()))
 
 
-def _train(pack: Pack, bench: Bench, here: Path) -> UserError | None:
+def _train(pack: Pack, slot: Slot, here: Path) -> UserError | None:
     """The task: train a pack; what is wrong is its value.
 
     Ray cancels it by raising KeyboardInterrupt in the main thread, the way that Python answers
@@ -219,7 +220,7 @@ def _train(pack: Pack, bench: Bench, here: Path) -> UserError | None:
     before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
     try:
         os.chdir(here)  # what the study names by a relative path
-        train_here(pack, bench, lambda: bool(asked))
+        train_here(pack, slot, lambda: bool(asked))
     except UserError as error:
         return error
     finally:

@@ -26,9 +26,9 @@ from experiments import record
 from experiments.config.fields import from_text
 from experiments.config.run import RunConfig
 from experiments.devices.machine import Platform
+from experiments.devices.slot import Slot
 from experiments.launchers import Launcher, Site
 from experiments.launchers._slurm_job import Element
-from experiments.launchers._worker import Bench
 from experiments.runs.job import Event, Pack
 from experiments.runs.watch import Follower
 from experiments.training.populations.grouping import ALONE, Curve
@@ -83,8 +83,8 @@ class Slurm(Launcher):
         gpus = [name for name, value in self.resources.items() if "gpu" in f"{name}={value}"]
         return "accelerator" if gpus else "cpu"
 
-    def bench(self, site: Site) -> Bench:
-        return Bench(site.cache, log=None, kind="slurm")
+    def slot(self, site: Site) -> Slot:
+        return Slot(site.cache, log=None, kind="slurm")
 
     def measure(self, site: Site, wanted: Sequence[tuple[RunConfig, int]]) -> Sequence[Curve]:
         """Alone, unless execution.pack says how many: this machine is not the one that trains."""
@@ -122,7 +122,7 @@ class Slurm(Launcher):
 
     def _submit(self, site: Site, packs: Sequence[Pack]) -> list[str]:
         """The elements' ids, in the order of the packs, once they are written down."""
-        folder, bench = site.folder / FOLDER, self.bench(site)
+        folder, slot = site.folder / FOLDER, self.slot(site)
         executor = AutoExecutor(folder, cluster="slurm", slurm_max_num_timeout=TIMEOUTS)
         executor.update_parameters(
             name=site.folder.name,
@@ -134,7 +134,7 @@ class Slurm(Launcher):
             },
         )
         elements = [
-            Element(tuple(replace(job, folder=job.folder.absolute()) for job in pack), bench)
+            Element(tuple(replace(job, folder=job.folder.absolute()) for job in pack), slot)
             for pack in packs
         ]
         try:

@@ -1,4 +1,4 @@
-"""Designs as sweeps: what each size is trained on, one sweep per rung.
+"""Designs as grids: the tokens of each size, one grid per rung.
 
 A rung can be combined with anything else before `runs` makes the runs of a study of them:
 
@@ -16,36 +16,36 @@ from itertools import count, islice
 
 from experiments.config.run import RunConfig
 from experiments.plan.branching import branch, stable_steps, trunk
-from experiments.plan.grids import Sweep, chain, configs, grid, product, zipped
+from experiments.plan.grids import Grid, chain, configs, grid, product, zipped
 from experiments.plan.run import Continued, Run
 from experiments.record import Part
 from scaling import designs
 from scaling.counting.formulas import params_total
 
-Ladder = Sequence[Sweep]
+Ladder = Sequence[Grid]
 
 
 def isoflop(
-    base: RunConfig, sizes: Sweep, flops: Sequence[float], *, min_ratio: float, max_ratio: float
+    base: RunConfig, sizes: Grid, flops: Sequence[float], *, min_ratio: float, max_ratio: float
 ) -> Ladder:
     """For each budget C, every size whose D/N = C / (6 N^2) lies in the range. Rung = budget."""
     N = _params(base, sizes)
     return _rungs(sizes, designs.isoflop(N, flops, min_ratio=min_ratio, max_ratio=max_ratio))
 
 
-def ladder(base: RunConfig, sizes: Sweep, ratios: Sequence[Iterable[float]]) -> Ladder:
+def ladder(base: RunConfig, sizes: Grid, ratios: Sequence[Iterable[float]]) -> Ladder:
     """Size i on D = r N_i tokens for each r in ratios[i]. Rung = size."""
     return _rungs(sizes, designs.fixed_ratios(_params(base, sizes), ratios))
 
 
-def over_train(base: RunConfig, sizes: Sweep, optimal: float, factors: Sequence[float]) -> Ladder:
+def over_train(base: RunConfig, sizes: Grid, optimal: float, factors: Sequence[float]) -> Ladder:
     """Every size on `factors` times the optimal D/N. Rung = factor (Gadre et al. 2024)."""
     return _rungs(sizes, designs.over_train(_params(base, sizes), optimal, factors))
 
 
 def wsd(
     base: RunConfig,
-    sizes: Sweep,
+    sizes: Grid,
     ratios: Sequence[Iterable[float]],
     decay_fraction: float,
     held_out: int = 0,
@@ -86,19 +86,19 @@ def runs(base: RunConfig, rungs: Ladder, held_out: int = 0) -> tuple[Run, ...]:
     fitted = len(rungs) - held_out
     return tuple(
         Run(config, rung, Part.FIT if rung < fitted else Part.HELD_OUT)
-        for rung, sweep in enumerate(rungs)
-        for config in configs(base, sweep)
+        for rung, rows in enumerate(rungs)
+        for config in configs(base, rows)
     )
 
 
-def _params(base: RunConfig, sizes: Sweep) -> list[int]:
+def _params(base: RunConfig, sizes: Grid) -> list[int]:
     """N of each size, all weights counted."""
     sciences = [config.science for config in configs(base, sizes)]
     return [params_total(science.model.dims(science.batch.seq_len)) for science in sciences]
 
 
-def _rungs(sizes: Sweep, points: Sequence[designs.Point]) -> Ladder:
-    """The points of a design as one sweep per rung."""
+def _rungs(sizes: Grid, points: Sequence[designs.Point]) -> Ladder:
+    """The points of a design as one grid per rung."""
     rungs = 1 + max((point.rung for point in points), default=-1)
     return tuple(
         chain(

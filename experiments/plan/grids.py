@@ -1,7 +1,7 @@
-"""Sweeps as values: which fields take which values, run by run, before there is any run.
+"""Grids of runs as values: the fields of each run, before there is any run.
 
-An assignment maps fields ("model.width", "seed") to values; a sweep is a tuple of assignments, all
-different, in the order in which they were asked for. Sweeps combine:
+An assignment maps fields ("model.width", "seed") to values; a grid is a tuple of assignments, all
+different, in the order given. Grids combine:
 
     grid({f: u, g: v})   every combination of the values, the last field changing fastest
     zipped(a, b)         the first of a with the first of b, the second with the second, ...
@@ -12,8 +12,8 @@ different, in the order in which they were asked for. Sweeps combine:
 
 grid is the product of its fields; product and chain are associative, with the units ({},) and ().
 A whole section may be given too, as in grid({"model": [model(w) for w in widths]}): it stands for
-its fields. `configs` applies a sweep to the config that all runs share; the designs of
-experiments/plan/designs.py are sweeps rung by rung.
+its fields. `configs` applies a grid to the config that all runs share; the designs of
+experiments/plan/designs.py are grids rung by rung.
 
 Errors: an unknown field, a value that its field cannot hold, a field set twice, a run twice.
 """
@@ -31,47 +31,47 @@ from scaling.common.errors import UserError, nearest
 
 Value = int | float | str | tuple[Any, ...]
 Assignment = Mapping[str, Value]
-Sweep = tuple[Assignment, ...]
+Grid = tuple[Assignment, ...]
 
 
-def grid(fields: Mapping[str, Iterable[Any]]) -> Sweep:
+def grid(fields: Mapping[str, Iterable[Any]]) -> Grid:
     """Every combination of the fields' values, the last field changing fastest."""
     return product(*(_axis(field, values) for field, values in fields.items()))
 
 
-def seeds(n: int, first: int = 0) -> Sweep:
+def seeds(n: int, first: int = 0) -> Grid:
     """The seeds first .. first + n - 1."""
     return grid({"seed": range(first, first + n)})
 
 
-def product(*sweeps: Sweep) -> Sweep:
+def product(*grids: Grid) -> Grid:
     """Each assignment of the first with each of the second, ..., the last changing fastest."""
-    return _distinct(_joined(parts) for parts in combinations(*sweeps))
+    return _distinct(_joined(parts) for parts in combinations(*grids))
 
 
-def zipped(*sweeps: Sweep) -> Sweep:
+def zipped(*grids: Grid) -> Grid:
     """The first assignments of all joined into one, then the second ones, ..."""
-    lengths = [len(sweep) for sweep in sweeps]
+    lengths = [len(one) for one in grids]
     if len(set(lengths)) > 1:
-        raise UserError(f"zipped: sweeps of {lengths} assignments; make them equally long")
-    return _distinct(_joined(parts) for parts in zip(*sweeps, strict=True))
+        raise UserError(f"zipped: grids of {lengths} assignments; make them equally long")
+    return _distinct(_joined(parts) for parts in zip(*grids, strict=True))
 
 
-def chain(*sweeps: Sweep) -> Sweep:
+def chain(*grids: Grid) -> Grid:
     """The assignments of the first, then those of the second, ..."""
-    return _distinct(assignment for sweep in sweeps for assignment in sweep)
+    return _distinct(assignment for one in grids for assignment in one)
 
 
-def where(sweep: Sweep, keep: Callable[[Assignment], bool]) -> Sweep:
+def where(rows: Grid, keep: Callable[[Assignment], bool]) -> Grid:
     """The assignments for which `keep` is true, in their order."""
-    return tuple(assignment for assignment in sweep if keep(assignment))
+    return tuple(assignment for assignment in rows if keep(assignment))
 
 
-def configs(base: RunConfig, sweep: Sweep) -> tuple[RunConfig, ...]:
+def configs(base: RunConfig, rows: Grid) -> tuple[RunConfig, ...]:
     """The base with each assignment applied."""
-    made = tuple(assign(base, assignment) for assignment in sweep)
+    made = tuple(assign(base, assignment) for assignment in rows)
     first: dict[RunConfig, Assignment] = {}
-    for config, assignment in zip(made, sweep, strict=True):
+    for config, assignment in zip(made, rows, strict=True):
         if config in first:
             raise UserError(
                 f"{_text(first[config])} and {_text(assignment)}: the same run twice; "
@@ -81,12 +81,12 @@ def configs(base: RunConfig, sweep: Sweep) -> tuple[RunConfig, ...]:
     return made
 
 
-def _axis(field: str, values: Iterable[Any]) -> Sweep:
-    """The sweep of one field, or of one section with all its fields."""
-    sweep = _distinct(_fields(field, value) for value in values)
-    if not sweep:
+def _axis(field: str, values: Iterable[Any]) -> Grid:
+    """The grid of one field, or of one section with all its fields."""
+    rows = _distinct(_fields(field, value) for value in values)
+    if not rows:
         raise UserError(f"{field}: no values; give at least one")
-    return sweep
+    return rows
 
 
 def _fields(path: str, value: Any) -> Assignment:
@@ -111,15 +111,15 @@ def _joined(parts: Sequence[Assignment]) -> Assignment:
     return whole
 
 
-def _distinct(assignments: Iterable[Assignment]) -> Sweep:
-    sweep = tuple(assignments)
+def _distinct(assignments: Iterable[Assignment]) -> Grid:
+    rows = tuple(assignments)
     seen = set()
-    for assignment in sweep:
+    for assignment in rows:
         key = frozenset(assignment.items())
         if key in seen:
-            raise UserError(f"{_text(assignment)}: twice in one sweep; drop one")
+            raise UserError(f"{_text(assignment)}: twice in one grid; drop one")
         seen.add(key)
-    return sweep
+    return rows
 
 
 def _text(assignment: Assignment) -> str:

@@ -18,7 +18,7 @@ from typing import Any, cast
 from experiments.config.overrides import assign, kind_of
 from experiments.config.run import RunConfig
 from experiments.config.schedule import ScheduleConfig
-from experiments.plan.grids import Assignment, Sweep, grid, product
+from experiments.plan.grids import Assignment, Grid, grid, product
 from scaling.common.errors import UserError
 
 DIGITS = 4  # a number is drawn to so many: it reads well and is the same on every machine
@@ -137,7 +137,7 @@ def _part(option: Assignment, values: Assignment) -> Assignment:
     return {field: values[field] for field in option}
 
 
-def _options(field: str, kind: Distribution) -> Sweep:
+def _options(field: str, kind: Distribution) -> Grid:
     """A choice as assignments; of a range its two ends."""
     if isinstance(kind, Choice):
         return grid({field: kind.values})

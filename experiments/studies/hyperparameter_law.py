@@ -44,7 +44,7 @@ from experiments.config.optimizer import OptimizerConfig
 from experiments.config.run import BatchConfig, EvaluationConfig, Execution, RunConfig, Science
 from experiments.config.schedule import ScheduleConfig
 from experiments.plan.designs import runs
-from experiments.plan.grids import Sweep, grid, product
+from experiments.plan.grids import Grid, grid, product
 from experiments.plan.study import Study
 from models.config import Program, TransformerConfig
 from scaling.counting.formulas import params_total
@@ -133,7 +133,7 @@ def model(scale: Scale, width: int) -> TransformerConfig:
     )
 
 
-def cell(scale: Scale, width: int, tokens: int, settings: Settings) -> Sweep:
+def cell(scale: Scale, width: int, tokens: int, settings: Settings) -> Grid:
     """One size on so many tokens, with every batch and every rate."""
     return product(
         grid({"model": [model(scale, width)], "budget.tokens": [tokens]}),

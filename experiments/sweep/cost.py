@@ -14,8 +14,8 @@ from experiments import record
 from experiments.config.fields import to_dict
 from experiments.config.run import RunConfig
 from experiments.devices.resolve import resolve, step_of
+from experiments.devices.slot import Slot
 from experiments.launchers import Launcher, Site
-from experiments.launchers._worker import Bench
 from experiments.plan.run import Run
 from experiments.record import Status
 from experiments.runs.job import Job
@@ -42,9 +42,9 @@ def forecast(runs: Sequence[Run], study: str, launcher: Launcher, site: Site) ->
     """The cost of each run by its id, in packs as `run_sweep` makes them of what it knows."""
     groups = grouping.alike([Job(run, study, site.folder / run.run_id) for run in runs])
     places, platform = min(launcher.places, len(runs)), launcher.platform
-    bench, timed = launcher.bench(site), rates(runs, site.folder)
+    slot, timed = launcher.slot(site), rates(runs, site.folder)
     curves = {
-        kind: throughput.kept(kind, bench, most)
+        kind: throughput.kept(kind, slot, most)
         for kind, most in grouping.to_measure(groups, places, platform)
     }
     known = {kind: curve for kind, curve in curves.items() if curve is not None}
@@ -53,7 +53,7 @@ def forecast(runs: Sequence[Run], study: str, launcher: Launcher, site: Site) ->
     for pack in grouping.all_packs(groups, known, places):
         for job in pack:
             config, steps = job.run.config, job.run.config.science.steps
-            seconds = worker_seconds(config, len(pack), bench, timed)
+            seconds = worker_seconds(config, len(pack), slot, timed)
             found[job.run.run_id] = Cost(
                 len(pack) if signature(config) in settled else None,
                 _bytes(config, len(pack), DEVICE[platform]),
@@ -92,13 +92,13 @@ def rates(runs: Sequence[Run], folder: Path) -> Rates:
     return found
 
 
-def worker_seconds(config: RunConfig, members: int, bench: Bench, known: Rates) -> float | None:
+def worker_seconds(config: RunConfig, members: int, slot: Slot, known: Rates) -> float | None:
     """The time of one worker, with all its devices, that a run takes as one of so many members.
 
     From the throughput that was measured of its program, or else from `known` rates; None: unknown.
     """
     science, kind = config.science, signature(config)
-    curve = throughput.kept(kind, bench)
+    curve = throughput.kept(kind, slot)
     if curve and members in curve:
         return science.steps * curve[members] / members
     return science.tokens / known[kind] if kind in known else None

@@ -12,7 +12,7 @@ import tiny
 import victim
 
 from experiments import data, record
-from experiments.launchers._worker import Bench
+from experiments.devices.slot import Slot
 
 SEED = 4
 KILLS = 20
@@ -28,14 +28,14 @@ def lives(tmp_path_factory):
     texts, cache = tiny.shared_texts(base), tiny.shared_cache(base)
     corpus = data.Corpora(cache).mixture(tiny.config(texts=texts).science.data)
     log = tmp_path_factory.mktemp("kill") / "workers.log"
-    bench = Bench(cache, log, core=None)
+    slot = Slot(cache, log, core=None)
     context = multiprocessing.get_context("forkserver")  # to import JAX only once
     context.set_forkserver_preload(["victim"])
 
     def live(folder, point=None, nth=1):
         job = tiny.job(folder, *BUSY, f"data.fingerprint={corpus.fingerprint}", texts=texts)
         ours, theirs = context.Pipe()
-        process = context.Process(target=victim.live, args=(theirs, bench, point, nth))
+        process = context.Process(target=victim.live, args=(theirs, slot, point, nth))
         process.start()
         theirs.close()
         ours.send((job,))

@@ -68,7 +68,7 @@ def test_runs_that_are_shared_out_have_one_worker_with_all_devices(monkeypatch, 
     hired = []
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     monkeypatch.setattr(
-        local, "train_all", lambda packs, benches, watch: not hired.append((packs, benches))
+        local, "train_all", lambda packs, slots, watch: not hired.append((packs, slots))
     )
     shared = ["execution.layout.name=fsdp", "execution.layout.fsdp=4"]
     packs = [(tiny.job(tmp_path, *more),) for more in (shared, [], ["seed=1"])]
@@ -76,5 +76,5 @@ def test_runs_that_are_shared_out_have_one_worker_with_all_devices(monkeypatch, 
     assert Local(2).train(site, packs, lambda event: None)
     (alone, two), (together, one) = hired
     assert (alone, together) == (packs[1:], packs[:1])
-    assert [bench.devices for bench in two] == [None, None]
-    assert [(bench.devices, bench.core) for bench in one] == [(4, None)]
+    assert [slot.devices for slot in two] == [None, None]
+    assert [(slot.devices, slot.core) for slot in one] == [(4, None)]

@@ -15,8 +15,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from experiments import record
+from experiments.devices.slot import Slot
 from experiments.launchers import _worker as worker
-from experiments.launchers._worker import Bench
 from experiments.runs import checkpoint, writer
 from experiments.runs.checksums import SEAL
 from experiments.training import trainer
@@ -99,9 +99,9 @@ AT_THE_END: dict[str, Callable[[int], None]] = {
 POINTS = {**AT_THE_START, **ON_THE_WAY, **AT_THE_END}
 
 
-def live(pipe: Connection, bench: Bench, point: str | None, nth: int) -> None:
+def live(pipe: Connection, slot: Slot, point: str | None, nth: int) -> None:
     """The main function of a process: a worker, with one trap or none."""
     if point is not None:
         random.seed(f"{point} {nth}")
         POINTS[point](nth)
-    worker.work(pipe, bench)
+    worker.work(pipe, slot)

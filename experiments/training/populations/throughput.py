@@ -22,29 +22,29 @@ from experiments.config.identity import SCIENCE_VERSION
 from experiments.config.run import RunConfig
 from experiments.devices import machine
 from experiments.devices.machine import use_compilation_cache
-from experiments.launchers._worker import Bench, prepare
+from experiments.devices.slot import Slot, prepare
 from experiments.training.populations.grouping import ALONE, GAIN, Curve, doublings
 
 MEMORY = 0.8  # of the device's, for the members; the rest is the compiler's and the data's
 STEPS, ROUNDS = 4, 3  # of one timed dispatch; the best round counts
 
 
-def curves(wanted: Sequence[tuple[RunConfig, int]], bench: Bench) -> list[Curve]:
+def curves(wanted: Sequence[tuple[RunConfig, int]], slot: Slot) -> list[Curve]:
     """The curve of each signature up to a size, as kept, or else as a process of its own measures.
 
     It is a process of its own because a device that this one had opened would be closed to the
     workers. What cannot be measured is trained alone.
     """
     if new := [
-        (config, most, _path(config, bench))
+        (config, most, _path(config, slot))
         for config, most in wanted
-        if kept(config, bench, most) is None
+        if kept(config, slot, most) is None
     ]:
         context = multiprocessing.get_context("spawn")
-        process = context.Process(target=_measure_all, args=(new, bench), daemon=True)
+        process = context.Process(target=_measure_all, args=(new, slot), daemon=True)
         process.start()
         process.join()
-    return [kept(config, bench, most) or ALONE for config, most in wanted]
+    return [kept(config, slot, most) or ALONE for config, most in wanted]
 
 
 def measure(config: RunConfig, most: int) -> Curve:
@@ -110,10 +110,10 @@ def _time(config: RunConfig, members: int) -> tuple[float, int]:
     return min(seconds[1:]), used.argument_size_in_bytes + used.temp_size_in_bytes
 
 
-def _measure_all(wanted: Sequence[tuple[RunConfig, int, Path]], bench: Bench) -> None:
+def _measure_all(wanted: Sequence[tuple[RunConfig, int, Path]], slot: Slot) -> None:
     """The main function of the process."""
-    prepare(bench)
-    use_compilation_cache(bench.cache)
+    prepare(slot)
+    use_compilation_cache(slot.cache)
     import jax
 
     for config, most, path in wanted:
@@ -122,9 +122,9 @@ def _measure_all(wanted: Sequence[tuple[RunConfig, int, Path]], bench: Bench) ->
             record.write_json(path, {"most": most, "devices": devices, "seconds": curve})
 
 
-def kept(config: RunConfig, bench: Bench, most: int = 1) -> Curve | None:
+def kept(config: RunConfig, slot: Slot, most: int = 1) -> Curve | None:
     """What was measured of a signature before, if it went up to `most`, or as far as it paid."""
-    path = _path(config, bench)
+    path = _path(config, slot)
     if not path.exists():
         return None
     found = record.read_json(path)
@@ -134,15 +134,15 @@ def kept(config: RunConfig, bench: Bench, most: int = 1) -> Curve | None:
     return {int(members): seconds for members, seconds in found["seconds"].items()}
 
 
-def _path(config: RunConfig, bench: Bench) -> Path:
+def _path(config: RunConfig, slot: Slot) -> Path:
     """One file for each program on each kind of place to run it."""
     from importlib.metadata import version
 
-    pinned = [bench.core is not None, bench.gpu is not None]
-    place = [bench.kind, version("jax"), *pinned, *machine.devices()]
+    pinned = [slot.core is not None, slot.gpu is not None]
+    place = [slot.kind, version("jax"), *pinned, *machine.devices()]
     text = json.dumps([SCIENCE_VERSION, to_dict(config), place], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return bench.cache / "throughput" / f"{digest}.json"
+    return slot.cache / "throughput" / f"{digest}.json"
 
 
 def _device_bytes() -> float:

@@ -16,7 +16,7 @@ import pytest
 import tiny
 
 from experiments import launchers, record
-from experiments.launchers._worker import Bench
+from experiments.devices.slot import Slot
 from experiments.record import AGAIN, Part, Status
 from experiments.runs.job import Event, Job
 from experiments.sweep.sweep import Sweep, bind, run_sweep
@@ -228,7 +228,7 @@ def stopped(bound, monkeypatch):
     def stopped(*numbers: int, status: Status = Status.STARTED) -> list[str]:
         seen: list[str] = []
 
-        def train_here(pack, bench, interrupted):
+        def train_here(pack, slot, interrupted):
             assert not interrupted()
             for number in numbers:
                 signal.raise_signal(number)
@@ -242,8 +242,8 @@ def stopped(bound, monkeypatch):
             for number in (signal.SIGUSR2, signal.SIGTERM)
         }
         try:
-            bench = Bench(bound.site.cache, log=None)
-            seen.append(str(Element((_jobs(bound)[0],), bench)()))
+            slot = Slot(bound.site.cache, log=None)
+            seen.append(str(Element((_jobs(bound)[0],), slot)()))
         except SystemExit as error:
             seen.append(str(error.code))
         finally:
@@ -276,19 +276,19 @@ def test_users_mistake_is_the_result_of_the_element(bound, monkeypatch):
         raise UserError("no corpus")
 
     monkeypatch.setattr(slurm_job, "train_here", train_here)
-    bench = Bench(bound.site.cache, log=None)
-    assert Element((), bench)() == "no corpus"
+    slot = Slot(bound.site.cache, log=None)
+    assert Element((), slot)() == "no corpus"
 
 
 def test_queued_again_it_waits_for_the_claim_of_an_attempt_that_was_killed(bound, monkeypatch):
     (job, *_) = _jobs(bound)
-    bench = Bench(bound.site.cache, log=None)
+    slot = Slot(bound.site.cache, log=None)
     claimed, waits = iter([True, True, False]), []
     monkeypatch.setattr(slurm_job, "is_claimed", lambda folder: next(claimed))
     monkeypatch.setattr(slurm_job, "train_here", lambda *_: waits.append("trained"))
     monkeypatch.setattr(time, "sleep", waits.append)
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    Element((job,), bench)()
+    Element((job,), slot)()
     assert waits == [1, 1, "trained"]
 
 

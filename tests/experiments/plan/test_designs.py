@@ -65,5 +65,5 @@ def test_runs_are_numbered_by_rung_and_the_last_rungs_held_out():
         (1, Part.HELD_OUT),
     ]
     assert [run.config.science.model.width for run in made] == [16, 16, 32]
-    with pytest.raises(UserError, match="twice in one sweep"):
+    with pytest.raises(UserError, match="twice in one grid"):
         runs(BASE, (WIDTHS, WIDTHS))

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from experiments.config.run import RunConfig
-from experiments.plan.grids import Sweep, chain, configs, grid, product, seeds, where, zipped
+from experiments.plan.grids import Grid, chain, configs, grid, product, seeds, where, zipped
 from models.config import TransformerConfig
 from scaling.common.errors import UserError
 
@@ -27,7 +27,7 @@ def grids(draw: st.DrawFn, fields: tuple[str, ...] = FIELDS) -> dict[str, list[i
 
 
 @st.composite
-def apart(draw: st.DrawFn, count: int) -> list[Sweep]:
+def apart(draw: st.DrawFn, count: int) -> list[Grid]:
     """Sweeps over fields of their own; some have been thinned, so that they are no grids."""
     order = draw(st.permutations(FIELDS))
     sweeps = [grid({field: draw(values(field))}) for field in order[: count - 1]]
@@ -36,7 +36,7 @@ def apart(draw: st.DrawFn, count: int) -> list[Sweep]:
     return [*sweeps[:-1], sweeps[-1][:kept]]
 
 
-def items(sweep: Sweep) -> list[frozenset[tuple[str, object]]]:
+def items(sweep: Grid) -> list[frozenset[tuple[str, object]]]:
     return [frozenset(assignment.items()) for assignment in sweep]
 
 
@@ -108,7 +108,7 @@ def test_nothing_is_twice(one, other):
     a, b = grid(one), grid(other)
     assert len(set(items(a))) == len(a)
     if set(items(a)) & set(items(b)):
-        with pytest.raises(UserError, match="twice in one sweep"):
+        with pytest.raises(UserError, match="twice in one grid"):
             chain(a, b)
     else:
         assert chain(a, b) == a + b
@@ -152,11 +152,11 @@ def test_a_section_stands_for_its_fields():
         (lambda: grid({"execution.permanent": [(3.5,)]}), r"^execution\.permanent=3\.5: expected"),
         (lambda: grid({"model": [3]}), r"^model=3: expected TransformerConfig"),
         (lambda: grid({"seed": []}), r"^seed: no values; give at least one$"),
-        (lambda: grid({"seed": [1, 2, 1]}), r"^seed=1: twice in one sweep; drop one$"),
+        (lambda: grid({"seed": [1, 2, 1]}), r"^seed=1: twice in one grid; drop one$"),
         (lambda: product(seeds(2), seeds(2)), r"^seed: set twice, to 0 and to 0$"),
         (
             lambda: zipped(seeds(2), grid({"model.width": [8, 16, 24]})),
-            r"^zipped: sweeps of \[2, 3\] assignments; make them equally long$",
+            r"^zipped: grids of \[2, 3\] assignments; make them equally long$",
         ),
         (
             lambda: configs(RunConfig(), chain(seeds(1), grid({"model.width": [64]}))),

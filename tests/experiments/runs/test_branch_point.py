@@ -332,7 +332,7 @@ def handed_out(monkeypatch):
     rounds: list[list[str]] = []
     status: list[str] = []
 
-    def train_all(packs, benches, watch):
+    def train_all(packs, slots, watch):
         rounds.append([job.run.run_id for pack in packs for job in pack])
         for job in (job for pack in packs for job in pack):
             value = {"status": status[0], "message": ""}

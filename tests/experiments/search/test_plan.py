@@ -219,7 +219,7 @@ def test_larger_budget_goes_on_step_by_step(R, before, after):
             r"^optimizer\.learning_rate='a': expected float",
         ),
         (lambda: search(space={RATE: Choice(())}), r"^optimizer\.learning_rate: no values"),
-        (lambda: search(space={RATE: Choice((1e-3, 1e-3))}), r"twice in one sweep"),
+        (lambda: search(space={RATE: Choice((1e-3, 1e-3))}), r"twice in one grid"),
         (
             lambda: search(space={"batch.sequences": Uniform(1, 8)}),
             r"^batch\.sequences: Uniform is for .*use Choice",

@@ -13,8 +13,8 @@ from experiments import record
 from experiments.config.fields import to_dict
 from experiments.config.overrides import override
 from experiments.devices import machine
+from experiments.devices.slot import Slot
 from experiments.launchers import Site
-from experiments.launchers._worker import Bench
 from experiments.launchers.local import Local
 from experiments.plan.run import Continued, Run
 from experiments.record import Status
@@ -26,8 +26,8 @@ CONFIG = tiny.config()
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path / "cache", tmp_path / "workers.log", core=None)
+def slot(tmp_path: Path) -> Slot:
+    return Slot(tmp_path / "cache", tmp_path / "workers.log", core=None)
 
 
 def finish(run: Run, folder: Path, rate: float, members: int, status=Status.COMPLETED) -> None:
@@ -41,18 +41,18 @@ def finish(run: Run, folder: Path, rate: float, members: int, status=Status.COMP
     record.write_json(folder / run.run_id / record.SUMMARY, summary)
 
 
-def test_time_is_that_of_the_measured_pack(bench) -> None:
+def test_time_is_that_of_the_measured_pack(slot) -> None:
     kept = {"most": 4, "devices": 1, "seconds": {1: 0.1, 2: 0.12, 4: 0.2}}
-    record.write_json(throughput._path(signature(CONFIG), bench), kept)
-    seconds = [cost.worker_seconds(CONFIG, members, bench, {}) for members in (1, 2, 4, 8)]
+    record.write_json(throughput._path(signature(CONFIG), slot), kept)
+    seconds = [cost.worker_seconds(CONFIG, members, slot, {}) for members in (1, 2, 4, 8)]
     assert seconds == [*map(pytest.approx, (50 * 0.1, 50 * 0.06, 50 * 0.05)), None]
     longer = override(CONFIG, ["budget.tokens=6400", "optimizer.learning_rate=0.1"])
-    assert cost.worker_seconds(longer, 1, bench, {}) == pytest.approx(100 * 0.1)
+    assert cost.worker_seconds(longer, 1, slot, {}) == pytest.approx(100 * 0.1)
     other = override(CONFIG, ["model.ffn=64"])
-    assert cost.worker_seconds(other, 1, bench, {}) is None
+    assert cost.worker_seconds(other, 1, slot, {}) is None
 
 
-def test_time_is_else_that_of_finished_runs_like_it(bench, tmp_path) -> None:
+def test_time_is_else_that_of_finished_runs_like_it(slot, tmp_path) -> None:
     faster, slower, diverged, wider, missing = (
         Run(override(CONFIG, [text]), 0)
         for text in ("seed=1", "seed=2", "seed=3", "model.ffn=64", "seed=4")
@@ -62,8 +62,8 @@ def test_time_is_else_that_of_finished_runs_like_it(bench, tmp_path) -> None:
     finish(diverged, tmp_path, 9999.0, members=1, status=Status.DIVERGED)
     known = cost.rates([slower, faster, diverged, wider, missing], tmp_path)
     assert known == {signature(CONFIG): 200.0}
-    assert cost.worker_seconds(missing.config, 4, bench, known) == pytest.approx(50 * 64 / 200)
-    assert cost.worker_seconds(wider.config, 4, bench, known) is None
+    assert cost.worker_seconds(missing.config, 4, slot, known) == pytest.approx(50 * 64 / 200)
+    assert cost.worker_seconds(wider.config, 4, slot, known) is None
 
 
 def test_runs_of_another_execution_tell_nothing(tmp_path) -> None:
@@ -109,8 +109,8 @@ def test_forecast_is_of_the_packs_that_the_sweep_would_make(runs, site, monkeypa
     assert told(runs, site) == {(None, None)}  # enough runs to measure the device first
     assert told(runs[:3], site) == {(1, None)}
     kept = {"most": 8, "devices": 1, "seconds": {1: 0.1, 2: 0.12, 4: 0.4}}
-    bench = Local(1).bench(site)
-    record.write_json(throughput._path(signature(CONFIG), bench), kept)
+    slot = Local(1).slot(site)
+    record.write_json(throughput._path(signature(CONFIG), slot), kept)
     assert told(runs, site) == {(2, 50 * 0.06)}
     found = cost.forecast(runs, "tiny", Local(1), site)[runs[0].run_id]
     assert found.bytes == sum(cost.memory(CONFIG, 2, "cpu").values())

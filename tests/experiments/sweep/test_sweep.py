@@ -19,10 +19,10 @@ from experiments import data, record
 from experiments.config.overrides import override
 from experiments.devices import machine
 from experiments.devices.signals import STOP_SIGNALS
+from experiments.devices.slot import Slot
 from experiments.launchers import _worker as worker
 from experiments.launchers import local
 from experiments.launchers._pool import train_all
-from experiments.launchers._worker import Bench
 from experiments.launchers.local import Local
 from experiments.plan.study import Run, Study
 from experiments.record import Part, Status
@@ -68,10 +68,10 @@ def copy(bound: Sweep, folder: Path) -> Sweep:
 @pytest.fixture
 def handed_out(monkeypatch):
     """What `run_sweep` would have trained."""
-    found: list[tuple[list[Job], list[Bench]]] = []
+    found: list[tuple[list[Job], list[Slot]]] = []
 
-    def train_all(packs, benches, watch):
-        found.append(([job for pack in packs for job in pack], list(benches)))
+    def train_all(packs, slots, watch):
+        found.append(([job for pack in packs for job in pack], list(slots)))
 
     monkeypatch.setattr(local, "train_all", train_all)
     return found
@@ -193,9 +193,9 @@ def test_dearest_first_and_no_more_workers_than_runs(swept, tmp_path, handed_out
         for run, tokens in zip(bound.study.runs, budgets, strict=False)
     ]
     run_sweep(replace(bound, study=replace(bound.study, runs=tuple(runs))), Part.FIT, Local(8))
-    ((jobs, benches),) = handed_out
+    ((jobs, slots),) = handed_out
     assert [job.run.config.science.budget.tokens for job in jobs] == [3000, 1000, 100]
-    assert len(benches) == 3
+    assert len(slots) == 3
 
 
 def test_failed_run_is_tried_again_and_an_interrupted_one_goes_on(swept, tmp_path, handed_out):
@@ -379,10 +379,10 @@ def test_mistake_found_by_a_worker_is_raised_here(swept, tmp_path):
 
 def test_fault_of_ours_in_a_worker_points_to_its_trace(tmp_path, cache):
     log = tmp_path / "workers.log"
-    bench = Bench(cache, log)
+    slot = Slot(cache, log)
     broken = SimpleNamespace(run_id="broken")
     with pytest.raises(UserError, match=r"a worker failed; the end of workers\.log"):
-        train_all([(Job(broken, "tiny", tmp_path),)], [bench], lambda event: None)  # type: ignore[arg-type]
+        train_all([(Job(broken, "tiny", tmp_path),)], [slot], lambda event: None)  # type: ignore[arg-type]
     assert "AttributeError" in log.read_text()
 
 
@@ -433,13 +433,13 @@ def test_a_grid_is_packed_as_the_device_was_measured(swept, texts, tmp_path, mon
     """Eighteen like runs; by the curve two at once cost less than one by one, and four more."""
     asked: list[int] = []
 
-    def curves(wanted, bench):
+    def curves(wanted, slot):
         asked.extend(most for _, most in wanted)
         return [{1: 1.0, 2: 1.2, 4: 4.1}]
 
     packs: list[tuple[Job, ...]] = []
     monkeypatch.setattr(local.throughput, "curves", curves)
-    monkeypatch.setattr(local, "train_all", lambda found, benches, watch: packs.extend(found))
+    monkeypatch.setattr(local, "train_all", lambda found, slots, watch: packs.extend(found))
     study = tiny.study(texts, rates=[i * 1e-4 for i in range(1, 19)])
     bound = replace(swept[0], folder=tmp_path)
     study = study.with_fingerprints(lambda config: bound.corpora.mixture(config).fingerprint)

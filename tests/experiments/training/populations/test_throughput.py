@@ -4,37 +4,37 @@ import jax
 import pytest
 import tiny
 
-from experiments.launchers._worker import Bench
+from experiments.devices.slot import Slot
 from experiments.training.populations import throughput
 from experiments.training.populations.grouping import ALONE, GAIN, signature
 
 
 @pytest.fixture
-def bench(tmp_path, tmp_path_factory):
+def slot(tmp_path, tmp_path_factory):
     cache = tmp_path / "cache"
     cache.mkdir()
     (cache / "xla").symlink_to(tiny.shared_cache(tmp_path_factory.getbasetemp()))
-    return Bench(cache, tmp_path / "workers.log", core=None)
+    return Slot(cache, tmp_path / "workers.log", core=None)
 
 
-def test_a_curve_is_measured_once_in_a_process_of_its_own_and_kept(bench, monkeypatch) -> None:
+def test_a_curve_is_measured_once_in_a_process_of_its_own_and_kept(slot, monkeypatch) -> None:
     wanted = [(signature(tiny.config()), 4)]
-    (curve,) = throughput.curves(wanted, bench)
+    (curve,) = throughput.curves(wanted, slot)
     assert {1, 2} <= curve.keys() <= {1, 2, 4}
     assert all(seconds > 0 for seconds in curve.values())
     monkeypatch.setattr(throughput.multiprocessing, "get_context", None)
-    assert throughput.curves(wanted, bench) == [curve]
-    assert throughput.curves([(wanted[0][0], 2)], bench) == [curve]
-    assert throughput.curves([(wanted[0][0], 7)], bench) == [curve]  # nothing beyond 4 to measure
-    assert throughput.kept(wanted[0][0], bench) == curve
-    assert throughput.kept(wanted[0][0], bench, 8) is None
+    assert throughput.curves(wanted, slot) == [curve]
+    assert throughput.curves([(wanted[0][0], 2)], slot) == [curve]
+    assert throughput.curves([(wanted[0][0], 7)], slot) == [curve]  # nothing beyond 4 to measure
+    assert throughput.kept(wanted[0][0], slot) == curve
+    assert throughput.kept(wanted[0][0], slot, 8) is None
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
-    assert throughput.kept(wanted[0][0], bench) is None  # of other devices
+    assert throughput.kept(wanted[0][0], slot) is None  # of other devices
 
 
-def test_what_cannot_be_measured_is_trained_alone(bench) -> None:
+def test_what_cannot_be_measured_is_trained_alone(slot) -> None:
     """Its process fails: the worker's log cannot be written."""
-    lost = Bench(bench.cache, bench.cache, core=None)
+    lost = Slot(slot.cache, slot.cache, core=None)
     assert throughput.curves([(signature(tiny.config()), 2)], lost) == [ALONE]
 
 

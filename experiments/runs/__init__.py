@@ -1,0 +1,1 @@
+"""Runs on disk: folder, claim, metrics, checkpoints, summary."""
