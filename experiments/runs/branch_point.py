@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from experiments import record
-from experiments.runs.job import Job
 from experiments.record import CHECKPOINTS, CONFIG, FINISHED, METRICS, DamagedError
 from experiments.runs.checksums import damage, is_sealed
+from experiments.runs.job import Job
 from scaling.common.errors import UserError
 
 COPY = "taken_over"  # the checkpoint while it is copied
@@ -73,7 +73,9 @@ def parent(job: Job) -> Parent | None:
         found: Parent | None = record.read_json(job.folder / CONFIG)["parent"]
         return found
     ours, theirs = (_rows(folder, origin.step)[-1:] for folder in (job.folder, _source(job)))
-    return {"run_id": origin.parent.run_id, "step": origin.step} if ours and ours == theirs else None
+    return (
+        {"run_id": origin.parent.run_id, "step": origin.step} if ours and ours == theirs else None
+    )
 
 
 def _copy(checkpoint: Path, copy: Path) -> str | None:

@@ -21,8 +21,8 @@ from typing import Any
 import jax
 
 from experiments.devices.multihost import ask, leads, told
-from experiments.runs.layer_stacking import is_stacked, turn, turned_like
 from experiments.runs.checksums import damage, is_sealed, seal
+from experiments.runs.layer_stacking import is_stacked, turn, turned_like
 from scaling.common.errors import UserError
 
 log = logging.getLogger(__name__)

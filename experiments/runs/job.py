@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from experiments.record import Status
 from experiments.plan.run import Run
+from experiments.record import Status
 
 Phase = Literal["compiling", "training", "evaluating"]
 

@@ -14,10 +14,10 @@ from typing import Any
 from experiments import record
 from experiments.config.fields import to_dict
 from experiments.data import Mixture
-from experiments.runs.job import Job
-from experiments.runs.branch_point import parent
-from experiments.runs.metrics_log import MetricsLog
 from experiments.record import Status
+from experiments.runs.branch_point import parent
+from experiments.runs.job import Job
+from experiments.runs.metrics_log import MetricsLog
 
 
 def write_config(job: Job) -> None:

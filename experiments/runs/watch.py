@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments import record
-from experiments.runs.job import Event, Job
 from experiments.record import ENDED, FINISHED, Status
+from experiments.runs.job import Event, Job
 
 TAIL = 4096  # bytes: the last rows, however long the file
 

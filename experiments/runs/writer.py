@@ -13,10 +13,10 @@ import numpy as np
 from experiments import record
 from experiments.data import Mixture
 from experiments.devices.multihost import leads
-from experiments.runs.job import Job
-from experiments.runs.branch_point import parent
-from experiments.runs.metrics_log import MetricsLog
 from experiments.record import Status
+from experiments.runs.branch_point import parent
+from experiments.runs.job import Job
+from experiments.runs.metrics_log import MetricsLog
 from experiments.runs.summary import write_config, write_summary
 
 

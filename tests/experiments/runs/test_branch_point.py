@@ -11,22 +11,22 @@ import numpy as np
 import pytest
 import tiny
 
-from experiments import data, record
-from experiments.runs import branch_point
-from experiments.plan.branching import branch, stable_steps, trunk
-from experiments.runs.checkpoint import Checkpoints
-from experiments.training.hypers import hypers
-from experiments.runs.job import Event, Job
+from experiments import record
+from experiments.config.overrides import override
 from experiments.launchers import local
 from experiments.launchers.local import Local
-from experiments.runs.branch_point import is_ready, take_over
-from experiments.config.overrides import override
-from experiments.training.populations.programs import programs
-from experiments.record import CHECKPOINTS, CONFIG, METRICS, SUMMARY, Part, Status
-from experiments.training.step import recipe
+from experiments.plan.branching import branch, stable_steps, trunk
 from experiments.plan.run import Continued, Fresh, Run
 from experiments.plan.study import Study
+from experiments.record import CHECKPOINTS, CONFIG, METRICS, SUMMARY, Part, Status
+from experiments.runs import branch_point
+from experiments.runs.branch_point import is_ready, take_over
+from experiments.runs.checkpoint import Checkpoints
+from experiments.runs.job import Event, Job
 from experiments.sweep.sweep import bind, run_sweep
+from experiments.training.hypers import hypers
+from experiments.training.populations.programs import programs
+from experiments.training.step import recipe
 from experiments.training.trainer import train, train_pack
 from scaling.common.errors import UserError
 
@@ -77,7 +77,9 @@ def runs(texts):
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory, runs, corpus):
     """Both branches as runs that know of no trunk."""
-    made = jobs(tmp_path_factory.mktemp("straight"), [replace(r, beginning=Fresh()) for r in runs[1:]])
+    made = jobs(
+        tmp_path_factory.mktemp("straight"), [replace(r, beginning=Fresh()) for r in runs[1:]]
+    )
     for job in made:
         train(job, corpus)
     return made
@@ -182,7 +184,9 @@ def test_branches_in_one_program_are_like_their_straight_runs(folder, runs, corp
 def test_torn_take_over_is_made_again(folder, runs, corpus, straight, monkeypatch, where):
     """Killed after the copy, after the rows, and before the copy takes its name."""
     leaf = jobs(folder, runs)[1]
-    owner = {"copytree": branch_point.shutil, "rewrite_rows": record, "rename": branch_point.Path}[where]
+    owner = {"copytree": branch_point.shutil, "rewrite_rows": record, "rename": branch_point.Path}[
+        where
+    ]
     original = getattr(owner, where)
 
     def die(*args, **kwargs):

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import tiny
 
-from experiments import data, record
+from experiments import record
+from experiments.record import Status
 from experiments.runs.layer_stacking import is_stacked, turn
 from experiments.training.hypers import hypers
 from experiments.training.populations.programs import programs
-from experiments.record import Status
 from experiments.training.step import recipe
 from experiments.training.trainer import train
 

@@ -6,9 +6,9 @@ import pytest
 import tiny
 
 from experiments import record
-from experiments.runs.watch import Follower
-from experiments.runs.job import Event, Job
 from experiments.record import Status
+from experiments.runs.job import Event, Job
+from experiments.runs.watch import Follower
 
 ROW = {"step": 8, "tokens": 512, "loss": 3.0, "seconds": 2.0}
 
