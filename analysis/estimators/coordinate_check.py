@@ -77,7 +77,7 @@ SYMPTOMS: Mapping[Axis, tuple[Symptom, ...]] = {
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CoordinateCheck:
     """What the check found.
 
     Attributes:
@@ -97,7 +97,7 @@ class Verdict:
         return bool(self.judged["passes"].all())
 
 
-def check(table: pd.DataFrame) -> Verdict:
+def check(table: pd.DataFrame) -> CoordinateCheck:
     """Fit every slope, judge those of the last step, and name the rule that is broken.
 
     Raises UserError where columns are missing, fewer than two sizes were measured, or both vary.
@@ -113,7 +113,7 @@ def check(table: pd.DataFrame) -> Verdict:
     judged = judged.assign(limit_low=low, limit_high=TOLERANCE)
     judged["passes"] = judged["slope"].between(judged["limit_low"], judged["limit_high"])
     found = [s.rule for s in SYMPTOMS[axis] if _shows(s, slopes, int(last), heads_grow)]
-    return Verdict(axis, slopes, judged, tuple(dict.fromkeys(found)))
+    return CoordinateCheck(axis, slopes, judged, tuple(dict.fromkeys(found)))
 
 
 def _axis(table: pd.DataFrame) -> Axis:
@@ -178,11 +178,11 @@ def _shows(symptom: Symptom, slopes: pd.DataFrame, last: int, heads_grow: bool) 
     return abs(off) > VISIBLE and off * symptom.sign >= 0
 
 
-def draw(verdict: Verdict, title: str) -> Any:
+def draw(found: CoordinateCheck, title: str) -> Any:
     """The slope of every place after the last step: filled the activation, open its change."""
     from analysis.plotting import style
 
-    judged = verdict.judged
+    judged = found.judged
     places = list(dict.fromkeys(zip(judged["place"], judged["layer"], strict=True)))
     with style.house_style():
         figure, axes = style.canvas(height=0.8 + 0.21 * len(places))
@@ -208,7 +208,7 @@ def draw(verdict: Verdict, title: str) -> Any:
             )
         axes.set_yticks(range(len(places)), [label(*place) for place in places])
         axes.invert_yaxis()
-        axes.set_xlabel(f"slope against ln {AXES[verdict.axis]} (band: within {TOLERANCE:g})")
+        axes.set_xlabel(f"slope against ln {AXES[found.axis]} (band: within {TOLERANCE:g})")
         axes.set_title(title, loc="left")
         figure.legend(loc="outside lower center", ncol=2)
     return figure

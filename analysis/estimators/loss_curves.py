@@ -27,7 +27,7 @@ STARTS = 1  # the best of the grid, directly and by continuation: eight end no l
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class LossCurve:
     """Losses (n,) measured at `steps` (n,) of the schedule `lrs` (T,), lrs[t] at step t from 0."""
 
     name: str
@@ -50,7 +50,7 @@ class CurveFit:
     objective: float
     status: Status
     warnings: tuple[str, ...]
-    curves: tuple[Curve, ...]
+    curves: tuple[LossCurve, ...]
 
     def predict(self, lrs: ArrayLike, steps: ArrayLike) -> Array:
         """The loss at `steps` of any schedule."""
@@ -78,7 +78,7 @@ def score(measured: ArrayLike, predicted: ArrayLike) -> Score:
 
 
 def fit_curves(
-    law: Law, curves: Sequence[Curve], *, objective: str = "log_huber", delta: float = 1e-3
+    law: Law, curves: Sequence[LossCurve], *, objective: str = "log_huber", delta: float = 1e-3
 ) -> CurveFit:
     """The law of `scaling.laws.annealing` that fits all points of all curves best.
 
@@ -113,7 +113,7 @@ def fit_curves(
     return CurveFit(law, found, float(best.objective[0]), status, tuple(notes), tuple(curves))
 
 
-def _points(curves: Sequence[Curve]) -> Points:
+def _points(curves: Sequence[LossCurve]) -> Points:
     """All curves below each other, their features filled up with changes of nothing."""
     import pandas as pd
 

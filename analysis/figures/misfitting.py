@@ -1,9 +1,9 @@
-"""How far the answer moves with the choices of a fit, one at a time ((Mis)Fitting, Li et al. 2025).
+"""Effect of each choice of a fit on its answer, one at a time ((Mis)Fitting, Li et al. 2025).
 
-Each row of the figure makes one other choice than the fit at the top: Chinchilla's form on the last
-checkpoint of the best learning rate at each (N, D), embeddings counted, Huber 1e-3 on log
-residuals. Shown are a = d ln N* / d ln C and D/N at 1e20 FLOPs, with 95 % intervals by bootstrap;
-a diamond lies outside the interval of the first fit.
+The fit at the top takes Chinchilla's form, the last checkpoint of the best learning rate at each
+(N, D), embeddings counted, and Huber 1e-3 on log residuals. Each other row changes one of these.
+Shown are a = d ln N* / d ln C and D/N at 1e20 FLOPs, with 95 % intervals by bootstrap. A diamond
+lies outside the interval of the first fit.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ABSOLUTE = 1e-7  # the width of a Huber loss that is absolute residuals
 
 
 @dataclass(frozen=True)
-class Choice:
+class Variant:
     """One fit: which rows, which law, and the arguments of `fit`."""
 
     name: str
@@ -45,31 +45,31 @@ class Choice:
 
 
 BASE, EVERY_RATE, NO_EMBEDDINGS = "as described", "every learning rate", "embeddings not counted"
-CHOICES: dict[str, tuple[Choice, ...]] = {
-    "": (Choice(BASE),),
+VARIANTS: dict[str, tuple[Variant, ...]] = {
+    "": (Variant(BASE),),
     "objective": (
-        Choice("Huber, delta 1e-4", options={"delta": 1e-4}),
-        Choice("Huber, delta 1e-2", options={"delta": 1e-2}),
-        Choice("absolute", options={"delta": ABSOLUTE}),
-        Choice("squared", options={"objective": "log_squared"}),
-        Choice("squared, not log", options={"objective": "raw_squared"}),
+        Variant("Huber, delta 1e-4", options={"delta": 1e-4}),
+        Variant("Huber, delta 1e-2", options={"delta": 1e-2}),
+        Variant("absolute", options={"delta": ABSOLUTE}),
+        Variant("squared", options={"objective": "log_squared"}),
+        Variant("squared, not log", options={"objective": "raw_squared"}),
     ),
     "points": (
-        Choice(EVERY_RATE, "final"),
-        Choice("checkpoints from half-way", "second half", options={"cluster": "run_id"}),
-        Choice("all checkpoints", "all", options={"cluster": "run_id"}),
+        Variant(EVERY_RATE, "final"),
+        Variant("checkpoints from half-way", "second half", options={"cluster": "run_id"}),
+        Variant("all checkpoints", "all", options={"cluster": "run_id"}),
     ),
     "outliers": (
-        Choice("5 highest losses dropped", options={"drop_highest": 5}),
-        Choice("20 highest losses dropped", options={"drop_highest": 20}),
+        Variant("5 highest losses dropped", options={"drop_highest": 5}),
+        Variant("20 highest losses dropped", options={"drop_highest": 20}),
     ),
     "range": (
-        Choice("N below 2e8", "small"),
-        Choice("N above 1e8", "large"),
-        Choice("D above 1e9", "long"),
+        Variant("N below 2e8", "small"),
+        Variant("N above 1e8", "large"),
+        Variant("D above 1e9", "long"),
     ),
-    "count": (Choice(NO_EMBEDDINGS, options={"params": "params_nonembedding"}),),
-    "form": (Choice("alpha = beta", law=chinchilla.tied(beta="alpha")),),
+    "count": (Variant(NO_EMBEDDINGS, options={"params": "params_nonembedding"}),),
+    "form": (Variant("alpha = beta", law=chinchilla.tied(beta="alpha")),),
 }
 
 SCIPY = {  # the same three fits by a SciPy grid search on the released table
@@ -81,28 +81,28 @@ _TOLERANCE = {"alpha": 1e-5, "beta": 1e-5, "objective": 1e-9}
 
 
 @dataclass(frozen=True)
-class Answer:
+class Measured:
     """One line of the figure: value, low, high."""
 
     group: str
-    choice: Choice
+    variant: Variant
     result: FitResult
     exponent: tuple[float, float, float]
     ratio: tuple[float, float, float]
 
 
 def reproduce() -> Reproduction:
-    """Every choice, fitted."""
+    """Every variant, fitted."""
     selections = _selections(load("misfitting"))
     answers = [
-        _answer(group, choice, selections[choice.rows])
-        for group, choices in CHOICES.items()
-        for choice in choices
+        _answer(group, variant, selections[variant.rows])
+        for group, choices in VARIANTS.items()
+        for variant in choices
     ]
     return Reproduction(
         title="How far the answer moves with the choices of a fit",
         source="Li, Kudugunta and Zettlemoyer 2025, arXiv 2502.18969",
-        rows=_rows({answer.choice.name: answer.result for answer in answers}),
+        rows=_rows({answer.variant.name: answer.result for answer in answers}),
         notes=_notes(answers),
         figure=_draw(answers),
     )
@@ -122,8 +122,8 @@ def _selections(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     }
 
 
-def _answer(group: str, choice: Choice, rows: pd.DataFrame) -> Answer:
-    result = fit(choice.law, rows, bootstrap=RESAMPLES, **choice.options)
+def _answer(group: str, variant: Variant, rows: pd.DataFrame) -> Measured:
+    result = fit(variant.law, rows, bootstrap=RESAMPLES, **variant.options)
     names = result.law.parameters
     samples = dict(zip(names, result.samples.T, strict=True))
 
@@ -134,7 +134,9 @@ def _answer(group: str, choice: Choice, rows: pd.DataFrame) -> Answer:
     ends = percentile_interval(exponent(samples), LEVEL)
     value, low, high = (float(each) for each in result.optimal(BUDGET).tokens_per_param)
     own = float(exponent(result.estimates))
-    return Answer(group, choice, result, (own, float(ends[0]), float(ends[1])), (value, low, high))
+    return Measured(
+        group, variant, result, (own, float(ends[0]), float(ends[1])), (value, low, high)
+    )
 
 
 def _rows(results: Mapping[str, FitResult]) -> tuple[Row, ...]:
@@ -152,28 +154,28 @@ def _rows(results: Mapping[str, FitResult]) -> tuple[Row, ...]:
     )
 
 
-def _notes(answers: list[Answer]) -> tuple[str, ...]:
+def _notes(answers: list[Measured]) -> tuple[str, ...]:
     first = answers[0]
     by_exponent = sorted(answers, key=lambda each: each.exponent[0])
     by_ratio = sorted(answers, key=lambda each: each.ratio[0])
     outside = [
-        each.choice.name
+        each.variant.name
         for each in answers
         if not first.exponent[1] <= each.exponent[0] <= first.exponent[2]
     ]
-    flat = [each.choice.name for each in answers if each.result.estimates["E"] == 0]
+    flat = [each.variant.name for each in answers if each.result.estimates["E"] == 0]
     return (
-        f"a runs from {by_exponent[0].exponent[0]:.2f} ({by_exponent[0].choice.name}) to "
-        f"{by_exponent[-1].exponent[0]:.2f} ({by_exponent[-1].choice.name}); the first fit gives "
+        f"a runs from {by_exponent[0].exponent[0]:.2f} ({by_exponent[0].variant.name}) to "
+        f"{by_exponent[-1].exponent[0]:.2f} ({by_exponent[-1].variant.name}); the first fit gives "
         f"{first.exponent[0]:.2f}, 95 % {first.exponent[1]:.2f} to {first.exponent[2]:.2f}",
-        f"D/N at 1e20 FLOPs runs from {by_ratio[0].ratio[0]:.1f} ({by_ratio[0].choice.name}) to "
-        f"{by_ratio[-1].ratio[0]:.1f} ({by_ratio[-1].choice.name})",
+        f"D/N at 1e20 FLOPs runs from {by_ratio[0].ratio[0]:.1f} ({by_ratio[0].variant.name}) to "
+        f"{by_ratio[-1].ratio[0]:.1f} ({by_ratio[-1].variant.name})",
         f"outside the interval of the first fit lie: {', '.join(outside)}",
         f"E is not identified on this range; it is 0 with: {', '.join(flat)}",
     )
 
 
-def _draw(answers: list[Answer]) -> Figure:
+def _draw(answers: list[Measured]) -> Figure:
     from matplotlib.figure import Figure
 
     with house_style():
@@ -192,9 +194,9 @@ def _draw(answers: list[Answer]) -> Figure:
             axes.grid(visible=False, axis="y")
         left.axvline(0.5, color=MUTED, linewidth=0.9, linestyle=":")
         right.axvline(20, color=MUTED, linewidth=0.9, linestyle=":")
-        left.set_yticks(places, [answer.choice.name for answer in answers])
+        left.set_yticks(places, [answer.variant.name for answer in answers])
         left.set_ylim(places[-1] + 0.8, places[0] - 0.8)
-        for group in CHOICES:
+        for group in VARIANTS:
             mine = [p for p, answer in zip(places, answers, strict=True) if answer.group == group]
             right.annotate(
                 group, (1.02, mine[0]), xycoords=("axes fraction", "data"), va="center",
@@ -207,7 +209,7 @@ def _draw(answers: list[Answer]) -> Figure:
         return figure
 
 
-def _places(answers: list[Answer]) -> list[float]:
+def _places(answers: list[Measured]) -> list[float]:
     """A line each, with a gap between groups."""
     places, at = [0.0], 0.0
     for before, answer in pairwise(answers):

@@ -14,7 +14,7 @@ import numpy as np
 
 from analysis.datasets import load
 from analysis.datasets.multi_power_law import FIT, MODELS, TEST, learning_rates
-from analysis.estimators.loss_curves import Curve, CurveFit, Score, fit_curves, score
+from analysis.estimators.loss_curves import CurveFit, LossCurve, Score, fit_curves, score
 from analysis.figures._reproduction import Reproduction, Row
 from analysis.plotting.style import FITTED, HELD, INK, LINES, MUTED, house_style
 from analysis.tables.points import Array
@@ -46,15 +46,15 @@ class Model:
     """One model: its nine curves, the released law of the three fitted ones, and ours."""
 
     name: str
-    curves: dict[str, Curve]
+    curves: dict[str, LossCurve]
     ours: CurveFit
 
-    def theirs(self, curve: Curve) -> Array:
+    def theirs(self, curve: LossCurve) -> Array:
         """The released constants at the measured steps."""
         released = multi_power.constants(f"luo2025_{self.name}").values
         return multi_power.predict(released, **features(curve.lrs, curve.steps, FINE))
 
-    def fitted(self, curve: Curve) -> Array:
+    def fitted(self, curve: LossCurve) -> Array:
         """Our constants at the measured steps."""
         return multi_power.predict(self.ours.params, **curve.features)
 
@@ -83,7 +83,7 @@ def reproduce() -> Reproduction:
 
 def _model(name: str, table: pd.DataFrame) -> Model:
     curves = {
-        str(schedule): Curve(
+        str(schedule): LossCurve(
             f"{name}_{schedule}",
             learning_rates(str(schedule)),
             rows["step"].to_numpy(),
@@ -174,7 +174,7 @@ def _draw(model: Model) -> Figure:
     return figure
 
 
-def _curve(axes: Any, model: Model, curve: Curve, line: Any) -> None:
+def _curve(axes: Any, model: Model, curve: LossCurve, line: Any) -> None:
     late = curve.steps >= SETTLED
     steps = curve.steps[late] / 1e3
     axes.plot(steps, curve.loss[late], linestyle="none", marker=".", markersize=2.5, color=MUTED,

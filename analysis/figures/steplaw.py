@@ -1,7 +1,7 @@
 """Step Law: what its rule loses on the released grids, and which constants these grids give.
 
 Li et al. 2025 (arXiv 2503.04715) tune learning rate and batch on grids in cells of (N, D). Above,
-the bowl of one cell; below, the exponents as printed and by five readings of the released runs.
+the bowl of one cell; below, the exponents as printed and by five methods of the released runs.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ SUMMARY = {
 
 
 @dataclass(frozen=True)
-class Reading:
+class Method:
     """One way to read the constants off the runs: a law for each hyperparameter."""
 
     name: str
@@ -68,21 +68,21 @@ def reproduce() -> Reproduction:
     skewed = optimum_per_cell(runs, cell=CELL, hyper=HYPER, within=WINDOW, degree=4)
     near = near_optimal_set(runs, cell=CELL, hyper=HYPER)
     surface = joint_surface(runs, DEPENDS, cell=CELL)
-    readings = (
-        Reading(
+    methods = (
+        Method(
             "runs within 0.25 %,\nresampled by run",
             {name: regress(near, name, on) for name, on in DEPENDS.items()},
         ),
-        Reading(
+        Method(
             "the same,\nresampled by cell",
             {name: regress(near, name, on, cluster=CELL) for name, on in DEPENDS.items()},
         ),
-        Reading(
+        Method(
             "quadratic per cell,\nwithin 2 %",
             {name: law_of_optima(optima, name, on) for name, on in DEPENDS.items()},
         ),
-        Reading("one bowl for all cells,\nwithin 2 %", surface.laws),
-        Reading(
+        Method("one bowl for all cells,\nwithin 2 %", surface.laws),
+        Method(
             "quartic per cell,\nwithin 5 %",
             {name: law_of_optima(skewed, name, on) for name, on in DEPENDS.items()},
         ),
@@ -93,7 +93,7 @@ def reproduce() -> Reproduction:
     return Reproduction(
         title="Step Law: the rule and the released runs",
         source=DATASET.paper,
-        rows=(_regret_row(cost), *_summary_rows(released), *_constant_rows(readings)),
+        rows=(_regret_row(cost), *_summary_rows(released), *_constant_rows(methods)),
         notes=(
             f"the authors' recipe on the released runs keeps {len(near)} and gives other constants "
             "than the paper: theirs are the mean of 1000 fits whose runs are not released",
@@ -105,10 +105,10 @@ def reproduce() -> Reproduction:
             "batch with D alone does not",
             f"the best batch falls with size, N^{on_size:.2f} ({low:.2f}, {high:.2f}) by the "
             f"quartics once N is allowed, with D^{both.params['tokens']:.2f}; Step Law has D alone",
-            f"the rule costs little by any reading, {cost.max():.2f} % at worst: a factor of 2 in "
+            f"the rule costs little by any method, {cost.max():.2f} % at worst: a factor of 2 in "
             f"either hyperparameter costs {_doubling(optima):.2f} % at the median",
         ),
-        figure=_draw(runs, {"quadratic": optima, "quartic": skewed}, readings),
+        figure=_draw(runs, {"quadratic": optima, "quartic": skewed}, methods),
     )
 
 
@@ -152,12 +152,12 @@ def _summary_rows(released: Any) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def _constant_rows(readings: tuple[Reading, ...]) -> tuple[Row, ...]:
+def _constant_rows(methods: tuple[Method, ...]) -> tuple[Row, ...]:
     published = by_name("steplaw2025").powers
     rows = []
-    for reading in readings:
-        name = reading.name.replace("\n", " ")
-        for hyper, law in reading.laws.items():
+    for method in methods:
+        name = method.name.replace("\n", " ")
+        for hyper, law in method.laws.items():
             wanted = {
                 "coefficient": published[hyper].coefficient,
                 **published[hyper].exponents,
@@ -175,14 +175,14 @@ def _doubling(optima: Optima) -> float:
     return float(np.median([100 * each.doubling / each.loss for each in optima.entries]))
 
 
-def _draw(runs: Any, optima: Mapping[str, Optima], readings: tuple[Reading, ...]) -> Any:
+def _draw(runs: Any, optima: Mapping[str, Optima], methods: tuple[Method, ...]) -> Any:
     from matplotlib.figure import Figure
 
     with house_style():
         figure = Figure(figsize=(SIZE[0], 2.5 * SIZE[1]), layout="constrained")
         above, below = figure.subplots(2, 1, height_ratios=(1.15, 1))
         _bowl(above, runs, optima)
-        _exponents(below, readings)
+        _exponents(below, methods)
         return figure
 
 
@@ -234,19 +234,19 @@ def _log_labels(axis: Any, values: tuple[float, ...], text: Any) -> None:
     axis.set_ticks(np.log(values), [text(value) for value in values])
 
 
-def _exponents(axes: Any, readings: tuple[Reading, ...]) -> None:
-    """The exponents of each reading, with their intervals, and lines at the published ones."""
+def _exponents(axes: Any, methods: tuple[Method, ...]) -> None:
+    """The exponents of each method, with their intervals, and lines at the published ones."""
     published = by_name("steplaw2025").powers
     columns = {
         ("lr", "params_nonembedding"): "lr_coefN",
         ("lr", "tokens"): "lr_coefD",
         ("batch_tokens", "tokens"): "bs_coefD",
     }
-    names = ["published", *(reading.name for reading in readings)]
+    names = ["published", *(method.name for method in methods)]
     for at, (hyper, variable, label) in enumerate(EXPONENTS):
         printed = published[hyper].exponents[variable]
         _, low, high = SUMMARY[columns[hyper, variable]]
-        points = [(printed, low, high), *(each.interval(hyper, variable) for each in readings)]
+        points = [(printed, low, high), *(each.interval(hyper, variable) for each in methods)]
         shift = 0.22 * (at - 1)
         shade = (FITTED, HELD, MUTED)[at]
         value, below, above = np.array(points).T

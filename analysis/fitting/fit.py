@@ -22,7 +22,7 @@ from analysis.fitting.identifiability import unidentified as lost_to_the_rows
 from analysis.fitting.result import FitResult
 from analysis.fitting.solvers.engine import Ends, engine
 from analysis.fitting.solvers.objective import MAD, Objective, objective
-from analysis.fitting.types import LEVEL, Recipe, Status
+from analysis.fitting.types import LEVEL, FitRecipe, Status
 from analysis.tables.points import TIGHT, Array, Points, select, select_held_out
 from analysis.tables.query import rows as query_rows
 from scaling.common.errors import UserError, nearest
@@ -81,7 +81,7 @@ def fit(
     options = (loss, weights, drop_highest)
     points = select(table, named, *options, leave_out=held_out)
     goal = _objective(law, points, objective, delta)
-    recipe = Recipe(
+    recipe = FitRecipe(
         loss=loss,
         columns=named,
         objective=goal,

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from analysis.fitting.bootstrap import percentile_interval
 from analysis.fitting.held_out import HeldOut
 from analysis.fitting.solvers.engine import Engine
-from analysis.fitting.types import LEVEL, Allocation, Prediction, Recipe, Status
+from analysis.fitting.types import LEVEL, Allocation, FitRecipe, Prediction, Status
 from analysis.tables.points import TIGHT, Array, Points, distinct_values, values_needed
 from scaling.common.errors import UserError, nearest
 from scaling.laws import Law
@@ -34,7 +34,7 @@ class FitResult:
     bounded: tuple[str, ...]
     points: Points
     samples: Array
-    recipe: Recipe
+    recipe: FitRecipe
     engine: Engine = field(repr=False)
     held_out: HeldOut | None = None  # the rows that `holdout` asked for, predicted
 

@@ -23,7 +23,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class FitRecipe:
     """Settings of a fit: together with the rows they reproduce it."""
 
     loss: str

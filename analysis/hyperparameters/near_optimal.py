@@ -15,7 +15,7 @@ from analysis.hyperparameters.cells import cells, check_within
 if TYPE_CHECKING:
     import pandas as pd
 
-Rule = Callable[[Mapping[str, float]], Mapping[str, float]]
+Advise = Callable[[Mapping[str, float]], Mapping[str, float]]
 """rule(cell) -> hyperparameters: both by the names of the columns."""
 
 
@@ -40,7 +40,7 @@ def near_optimal_set(
 
 def regret(
     table: pd.DataFrame,
-    rule: Rule,
+    rule: Advise,
     *,
     cell: tuple[str, ...],
     hyper: tuple[str, ...],

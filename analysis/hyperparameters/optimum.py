@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.fitting.bootstrap import student_t
+from analysis.fitting.types import LEVEL
 from analysis.hyperparameters.cells import Cells, cells, check_within, describe
 from analysis.tables.points import Array
 from scaling.common.errors import UserError, nearest
@@ -74,7 +75,7 @@ class CellOptimum:
     runs: int
     freedom: int
 
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """exp(u* -+ t sd); a bound has the side that the grid leaves open."""
         if self.status in BOUNDS:
             return (0.0, self.value) if self.status is Where.LOW else (self.value, math.inf)

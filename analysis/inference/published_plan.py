@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.fitting.bootstrap import percentile_interval
+from analysis.fitting.types import LEVEL
 from analysis.tables.points import Array
 from scaling.common.errors import UserError
 from scaling.laws import Law, Published
@@ -31,7 +32,7 @@ class Plan:
     loss: Interval
 
 
-def plan_published(law: Law, constants: Published, flops: float, level: float = 0.95) -> Plan:
+def plan_published(law: Law, constants: Published, flops: float, level: float = LEVEL) -> Plan:
     """The plan that published constants give."""
     if not (np.isfinite(flops) and flops > 0):
         raise UserError(f"flops={flops:g}: a compute budget must be finite and positive")

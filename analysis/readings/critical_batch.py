@@ -165,10 +165,11 @@ def read(study: Study) -> CriticalBatch | None:
     """
     if study.fit_runs.empty:
         return None
-    curves = [_curve(row) for _, row in study.fit_runs.iterrows()]
-    batches = sorted({batch for batch, _, _, _ in curves})
-    reached = np.array([min(c[2].min() for c in curves if c[0] == batch) for batch in batches])
-    begun = np.array([min(c[2].max() for c in curves if c[0] == batch) for batch in batches])
+    runs = [_descent(row) for _, row in study.fit_runs.iterrows()]
+    batches = sorted({run.batch for run in runs})
+    of = {batch: [run for run in runs if run.batch == batch] for batch in batches}
+    reached = np.array([min(run.losses.min() for run in of[batch]) for batch in batches])
+    begun = np.array([min(run.losses.max() for run in of[batch]) for batch in batches])
     if len(batches) < FEWEST or np.sort(reached)[FEWEST - 1] >= np.sort(begun)[-FEWEST]:
         raise UserError(
             f"{study.folder}: no critical batch: {FEWEST} batches or more must pass the same "
@@ -182,7 +183,7 @@ def read(study: Study) -> CriticalBatch | None:
     found, edges = [], set()
     # from the first level below the start to just above the lowest reached
     for level in np.exp(np.linspace(math.log(high), math.log(low), LEVELS + 2)[1:-1]):
-        best = [_fewest(curves, batch, level) for batch in batches]
+        best = [_fewest(of[batch], level) for batch in batches]
         passed = np.array([each is not None for each in best])
         steps = np.array([each[0] for each in best if each is not None])
         edges |= {b for b, each in zip(batches, best, strict=True) if each and each[1]}
@@ -233,10 +234,25 @@ def read(study: Study) -> CriticalBatch | None:
     return CriticalBatch(study, hyperbolas, law)
 
 
-Curve = tuple[float, float, Array, Array]  # batch, rate, losses as rising, steps as falling
+@dataclass(frozen=True)
+class _Descent:
+    """Losses (T,) of one run, rising, and the steps at which it stood there, falling."""
+
+    batch: float
+    rate: float
+    losses: Array
+    steps: Array
+
+    def passes(self, level: float) -> bool:
+        return bool(self.losses[0] <= level <= self.losses[-1])
+
+    def steps_to(self, level: float) -> float:
+        """Steps to a loss that it passes, between two evaluations along a power law."""
+        at = np.interp(math.log(level), np.log(self.losses), np.log(self.steps))
+        return math.exp(float(at))
 
 
-def _curve(row: pd.Series) -> Curve:
+def _descent(row: pd.Series) -> _Descent:
     """The validation losses of one run after its warm-up, without the noise that turns them back:
     the mean of the lowest so far and the highest to come."""
     rows = trajectory(row["path"])
@@ -250,21 +266,17 @@ def _curve(row: pd.Series) -> Curve:
     steps = np.array([*seen["step"], row["steps"]], np.float64)
     losses = np.array([*seen["valid_loss"], row["loss"]], np.float64)
     batch, rate = float(row["batch_tokens"]), float(row["optimizer.learning_rate"])
-    return batch, rate, falling(losses)[::-1], steps[::-1]
+    return _Descent(batch, rate, falling(losses)[::-1], steps[::-1])
 
 
-def _fewest(curves: Sequence[Curve], batch: float, level: float) -> tuple[float, bool] | None:
-    """The fewest steps of a batch to a loss at any rate, and whether that rate is the least or the
-    greatest tried; None where no run of it passes the loss."""
-    found = [
-        (math.exp(float(np.interp(math.log(level), np.log(losses), np.log(steps)))), rate)
-        for size, rate, losses, steps in curves
-        if size == batch and losses[0] <= level <= losses[-1]
-    ]
+def _fewest(runs: Sequence[_Descent], level: float) -> tuple[float, bool] | None:
+    """The fewest steps of the runs of one batch to a loss, and whether the best rate is the least
+    or the greatest tried; None where no run passes the loss."""
+    found = [(run.steps_to(level), run.rate) for run in runs if run.passes(level)]
     if not found:
         return None
-    rates = [rate for size, rate, _, _ in curves if size == batch]
     steps, rate = min(found)
+    rates = [run.rate for run in runs]
     return steps, len(rates) > 1 and rate in (min(rates), max(rates))
 
 

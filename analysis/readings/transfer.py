@@ -32,6 +32,7 @@ import numpy as np
 from analysis.estimators.valleys import FEWEST, SIZES, Valley, Valleys, find_valleys
 from analysis.estimators.vertex import parabola
 from analysis.fitting.bootstrap import student_t
+from analysis.fitting.types import LEVEL
 from analysis.hyperparameters.optimum import BOUNDS, Where
 from analysis.plotting.numbers import quantity
 from analysis.plotting.style import HELD, LINES, house_style, log_log, log_ticks, panels, rung_style
@@ -316,7 +317,7 @@ def _half_width(without: Array) -> float:
     if S < 2:
         return math.nan
     sd = math.sqrt((S - 1) / S * float(np.sum((without - without.mean()) ** 2)))
-    return student_t(0.95, S - 1) * sd
+    return student_t(LEVEL, S - 1) * sd
 
 
 def _size(size: float) -> str:

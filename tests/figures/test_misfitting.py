@@ -1,4 +1,4 @@
-"""How far the answer moves with the choices of a fit (Li et al. 2025)."""
+"""Effect of each choice of a fit on its answer (Li et al. 2025)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from paths import DATA
 
 from analysis.figures import Reproduction, reproduce
-from analysis.figures.misfitting import CHOICES
+from analysis.figures.misfitting import VARIANTS
 
 pytestmark = pytest.mark.skipif(
     not (DATA / "misfitting" / "tidy.csv.gz").exists(), reason="published tables not here"
@@ -37,7 +37,7 @@ def test_the_spread_is_told(made: Reproduction):
 
 
 def test_every_choice_is_drawn_in_both_panels(made: Reproduction):
-    names = [choice.name for choices in CHOICES.values() for choice in choices]
+    names = [variant.name for variants in VARIANTS.values() for variant in variants]
     left, right = made.figure.axes
     assert [tick.get_text() for tick in left.get_yticklabels()] == names
     for axes in (left, right):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.estimators.loss_curves import Curve, fit_curves
+from analysis.estimators.loss_curves import LossCurve, fit_curves
 from analysis.fitting.types import Status
 from scaling.laws import Law
 from scaling.laws.annealing import features, momentum, multi_power
@@ -41,13 +41,13 @@ UNSEEN = {
 }
 
 
-def measured(law: Law, truth: dict[str, float], noise: float) -> list[Curve]:
+def measured(law: Law, truth: dict[str, float], noise: float) -> list[LossCurve]:
     rng = np.random.default_rng(3)
     curves = []
     for name, lrs in SEEN.items():
         steps = np.arange(WARMUP, len(lrs), 50)
         loss = law.predict(truth, **features(lrs, steps))
-        curves.append(Curve(name, lrs, steps, loss * np.exp(rng.normal(0, noise, len(loss)))))
+        curves.append(LossCurve(name, lrs, steps, loss * np.exp(rng.normal(0, noise, len(loss)))))
     return curves
 
 

@@ -14,7 +14,7 @@ from paths import DATA
 from analysis.datasets import dataset, load
 from analysis.datasets.multi_power_law import FIT, TEST, learning_rates
 from analysis.datasets.routed_scaling import of_router
-from analysis.estimators.loss_curves import Curve, fit_curves, score
+from analysis.estimators.loss_curves import LossCurve, fit_curves, score
 from scaling import laws
 from scaling.common.errors import UserError
 from scaling.laws.annealing import multi_power
@@ -104,11 +104,11 @@ def test_released_files_come_before_the_collected_table(tmp_path: Path, monkeypa
         load("multi_power_law")
 
 
-def curve(name: str = "run", **changed: np.ndarray) -> Curve:
+def curve(name: str = "run", **changed: np.ndarray) -> LossCurve:
     fields = {
         "lrs": np.full(100, 1e-3), "steps": np.arange(10, 100, 10), "loss": np.linspace(4, 3, 9)
     }  # fmt: skip
-    return Curve(name, **{**fields, **changed})
+    return LossCurve(name, **{**fields, **changed})
 
 
 def test_score_by_hand():
@@ -134,7 +134,7 @@ def test_curves_that_cannot_be_fitted_are_named():
 def test_a_constant_rate_does_not_identify_what_annealing_does():
     lrs, steps = np.full(2000, 3e-4), np.arange(100, 2000, 50)
     loss = 2.7 + 0.6 * (3e-4 * (steps + 1)) ** -0.4
-    found = fit_curves(multi_power, [Curve("constant", lrs, steps, loss)])
+    found = fit_curves(multi_power, [LossCurve("constant", lrs, steps, loss)])
     assert found.status == "not identified"
     assert any("B, C, beta, gamma" in text for text in found.warnings)
     assert found.params["alpha"] == pytest.approx(0.4, rel=1e-3)
