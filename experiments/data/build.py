@@ -45,7 +45,7 @@ def read_usable(
 
 
 def build_corpus(config: CorpusConfig, folder: Path, progress: Progress) -> Manifest:
-    """Read the source and write tokens, tokenizer and manifest into an empty folder."""
+    """Read the source; write tokens, tokenizer and manifest into an empty folder."""
     train = _train_contents(config, progress)
     tokenizer = build_tokenizer(config.tokenizer, config.vocab_size, train, folder)
     sides: dict[Split, _SplitBuilder] = {

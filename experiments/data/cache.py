@@ -1,4 +1,4 @@
-"""A CorpusConfig to a stored corpus: built once per fingerprint, by the first process to ask.
+"""Stored corpora, built once per fingerprint by the first process that asks.
 
 A cache folder holds::
 
@@ -24,7 +24,7 @@ from scaling.common.errors import UserError
 
 
 def silent(message: str) -> None:
-    """Progress for nobody."""
+    """Report no progress."""
 
 
 def prepare(
@@ -36,8 +36,11 @@ def prepare(
 ) -> Corpus:
     """The corpus of this config, built under ``cache`` unless it is there.
 
-    Stores of up to ``memory_limit`` bytes are held in memory. Raises UserError for text that
-    cannot be found or read, another fingerprint than asked, an empty split, a full disk.
+    Stores of up to ``memory_limit`` bytes are held in memory.
+
+    Raises:
+        UserError: text is missing or unreadable, the fingerprint is another than the config's, a
+            split is empty, or the disk is full.
     """
     check_corpus(config)
     fingerprint = _find_fingerprint(config, cache, progress)

@@ -1,4 +1,4 @@
-"""The corpora of a cache folder, each opened once, and the mixtures that runs draw from them."""
+"""Corpora of a cache folder, each opened once, and the mixtures that runs draw from them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Mixture:
 
     @property
     def fingerprint(self) -> str:
-        """The identity of the corpora; the weights are not in it."""
+        """Identity of the corpora in their order; the weights are not in it."""
         return JOINED.join(self._fingerprints)
 
     @property
@@ -40,7 +40,10 @@ class Mixture:
         return tuple(corpus.valid for corpus in self.corpora)
 
     def bytes_per_token(self, split: Split) -> float:
-        """Mean over the corpora, as validation windows are spread: nats/byte = nats/token / it."""
+        """Mean over the corpora, for nats/byte = nats/token / bytes_per_token.
+
+        Validation has equally many windows of each corpus, so the plain mean is exact.
+        """
         return sum(corpus.bytes_per_token(split) for corpus in self.corpora) / len(self.corpora)
 
     def tokens_by_source(self, science: Science) -> dict[str, int]:
@@ -49,13 +52,13 @@ class Mixture:
         return dict(zip(self._fingerprints, seen, strict=True))
 
     def epochs_by_source(self, science: Science) -> dict[str, float]:
-        """How often a run sees the average target of each corpus, by its fingerprint."""
+        """Mean times that a run sees a target of each corpus, by its fingerprint."""
         unique = self.train.targets_per_epoch(science.batch.seq_len)
         seen = self.tokens_by_source(science)
         return {name: seen[name] / n for name, n in zip(self._fingerprints, unique, strict=True)}
 
     def epochs(self, science: Science) -> float:
-        """How often a run sees the average target of all corpora together."""
+        """Mean times that a run sees a target of its corpora."""
         return science.tokens / sum(self.train.targets_per_epoch(science.batch.seq_len))
 
     @property
@@ -82,11 +85,11 @@ class Corpora:
         return mixture
 
     def opened(self) -> tuple[Corpus, ...]:
-        """The corpora that are open, in the order in which they were asked for."""
+        """The corpora that are open, in the order of opening."""
         return tuple({corpus.fingerprint: corpus for corpus in self._open.values()}.values())
 
     def describe(self) -> str:
-        """A line for each."""
+        """One line for each open corpus."""
         return "\n".join(corpus.describe() for corpus in self.opened())
 
     def _corpus(self, config: CorpusConfig) -> Corpus:

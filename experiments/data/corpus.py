@@ -1,4 +1,4 @@
-"""A stored corpus: its manifest, its tokens, and how it is opened and checked."""
+"""A stored corpus: its manifest, its tokens, and the checks on opening it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SplitFacts:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a stored corpus is."""
+    """Identity, rules and counts of a stored corpus."""
 
     format: int
     fingerprint: str
@@ -79,7 +79,7 @@ class Corpus:
         return self.facts(split).bytes / self.facts(split).tokens
 
     def card(self) -> dict[str, Any]:
-        """The facts that a study's record carries, as flat JSON."""
+        """The facts for a study's record, as flat JSON."""
         m = self.manifest
         sides = {
             f"{name}_{fact}": getattr(facts, fact)
@@ -99,7 +99,7 @@ class Corpus:
         }
 
     def describe(self) -> str:
-        """One line for people: what it is, how large, what was left out."""
+        """One line: the identity, the size, and the documents left out."""
         m = self.manifest
         odd = m.tally.skipped()
         return (
@@ -116,8 +116,9 @@ class DamagedError(Exception):
 def load_corpus(folder: Path, memory_limit: int) -> Corpus:
     """Open a stored corpus; splits of up to ``memory_limit`` bytes are read into memory.
 
-    Raises DamagedError unless it is whole: by the digest of the tokens where they are read, by
-    the size of their files where they stay on disk.
+    Raises:
+        DamagedError: it is not whole. Tokens in memory are checked by their digest, those on disk
+            by the size of their files.
     """
     manifest = _read_manifest(folder)
     try:

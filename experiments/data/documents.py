@@ -1,12 +1,12 @@
-"""Documents that count, and the side of the split on which each falls.
+"""Documents that count, the side of the split of each, and the fingerprint of all.
 
-A document is its content: SHA-256 of its bytes. Exact repetitions are dropped, so that no text
-stands in both splits, and the split is a function of the content alone:
+The SHA-256 of its bytes identifies a document. Exact repetitions are dropped, so that no text
+stands in both splits. The split is a function of the content alone:
 
     validation  <=>  first 64 bits of SHA-256(content) < valid_fraction * 2^64
 
-The fingerprint digests the kept contents *in stored order* with the rules of split and tokenizer:
-equal fingerprints mean equal token streams, which a digest of the sorted contents would not.
+The fingerprint digests the rules of split and tokenizer, then the kept contents *in stored order*:
+equal fingerprints mean equal token streams.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def recall_fingerprint(key: str, cache: Path) -> str:
 
 
 def remember_fingerprint(key: str, cache: Path, fingerprint: str) -> None:
-    """Remember it; without a cache that can be written the files are read again next time."""
+    """Remember a fingerprint; where the cache cannot be written the files are read again."""
     if not key:
         return
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""A mixture of token stores: which store gives the window at position p, and which of its windows.
+"""A mixture of token stores: the store, and its window, at every position p of a run.
 
 Store k has weight w_k and quota c_k, the share of BLOCK positions nearest to w_k BLOCK. A block is
 a low-discrepancy sequence (Tijdeman 1980): of its first p positions store k has n_k(p), and
@@ -54,20 +54,20 @@ class MixedTokens:
         return found
 
     def targets(self, seed: int, tokens: int, seq_len: int) -> tuple[int, ...]:
-        """How many of the first ``tokens`` targets each store gives: exact, in whole windows."""
+        """Exact number of the first ``tokens`` targets that each store gives, in whole windows."""
         positions = np.array([-(-tokens // seq_len)])
         return tuple(
             int(self._before(seed, positions, k)[0]) * seq_len for k in range(len(self.stores))
         )
 
     def targets_per_epoch(self, seq_len: int) -> tuple[int, ...]:
-        """How many targets each store has. Raises a UserError for one below a window."""
+        """Targets in each store. Raises a UserError for a store below one window."""
         return tuple(windows_of(store, seq_len, "train") * seq_len for store in self.stores)
 
     def locate(
         self, seed: int, positions: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The store of each position, and how many windows it has given before."""
+        """[n] positions -> [n] stores, and [n] places: windows of that store before."""
         sources = self._block.sources[(positions + _offset(seed)) % BLOCK]
         places = np.empty_like(positions)
         for k in range(len(self.stores)):
@@ -76,7 +76,7 @@ class MixedTokens:
         return sources, places
 
     def _before(self, seed: int, positions: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-        """n_k: how many of the positions before each one are of store k."""
+        """n_k: positions of store k before each position."""
         offset = _offset(seed)
         return self._block.count(offset + positions, k) - self._block.count(np.array([offset]), k)
 
@@ -86,10 +86,10 @@ class MixedTokens:
 
 
 def quotas(weights: Sequence[float]) -> tuple[int, ...]:
-    """c: whole positions of each store in a block, by the largest remainders.
+    """c: positions of each store in a block, whole numbers by the largest remainders.
 
     Raises:
-        UserError: a weight so small that it has none.
+        UserError: a weight gives no position.
     """
     exact = [weight * BLOCK for weight in weights]
     counts = [math.floor(share) for share in exact]
@@ -105,17 +105,17 @@ def quotas(weights: Sequence[float]) -> tuple[int, ...]:
 @dataclass(frozen=True)
 class _Block:
     sources: NDArray[np.int64]  # [BLOCK]: the store of each position
-    counts: NDArray[np.int64]  # [BLOCK + 1, K]: of the positions before, how many are of each store
+    counts: NDArray[np.int64]  # [BLOCK + 1, K]: positions of each store before
 
     def count(self, positions: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-        """How many of so many first positions of endless blocks are of store k."""
+        """Positions of store k among the first ones of endless blocks."""
         blocks, rest = np.divmod(positions, BLOCK)
         return blocks * self.counts[-1, k] + self.counts[rest, k]
 
 
 @cache
 def _block(counts: tuple[int, ...]) -> _Block:
-    """Position p goes to the store whose deadline is earliest, of those that are due by then."""
+    """The block: each position goes to the store of earliest deadline, of those that are due."""
     stores = len(counts)
     shares = np.array(counts) / BLOCK
     slack = 1 / (2 * stores - 2) if stores > 1 else 0.0
@@ -132,10 +132,10 @@ def _block(counts: tuple[int, ...]) -> _Block:
 
 @cache
 def _offset(seed: int) -> int:
-    """Where in a block a seed begins."""
+    """Position in the block at which a seed begins."""
     return int.from_bytes(hashlib.sha256(f"{seed}/mixture".encode()).digest()[:8], "big") % BLOCK
 
 
 def _store_seed(seed: int, k: int) -> int | str:
-    """Its own permutations for each store; a store that is alone has those of the seed."""
+    """Seed of the order of store k; the first store, and so a store alone, has the seed itself."""
     return f"{seed}/store {k}" if k else seed

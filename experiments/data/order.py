@@ -21,7 +21,7 @@ SHUFFLE_ROUNDS = 4
 
 
 def window_count(tokens: int, seq_len: int) -> int:
-    """W: how many windows of seq_len targets these tokens give."""
+    """W: the number of windows of seq_len targets in these tokens."""
     return max(0, (tokens - 1) // seq_len)
 
 

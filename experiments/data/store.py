@@ -26,14 +26,14 @@ MEMORY_LIMIT = 256 * 2**20  # bytes; a smaller store is read once and held
 class TokenStore(Protocol):
     @property
     def tokens(self) -> int:
-        """How many tokens there are."""
+        """Number of tokens."""
 
     @property
     def read_threads(self) -> int:
-        """How many threads should read ahead: none when a read is only a copy."""
+        """Threads that read ahead: 0 where a read is only a copy."""
 
     def windows(self, starts: NDArray[np.int64], length: int) -> NDArray[np.int32]:
-        """[n] starts -> [n, length] tokens, those from ``start`` to ``start + length``."""
+        """[n] starts -> [n, length] tokens, from ``start`` to ``start + length`` each."""
 
 
 class MemoryTokens:
@@ -51,7 +51,7 @@ class MemoryTokens:
 
 
 class DiskTokens:
-    """Tokens read from disk when they are asked for."""
+    """Tokens on disk, read window by window."""
 
     read_threads = 2
 
@@ -69,10 +69,11 @@ class DiskTokens:
 
 
 class TokenWriter:
-    """Appends tokens to a new array, a shard at a time, whatever the size of the corpus.
+    """Appends tokens to a new array, a shard at a time.
 
-    Raises OSError for a failing disk, and ValueError for an id outside the vocabulary, which the
-    model's embedding would otherwise clip in silence.
+    Raises:
+        OSError: the disk fails.
+        ValueError: an id is outside the vocabulary; the model's embedding would clip it silently.
     """
 
     def __init__(self, path: Path, vocab_size: int) -> None:
@@ -94,7 +95,7 @@ class TokenWriter:
             self._flush(self._waiting_tokens // SHARD_TOKENS * SHARD_TOKENS)
 
     def close(self) -> str:
-        """Write what waits; returns the SHA-256 of the tokens as little-endian integers."""
+        """Write the last tokens; returns the SHA-256 of all as little-endian integers."""
         self._flush(self._waiting_tokens)
         return self._hash.hexdigest()
 
@@ -157,7 +158,7 @@ def _spec(path: Path) -> dict[str, Any]:
 
 
 def _result(future: Any) -> Any:
-    """The future's value; tensorstore tells of the system's errors by a ValueError's text."""
+    """The future's value; tensorstore puts errors of the system into a ValueError's text."""
     try:
         return future.result()
     except ValueError as error:

@@ -1,12 +1,11 @@
 """Bytes to token ids and back, exactly: ``decode(encode(x)) == canonical(x)``.
 
-Every document is followed by one separator token, the byte 0: text does not hold it (a file that
-does is taken for binary), both tokenizers have it without a special token, and it counts as one
-byte, so that
+One separator token, the byte 0, follows every document. Text does not hold it: a file with one is
+taken for binary. Both tokenizers have it without a special token. It counts as one byte, so that
 
     bytes_per_token = (bytes of the documents + one per document) / tokens
 
-is exactly the bytes that the stored tokens stand for.
+counts exactly the bytes of the stored tokens.
 """
 
 from __future__ import annotations
@@ -35,20 +34,20 @@ class Tokenizer(Protocol):
 
     @property
     def vocab_used(self) -> int:
-        """How many ids there are: fewer if the text was too small to train them all."""
+        """Number of ids; below ``vocab_size`` if the text was too small to train them all."""
 
     @property
     def separator(self) -> int:
         """The id that ends each document."""
 
     def canonical(self, content: bytes) -> bytes:
-        """The bytes that the tokens of this content stand for."""
+        """The bytes that decoding the tokens of this content gives."""
 
     def encode(self, contents: Sequence[bytes]) -> list[Tokens]:
         """The ids of each content, without separators."""
 
     def decode(self, tokens: Tokens) -> bytes:
-        """The bytes that these ids stand for."""
+        """The bytes of these ids."""
 
 
 class ByteTokenizer:
@@ -71,7 +70,7 @@ class ByteTokenizer:
 class BpeTokenizer:
     """Byte-level byte-pair encoding: every byte has an id, so there is no unknown token.
 
-    What is not UTF-8 is read with U+FFFD in its place, since the merges work on text.
+    Merges work on text: U+FFFD replaces bytes that are not UTF-8.
     """
 
     def __init__(self, inner: Any, vocab_size: int) -> None:
@@ -116,7 +115,7 @@ def train_bpe(contents: Iterable[bytes], vocab_size: int) -> BpeTokenizer:
 def build_tokenizer(
     name: TokenizerName, vocab_size: int, train: Iterable[bytes], folder: Path
 ) -> Tokenizer:
-    """The tokenizer of a new corpus, kept in its folder; ``train`` is read only to be learned."""
+    """The tokenizer of a new corpus, stored in its folder; a BPE learns from ``train``."""
     if name == "bytes":
         return ByteTokenizer()
     tokenizer = train_bpe(train, vocab_size)
@@ -133,7 +132,7 @@ def load_tokenizer(name: TokenizerName, vocab_size: int, folder: Path) -> Tokeni
 
 
 def tokenizer_digest(name: TokenizerName, folder: Path) -> str:
-    """SHA-256 of the stored tokenizer; empty for bytes, of which nothing is stored."""
+    """SHA-256 of the stored tokenizer; empty for bytes, which store none."""
     return "" if name == "bytes" else hashlib.sha256((folder / FILE).read_bytes()).hexdigest()
 
 

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from experiments.config.data import CorpusConfig, DataConfig, check_corpus, corpus_configs
-from experiments.data import sources
+from experiments.data import Corpora, sources
 from experiments.data.sources._source import Document
+from scaling.common import plugins
 from scaling.common.errors import UserError
 
 
@@ -23,6 +25,35 @@ def documents(**fields: object) -> list[Document]:
 
 def from_files(path: Path | str, **fields: object) -> list[Document]:
     return documents(source="files", path=str(path), **fields)
+
+
+LETTERS = '''"""Documents of one letter each, as many as data.path says."""
+
+from experiments.data.sources import Document, Source
+
+
+def documents(config):
+    for number in range(int(config.path)):
+        yield Document(str(number), chr(ord("a") + number).encode() * 20)
+
+
+SOURCE = Source(documents)
+'''
+
+
+def test_a_source_is_added_as_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "plug-ins" / "experiments" / "data" / "sources" / "letters.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(LETTERS)
+    monkeypatch.setattr(sources, "__path__", list(sources.__path__))  # put back afterwards
+    monkeypatch.setenv(plugins.VARIABLE, str(tmp_path / "plug-ins"))
+    data = DataConfig(corpora=("letters:26",), weights=(1.0,), valid_fraction=0.3)
+    mixture = Corpora(tmp_path / "cache").mixture(data)
+    (corpus,) = mixture.corpora
+    assert corpus.manifest.tally.documents == 26
+    assert corpus.train.tokens + corpus.valid.tokens == 26 * 21
+    row = mixture.train.windows(0, np.arange(1), 41)[0]
+    assert set(row.tolist()) - {0} <= set(b"abcdefghijklmnopqrstuvwxyz")
 
 
 def test_stdlib_is_library_source_in_sorted_order() -> None:
