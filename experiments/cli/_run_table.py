@@ -10,14 +10,16 @@ from scaling.common.tables import table
 
 if TYPE_CHECKING:
     from experiments.plan.run import Run
-    from experiments.sweep.cost import Cost
+    from experiments.sweep.cost import RunForecast
     from experiments.sweep.sweep import Sweep
 
 HEAD = ("run", "part", "rung", "params_total", "tokens", "flops_6nd", "lr")
 COSTS = ("memory", "pack", "time")
 
 
-def print_runs(sweep: Sweep, runs: Sequence[Run], costs: Mapping[str, Cost] | None = None) -> None:
+def print_runs(
+    sweep: Sweep, runs: Sequence[Run], costs: Mapping[str, RunForecast] | None = None
+) -> None:
     """A line per run, then the sum of their FLOPs.
 
     Raises:
@@ -50,7 +52,7 @@ def _plan(run: Run) -> list[str]:
     ]
 
 
-def _cost(cost: Cost) -> list[str]:
+def _cost(cost: RunForecast) -> list[str]:
     """A pack of "?" is measured before the first run; a time of "-" is unknown."""
     from rich import filesize
 

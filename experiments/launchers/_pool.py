@@ -1,7 +1,7 @@
-"""Packs of jobs over worker processes: hand out, listen, stop. None is lost by one that dies.
+"""A pool of worker processes. Runs of a worker that dies are retried; none is lost.
 
-Each worker has its own pipe and shares no lock with another, so that one that is killed, whenever
-that is, cannot hold up the rest: another is hired in its place, and its runs are tried again.
+Each worker has its own pipe and shares no lock with another. One that is killed, at any moment,
+cannot hold up the rest: another is started in its place.
 """
 
 from __future__ import annotations
@@ -23,45 +23,46 @@ from experiments.record import Status
 from experiments.runs.job import Event, Job, Pack
 from scaling.common.errors import UserError
 
-ENDED = (0, -signal.SIGTERM)  # by itself; or asked to stop just when it started or ended
 ATTEMPTS = 3  # at a run whose worker is killed each time
 
 
 def train_all(packs: Sequence[Pack], slots: Sequence[Slot], watch: Callable[[Event], None]) -> bool:
     """Train the packs in order, one worker per slot; `watch` hears every event.
 
-    SIGINT or SIGTERM: every worker saves a checkpoint and ends, and this returns False, with packs
-    left. A second one acts at once. A UserError of one worker stops all in the same way and is
-    raised. The runs of a worker that is killed are tried again, each alone, and recorded as failed
-    when that has happened `ATTEMPTS` times.
+    On SIGINT or SIGTERM every worker saves a checkpoint and ends, and this returns False, with
+    packs left. A second signal acts at once. The runs of a worker that is killed are tried again,
+    each alone, and recorded as failed after `ATTEMPTS` times.
+
+    Raises:
+        UserError: of a worker, or a worker failed; the others save checkpoints and end first.
     """
-    crew = _Crew(deque(packs), watch)
-    with on_stop_signal(crew.stop):
+    pool = _Pool(deque(packs), watch)
+    with on_stop_signal(pool.stop):
         try:
             for slot in slots:
-                crew.hire(slot)
-            while crew.workers:
-                for pipe in cast("list[Connection]", wait(list(crew.workers))):
-                    crew.listen(pipe)
+                pool.start(slot)
+            while pool.workers:
+                for pipe in cast("list[Connection]", wait(list(pool.workers))):
+                    pool.listen(pipe)
         finally:
-            for worker in crew.workers.values():  # none, unless we leave in haste
+            for worker in pool.workers.values():  # none, but on an error
                 worker.process.kill()
                 worker.process.join()
-    if crew.errors:
-        raise crew.errors[0]
-    return not crew.stopped
+    if pool.errors:
+        raise pool.errors[0]
+    return not pool.stopped
 
 
 @dataclass
 class _Worker:
     process: SpawnProcess
     slot: Slot
-    left: dict[str, Job] = field(default_factory=dict)  # of its pack, without their last word
-    is_training: bool = False  # at its pack, and not still compiling for it
+    left: dict[str, Job] = field(default_factory=dict)  # of its pack, not ended yet
+    is_training: bool = False  # and no longer compiling
 
 
 @dataclass
-class _Crew:
+class _Pool:
     waiting: deque[Pack]
     watch: Callable[[Event], None]
     workers: dict[Connection, _Worker] = field(default_factory=dict)
@@ -70,29 +71,29 @@ class _Crew:
     stopped: bool = False
 
     def stop(self) -> None:
-        """Ask all to save and end. Who only compiles has nothing to save, and could not listen."""
+        """Ask all to save and end. A worker that compiles has nothing to save and is killed."""
         self.stopped = True
         self.waiting.clear()
         for worker in self.workers.values():
             (worker.process.terminate if worker.is_training else worker.process.kill)()
 
-    def hire(self, slot: Slot) -> None:
-        """Start one worker; stop signals wait until it has its handlers."""
+    def start(self, slot: Slot) -> None:
+        """Start one worker; stop signals are blocked until it has its handlers."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=work, args=(theirs, slot), daemon=True)
         with stop_signals_blocked():
             process.start()
             self.workers[ours] = _Worker(process, slot)
-        theirs.close()  # the worker's end is its own, so that its death is the end of the pipe
+        theirs.close()  # the worker has the only other end: its death ends the pipe
         self._hand_out(ours)
 
     def listen(self, pipe: Connection) -> None:
-        """Hear what a worker says next, or that it has ended."""
+        """Take the next message of a worker, or its end."""
         try:
             message: Event | UserError = pipe.recv()
         except (EOFError, ConnectionResetError):
-            self._dismiss(pipe)
+            self._reap(pipe)
             return
         if isinstance(message, UserError):
             self.errors.append(message)
@@ -113,10 +114,10 @@ class _Crew:
         worker = self.workers[pipe]
         worker.left = {job.run.run_id: job for job in pack or ()}
         worker.is_training = False
-        with contextlib.suppress(BrokenPipeError):  # the end of the pipe comes next, and says why
+        with contextlib.suppress(BrokenPipeError):  # its end is heard next
             pipe.send(pack)
 
-    def _dismiss(self, pipe: Connection) -> None:
+    def _reap(self, pipe: Connection) -> None:
         worker = self.workers.pop(pipe)
         worker.process.join()
         code = worker.process.exitcode or 0
@@ -128,7 +129,7 @@ class _Crew:
             for job in worker.left.values():
                 self._try_again(job, code)
             if self.waiting:
-                self.hire(worker.slot)
+                self.start(worker.slot)
 
     def _try_again(self, job: Job, code: int) -> None:
         run_id, how = job.run.run_id, signal.Signals(-code).name if code else "by itself"

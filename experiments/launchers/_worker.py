@@ -1,7 +1,7 @@
-"""A worker process: trains the packs that it is sent, one after the other, and tells how they go.
+"""A worker process: trains the packs that it is sent, one after the other, and sends events.
 
-All it shares with the sweep is one pipe: packs come in, events and at most one `UserError` go out.
-SIGINT and SIGTERM ask it to save a checkpoint and to end.
+It shares one pipe with the sweep: packs come in, events and at most one `UserError` go out. SIGINT
+and SIGTERM ask it to save a checkpoint and to end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Train = Callable[[Pack, Corpora, Callable[[Event], None], Callable[[], bool]], N
 
 
 def work(pipe: Connection, slot: Slot) -> None:
-    """The main function of the process: until it is sent None, asked to stop, or left alone."""
+    """The main function: ends when sent None, asked to stop, or when its parent exits."""
     asked: list[int] = []
     handle_stop_signals(asked.append)
     prepare(slot)
@@ -38,13 +38,13 @@ def work(pipe: Connection, slot: Slot) -> None:
     except UserError as error:
         pipe.send(error)
     except (EOFError, BrokenPipeError):
-        pass  # the sweep is gone, and with it whoever wanted this run
+        pass  # the sweep is gone
 
 
 def train_here(pack: Pack, slot: Slot, interrupted: Callable[[], bool]) -> None:
-    """Train one pack in this process, for launchers that have their own; the records tell of it.
+    """Train one pack in this process, for launchers with processes of another engine.
 
-    What is not finished when this returns is another worker's, or was interrupted.
+    A run that is not finished when this returns is another worker's, or was interrupted.
     """
     prepare(slot)
     use_compilation_cache(slot.cache)
@@ -69,7 +69,7 @@ def attend(
     interrupted: Callable[[], bool],
     train: Train = _train,
 ) -> None:
-    """Train those of a pack that are not another worker's, nor finished by one since."""
+    """Train the runs of a pack that no other worker has claimed or finished."""
     with contextlib.ExitStack() as held:
         claims, free = [], []
         for job in pack:
@@ -101,12 +101,12 @@ def attend(
         try:
             _attempt(tuple(free), corpora, tell, stop, train)
         except ClaimLostError:
-            for job in free:  # each has its last word, whoever ended it
+            for job in free:  # each has its last event, as its record says
                 watch(Event(job.run.run_id, record.run_status(job.folder)))
 
 
 def give_up(job: Job, why: str) -> None:
-    """Record a run as failed whose workers could not, unless another worker has it."""
+    """Record a run as failed for its dead workers, unless another worker has it."""
     from experiments.runs.summary import write_failure
 
     claim = take(job.folder)
@@ -117,7 +117,7 @@ def give_up(job: Job, why: str) -> None:
 
 
 def _tidy(job: Job, watch: Callable[[Event], None]) -> None:
-    """Make the folder ready after whatever befell the attempt before this one."""
+    """Clean the folder after an earlier attempt: damage, scratch files, a failure's summary."""
     if (damage := quarantine(job.folder)) is not None:
         watch(Event(job.run.run_id, "compiling", note=damage))
     (job.folder / record.SUMMARY).unlink(missing_ok=True)  # of an attempt that failed
@@ -134,7 +134,7 @@ def _attempt(
     interrupted: Callable[[], bool],
     train: Train,
 ) -> None:
-    """Train a pack. What is too much for the machine is tried in halves, down to single runs."""
+    """Train a pack. One that exceeds the machine is split in halves, down to single runs."""
     from jax.errors import JaxRuntimeError
 
     from experiments.runs.summary import write_failure

@@ -1,8 +1,8 @@
-"""Searching for the best settings: many candidates briefly, the best of them on.
+"""Hyperparameter search: train many candidates briefly, and the best of them longer.
 
-plan.py       what a search file gives: base, space, budgets, method
-space.py      what a field may be, and samplers/ who is tried
-halving.py    who is promoted: pure bookkeeping
-promotion.py  candidates scored by real runs, each going on from its checkpoint
-searcher.py   a search in a folder; bill.py what it costs; command.py its command line
+plan.py       the value of a search file: base, space, budgets, method
+space.py      the values that a field may take; samplers/ choose candidates
+halving.py    the promotion rules: pure bookkeeping
+promotion.py  candidates scored by real runs, each continued from its checkpoint
+searcher.py   a search in a folder; cost.py its cost
 """

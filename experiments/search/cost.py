@@ -1,4 +1,4 @@
-"""What a search costs: planned rung by rung before it, and added up from its runs after it."""
+"""Cost of a search: planned rung by rung before it, summed over its runs after it."""
 
 from __future__ import annotations
 
@@ -32,9 +32,11 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Rung:
-    """`candidates` of a bracket at a budget: what it costs from the start, and what on from the
-    rung below."""
+class SearchRung:
+    """Candidates of a bracket at a budget, with the cost of each.
+
+    `from_start` trains it from its first step, `from_below` from its checkpoint of the rung below.
+    """
 
     bracket: int
     budget: Fraction
@@ -47,12 +49,12 @@ class Rung:
 class Bill:
     """The same scores in three ways."""
 
-    resumed: Cost  # who is promoted goes on from its checkpoint
-    restarted: Cost  # who is promoted starts again
-    everything: Cost  # everybody is trained to R
+    resumed: Cost  # promoted candidates continue from their checkpoints
+    restarted: Cost  # promoted candidates start again
+    everything: Cost  # all candidates are trained to R
 
 
-def rungs(search: Search) -> tuple[Rung, ...]:
+def rungs(search: Search) -> tuple[SearchRung, ...]:
     """Every rung of every bracket; of a deepening, as they are after the last raise of R.
 
     The FLOPs are those of the base.
@@ -64,13 +66,13 @@ def rungs(search: Search) -> tuple[Rung, ...]:
         for i in range(s + 1):
             budget = Fraction(search.R) / search.eta ** (s - i)
             cost = _cost(search, search.base, budget)
-            made.append(Rung(s, budget, size // search.eta**i, cost, cost + below * -1))
+            made.append(SearchRung(s, budget, size // search.eta**i, cost, cost + below * -1))
             below = cost
     return tuple(made)
 
 
 def planned(search: Search) -> Bill:
-    """What the rungs cost."""
+    """The cost of the planned rungs."""
     plan = rungs(search)
     return Bill(
         sum((rung.from_below * rung.candidates for rung in plan), Cost()),
@@ -80,7 +82,7 @@ def planned(search: Search) -> Bill:
 
 
 def spent(search: Search, runs: Mapping[tuple[RunConfig, Fraction], Run]) -> Bill:
-    """What was trained, by candidate and budget; what diverged counts as if trained to its end."""
+    """The cost of the trained runs; a diverged one counts as if trained to its end."""
     furthest = dict(sorted(runs, key=lambda key: key[1]))
     return Bill(
         sum((_cost(search, *last) for last in furthest.items()), Cost()),

@@ -1,7 +1,7 @@
-"""What a run will cost, told before it is trained and without opening a device.
+"""Forecasts of memory and time, before a run is trained and without opening a device.
 
-Memory is an estimate (`scaling.machines.memory`); time is only told where the same program was
-timed before.
+Memory is an estimate (`scaling.machines.memory`). Time is known only if the same program was timed
+before.
 """
 
 from __future__ import annotations
@@ -23,23 +23,25 @@ from experiments.training.populations import grouping, throughput
 from experiments.training.populations.grouping import signature
 from scaling.machines import memory as scaling_memory
 
-DEVICE = {"cpu": "cpu", "accelerator": "gpu"}  # whose program is assumed
-SPEED = ("program", "microbatch", "steps_per_dispatch")  # what of an execution decides on it
+DEVICE = {"cpu": "cpu", "accelerator": "gpu"}  # the platform whose program is assumed
+SPEED = ("program", "microbatch", "steps_per_dispatch")  # fields of an execution that decide on it
 
 Rates = Mapping[RunConfig, float]  # signature: tokens per second of all members together
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What one run asks for, as the next call would train it."""
+class RunForecast:
+    """Memory and time of one run, as the next call would train it."""
 
     members: int | None  # of its pack; None: the device is measured first
     bytes: int | None  # of one device, for the whole pack; None: its layout is yet to be chosen
     seconds: float | None  # of one worker; None: nothing like it was timed here
 
 
-def forecast(runs: Sequence[Run], study: str, launcher: Launcher, site: Site) -> dict[str, Cost]:
-    """The cost of each run by its id, in packs as `run_sweep` makes them of what it knows."""
+def forecast(
+    runs: Sequence[Run], study: str, launcher: Launcher, site: Site
+) -> dict[str, RunForecast]:
+    """The forecast of each run by its id, in the packs that `run_sweep` would make."""
     groups = grouping.alike([Job(run, study, site.folder / run.run_id) for run in runs])
     places, platform = min(launcher.places, len(runs)), launcher.platform
     slot, timed = launcher.slot(site), rates(runs, site.folder)
@@ -54,7 +56,7 @@ def forecast(runs: Sequence[Run], study: str, launcher: Launcher, site: Site) ->
         for job in pack:
             config, steps = job.run.config, job.run.config.science.steps
             seconds = worker_seconds(config, len(pack), slot, timed)
-            found[job.run.run_id] = Cost(
+            found[job.run.run_id] = RunForecast(
                 len(pack) if signature(config) in settled else None,
                 _bytes(config, len(pack), DEVICE[platform]),
                 None if seconds is None else seconds * (steps - job.run.first_step) / steps,
@@ -69,7 +71,7 @@ def _bytes(config: RunConfig, members: int, platform: str) -> int | None:
 
 
 def memory(config: RunConfig, members: int, platform: str) -> dict[str, int]:
-    """Bytes on one device of a pack of so many such runs on it, term by term."""
+    """Bytes on one device of a pack of `members` such runs, term by term."""
     science, execution = config.science, resolve(config, platform)
     dims = science.model.dims(science.batch.seq_len)
     step = step_of(science, execution)
@@ -77,7 +79,7 @@ def memory(config: RunConfig, members: int, platform: str) -> dict[str, int]:
 
 
 def rates(runs: Sequence[Run], folder: Path) -> Rates:
-    """What the completed runs of a study came to, compilation and validation included."""
+    """The throughput of each signature's completed runs, compilation and validation included."""
     found: dict[RunConfig, float] = {}
     for run in runs:
         path = folder / run.run_id
@@ -93,9 +95,9 @@ def rates(runs: Sequence[Run], folder: Path) -> Rates:
 
 
 def worker_seconds(config: RunConfig, members: int, slot: Slot, known: Rates) -> float | None:
-    """The time of one worker, with all its devices, that a run takes as one of so many members.
+    """Seconds of one worker, with all its devices, for a run in a pack of `members`.
 
-    From the throughput that was measured of its program, or else from `known` rates; None: unknown.
+    From the measured throughput of its program, or else from `known` rates; None: unknown.
     """
     science, kind = config.science, signature(config)
     curve = throughput.kept(kind, slot)
