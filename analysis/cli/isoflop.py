@@ -16,7 +16,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from analysis.cli._format import label, number, with_interval
+from analysis.cli._format import label, number
+from analysis.cli._frontier import add_at, show
 from analysis.cli._plot import add_plot, plot
 from analysis.cli._progress import progress
 from analysis.cli._table_options import PATH, add_columns, measured, read
@@ -41,9 +42,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--bootstrap", type=int, default=1000, metavar="R", help="resamples")
     parser.add_argument("--seed", type=int, default=0, help="seed of the resamples")
-    parser.add_argument(
-        "--at", action="append", default=[], type=float, metavar="C", help="predict N* and D* there"
-    )
+    add_at(parser)
     add_plot(parser, "the profiles, their curves and minima")
 
 
@@ -69,15 +68,7 @@ def run(options: argparse.Namespace) -> int:
             seed=options.seed,
         )
     print(optima(found))
-    for symbol, law in (("N*", found.params), ("D*", found.tokens)):
-        coefficient = law.values[law.law.parameters[0]]
-        ends = law.interval() if len(law.samples) else (float("nan"),) * 2
-        print(f"{symbol} = {coefficient:.4g} C^{with_interval(law.exponent, *ends)}")
-    for flops in options.at:
-        n, d = (with_interval(*law.predict(flops)) for law in (found.params, found.tokens))
-        print(f"at C = {flops:.4g}: N* {n}, D* {d}")
-    for warning in found.warnings:
-        print(f"note: {warning}")
+    show(found, options.at)
     groups = row_groups(rows, rows[options.flops].to_numpy(), options.budget, options.tolerance)
     shown = profiles([rows.iloc[each] for each in groups], found, source.params, source.loss)
     axes = source.params, label(source.loss), options.curve
