@@ -1,0 +1,62 @@
+"""Constants, intervals, held-out rows and card of `analysis fit`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from anybody import COLUMNS, write_table
+
+from analysis.__main__ import main
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> str:
+    return write_table(tmp_path)
+
+
+def test_fit_prints_constants_intervals_held_out_rows_and_card(csv, capsys):
+    options = ["--bootstrap", "50", "--holdout", "c>1e20"]
+    assert main(["fit", csv, *COLUMNS, *options]) == 0
+    said = capsys.readouterr().out
+    for expected in ("alpha = 0.3", "rows held out: mean |error|", "A  Hypothesis", "D  Fitting"):
+        assert expected in said
+
+
+def test_fit_holds_and_ties_parameters(csv, capsys):
+    assert main(["fit", csv, *COLUMNS, "--fix", "E=1.8", "--fix", "beta=alpha", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found["params"]) == {"A", "B", "alpha"}
+
+
+def test_rows_are_chosen_before_the_fit(csv, capsys):
+    assert main(["fit", csv, *COLUMNS, "--rows", "c<1e20", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert 10 < found["points"] < 40
+    assert main(["fit", csv, *COLUMNS, "--rows", "c<1"]) == 2
+    assert "none of the 40 rows is left" in capsys.readouterr().err
+
+
+def test_a_path_that_is_nothing(capsys):
+    assert main(["fit", "nowhere"]) == 2
+    assert "nowhere: no such file or folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--params", "N"], "no column 'N'"),
+        (["--objective", "log_hubber"], "did you mean 'log_huber'"),
+        (["--column", "x"], "--column x: write name=value"),
+        (["--fix", "gamma=1"], "no parameter 'gamma'"),
+        (["--delta", "wide"], "delta='wide': give a positive number or 'mad'"),
+        (["--resampling", "pears"], "did you mean 'pairs'"),
+    ],
+)
+def test_mistake_is_one_line_and_status_2(arguments, said, csv, capsys):
+    assert main(["fit", csv, *COLUMNS, *arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ") and printed.err.count("\n") == 1
+    assert said in printed.err

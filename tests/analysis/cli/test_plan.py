@@ -1,0 +1,51 @@
+"""Compute-optimal plans from constants and from rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from anybody import COLUMNS, TRUTH, write_table
+
+from analysis.__main__ import main
+from scaling import laws
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> str:
+    return write_table(tmp_path)
+
+
+def test_plan_from_constants_and_from_rows_agree_on_the_form(csv, capsys):
+    assert main(["plan", "--law", "chinchilla:besiroglu2024", "--flops", "5.76e23"]) == 0
+    said = capsys.readouterr().out
+    assert "N*  parameters" in said and "7.236e+10" in said and "[" in said.splitlines()[-1]
+    assert main(["plan", csv, *COLUMNS, "--flops", "1e21", "--bootstrap", "50"]) == 0
+    said = capsys.readouterr().out
+    assert "fitted on 40 rows, converged" in said
+    size = laws.chinchilla.optimal(TRUTH, 1e21)[0]
+    shown = float(said.split("N*  parameters")[1].split()[0])
+    assert shown == pytest.approx(size, rel=0.1)
+
+
+def test_constants_without_a_joint_error_say_so(capsys):
+    assert main(["plan", "--law", "chinchilla:hoffmann2022", "--flops", "5.76e23"]) == 0
+    said = capsys.readouterr().out
+    assert "there are no intervals" in said and "[" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--law", "chinchilla", "--flops", "1e20"], "chinchilla:besiroglu2024"),
+        (["--law", "chinchilla:hofmann", "--flops", "1e20"], "did you mean 'hoffmann2022'"),
+        (["--law", "chinchilla:hoffmann2022", "--flops", "-1"], "finite and positive"),
+        (["--law", "power_law_no_offset:shehper_nanogpt_params", "--flops", "1"], "no all"),
+    ],
+)
+def test_mistake_is_one_line_and_status_2(arguments, said, capsys):
+    assert main(["plan", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ") and printed.err.count("\n") == 1
+    assert said in printed.err

@@ -1,0 +1,37 @@
+"""`python -m analysis`: help, and output that nobody reads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from analysis.__main__ import main
+from scaling.common import plugins
+
+
+@pytest.mark.parametrize(
+    "command", [name.replace("_", "-") for name in plugins.names("analysis.cli")]
+)
+def test_help_holds_an_example(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert f"\n  python -m analysis {command}" in capsys.readouterr().out
+
+
+def test_help_is_quick():
+    """The list of commands imports nothing that takes long."""
+    script = "import sys; from analysis.__main__ import parser; parser(); print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", script], text=True).split()
+    assert "analysis.cli.fit" in loaded
+    assert not {"numpy", "pandas", "scipy", "matplotlib", "jax"} & set(loaded)
+
+
+def test_output_that_nobody_reads_is_no_error():
+    with subprocess.Popen(
+        [sys.executable, "-m", "analysis", "laws"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0
