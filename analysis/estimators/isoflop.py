@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from analysis.estimators.frontier import SIZES, Frontier, line, power_law, read_columns, row_groups
 from analysis.estimators.vertex import parabola
-from analysis.tables.points import Array
+from analysis.tables.points import Array, check_compute
 from scaling.common.errors import UserError, nearest
 from scaling.laws.allocation import params_allocation, tokens_allocation
 
@@ -78,10 +78,12 @@ def isoflop(
     of them and Akima the best.
 
     Optima at the edge of their grid are censored: they are left out, and `.warnings` says so.
-    Raises UserError where fewer than two budgets have an optimum.
+    Raises UserError where fewer than two budgets have an optimum, or `params` are not those of the
+    compute.
     """
     if curve not in CURVES:
         raise UserError(f"curve='{curve}': {nearest(curve, CURVES)}")
+    check_compute(table, params)
     read = read_columns(table, (loss, params, tokens, flops), bootstrap)
     groups = row_groups(table, read[flops], budget, tolerance)
     warnings: list[str] = []

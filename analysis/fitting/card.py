@@ -27,7 +27,7 @@ DEFINITIONS = {
     "params_nonembedding": "every weight but the embeddings",
     "params_active": "weights that one token passes through",
     "tokens": "training tokens seen, repeats included",
-    "flops_6nd": "6 x params_total x tokens",
+    "flops_6nd": "6 x params_active x tokens; params_active is params_total without experts",
     "flops_6nd_nonembedding": "6 x params_nonembedding x tokens",
     "flops_model": "matrix products of the model, attention included, no recomputation",
     "flops_chinchilla": "as Chinchilla's appendix counts",

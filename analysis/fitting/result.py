@@ -14,7 +14,14 @@ from analysis.fitting.bootstrap import percentile_interval
 from analysis.fitting.held_out import HeldOut
 from analysis.fitting.solvers.engine import Engine
 from analysis.fitting.types import LEVEL, Allocation, FitRecipe, Prediction, Status
-from analysis.tables.points import TIGHT, Array, Points, distinct_values, values_needed
+from analysis.tables.points import (
+    TIGHT,
+    Array,
+    Points,
+    check_compute,
+    distinct_values,
+    values_needed,
+)
 from scaling.common.errors import UserError, nearest
 from scaling.laws import Law
 from scaling.laws._law import require
@@ -88,7 +95,13 @@ class FitResult:
         return self.law.predict(dict(zip(self.law.parameters, columns, strict=True)), **variables)
 
     def optimal(self, flops: ArrayLike, level: float = LEVEL) -> Allocation:
-        """Least loss at C = 6 params tokens; intervals are nan without a bootstrap."""
+        """Least loss at C = 6 params tokens; intervals are nan without a bootstrap.
+
+        Raises:
+            UserError: the rows do not determine it, or params are not those of the compute.
+        """
+        if "params" in self.recipe.columns:
+            check_compute(self.points.rows, self.recipe.columns["params"])
         lost = [n for n in (*self.unidentified, *self.bounded) if n != self.law.constant]
         if lost:
             raise UserError(f"no compute optimum: {', '.join(lost)} not determined by these rows")

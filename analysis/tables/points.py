@@ -109,6 +109,22 @@ def select(
     )
 
 
+def check_compute(rows: pd.DataFrame, params: str) -> None:
+    """Refuse C = 6 N D of an N that counts weights which a token does not meet.
+
+    Raises:
+        UserError: the column is params_total, and params_active is less.
+    """
+    both = {"params_total", "params_active"}
+    if params != "params_total" or not both <= set(rows.columns):
+        return
+    if (rows["params_active"] < rows["params_total"]).any():
+        raise UserError(
+            "params_total counts experts that a token does not meet, so 6 params_total tokens is "
+            "not the compute of these runs; take params=params_active"
+        )
+
+
 def select_held_out(table: pd.DataFrame, columns: Mapping[str, str], loss: str) -> Points:
     """The rows of `table` that were measured, to hold a fit to: checked like the fitted ones."""
     done = table

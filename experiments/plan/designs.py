@@ -6,7 +6,8 @@ A rung can be combined with anything else before `runs` makes the runs of a stud
     rungs = isoflop(base, sizes, [1e11, 4e11], min_ratio=10, max_ratio=200)
     runs(base, [product(rung, seeds(3)) for rung in rungs], held_out=1)
 
-The sizes and tokens are those of scaling/designs.py; N is params_total.
+The sizes and tokens are those of scaling/designs.py. N is params_active, the parameters that a token
+meets: C = 6 N D holds of no other N. Of a dense model it is params_total.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from experiments.plan.grids import Grid, chain, configs, grid, product, zipped
 from experiments.plan.run import Continued, Run
 from experiments.record import Part
 from scaling import designs
-from scaling.counting.formulas import params_total
+from scaling.counting.formulas import params_active
 
 Ladder = Sequence[Grid]
 
@@ -92,9 +93,9 @@ def runs(base: RunConfig, rungs: Ladder, held_out: int = 0) -> tuple[Run, ...]:
 
 
 def _params(base: RunConfig, sizes: Grid) -> list[int]:
-    """N of each size, all weights counted."""
+    """params_active of each size."""
     sciences = [config.science for config in configs(base, sizes)]
-    return [params_total(science.model.dims(science.batch.seq_len)) for science in sciences]
+    return [params_active(science.model.dims(science.batch.seq_len)) for science in sciences]
 
 
 def _rungs(sizes: Grid, points: Sequence[designs.Point]) -> Ladder:

@@ -10,11 +10,17 @@ from experiments.config.data import DataConfig
 from experiments.plan.law_settings import separate
 from experiments.plan.run import Run
 from experiments.record import Part
+from scaling.common.errors import UserError, nearest
+
+PARAMS = ("params_total", "params_active", "params_nonembedding")
 
 
 @dataclass(frozen=True)
 class Study:
     """What `study()` returns. `loss`, `params` and `tokens` name the record's columns to fit.
+
+    The compute C = 6 N D of a law is that of `params="params_active"`, which for a dense model is
+    params_total. A study of experts that asks for a compute optimum names it.
 
     A study that compares settings fits no law of the loss; `reading` is what it is analysed for.
     `published` is what others have found of the things it compares, by the label of their runs:
@@ -31,6 +37,10 @@ class Study:
     tokens: str = "tokens"
     published: Mapping[str, Literal["yes", "no"]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)  # as built, overrides included
+
+    def __post_init__(self) -> None:
+        if self.params not in PARAMS:
+            raise UserError(f"params={self.params}: {nearest(self.params, PARAMS)}")
 
     def part(self, part: Part) -> tuple[Run, ...]:
         return tuple(run for run in self.runs if run.part is part)
