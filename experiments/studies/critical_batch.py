@@ -36,6 +36,7 @@ from experiments.plan.designs import runs
 from experiments.plan.grids import chain, grid
 from experiments.plan.study import Study
 from models.config import Program, TransformerConfig
+from models.shapes import plain
 from scaling.parametrization.parametrization import Parametrization
 
 TIMES = 32  # that a run is validated
@@ -60,23 +61,9 @@ class Scale:
     program: Program = field(default_factory=Program)
 
 
-def model(layers: int, width: int, head_dim: int) -> TransformerConfig:
-    heads = width // head_dim
-    return TransformerConfig(
-        layers=layers,
-        width=width,
-        heads=heads,
-        kv_heads=heads,
-        head_dim=head_dim,
-        ffn=4 * width,
-        mlp="relu2",
-        qk_norm="rmsnorm",
-    )
-
-
 SCALES: Mapping[str, Scale] = {
     "cpu": Scale(
-        model=model(2, 32, 8),
+        model=plain(32, layers=2, head_dim=8),
         seq_len=32,
         windows=1024,
         batches=(1, 2, 4, 8, 16, 32, 64),
@@ -86,7 +73,7 @@ SCALES: Mapping[str, Scale] = {
         precision="float32",
     ),
     "gpu": Scale(
-        model=model(6, 384, 64),
+        model=plain(384, layers=6, head_dim=64),
         seq_len=512,
         windows=512,
         batches=(2, 4, 8, 16, 32, 64, 128, 256),
@@ -97,7 +84,7 @@ SCALES: Mapping[str, Scale] = {
         program=Program(layers="scan"),
     ),
     "pod": Scale(
-        model=model(16, 1024, 128),
+        model=plain(1024, layers=16, head_dim=128),
         seq_len=2048,
         windows=512,
         batches=(16, 32, 64, 128, 256, 512, 1024, 2048),

@@ -46,7 +46,8 @@ from experiments.config.schedule import ScheduleConfig
 from experiments.plan.designs import runs
 from experiments.plan.grids import Grid, grid, product
 from experiments.plan.study import Study
-from models.config import Program, TransformerConfig
+from models.config import Program
+from models.shapes import plain
 from scaling.counting.formulas import params_total
 from scaling.parametrization.parametrization import Parametrization
 
@@ -119,24 +120,10 @@ SCALES: Mapping[str, Scale] = {
 }
 
 
-def model(scale: Scale, width: int) -> TransformerConfig:
-    heads = width // scale.head_dim
-    return TransformerConfig(
-        layers=scale.layers,
-        width=width,
-        heads=heads,
-        kv_heads=heads,
-        head_dim=scale.head_dim,
-        ffn=4 * width,
-        mlp="relu2",
-        qk_norm="rmsnorm",
-    )
-
-
 def cell(scale: Scale, width: int, tokens: int, settings: Settings) -> Grid:
     """One size on so many tokens, with every batch and every rate."""
     return product(
-        grid({"model": [model(scale, width)], "budget.tokens": [tokens]}),
+        grid({"model": [plain(width, scale.layers, scale.head_dim)], "budget.tokens": [tokens]}),
         grid(
             {
                 "batch.sequences": settings.batches,
@@ -167,7 +154,9 @@ def grids(s: Scale, seed: int) -> Study:
     )
     cells = sorted(
         ((width, tokens) for width in s.widths for tokens in s.tokens),
-        key=lambda each: params_total(model(s, each[0]).dims(s.seq_len)) * each[1],
+        key=lambda each: (
+            params_total(plain(each[0], s.layers, s.head_dim).dims(s.seq_len)) * each[1]
+        ),
     )
     rungs = [cell(s, *each, s.settings) for each in cells]
     rungs.append(cell(s, *s.held_out, s.held_out_settings))

@@ -31,7 +31,8 @@ from experiments.config.schedule import ScheduleConfig
 from experiments.plan.designs import isoflop, own_seeds, runs
 from experiments.plan.grids import grid
 from experiments.plan.study import Study
-from models.config import Program, TransformerConfig
+from models.config import Program
+from models.shapes import plain
 from scaling.parametrization.parametrization import Parametrization
 
 RUNS_PER_SEED = 1000  # every run has a seed of its own
@@ -93,20 +94,6 @@ SCALES: Mapping[str, Scale] = {
 }
 
 
-def model(scale: Scale, width: int) -> TransformerConfig:
-    heads = width // scale.head_dim
-    return TransformerConfig(
-        layers=scale.layers,
-        width=width,
-        heads=heads,
-        kv_heads=heads,
-        head_dim=scale.head_dim,
-        ffn=4 * width,
-        mlp="relu2",
-        qk_norm="rmsnorm",
-    )
-
-
 def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study:
     """Every budget's profile; the last budget's runs are held out."""
     s = SCALES[scale]
@@ -121,7 +108,7 @@ def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study:
         ),
         Execution(program=s.program),
     )
-    sizes = grid({"model": [model(s, width) for width in s.widths]})
+    sizes = grid({"model": [plain(width, s.layers, s.head_dim) for width in s.widths]})
     least, most = s.ratios
     profiles = isoflop(base, sizes, s.flops, min_ratio=least, max_ratio=most)
     return Study(

@@ -31,7 +31,7 @@ from experiments.config.run import BatchConfig, BudgetConfig, EvaluationConfig, 
 from experiments.config.schedule import ScheduleConfig
 from experiments.search.plan import Search
 from experiments.search.space import Choice, LogUniform
-from models.config import TransformerConfig
+from models.shapes import plain
 from scaling.parametrization.parametrization import Parametrization
 
 STEPS = 40  # of budget 1
@@ -42,16 +42,7 @@ def search() -> Search:
     batch = BatchConfig(sequences=4, seq_len=128)
     base = RunConfig(
         Science(
-            model=TransformerConfig(
-                layers=2,
-                width=32,
-                heads=4,
-                kv_heads=4,
-                head_dim=8,
-                ffn=128,
-                mlp="relu2",
-                qk_norm="rmsnorm",
-            ),
+            model=plain(32, layers=2, head_dim=8),
             parametrization=Parametrization("mup", base_width=32, base_head_dim=8),
             optimizer=OptimizerConfig(),
             schedule=ScheduleConfig(name="constant", warmup_fraction=0.25),

@@ -69,6 +69,7 @@ from experiments.plan.grids import Assignment, configs, grid, product, seeds
 from experiments.plan.run import Run
 from experiments.plan.study import Study
 from models.config import Program, TransformerConfig
+from models.shapes import plain
 from scaling.common.errors import UserError, nearest
 from scaling.parametrization.parametrization import Parametrization
 
@@ -231,17 +232,9 @@ def baseline(s: Scale) -> RunConfig:
 
 
 def model(s: Scale, width: int, layers: int) -> TransformerConfig:
-    heads = width // s.head_dim
-    return TransformerConfig(
-        layers=layers,
-        width=width,
-        heads=heads,
-        kv_heads=heads,
-        head_dim=s.head_dim,
-        ffn=4 * width,
-        gains="none",
-        mlp="relu",
-        embeddings="untied",
+    """The transformer of the paper: ReLU, no gains, untied embeddings."""
+    return plain(
+        width, layers, s.head_dim, gains="none", mlp="relu", qk_norm="none", embeddings="untied"
     )
 
 

@@ -21,7 +21,7 @@ from experiments.config.schedule import ScheduleConfig
 from experiments.plan.run import Run
 from experiments.plan.study import Study
 from experiments.record import Part
-from models.config import TransformerConfig
+from models.shapes import plain
 from scaling.counting.formulas import params_total
 from scaling.designs import fixed_ratios
 from scaling.parametrization.parametrization import Parametrization
@@ -36,23 +36,9 @@ RUNS_PER_SEED = 1000
 CONTEXT = 128
 
 
-def model(width: int) -> TransformerConfig:
-    """One shape at every size: two layers, heads of 8."""
-    return TransformerConfig(
-        layers=2,
-        width=width,
-        heads=width // 8,
-        kv_heads=width // 8,
-        head_dim=8,
-        ffn=4 * width,
-        mlp="relu2",
-        qk_norm="rmsnorm",
-    )
-
-
 def science(width: int, tokens: int, seed: int) -> Science:
     return Science(
-        model=model(width),
+        model=plain(width, layers=2, head_dim=8),
         parametrization=Parametrization("mup", base_width=32, base_head_dim=8),
         optimizer=OptimizerConfig(learning_rate=0.0088, weight_decay=0.1, beta2=0.99),
         schedule=ScheduleConfig(name="linear", warmup_fraction=0.05, final_fraction=0.0),
@@ -65,7 +51,7 @@ def science(width: int, tokens: int, seed: int) -> Science:
 
 def study(seed: int = 0) -> Study:
     """The ladder, and one size above it held out, with two seeds."""
-    sizes = [params_total(model(width).dims(CONTEXT)) for width in WIDTHS]
+    sizes = [params_total(plain(width, layers=2, head_dim=8).dims(CONTEXT)) for width in WIDTHS]
     # every run has its own seed: one unlucky initialisation must not look like an effect of size
     seeds = itertools.count(seed * RUNS_PER_SEED)
     fitted = [
@@ -73,7 +59,7 @@ def study(seed: int = 0) -> Study:
         for point in fixed_ratios(sizes, RATIOS)
     ]
     width, ratio = HELD_OUT
-    tokens = round(ratio * params_total(model(width).dims(CONTEXT)))
+    tokens = round(ratio * params_total(plain(width, layers=2, head_dim=8).dims(CONTEXT)))
     held_out = [
         Run(RunConfig(science(width, tokens, next(seeds))), len(WIDTHS), Part.HELD_OUT)
         for _ in range(HELD_OUT_SEEDS)

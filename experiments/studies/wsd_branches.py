@@ -41,7 +41,8 @@ from experiments.config.schedule import ScheduleConfig
 from experiments.plan.designs import wsd
 from experiments.plan.grids import grid, seeds, zipped
 from experiments.plan.study import Study
-from models.config import Program, TransformerConfig
+from models.config import Program
+from models.shapes import plain
 from scaling.parametrization.parametrization import Parametrization
 
 DECAY_FRACTION = 0.2
@@ -104,20 +105,6 @@ SCALES: Mapping[str, Scale] = {
 }
 
 
-def model(scale: Scale, width: int) -> TransformerConfig:
-    heads = width // scale.head_dim
-    return TransformerConfig(
-        layers=scale.layers,
-        width=width,
-        heads=heads,
-        kv_heads=heads,
-        head_dim=scale.head_dim,
-        ffn=4 * width,
-        mlp="relu2",
-        qk_norm="rmsnorm",
-    )
-
-
 def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study:
     """Every size at every ratio, each size from one trunk and with one seed of its own."""
     s = SCALES[scale]
@@ -133,7 +120,7 @@ def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study:
         s.execution,
     )
     width, ratios = s.held_out
-    models = grid({"model": [model(s, each) for each in (*s.widths, width)]})
+    models = grid({"model": [plain(each, s.layers, s.head_dim) for each in (*s.widths, width)]})
     sizes = zipped(models, seeds(len(models), first=seed * RUNS_PER_SEED))
     return Study(
         name="wsd_branches",

@@ -41,6 +41,7 @@ def table() -> pd.DataFrame:
     rows = [Run(config, 0).ledger for rung in RUNGS for config in configs(BASE, rung)]
     found = pd.DataFrame(rows)
     sizes = {"params": found["params_active"], "tokens": found["tokens"]}
+    found = found.assign(run_id=found.index.map(str), status="completed", part="fit")
     return found.assign(loss=laws.chinchilla.predict(TRUTH, **sizes))
 
 
