@@ -6,8 +6,8 @@ A rung can be combined with anything else before `runs` makes the runs of a stud
     rungs = isoflop(base, sizes, [1e11, 4e11], min_ratio=10, max_ratio=200)
     runs(base, [product(rung, seeds(3)) for rung in rungs], held_out=1)
 
-The sizes and tokens are those of scaling/designs.py. N is params_active, the parameters that a token
-meets: C = 6 N D holds of no other N. Of a dense model it is params_total.
+The sizes and tokens are those of scaling/designs.py. N is params_active, the parameters that a
+token meets: C = 6 N D holds of no other N. Of a dense model it is params_total.
 """
 
 from __future__ import annotations

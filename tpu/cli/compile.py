@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.common.errors import UserError
+from scaling.common.tables import table
 from scaling.machines.chips import GIB, Chip, chip
 from tpu.aot.collectives import SENT
 from tpu.aot.topologies import Topology, topology
 from tpu.cli import _studies as studies
-from tpu.cli._table import markdown
 
 if TYPE_CHECKING:
     from experiments.config.run import RunConfig
@@ -110,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
         f"{slice_.name} ({slice_.accelerator_type}): {slice_.devices} {what}s of "
         f"{device.hbm_bytes / GIB:.4g} GiB; memory in GiB of one {what}"
     )
-    print(markdown(MEMORY, [_memory(*pair, device) for pair in done]))
+    print(table(MEMORY, [_memory(*pair, device) for pair in done], "markdown"))
     fitting = [(group, found) for group, found in done if not isinstance(found, NoRoom)]
     _say_exchanges(fitting)
     for text in [*_warnings(done), *dict.fromkeys(refused)]:
@@ -182,7 +182,7 @@ def _say_exchanges(programs: Sequence[tuple[Group, Program]]) -> None:
         [group.rungs, f"{group.params_total:,.0f}", *(_cell(program, kind) for kind in kinds)]
         for group, program in programs
     ]
-    print(markdown(("rungs", "params_total", *kinds), rows))
+    print(table(("rungs", "params_total", *kinds), rows, "markdown"))
 
 
 def _cell(program: Program, kind: str) -> str:

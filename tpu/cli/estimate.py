@@ -15,9 +15,9 @@ import argparse
 from typing import TYPE_CHECKING
 
 from scaling.common.errors import UserError
+from scaling.common.tables import table
 from scaling.machines.chips import CHIPS, GIB, chip
 from tpu.cli import _studies as studies
-from tpu.cli._table import markdown
 
 if TYPE_CHECKING:
     from experiments.plan.run import Run
@@ -75,7 +75,8 @@ def run(options: argparse.Namespace) -> int:
         raise next(iter(refused.values()))
     print(_headline(device, options))
     pairs = list(zip(runs, choices, strict=True))
-    print(markdown(HEAD, [_row(planned, choice, options.mfu) for planned, choice in pairs]))
+    rows = [_row(planned, choice, options.mfu) for planned, choice in pairs]
+    print(table(HEAD, rows, "markdown"))
     hours = sum(_hours(planned, choice, options.mfu) for planned, choice in pairs if choice)
     print(f"in all {hours / options.chips / 24:,.3g} days, {hours:,.4g} chip-hours")
     if options.why:
@@ -122,7 +123,7 @@ def _hours(run: Run, choice: LayoutRanking, mfu: float | None) -> float:
 
 
 def _why(choice: LayoutRanking) -> str:
-    return markdown(WHY, [_reasons(one) for one in (choice.best, *choice.others)][:SHOWN])
+    return table(WHY, [_reasons(one) for one in (choice.best, *choice.others)][:SHOWN], "markdown")
 
 
 def _reasons(one: Candidate) -> list[str]:

@@ -14,7 +14,6 @@ from experiments.record import write_json
 from experiments.studies import load
 from scaling.machines.chips import chip
 from tpu.__main__ import main
-from tpu.cli._table import markdown
 
 POD = ("estimate", "isoflop", "--set", "scale=pod", "--chip", "v5p", "--chips", "128")
 
@@ -110,8 +109,3 @@ def test_an_estimate_needs_no_jax() -> None:
         f"import sys; from tpu.__main__ import main; main({POD!r}); assert 'jax' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
-
-
-def test_a_table_is_as_wide_as_its_cells() -> None:
-    text = "| a   |  bb |\n| --- | --: |\n| ccc |   d |\n| e   | fff |"
-    assert markdown(("a", "bb"), [("ccc", "d"), ("e", "fff")]) == text
