@@ -1,11 +1,11 @@
 """Tokens per second of a sweep, by how its runs share the machine, in alternating rounds.
 
-    python benchmarks/sweeps.py                                      # three sizes, packs of 2 and 4
+    python benchmarks/sweeps.py                                      # three sizes, 2 and 4 members
     python benchmarks/sweeps.py --sizes 1M 5M 20M --members 4 16 64  # on an accelerator
 
     stepwise    one run after the other, one step per dispatch
     solo        one run after the other, --steps steps per dispatch: what every other is divided by
-    packed K    K runs in one program
+    together K    K runs in one program
     processes   one run in each of --processes processes at once, each on a core of its own (CPU)
 
 All columns train the same recipe on the same batches; tokens are those of all runs together.
@@ -31,7 +31,9 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["30k", "300k", "1M"])
-    parser.add_argument("--members", nargs="+", type=int, default=[2, 4], help="K of the packs")
+    parser.add_argument(
+        "--members", nargs="+", type=int, default=[2, 4], help="K of the populations"
+    )
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seq-len", type=int, default=128)
     parser.add_argument("--sequences", type=int, default=8)
@@ -127,7 +129,7 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0))
     print(f"{device.platform} {device.device_kind}, {cores} core(s), jax {jax.__version__}")
     print(f"sequence {args.seq_len}, batch {args.sequences} sequences, {args.steps} steps/dispatch")
-    names = ["stepwise", *(f"packed {k}" for k in args.members)]
+    names = ["stepwise", *(f"together {k}" for k in args.members)]
     if device.platform == "cpu":
         names.append(f"processes {args.processes}")
     print(f"\n{'size':>5} {'solo tok/s':>12}" + "".join(f"{name:>13}" for name in names))
@@ -135,7 +137,7 @@ def main() -> None:
         rounds: dict[str, Round] = {
             "solo": program(size, args, 1, args.steps),
             "stepwise": program(size, args, 1, 1),
-            **{f"packed {k}": program(size, args, k, args.steps) for k in args.members},
+            **{f"together {k}": program(size, args, k, args.steps) for k in args.members},
         }
         several = Processes(size, args) if device.platform == "cpu" else None
         if several:

@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The study's folder after its four commands."""
     out = str(tmp_path_factory.mktemp("grids") / "tiny")
     # one worker, for two would compile each program twice, and compiled to be quick at that
-    alone = ("--workers", "1", "--set", "execution.pack=1")
+    alone = ("--workers", "1", "--set", "execution.runs_per_program=1")
     train = ("experiments", "run", STUDY, "--out", out, *alone)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")

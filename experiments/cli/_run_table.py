@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from experiments.sweep.sweep import Sweep
 
 HEAD = ("run", "part", "rung", "params_total", "tokens", "flops_6nd", "lr")
-COSTS = ("memory", "pack", "time")
+COSTS = ("memory", "population", "time")
 
 
 def print_runs(
@@ -52,8 +52,13 @@ def _plan(run: Run) -> list[str]:
     ]
 
 
+<<<<<<< HEAD
 def _cost(cost: RunForecast) -> list[str]:
-    """A pack of "?" is measured before the first run; a time of "-" is unknown."""
+    """A population of "?" is measured before the first run; a time of "-" is unknown."""
+=======
+def _cost(cost: Cost) -> list[str]:
+    """A population of "?" is measured before the first run; a time of "-" is unknown."""
+>>>>>>> f795341 (Runs trained in one program are a population: execution.runs_per_program)
     from rich import filesize
 
     from experiments.sweep.progress import clock

@@ -98,7 +98,7 @@ def _dry_run(sweep: Sweep, launcher: Launcher) -> int:
     common.say_laws(sweep.study)
     for text in narrower_than_base(runs):
         print(text)
-    print("memory: of one device, for the whole pack; time: of one worker")
+    print("memory: of one device, for the whole population; time: of one worker")
     if timed:
         print(f"left: {clock(sum(timed))} over {launcher.places} workers")
     if len(timed) < len(left):

@@ -91,7 +91,7 @@ EXECUTION_RANGES: Ranges = {
     "execution.steps_per_dispatch": _AT_LEAST_ONE,
     "execution.microbatch": (0, math.inf, "must be 0 (as suits the device) or more"),
     "execution.program.logits_chunks": (0, math.inf, "must be 0 (as suits the device) or more"),
-    "execution.pack": (0, math.inf, "must be 0 (as is fastest on the device) or more"),
+    "execution.runs_per_program": (0, math.inf, "must be 0 (as is fastest on the device) or more"),
     "execution.checkpoint_seconds": _NOT_NEGATIVE,
     "execution.keep": _AT_LEAST_ONE,
 }
@@ -195,7 +195,7 @@ class Execution:
     layout: Layout = field(default_factory=Layout)  # over the devices of all processes of a run
     microbatch: int = 0  # sequences whose gradients are taken at once; 0: as suits the device
     steps_per_dispatch: int = 32  # also the steps averaged in one row of metrics.jsonl
-    pack: int = 0  # like runs trained in one program; 0: as is fastest on the device
+    runs_per_program: int = 0  # members of a population; 0: as is fastest on the device
     checkpoint_seconds: float = 20.0  # at most this much work is lost to an interruption
     keep: int = 2  # newest checkpoints kept, to go on from; with 1 a damaged one is a new start
     permanent: tuple[int, ...] = ()  # steps whose checkpoints are kept besides, for good
@@ -220,9 +220,10 @@ class RunConfig:
                 f"batch.seq_len={t} is not a multiple of execution.program.logits_chunks={n}; "
                 "choose a number that divides it"
             )
-        if self.execution.pack > 1 and self.execution.layout.name != "single":
+        if self.execution.runs_per_program > 1 and self.execution.layout.name != "single":
             raise UserError(
-                f"execution.pack={self.execution.pack}: a run that is shared out over devices "
+                f"execution.runs_per_program={self.execution.runs_per_program}: a run that is "
+                "shared out over devices "
                 f"(execution.layout.name={self.execution.layout.name}) trains alone; leave it at 0"
             )
         last, dispatch = self.science.steps, self.execution.steps_per_dispatch

@@ -1,4 +1,4 @@
-"""Launchers: engines that train the packs of a sweep. One file each, found by name.
+"""Launchers: engines that train the populations of a sweep. One file each, found by name.
 
 A launcher file defines ``launcher(workers, resources) -> Launcher``: the user's choices as a value.
 Its workers claim their runs and leave the same records under every engine, so that sweeps by
@@ -17,7 +17,7 @@ from experiments.config.overrides import split
 from experiments.config.run import RunConfig
 from experiments.devices.machine import Platform
 from experiments.devices.slot import Slot
-from experiments.runs.job import Event, Pack
+from experiments.runs.job import Event, Population
 from experiments.training.populations.grouping import Curve
 from scaling.common import plugins
 from scaling.common.errors import UserError
@@ -25,19 +25,19 @@ from scaling.common.errors import UserError
 
 @dataclass(frozen=True)
 class Site:
-    """What every worker of a sweep needs besides its packs. Workers elsewhere see these paths."""
+    """Data and paths that every worker of a sweep needs; workers elsewhere see these paths."""
 
     cache: Path
     folder: Path  # of the study
 
 
 class Launcher(ABC):
-    """Trains packs in some number of places at once, all of one kind."""
+    """Trains populations in some number of places at once, all of one kind."""
 
     @property
     @abstractmethod
     def places(self) -> int:
-        """The number of packs that may be trained at once."""
+        """The number of populations that may be trained at once."""
 
     @property
     @abstractmethod
@@ -53,8 +53,10 @@ class Launcher(ABC):
         """The throughput curve of each signature up to a number of members, on such a place."""
 
     @abstractmethod
-    def train(self, site: Site, packs: Sequence[Pack], watch: Callable[[Event], None]) -> bool:
-        """Train the packs in this order; False if it was interrupted, with packs left.
+    def train(
+        self, site: Site, populations: Sequence[Population], watch: Callable[[Event], None]
+    ) -> bool:
+        """Train the populations in this order; False if it was interrupted, with populations left.
 
         Raises:
             UserError: for a mistake of the user or the end of the disk; none of the rest is lost.

@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """A pool of worker processes. Runs of a worker that dies are retried; none is lost.
+=======
+"""Populations of jobs over worker processes: hand out, listen, stop. None is lost by one that dies.
+>>>>>>> f795341 (Runs trained in one program are a population: execution.runs_per_program)
 
 Each worker has its own pipe and shares no lock with another. One that is killed, at any moment,
 cannot hold up the rest: another is started in its place.
@@ -20,24 +24,36 @@ from experiments.devices.signals import on_stop_signal, stop_signals_blocked
 from experiments.devices.slot import Slot
 from experiments.launchers._worker import give_up, work
 from experiments.record import Status
-from experiments.runs.job import Event, Job, Pack
+from experiments.runs.job import Event, Job, Population
 from scaling.common.errors import UserError
 
 ATTEMPTS = 3  # at a run whose worker is killed each time
 
 
-def train_all(packs: Sequence[Pack], slots: Sequence[Slot], watch: Callable[[Event], None]) -> bool:
-    """Train the packs in order, one worker per slot; `watch` hears every event.
+def train_all(
+    populations: Sequence[Population], slots: Sequence[Slot], watch: Callable[[Event], None]
+) -> bool:
+    """Train the populations in order, one worker per slot; `watch` hears every event.
 
+<<<<<<< HEAD
     On SIGINT or SIGTERM every worker saves a checkpoint and ends, and this returns False, with
-    packs left. A second signal acts at once. The runs of a worker that is killed are tried again,
+    populations left. A second signal acts at once. The runs of a worker that is killed are tried again,
     each alone, and recorded as failed after `ATTEMPTS` times.
 
     Raises:
         UserError: of a worker, or a worker failed; the others save checkpoints and end first.
     """
-    pool = _Pool(deque(packs), watch)
+    pool = _Pool(deque(populations), watch)
     with on_stop_signal(pool.stop):
+=======
+    SIGINT or SIGTERM: every worker saves a checkpoint and ends, and this returns False, with runs
+    left. A second one acts at once. A UserError of one worker stops all in the same way and is
+    raised. The runs of a worker that is killed are tried again, each alone, and recorded as failed
+    when that has happened `ATTEMPTS` times.
+    """
+    crew = _Crew(deque(populations), watch)
+    with on_stop_signal(crew.stop):
+>>>>>>> f795341 (Runs trained in one program are a population: execution.runs_per_program)
         try:
             for slot in slots:
                 pool.start(slot)
@@ -57,13 +73,23 @@ def train_all(packs: Sequence[Pack], slots: Sequence[Slot], watch: Callable[[Eve
 class _Worker:
     process: SpawnProcess
     slot: Slot
-    left: dict[str, Job] = field(default_factory=dict)  # of its pack, not ended yet
+<<<<<<< HEAD
+    left: dict[str, Job] = field(default_factory=dict)  # of its population, not ended yet
     is_training: bool = False  # and no longer compiling
 
 
 @dataclass
 class _Pool:
-    waiting: deque[Pack]
+    waiting: deque[Population]
+=======
+    left: dict[str, Job] = field(default_factory=dict)  # of its population, without their last word
+    is_training: bool = False  # at its population, and not still compiling for it
+
+
+@dataclass
+class _Crew:
+    waiting: deque[Population]
+>>>>>>> f795341 (Runs trained in one program are a population: execution.runs_per_program)
     watch: Callable[[Event], None]
     workers: dict[Connection, _Worker] = field(default_factory=dict)
     ended: Counter[str] = field(default_factory=Counter)  # times that a run's worker ended under it
@@ -108,14 +134,19 @@ class _Pool:
                 self._hand_out(pipe)
 
     def _hand_out(self, pipe: Connection) -> None:
-        pack: Pack | None = None
+        population: Population | None = None
         with contextlib.suppress(IndexError):  # `stop` may empty it at any moment
-            pack = self.waiting.popleft()
+            population = self.waiting.popleft()
         worker = self.workers[pipe]
-        worker.left = {job.run.run_id: job for job in pack or ()}
+        worker.left = {job.run.run_id: job for job in population or ()}
         worker.is_training = False
+<<<<<<< HEAD
         with contextlib.suppress(BrokenPipeError):  # its end is heard next
-            pipe.send(pack)
+            pipe.send(population)
+=======
+        with contextlib.suppress(BrokenPipeError):  # the end of the pipe comes next, and says why
+            pipe.send(population)
+>>>>>>> f795341 (Runs trained in one program are a population: execution.runs_per_program)
 
     def _reap(self, pipe: Connection) -> None:
         worker = self.workers.pop(pipe)

@@ -1,4 +1,4 @@
-"""One pack as a submitit job, in the process on the node: trained, and queued again if it must be.
+"""A population as a submitit job, in the process on the node: trained, and requeued if need be.
 
 Slurm asks a job to stop by the signal that submitit chose (SIGUSR2) near its time limit, and by
 SIGTERM when it is preempted, requeued or cancelled. Submitit's own handler would put the job back
@@ -22,7 +22,7 @@ from experiments.devices.slot import Slot
 from experiments.launchers._worker import train_here
 from experiments.record import AGAIN, ENDED
 from experiments.runs.claim import STALE, is_claimed
-from experiments.runs.job import Pack
+from experiments.runs.job import Population
 from scaling.common.errors import UserError
 
 REQUEUE = signal.Signals[f"SIG{JobEnvironment.USR_SIG}"]
@@ -32,11 +32,11 @@ REQUEUE = signal.Signals[f"SIG{JobEnvironment.USR_SIG}"]
 class Element:
     """What is pickled for one job. Submitit calls it on the node, again after each requeue."""
 
-    pack: Pack
+    population: Population
     slot: Slot
 
     def __call__(self) -> str | None:
-        """Train the pack; what the user must mend, or None. Asked to stop, it exits after saving.
+        """Train the population; an error to mend, or None. Asked to stop, it exits after saving.
 
         After SIGTERM alone Slurm itself requeues the job, or has had it cancelled.
         """
@@ -47,13 +47,13 @@ class Element:
         }
         try:
             self._outlive_claims(asked)
-            train_here(self.pack, self.slot, lambda: bool(asked))
+            train_here(self.population, self.slot, lambda: bool(asked))
         except UserError as error:
             return str(error)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-        if asked and any(record.run_status(job.folder) not in ENDED for job in self.pack):
+        if asked and any(record.run_status(job.folder) not in ENDED for job in self.population):
             if REQUEUE in asked:
                 signal.raise_signal(REQUEUE)  # submitit's handler: `checkpoint`, requeue, exit
             sys.exit(AGAIN)
@@ -68,7 +68,7 @@ class Element:
         if "SLURM_RESTART_COUNT" not in os.environ:
             return
         deadline = time.monotonic() + STALE
-        while any(is_claimed(job.folder) for job in self.pack):
+        while any(is_claimed(job.folder) for job in self.population):
             if asked or time.monotonic() > deadline:
                 return
             time.sleep(1)

@@ -1,7 +1,14 @@
-"""A worker process: trains the packs that it is sent, one after the other, and sends events.
+<<<<<<< HEAD
+"""A worker process: trains the populations that it is sent, one after the other, and sends events.
 
-It shares one pipe with the sweep: packs come in, events and at most one `UserError` go out. SIGINT
+It shares one pipe with the sweep: populations come in, events and at most one `UserError` go out. SIGINT
 and SIGTERM ask it to save a checkpoint and to end.
+=======
+"""A worker process: trains the populations that it is sent, one by one, and reports on them.
+
+One pipe connects it to the sweep: populations come in, events and at most one `UserError` go out.
+SIGINT and SIGTERM ask it to save a checkpoint and to end.
+>>>>>>> f795341 (Runs trained in one program are a population: execution.runs_per_program)
 """
 
 from __future__ import annotations
@@ -18,11 +25,11 @@ from experiments.devices.slot import Slot, prepare
 from experiments.record import FINISHED, Status
 from experiments.runs.branch_point import take_over
 from experiments.runs.claim import ClaimLostError, take
-from experiments.runs.job import Event, Job, Pack
+from experiments.runs.job import Event, Job, Population
 from experiments.runs.quarantine import quarantine
 from scaling.common.errors import UserError
 
-Train = Callable[[Pack, Corpora, Callable[[Event], None], Callable[[], bool]], None]
+Train = Callable[[Population, Corpora, Callable[[Event], None], Callable[[], bool]], None]
 
 
 def work(pipe: Connection, slot: Slot) -> None:
@@ -33,46 +40,55 @@ def work(pipe: Connection, slot: Slot) -> None:
     use_compilation_cache(slot.cache)
     try:
         corpora = Corpora(slot.cache)
-        while not asked and (pack := pipe.recv()) is not None:
-            attend(pack, corpora, pipe.send, lambda: bool(asked))
+        while not asked and (population := pipe.recv()) is not None:
+            attend(population, corpora, pipe.send, lambda: bool(asked))
     except UserError as error:
         pipe.send(error)
     except (EOFError, BrokenPipeError):
         pass  # the sweep is gone
 
 
-def train_here(pack: Pack, slot: Slot, interrupted: Callable[[], bool]) -> None:
-    """Train one pack in this process, for launchers with processes of another engine.
+<<<<<<< HEAD
+def train_here(population: Population, slot: Slot, interrupted: Callable[[], bool]) -> None:
+    """Train one population in this process, for launchers with processes of another engine.
+=======
+def train_here(population: Population, slot: Slot, interrupted: Callable[[], bool]) -> None:
+    """Train one population in this process, for launchers that have their own processes.
+>>>>>>> f795341 (Runs trained in one program are a population: execution.runs_per_program)
 
     A run that is not finished when this returns is another worker's, or was interrupted.
     """
     prepare(slot)
     use_compilation_cache(slot.cache)
-    attend(pack, Corpora(slot.cache), lambda event: None, interrupted)
+    attend(population, Corpora(slot.cache), lambda event: None, interrupted)
 
 
 def _train(
-    pack: Pack,
+    population: Population,
     corpora: Corpora,
     watch: Callable[[Event], None],
     interrupted: Callable[[], bool],
 ) -> None:
     from experiments.training import trainer
 
-    trainer.train_pack(pack, corpora, watch=watch, interrupted=interrupted)
+    trainer.train_population(population, corpora, watch=watch, interrupted=interrupted)
 
 
 def attend(
-    pack: Pack,
+    population: Population,
     corpora: Corpora,
     watch: Callable[[Event], None],
     interrupted: Callable[[], bool],
     train: Train = _train,
 ) -> None:
-    """Train the runs of a pack that no other worker has claimed or finished."""
+<<<<<<< HEAD
+    """Train the runs of a population that no other worker has claimed or finished."""
+=======
+    """Train those of a population that are not another worker's, nor finished by one since."""
+>>>>>>> f795341 (Runs trained in one program are a population: execution.runs_per_program)
     with contextlib.ExitStack() as held:
         claims, free = [], []
-        for job in pack:
+        for job in population:
             claim = take(job.folder)
             if claim is None:
                 watch(Event(job.run.run_id, Status.STARTED))
@@ -128,27 +144,31 @@ def _tidy(job: Job, watch: Callable[[Event], None]) -> None:
 
 
 def _attempt(
-    pack: Pack,
+    population: Population,
     corpora: Corpora,
     watch: Callable[[Event], None],
     interrupted: Callable[[], bool],
     train: Train,
 ) -> None:
-    """Train a pack. One that exceeds the machine is split in halves, down to single runs."""
+<<<<<<< HEAD
+    """Train a population. One that exceeds the machine is split in halves, down to single runs."""
+=======
+    """Train a population. One that is too much for the machine is tried in halves."""
+>>>>>>> f795341 (Runs trained in one program are a population: execution.runs_per_program)
     from jax.errors import JaxRuntimeError
 
     from experiments.runs.summary import write_failure
 
     try:
-        train(pack, corpora, watch, interrupted)
+        train(population, corpora, watch, interrupted)
         return
     except JaxRuntimeError as error:  # of the machine, such as too little memory: the rest go on
-        message = str(error)  # and no more: its trace holds the pack's arrays
-    if len(pack) == 1:
-        write_failure(pack[0], message)
-        watch(Event(pack[0].run.run_id, Status.FAILED))
+        message = str(error)  # and no more: its trace holds the population's arrays
+    if len(population) == 1:
+        write_failure(population[0], message)
+        watch(Event(population[0].run.run_id, Status.FAILED))
         return
-    left = tuple(job for job in pack if record.run_status(job.folder) not in FINISHED)
+    left = tuple(job for job in population if record.run_status(job.folder) not in FINISHED)
     half = len(left) // 2
     for part in filter(None, (left[:half], left[half:])):
         _attempt(part, corpora, watch, interrupted, train)

@@ -25,10 +25,10 @@ from experiments.devices.slot import Slot
 from experiments.launchers import Launcher, Site
 from experiments.launchers import _worker as worker
 from experiments.record import AGAIN, Status
-from experiments.runs.job import Event, Job, Pack
+from experiments.runs.job import Event, Job, Population
 from experiments.training.populations.grouping import ALONE, Curve
 from experiments.training.step import recipe
-from experiments.training.trainer import settle, train_pack
+from experiments.training.trainer import settle, train_population
 from scaling.common.command_line import exit_code
 from scaling.common.errors import UserError, nearest
 from scaling.machines.layout import KINDS
@@ -75,31 +75,35 @@ class Group(Launcher):
                 tell(code)
         return code
 
-    def train(self, site: Site, packs: Sequence[Pack], watch: Callable[[Event], None]) -> bool:
+    def train(
+        self, site: Site, populations: Sequence[Population], watch: Callable[[Event], None]
+    ) -> bool:
         """See `Launcher.train`; False also where one of its runs could not go on."""
         slot, asked = self.slot(site), list[bool]()
         use_compilation_cache(slot.cache)
         corpora = Corpora(slot.cache)
-        for job in (job for pack in packs for job in pack):  # before the others train along
+        for job in (
+            job for population in populations for job in population
+        ):  # before the others train along
             _check(job)
             corpora.mixture(job.run.config.science.data)
 
         def together(
-            pack: Pack,
+            population: Population,
             corpora: Corpora,
             watch: Callable[[Event], None],
             interrupted: Callable[[], bool],
         ) -> None:
             self._is_training = True
-            tell((pack, slot))
-            stands = train_pack(pack, corpora, watch=watch, interrupted=interrupted)
+            tell((population, slot))
+            stands = train_population(population, corpora, watch=watch, interrupted=interrupted)
             self._is_training = False
             if Status.STARTED in stands:  # any process was
                 asked.append(True)
 
         with on_stop_signal(lambda: asked.append(True)):
-            for pack in packs:
-                absolute = tuple(replace(job, folder=job.folder.absolute()) for job in pack)
+            for population in populations:
+                absolute = tuple(replace(job, folder=job.folder.absolute()) for job in population)
                 worker.attend(absolute, corpora, watch, lambda: bool(asked), together)
                 if asked or self._is_training:
                     return False
@@ -134,15 +138,15 @@ def _check(job: Job) -> None:
 
 
 def _follow() -> int:
-    """Train the packs that process 0 tells, until it tells an exit code."""
+    """Train the populations that process 0 tells, until it tells an exit code."""
     asked: list[bool] = []
     corpora = cache(Corpora)
     with on_stop_signal(lambda: asked.append(True)):
         while not isinstance(message := hear(), int):
-            pack, slot = message
+            population, slot = message
             use_compilation_cache(slot.cache)
             try:
-                train_pack(pack, corpora(slot.cache), interrupted=lambda: bool(asked))
+                train_population(population, corpora(slot.cache), interrupted=lambda: bool(asked))
             except jax.errors.JaxRuntimeError as error:
                 reason = str(error).splitlines()[0]
                 print(f"process {jax.process_index()}: {reason}", file=sys.stderr)

@@ -15,7 +15,7 @@ from experiments.devices import machine
 from experiments.devices.slot import Slot
 from experiments.launchers import Launcher, Site
 from experiments.launchers._pool import train_all
-from experiments.runs.job import Event, Pack
+from experiments.runs.job import Event, Population
 from experiments.training.populations import throughput
 from experiments.training.populations.grouping import Curve
 from scaling.common.errors import UserError
@@ -44,10 +44,18 @@ class Local(Launcher):
     def measure(self, site: Site, wanted: Sequence[tuple[RunConfig, int]]) -> Sequence[Curve]:
         return throughput.curves(wanted, self.slot(site))
 
-    def train(self, site: Site, packs: Sequence[Pack], watch: Callable[[Event], None]) -> bool:
-        kinds = dict.fromkeys(pack[0].run.config.execution.layout for pack in packs)
+    def train(
+        self, site: Site, populations: Sequence[Population], watch: Callable[[Event], None]
+    ) -> bool:
+        kinds = dict.fromkeys(
+            population[0].run.config.execution.layout for population in populations
+        )
         for layout in sorted(kinds, key=lambda layout: layout.name != "single"):
-            alike = [pack for pack in packs if pack[0].run.config.execution.layout == layout]
+            alike = [
+                population
+                for population in populations
+                if population[0].run.config.execution.layout == layout
+            ]
             slots = self._slots(site) if layout.name == "single" else [_whole(site, layout)]
             if not train_all(alike, slots[: len(alike)], watch):
                 return False

@@ -1,4 +1,4 @@
-"""Ray tasks: each pack is one, with the resources that were asked for, anywhere in a cluster.
+"""Ray tasks: each population is one, with the resources that were asked for, anywhere in a cluster.
 
 The nodes share a file system with this machine: the study's folder and the cache are at the same
 paths on all, and the progress of a run is read from its record. With `processes` above 1, as many
@@ -31,7 +31,7 @@ from experiments.launchers._worker import give_up, train_here
 from experiments.launchers.local import LOG
 from experiments.record import AGAIN, FINISHED, Status
 from experiments.runs.claim import is_claimed
-from experiments.runs.job import Event, Job, Pack
+from experiments.runs.job import Event, Job, Population
 from experiments.runs.watch import Follower
 from experiments.training.populations import throughput
 from experiments.training.populations.grouping import Curve
@@ -97,31 +97,33 @@ class Ray(Launcher):
         found: Sequence[Curve] = ray.get(task.remote(wanted, self.slot(site)))
         return found
 
-    def train(self, site: Site, packs: Sequence[Pack], watch: Callable[[Event], None]) -> bool:
+    def train(
+        self, site: Site, populations: Sequence[Population], watch: Callable[[Event], None]
+    ) -> bool:
         self._connect()
         here = Path.cwd()
         tasks = _Tasks(
-            start=lambda pack: self._start(site, pack, here),
+            start=lambda population: self._start(site, population, here),
             places=lambda: self.workers or self._held() // self.processes,
             log=site.folder / LOG,
             watch=watch,
-            waiting=deque(tuple(map(_anywhere, pack)) for pack in packs),
+            waiting=deque(tuple(map(_anywhere, population)) for population in populations),
         )
         return tasks.run()
 
     def slot(self, site: Site) -> Slot:
         return Slot(site.cache, log=None, kind=f"ray {_text(self.resources)}")
 
-    def _start(self, site: Site, pack: Pack, here: Path) -> _Started:
-        """Have a pack trained, by one task or by several together."""
+    def _start(self, site: Site, population: Population, here: Path) -> _Started:
+        """Have a population trained, by one task or by several together."""
         if self.processes == 1:
-            return _Started([self._task(_train).remote(pack, self.slot(site), here)])
+            return _Started([self._task(_train).remote(population, self.slot(site), here)])
         meeting, task = ray.remote(num_cpus=0)(_Meeting).remote(), self._task(_train_together)
         group = placement_group([self._asked] * self.processes, strategy="PACK")
         tasks = [
             task.options(
                 scheduling_strategy=PlacementGroupSchedulingStrategy(group, process)
-            ).remote(pack, site, here, meeting, self.processes, process)
+            ).remote(population, site, here, meeting, self.processes, process)
             for process in range(self.processes)
         ]
         return _Started(tasks, group)
@@ -210,8 +212,8 @@ def _text(resources: Mapping[str, float]) -> str:
     return " ".join(f"{name}={value:g}" for name, value in sorted(resources.items()))
 
 
-def _train(pack: Pack, slot: Slot, here: Path) -> UserError | None:
-    """The task: train a pack; what is wrong is its value.
+def _train(population: Population, slot: Slot, here: Path) -> UserError | None:
+    """The task: train a population; what is wrong is its value.
 
     Ray cancels it by raising KeyboardInterrupt in the main thread, the way that Python answers
     SIGINT. A handler of our own hears that without an exception in the middle of a save.
@@ -220,7 +222,7 @@ def _train(pack: Pack, slot: Slot, here: Path) -> UserError | None:
     before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
     try:
         os.chdir(here)  # what the study names by a relative path
-        train_here(pack, slot, lambda: bool(asked))
+        train_here(population, slot, lambda: bool(asked))
     except UserError as error:
         return error
     finally:
@@ -230,7 +232,7 @@ def _train(pack: Pack, slot: Slot, here: Path) -> UserError | None:
 
 @dataclass(frozen=True)
 class _Started:
-    """The tasks of a pack, the first of which says how it ended, and their resources.
+    """The tasks of a population, the first of which says how it ended, and their resources.
 
     A placement group is placed as a whole, so no task starts before all can.
     """
@@ -265,9 +267,9 @@ class _Meeting:
 
 
 def _train_together(
-    pack: Pack, site: Site, here: Path, meeting: Any, processes: int, process: int
+    population: Population, site: Site, here: Path, meeting: Any, processes: int, process: int
 ) -> UserError | None:
-    """The task of one of several processes: train a pack with the others, as a group does."""
+    """The task of one of several processes: train a population with the others, as a group does."""
     from experiments.devices.multihost import Meeting
     from experiments.launchers.group import Group
 
@@ -281,7 +283,7 @@ def _train_together(
 
     def command() -> int:
         try:
-            return 0 if group.train(site, [pack], lambda event: None) else AGAIN
+            return 0 if group.train(site, [population], lambda event: None) else AGAIN
         except UserError as error:
             mistakes.append(error)
             return AGAIN
@@ -292,14 +294,16 @@ def _train_together(
 
 @dataclass
 class _Tasks:
-    """The packs that wait and the tasks under way."""
+    """The populations that wait and the tasks under way."""
 
-    start: Callable[[Pack], _Started]
+    start: Callable[[Population], _Started]
     places: Callable[[], int]
     log: Path
     watch: Callable[[Event], None]
-    waiting: deque[Pack]
-    under_way: dict[Any, tuple[Pack, _Started]] = field(default_factory=dict)  # by the first task
+    waiting: deque[Population]
+    under_way: dict[Any, tuple[Population, _Started]] = field(
+        default_factory=dict
+    )  # by the first task
     died: Counter[str] = field(default_factory=Counter)  # times that a run's worker died under it
     errors: list[UserError] = field(default_factory=list)
     stopped: bool = False
@@ -328,22 +332,22 @@ class _Tasks:
         self.stopped = True
 
     def _hand_out(self) -> None:
-        """Start the packs that come next, but none whose runs are all claimed.
+        """Start the populations that come next, but none whose runs are all claimed.
 
         Another sweep has those, or they are a dead node's and their claims not yet stale.
         """
         room = self.places() - len(self.under_way)
-        for pack in list(self.waiting):
+        for population in list(self.waiting):
             if room < 1:
                 return
-            if all(is_claimed(job.folder) for job in pack):
+            if all(is_claimed(job.folder) for job in population):
                 continue
-            self.waiting.remove(pack)
-            if any(self.died[job.run.run_id] == ATTEMPTS for job in pack):
-                self._give_up(*pack)
+            self.waiting.remove(population)
+            if any(self.died[job.run.run_id] == ATTEMPTS for job in population):
+                self._give_up(*population)
             else:
-                started = self.start(pack)
-                self.under_way[started.tasks[0]] = pack, started
+                started = self.start(population)
+                self.under_way[started.tasks[0]] = population, started
                 room -= 1
 
     def _listen(self, follower: Follower) -> None:
@@ -352,21 +356,21 @@ class _Tasks:
             time.sleep(LOOK)
             return
         ended, _ = ray.wait(list(self.under_way), timeout=LOOK)
-        for pack, _ in self.under_way.values():
-            follower.look(job for job in pack if is_claimed(job.folder))
+        for population, _ in self.under_way.values():
+            follower.look(job for job in population if is_claimed(job.folder))
         for task in ended:
-            pack, started = self.under_way.pop(task)
+            population, started = self.under_way.pop(task)
             started.release(PARTING)
-            self._settle(task, pack)
-            follower.look(pack)
+            self._settle(task, population)
+            follower.look(population)
 
-    def _settle(self, task: Any, pack: Pack) -> None:
+    def _settle(self, task: Any, population: Population) -> None:
         """See what has become of a task, and put back what it left.
 
         A node may die, or be taken away, as often as it likes. The death of a worker may be the
         doing of its runs: each is tried again alone, and not for ever.
         """
-        left = tuple(job for job in pack if record.run_status(job.folder) not in FINISHED)
+        left = tuple(job for job in population if record.run_status(job.folder) not in FINISHED)
         try:
             if (mistake := ray.get(task)) is not None:
                 self._fail(mistake)
@@ -389,12 +393,12 @@ class _Tasks:
         self.errors.append(error)
         self.stop()
 
-    def _put_back(self, pack: Pack, why: str) -> None:
-        for job in pack:
+    def _put_back(self, population: Population, why: str) -> None:
+        for job in population:
             run_id = job.run.run_id
             self.watch(Event(run_id, Status.STARTED, note=f"{run_id}: {why}"))
-        if pack:
-            self.waiting.appendleft(pack)
+        if population:
+            self.waiting.appendleft(population)
 
     def _give_up(self, job: Job) -> None:
         why = f"its worker died {ATTEMPTS} times, perhaps for want of memory"

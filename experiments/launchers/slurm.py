@@ -1,10 +1,10 @@
-"""Slurm, by submitit: each pack is an element of a job array, followed by its records.
+"""Slurm, by submitit: each population is an element of a job array, followed by its records.
 
 Jobs outlive the command that submitted them. Ctrl-C leaves them with Slurm, and the same command
 follows them again, by what it finds in the study's folder::
 
     slurm/JOB.json    the runs of each element of an array
-    slurm/JOB_*       its script, its pickled packs and results, and the logs: submitit's
+    slurm/JOB_*       its script, its pickled populations and results, and the logs: submitit's
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from experiments.devices.machine import Platform
 from experiments.devices.slot import Slot
 from experiments.launchers import Launcher, Site
 from experiments.launchers._slurm_job import Element
-from experiments.runs.job import Event, Pack
+from experiments.runs.job import Event, Population
 from experiments.runs.watch import Follower
 from experiments.training.populations.grouping import ALONE, Curve
 from scaling.common.errors import UserError, nearest
@@ -87,12 +87,14 @@ class Slurm(Launcher):
         return Slot(site.cache, log=None, kind="slurm")
 
     def measure(self, site: Site, wanted: Sequence[tuple[RunConfig, int]]) -> Sequence[Curve]:
-        """Alone, unless execution.pack says how many: this machine is not the one that trains."""
+        """Every run alone, unless execution.runs_per_program says more: others train."""
         return [ALONE for _ in wanted]
 
-    def train(self, site: Site, packs: Sequence[Pack], watch: Callable[[Event], None]) -> bool:
+    def train(
+        self, site: Site, populations: Sequence[Population], watch: Callable[[Event], None]
+    ) -> bool:
         """See `Launcher.train`. The error of one element is raised when all have ended."""
-        jobs = [job for pack in packs for job in pack]
+        jobs = [job for population in populations for job in population]
         folder = site.folder / FOLDER
         follower = Follower(watch)
         follower.pass_over_failures(jobs)
@@ -100,8 +102,11 @@ class Slurm(Launcher):
         left = _Left(folder, {held[job.run.run_id] for job in jobs if job.run.run_id in held})
         if left.elements:
             _tell(f"with Slurm since an earlier call, and followed: {left}")
-        rest = [tuple(job for job in pack if job.run.run_id not in held) for pack in packs]
-        if new := [pack for pack in rest if pack]:
+        rest = [
+            tuple(job for job in population if job.run.run_id not in held)
+            for population in populations
+        ]
+        if new := [population for population in rest if population]:
             added = self._submit(site, new)
             left.elements.update(added)
             _tell(f"with Slurm: {left}; logs in {folder}")
@@ -120,8 +125,8 @@ class Slurm(Launcher):
             raise UserError(left.errors[0])
         return True
 
-    def _submit(self, site: Site, packs: Sequence[Pack]) -> list[str]:
-        """The elements' ids, in the order of the packs, once they are written down."""
+    def _submit(self, site: Site, populations: Sequence[Population]) -> list[str]:
+        """The elements' ids, in the order of the populations, once they are written down."""
         folder, slot = site.folder / FOLDER, self.slot(site)
         executor = AutoExecutor(folder, cluster="slurm", slurm_max_num_timeout=TIMEOUTS)
         executor.update_parameters(
@@ -134,14 +139,14 @@ class Slurm(Launcher):
             },
         )
         elements = [
-            Element(tuple(replace(job, folder=job.folder.absolute()) for job in pack), slot)
-            for pack in packs
+            Element(tuple(replace(job, folder=job.folder.absolute()) for job in population), slot)
+            for population in populations
         ]
         try:
             ids = [job.job_id for job in executor.submit_array(elements)]
         except FailedJobError as error:
             raise UserError(str(error).splitlines()[-1]) from error
-        runs = ([job.run.run_id for job in pack] for pack in packs)
+        runs = ([job.run.run_id for job in population] for population in populations)
         name = f"{ids[0].partition('_')[0]}.json"
         record.write_json(folder / name, {"elements": dict(zip(ids, runs, strict=True))})
         return ids

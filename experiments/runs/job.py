@@ -23,7 +23,7 @@ class Job:
     prediction_sha256: str | None = None  # of the registered prediction, for a held-out run
 
 
-Pack = tuple[Job, ...]  # runs to train in one program
+Population = tuple[Job, ...]  # runs to train in one program
 
 
 @dataclass(frozen=True)

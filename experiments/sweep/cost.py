@@ -33,15 +33,17 @@ Rates = Mapping[RunConfig, float]  # signature: tokens per second of all members
 class RunForecast:
     """Memory and time of one run, as the next call would train it."""
 
-    members: int | None  # of its pack; None: the device is measured first
-    bytes: int | None  # of one device, for the whole pack; None: its layout is yet to be chosen
+    members: int | None  # of its population; None: the device is measured first
+    bytes: (
+        int | None
+    )  # of one device, for the whole population; None: its layout is yet to be chosen
     seconds: float | None  # of one worker; None: nothing like it was timed here
 
 
 def forecast(
     runs: Sequence[Run], study: str, launcher: Launcher, site: Site
 ) -> dict[str, RunForecast]:
-    """The forecast of each run by its id, in the packs that `run_sweep` would make."""
+    """The forecast of each run by its id, in the populations that `run_sweep` would make."""
     groups = grouping.alike([Job(run, study, site.folder / run.run_id) for run in runs])
     places, platform = min(launcher.places, len(runs)), launcher.platform
     slot, timed = launcher.slot(site), rates(runs, site.folder)
@@ -52,13 +54,13 @@ def forecast(
     known = {kind: curve for kind, curve in curves.items() if curve is not None}
     settled = groups.keys() - (curves.keys() - known.keys())
     found = {}
-    for pack in grouping.all_packs(groups, known, places):
-        for job in pack:
+    for population in grouping.all_populations(groups, known, places):
+        for job in population:
             config, steps = job.run.config, job.run.config.science.steps
-            seconds = worker_seconds(config, len(pack), slot, timed)
+            seconds = worker_seconds(config, len(population), slot, timed)
             found[job.run.run_id] = RunForecast(
-                len(pack) if signature(config) in settled else None,
-                _bytes(config, len(pack), DEVICE[platform]),
+                len(population) if signature(config) in settled else None,
+                _bytes(config, len(population), DEVICE[platform]),
                 None if seconds is None else seconds * (steps - job.run.first_step) / steps,
             )
     return found
@@ -71,7 +73,7 @@ def _bytes(config: RunConfig, members: int, platform: str) -> int | None:
 
 
 def memory(config: RunConfig, members: int, platform: str) -> dict[str, int]:
-    """Bytes on one device of a pack of `members` such runs, term by term."""
+    """Bytes on one device of a population of `members` such runs, term by term."""
     science, execution = config.science, resolve(config, platform)
     dims = science.model.dims(science.batch.seq_len)
     step = step_of(science, execution)
@@ -95,7 +97,7 @@ def rates(runs: Sequence[Run], folder: Path) -> Rates:
 
 
 def worker_seconds(config: RunConfig, members: int, slot: Slot, known: Rates) -> float | None:
-    """Seconds of one worker, with all its devices, for a run in a pack of `members`.
+    """Seconds of one worker, with all its devices, for a run in a population of `members`.
 
     From the measured throughput of its program, or else from `known` rates; None: unknown.
     """

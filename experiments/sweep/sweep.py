@@ -20,7 +20,7 @@ from experiments.plan.study import Study
 from experiments.record import FINISHED, Part, Status
 from experiments.runs.branch_point import is_ready
 from experiments.runs.claim import is_claimed
-from experiments.runs.job import Event, Job, Pack
+from experiments.runs.job import Event, Job, Population
 from experiments.runs.watch import Follower
 from experiments.sweep.preflight import check_data, check_folder, check_layouts, check_programs
 from experiments.training.populations import grouping
@@ -188,8 +188,8 @@ def run_sweep(
             time.sleep(LOOK_AGAIN)
             others.look(jobs)
         else:
-            packs = _packs(free, launcher, sweep.site, watch)
-            if not launcher.train(sweep.site, packs, watch):
+            populations = _populations(free, launcher, sweep.site, watch)
+            if not launcher.train(sweep.site, populations, watch):
                 return
         jobs = _left(sweep, jobs)
 
@@ -205,17 +205,17 @@ def _left(sweep: Sweep, jobs: Sequence[Job]) -> list[Job]:
     ]
 
 
-def _packs(
+def _populations(
     jobs: Sequence[Job], launcher: Launcher, site: Site, watch: Callable[[Event], None]
-) -> list[Pack]:
-    """The jobs in packs, dearest first."""
+) -> list[Population]:
+    """The jobs in populations, dearest first."""
     places, groups = min(launcher.places, len(jobs)), grouping.alike(jobs)
     wanted = grouping.to_measure(groups, places, launcher.platform)
     for kind, _ in wanted:
         watch(Event(groups[kind][0].run.run_id, "compiling"))
     curves = launcher.measure(site, wanted) if wanted else []
     known = {kind: curve for (kind, _), curve in zip(wanted, curves, strict=True)}
-    return grouping.all_packs(groups, known, places)
+    return grouping.all_populations(groups, known, places)
 
 
 def _prediction(folder: Path, run: Run) -> str:

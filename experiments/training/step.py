@@ -164,7 +164,7 @@ def gradients(
 
 
 def has_diverged(loss: Array, first_loss: Array) -> Array:
-    """Whether a run at this loss is lost: the only rule of divergence, solo and packed."""
+    """Whether a run at this loss is lost: the only rule of divergence, solo and together."""
     return ~jnp.isfinite(loss) | (loss > DIVERGED_BEYOND * first_loss)
 
 

@@ -1,8 +1,8 @@
-"""The trainer: the runs of one pack from their configs to their records, interruptible always.
+"""The trainer: the runs of a population from their configs to their records; interruptible.
 
 The device is never stopped to print a number: while one dispatch runs, the metrics of the one
 before it are fetched and written, and the next batches are gathered by the loader's thread. One run
-is a pack of one, by a program without the axis of members.
+is a population of one, by a program without the axis of members.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ def train(
     watch: Callable[[Event], None] = lambda event: None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Status:
-    """Train one run: a pack of one."""
-    return train_pack([job], corpora, watch=watch, interrupted=interrupted)[0]
+    """Train one run: a population of one."""
+    return train_population([job], corpora, watch=watch, interrupted=interrupted)[0]
 
 
-def train_pack(
+def train_population(
     jobs: Sequence[Job],
     corpora: Corpora,
     *,
@@ -68,11 +68,11 @@ def train_pack(
         for member, state in zip(members, states, strict=True):
             if member.step == member.total:  # interrupted just before its validation
                 member.finish(programs(made), state)
-        pack = [member for member in members if member.is_active]
-        if pack:
+        population = [member for member in members if member.is_active]
+        if population:
             left = [s for s, m in zip(states, members, strict=True) if m.is_active]
             del state, states  # the loop owns the only ones
-            _Loop(pack, programs(made, len(pack)), interrupted).run(left)
+            _Loop(population, programs(made, len(population)), interrupted).run(left)
         return [member.status for member in members]
 
 
@@ -102,15 +102,15 @@ def settle(job: Job, watch: Callable[[Event], None]) -> Job:
 class _Loop:
     """The loop over dispatches, with what it needs at hand."""
 
-    pack: Sequence[Member]
+    population: Sequence[Member]
     compiled: Programs
     interrupted: Callable[[], bool]
     late: Late | None = field(default=None, init=False)
 
     def run(self, states: list[TrainState]) -> None:
         """Step until every member has ended, or is interrupted with a checkpoint."""
-        execution = self.pack[0].job.run.config.execution
-        hypers = self.compiled.join([member.hypers for member in self.pack])
+        execution = self.population[0].job.run.config.execution
+        hypers = self.compiled.join([member.hypers for member in self.population])
         state = self.compiled.join(states)
         states.clear()
         saved = time.monotonic()
@@ -118,21 +118,21 @@ class _Loop:
         def is_due() -> bool:
             return time.monotonic() - saved > execution.checkpoint_seconds
 
-        for member in self.pack:
-            member.members = len(self.pack)
+        for member in self.population:
+            member.members = len(self.population)
         for batches in self._batches(execution.steps_per_dispatch):
-            starts = [member.step for member in self.pack]
-            passed = [member.advance(execution.steps_per_dispatch) for member in self.pack]
+            starts = [member.step for member in self.population]
+            passed = [member.advance(execution.steps_per_dispatch) for member in self.population]
             answer = ask(self.interrupted, is_due)
             state, metrics = self.compiled.chunk(state, hypers, batches)
             self._fetch()
             self.late = starts, metrics
             stop, due = answer()
-            ended = [member.is_active and member.step == member.total for member in self.pack]
-            permanent = any(member.is_active and member.is_permanent for member in self.pack)
+            ended = [member.is_active and member.step == member.total for member in self.population]
+            permanent = any(member.is_active and member.is_permanent for member in self.population)
             if stop or due or permanent or any(passed) or any(ended):
                 self._fetch()
-            for k, member in enumerate(self.pack):
+            for k, member in enumerate(self.population):
                 if not member.is_active:
                     continue
                 if passed[k]:
@@ -145,7 +145,7 @@ class _Loop:
                     member.finish(self.compiled, self.compiled.part(state, k))
             if due:
                 saved = time.monotonic()
-            if stop or not any(member.is_active for member in self.pack):
+            if stop or not any(member.is_active for member in self.population):
                 return
 
     def _batches(self, steps: int) -> Iterator[Any]:
@@ -153,8 +153,8 @@ class _Loop:
 
         Members of equal data, seed and step share a stream.
         """
-        sciences = [member.job.run.config.science for member in self.pack]
-        keys = [(s.data, s.seed, m.step) for s, m in zip(sciences, self.pack, strict=True)]
+        sciences = [member.job.run.config.science for member in self.population]
+        keys = [(s.data, s.seed, m.step) for s, m in zip(sciences, self.population, strict=True)]
         batch = sciences[0].batch
         streams = {
             key: chunks(
@@ -168,7 +168,7 @@ class _Loop:
                 ),
                 steps_per_chunk=steps,
             )
-            for key, member in dict(zip(keys, self.pack, strict=True)).items()
+            for key, member in dict(zip(keys, self.population, strict=True)).items()
         }
         latest: dict[Hashable, np.ndarray] = {}
         while True:
@@ -181,8 +181,8 @@ class _Loop:
         if self.late is None:
             return
         (starts, metrics), self.late = self.late, None
-        shape = len(self.pack), -1
+        shape = len(self.population), -1
         values = {name: np.asarray(value).reshape(shape) for name, value in metrics.items()}
-        for k, (member, start) in enumerate(zip(self.pack, starts, strict=True)):
+        for k, (member, start) in enumerate(zip(self.population, starts, strict=True)):
             if member.is_active:
                 member.take(start, {name: value[k] for name, value in values.items()})

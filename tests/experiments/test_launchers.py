@@ -68,13 +68,13 @@ def test_runs_that_are_shared_out_have_one_worker_with_all_devices(monkeypatch, 
     hired = []
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     monkeypatch.setattr(
-        local, "train_all", lambda packs, slots, watch: not hired.append((packs, slots))
+        local, "train_all", lambda populations, slots, watch: not hired.append((populations, slots))
     )
     shared = ["execution.layout.name=fsdp", "execution.layout.fsdp=4"]
-    packs = [(tiny.job(tmp_path, *more),) for more in (shared, [], ["seed=1"])]
+    populations = [(tiny.job(tmp_path, *more),) for more in (shared, [], ["seed=1"])]
     site = launchers.Site(tmp_path, tmp_path)
-    assert Local(2).train(site, packs, lambda event: None)
+    assert Local(2).train(site, populations, lambda event: None)
     (alone, two), (together, one) = hired
-    assert (alone, together) == (packs[1:], packs[:1])
+    assert (alone, together) == (populations[1:], populations[:1])
     assert [slot.devices for slot in two] == [None, None]
     assert [(slot.devices, slot.core) for slot in one] == [(4, None)]

@@ -1,6 +1,6 @@
 """A leading axis over devices: the mesh, made here alone, and how trees come to lie on it.
 
-The members of a pack lie along the axis `population` in blocks, so that each device runs the
+The members of a population lie along the axis `population` in blocks, so that each device runs the
 program of its own block, with a trip count of its own and nothing to say to the others. Axes that
 share out a single model would stand beside it.
 """

@@ -1,11 +1,11 @@
-"""Which runs are trained in one program: like runs, in packs of the size that the device likes.
+"""Grouping of runs that share a program into populations of the best measured throughput.
 
-A pack of K runs lasts as long as its longest member, so a plan of packs costs
+A population of K runs lasts as long as its longest member, so a plan of populations costs
 
-    sum over packs of  seconds(K) * max(steps)
+    sum over populations of  seconds(K) * max(steps)
 
 with seconds(K) of one step of all K, as measured on the device. Runs are put in order of length, so
-that the best packs are neighbours, and the cheapest plan is found by dynamic programming.
+that the best populations are neighbours, and the cheapest plan is found by dynamic programming.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from experiments.config.overrides import assign, value_of
 from experiments.config.run import RunConfig
 from experiments.config.traced import FIELDS
-from experiments.runs.job import Job, Pack
+from experiments.runs.job import Job, Population
 
 # Fields that the host alone reads, for each member by itself
 HOST = (
@@ -30,7 +30,7 @@ HOST = (
 Curve = Mapping[int, float]  # members: seconds of one step of all of them
 ALONE: Curve = {1: 1.0}
 LARGEST = 64  # members on one device
-# So much faster must a pack be than solo runs to be chosen; less may be noise of the measurement
+# A population is chosen if it is faster than solo runs by this factor; less may be noise
 GAIN = 1.05
 # How many like runs pay for the compilations of a measurement
 WORTHWHILE: Mapping[str, int] = {"cpu": 8, "accelerator": 2}
@@ -55,11 +55,11 @@ def alike(jobs: Sequence[Job]) -> dict[RunConfig, list[Job]]:
 
 
 def largest(group: Sequence[Job], workers: int, platform: str) -> int:
-    """The largest pack that leaves every worker with one; 1 is not worth measuring."""
+    """The largest population that leaves every worker with one; 1 is not worth measuring."""
     execution = group[0].run.config.execution
     if execution.layout.name != "single":
         return 1
-    wanted = execution.pack
+    wanted = execution.runs_per_program
     if wanted or len(group) < WORTHWHILE[platform]:
         return wanted or 1
     return max(1, len(group) // workers)
@@ -68,26 +68,32 @@ def largest(group: Sequence[Job], workers: int, platform: str) -> int:
 def to_measure(
     groups: Mapping[RunConfig, Sequence[Job]], places: int, platform: str
 ) -> list[tuple[RunConfig, int]]:
-    """The signatures whose throughput decides on their packs, and up to how many members."""
+    """The signatures whose throughput decides on their populations, and up to how many members."""
     sizes = {kind: largest(group, places, platform) for kind, group in groups.items()}
-    return [(kind, most) for kind, most in sizes.items() if most > 1 and not kind.execution.pack]
-
-
-def all_packs(
-    groups: Mapping[RunConfig, Sequence[Job]], known: Mapping[RunConfig, Curve], places: int
-) -> list[Pack]:
-    """All groups in packs, dearest first; who has no curve trains alone."""
-    found = [
-        pack
-        for kind, group in groups.items()
-        for pack in packs(group, known.get(kind, ALONE), places)
+    return [
+        (kind, most)
+        for kind, most in sizes.items()
+        if most > 1 and not kind.execution.runs_per_program
     ]
-    return sorted(found, key=lambda pack: sum(job.run.flops for job in pack), reverse=True)
 
 
-def packs(group: Sequence[Job], curve: Curve, workers: int) -> list[Pack]:
-    """One group in packs: of the size that its execution names, or else by the curve."""
-    wanted = group[0].run.config.execution.pack
+def all_populations(
+    groups: Mapping[RunConfig, Sequence[Job]], known: Mapping[RunConfig, Curve], places: int
+) -> list[Population]:
+    """All groups in populations, dearest first; who has no curve trains alone."""
+    found = [
+        population
+        for kind, group in groups.items()
+        for population in populations(group, known.get(kind, ALONE), places)
+    ]
+    return sorted(
+        found, key=lambda population: sum(job.run.flops for job in population), reverse=True
+    )
+
+
+def populations(group: Sequence[Job], curve: Curve, workers: int) -> list[Population]:
+    """One group in populations: of the size that its execution names, or else by the curve."""
+    wanted = group[0].run.config.execution.runs_per_program
     if wanted:
         return [tuple(group[i : i + wanted]) for i in range(0, len(group), wanted)]
     most = max(1, len(group) // workers)
@@ -97,14 +103,16 @@ def packs(group: Sequence[Job], curve: Curve, workers: int) -> list[Pack]:
 
 
 def plan(steps: Sequence[int], curve: Curve) -> list[int]:
-    """The sizes of the packs, from the longest runs to the shortest, that together cost the least.
+    """The sizes of populations that together cost the least, from the longest runs to the shortest.
 
     Args:
         steps: of each run, descending.
         curve: only its sizes are used, for each size is a compilation; it holds 1.
     """
     cost = {k: seconds * (1.0 if k == 1 else GAIN) for k, seconds in curve.items()}
-    best: list[tuple[float, int]] = [(0.0, 0)]  # of the last n runs: cost, size of the first pack
+    best: list[tuple[float, int]] = [
+        (0.0, 0)
+    ]  # of the last n runs: cost, size of the first population
     for n in range(1, len(steps) + 1):
         longest = steps[len(steps) - n]
         choices = ((longest * cost[k] + best[n - k][0], k) for k in cost if k <= n)

@@ -1,6 +1,6 @@
-"""A member of a pack as the host sees it: one run's folder, log and place on its way.
+"""A member of a population as the host sees it: one run's folder, log and place on its way.
 
-A run that is trained alone is the one member of its pack, so that nothing in its folder can tell.
+A run that is trained alone is a population of one; nothing in its folder can tell.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Member:
     watch: Callable[[Event], None]
     step: int = 0  # steps sent to the device
     status: Status = Status.STARTED
-    members: int = 1  # of its pack, itself included
+    members: int = 1  # of its population, itself included
     scribe: Scribe = field(init=False)
     _checkpoints: Checkpoints = field(init=False)
     _open: ExitStack = field(default_factory=ExitStack, init=False)

@@ -213,7 +213,7 @@ def test_interrupted_tasks_save_what_was_done(bound, here, tmp_path, capfd):
     last = max(int(path.name) for path in (folder / record.CHECKPOINTS).iterdir())
     assert steps(folder)[-1] == last > 0
     assert capfd.readouterr().err.count("\n") == 1
-    # whoever trained lives on, ready for the next pack
+    # whoever trained lives on, ready for the next population
     assert is_alive(workers[0])
 
 
@@ -235,14 +235,16 @@ def tasks(bound, here, tmp_path):
     """Make the sweep's first two runs tasks that do this; gives them and the events."""
     here.places  # noqa: B018  connects
     swept = replace(bound, folder=tmp_path)
-    packs = deque((swept.job(run),) for run in swept.study.runs[:2])
+    populations = deque((swept.job(run),) for run in swept.study.runs[:2])
 
     def tasks(act, *arguments, places=2):
         act = ray.remote(num_cpus=0.5, max_retries=0)(act)
         events: list[Event] = []
-        start = lambda pack: launcher._Started([act.remote(pack, *arguments)])  # noqa: E731
+        start = lambda population: launcher._Started([act.remote(population, *arguments)])  # noqa: E731
         log = tmp_path / "workers.log"
-        return launcher._Tasks(start, lambda: places, log, events.append, packs.copy()), events
+        return launcher._Tasks(
+            start, lambda: places, log, events.append, populations.copy()
+        ), events
 
     return tasks
 
@@ -250,10 +252,10 @@ def tasks(bound, here, tmp_path):
 def test_run_whose_worker_always_dies_is_recorded_as_failed(bound, tasks, tmp_path):
     doomed, other = (run.run_id for run in bound.study.runs[:2])
 
-    def act(pack):
-        if pack[0].run.run_id == doomed:
+    def act(population):
+        if population[0].run.run_id == doomed:
             os._exit(1)
-        record.write_json(pack[0].folder / record.SUMMARY, {"status": "completed"})
+        record.write_json(population[0].folder / record.SUMMARY, {"status": "completed"})
 
     found, events = tasks(act)
     assert found.run()
@@ -266,7 +268,7 @@ def test_run_whose_worker_always_dies_is_recorded_as_failed(bound, tasks, tmp_pa
 
 
 def test_fault_of_ours_points_to_its_trace(tasks, tmp_path):
-    def act(pack):
+    def act(population):
         raise AttributeError("ours")
 
     found, _ = tasks(act)
@@ -288,12 +290,12 @@ def test_run_that_another_has_is_left_until_it_is_free(bound, tasks, tmp_path, m
         return folder.name == held and len(looks) < 3
 
     monkeypatch.setattr(launcher, "is_claimed", is_claimed)
-    found, _ = tasks(lambda pack: pack[0].folder.mkdir())
+    found, _ = tasks(lambda population: population[0].folder.mkdir())
     start = found.start
 
-    def told(pack):
-        started.append(pack[0].run.run_id)
-        return start(pack)
+    def told(population):
+        started.append(population[0].run.run_id)
+        return start(population)
 
     found.start = told
     assert found.run()
@@ -306,7 +308,7 @@ def test_second_interrupt_ends_at_once(tasks, tmp_path):
     pids = tmp_path / "pids"
     pids.mkdir()
 
-    def act(pack, pids):
+    def act(population, pids):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         (pids / str(os.getpid())).touch()
         time.sleep(300)

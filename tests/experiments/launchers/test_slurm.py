@@ -101,10 +101,12 @@ def _jobs(bound: Sweep) -> list[Job]:
     return [bound.job(run) for run in bound.study.part(Part.FIT)]
 
 
-def _submitted(bound: Sweep, packs: dict[str, list[Job]]) -> Path:
+def _submitted(bound: Sweep, populations: dict[str, list[Job]]) -> Path:
     """As an earlier call left it."""
     folder = bound.site.folder / slurm.FOLDER
-    elements = {name: [job.run.run_id for job in pack] for name, pack in packs.items()}
+    elements = {
+        name: [job.run.run_id for job in population] for name, population in populations.items()
+    }
     record.write_json(folder / "7.json", {"elements": elements})
     return folder
 
@@ -192,14 +194,14 @@ def test_nothing_is_submitted_while_slurm_does_not_answer(commands, bound):
 
 def test_errors_of_elements_are_raised_when_all_have_ended(commands, bound, tmp_path, capsys):
     """The user's mistake as its own line; of anything else the name of its log. Slurm is away."""
-    packs = [(job,) for job in _jobs(bound)]
+    populations = [(job,) for job in _jobs(bound)]
     folder = bound.folder / slurm.FOLDER
     folder.mkdir(parents=True)
     _result(folder, "7_0", "success", "the disk is full")
     _result(folder, "7_1", "error", "Traceback ...")
     _result(folder, "7_2", "success", None)
     with pytest.raises(UserError, match=r"^the disk is full$"):
-        Slurm(2, ASKED).train(bound.site, packs, lambda event: None)
+        Slurm(2, ASKED).train(bound.site, populations, lambda event: None)
     told = capsys.readouterr().err.splitlines()[1:]
     assert told == [
         "the disk is full",
@@ -223,12 +225,12 @@ def test_ctrl_c_leaves_the_jobs_with_slurm(commands, bound, tmp_path, capsys, mo
 
 @pytest.fixture
 def stopped(bound, monkeypatch):
-    """Calls an element whose pack is stopped by these signals: what the caller's handler saw."""
+    """Call an element whose population is stopped by these signals; gives what the handler saw."""
 
     def stopped(*numbers: int, status: Status = Status.STARTED) -> list[str]:
         seen: list[str] = []
 
-        def train_here(pack, slot, interrupted):
+        def train_here(population, slot, interrupted):
             assert not interrupted()
             for number in numbers:
                 signal.raise_signal(number)
@@ -309,7 +311,7 @@ def test_an_element_that_is_signalled_saves_is_queued_again_and_loses_nothing(
                     signal.raise_signal(signal.SIGUSR2)
                 original(path, row)
 
-            if not (self.pack[0].folder / record.CHECKPOINTS).exists():
+            if not (self.population[0].folder / record.CHECKPOINTS).exists():
                 record.append_rows = append_rows
             return super().__call__()
 

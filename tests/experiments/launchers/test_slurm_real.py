@@ -81,8 +81,8 @@ def _only_first(bound: Sweep) -> Sweep:
 
 
 def test_records_are_those_of_the_local_launcher(texts, cache, tmp_path):
-    ours = _bind(tmp_path / "slurm", texts, cache, "execution.pack=2")
-    theirs = _bind(tmp_path / "local", texts, cache, "execution.pack=2")
+    ours = _bind(tmp_path / "slurm", texts, cache, "execution.runs_per_program=2")
+    theirs = _bind(tmp_path / "local", texts, cache, "execution.runs_per_program=2")
     events: list[Event] = []
     run_sweep(ours, Part.FIT, launchers.load("slurm", 2, {"timeout_min": "10"}), events.append)
     run_sweep(theirs, Part.FIT, Local(2))
@@ -136,7 +136,7 @@ def test_element_that_reaches_its_time_limit_goes_on_in_the_next(
                         time.sleep(0.1)
                 original(path, row)
 
-            if not (self.pack[0].folder / record.CHECKPOINTS).exists():
+            if not (self.population[0].folder / record.CHECKPOINTS).exists():
                 record.append_rows = append_rows
             return super().__call__()
 

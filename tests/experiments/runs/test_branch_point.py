@@ -27,7 +27,7 @@ from experiments.sweep.sweep import bind, run_sweep
 from experiments.training.hypers import hypers
 from experiments.training.populations.programs import programs
 from experiments.training.step import recipe
-from experiments.training.trainer import train, train_pack
+from experiments.training.trainer import train, train_population
 from scaling.common.errors import UserError
 
 TIMES = ("wall_seconds", "first_dispatch_seconds", "tokens_per_second")
@@ -173,7 +173,7 @@ def read(job):
 def test_branches_in_one_program_are_like_their_straight_runs(folder, runs, corpus, straight):
     leaves = jobs(folder, runs)[1:]
     assert [take_over(job) for job in leaves] == [None, None]
-    assert train_pack(leaves, corpus) == [Status.COMPLETED] * 2
+    assert train_population(leaves, corpus) == [Status.COMPLETED] * 2
     for ours, theirs in zip(leaves, straight, strict=True):
         assert rows(ours)[:4] == rows(theirs)[:4]
         loss = summary(theirs)["metrics"]["loss"]
@@ -336,9 +336,9 @@ def handed_out(monkeypatch):
     rounds: list[list[str]] = []
     status: list[str] = []
 
-    def train_all(packs, slots, watch):
-        rounds.append([job.run.run_id for pack in packs for job in pack])
-        for job in (job for pack in packs for job in pack):
+    def train_all(populations, slots, watch):
+        rounds.append([job.run.run_id for population in populations for job in population])
+        for job in (job for population in populations for job in population):
             value = {"status": status[0], "message": ""}
             record.write_json(job.folder / SUMMARY, value)
         return True

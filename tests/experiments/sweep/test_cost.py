@@ -41,7 +41,7 @@ def finish(run: Run, folder: Path, rate: float, members: int, status=Status.COMP
     record.write_json(folder / run.run_id / record.SUMMARY, summary)
 
 
-def test_time_is_that_of_the_measured_pack(slot) -> None:
+def test_time_is_that_of_the_measured_population(slot) -> None:
     kept = {"most": 4, "devices": 1, "seconds": {1: 0.1, 2: 0.12, 4: 0.2}}
     record.write_json(throughput._path(signature(CONFIG), slot), kept)
     seconds = [cost.worker_seconds(CONFIG, members, slot, {}) for members in (1, 2, 4, 8)]
@@ -104,7 +104,7 @@ def told(runs, site, places=1):
     return {(one.members, one.seconds) for one in found.values()}
 
 
-def test_forecast_is_of_the_packs_that_the_sweep_would_make(runs, site, monkeypatch) -> None:
+def test_forecast_is_of_the_populations_that_the_sweep_would_make(runs, site, monkeypatch) -> None:
     monkeypatch.setattr(machine, "platform", lambda: "cpu")
     assert told(runs, site) == {(None, None)}  # enough runs to measure the device first
     assert told(runs[:3], site) == {(1, None)}
@@ -114,7 +114,7 @@ def test_forecast_is_of_the_packs_that_the_sweep_would_make(runs, site, monkeypa
     assert told(runs, site) == {(2, 50 * 0.06)}
     found = cost.forecast(runs, "tiny", Local(1), site)[runs[0].run_id]
     assert found.bytes == sum(cost.memory(CONFIG, 2, "cpu").values())
-    alone = [Run(override(run.config, ["execution.pack=1"]), 0) for run in runs]
+    alone = [Run(override(run.config, ["execution.runs_per_program=1"]), 0) for run in runs]
     assert told(alone, site) == {(1, None)}
 
 

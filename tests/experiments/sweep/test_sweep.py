@@ -70,8 +70,8 @@ def handed_out(monkeypatch):
     """What `run_sweep` would have trained."""
     found: list[tuple[list[Job], list[Slot]]] = []
 
-    def train_all(packs, slots, watch):
-        found.append(([job for pack in packs for job in pack], list(slots)))
+    def train_all(populations, slots, watch):
+        found.append(([job for population in populations for job in population], list(slots)))
 
     monkeypatch.setattr(local, "train_all", train_all)
     return found
@@ -393,7 +393,7 @@ def test_error_of_the_machine_is_recorded_and_the_sweep_goes_on(swept, tmp_path,
     def fail(*args, **kwargs):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory\nand much more")
 
-    monkeypatch.setattr(trainer, "train_pack", fail)
+    monkeypatch.setattr(trainer, "train_population", fail)
     events: list[Event] = []
     worker.attend((job,), bound.corpora, events.append, lambda: False)
     assert [event.phase for event in events] == [Status.FAILED]
@@ -402,16 +402,16 @@ def test_error_of_the_machine_is_recorded_and_the_sweep_goes_on(swept, tmp_path,
     json.dumps(record.read_json(job.folder / record.SUMMARY), allow_nan=False)
 
 
-# --- packs ---
+# --- populations ---
 
 
-def test_packs_are_trained_by_workers_and_recorded_run_by_run(swept, tmp_path):
-    """Three runs in packs of two, the odd one left over; one member of the pack diverges."""
+def test_populations_are_trained_by_workers_and_recorded_run_by_run(swept, tmp_path):
+    """Three runs in populations of two, the odd one left over; one member diverges."""
     bound = copy(swept[0], tmp_path)
-    packed = replace(bound, study=bound.study.override(["execution.pack=2"]))
+    together = replace(bound, study=bound.study.override(["execution.runs_per_program=2"]))
     events: list[Event] = []
-    run_sweep(packed, Part.FIT, Local(2), events.append)
-    for run in packed.study.part(Part.FIT):
+    run_sweep(together, Part.FIT, Local(2), events.append)
+    for run in together.study.part(Part.FIT):
         ours, theirs = (
             record.read_json(folder / run.run_id / record.SUMMARY)
             for folder in (tmp_path, swept[0].folder)
@@ -422,14 +422,14 @@ def test_packs_are_trained_by_workers_and_recorded_run_by_run(swept, tmp_path):
         assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     found = [
         record.read_json(tmp_path / run.run_id / record.SUMMARY)["environment"]["members"]
-        for run in packed.study.part(Part.FIT)
+        for run in together.study.part(Part.FIT)
     ]
     assert sorted(found) == [1, 2, 2]
     last = [event.run_id for event in events if isinstance(event.phase, Status)]
-    assert sorted(last) == sorted(run.run_id for run in packed.study.part(Part.FIT))
+    assert sorted(last) == sorted(run.run_id for run in together.study.part(Part.FIT))
 
 
-def test_a_grid_is_packed_as_the_device_was_measured(swept, texts, tmp_path, monkeypatch):
+def test_a_grid_is_grouped_as_the_device_was_measured(swept, texts, tmp_path, monkeypatch):
     """Eighteen like runs; by the curve two at once cost less than one by one, and four more."""
     asked: list[int] = []
 
@@ -437,30 +437,32 @@ def test_a_grid_is_packed_as_the_device_was_measured(swept, texts, tmp_path, mon
         asked.extend(most for _, most in wanted)
         return [{1: 1.0, 2: 1.2, 4: 4.1}]
 
-    packs: list[tuple[Job, ...]] = []
+    populations: list[tuple[Job, ...]] = []
     monkeypatch.setattr(local.throughput, "curves", curves)
-    monkeypatch.setattr(local, "train_all", lambda found, slots, watch: packs.extend(found))
+    monkeypatch.setattr(local, "train_all", lambda found, slots, watch: populations.extend(found))
     study = tiny.study(texts, rates=[i * 1e-4 for i in range(1, 19)])
     bound = replace(swept[0], folder=tmp_path)
     study = study.with_fingerprints(lambda config: bound.corpora.mixture(config).fingerprint)
     monkeypatch.setattr(machine, "platform", lambda: "cpu")
     run_sweep(replace(bound, study=study), Part.FIT, Local(2))
     assert asked == [9]
-    assert [len(pack) for pack in packs] == [2] * 9
+    assert [len(population) for population in populations] == [2] * 9
 
 
-def test_pack_that_is_too_much_for_the_machine_is_tried_in_halves(swept, tmp_path, monkeypatch):
+def test_population_that_is_too_much_for_the_machine_is_tried_in_halves(
+    swept, tmp_path, monkeypatch
+):
     bound = copy(swept[0], tmp_path)
     jobs = tuple(bound.job(run) for run in bound.study.runs[:3])
     tried: list[int] = []
 
-    def fail(pack, *args, **kwargs):
-        tried.append(len(pack))
-        if len(pack) > 1:
+    def fail(population, *args, **kwargs):
+        tried.append(len(population))
+        if len(population) > 1:
             record.write_json(jobs[1].folder / record.SUMMARY, {"status": "completed"})
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 
-    monkeypatch.setattr(trainer, "train_pack", fail)
+    monkeypatch.setattr(trainer, "train_population", fail)
     worker.attend(jobs, bound.corpora, lambda event: None, lambda: False)
     assert tried == [3, 1, 1]  # the one that had ended in the meantime is left alone
     assert {bound.status(job.run) for job in jobs} == {Status.MISSING, Status.COMPLETED}
@@ -476,7 +478,7 @@ def test_each_run_trains_on_the_data_that_it_names(tmp_path, cache):
     mixed = override(tiny.config(), ["data.source=stdlib", *both])
     configs = [tiny.config(texts=a), tiny.config(texts=b), mixed]
     study = Study("tiny", "Which text?", tuple(Run(config, rung=0) for config in configs), law=None)
-    bound = bind(study.override(["execution.pack=3"]), tmp_path / "out", cache)
+    bound = bind(study.override(["execution.runs_per_program=3"]), tmp_path / "out", cache)
     assert len(bound.corpora.opened()) == 2
     run_sweep(bound, Part.FIT, Local(1))
     first, second = (corpus.fingerprint for corpus in bound.corpora.opened())

@@ -22,7 +22,7 @@ from experiments.training.populations.device_mesh import mesh
 from experiments.training.populations.programs import Programs, programs
 from experiments.training.populations.throughput import measure
 from experiments.training.step import TrainState, recipe
-from experiments.training.trainer import train, train_pack
+from experiments.training.trainer import train, train_population
 
 K, STEPS, CHUNK, TOLERANCE = 8, 100, 25, 1e-5
 COUNTS = (1, 2, 4, 8)
@@ -42,7 +42,7 @@ def stream(k: int) -> np.ndarray:
 
 
 def curve(compiled: Programs, members: list[Hypers], streams: list[np.ndarray]) -> Any:
-    """The last state and the losses [K, STEPS] of a pack; [STEPS] of one run."""
+    """The last state and the losses [K, STEPS] of a population; [STEPS] of one run."""
     compiled_alone = programs(RECIPE)
     leaves = compiled.join(members)
     state = compiled.join(
@@ -57,7 +57,7 @@ def curve(compiled: Programs, members: list[Hypers], streams: list[np.ndarray]) 
 
 
 @cache
-def pack(count: int, sick: bool = False) -> tuple[TrainState, np.ndarray]:
+def population(count: int, sick: bool = False) -> tuple[TrainState, np.ndarray]:
     members = [member(k) for k in range(K)]
     if sick:
         members[SICK] = members[SICK].replace(learning_rate=jnp.float32(1e20))
@@ -78,7 +78,7 @@ def test_there_are_eight() -> None:
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_member_has_the_curve_of_its_solo_run(count: int) -> None:
-    state, losses = pack(count)
+    state, losses = population(count)
     for leaf in jax.tree.leaves(state):
         assert len(leaf.sharding.device_set) == count
         assert leaf.addressable_shards[0].data.shape[0] == K // count
@@ -91,7 +91,7 @@ def test_member_has_the_curve_of_its_solo_run(count: int) -> None:
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_diverged_member_changes_no_bit_of_the_others(count: int) -> None:
-    (states, losses), healthy = pack(count, sick=True), pack(count)
+    (states, losses), healthy = population(count, sick=True), population(count)
     assert bool(states.diverged[SICK])
     assert int(states.step[SICK]) < 10
     for leaf, other in zip(
@@ -174,30 +174,30 @@ def on(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     programs.cache_clear()
 
 
-def test_pack_goes_on_on_another_number_of_devices(
+def test_population_goes_on_on_another_number_of_devices(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = tiny.write_texts(tmp_path / "texts")
     corpus = tiny.OneCorpus(texts, tmp_path / "cache")
-    solo, packed = (
+    solo, together = (
         [tiny.job(tmp_path / name, *assignments) for assignments in RUNS]
-        for name in ("solo", "packed")
+        for name in ("solo", "together")
     )
     for job in solo:
         train(job, corpus)
     states = [Status.STARTED, Status.STARTED, Status.STARTED, Status.DIVERGED]
     # four members on four devices
-    assert train_pack(packed, corpus, interrupted=interrupted_after(2)) == states
+    assert train_population(together, corpus, interrupted=interrupted_after(2)) == states
     on(monkeypatch, 2)
-    left = packed[:3]  # three members, two devices: no even share, so one
+    left = together[:3]  # three members, two devices: no even share, so one
     states = [Status.STARTED, Status.COMPLETED, Status.STARTED]
-    assert train_pack(left, corpus, interrupted=interrupted_after(2)) == states
-    left = [packed[0], packed[2]]
-    assert train_pack(left, corpus) == [Status.COMPLETED] * 2
-    assert [record.run_status(job.folder) for job in packed] == ENDS
-    for ours, theirs in zip(packed, solo, strict=True):
+    assert train_population(left, corpus, interrupted=interrupted_after(2)) == states
+    left = [together[0], together[2]]
+    assert train_population(left, corpus) == [Status.COMPLETED] * 2
+    assert [record.run_status(job.folder) for job in together] == ENDS
+    for ours, theirs in zip(together, solo, strict=True):
         assert len(rows(ours)) == len(rows(theirs))
         for row, other in zip(rows(ours), rows(theirs), strict=True):
             assert row == pytest.approx(other, rel=TOLERANCE)
-    final, expected = ([final_loss(job) for job in made[:3]] for made in (packed, solo))
+    final, expected = ([final_loss(job) for job in made[:3]] for made in (together, solo))
     assert final == pytest.approx(expected, rel=TOLERANCE)

@@ -16,8 +16,8 @@ from experiments.training.populations.grouping import (
     alike,
     doublings,
     largest,
-    packs,
     plan,
+    populations,
     signature,
 )
 from experiments.training.step import recipe
@@ -120,7 +120,7 @@ def test_runs_of_another_program_have_another_signature(assignments) -> None:
     assert recipe(tiny.config(*assignments)) != recipe(tiny.config())
 
 
-# --- from jobs to packs ---
+# --- from jobs to populations ---
 
 
 def jobs(count: int, *assignments: str):
@@ -138,15 +138,23 @@ def test_groups_hold_like_runs_longest_first() -> None:
         assert all(a >= b for a, b in pairwise(steps))
 
 
-def test_a_pack_of_the_size_asked_for() -> None:
-    (group,) = alike(jobs(5, "execution.pack=2")).values()
-    assert [len(pack) for pack in packs(group, ALONE, workers=1)] == [2, 2, 1]
-    assert [job for pack in packs(group, ALONE, workers=1) for job in pack] == group
+def test_a_population_of_the_size_asked_for() -> None:
+    (group,) = alike(jobs(5, "execution.runs_per_program=2")).values()
+    assert [len(population) for population in populations(group, ALONE, workers=1)] == [2, 2, 1]
+    assert [
+        job for population in populations(group, ALONE, workers=1) for job in population
+    ] == group
 
 
-def test_every_worker_is_left_with_a_pack() -> None:
+def test_every_worker_is_left_with_a_population() -> None:
     (group,) = alike([tiny.job(Path("runs"), f"seed={i}") for i in range(8)]).values()
-    assert [len(packs(group, FLAT, workers)) for workers in (1, 2, 4, 8, 16)] == [2, 2, 4, 8, 8]
+    assert [len(populations(group, FLAT, workers)) for workers in (1, 2, 4, 8, 16)] == [
+        2,
+        2,
+        4,
+        8,
+        8,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -184,8 +192,8 @@ def test_sizes_to_measure_double_from_one_on_each_device(most, devices, sizes) -
     assert doublings(most, devices) == sizes
 
 
-def test_what_does_not_fill_the_devices_is_one_smaller_pack() -> None:
-    """Eight devices: packs of 2 to 8 take the time of one run."""
+def test_what_does_not_fill_the_devices_is_one_smaller_population() -> None:
+    """Eight devices: populations of 2 to 8 take the time of one run."""
     curve = dict.fromkeys(range(1, 9), 1.0) | {16: 1.8}
     assert sorted(plan([10] * 21, curve)) == [5, 16]
     assert sorted(plan([10] * 13, curve)) == [5, 8]

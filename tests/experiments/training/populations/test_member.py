@@ -16,7 +16,7 @@ from experiments.runs.job import Event
 from experiments.training.hypers import hypers
 from experiments.training.populations.programs import programs
 from experiments.training.step import recipe
-from experiments.training.trainer import train, train_pack
+from experiments.training.trainer import train, train_population
 
 # one seed in two lengths, another seed, and one that leaves the numbers at its third step
 MEMBERS = (
@@ -52,7 +52,7 @@ def alone(tmp_path_factory, corpus):
 def together(tmp_path_factory, corpus):
     made = jobs(tmp_path_factory.mktemp("together"))
     events: list[Event] = []
-    statuses = train_pack(made, corpus, watch=events.append)
+    statuses = train_population(made, corpus, watch=events.append)
     return made, statuses, events
 
 
@@ -121,7 +121,7 @@ def healthy_jobs(folder: Path, *assignments: str):
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory, corpus):
     made = healthy_jobs(tmp_path_factory.mktemp("healthy"))
-    assert train_pack(made, corpus) == [Status.COMPLETED] * 4
+    assert train_population(made, corpus) == [Status.COMPLETED] * 4
     return made
 
 
@@ -136,16 +136,18 @@ def test_neighbour_that_diverges_changes_no_bit_of_the_others(together, healthy)
         assert_same_bits(together[0][k], healthy[k])
 
 
-def test_loss_far_beyond_its_start_is_divergence_alone_and_in_a_pack(tmp_path, corpus) -> None:
+def test_loss_far_beyond_its_start_is_divergence_alone_and_in_a_population(
+    tmp_path, corpus
+) -> None:
     """So high a rate takes the loss from 6 to hundreds, all of them finite."""
     wild = ("optimizer.learning_rate=30.0", "schedule.warmup_fraction=0.5", "init_scale=0.1")
-    solo, packed = tiny.job(tmp_path / "solo", *wild), tiny.job(tmp_path / "pack", *wild)
+    solo, together = tiny.job(tmp_path / "solo", *wild), tiny.job(tmp_path / "population", *wild)
     assert train(solo, corpus) is Status.DIVERGED
-    neighbour = tiny.job(tmp_path / "pack")
-    assert train_pack([packed, neighbour], corpus) == [Status.DIVERGED, Status.COMPLETED]
-    for job in (solo, packed):
+    neighbour = tiny.job(tmp_path / "population")
+    assert train_population([together, neighbour], corpus) == [Status.DIVERGED, Status.COMPLETED]
+    for job in (solo, together):
         assert "rose beyond 10 times its start at step" in summary(job)["message"]
-    assert summary(solo)["diverged_step"] == summary(packed)["diverged_step"] > 0
+    assert summary(solo)["diverged_step"] == summary(together)["diverged_step"] > 0
 
 
 class Interruption:
@@ -159,23 +161,23 @@ class Interruption:
         return self.left == 0
 
 
-def test_interrupted_pack_goes_on_bit_for_bit(tmp_path, corpus, healthy) -> None:
+def test_interrupted_population_goes_on_bit_for_bit(tmp_path, corpus, healthy) -> None:
     """Twice: on a CPU, saves are views of buffers that the next dispatch would take."""
     made = healthy_jobs(tmp_path, "execution.checkpoint_seconds=0.0")
     for _ in range(2):
-        assert train_pack(made, corpus, interrupted=Interruption(1)) == [Status.STARTED] * 4
+        assert train_population(made, corpus, interrupted=Interruption(1)) == [Status.STARTED] * 4
     assert [rows(job)[-1]["step"] for job in made] == [16] * 4
-    assert train_pack(made, corpus) == [Status.COMPLETED] * 4
+    assert train_population(made, corpus) == [Status.COMPLETED] * 4
     for ours, theirs in zip(made, healthy, strict=True):
         assert_same_bits(ours, theirs)
 
 
-def test_interrupted_pack_goes_on_with_what_is_left_of_it(tmp_path, corpus, together) -> None:
+def test_interrupted_population_goes_on_with_what_is_left_of_it(tmp_path, corpus, together) -> None:
     made = jobs(tmp_path)
-    statuses = train_pack(made, corpus, interrupted=Interruption(4))  # at step 32
+    statuses = train_population(made, corpus, interrupted=Interruption(4))  # at step 32
     assert statuses == [Status.STARTED, Status.COMPLETED, Status.STARTED, Status.DIVERGED]
     ready = (made[1].folder / record.SUMMARY).read_text()
-    assert train_pack([made[0], made[2]], corpus) == [Status.COMPLETED] * 2
+    assert train_population([made[0], made[2]], corpus) == [Status.COMPLETED] * 2
     assert (made[1].folder / record.SUMMARY).read_text() == ready
     for k in (0, 2):  # another number of members is another program: equal up to rounding
         assert_same_record(made[k], together[0][k])
@@ -183,13 +185,13 @@ def test_interrupted_pack_goes_on_with_what_is_left_of_it(tmp_path, corpus, toge
 
 def test_every_member_keeps_checkpoints_of_its_own(tmp_path, corpus, alone) -> None:
     made = [tiny.job(tmp_path, *MEMBERS[0], "execution.permanent=16,32"), *jobs(tmp_path)[1:3]]
-    assert train_pack(made, corpus) == [Status.COMPLETED] * 3
+    assert train_population(made, corpus) == [Status.COMPLETED] * 3
     kept = [{int(p.name) for p in (job.folder / record.CHECKPOINTS).iterdir()} for job in made]
     assert kept == [{16, 32, 50}, {21}, {40}]
     assert rows(made[2])[-1] == pytest.approx(rows(alone[2])[-1], rel=1e-3)
 
 
-def test_killed_pack_goes_on(tmp_path, corpus, together) -> None:
+def test_killed_population_goes_on(tmp_path, corpus, together) -> None:
     made = jobs(tmp_path, "execution.checkpoint_seconds=0.0")
 
     def crash(event: Event) -> None:
@@ -197,14 +199,14 @@ def test_killed_pack_goes_on(tmp_path, corpus, together) -> None:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        train_pack(made, corpus, watch=crash)
+        train_population(made, corpus, watch=crash)
     assert [record.run_status(job.folder) for job in made] == [
         Status.STARTED,
         Status.COMPLETED,
         Status.STARTED,
         Status.DIVERGED,
     ]
-    assert train_pack([made[0], made[2]], corpus) == [Status.COMPLETED] * 2
+    assert train_population([made[0], made[2]], corpus) == [Status.COMPLETED] * 2
     for k in (0, 2):
         assert [row["loss"] for row in rows(made[k]) if "loss" in row] == pytest.approx(
             [row["loss"] for row in rows(together[0][k]) if "loss" in row], rel=TOLERANCE
@@ -217,20 +219,20 @@ def test_members_that_stand_at_different_steps(tmp_path, corpus, alone) -> None:
     train(made[1], corpus, interrupted=Interruption(3))
     train(made[2], corpus, interrupted=Interruption(2))
     assert [len(rows(job)) for job in made[1:]] == [3, 2]
-    assert train_pack(made, corpus) == [Status.COMPLETED] * 3
+    assert train_population(made, corpus) == [Status.COMPLETED] * 3
     for k in range(3):
         assert_same_record(made[k], alone[k])
 
 
-def test_member_of_an_interrupted_pack_goes_on_alone(tmp_path, corpus, alone) -> None:
+def test_member_of_an_interrupted_population_goes_on_alone(tmp_path, corpus, alone) -> None:
     made = jobs(tmp_path)
-    train_pack(made, corpus, interrupted=Interruption(2))
+    train_population(made, corpus, interrupted=Interruption(2))
     assert train(made[2], corpus) is Status.COMPLETED
     assert_same_record(made[2], alone[2])
 
 
 def test_sixteen_learning_rates_are_one_compilation(tmp_path, corpus) -> None:
-    """Alone, one after the other, and in packs of eight: after the first nothing is compiled."""
+    """Alone, one by one, and in populations of eight: after the first nothing is compiled."""
     compiled: list[str] = []
 
     def count(event: str, duration: float, **_: object) -> None:
@@ -240,7 +242,7 @@ def test_sixteen_learning_rates_are_one_compilation(tmp_path, corpus) -> None:
     grid = [f"optimizer.learning_rate={rate}" for rate in np.geomspace(1e-4, 1e-2, 16)]
     short = f"budget.tokens={4 * 64}"
     made = [
-        [tiny.job(tmp_path / name, rate, short) for rate in grid] for name in ("solo", "packed")
+        [tiny.job(tmp_path / name, rate, short) for rate in grid] for name in ("solo", "together")
     ]
     jax.monitoring.register_event_duration_secs_listener(count)
     try:
@@ -251,10 +253,10 @@ def test_sixteen_learning_rates_are_one_compilation(tmp_path, corpus) -> None:
         for job in made[0][1:]:
             train(job, corpus)
         assert compiled == []
-        train_pack(made[1][:8], corpus)
+        train_population(made[1][:8], corpus)
         assert compiled
         compiled.clear()
-        train_pack(made[1][8:], corpus)
+        train_population(made[1][8:], corpus)
         assert compiled == []
     finally:
         jax.monitoring.unregister_event_duration_listener(count)
