@@ -52,13 +52,8 @@ def _plan(run: Run) -> list[str]:
     ]
 
 
-<<<<<<< HEAD
 def _cost(cost: RunForecast) -> list[str]:
     """A population of "?" is measured before the first run; a time of "-" is unknown."""
-=======
-def _cost(cost: Cost) -> list[str]:
-    """A population of "?" is measured before the first run; a time of "-" is unknown."""
->>>>>>> f795341 (Runs trained in one program are a population: execution.runs_per_program)
     from rich import filesize
 
     from experiments.sweep.progress import clock

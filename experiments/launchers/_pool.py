@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """A pool of worker processes. Runs of a worker that dies are retried; none is lost.
-=======
-"""Populations of jobs over worker processes: hand out, listen, stop. None is lost by one that dies.
->>>>>>> f795341 (Runs trained in one program are a population: execution.runs_per_program)
 
 Each worker has its own pipe and shares no lock with another. One that is killed, at any moment,
 cannot hold up the rest: another is started in its place.
@@ -35,9 +31,8 @@ def train_all(
 ) -> bool:
     """Train the populations in order, one worker per slot; `watch` hears every event.
 
-<<<<<<< HEAD
     On SIGINT or SIGTERM every worker saves a checkpoint and ends, and this returns False, with
-    populations left. A second signal acts at once. The runs of a worker that is killed are tried again,
+    runs left. A second signal acts at once. The runs of a worker that is killed are tried again,
     each alone, and recorded as failed after `ATTEMPTS` times.
 
     Raises:
@@ -45,15 +40,6 @@ def train_all(
     """
     pool = _Pool(deque(populations), watch)
     with on_stop_signal(pool.stop):
-=======
-    SIGINT or SIGTERM: every worker saves a checkpoint and ends, and this returns False, with runs
-    left. A second one acts at once. A UserError of one worker stops all in the same way and is
-    raised. The runs of a worker that is killed are tried again, each alone, and recorded as failed
-    when that has happened `ATTEMPTS` times.
-    """
-    crew = _Crew(deque(populations), watch)
-    with on_stop_signal(crew.stop):
->>>>>>> f795341 (Runs trained in one program are a population: execution.runs_per_program)
         try:
             for slot in slots:
                 pool.start(slot)
@@ -73,7 +59,6 @@ def train_all(
 class _Worker:
     process: SpawnProcess
     slot: Slot
-<<<<<<< HEAD
     left: dict[str, Job] = field(default_factory=dict)  # of its population, not ended yet
     is_training: bool = False  # and no longer compiling
 
@@ -81,15 +66,6 @@ class _Worker:
 @dataclass
 class _Pool:
     waiting: deque[Population]
-=======
-    left: dict[str, Job] = field(default_factory=dict)  # of its population, without their last word
-    is_training: bool = False  # at its population, and not still compiling for it
-
-
-@dataclass
-class _Crew:
-    waiting: deque[Population]
->>>>>>> f795341 (Runs trained in one program are a population: execution.runs_per_program)
     watch: Callable[[Event], None]
     workers: dict[Connection, _Worker] = field(default_factory=dict)
     ended: Counter[str] = field(default_factory=Counter)  # times that a run's worker ended under it
@@ -140,13 +116,8 @@ class _Crew:
         worker = self.workers[pipe]
         worker.left = {job.run.run_id: job for job in population or ()}
         worker.is_training = False
-<<<<<<< HEAD
         with contextlib.suppress(BrokenPipeError):  # its end is heard next
             pipe.send(population)
-=======
-        with contextlib.suppress(BrokenPipeError):  # the end of the pipe comes next, and says why
-            pipe.send(population)
->>>>>>> f795341 (Runs trained in one program are a population: execution.runs_per_program)
 
     def _reap(self, pipe: Connection) -> None:
         worker = self.workers.pop(pipe)

@@ -1,14 +1,7 @@
-<<<<<<< HEAD
 """A worker process: trains the populations that it is sent, one after the other, and sends events.
 
-It shares one pipe with the sweep: populations come in, events and at most one `UserError` go out. SIGINT
-and SIGTERM ask it to save a checkpoint and to end.
-=======
-"""A worker process: trains the populations that it is sent, one by one, and reports on them.
-
-One pipe connects it to the sweep: populations come in, events and at most one `UserError` go out.
+It shares one pipe with the sweep: populations come in, events and at most one `UserError` go out.
 SIGINT and SIGTERM ask it to save a checkpoint and to end.
->>>>>>> f795341 (Runs trained in one program are a population: execution.runs_per_program)
 """
 
 from __future__ import annotations
@@ -48,13 +41,8 @@ def work(pipe: Connection, slot: Slot) -> None:
         pass  # the sweep is gone
 
 
-<<<<<<< HEAD
 def train_here(population: Population, slot: Slot, interrupted: Callable[[], bool]) -> None:
     """Train one population in this process, for launchers with processes of another engine.
-=======
-def train_here(population: Population, slot: Slot, interrupted: Callable[[], bool]) -> None:
-    """Train one population in this process, for launchers that have their own processes.
->>>>>>> f795341 (Runs trained in one program are a population: execution.runs_per_program)
 
     A run that is not finished when this returns is another worker's, or was interrupted.
     """
@@ -81,11 +69,7 @@ def attend(
     interrupted: Callable[[], bool],
     train: Train = _train,
 ) -> None:
-<<<<<<< HEAD
     """Train the runs of a population that no other worker has claimed or finished."""
-=======
-    """Train those of a population that are not another worker's, nor finished by one since."""
->>>>>>> f795341 (Runs trained in one program are a population: execution.runs_per_program)
     with contextlib.ExitStack() as held:
         claims, free = [], []
         for job in population:
@@ -150,11 +134,7 @@ def _attempt(
     interrupted: Callable[[], bool],
     train: Train,
 ) -> None:
-<<<<<<< HEAD
     """Train a population. One that exceeds the machine is split in halves, down to single runs."""
-=======
-    """Train a population. One that is too much for the machine is tried in halves."""
->>>>>>> f795341 (Runs trained in one program are a population: execution.runs_per_program)
     from jax.errors import JaxRuntimeError
 
     from experiments.runs.summary import write_failure

@@ -34,9 +34,7 @@ class RunForecast:
     """Memory and time of one run, as the next call would train it."""
 
     members: int | None  # of its population; None: the device is measured first
-    bytes: (
-        int | None
-    )  # of one device, for the whole population; None: its layout is yet to be chosen
+    bytes: int | None  # of one device, for all members; None: its layout is yet to be chosen
     seconds: float | None  # of one worker; None: nothing like it was timed here
 
 
