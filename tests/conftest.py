@@ -1,4 +1,4 @@
-"""What every test shares: the CPU, compiled programs kept between test runs, and goldens."""
+"""Options, caches, goldens and the tiny corpus that all tests share."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tiny import OneCorpus
 
 DEVICES = ("gpu", "tpu")
 
@@ -20,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Set what JAX reads when it is imported, for this process and for those it starts."""
+    """Set what JAX reads when it is imported, for this process and for its children."""
     if config.option.markexpr not in DEVICES:
         os.environ["JAX_PLATFORMS"] = "cpu"
     if config.pluginmanager.has_plugin("cacheprovider"):
@@ -31,20 +34,69 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def windtunnel_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache without corpora, whose compiled programs are those of the last run of the tests."""
-    cache = tmp_path_factory.mktemp("windtunnel")
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
-        (cache / "xla").symlink_to(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    """An empty cache of corpora for commands that name none."""
+    cache = _cache(tmp_path_factory.mktemp("windtunnel"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WINDTUNNEL_CACHE", str(cache))
         yield cache
 
 
+@pytest.fixture(scope="session")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The text files of the tiny corpus. Read only."""
+    import tiny
+
+    return tiny.write_texts(tmp_path_factory.mktemp("texts"))
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that holds the tiny corpus once a test has prepared it."""
+    return _cache(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def corpus(texts: Path, cache: Path) -> Corpus:
+    """The tiny corpus, prepared."""
+    import tiny
+
+    from experiments import data
+
+    return data.prepare(tiny.config(texts=texts).science.data, cache)
+
+
+@pytest.fixture(scope="session")
+def study_file(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A study file as a user writes it."""
+    import tiny
+
+    path = tmp_path_factory.mktemp("study") / "mine.py"
+    path.write_text(tiny.STUDY_FILE.format(path=str(texts)))
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def search_file(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A search file as a user writes it."""
+    import tiny
+
+    path = tmp_path_factory.mktemp("search") / "mine.py"
+    path.write_text(tiny.SEARCH_FILE.format(path=str(texts)))
+    return str(path)
+
+
+def _cache(folder: Path) -> Path:
+    """An empty cache whose compiled programs are those of earlier sessions."""
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        (folder / "xla").symlink_to(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    return folder
+
+
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """golden(name, value) holds value to tests/golden/<name>.json, exactly, or writes it.
+    """golden(name, value) compares value with tests/golden/<name>.json, or writes the file.
 
-    golden(name, value, rel=0.1) lets numbers differ by a tenth.
+    The comparison is exact; golden(name, value, rel=0.1) lets numbers differ by a tenth.
     """
     folder, update = Path(__file__).parent / "golden", request.config.getoption("--update-golden")
 
@@ -60,7 +112,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 
 def _near(value: Any, rel: float) -> Any:
-    """What equals a value whose numbers differ by so much."""
+    """A value that equals all values whose numbers differ by at most `rel`."""
     if isinstance(value, dict):
         return {name: _near(inner, rel) for name, inner in value.items()}
     if isinstance(value, list):

@@ -13,13 +13,6 @@ from experiments.runs.quarantine import quarantine
 from scaling.common.errors import UserError
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    base = tmp_path_factory.getbasetemp()
-    texts, cache = tiny.shared_texts(base), tiny.shared_cache(base)
-    return tiny.OneCorpus(texts, cache)
-
-
 def train(job, corpus, interrupted=lambda: False):
     events = []
     worker.attend((job,), corpus, events.append, interrupted)

@@ -30,12 +30,7 @@ def contents(folder):
 
 
 @pytest.mark.parametrize(("phase", "reached"), MOMENTS)
-def test_worker_that_wakes_up_after_a_take_over_writes_nothing(
-    tmp_path_factory, tmp_path, phase, reached
-):
-    base = tmp_path_factory.getbasetemp()
-    texts, cache = tiny.shared_texts(base), tiny.shared_cache(base)
-    corpus = tiny.OneCorpus(texts, cache)
+def test_worker_that_wakes_up_after_a_take_over_writes_nothing(corpus, tmp_path, phase, reached):
     job, events, after = tiny.job(tmp_path), [], []
 
     def train(watch, interrupted=lambda: False):

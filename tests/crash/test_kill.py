@@ -22,10 +22,8 @@ WALL = ("wall_seconds", "first_dispatch_seconds", "tokens_per_second")
 
 
 @pytest.fixture(scope="module")
-def lives(tmp_path_factory):
+def lives(tmp_path_factory, texts, cache):
     """Sends a job to a new worker and tells how that ended: (exit code, events)."""
-    base = tmp_path_factory.getbasetemp()
-    texts, cache = tiny.shared_texts(base), tiny.shared_cache(base)
     corpus = data.Corpora(cache).mixture(tiny.config(texts=texts).science.data)
     log = tmp_path_factory.mktemp("kill") / "workers.log"
     slot = Slot(cache, log, core=None)

@@ -32,11 +32,10 @@ def study() -> Study:
 
 
 @pytest.fixture
-def run(tmp_path, tmp_path_factory):
+def run(tmp_path, cache):
     """Starts the command on the folder, with this study file, in a session of its own."""
-    base = tmp_path_factory.getbasetemp()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    cache, started = tiny.shared_cache(base), []
+    started = []
 
     def run(text: str, out: Path, *arguments: str) -> subprocess.Popen[str]:
         file = tmp_path / "mine.py"
@@ -60,11 +59,6 @@ def run(tmp_path, tmp_path_factory):
             process.communicate()
 
 
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory):
-    return str(tiny.shared_texts(tmp_path_factory.getbasetemp()))
-
-
 def steps(run: Path) -> list[int]:
     return [row["step"] for row in record.read_rows(run / record.METRICS)]
 
@@ -80,7 +74,7 @@ def wait_for(there) -> None:
 def test_two_at_once_train_every_run_once(run, texts, tmp_path):
     """Each writes its own log of what it trained, and no run is in both."""
     out = tmp_path / "out"
-    both = [run(tiny.STUDY_FILE.format(path=texts), out, "--workers", "1") for _ in range(2)]
+    both = [run(tiny.STUDY_FILE.format(path=str(texts)), out, "--workers", "1") for _ in range(2)]
     for process in both:
         stdout, stderr = process.communicate(timeout=120)
         assert process.returncode == 0, stderr
@@ -94,7 +88,7 @@ def test_two_at_once_train_every_run_once(run, texts, tmp_path):
 @pytest.mark.slow
 def test_run_of_a_sweep_that_was_killed_is_taken_over(run, texts, tmp_path):
     """While the first one trains, the second waits; the first is killed, the second ends it all."""
-    out, text = tmp_path / "out", tiny.STUDY_FILE.format(path=texts)
+    out, text = tmp_path / "out", tiny.STUDY_FILE.format(path=str(texts))
     many = ("--workers", "1", "--set", "budget.tokens=128000", "--set", "data.epochs=10")
     first = run(text, out, *many)
     wait_for(lambda: any(file.stat().st_size for file in out.glob("*/metrics.jsonl")))
@@ -111,7 +105,7 @@ def test_run_of_a_sweep_that_was_killed_is_taken_over(run, texts, tmp_path):
 
 def test_terminated_before_anything_is_trained_exits_with_75(run, texts, tmp_path):
     """The worker is importing JAX or compiling; it is waited for, and says nothing else."""
-    process = run(tiny.STUDY_FILE.format(path=texts), tmp_path / "out")
+    process = run(tiny.STUDY_FILE.format(path=str(texts)), tmp_path / "out")
     wait_for((tmp_path / "out" / record.STUDY).exists)
     process.terminate()
     stdout, stderr = process.communicate(timeout=120)
@@ -124,7 +118,7 @@ def test_terminated_before_anything_is_trained_exits_with_75(run, texts, tmp_pat
 def test_two_hundred_runs_over_four_sweeps_with_random_kills(run, texts, tmp_path):
     """Sweeps or their workers are killed at random; each is started again. Every run ends once."""
     chance, out = random.Random(0), tmp_path / "out"
-    text = MANY_RUNS.format(path=texts, many=MANY)
+    text = MANY_RUNS.format(path=str(texts), many=MANY)
     start = time.monotonic()
 
     def begin() -> tuple[subprocess.Popen[str], float]:

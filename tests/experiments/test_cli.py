@@ -7,7 +7,6 @@ import sys
 import time
 
 import pytest
-import tiny
 from paths import ROOT, SUPPORT
 
 from experiments import record, studies
@@ -29,34 +28,11 @@ if __name__ == "__main__":
 """
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tiny.shared_cache(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    """A study file, as a user has one."""
-    texts = tiny.shared_texts(tmp_path_factory.getbasetemp())
-    path = tmp_path_factory.mktemp("study") / "mine.py"
-    path.write_text(tiny.STUDY_FILE.format(path=str(texts)))
-    return str(path)
-
-
-@pytest.fixture(scope="module")
-def searched(tmp_path_factory):
-    """A search file, likewise."""
-    texts = tiny.shared_texts(tmp_path_factory.getbasetemp())
-    path = tmp_path_factory.mktemp("search") / "mine.py"
-    path.write_text(tiny.SEARCH_FILE.format(path=str(texts)))
-    return str(path)
-
-
 @pytest.fixture
-def call(study, cache, tmp_path, capsys):
+def call(study_file, cache, tmp_path, capsys):
     """Run a command line on the study; gives (exit code, stdout, stderr)."""
 
-    def call(verb: str, *arguments: str, study: str = study):
+    def call(verb: str, *arguments: str, study: str = study_file):
         places = (
             () if verb == "describe" else ("--out", str(tmp_path / "out"), "--cache", str(cache))
         )
@@ -141,11 +117,11 @@ def test_mistakes_are_one_line_and_exit_with_2(call, tmp_path):
     assert "defines no function 'study'" in error(call("run", study=str(broken)))
 
 
-def test_part_that_a_study_does_not_have_is_a_mistake(call, tmp_path, cache):
+def test_part_that_a_study_does_not_have_is_a_mistake(call, tmp_path, texts):
     path = tmp_path / "fit_only.py"
     path.write_text(
         "from dataclasses import replace\nimport tiny\nfrom experiments.record import Part\n"
-        f"def study():\n    s = tiny.study({str(tiny.shared_texts(cache.parent))!r})\n"
+        f"def study():\n    s = tiny.study({str(texts)!r})\n"
         "    return replace(s, runs=s.part(Part.FIT))\n"
     )
     found = call("run", "--part", "held_out", study=str(path))
@@ -269,15 +245,15 @@ def test_reader_that_leaves_early_is_no_error():
     assert done.stdout.splitlines()[-1] == "0"
 
 
-def test_only_workers_import_jax(study, searched, cache, tmp_path):
+def test_only_workers_import_jax(study_file, search_file, cache, tmp_path):
     script = tmp_path / "without_jax.py"
     script.write_text(WITHOUT_JAX)
     places = ("--out", str(tmp_path / "out"), "--cache", str(cache))
     for arguments in (
         ["list"],
-        ["status", study, *places],
-        ["run", study, *places, "--dry-run"],
-        ["search", searched, *places, "--dry-run"],
+        ["status", study_file, *places],
+        ["run", study_file, *places, "--dry-run"],
+        ["search", search_file, *places, "--dry-run"],
     ):
         done = python(str(script), *arguments)
         assert done.returncode == 0, done.stderr
@@ -291,13 +267,13 @@ def test_help_imports_nothing_heavy():
         assert f" {heavy}\n" not in done.stderr, heavy
 
 
-def test_terminated_run_exits_with_75_and_the_same_command_finishes_it(study, cache, tmp_path):
+def test_terminated_run_exits_with_75_and_the_same_command_finishes_it(study_file, cache, tmp_path):
     """SIGTERM as a launcher sends it, to a real process with real workers."""
     script = tmp_path / "without_jax.py"
     script.write_text(WITHOUT_JAX)
     out = tmp_path / "out"
     budget = ("--set", "budget.tokens=128000", "--set", "data.epochs=10")
-    command = [str(script), "run", study, "--out", str(out), "--cache", str(cache), *budget]
+    command = [str(script), "run", study_file, "--out", str(out), "--cache", str(cache), *budget]
     environment = {**os.environ, "PYTHONPATH": PATHS}
     process = subprocess.Popen(
         [sys.executable, *command],

@@ -82,16 +82,6 @@ def write_texts(folder: Path, documents: int = 60, seed: int = 0) -> Path:
     return folder
 
 
-def shared_texts(session: Path) -> Path:
-    """The corpus of one test session."""
-    return write_texts(session / "tiny-texts")
-
-
-def shared_cache(session: Path) -> Path:
-    """The cache of one test session, so that workers compile the tiny program only once."""
-    return session / "tiny-cache"
-
-
 class OneCorpus(data.Corpora):
     """Corpora that give every run the same texts, whatever its config names."""
 

@@ -40,16 +40,6 @@ Ends = list[tuple[int, str]]  # exit code and output
 
 
 @pytest.fixture(scope="module")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.shared_texts(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.shared_cache(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory, texts: Path, cache: Path) -> Sweep:
     """The run, trained by one process on one device."""
     sweep = sweep_of(tmp_path_factory.mktemp("here"), texts, cache)

@@ -40,16 +40,6 @@ SOME, LONG = (
 
 
 @pytest.fixture(scope="module")
-def texts(tmp_path_factory):
-    return tiny.shared_texts(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tiny.shared_cache(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
 def bound(tmp_path_factory, texts, cache) -> Sweep:
     """Three runs, one of which diverges."""
     study = tiny.study(texts, rates=(1e-3, 1e30, 4e-3))

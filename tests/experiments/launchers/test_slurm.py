@@ -35,16 +35,6 @@ LONG = ["budget.tokens=1280000", "data.epochs=80"]
 ASKED = {"timeout_min": 60, "signal_delay_s": 90}
 
 
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory):
-    return tiny.shared_texts(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tiny.shared_cache(tmp_path_factory.getbasetemp())
-
-
 @pytest.fixture
 def bound(tmp_path, texts, cache) -> Sweep:
     return bind(tiny.study(texts), tmp_path / "tiny", cache)

@@ -38,16 +38,6 @@ pytestmark = [
 LONG = ("budget.tokens=384000", "data.epochs=40")
 
 
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory):
-    return tiny.shared_texts(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tiny.shared_cache(tmp_path_factory.getbasetemp())
-
-
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch):
     """Jobs find what this process finds, and are looked at often."""

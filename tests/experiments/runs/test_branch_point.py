@@ -36,21 +36,6 @@ LENGTHS = (40, 60)
 BRANCHED = (32, 48)
 
 
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory):
-    return tiny.shared_texts(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tiny.shared_cache(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
-def corpus(texts, cache):
-    return tiny.OneCorpus(texts, cache)
-
-
 def tree(texts, *assignments: str) -> list[Run]:
     """A trunk of 48 steps and its branches, of 40 and 60."""
     flat = ("schedule.name=wsd", "schedule.warmup_fraction=0.1")

@@ -28,16 +28,6 @@ UNIT = 20 * 64  # twenty steps, no whole number of dispatches
 
 
 @pytest.fixture(scope="module")
-def texts(tmp_path_factory):
-    return tiny.shared_texts(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tiny.shared_cache(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
 def base(texts):
     steps = ("schedule.warmup_fraction=0.1", f"budget.tokens={UNIT}")
     return tiny.config("schedule.name=constant", *steps, texts=texts)

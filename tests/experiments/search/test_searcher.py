@@ -6,7 +6,6 @@ import itertools
 import shutil
 
 import pytest
-import tiny
 
 from experiments import record, studies
 from experiments.__main__ import main
@@ -21,19 +20,6 @@ from experiments.sweep.sweep import write_study
 from experiments.training.trainer import train
 
 RATE = "optimizer.learning_rate"
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tiny.shared_cache(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory):
-    texts = tiny.shared_texts(tmp_path_factory.getbasetemp())
-    path = tmp_path_factory.mktemp("search") / "mine.py"
-    path.write_text(tiny.SEARCH_FILE.format(path=str(texts)))
-    return str(path)
 
 
 class Here:
@@ -57,13 +43,13 @@ class Here:
 
 
 @pytest.fixture
-def call(file, cache, tmp_path, monkeypatch, capsys):
+def call(search_file, cache, tmp_path, monkeypatch, capsys):
     """A command line, its runs trained by `Here`; gives (exit code, stdout, stderr, trained)."""
 
     def call(*arguments: str, runs: float = float("inf"), out=tmp_path / "out"):
         here = Here(runs)
         monkeypatch.setattr(promotion, "run_sweep", here)
-        code = main(["search", file, "--out", str(out), "--cache", str(cache), *arguments])
+        code = main(["search", search_file, "--out", str(out), "--cache", str(cache), *arguments])
         captured = capsys.readouterr()
         return code, captured.out, captured.err, here.trained
 
@@ -93,12 +79,12 @@ def written(folder) -> dict:
 
 
 @pytest.fixture(scope="module")
-def shallow(file, cache, tmp_path_factory):
+def shallow(search_file, cache, tmp_path_factory):
     """A folder with a whole Hyperband of R=2: 4 candidates, 2 of them begun on half of it."""
     folder = tmp_path_factory.mktemp("shallow") / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(promotion, "run_sweep", Here())
-        plan = studies.load_search(file, [])
+        plan = studies.load_search(search_file, [])
         bind(plan, "random", folder, cache, Local(1), unwatched).run()
     return folder
 
@@ -122,8 +108,17 @@ def test_dry_run_prints_brackets_and_exact_costs_and_writes_nothing(call, tmp_pa
     assert costs == [["28", "8,960"], ["34", "10,880"], ["40", "12,800"]]
 
 
-def test_search_file_reaches_the_end_over_real_workers(file, cache, tmp_path, capsys):
-    arguments = ["search", file, "--out", str(tmp_path), "--cache", str(cache), "--workers", "1"]
+def test_search_file_reaches_the_end_over_real_workers(search_file, cache, tmp_path, capsys):
+    arguments = [
+        "search",
+        search_file,
+        "--out",
+        str(tmp_path),
+        "--cache",
+        str(cache),
+        "--workers",
+        "1",
+    ]
     assert main([*arguments, *sets("method=successive_halving")]) == 0
     out, err = capsys.readouterr()
     assert "[2/2 runs, " in err
@@ -172,7 +167,7 @@ def test_failed_run_exits_with_75_and_is_told_with_its_reason(call, tmp_path):
 
 
 @pytest.mark.parametrize(("rule", "R"), [("efficient", 8), ("preserving", 8), ("discarding", 4)])
-def test_deepening_goes_on_with_what_is_there(rule, R, call, shallow, tmp_path, file, cache):
+def test_deepening_goes_on_with_what_is_there(rule, R, call, shallow, tmp_path, search_file, cache):
     """Interrupted, too; what was trained is what the rule asks for, and nothing else."""
     out, reached = tmp_path / "deep", tuple(2**k for k in range(1, R.bit_length()))
     shutil.copytree(shallow, out)
@@ -197,7 +192,7 @@ def test_deepening_goes_on_with_what_is_there(rule, R, call, shallow, tmp_path, 
         used.update((row, plan.tokens(budget)) for row in rows)
         return [new[row][plan.tokens(budget)] for row in rows]
 
-    plan = studies.load_search(file, ["method=deepening", f"promotion={rule}", f"R={R}"])
+    plan = studies.load_search(search_file, ["method=deepening", f"promotion={rule}", f"R={R}"])
     candidates = [
         plan.config(one["fields"]) for one in record.read_json(out / record.SEARCH)["candidates"]
     ]
@@ -245,14 +240,14 @@ def test_optuna_search_goes_on_with_the_same_candidates(call, tmp_path):
 
 
 def test_candidates_of_earlier_calls_come_first_whatever_the_sampler_would_say(
-    shallow, cache, file, tmp_path, monkeypatch
+    shallow, cache, search_file, tmp_path, monkeypatch
 ):
     shutil.copytree(shallow, tmp_path / "out")
     page = record.read_json(tmp_path / "out" / record.SEARCH)
     page["candidates"].reverse()
     record.write_json(tmp_path / "out" / record.SEARCH, page)
     found = bind(
-        studies.load_search(file, []), "random", tmp_path / "out", cache, Local(1), unwatched
+        studies.load_search(search_file, []), "random", tmp_path / "out", cache, Local(1), unwatched
     )
     assert [one.fields for one in found.tried.values()] == [c["fields"] for c in page["candidates"]]
 

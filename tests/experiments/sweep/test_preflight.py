@@ -25,13 +25,6 @@ RUNS = STUDY.runs
 Usage = namedtuple("Usage", "total used free")
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    root = tmp_path_factory.mktemp("corpus")
-    texts = tiny.write_texts(root / "texts")
-    return tiny.OneCorpus(texts, root / "cache")
-
-
 def one_line(caught) -> str:
     assert "\n" not in str(caught.value)
     return str(caught.value)

@@ -37,16 +37,6 @@ LONG = ["budget.tokens=6400000", "data.epochs=400"]
 
 
 @pytest.fixture(scope="module")
-def texts(tmp_path_factory):
-    return tiny.shared_texts(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tiny.shared_cache(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
 def swept(tmp_path_factory, texts, cache):
     """Three runs by two workers, one of which diverges; and the events."""
     study = tiny.study(texts, rates=(1e-3, 1e30, 4e-3))

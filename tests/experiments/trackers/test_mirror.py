@@ -196,20 +196,16 @@ BAD = {
 
 
 def test_trackers_that_hang_raise_or_crash_leave_a_sweep_as_it_is(
-    tmp_path, tmp_path_factory, monkeypatch, capfd
+    study_file, cache, tmp_path, monkeypatch, capfd
 ):
     for name, text in BAD.items():
         package = tmp_path / "bad" / name / "__init__.py"
         package.parent.mkdir(parents=True)
         package.write_text(text)
-    base = tmp_path_factory.getbasetemp()
-    file = tmp_path / "mine.py"
-    file.write_text(tiny.STUDY_FILE.format(path=str(tiny.shared_texts(base))))
-    cache = str(tiny.shared_cache(base))
 
     def run(out, *arguments):
-        places = ("--out", str(tmp_path / out), "--cache", cache)
-        code = main(["run", str(file), *places, "--workers", "1", *arguments])
+        places = ("--out", str(tmp_path / out), "--cache", str(cache))
+        code = main(["run", study_file, *places, "--workers", "1", *arguments])
         return code, *capfd.readouterr()
 
     code, stdout, _ = run("alone")

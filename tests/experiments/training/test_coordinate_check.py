@@ -92,15 +92,12 @@ def test_a_wider_model_has_larger_or_more_heads():
         resize(config, "heads", width=20)
 
 
-def test_the_command_measures_and_the_check_judges(tmp_path, tmp_path_factory, capsys):
+def test_the_command_measures_and_the_check_judges(tmp_path, study_file, cache, capsys):
     """SP, whose check fails: both commands as a user types them."""
     from analysis.__main__ import main as analyse
 
-    base = tmp_path_factory.getbasetemp()
-    study = tmp_path / "mine.py"
-    study.write_text(tiny.STUDY_FILE.format(path=str(tiny.shared_texts(base))))
-    places = ["--out", str(tmp_path / "out"), "--cache", str(tiny.shared_cache(base))]
-    arguments = ["coordinates", str(study), *places, "--seeds", "2", "--steps", "3"]
+    places = ["--out", str(tmp_path / "out"), "--cache", str(cache)]
+    arguments = ["coordinates", study_file, *places, "--seeds", "2", "--steps", "3"]
     assert main([*arguments, "--widths", "16,64"]) == 0
     table = tmp_path / "out" / "coordinates.csv"
     assert str(table) in capsys.readouterr().out

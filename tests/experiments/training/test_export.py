@@ -121,10 +121,8 @@ def test_files_that_cannot_be_read_are_refused_in_a_line(file, tmp_path, capsys)
         write(tmp_path / "no" / "folder.safetensors", config, params)
 
 
-def test_a_run_goes_out_and_its_loss_comes_back(tmp_path, tmp_path_factory, capsys):
+def test_a_run_goes_out_and_its_loss_comes_back(tmp_path, texts, cache, capsys):
     """Of the weights that it is judged by, an average here."""
-    base = tmp_path_factory.getbasetemp()
-    texts, cache = tiny.shared_texts(base), tiny.shared_cache(base)
     job = tiny.job(tmp_path, "evaluation.weights=ema", texts=texts)
     train(job, data.Corpora(cache))
     path = tmp_path / "model.safetensors"

@@ -29,13 +29,6 @@ TIMES = "evaluation.times=3"  # validation at steps 17 and 33, rounded up to a d
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    root = tmp_path_factory.mktemp("corpus")
-    texts = tiny.write_texts(root / "texts")
-    return tiny.OneCorpus(texts, root / "cache")
-
-
-@pytest.fixture(scope="module")
 def finished(tmp_path_factory, corpus):
     """The record of the tiny run, never interrupted."""
     job = tiny.job(tmp_path_factory.mktemp("finished"), TIMES)

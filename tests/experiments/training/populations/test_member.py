@@ -29,13 +29,6 @@ DIVERGED = 3
 TOLERANCE = 1e-5
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    root = tmp_path_factory.mktemp("corpus")
-    texts = tiny.write_texts(root / "texts")
-    return tiny.OneCorpus(texts, root / "cache")
-
-
 def jobs(folder: Path, *assignments: str):
     return [tiny.job(folder, *member, *assignments) for member in MEMBERS]
 

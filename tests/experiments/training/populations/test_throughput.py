@@ -10,11 +10,11 @@ from experiments.training.populations.grouping import ALONE, GAIN, signature
 
 
 @pytest.fixture
-def slot(tmp_path, tmp_path_factory):
-    cache = tmp_path / "cache"
-    cache.mkdir()
-    (cache / "xla").symlink_to(tiny.shared_cache(tmp_path_factory.getbasetemp()))
-    return Slot(cache, tmp_path / "workers.log", core=None)
+def slot(tmp_path, cache):
+    own = tmp_path / "cache"
+    own.mkdir()
+    (own / "xla").symlink_to(cache / "xla")
+    return Slot(own, tmp_path / "workers.log", core=None)
 
 
 def test_a_curve_is_measured_once_in_a_process_of_its_own_and_kept(slot, monkeypatch) -> None:
