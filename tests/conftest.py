@@ -56,13 +56,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def corpus(texts: Path, cache: Path) -> Corpus:
-    """The tiny corpus, prepared."""
+def corpus(texts: Path, cache: Path) -> OneCorpus:
+    """The tiny corpus, prepared, for every run."""
     import tiny
 
-    from experiments import data
-
-    return data.prepare(tiny.config(texts=texts).science.data, cache)
+    return tiny.OneCorpus(texts, cache)
 
 
 @pytest.fixture(scope="session")

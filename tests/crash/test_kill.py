@@ -12,6 +12,7 @@ import tiny
 import victim
 
 from experiments import data, record
+from experiments import data, record
 from experiments.devices.slot import Slot
 
 SEED = 4
