@@ -12,7 +12,6 @@ import tiny
 import victim
 
 from experiments import data, record
-from experiments import data, record
 from experiments.devices.slot import Slot
 
 SEED = 4
