@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from faulty import Variant, config, faulty, tables
 
-from analysis.estimators.coordinate_check import TOLERANCE, Verdict, check
+from analysis.estimators.coordinate_check import TOLERANCE, CoordinateCheck, check
 from experiments.config.overrides import override
 from models.module import Spec
 from models.transformer import weights
@@ -75,21 +75,21 @@ NAMED = tuple(name for name in WIDE if not name.startswith("nothing"))
 
 def verdicts(
     base: Any, variants: dict[str, Variant], seeds: int, steps: int, **sizes: Any
-) -> dict[str, Verdict]:
+) -> dict[str, CoordinateCheck]:
     measured = tables(base, list(variants.values()), seeds, steps, **sizes)
     frames = [pd.DataFrame([vars(row) for row in table]) for table in measured]
     return {name: check(frame) for name, frame in zip(variants, frames, strict=True)}
 
 
 @pytest.fixture(scope="module")
-def fair() -> dict[str, Verdict]:
+def fair() -> dict[str, CoordinateCheck]:
     """From a readout and a query of zero, so that no random start hides what training does."""
     others = {name: {**variant, "name": name} for name, variant in OTHERS.items()}
     return verdicts(config(embedding_norm="none"), FAIR | others, 6, 8, width=WIDTHS)
 
 
 @pytest.fixture(scope="module")
-def sgd() -> dict[str, Verdict]:
+def sgd() -> dict[str, CoordinateCheck]:
     """With the rates of SGD, and with those of Adam for the hidden matrices."""
     base = override(config(embedding_norm="none"), ["optimizer.name=sgd"])
     own = FROM_ZERO | {"learning_rate": 0.5}
@@ -97,23 +97,25 @@ def sgd() -> dict[str, Verdict]:
 
 
 @pytest.fixture(scope="module")
-def wide() -> dict[str, Verdict]:
+def wide() -> dict[str, CoordinateCheck]:
     return verdicts(config(embedding_norm="none"), WIDE, 2, 4, width=WIDTHS)
 
 
 @pytest.fixture(scope="module")
-def deep() -> dict[str, Verdict]:
+def deep() -> dict[str, CoordinateCheck]:
     return verdicts(
         config("completep", heads=2, kv_heads=2, head_dim=16), DEEP, 3, 4, layers=(4, 16)
     )
 
 
-def worst(verdict: Verdict) -> pd.DataFrame:
+def worst(verdict: CoordinateCheck) -> pd.DataFrame:
     judged: pd.DataFrame = verdict.judged
     return judged[~judged["passes"]][["place", "layer", "quantity", "slope"]]
 
 
-def test_mup_keeps_every_activation_and_its_change_at_one_size(fair: dict[str, Verdict]) -> None:
+def test_mup_keeps_every_activation_and_its_change_at_one_size(
+    fair: dict[str, CoordinateCheck],
+) -> None:
     """The largest |slope| is 0.07, of the attention logits, whose seeds differ most."""
     verdict = fair["mup"]
     assert verdict.passes, worst(verdict)
@@ -122,7 +124,7 @@ def test_mup_keeps_every_activation_and_its_change_at_one_size(fair: dict[str, V
     assert verdict.broken == ()
 
 
-def test_sp_does_not(fair: dict[str, Verdict]) -> None:
+def test_sp_does_not(fair: dict[str, CoordinateCheck]) -> None:
     slopes = fair["sp"].judged.groupby("place")["slope"].max()
     assert not fair["sp"].passes
     for place in ("attention/query", "attention/logits", "mlp/in", "stream", "logits"):
@@ -130,7 +132,7 @@ def test_sp_does_not(fair: dict[str, Verdict]) -> None:
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_each_other_table_has_its_slopes(fair: dict[str, Verdict], name: str) -> None:
+def test_each_other_table_has_its_slopes(fair: dict[str, CoordinateCheck], name: str) -> None:
     """Within 1/4: a power of the root of the width too many or too few is 1/2. What starts at zero
     or from few tokens comes to its power from below, and is worst: -0.22, the attention logits."""
     for _, row in fair[name].judged.iterrows():
@@ -140,7 +142,7 @@ def test_each_other_table_has_its_slopes(fair: dict[str, Verdict], name: str) ->
             assert abs(row["slope"]) < 0.2, row
 
 
-def test_ntk_starts_as_sp_does(fair: dict[str, Verdict]) -> None:
+def test_ntk_starts_as_sp_does(fair: dict[str, CoordinateCheck]) -> None:
     """So its logits do not shrink with the width at first, as a random sum over m would."""
     slopes = fair["ntk"].slopes
     start = slopes[(slopes["step"] == 0) & (slopes["quantity"] == "size")].set_index("place")
@@ -149,7 +151,7 @@ def test_ntk_starts_as_sp_does(fair: dict[str, Verdict]) -> None:
     assert fair["ntk"].broken == ("attention scale", "readout multiplier")
 
 
-def test_sgd_has_rates_of_its_own(sgd: dict[str, Verdict]) -> None:
+def test_sgd_has_rates_of_its_own(sgd: dict[str, CoordinateCheck]) -> None:
     """1 / m^0 for hidden matrices and m elsewhere, clipped by a norm that knows them; with Adam's
     1/m queries shrink."""
     slopes = sgd["own"].judged["slope"]
@@ -205,23 +207,27 @@ def assert_equal(base: str, faults: Variant, name: Any) -> None:
 
 
 @pytest.mark.parametrize("sound", ["nothing", "nothing, with a large epsilon"])
-def test_nothing_is_blamed_where_nothing_is_broken(wide: dict[str, Verdict], sound: str) -> None:
+def test_nothing_is_blamed_where_nothing_is_broken(
+    wide: dict[str, CoordinateCheck], sound: str
+) -> None:
     assert wide[sound].broken == (), wide[sound].slopes.to_string()
 
 
 @pytest.mark.parametrize("mistake", NAMED)
-def test_a_broken_rule_is_caught_and_named(wide: dict[str, Verdict], mistake: str) -> None:
+def test_a_broken_rule_is_caught_and_named(wide: dict[str, CoordinateCheck], mistake: str) -> None:
     assert wide[mistake].broken[:1] == (mistake,), wide[mistake].slopes.to_string()
 
 
-def test_completep_keeps_every_activation_over_depth(deep: dict[str, Verdict]) -> None:
+def test_completep_keeps_every_activation_over_depth(deep: dict[str, CoordinateCheck]) -> None:
     verdict = deep["completep"]
     assert verdict.axis == "layers"
     assert verdict.passes, worst(verdict)
     assert verdict.broken == ()
 
 
-def test_depth_mup_keeps_the_stream_and_its_blocks_move_less(deep: dict[str, Verdict]) -> None:
+def test_depth_mup_keeps_the_stream_and_its_blocks_move_less(
+    deep: dict[str, CoordinateCheck],
+) -> None:
     """Its branches are r^-1/2 and so are the changes within them: nothing grows, blocks go lazy."""
     verdict = deep["depth_mup"]
     slopes = verdict.judged.set_index(["place", "quantity"])["slope"]
@@ -234,12 +240,14 @@ def test_depth_mup_keeps_the_stream_and_its_blocks_move_less(deep: dict[str, Ver
     assert verdict.broken == ()
 
 
-def test_without_the_depth_rule_the_stream_grows(deep: dict[str, Verdict]) -> None:
+def test_without_the_depth_rule_the_stream_grows(deep: dict[str, CoordinateCheck]) -> None:
     stream = deep["residual multiplier"].judged.set_index(["place", "quantity"])["slope"]
     assert stream["stream", "size"] > 0.3
     assert not deep["residual multiplier"].passes
 
 
 @pytest.mark.parametrize("mistake", ["residual multiplier", "learning rate in the blocks"])
-def test_a_broken_depth_rule_is_caught_and_named(deep: dict[str, Verdict], mistake: str) -> None:
+def test_a_broken_depth_rule_is_caught_and_named(
+    deep: dict[str, CoordinateCheck], mistake: str
+) -> None:
     assert deep[mistake].broken[:1] == (mistake,), deep[mistake].slopes.to_string()
