@@ -27,6 +27,11 @@ class Hypers:
 
         def __getattr__(self, name: str) -> Any: ...
 
+    def replace(self, **values: Any) -> Hypers:
+        """The same numbers but for these, each named as an attribute."""
+        assert values.keys() <= vars(self).keys()
+        return Hypers(**{**vars(self), **values})
+
     def tree_flatten_with_keys(self) -> tuple[list[tuple[Any, Any]], tuple[str, ...]]:
         pairs = [(jax.tree_util.GetAttrKey(name), value) for name, value in vars(self).items()]
         return pairs, tuple(vars(self))
