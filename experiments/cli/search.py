@@ -107,7 +107,7 @@ def _dry_run(found: Searcher) -> int:
     print()
     _bill(planned(plan))
     if len(found.greatest) > 1 and plan.promotion != "efficient":
-        print(f"at least: whom '{plan.promotion}' promotes besides depends on the scores")
+        print(f"at least: '{plan.promotion}' may promote more, depending on the scores")
     if any(name.startswith(("model", "batch")) for name in plan.space):
         print("FLOPs and whole steps are those of the base: the candidates differ in them")
     return 0
@@ -122,7 +122,7 @@ def _results(found: Searcher) -> None:
         [*(_text(one.fields[name]) for name in fields), *(_loss(one, t) for t in budgets)]
         for one in ranked[:BEST]
     ]
-    print("validation loss in nats/token after so many tokens, best first:")
+    print("validation loss in nats/token by tokens, best first:")
     print(table(head, rows, left=0))
     if len(ranked) > BEST:
         print(f"... and {len(ranked) - BEST} more in search.json")

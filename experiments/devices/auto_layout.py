@@ -12,7 +12,7 @@ from scaling.machines.layout import Layout
 
 
 def choose(config: RunConfig, chip: Chip, devices: int) -> LayoutRanking:
-    """What `execution.layout` comes to, and the microbatch where that is left open.
+    """The layouts of a run, best first, each with its microbatch.
 
     Raises:
         UserError: it does not divide the run, nothing fits, or the chip lacks the precision.

@@ -14,7 +14,7 @@ from typing import Literal
 
 Platform = Literal["cpu", "accelerator"]
 CAN_PIN = hasattr(os, "sched_setaffinity")
-# What decides on which and how many devices JAX runs, for whoever must not open them
+# Settings that decide on the kind and number of JAX's devices, readable without opening them
 SETTINGS = ("JAX_PLATFORMS", "JAX_NUM_CPU_DEVICES", "XLA_FLAGS")
 CHOICES = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "TPU_VISIBLE_CHIPS")
 TPUS = ("accel[0-9]*", "vfio/[0-9]*")
@@ -22,7 +22,7 @@ FILES = ("nvidia[0-9]*", *TPUS)
 
 
 def platform() -> Platform:
-    """What JAX will run on, by the rules of its own discovery."""
+    """The kind of device that JAX will run on, by the rules of its own discovery."""
     if wanted := os.environ.get("JAX_PLATFORMS"):
         return "cpu" if wanted == "cpu" else "accelerator"
     # libtpu compiles for pods on machines that have no TPU
@@ -48,7 +48,7 @@ def gpus() -> list[str]:
 
 
 def devices() -> list[str | int | None]:
-    """What tells one set of devices from another: their names in the environment, their files."""
+    """The key of this set of devices: settings, visible devices, device files."""
     chosen = (os.environ.get(name) for name in CHOICES)
     return [
         *(os.environ.get(name) for name in SETTINGS),
@@ -58,7 +58,7 @@ def devices() -> list[str | int | None]:
 
 
 def _there(patterns: Sequence[str]) -> int:
-    """How many device files there are."""
+    """The number of device files."""
     return sum(len(list(Path("/dev").glob(pattern))) for pattern in patterns)
 
 

@@ -1,8 +1,8 @@
-"""Several processes as one: how they meet, and what they decide together from there on.
+"""Several processes as one: they meet, and decide together from there on.
 
-In one program over all their devices every process must do the same in the same order. What hangs
-on a clock, a signal or a disk is therefore asked of all, or told by process 0, which leads: it
-alone writes records. Alone, a process leads itself, and nothing here costs anything.
+In one program over all their devices every process must do the same in the same order. Decisions
+that depend on time, signals or the file system are made by process 0 and broadcast, or reduced over
+all processes. Process 0 alone writes records. With one process nothing here costs anything.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Flag = Callable[[], bool]
 
 @dataclass(frozen=True)
 class Meeting:
-    """Where processes meet. What is None is what their cluster says: Slurm, a TPU pod, Open MPI."""
+    """The meeting point of processes. None: given by the cluster (Slurm, a TPU pod, Open MPI)."""
 
     coordinator: str | None = None  # HOST:PORT of process 0
     processes: int | None = None
@@ -78,17 +78,17 @@ def leads() -> bool:
 
 
 def tell(value: object) -> None:
-    """Say it to the others, who `hear` it; for the process that leads."""
+    """Broadcast a value to the others, which `hear` it; for process 0."""
     _broadcast(pickle.dumps(value))
 
 
 def hear() -> Any:
-    """What process 0 tells next."""
+    """The next value that process 0 broadcasts."""
     return pickle.loads(_broadcast(b""))
 
 
 def told(say: Callable[[], Value]) -> Value:
-    """What process 0 says, in all processes: the others do not ask themselves."""
+    """The value of `say` in process 0, in all processes; the others do not call it."""
     if jax.process_count() == 1:
         return say()
     if not leads():
@@ -109,10 +109,10 @@ def _broadcast(content: bytes) -> bytes:
 
 
 def ask(*flags: Flag) -> Callable[[], list[bool]]:
-    """Ask all processes, who go on meanwhile; the answer is the flags that any of them raises.
+    """Reduce flags over all processes, which run on meanwhile; a flag is up if any raises it.
 
-    The devices exchange them in their turn, before what they are sent after this. Alone, nothing
-    is asked before the answer is wanted.
+    The devices exchange them in order, before later work. With one process the flags are read when
+    the answer is called.
     """
     if jax.process_count() == 1:
         return lambda: [flag() for flag in flags]

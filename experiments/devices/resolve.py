@@ -42,7 +42,7 @@ def _kernels(config: RunConfig) -> list[Part]:
 
 
 def check(config: RunConfig, *platforms: str) -> None:
-    """What was chosen by name can be done on one of the platforms.
+    """Check that an attention chosen by name can run on one of the platforms.
 
     Raises:
         UserError: it cannot.
@@ -67,7 +67,7 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
         devices: of all the processes that train the run; by default what its layout names.
 
     Raises:
-        UserError: the layout is not that of so many devices, or does not divide the run.
+        UserError: the layout does not have that number of devices, or does not divide the run.
     """
     batch, execution = config.science.batch, config.execution
     program, layout = execution.program, execution.layout
@@ -114,7 +114,7 @@ def _microbatch(config: RunConfig, execution: Execution, platform: str) -> int:
 
 
 def step_of(science: Science, execution: Execution) -> Step:
-    """What the memory and the time of a step depend on, of an execution with nothing left open."""
+    """The inputs of a step's memory and time, of an execution with nothing left open."""
     assert execution.program.attention != "auto"
     return Step(
         sequences=science.batch.sequences,

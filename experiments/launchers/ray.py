@@ -50,7 +50,7 @@ from ray.util.placement_group import (  # noqa: E402
 )
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy  # noqa: E402
 
-LOCAL = "local"  # the address of an instance of our own
+LOCAL = "local"  # the address of an instance that this process starts
 # as a task asks for it: as a node has it
 BUILT_IN = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
 # How many tasks a process serves: an accelerator is let go only by the end of who opened it
@@ -149,7 +149,7 @@ class Ray(Launcher):
         )(function)
 
     def _held(self) -> int:
-        """How many tasks the nodes that live have the resources for."""
+        """The number of tasks that the live nodes have the resources for."""
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         return sum(
             min(int(node.get(name, 0) / value) for name, value in self._asked.items())
@@ -157,7 +157,7 @@ class Ray(Launcher):
         )
 
     def _connect(self) -> None:
-        """Once per process; Ray disconnects at its end, and ends an instance of its own."""
+        """Once per process; Ray disconnects at its end, and ends an instance that it started."""
         if ray.is_initialized():
             return
         where: dict[str, Any] = {"address": self.address}
@@ -216,7 +216,7 @@ def _train(population: Population, slot: Slot, here: Path) -> UserError | None:
     """The task: train a population; what is wrong is its value.
 
     Ray cancels it by raising KeyboardInterrupt in the main thread, the way that Python answers
-    SIGINT. A handler of our own hears that without an exception in the middle of a save.
+    SIGINT. This handler takes it without an exception in the middle of a save.
     """
     asked: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
@@ -245,7 +245,7 @@ class _Started:
             ray.cancel(task, force=force)
 
     def release(self, patience: float) -> None:
-        """Give the resources back; tasks that still run after so many seconds are ended."""
+        """Give the resources back; tasks still running after `patience` seconds are ended."""
         if self.group is not None:
             ray.wait(list(self.tasks), num_returns=len(self.tasks), timeout=patience)
             remove_placement_group(self.group)
@@ -321,7 +321,7 @@ class _Tasks:
                 while self.under_way:
                     self._listen(follower)
             finally:
-                for _, started in self.under_way.values():  # none, unless we leave in haste
+                for _, started in self.under_way.values():  # none, but on an error
                     started.cancel(force=True)
                     started.release(0)
         if self.errors:

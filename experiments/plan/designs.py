@@ -76,7 +76,7 @@ def wsd(
 
 
 def own_seeds(rungs: Ladder, first: int = 0) -> Ladder:
-    """Every run with a seed of its own, so that no unlucky one looks like an effect of size."""
+    """Every run with its own seed, so that no unlucky one looks like an effect of size."""
     counted = count(first)
     return tuple(zipped(rung, grid({"seed": islice(counted, len(rung))})) for rung in rungs)
 

@@ -17,7 +17,7 @@ PARAMS = ("params_total", "params_active", "params_nonembedding")
 
 @dataclass(frozen=True)
 class Study:
-    """What `study()` returns. `loss`, `params` and `tokens` name the record's columns to fit.
+    """The value of `study()`. `loss`, `params` and `tokens` name the record's columns to fit.
 
     The compute C = 6 N D of a law is that of `params="params_active"`, which for a dense model is
     params_total. A study of experts that asks for a compute optimum names it.

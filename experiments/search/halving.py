@@ -1,4 +1,4 @@
-"""Successive halving, Hyperband and its iterative deepening: who trains on, and for how long.
+"""Successive halving, Hyperband and its iterative deepening: which candidates train on.
 
 A bracket starts n candidates on a budget r, promotes the best 1/eta of them to eta times the
 budget, and so on for s promotions. Hyperband (Li et al. 2018, arXiv:1603.06560) with a greatest
@@ -55,7 +55,7 @@ class Bracket(Generic[C]):
 
 @dataclass(frozen=True)
 class Halvings(Generic[C]):
-    """What was evaluated: the greatest budget, eta, and the brackets, of a Hyperband s_max .. 0."""
+    """A search's state: the greatest budget, eta, and the brackets, of a Hyperband s_max .. 0."""
 
     R: int
     eta: int
@@ -91,20 +91,20 @@ def bracket_sizes(R: int, eta: int) -> tuple[int, ...]:
 
 
 def efficient(rung: Sequence[C], places: int, here: Scores[C], above: Scores[C]) -> Sequence[C]:
-    """Who has a score at the next budget goes on, the best of the others take what is left."""
+    """Candidates with a score at the next budget come first, then the best of the others."""
     ahead = [c for c in rung if c in above]
     others = [c for c in rung if c not in above]
     return [*ahead, *_best(others, len(others), here)][:places]
 
 
 def preserving(rung: Sequence[C], places: int, here: Scores[C], above: Scores[C]) -> Sequence[C]:
-    """The best of all that were ever scored at this budget; who fell out may come back."""
+    """The best of all ever scored at this budget; a dropped candidate may come back."""
     listed = set(rung)
     return _best([*rung, *(c for c in here if c not in listed)], places, here)
 
 
 def discarding(rung: Sequence[C], places: int, here: Scores[C], above: Scores[C]) -> Sequence[C]:
-    """The best of this rung; who fell out stays out."""
+    """The best of this rung; a dropped candidate stays out."""
     return _best(rung, places, here)
 
 

@@ -1,4 +1,4 @@
-"""A search: the fields to vary, the budgets, and the method that says who trains on.
+"""A search: the fields to vary, the budgets, and the method that promotes candidates.
 
 A search file lies in ``experiments/studies/`` (or anywhere, given by path) and defines
 
@@ -8,7 +8,7 @@ Its parameters are settings, given as ``--set scale=gpu`` like R, eta, method an
 every field of the base.
 
 The base's `budget.tokens` are the budget 1: a candidate of budget b trains on b times as many. Its
-seed is the sampler's too. Its schedule is constant, so that who is promoted goes on from its
+seed is the sampler's too. Its schedule is constant, so that a promoted candidate continues from its
 checkpoint (experiments/search/promotion.py), and its warm-up counts as of budget 1.
 """
 
@@ -51,7 +51,7 @@ PROMOTIONS: Mapping[str, Promote[RunConfig]] = {
 
 @dataclass(frozen=True)
 class Search:
-    """What `search()` returns."""
+    """The value of `search()`."""
 
     name: str
     question: str
@@ -87,7 +87,7 @@ class Search:
 
     @property
     def candidates(self) -> int:
-        """How many are sampled."""
+        """The number of sampled candidates."""
         return sum(self.sizes)
 
     @property

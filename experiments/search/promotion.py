@@ -1,4 +1,4 @@
-"""Runs promoted to a larger budget go on from their last checkpoint instead of from the start.
+"""Runs promoted to a larger budget continue from their last checkpoint.
 
 With a constant schedule whose warm-up is counted in steps, a run of S steps is the first S steps of
 any longer one (experiments/plan/branching.py). So the longer run takes over the shorter one's
@@ -25,27 +25,27 @@ from experiments.search.plan import longer
 from experiments.sweep.sweep import FINISHED, Sweep, bind, run_sweep
 from scaling.common.errors import UserError
 
-# the runs and the names of those that are finished -> what is open, and hears, meanwhile
+# the runs, the ids of the finished ones -> a context that takes the events
 Watching = Callable[[Sequence[Run], Sequence[str]], AbstractContextManager[Callable[[Event], None]]]
 
 
 class UnfinishedError(UserError):
-    """Runs that were interrupted, or that the machine ended; the same search goes on with them."""
+    """Runs were interrupted, or failed on this machine; the same search continues them."""
 
 
 @contextmanager
 def unwatched(runs: Sequence[Run], finished: Sequence[str]) -> Iterator[Callable[[Event], None]]:
-    """Nobody looks on."""
+    """No watcher."""
     yield lambda event: None
 
 
 @dataclass
 class Evaluator:
-    """What experiments/search/halving.py asks for: every candidate's validation loss at a budget.
+    """Each candidate's validation loss at a budget: `evaluate` of experiments/search/halving.py.
 
-    All runs of a search are one study in one folder, so that an interrupted search is gone on with
-    by making it again with the same candidates: what is finished is read, not trained. A candidate
-    that diverged would do so again, at the same step, and is not trained at larger budgets.
+    All runs of a search are one study in one folder. Making an interrupted search again with the
+    same candidates therefore continues it: finished runs are read. A diverged candidate would
+    diverge again at the same step, and is not trained at larger budgets.
 
     Raises:
         UnfinishedError: not all candidates could be trained to the end.

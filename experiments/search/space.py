@@ -1,4 +1,4 @@
-"""What a search varies: fields of a run's config, each with a distribution.
+"""The space of a search: fields of a run's config, each with a distribution.
 
     {"optimizer.learning_rate": LogUniform(1e-3, 1e-1), "optimizer.beta2": Choice((0.95, 0.99))}
 
@@ -21,7 +21,7 @@ from experiments.config.schedule import ScheduleConfig
 from experiments.plan.grids import Assignment, Grid, grid, product
 from scaling.common.errors import UserError
 
-DIGITS = 4  # a number is drawn to so many: it reads well and is the same on every machine
+DIGITS = 4  # significant ones of a drawn number, which is then the same on every machine
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ Distribution = Uniform | LogUniform | Choice
 Space = Mapping[str, Distribution]
 Point = Mapping[str, float]
 
-# What makes two candidates incomparable, or is the search's own business.
+# Fields that would make candidates incomparable, or that the search sets
 FIXED = {
     "budget": "a search sets the budgets; budget.tokens of its base is the budget 1",
     "data": "all candidates learn from the same data",
@@ -93,7 +93,7 @@ def check_space(base: RunConfig, space: Space) -> None:
 
 
 def size(space: Space) -> float:
-    """How many different candidates there are."""
+    """The number of different candidates."""
     return math.prod(
         len(kind.values) if isinstance(kind, Choice) else math.inf for kind in space.values()
     )

@@ -1,4 +1,6 @@
-"""How large a batch still pays? Steps to a loss against batch, at the best rate of each.
+"""The critical batch size: how large a batch still pays?
+
+Steps to a loss against batch, each batch at its best rate.
 
     python -m experiments run critical_batch                # CPU, 2 free cores: 2 to 3 minutes
     python -m analysis report runs/critical_batch           # the hyperbolas; B_crit(L) as law.json

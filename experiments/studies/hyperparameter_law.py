@@ -121,7 +121,7 @@ SCALES: Mapping[str, Scale] = {
 
 
 def cell(scale: Scale, width: int, tokens: int, settings: Settings) -> Grid:
-    """One size on so many tokens, with every batch and every rate."""
+    """One size at one number of tokens, with every batch and every rate."""
     return product(
         grid({"model": [plain(width, scale.layers, scale.head_dim)], "budget.tokens": [tokens]}),
         grid(
@@ -139,7 +139,7 @@ def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study:
 
 
 def grids(s: Scale, seed: int) -> Study:
-    """A rung per cell, from the cheapest to the dearest; the last one is held out."""
+    """A rung per cell, from the least compute to the most; the last one is held out."""
     base = RunConfig(
         Science(
             parametrization=Parametrization("sp"),

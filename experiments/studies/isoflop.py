@@ -1,4 +1,4 @@
-"""How should compute be split between parameters and tokens? IsoFLOP profiles.
+"""IsoFLOP profiles: how should compute be split between parameters and tokens?
 
     python -m experiments run isoflop                       # CPU, 2 cores: 3.5 minutes
     python -m analysis predict runs/isoflop
@@ -35,7 +35,7 @@ from models.config import Program
 from models.shapes import plain
 from scaling.parametrization.parametrization import Parametrization
 
-RUNS_PER_SEED = 1000  # every run has a seed of its own
+RUNS_PER_SEED = 1000  # every run has its own seed
 
 
 @dataclass(frozen=True)

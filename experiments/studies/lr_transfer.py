@@ -213,7 +213,7 @@ def study(
 
 
 def baseline(s: Scale) -> RunConfig:
-    """muP as in the paper, but for the size of its model, which each run has of its own."""
+    """muP as in the paper, but for the size of its model, which each run sets."""
     return RunConfig(
         Science(
             # a base head of one dimension: the factor on q.k is 1 / d_head

@@ -1,4 +1,4 @@
-"""How much of a ladder's compute do branches from a stable run save?
+"""Branches from a stable run: how much of a ladder's compute do they save?
 
     python -m experiments run wsd_branches                  # CPU: 396 s of CPU time
     python -m analysis fit runs/wsd_branches --bootstrap 200
@@ -46,7 +46,7 @@ from models.shapes import plain
 from scaling.parametrization.parametrization import Parametrization
 
 DECAY_FRACTION = 0.2
-RUNS_PER_SEED = 1000  # every size has a seed of its own
+RUNS_PER_SEED = 1000  # every size has its own seed
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ SCALES: Mapping[str, Scale] = {
 
 
 def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study:
-    """Every size at every ratio, each size from one trunk and with one seed of its own."""
+    """Every size at every ratio, each size from one trunk and with its own seed."""
     s = SCALES[scale]
     base = RunConfig(
         Science(

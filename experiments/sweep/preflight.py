@@ -1,4 +1,4 @@
-"""Everything that can be known to fail is refused here, before any work is done."""
+"""Checks before any work: refuses everything that is known to fail."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def check_vocabulary(science: Science, mixture: data.Mixture) -> None:
 def check_layouts(runs: Sequence[Run]) -> None:
     """Each layout divides its run's batch and every weight; told without opening a device.
 
-    That it is of as many devices as there are is known to whoever opens them.
+    The number of devices is checked later, by the process that opens them.
     """
     named = ("single", "auto")  # nothing to divide; chosen among those that divide
     shared = [run.config for run in runs if run.config.execution.layout.name not in named]
@@ -72,7 +72,7 @@ def check_layouts(runs: Sequence[Run]) -> None:
 
 
 def narrower_than_base(runs: Sequence[Run]) -> list[str]:
-    """A line for each width below its base width, for whoever wants to know.
+    """A warning line for each width below its base width.
 
     Its rates are those of the base times a power above 1, which is right for a table that
     transfers, and a slip where the base was meant to be the smallest model.
@@ -105,7 +105,7 @@ def check_folder(folder: Path, study: Study, missing: Sequence[Run]) -> None:
     if (plan := folder / record.STUDY).exists():
         _check_plan(folder, record.read_json(plan), study)
     for run in missing:
-        with suppress(record.DamagedError):  # whoever claims the run will move it aside
+        with suppress(record.DamagedError):  # the worker that claims the run moves it aside
             if (path := folder / run.run_id / record.CONFIG).exists():
                 record.read_json(path)
     needed = sum(map(_bytes, missing))

@@ -1,10 +1,10 @@
-"""Trackers: services that show runs, filled from the record alone. One file each, found by name.
+"""Trackers: services that show runs, filled from the record alone. One file each.
 
-A tracker file is a `Service`. What it asks of the user is in the service's own environment
-variables. It imports the service's packages in its functions only.
+A tracker file is a `Service`, set up by the service's own environment variables. It imports the
+service's packages in its functions only.
 
-How far a run has come is asked of the service and not written down beside it, so that a kill
-between sending and writing down can neither double nor lose a point.
+The progress of a run is asked of the service and not stored beside it. A kill between sending and
+storing can therefore neither double nor lose a point.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from scaling.common.errors import UserError
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of a run before its first point."""
+    """Facts of a run before its first point."""
 
     run_id: str
     study: str
@@ -43,7 +43,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Ending:
-    """The last word on a run; its metrics are those of summary.json, as ``summary/<name>``."""
+    """The end of a run; its metrics are those of summary.json, as ``summary/<name>``."""
 
     status: Status
     message: str
@@ -53,7 +53,7 @@ class Ending:
 
 @dataclass(frozen=True)
 class Held:
-    """What a service has of a run: points up to a step, and perhaps an ending."""
+    """State of a run at a service: points up to a step, and perhaps an ending."""
 
     step: int = 0
     status: Status = Status.MISSING
@@ -64,7 +64,7 @@ class Session(Protocol):
 
     @property
     def step(self) -> int:
-        """The last one that the service has: what comes after it is to be sent."""
+        """The last step that the service has; later ones are still to be sent."""
         ...
 
     def add(self, points: Sequence[Point]) -> None:
@@ -72,11 +72,11 @@ class Session(Protocol):
         ...
 
     def end(self, ending: Ending) -> None:
-        """Send the last word, after the last point."""
+        """Send the end of the run, after its last point."""
         ...
 
     def close(self) -> None:
-        """Whatever was sent is the service's from here on."""
+        """Hand everything sent over to the service."""
         ...
 
 
@@ -84,25 +84,25 @@ class Tracker(Protocol):
     """A service, for the runs of one study."""
 
     def held(self, run_id: str) -> Held:
-        """What the service has; at most this much where it cannot be asked."""
+        """The service's state of a run; if it cannot be asked, an upper bound."""
         ...
 
     def open(self, header: Header) -> Session:
-        """Go on with a run, or begin it."""
+        """Continue a run, or begin it."""
         ...
 
 
 class Service(Protocol):
-    """What a tracker file defines."""
+    """The contents of a tracker file."""
 
     PACKAGES: tuple[str, ...]  # that it imports
 
     def errors(self) -> tuple[type[Exception], ...]:
-        """Those that say what went wrong out there, besides OSError."""
+        """The service's own exceptions, besides OSError."""
         ...
 
     def tracker(self, place: Path, study: str) -> Tracker:
-        """For the runs of this study; its files lie at `place`, a folder of its own."""
+        """A tracker of the runs of this study; its files lie in the folder `place`."""
         ...
 
 

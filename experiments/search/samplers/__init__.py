@@ -1,4 +1,4 @@
-"""Samplers: who is tried next, one file each.
+"""Samplers: choose the next candidates of a search, one file each.
 
 A sampler's file defines
 

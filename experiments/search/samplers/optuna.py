@@ -1,9 +1,9 @@
 """Optuna's tree-structured Parzen estimator (Bergstra et al. 2011), asked for each candidate.
 
-A study in memory is made for every question, of all that was tried, so that a candidate depends on
-the seed and the scores alone: a search that goes on asks the same as one that was never stopped.
-Scores are reported as Optuna has them for pruned trials: after more tokens is better than after
-fewer, then the smaller loss. What has no score yet counts as running, what diverged as worst.
+For every candidate a study in memory is made of all trials so far. The candidate depends on the
+seed and the scores alone, so a resumed search draws the same as one that was never stopped. Scores
+are reported as those of pruned trials: more tokens rank above fewer, then the smaller loss. A trial
+without a score counts as running; a diverged one is worst.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from experiments.search.space import Choice, Distribution, LogUniform, Space, as
 
 
 def candidates(space: Space, seed: int, tried: Collection[Tried]) -> Iterator[Assignment]:
-    """What Optuna suggests; in place of what was tried already, the next at random."""
+    """Optuna's suggestions; a candidate tried before is replaced by the next random one."""
     distributions = {field: _distribution(kind) for field, kind in space.items()}
     new = at_random(space, seed, tried)
     while True:
