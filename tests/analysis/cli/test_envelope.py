@@ -40,8 +40,10 @@ def test_curves_of_a_known_law(tmp_path: Path, capsys):
 
 def test_records_give_their_training_losses(tmp_path: Path, capsys):
     folder = str(write_study(tmp_path / "study"))
-    assert main(["envelope", folder]) == 0
+    assert main(["envelope", folder, "--at", "1e12"]) == 0
     said = capsys.readouterr().out
+    size, data = (float(said.split(f"{name}* ")[2].split(",")[0].split()[0]) for name in "ND")
+    assert 6 * size * data == pytest.approx(1e12, rel=1e-3)
     assert "budgets have their best size between two others" in said and "left out" in said
     assert main(["envelope", folder, "--run-column", "runs"]) == 2
     assert "no column 'runs'" in capsys.readouterr().err

@@ -17,7 +17,7 @@ def write(tmp_path: Path) -> str:
     """eps ~ m^-0.2 between 1e5 and 1e8, flat outside; and a worse run at every size."""
     loss = np.exp(4 - 0.2 * np.log(np.clip(SIZES, 1e5, 1e8)))
     loss *= np.exp(np.random.default_rng(0).normal(0, 0.01, len(loss)))
-    worse = pd.DataFrame({"images": SIZES, "error": 1.2 * loss})
+    worse = pd.DataFrame({"images": SIZES, "error": loss * np.linspace(1.1, 3, 25)})
     table = pd.concat([pd.DataFrame({"images": SIZES, "error": loss}), worse])
     table.to_csv(tmp_path / "curve.csv", index=False)
     return str(tmp_path / "curve.csv")
