@@ -20,7 +20,8 @@ PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 COMMAND = re.compile(
     r"^ {4}(?:srun )?python -m (experiments|analysis|tpu) ((?:\\\n|[^`#\n])+)", re.MULTILINE
 )
-FILE = re.compile(r"(?<![/\w])(?:scaling|models|experiments|analysis|tpu|tests|benchmarks)/[\w/]+\.\w+")
+ROOMS = "scaling|models|experiments|analysis|tpu|tests|benchmarks"
+FILE = re.compile(rf"(?<![/\w])(?:{ROOMS})/[\w/]+\.\w+")
 LINK = re.compile(r"\]\((?!http)([^)#]+)\)")
 SECTIONS = "|".join(("execution", *(field.name for field in fields(Science))))
 SETTING = re.compile(rf"[`\s]((?:{SECTIONS})(?:\.[a-z_0-9]+)+)\b(?!\.py)")
