@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _guarded(name: str, out: Path) -> int:
-    """One of many: what it lacks is said, and the others go on."""
+    """Draw one of many: an error is printed, and the next figure is drawn."""
     try:
         return _draw(name, out)
     except UserError as error:

@@ -10,9 +10,9 @@ your runs.
 from __future__ import annotations
 
 import argparse
-import math
 from typing import Any
 
+from analysis.cli._format import with_interval
 from analysis.cli._table_options import add_table, fit_path
 from scaling.common.errors import UserError
 
@@ -66,5 +66,4 @@ def _show(flops: float, params: Any, tokens: Any, ratio: Any, loss: Any) -> None
         ("D/N tokens per parameter", ratio),
         ("loss", loss),
     ):
-        ends = "" if math.isnan(low) else f"   [{low:.4g}, {high:.4g}]"
-        print(f"  {name:<25} {value:.4g}{ends}")
+        print(f"  {name:<25} {with_interval(value, low, high)}")

@@ -17,7 +17,7 @@ import json
 from scaling.common.errors import UserError
 from scaling.hyperparameters.given import GIVEN, TUNED
 
-OPTIONS = {"params_total": "--params"}  # the others are called as they are
+OPTIONS = {"params_total": "--params"}  # the others have their own name
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def option(name: str) -> str:
-    """What a quantity is called on the command line."""
+    """The option that gives a quantity."""
     return OPTIONS.get(name, f"--{name.replace('_', '-')}")
 
 
