@@ -1,10 +1,9 @@
-"""Where the original files of a published study are found, and that they are the right ones.
+"""Original files of a published study: found, or downloaded, and verified by checksum.
 
-A file is taken from `$WINDTUNNEL_DATA/<study>/` where that holds it, as <name> or compressed as
-<name>.gz, else from the cache, else downloaded from the public repository at a pinned commit
-(pooch). A file that differs from its checksum is refused, for the numbers would differ too. Some
-tables were collected from hundreds of files or from notebooks: these have no single original to
-download, and say so.
+A file is read from `$WINDTUNNEL_DATA/<study>/`, as <name> or compressed as <name>.gz, else from the
+cache, else from the public repository at a pinned commit (pooch). Raises UserError for a file that
+differs from its checksum. Some tables were collected from hundreds of files or from notebooks; they
+have no single original to download, and raise UserError where they are absent.
 """
 
 from __future__ import annotations

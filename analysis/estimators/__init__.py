@@ -1,1 +1,1 @@
-"""Estimators beside the fit of a law: IsoFLOP minima, trajectories, loss curves, valleys."""
+"""Estimators of other quantities than a law's constants: minima, trajectories, curves, valleys."""

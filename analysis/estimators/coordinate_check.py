@@ -1,17 +1,16 @@
-"""The coordinate check: does a parametrization keep activations and their changes at one size?
+"""Coordinate check of a parametrization: sizes of activations and of their changes across models.
 
-For every place in the model and every step, the slope b of  ln mean|x| = a + b ln(size)  over the
-widths (or depths) measured, seed by seed; the mean over the seeds, with Student's 95 % interval.
-A parametrization that transfers has |b| < 0.1 everywhere after a few steps, for the activations
-and for their changes since the start. What starts as a random sum and not at zero, the logits
-of the model, of attention and of a router, may shrink like the root of the size at first and is
-only forbidden to grow.
+For every place in the model and every step:  ln mean|x| = a + b ln(size)  over the widths (or
+depths) measured, seed by seed. The slope is the mean over the seeds, with Student's 95 % interval.
+A parametrization that transfers has |b| < 0.1 everywhere after a few steps, for the activations and
+for their changes since the start. The logits of the model, of attention and of a router may start
+as random sums. Then they may shrink like the root of the size at first, and must not grow.
 
-Which rule is broken shows in the order of the forward pass: what lies before the fault is right and
-what lies behind it follows. So the first of `SYMPTOMS` that is there names the rule. A mistake that
-the size measured cannot show (heads that do not grow, an epsilon far below the gradients) has none.
+A broken rule shows in the order of the forward pass: places before the fault are right, and places
+behind it follow it. So the first of `SYMPTOMS` that is present names the rule. Mistakes that the
+measured sizes cannot show (heads that do not grow, an epsilon far below the gradients) have none.
 
-The table is written by `python -m experiments coordinates`: this room does not train.
+`python -m experiments coordinates` writes the table.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TOLERANCE = 0.1  # of a slope, for a place to pass
-VISIBLE = 0.15  # a slope's distance from what it should be, for a symptom; mistakes are 1/2 or more
+VISIBLE = 0.15  # distance of a slope from the expected one, for a symptom; mistakes are 1/2 or more
 RANDOM_SUM = -0.5  # the slope of a sum over the size of independent terms, divided by the size
 RANDOM_SUMS = {"logits", "attention/logits", "mlp/router"}
 COLUMNS = ("width", "layers", "head_dim", "seed", "step", "place", "layer", "size", "change")
@@ -41,7 +40,7 @@ Axis = Literal["width", "layers"]
 
 @dataclass(frozen=True)
 class Symptom:
-    """A mean slope that is not what it should be, and the rule to blame for it.
+    """A mean slope other than expected, and the rule that causes it.
 
     `step` is 0 (at the start), 1 (after one step) or -1 (after the last one). `sign` is the side on
     which it shows: 1 above, -1 below, 0 either.
@@ -78,13 +77,13 @@ SYMPTOMS: Mapping[Axis, tuple[Symptom, ...]] = {
 
 @dataclass(frozen=True)
 class CoordinateCheck:
-    """What the check found.
+    """Result of the check.
 
     Attributes:
-        axis: "width" or "layers", whichever varies.
+        axis: "width" or "layers": the one that varies.
         slopes: a row per place, layer, step and quantity: slope, low, high, mean at the last size.
         judged: the rows of the last step, with `limit_low`, `limit_high` and `passes`.
-        broken: the rules whose symptoms are there, the culprit first; others may be its effects.
+        broken: the rules whose symptoms are present, the cause first; others may be effects.
     """
 
     axis: Axis

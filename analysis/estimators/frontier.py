@@ -1,6 +1,6 @@
 """Compute-optimal size and data as power laws of compute, N*(C) = G C^a and D*(C) = G C^b.
 
-`isoflop` and `envelope` beside this file estimate the optima; here are the lines through them.
+`isoflop` and `envelope` estimate the optima; the lines through them are here.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 OFF_CENTRE = 0.5  # share of the half-width of a grid by which its optimum may miss its middle
 FLAT = 0.5  # share of the half-width that the error of an optimum may take
 NARROW = 3.0  # a grid whose largest size is less than this many times its smallest
-SCATTER = 3.0  # optima this many times their errors off the power law belie the errors
+SCATTER = 3.0  # optima this many times their errors off the power law contradict the errors
 AKIMA_GRID = 400  # places per curve where an interpolation is searched
 
 
@@ -194,7 +194,7 @@ def _optimum(x: Array, losses: Array, curve: MinimumFinder) -> tuple[dict[str, A
             row["why"] = "noise moves the minimum beyond the edge in most resamples"
             return row, nothing
         spacing = np.ptp(x, axis=1) / (row["sizes"] - 1)
-        # minima beyond the edge are unseen: as many as they are, so much wider is the error
+        # minima beyond the edge are not seen: their share widens the error
         seen = np.nanstd(resamples, axis=1) / inside.mean(axis=1)
         errors = np.maximum(seen, curve.floor * spacing)
     row |= {

@@ -1,12 +1,12 @@
-"""Where a learning curve is a power law: between the plateau of chance and the irreducible part.
+"""The power-law region of a learning curve, between the plateau of chance and the irreducible part.
 
     ln eps = u - b clip(ln m, ln m1, ln m2),     m1 < m2, either of which may be absent
 
 (Hestness et al. 2017, arXiv 1712.00409, figure 6). The four shapes, a line with neither plateau,
-one or both, are each fitted by least squares at every pair of breaks on a fine grid, and the least
-BIC = n ln(RSS / n) + P ln n chooses among them. Only the rows between the breaks should be fitted
-by a power law without offset. A curve that bends slowly, a m^-b + g, has no sharp end: its break is
-then where a plateau describes the rows better than the line goes on to do.
+one or both, are each fitted by least squares at every pair of breaks on a fine grid. The least
+BIC = n ln(RSS / n) + P ln n chooses among them. A power law without offset should be fitted only to
+the rows between the breaks. A curve that bends slowly, a m^-b + g, has no sharp end: its break is
+the point beyond which a plateau describes the rows better than the line.
 """
 
 from __future__ import annotations

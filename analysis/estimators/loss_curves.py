@@ -1,8 +1,8 @@
 """Fit a law of loss curves to whole curves, each under its own learning-rate schedule.
 
 The points are the evaluations of all curves, minimised together as in `analysis.fitting.fit`.
-Points along a curve are not independent, so there is no bootstrap here: what a fit is worth shows,
-by `score`, on curves under schedules that it has not seen.
+Points along a curve are not independent, so there is no bootstrap. `score` measures a fit on curves
+under schedules that it has not seen.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class CurveFit:
 
 @dataclass(frozen=True)
 class Score:
-    """How well a curve is predicted: R2 of the loss, mean absolute and worst relative error."""
+    """Errors of a predicted curve: R2 of the loss, mean absolute and worst relative error."""
 
     r2: float
     mae: float

@@ -15,12 +15,12 @@ Step 4 takes away the errors that a step hands to the next. It minimises the res
 trajectory without solving for L in the fit: one Newton step from the *measured* loss, in ln L,
 misses the root by the square of the residual.
 
-Rows of one run are correlated, so intervals resample whole runs. G runs are few, and each has a
-hand in its own prediction, so percentiles alone are too narrow: in 80 synthetic studies of 17 runs
-they held 90 % of predictions at a nominal 95 %. Every resample is therefore moved away from the
-estimate, in ln theta, by sqrt(G / (G - P)) t_{G-P} / z, a usual correction for few clusters, which
-held 98 %: a little wide (tests/analysis/estimators/test_trajectory.py has the design). Like any
-bootstrap they take this law as true.
+Rows of one run are correlated, so intervals resample whole runs. G runs are few, and each affects
+the prediction of itself, so percentiles alone are too narrow: in 80 synthetic studies of 17 runs
+they covered 90 % of predictions at a nominal 95 %. Every resample is therefore moved away from the
+estimate, in ln theta, by sqrt(G / (G - P)) t_{G-P} / z, a usual correction for few clusters. This
+covered 98 %, a little wide (tests/analysis/estimators/test_trajectory.py has the design). Like any
+bootstrap the intervals assume that the law is true.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ from scaling.laws.kaplan import critical_tokens, kaplan_steps, loss_at_batch
 if TYPE_CHECKING:
     import pandas as pd
 
-LEVELS = 24  # of loss, at which each size is asked for its critical batch
-LEAST_BATCHES = 3  # a hyperbola through two has nothing to be checked by
+LEVELS = 24  # of loss, at which each size gives a critical batch
+LEAST_BATCHES = 3  # a hyperbola passes through any two
 BINS = 24  # of ln steps, in each run
 SPREAD = (0.8, 1.0, 1.25)  # starts of step 4, around the ends of the steps before
 
@@ -102,7 +102,7 @@ class TrajectoryFit:
     notes: tuple[str, ...]
 
     def interval(self, name: str, level: float = LEVEL) -> tuple[float, float]:
-        """Of one constant, with the correction for few runs that `result.interval` lacks."""
+        """Interval of one constant, corrected for few runs, unlike `result.interval`."""
         if name not in self.result.estimates:
             raise UserError(f"no constant '{name}': {nearest(name, self.result.estimates)}")
         found = self._predict(lambda p: np.asarray(p[name]), level)

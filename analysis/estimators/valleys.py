@@ -1,9 +1,8 @@
-"""Valleys: the loss against a setting that a study sweeps, with all else that it varies held fixed.
+"""Valleys: loss against the setting that a study sweeps, with everything else held fixed.
 
-A study of settings (learning rate by width, batch by size) asks where each valley lies and whether
-its bottom moves as the model grows: analysis/readings/transfer.py. The setting is the number of the
-config, other than size, budget and seed, that the runs give the most values; a valley is the runs
-of one rung and kind that differ in it and in the seed alone.
+The setting is the number of the config, other than size, budget and seed, with the most values. A
+valley is the runs of one rung and kind that differ in the setting and in the seed alone.
+analysis/readings/transfer.py measures the move of their bottoms as the model grows.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ FEWEST = 3  # values that make a valley
 
 @dataclass(frozen=True)
 class Valley:
-    """The losses [S, V] of S seeds at V values of the setting, ascending: those values at which
-    every seed has completed. `kind` is the label of its runs, or their other settings; `sizes`
-    tells how large its model is, each way of counting by name."""
+    """The losses [S, V] of S seeds at the V values of the setting, ascending, at which every seed
+    has completed. `kind` is the label of its runs, or their other settings. `sizes` holds the size
+    of its model under each name."""
 
     rung: int
     kind: tuple[str, ...]

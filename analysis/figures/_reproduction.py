@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Row:
-    """One quantity. `tolerance` is absolute: how far ours may be from theirs and still count as
-    reproduced; None where the data do not allow it, and then `why` says what stands against it."""
+    """One quantity. `tolerance` is the largest absolute difference that counts as reproduced; None
+    where the data allow no comparison, for the reason in `why`."""
 
     quantity: str
     published: float
@@ -41,7 +41,7 @@ class Reproduction:
     title: str
     source: str
     rows: tuple[Row, ...]
-    notes: tuple[str, ...]  # what the released data contradict, and what the figure teaches
+    notes: tuple[str, ...]  # contradictions in the released data, and the lesson of the figure
     figure: Figure
 
 

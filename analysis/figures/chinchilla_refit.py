@@ -1,9 +1,9 @@
-"""The Chinchilla law refitted (Besiroglu et al. 2024), and how much of it rests on five points.
+"""The Chinchilla law refitted (Besiroglu et al. 2024), and its dependence on five points.
 
-The authors' own 4,000 resamples are drawn again (their notebook seeds NumPy with 42) and every one
-is solved exactly, so what differs from their table is their optimiser, not chance. Their intervals
-come from the Huber objective; the constants they print minimise, in effect, absolute residuals:
-a Huber loss whose width has shrunk to nothing.
+The authors' 4,000 resamples are drawn again (their notebook seeds NumPy with 42) and every one is
+solved exactly, so differences from their table come from their optimiser, not from chance. Their
+intervals come from the Huber objective. The constants they print minimise, in effect, absolute
+residuals: a Huber loss of vanishing width.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PRINTED = chinchilla.constants("besiroglu2024")
 HUBER = chinchilla.constants("besiroglu2024_huber")
 ERRORS = {"E": 0.02566, "A": 124.52232, "B": 1293.2841, "alpha": 0.0154, "beta": 0.0206}
 
-# How far from the exact optimum their optimisers and their rounding may leave each number.
+# Largest distance of each number from the exact optimum, by their optimisers and their rounding.
 _HUBER_TOLERANCE = {"E": 5e-5, "A": 0.02, "B": 0.6, "alpha": 5e-6, "beta": 2e-5}
 _ABSOLUTE_TOLERANCE = {"E": 1e-5, "A": 0.02, "B": 0.1, "alpha": 2e-6, "beta": 2e-6}
 _ERROR_TOLERANCE = {"E": 5e-5, "A": 0.1, "B": 20.0, "alpha": 5e-5, "beta": 5e-5}
@@ -50,7 +50,7 @@ _INTERVAL_TOLERANCE = {"E": 5e-4, "A": 1.0, "B": 0.1, "alpha": 5e-4, "beta": 5e-
 
 @dataclass(frozen=True)
 class _Refit:
-    """All that the rows and the panels show."""
+    """Results for the rows and the panels."""
 
     huber: FitResult  # with the authors' resamples
     absolute: FitResult
@@ -154,7 +154,7 @@ def _share(params: Mapping[str, Any]) -> Any:
 
 
 def _logged(params: Mapping[str, Any]) -> Array:
-    """ln A, ln B, ln E, alpha, beta: what the authors bootstrap."""
+    """ln A, ln B, ln E, alpha, beta: the numbers that the authors bootstrap."""
     return np.array([*(np.log(params[name]) for name in "ABE"), params["alpha"], params["beta"]])
 
 
@@ -171,7 +171,7 @@ def _likelihood_ratio(refit: FitResult) -> float:
 
 
 def _median_ratio(found: _Refit, flops: float) -> float:
-    """As the authors: normal draws about the printed constants, with the resamples' covariance."""
+    """Normal draws about the printed constants, as the authors do, with their covariance."""
     samples = dict(zip(found.huber.law.parameters, found.huber.samples.T, strict=True))
     rng = np.random.default_rng(0)
     drawn = rng.multivariate_normal(_logged(PRINTED.values), np.cov(_logged(samples)), 10_000).T

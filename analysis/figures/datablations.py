@@ -1,8 +1,8 @@
-"""How fast repeated data lose their worth: R_D*, R_N* of Muennighoff et al. 2023, and how flat.
+"""Decay of the worth of repeated data: R_D*, R_N* of Muennighoff et al. 2023, and its flat optimum.
 
 L = E + A / N'^alpha + B / D'^beta with the authors' constants of one epoch held, R_D* and R_N* by
 summed Huber 1e-3 on log residuals of their 182 runs. Their numbers are not at the minimum of their
-objective, and the objective hardly knows where that is.
+objective, which is nearly flat about it.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _leverage(constants: Mapping[str, float], runs: pd.DataFrame) -> str:
 
 
 def _bias(constants: Mapping[str, float], runs: pd.DataFrame) -> str:
-    """On runs of one epoch that their tokens can feed, where neither R* has a say."""
+    """Fit of the runs of one epoch that their tokens can feed, where neither R* matters."""
     fed = runs["params_total"] <= fed_params(np, constants, runs["unique_tokens"])
     once = runs[(runs["epochs"] == 1) & fed]
     off = 100 * (1 - (_predicted(constants, once) / once["loss"]).median())

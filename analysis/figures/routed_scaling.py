@@ -1,9 +1,9 @@
 """The routed law of Clark et al. 2022 refitted per router, and the dense model worth its experts.
 
 The law is linear in a, b, c and d once E_start and E_max are given; all six are fitted to the last
-checkpoints by least squares of the log losses, over the runs that the authors' notebook takes. What
-is printed of the constants, three decimals, is too little to give back the paper's own derived
-numbers, so those are computed from the refit.
+checkpoints by least squares of the log losses, over the runs that the authors' notebook takes. The
+printed constants have three decimals, too few for the derived numbers of the paper, so these are
+computed from the refit.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def reproduce() -> Reproduction:
 
 
 def _rows(router: Router, found: FitResult) -> list[Row]:
-    """Constants within what resampled runs leave open; the paper gives no error of its own."""
+    """Constants within the intervals of resampled runs; the paper gives no errors."""
     rows = []
     for name, value in router.published.values.items():
         low, high = found.interval(name)

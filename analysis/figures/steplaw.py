@@ -1,4 +1,4 @@
-"""Step Law: what its rule loses on the released grids, and which constants these grids give.
+"""Step Law: the regret of its rule on the released grids, and the constants that these grids give.
 
 Li et al. 2025 (arXiv 2503.04715) tune learning rate and batch on grids in cells of (N, D). Above,
 the bowl of one cell; below, the exponents as printed and by five methods of the released runs.
@@ -51,7 +51,7 @@ SUMMARY = {
 
 @dataclass(frozen=True)
 class Method:
-    """One way to read the constants off the runs: a law for each hyperparameter."""
+    """One estimate of the constants from the runs: a law for each hyperparameter."""
 
     name: str
     laws: Mapping[str, OptimumLaw]

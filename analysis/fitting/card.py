@@ -1,7 +1,7 @@
-"""The card of a fit: the (Mis)Fitting checklist (arXiv 2502.18969), filled in from what is known.
+"""The card of a fit: the (Mis)Fitting checklist (arXiv 2502.18969), filled in from its rows.
 
-Four parts: A the hypothesis, B the training set-up, C data collection, D the fitting. An item that
-neither the table nor the recipe tells says so; nothing is guessed.
+Four parts: A the hypothesis, B the training set-up, C data collection, D the fitting. An item found
+in neither the table nor the recipe is marked as not recorded; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ DEFINITIONS = {
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the checklist: items and what is known of each."""
+    """One part of the checklist: items and their answers."""
 
     letter: str
     title: str
@@ -157,18 +157,18 @@ def _fitting(result: FitResult) -> dict[str, str]:
 
 
 def _is_ours(rows: pd.DataFrame) -> bool:
-    """Whether the rows are records of this project, whose columns have one meaning."""
+    """True for records of this project, whose columns have one meaning."""
     return {"run_id", "status", "part"} <= set(rows.columns)
 
 
 def _defined(rows: pd.DataFrame, column: str) -> str:
-    """What a column counts; nobody else's table says."""
+    """Definition of a column; unknown in a table of another project."""
     known = _is_ours(rows) and column in DEFINITIONS
     return f"{column}: {DEFINITIONS[column] if known else UNKNOWN}"
 
 
 def _attribute(rows: pd.DataFrame, name: str, otherwise: str) -> str:
-    """What a published table says of itself."""
+    """An attribute of a published table, or `otherwise`."""
     return str(rows.attrs[name]) if rows.attrs.get(name) else otherwise
 
 

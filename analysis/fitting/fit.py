@@ -2,9 +2,9 @@
 
     f = sum_i w_i H_delta( ln L_law(x_i) - ln L_i ),   H_delta(r) = r^2/2 inside delta, else linear
 
-in float64 (Hoffmann et al. 2022, Approach 3, with the sum that their text states) unless another
-`objective` is asked for. Intervals are percentiles of a bootstrap by weights. Nothing comes back
-without a status, and a question that the rows cannot answer is refused in one line.
+in float64, unless another `objective` is given (Hoffmann et al. 2022, Approach 3, with the sum that
+their text states). Intervals are percentiles of a bootstrap by weights. Every fit has a status, and
+a question that the rows cannot answer raises a UserError.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STARTS = 8  # starts of the fit itself; a resample takes one and the fit
-SHORT = ("params", "tokens", "x")  # arguments of their own, which other laws pass over
+SHORT = ("params", "tokens", "x")  # short arguments, ignored by laws without that variable
 COLUMNS = {"params": "params_total", "x": "flops_6nd", "flops": "flops_6nd"}  # else its own name
 
 
@@ -60,18 +60,18 @@ def fit(
     Args:
         columns: the column of each variable of the law; `params`, `tokens` and `x` are short for
             its commonest entries.
-        objective: log_ or raw_ residuals, huber, squared or absolute:
-        `analysis.fitting.solvers.objective`.
+        objective: log_ or raw_ residuals, huber, squared or absolute
+            (`analysis.fitting.solvers.objective`).
         delta: Huber width, in log loss (in the unit of the loss for raw_huber); "mad" takes
             1.345 x 1.4826 x the median absolute deviation of the residuals of a first fit.
         bootstrap: resamples behind the intervals; 0 gives none.
-        cluster: column of what is resampled as a whole, such as the run of several checkpoints.
-        drop_highest: leave out this many of the highest losses, and say so.
+        cluster: column whose values are resampled as a whole, such as the run of checkpoints.
+        drop_highest: number of the highest losses to leave out; a warning names them.
         holdout: rows to predict, not fit: a condition such as "flops_6nd>1e15", or a mask.
 
-    Rows of our own records that did not complete, or are held out, are left out and named in
-    `.warnings`. Units of parameters follow the columns. Raises UserError where the rows cannot be
-    fitted at all.
+    Rows of this project's records that did not complete, or are held out, are left out and named
+    in `.warnings`. Units of parameters follow the columns. Raises UserError where the rows cannot
+    be fitted at all.
     """
     if bootstrap < 0:
         raise UserError(f"bootstrap={bootstrap}: the number of resamples cannot be negative")
@@ -113,7 +113,7 @@ def fit(
     if not best.certified[0]:
         status = Status.REFUSED
         notes.append("the solver could not certify a minimum: do not use these numbers")
-    if unidentified:  # says more than REFUSED, which a flat valley may also earn
+    if unidentified:  # outranks REFUSED, which a flat valley may also cause
         status = Status.NOT_IDENTIFIED
 
     samples = np.empty((0, size))
@@ -178,7 +178,7 @@ def _mask(table: pd.DataFrame, holdout: str | NDArray[np.bool_] | None) -> Any:
 
 
 def _objective(law: Law, points: Points, name: str, delta: float | str) -> Objective:
-    """The objective, with a width taken from the residuals of a first fit where asked for."""
+    """The objective; delta="mad" takes its width from the residuals of a first fit."""
     if delta != MAD:
         if isinstance(delta, str):
             raise UserError(f"delta='{delta}': give a positive number or 'mad'")

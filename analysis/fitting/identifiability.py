@@ -1,8 +1,8 @@
-"""Which parameters the rows cannot determine, whatever is minimised, and why.
+"""Parameters that the rows cannot determine under any objective, and the reasons.
 
-For additive power laws the design alone tells: a variable that takes too few values, variables that
-move together. For any law the sensitivities at the optimum, d ln L / d theta, tell it to first
-order: a direction along which no row moves is not identified.
+For additive power laws the design decides: a variable takes too few values, or variables move
+together. For any law the sensitivities at the optimum, d ln L / d theta, decide to first order: a
+direction along which no row moves is not identified.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STEP = 1e-5
 def unidentified(
     law: Law, points: Points, estimates: Mapping[str, float]
 ) -> tuple[tuple[str, ...], list[str]]:
-    """The names, in the order of the law, and a line on each reason."""
+    """Names, in the order of the law, and one line for each reason."""
     lost, why = _design(law, points) if law.terms else _flat(law, points, estimates)
     return tuple(name for name in law.parameters if name in lost), why
 

@@ -29,8 +29,11 @@ from scaling.laws._law import require
 
 @dataclass(frozen=True)
 class FitResult:
-    """A fitted law. `residuals` are ln(measured) - ln(fitted); `samples` (R, P) are bootstrap
-    parameters in the order of `law.parameters`, R = 0 without a bootstrap."""
+    """A fitted law.
+
+    `residuals` are ln(measured) - ln(fitted). `samples` (R, P) are bootstrap parameters in the
+    order of `law.parameters`; R = 0 without a bootstrap.
+    """
 
     law: Law
     estimates: Mapping[str, float]  # the optimum, with arbitrary values for unidentified names
@@ -76,7 +79,7 @@ class FitResult:
         return float(low), float(high)
 
     def predict(self, level: float = LEVEL, **variables: ArrayLike) -> Prediction:
-        """The loss at any x; refused where the fitted rows do not determine it."""
+        """The loss at any x. Raises UserError where the fitted rows do not determine it."""
         return self.predict_at(variables, level)
 
     def predict_at(self, variables: Mapping[str, ArrayLike], level: float = LEVEL) -> Prediction:
@@ -131,7 +134,7 @@ class FitResult:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers and text; what is not a number is null."""
+        """Plain numbers and text; null for a number that is not finite."""
         intervals = {
             name: [_number(end) for end in self.interval(name)] if self.has_intervals else None
             for name in self.estimates
@@ -181,7 +184,7 @@ class FitResult:
             if len(seen) < values_needed(self.law) and not known.all():
                 raise UserError(
                     f"{name}={value!r}: the fitted rows hold only {len(seen)} value(s) of {name}, "
-                    "so the fit cannot say what another one does; add runs at more values"
+                    "so the fit determines no other value; add runs at more values"
                 )
         stacked = np.stack(np.broadcast_arrays(*logs)).reshape(len(logs), -1)
         order = [list(variables).index(name) for name in self.points.variables]
@@ -191,8 +194,8 @@ class FitResult:
         offset = stacked[order] - centre
         if np.abs(offset - basis @ (basis.T @ offset)).max() > 1e-6:
             raise UserError(
-                f"the fitted rows tie {' and '.join(self.law.variables)} together, and the point "
-                "asked for is off that line; add runs that vary them apart"
+                f"the fitted rows tie {' and '.join(self.law.variables)} together, and this point "
+                "is off that line; add runs that vary them apart"
             )
 
 

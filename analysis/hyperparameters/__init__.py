@@ -8,7 +8,8 @@ Three routes, from the most local to the most global:
     joint_surface                       one bowl for all cells; its bottom moves as a power law
 
 `save_law` writes such laws to a file; `python -m analysis recommend --fit` shows them.
-A cell is what is not tuned: one size and one token count, say. `regret` measures what a rule costs.
+A cell fixes the columns that are not tuned, such as one size and one token count. `regret` measures
+the cost of a rule.
 """
 
 from analysis.hyperparameters.law_file import FittedLaw, load_law, save_law

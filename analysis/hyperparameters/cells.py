@@ -1,4 +1,4 @@
-"""The runs of a table, sorted into cells: one cell for each combination of what is not tuned."""
+"""Runs of a table, sorted into cells: one for each combination of the columns not tuned."""
 
 from __future__ import annotations
 
@@ -36,13 +36,16 @@ class Cells:
         return len(self.log_cell)
 
     def values(self, at: int) -> dict[str, float]:
-        """What one cell holds fixed, in the units of the table."""
+        """Values that one cell holds fixed, in the units of the table."""
         return dict(zip(self.cell, np.exp(self.log_cell[at]).tolist(), strict=True))
 
 
 def cells(table: pd.DataFrame, cell: tuple[str, ...], hyper: tuple[str, ...], loss: str) -> Cells:
-    """Rows that are not finite and positive in these columns are an error that names them; runs of
-    our own records that are held out or did not complete are left out, and noted."""
+    """Sort the rows of a table into cells.
+
+    Runs of this project's records that are held out or did not complete are left out, with a note.
+    Raises UserError for rows that are not finite and positive in these columns, and names them.
+    """
     if not cell or not hyper:
         raise UserError("cell and hyper: name at least one column of the table in each")
     twice = sorted(set(cell) & set(hyper))

@@ -20,7 +20,7 @@ from scaling.hyperparameters.law import QUANTITIES, Batch, Confidence, Hyperpara
 from scaling.hyperparameters.law_file import from_mapping, to_mapping
 from scaling.laws._law import Convention
 
-LAW = "law.json"  # in the folder of a study whose reading is a law
+LAW = "law.json"  # in the folder of a study whose reading gives a law
 RESAMPLES = "resamples"
 DIGITS = 8  # of a resample
 
@@ -46,8 +46,8 @@ def save_law(
 ) -> None:
     """Write the laws of `fits`, such as {"lr": ..., "batch_tokens": ...}, by quantity.
 
-    `loss`, `schedule` and `recipe` say in words what loss was minimised, under which schedule, and
-    how; `batch` whether the learning rate goes with the law's own batch.
+    `loss`, `schedule` and `recipe` are words for the minimised loss, its schedule and the method;
+    `batch` is the batch that the learning rate assumes.
     """
     for quantity, fit in fits.items():
         if quantity not in QUANTITIES:

@@ -1,6 +1,6 @@
-"""Near the best run of each cell: which runs they are, and what a rule loses against the best.
+"""Near-optimal runs of each cell, and the regret of a rule.
 
-The excess of a run is L / min L - 1, over the runs of its own cell.
+The excess of a run is L / min L - 1, over the runs of its cell.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def near_optimal_set(
     """The runs whose loss is less than 1 + `within` times the least of their cell, with `excess`.
 
     A line through them (`regress`) is Step Law's recipe (Li et al. 2025, arXiv 2503.04715, released
-    code): it needs no surface, but a flat or skewed bowl pulls its middle away from its bottom.
+    code). It needs no surface, but a flat or skewed bowl pulls its middle away from its bottom.
     """
     check_within(within)
     sorted_runs = cells(table, cell, hyper, loss)
@@ -46,11 +46,11 @@ def regret(
     hyper: tuple[str, ...],
     loss: str = "loss",
 ) -> pd.DataFrame:
-    """What following `rule` costs in each cell: the excess of the run nearest to it.
+    """Regret of `rule` in each cell: the excess of the run nearest to its values.
 
-    Nearest is by the Euclidean distance of the logarithms of the hyperparameters. One row a cell:
-    the cell, the rule's values, `distance` from the nearest run, and `excess`. The best run is
-    itself chosen among noisy ones, so a perfect rule has a regret above 0 too.
+    Distances are Euclidean in the logarithms of the hyperparameters. A row per cell holds the cell,
+    the rule's values, `distance` from the nearest run, and `excess`. The best run is the luckiest
+    of noisy ones, so a perfect rule has a regret above 0 too.
     """
     import pandas as pd
 

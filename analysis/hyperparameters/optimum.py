@@ -6,12 +6,12 @@ by least squares over the runs near the least loss of the cell: a parabola for o
 quadratic surface for two, or a polynomial of higher degree. The standard error of the vertex is
 that of the delta method, from the covariance of the coefficients.
 
-A vertex is a measurement only where the grid holds it. At or beyond an edge of the grid it is a
-bound, and where the surface is not convex beyond its noise there is none: the status says which.
+A vertex is a measurement only inside the grid. At or beyond an edge of the grid it is a bound. A
+surface that is not convex beyond its noise has none. The status tells them apart.
 
 Bowls are steeper towards divergence, so a quadratic over a wide window puts the vertex too low, by
-several of its own standard errors on the grids of Step Law. `drift` shows it: how far the vertex
-moves when the window is halved.
+several of its standard errors on the grids of Step Law. `drift` shows this: the distance that the
+vertex moves when the window is halved.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ STEPS, STRIDE, STILL = 100, 0.5, 1e-10  # of Newton's search for the vertex, in 
 
 
 class Where(StrEnum):
-    """Where the optimum of a hyperparameter lies, and so what its value is."""
+    """Place of the optimum of a hyperparameter, which decides the meaning of its value."""
 
     INSIDE = "inside the grid"  # a measurement
     LOW = "at or below the low edge of the grid"  # the value is an upper bound
@@ -58,10 +58,10 @@ class CellOptimum:
     """One hyperparameter of one cell.
 
     `value` is exp u*, or the edge of the grid where that bounds it, else nan. `log_sd` is the
-    standard error of u* by the delta method; `drift` is u* less that of half the window, nan where
-    that has too few runs; `loss` is the least of the surface, and `doubling` the loss added by
-    twice or half the optimum, to second order, the others at theirs. All four are nan without a
-    vertex inside the grid. `runs` are those near the minimum; `freedom` is what the fit leaves.
+    standard error of u* by the delta method. `drift` is u* less that of half the window, nan where
+    that has too few runs. `loss` is the least of the surface. `doubling` is the loss added by twice
+    or half the optimum, to second order, with the others at theirs. All four are nan without a
+    vertex inside the grid. `runs` counts those near the minimum, `freedom` the degrees left.
     """
 
     cell: Mapping[str, float]
@@ -76,7 +76,7 @@ class CellOptimum:
     freedom: int
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """exp(u* -+ t sd); a bound has the side that the grid leaves open."""
+        """exp(u* -+ t sd); for a bound, the side that the grid leaves open."""
         if self.status in BOUNDS:
             return (0.0, self.value) if self.status is Where.LOW else (self.value, math.inf)
         if self.status is not Where.INSIDE:
@@ -87,7 +87,7 @@ class CellOptimum:
 
 @dataclass(frozen=True)
 class Optima:
-    """Every cell and hyperparameter, and what a reader must know about those without a value."""
+    """Optima by cell and hyperparameter, with warnings about those without a value."""
 
     cell: tuple[str, ...]
     hyper: tuple[str, ...]
@@ -137,7 +137,7 @@ def optimum_per_cell(
 
     A surface needs one run more than it has coefficients: at `degree` 2, 4 for one hyperparameter
     and 7 for two; at degree 4, 6 and 16. A cell whose best run is at an edge of its grid is a
-    bound, however its surface runs.
+    bound, whatever its surface.
     """
     check_within(within)
     if degree < 2:
@@ -215,7 +215,7 @@ def _cell(runs: Cells, at: int, within: float, degree: int) -> list[CellOptimum]
 
 
 def _beyond(u: Array, low: Array, high: Array) -> list[Where]:
-    """Which side of the grid each coordinate is on; a grid of one value has no inside."""
+    """Side of the grid on which each coordinate lies; a grid of one value has no inside."""
     return [
         Where.LOW if x <= a else Where.HIGH if x >= b else Where.INSIDE
         for x, a, b in zip(u, low, high, strict=True)

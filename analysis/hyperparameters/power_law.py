@@ -38,7 +38,7 @@ SCATTERED = 2.0  # times more scatter than the errors of the cells explain: wort
 @dataclass(frozen=True)
 class OptimumLaw:
     """A fitted h*(x). `samples` (R, 1 + K) hold ln c and the exponents of each resample, R = 0
-    where the rows allow no interval; `units` is what was resampled: cells, or runs. `scatter` is
+    where the rows allow no interval; `units` counts the resampled cells or runs. `scatter` is
     the root mean square of ln h - ln h*(x), nan where no single h was fitted; `fitted_on` is the
     range of each variable."""
 
@@ -73,7 +73,7 @@ class OptimumLaw:
         return (math.exp(ends[0]), math.exp(ends[1])) if name == COEFFICIENT else ends
 
     def predict(self, level: float = LEVEL, **variables: ArrayLike) -> Prediction:
-        """h* at any x, with the uncertainty of the fitted law: not that of the law's form."""
+        """h* at any x, with the uncertainty of the constants and not of the law's form."""
         require(self.variables, variables, f"predict '{self.hyper}'")
         logs = []
         for name in self.variables:
@@ -163,9 +163,9 @@ def regress(
 ) -> OptimumLaw:
     """h(x) through the rows of a table, unweighted.
 
-    `cluster` names the columns of what is resampled as a whole. Near-optimal runs of one cell rise
-    and fall together, so cluster=cell is the honest interval, and each run by itself (None) is the
-    one that Step Law published.
+    `cluster` names the columns whose combinations are resampled as a whole. Near-optimal runs of
+    one cell rise and fall together, so cluster=cell gives the honest interval. Each run by itself
+    (None) gives the interval that Step Law published.
     """
     points = select(table, {name: name for name in variables}, hyper, None, 0)
     together: NDArray[np.intp] = np.arange(len(points), dtype=np.intp)

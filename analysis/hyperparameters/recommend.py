@@ -1,4 +1,4 @@
-"""Every hyperparameter law side by side for one run, in the same units, and how far they spread."""
+"""Hyperparameter laws side by side for one run, in the same units, and their spread."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Recommended:
         blocks += [self._block(name) for name in QUANTITIES if self._of(name)]
         laws = {each.law.name: each.law for each in self.advice}
         assumed = "\n".join(self._assumed(law) for law in laws.values())
-        return "\n\n".join([*blocks, f"what each takes for granted\n{assumed}"])
+        return "\n\n".join([*blocks, f"assumptions of each law\n{assumed}"])
 
     def _of(self, quantity: str) -> list[Advice]:
         return [each for each in self.advice if each.quantity == quantity]
@@ -154,7 +154,7 @@ class Recommended:
         return "\n".join([f"  {law.name}", *filled])
 
     def _batches(self, mine: Sequence[Advice]) -> list[str]:
-        """Where the user's batch is not the one that a learning rate goes with."""
+        """Remarks on learning rates that assume another batch than the user's."""
         if "batch_tokens" not in self.given:
             return []
         yours = self.given["batch_tokens"]
@@ -167,17 +167,17 @@ class Recommended:
 
 
 def recommend(*, fits: Sequence[str | Path | FittedLaw] = (), **given: float) -> Recommended:
-    """What every law says of a run: recommend(params_total=1e9, tokens=1e11).
+    """The advice of every law for a run: recommend(params_total=1e9, tokens=1e11).
 
-    `scaling.hyperparameters.GIVEN` says what else may be given. `fits` are laws of your own, or the
-    files of `analysis.hyperparameters.save_law`; they are shown beside the published ones, with
-    their intervals, and are not in the spread.
+    `GIVEN` of scaling/hyperparameters/given.py lists the quantities that may be given. `fits` are
+    fitted laws, or the files of `save_law`; they stand beside the published ones, with their
+    intervals, and do not enter the spread.
     """
     own = [each if isinstance(each, FittedLaw) else load_law(each) for each in fits]
     laws = [*(each.law for each in own), *HYPERPARAMETER_LAWS.values()]
     for name, count in Counter(law.name for law in laws).items():
         if count > 1:
-            raise UserError(f"two laws are called '{name}'; name one of them anew in its file")
+            raise UserError(f"two laws are called '{name}'; rename one of them in its file")
     advice = side_by_side(laws, given)
     intervals = {}
     for fitted in own:

@@ -2,13 +2,13 @@
 
     ln L_i = m_cell + (u_i - t)^T A (u_i - t),   u = ln h,   t_h = ln c_h + sum_k p_hk ln x_k
 
-A (H, H) is shared, m is free in each cell, and each hyperparameter h has the variables that
-`depends` gives it. Since t^T A t is constant within a cell it goes into m, and what is left,
-u^T A u - 2 u^T A t, is bilinear in A and t: with m projected out, Gauss-Newton from the linear
-solution takes a few steps. Cells are resampled for the intervals, for runs of one cell share m.
+A (H, H) is shared, m is free in each cell, and `depends` gives the variables of each hyperparameter
+h. t^T A t is constant within a cell, so m absorbs it. The rest, u^T A u - 2 u^T A t, is bilinear in
+A and t: with m projected out, Gauss-Newton from the linear solution takes a few steps. Intervals
+resample cells, for runs of one cell share m.
 
-Every cell lends its runs to one curvature, so a cell with its optimum near an edge still counts. A
-bowl that is skewed, or that flattens with scale, biases this: hold it against `optimum_per_cell`.
+The runs of all cells determine one curvature, so a cell with its optimum near an edge still counts.
+A bowl that is skewed, or that flattens with scale, biases it: compare with `optimum_per_cell`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ BLOCK = 4_000_000  # entries of a batch of Jacobians
 
 
 class SurfaceStatus(StrEnum):
-    """What the numbers of a joint surface are worth."""
+    """Worth of the numbers of a joint surface."""
 
     CONVERGED = "converged"
     NOT_CONVEX = "not convex"  # the bowl has no bottom: no law
@@ -47,7 +47,7 @@ class SurfaceStatus(StrEnum):
 
 @dataclass(frozen=True)
 class JointSurface:
-    """The bowl and where its bottom goes. `laws` is empty unless the status is CONVERGED.
+    """The bowl and the laws of its bottom. `laws` is empty unless the status is CONVERGED.
 
     `curvature` is A, in ln L per squared natural logarithm; `noise` the root mean square residual
     in ln L; `runs` those near the minimum of their cell.
@@ -220,7 +220,7 @@ class Bowl:
         return _less_mean(flat, self.member).T.reshape(stacked.shape).transpose(1, 2, 0)
 
     def solve(self, weights: Array, start: Array) -> tuple[Array, NDArray[np.bool_]]:
-        """Gauss-Newton under each weighting of the cells (R, G): theta (R, P), and which ended."""
+        """Gauss-Newton under each weighting of the cells (R, G): theta (R, P), convergence (R,)."""
         block = max(1, BLOCK // (len(self.y) * len(start)))
         parts = [
             self._solve(weights[at : at + block], start) for at in range(0, len(weights), block)

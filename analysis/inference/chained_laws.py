@@ -2,8 +2,8 @@
 
     Err(x) = second( first(x) )
 
-Gadre et al. 2024 predict downstream error so, and hold it to the measurement. The chain takes the
-PREDICTED loss, since the run that is asked about has no measured one.
+Gadre et al. 2024 predict downstream error this way and compare it with the measurement. The chain
+takes the PREDICTED loss, for the run to be predicted has no measured one.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from scaling.common.errors import UserError
 def chained(
     first: FitResult, second: FitResult, /, level: float = LEVEL, **variables: ArrayLike
 ) -> Prediction:
-    """What `second` says at what `first` predicts for the variables of its law.
+    """The prediction of `second` at the prediction of `first` for the variables of its law.
 
-    The interval carries both bootstraps, resamples of the one paired at random with those of the
-    other; it is nan where either fit has none. Raises UserError where the second law takes more
-    than one variable, or a fit cannot answer.
+    The interval carries both bootstraps, with resamples of the two paired at random; it is nan
+    where either fit has none. Raises UserError where the second law takes more than one variable,
+    or a fit cannot answer.
     """
     if len(second.law.variables) != 1:
         raise UserError(

@@ -1,10 +1,10 @@
-"""Laws fitted to the same rows, held against each other: which predicts better.
+"""Comparison of laws fitted to the same rows.
 
-`compare` ranks laws that were fitted to the same rows, by three kinds of evidence:
+`compare` ranks them by three kinds of evidence:
 
-    held_out   rms of ln(measured / predicted) over the rows that the fits were not shown
-    rolled     the same above a budget, fitted below it: root mean square over the budgets, each of
-               which counts once, for its errors share a fit
+    held_out   rms of ln(measured / predicted) over the rows held out of the fits
+    rolled     the same above a budget, fitted below it: root mean square over the budgets. Each
+               budget counts once, for its errors share a fit
     aicc       -2 ln L + 2 k + 2 k (k + 1) / (n - k - 1), k = parameters + 1 for the scale
 
 The likelihood L is the one whose maximum is the fit itself, for every objective: residuals are
@@ -15,10 +15,9 @@ independent with density
 
 Gaussian as delta grows, Laplace as it shrinks, Huber's own density between. The constants that
 minimise sum H maximise L at any tau, and tau is then profiled out. Weights divide tau row by row.
-Limits: AICc knows nothing of correlated rows, so several checkpoints of one run make it too sure;
-its last term is exact for linear Gaussian models alone; a parameter at a bound counts in full; and
-it judges the law over the rows fitted, not beyond them. Where the question is extrapolation,
-believe `rolled`.
+Limits: AICc ignores correlated rows, so several checkpoints of one run make it too sure. Its last
+term is exact for linear Gaussian models alone. A parameter at a bound counts in full. It judges the
+law over the rows fitted, not beyond them: for extrapolation, believe `rolled`.
 """
 
 from __future__ import annotations
@@ -45,9 +44,9 @@ def compare(
 ) -> pd.DataFrame:
     """The laws of `results`, best first: one row each.
 
-    Columns: law, parameters, status, aicc, aicc_above_best, held_out and rolled (rms log errors;
-    nan where not asked for), rank. The rank is by held_out where rows were held out, else by rolled
-    where `over` names a column and `below` the budgets, else by aicc; what is nan comes last.
+    Columns: law, parameters, status, aicc, aicc_above_best, held_out, rolled, rank. held_out and
+    rolled are rms log errors, nan where absent. The rank is by held_out where rows were held out,
+    else by rolled where `over` names a column and `below` the budgets, else by aicc; nan is last.
     Raises UserError where the fits differ in their rows, weights or objective, or where a budget
     leaves a law without an answer.
     """
@@ -75,7 +74,7 @@ def compare(
 
 
 def title(result: FitResult) -> str:
-    """The law and what was assumed of its parameters: 'chinchilla, beta = alpha'."""
+    """The law and the assumed relations of its parameters: 'chinchilla, beta = alpha'."""
     return ", ".join((result.law.name, *result.law.relations))
 
 
@@ -124,8 +123,8 @@ def log_likelihood(result: FitResult) -> float:
     """ln L at the fit, the scale profiled out.
 
     Integration by parts gives E[r H'(r)] = tau / w, and H <= r H' <= 2 H for every Huber loss:
-    so the best tau lies between one and two times the mean of w H. In ln tau the likelihood has
-    one maximum, for 1 / tau is the natural parameter of an exponential family.
+    so the best tau lies between one and two times the mean of w H. The likelihood has one maximum
+    in ln tau, for 1 / tau is the natural parameter of an exponential family.
     """
     from scipy.optimize import minimize_scalar
     from scipy.special import erf
@@ -148,7 +147,7 @@ def log_likelihood(result: FitResult) -> float:
 
 
 def _same_question(results: Sequence[FitResult]) -> None:
-    """One line where the fits cannot be ranked against each other."""
+    """Raise UserError where the fits cannot be ranked against each other."""
     if len(results) < 2:
         raise UserError("compare needs two fits or more")
     first = results[0]
@@ -172,7 +171,7 @@ def _kept_out(result: FitResult) -> Points | None:
 
 
 def same_rows(one: Points | None, other: Points | None) -> bool:
-    """Whether two fits saw, or held out, the same measurements."""
+    """True where two fits saw, or held out, the same measurements."""
     if one is None or other is None:
         return one is other
     return one.labels == other.labels and np.array_equal(one.loss, other.loss)

@@ -1,14 +1,14 @@
-"""What one law is worth in compute over another, and the budget at which they change places.
+"""Compute gain of one law over another, and the budget at which their losses cross.
 
 `gain` and `crossing` compare the least losses L_A(C) and L_B(C) of two laws at a budget C, each at
 its own allocation (C = 6 N D), or of two laws of the same one variable:
 
     gain = C_B / C_A  with  L_B(C_B) = L_A(C_A) = the target,      crossing: L_A(C) = L_B(C)
 
-The gain is the factor of compute that B needs to reach what A reaches. Both take L to fall with C.
-Intervals pair the bootstrap resamples of the two fits. Fits of the same rows must share their seed:
-then both laws see the same resamples, and what moves them together cancels. Fits of different rows
-are paired at random, as independent; rows in common are then counted as if they were not.
+The gain is the factor of compute that B needs to reach the loss of A. Both assume that L falls with
+C. Intervals pair the bootstrap resamples of the two fits. Fits of the same rows must share their
+seed: then both laws see the same resamples, and common errors cancel. Fits of different rows are
+paired at random, as independent, even where they share some rows.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from analysis.inference.compare import same_rows, title
 from analysis.tables.points import Array
 from scaling.common.errors import UserError
 
-SEARCH = (1e-60, 1e90)  # budgets between which a loss is looked for; outside it is never reached
-GRID = 257  # budgets at which a crossing is looked for
+SEARCH = (1e-60, 1e90)  # budgets searched for a loss; outside them it is never reached
+GRID = 257  # budgets tried for a crossing
 HALVINGS = 64  # of a range of logs: to the last bit
 
 
@@ -35,9 +35,9 @@ HALVINGS = 64  # of a range of logs: to the last bit
 class Gain:
     """B needs `value` times the budget of A to reach `loss`, which A reaches at `budget`.
 
-    The gain is inf where B never gets there, and 0 in resamples where A does not; the interval is
-    nan without a bootstrap. `unreached` is the share of resamples in which B never gets there;
-    those in which neither law does (`undefined`) are left out of the interval.
+    The gain is inf where B never reaches it, and 0 in resamples where A does not. The interval is
+    nan without a bootstrap. `unreached` is the share of resamples in which B never reaches it. The
+    interval leaves out the share `undefined`, in which neither law reaches it.
     """
 
     value: float
@@ -54,10 +54,10 @@ class Crossing:
     """Law `better`, the first or the second, has the lower loss from the low end of the range up to
     `budget`, and not beyond it.
 
-    `budget` is inf where it stays better up to the high end; so is it in resamples, while 0 stands
-    for those in which it is not better even at the low end. `without` is the share of both: the
-    resamples that do not cross inside the range. The interval is nan without a bootstrap. `times`
-    is how often the two curves cross in the range; the first is the one reported.
+    `budget` is inf where it stays better up to the high end. In resamples it is 0 where the law is
+    not better even at the low end. `without` is the share of resamples that do not cross inside the
+    range. The interval is nan without a bootstrap. `times` counts the crossings in the range; the
+    first is the one reported.
     """
 
     budget: float
@@ -113,7 +113,7 @@ def gain(
 def crossing(
     a: FitResult, b: FitResult, *, between: tuple[float, float], level: float = LEVEL
 ) -> Crossing:
-    """The budget at which the lower of two losses changes hands, looked for in a range."""
+    """The first budget of a range at which the better law changes."""
     low_end, high_end = between
     if not 0 < low_end < high_end < np.inf:
         raise UserError(f"crossing: between={between} must be two budgets, the lower one first")
@@ -216,7 +216,7 @@ def _frontier(result: FitResult, samples: Array) -> _Frontier:
 
 
 def _axis(result: FitResult) -> str:
-    """What a budget of this law is."""
+    """The variable of this law that is its budget."""
     variables = result.law.variables
     return result.recipe.columns[variables[0]] if len(variables) == 1 else "flops_6nd"
 
@@ -235,7 +235,7 @@ def _resampling(result: FitResult) -> tuple[object, ...]:
 
 
 def _halve(below: Callable[[Array], NDArray[np.bool_]], low: Array, high: Array) -> Array:
-    """Where `below` turns false, by bisection, one range per member."""
+    """The point at which `below` turns false, by bisection, one range per member."""
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         still = below(middle)

@@ -1,6 +1,6 @@
-"""What a fit rests on: other minima, the rows it would change with, and its weakest direction.
+"""Diagnostics of a fit: other minima, influential rows, and its weakest direction.
 
-All start from a `FitResult` and weigh its own rows anew, so that nothing is read or chosen again.
+All start from a `FitResult` and reweight its rows; no data are read again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Minimum:
 
 @dataclass(frozen=True)
 class Identifiability:
-    """How well the rows tell the parameters apart, to first order.
+    """Separation of the parameters by the rows, to first order.
 
     `condition` is that of the matrix of sensitivities d ln L_i / d theta_j, with columns of unit
     length and rows weighted: 1 where parameters act apart, infinite where some can be exchanged.
@@ -54,10 +54,10 @@ class Identifiability:
 def second_minimum(result: FitResult) -> Minimum | None:
     """The best local minimum other than the fit's own, or None where none was found.
 
-    Newton from the grid of the law and from the fits of 192 reweightings of the same rows, which
-    lie where the data leave doubt. An end counts if its Hessian is positive, and no term of it is
-    dead: a vanished term is a limit, and Newton would stop on the way. Two equal minima far apart
-    say that the parameters can be exchanged.
+    Newton starts from the grid of the law and from the fits of 192 reweightings of the same rows,
+    which lie where the data leave doubt. An end counts if its Hessian is positive and no term of it
+    is dead, for a vanished term is a limit on the way to which Newton would stop. Two equal minima
+    far apart mean that the parameters can be exchanged.
     """
     from analysis.fitting.solvers.formula import Formula
 
@@ -101,9 +101,9 @@ def drop_k_path(result: FitResult, k_max: int, flops: float | None = None) -> pd
     """The fit without its k highest losses, k = 0 .. k_max: a row of dropped, objective, every
     parameter and, where `flops` is given, tokens_per_param at that budget.
 
-    Rows that the fit left out already are not counted. A path that keeps moving says that the
-    constants rest on the choice of rows. Source: fitting notes on the Chinchilla points, whose
-    beta falls from 0.453 to 0.367 with five rows of 245.
+    Rows that the fit left out already are not counted. A path that keeps moving means that the
+    constants depend on the choice of rows: on the Chinchilla points beta falls from 0.453 to 0.367
+    with five rows of 245.
     """
     import pandas as pd
 
@@ -128,8 +128,8 @@ def drop_k_path(result: FitResult, k_max: int, flops: float | None = None) -> pd
 
 
 def influence(result: FitResult) -> pd.DataFrame:
-    """What leaving one row out changes: a row per fitted row, by its label, and a column per
-    parameter, estimate without the row minus estimate with it."""
+    """Influence of each row: estimate without it minus estimate with it. A row per fitted row, by
+    its label, and a column per parameter."""
     import pandas as pd
 
     names = result.law.parameters

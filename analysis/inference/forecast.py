@@ -1,30 +1,29 @@
-"""Predict the runs that were held out, with an interval that knows about extrapolation.
+"""Predictions of held-out runs, with an interval that includes the error of extrapolation.
 
-A bootstrap says how well the runs fix the constants of *this* law. It says nothing about the noise
-of the new run, nor about the law bending beyond the runs. Both show when the fit is rolled forward
-through the study: for each rung k, fit on the rungs below k, predict rung k, keep the log errors.
-With M rungs rolled, rms errors e_k, residual rms s of the final fit (n - P degrees of freedom), and
+A bootstrap measures how well the runs fix the constants of *this* law. It ignores the noise of the
+new run and any bend of the law beyond the runs. Both show when the fit is rolled forward through
+the study: for each rung k, fit on the rungs below k, predict rung k, keep the log errors. With M
+rungs rolled, rms errors e_k, and residual rms s of the final fit (n - P degrees of freedom),
 
     v = (nu s^2 + sum_k (g_k e_k)^2) / (nu + M),      nu = 3,
     half-width in log loss = sqrt( b^2 + t_{nu + M}^2 v ),
 
-on each side with its own bootstrap half-width b. In words: before any rung is rolled, the error is
-believed to be of the size of the residuals, with the weight of nu = 3 rungs; each rolled rung is
-one observation of the true size (errors within a rung share a fit, so they count once). Student's
-t pays for having few. g_k = max(1, h / h_k) compares distances, h = ln(compute / largest compute
-fitted): an error seen over a shorter step is stretched in proportion, as an error in a slope is,
-and one over a longer step is never shrunk, for noise does not shrink. h_k is at least ln 1.5.
+on each side with its own bootstrap half-width b. The prior is an error of the size of the
+residuals, with the weight of nu = 3 rungs. Each rolled rung is one observation of the true size;
+errors within a rung share a fit, so they count once. Student's t accounts for the few rungs.
+g_k = max(1, h / h_k) compares distances, h = ln(compute / largest compute fitted). An error over a
+shorter step is stretched in proportion, as an error in a slope is. An error over a longer step is
+never shrunk, for noise does not shrink. h_k is at least ln 1.5.
 
-Why not t_M times the rms alone: with one or two rungs t is 12.7 or 4.3, and the half-width came
-out at 11 to 16 % or 3 to 6 % in simulations where the error was 1 %; it answers nothing. The
-residuals are evidence too. In simulated ladders of 17 runs with noise of 0.4 % the bootstrap alone
-covered 88 % (true law) and 75 % (a bent law, unevenly tuned) at a nominal 95 %, this rule 100 % and
-97 %, with median half-widths of 2.0 and 3.6 % (150 studies each;
-tests/known_truth/test_holdout_coverage.py prints them).
+The rms alone, times t_M, is too wide: with one or two rungs t is 12.7 or 4.3. In simulations with
+an error of 1 % its half-width was 11 to 16 % or 3 to 6 %. In simulated ladders of 17 runs with
+noise of 0.4 % the bootstrap alone covered 88 % (true law) and 75 % (a bent law, unevenly tuned) at
+a nominal 95 %. This rule covered 100 % and 97 %, with median half-widths of 2.0 and 3.6 %
+(150 studies each; tests/known_truth/test_holdout_coverage.py prints them).
 
-Limits: a break beyond the last rung (data running out, a learning rate that stops transferring) is
-invisible to it; rolled fits rest on fewer runs than the final one, so they err on the wide side;
-and M is small, so the interval is a guarded judgement, not a theorem.
+Limits: a break beyond the last rung (data running out, a learning rate that stops transferring)
+does not show. Rolled fits use fewer runs than the final one, so they err on the wide side. M is
+small, so the interval is a judgement and not a theorem.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ BOOTSTRAP = 1000
 
 @dataclass(frozen=True)
 class RolledRung:
-    """One step of the roll: fitted on the rungs below `rung`, asked about it.
+    """One step of the roll: fitted on the rungs below `rung`, and predicting it.
 
     `log_errors` are ln(measured) - ln(predicted), one per run of the rung; `distance` is the log of
     the largest compute of the rung over the largest compute fitted.
@@ -89,7 +88,7 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Assessment:
-    """The fit of a study, how it rolled forward, and what it says about the held-out runs."""
+    """The fit of a study, its roll forward, and its forecasts of the held-out runs."""
 
     result: FitResult
     rolled: tuple[RolledRung, ...]
@@ -100,10 +99,10 @@ class Assessment:
 def roll(
     law: Law, table: pd.DataFrame, loss: str, params: str, tokens: str
 ) -> tuple[RolledRung, ...]:
-    """Each rung predicted from those below it, where those can be fitted and determine it.
+    """Each rung predicted from the rungs below it, where these can be fitted and determine it.
 
-    The table needs the columns `rung` and `flops_6nd`. A rung whose predecessors are too few, or
-    of too few sizes to say anything about another one, is passed over.
+    The table needs the columns `rung` and `flops_6nd`. A rung is skipped if the runs below it are
+    too few, or of too few sizes to determine another size.
     """
     steps = []
     rungs = sorted(int(rung) for rung in table["rung"].unique())

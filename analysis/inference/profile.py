@@ -6,11 +6,11 @@ f is the summed objective, which is no likelihood, so LR must be brought to the 
 
     quasi       scale = mean psi^2 / mean psi', psi = clip(r, -delta, delta): right if residuals are
                 alike and independent; noisy where few rows lie within delta
-    calibrated  scale = mean over resamples w of LR_w(estimate), for the estimate is what is true of
-                a resample, and chi2_1 has mean 1; nothing is assumed of the residuals
+    calibrated  scale = mean over resamples w of LR_w(estimate): the estimate is the truth of a
+                resample, and chi2_1 has mean 1; nothing is assumed of the residuals
 
-The percentile bootstrap remains the default interval; this one needs no 4,000 resamples, and its
-ends follow the objective itself.
+The percentile bootstrap remains the default interval. This one needs fewer resamples, and its ends
+follow the objective itself.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ HALVINGS = 14  # of the bracket of an end
 
 @dataclass(frozen=True)
 class Profile:
-    """The interval at `level`. An end that no value is refused before is the bound of the
+    """The interval at `level`. Where no value on a side is refused, that end is the bound of the
     parameter, or infinite."""
 
     name: str
@@ -105,7 +105,7 @@ def profile(
 def _end(
     result: FitResult, problem: Formula, best: Array, at: int, refused: float, bound: float
 ) -> float:
-    """Where the profiled objective crosses `refused` on the way from the estimate to the bound."""
+    """The crossing of the profiled objective with `refused`, between the estimate and the bound."""
     weights, delta = result.points.weights[None], result.recipe.objective.delta
     inside, near = best[at], best
     outside = best[at] + np.copysign(FIRST_STEP, bound - best[at])

@@ -1,8 +1,8 @@
-"""What to train for a budget: N*, D*, D/N and the loss, each with an interval.
+"""Plan of a budget from published constants: N*, D*, D/N and the loss, each with an interval.
 
-From a fit, by its bootstrap. From published constants, by draws of the constants from the normal
-law with their published covariance, or without an interval where none is known: the marginal
-intervals of constants that move together say nothing about a prediction.
+Intervals come from draws of the constants from the normal law with their published covariance.
+Without a covariance there is none: marginal intervals of correlated constants determine no
+prediction.
 """
 
 from __future__ import annotations

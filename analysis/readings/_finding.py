@@ -1,4 +1,4 @@
-"""What is read off the runs of a study: an answer in one line, tables and figures."""
+"""Findings of a reading: an answer in one line, tables and figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scaling.common.tables import table
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure: what to see in it, and what it shows for those who cannot."""
+    """One figure: its caption, and `alt`, a description for readers who cannot see it."""
 
     name: str
     draw: Callable[[], Any]
@@ -23,7 +23,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under their heads, with a title and what a reader must know of them."""
+    """Rows of text under their heads, with a title and a note."""
 
     title: str
     note: str
@@ -31,7 +31,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
     def __str__(self) -> str:
-        """In Markdown, its columns aligned: it pastes into a note and reads in a terminal."""
+        """Markdown with aligned columns, for notes and terminals."""
         lines = table(self.heads, self.rows, "markdown", left=len(self.heads))
         return f"**{self.title}**\n\n{self.note}.\n\n{lines}"
 
@@ -44,16 +44,16 @@ class Finding(Protocol):
 
     @property
     def notes(self) -> Sequence[str]:
-        """What a reader must know before believing it."""
+        """Caveats."""
         ...
 
     @property
     def predictions(self) -> Mapping[str, float]:
-        """What it foretells about every held-out run; empty where it foretells nothing."""
+        """Predicted values of every held-out run; empty where the reading predicts none."""
         ...
 
     def pictures(self) -> Sequence[Picture]: ...
 
     def save(self, folder: Path) -> Sequence[Path]:
-        """Write what the next study can use; the files."""
+        """Write the files that the next study can use; their paths."""
         ...

@@ -1,7 +1,7 @@
-"""The critical batch of a study: steps to a loss against batch, read off the trajectories.
+"""The critical batch of a study: steps to a loss against batch, from the trajectories.
 
-Every run is validated on its way, at a constant rate, so that where it stands does not depend on
-how long it is to be. The steps S of a batch B to a loss are the fewest of any of its rates. At each
+Every run is validated during training at a constant rate, so that its loss at a step does not
+depend on its length. The steps S of a batch B to a loss are the fewest over its rates. At each
 level of loss
 
     (S / S_min - 1) (E / E_min - 1) = 1,   E = B S,   or   1 = S_min / S + E_min / (B S)
@@ -11,8 +11,7 @@ B_crit = E_min / S_min, and ln B_crit = ln B_star - ln L / alpha_B over the leve
 al. 2018, arXiv 1812.06162; Kaplan et al. 2020, arXiv 2001.08361).
 
 Levels share their runs, so the bootstrap weights whole batches, the same at every level. Batches
-are few, where its percentiles are too narrow: the level is expanded as in
-hyperparameters/power_law.py.
+are few, so percentiles are too narrow: the level is expanded as in hyperparameters/power_law.py.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ class Hyperbola:
         return self.tokens_min / self.steps_min
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """Of the critical batch."""
+        """Interval of the critical batch."""
         ratio = self.samples[:, 1] / self.samples[:, 0]
         return _interval(ratio, level, len(self.batch), 2)
 
@@ -236,7 +235,7 @@ def read(study: Study) -> CriticalBatch | None:
 
 @dataclass(frozen=True)
 class _Descent:
-    """Losses (T,) of one run, rising, and the steps at which it stood there, falling."""
+    """Losses (T,) of one run, rising, and the steps at which it had them, falling."""
 
     batch: float
     rate: float
@@ -258,7 +257,7 @@ def _descent(row: pd.Series) -> _Descent:
     rows = trajectory(row["path"])
     if "valid_loss" not in rows.columns:
         raise UserError(
-            f"{row['path']}: validated at its end alone, so nobody knows when it reached a loss; "
+            f"{row['path']}: validated at its end alone, so the steps to a loss are unknown; "
             "set evaluation.times=32"
         )
     seen = rows.dropna(subset=["valid_loss"])

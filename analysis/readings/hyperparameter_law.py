@@ -1,12 +1,12 @@
-"""A study of grids of learning rate and batch: its law, and what following it costs further up.
+"""Law of learning rate and batch from a study of grids, and its regret at a larger held-out cell.
 
-Each cell of size and tokens has its bowl; one surface through all of them gives lr*(N, D) and
-batch*(D). The held-out cell, larger than any, has a grid of its own: there each rule's advice is
-replaced by the run nearest to it, whose loss above the best of the grid is the rule's regret. The
-rules are the fitted law, every published one that can be asked, and the setting that was best in
-the nearest cell. A rule that is silent on one of the two takes that setting's.
+Each cell of size and tokens has a bowl; one surface through all of them gives lr*(N, D) and
+batch*(D). The held-out cell, larger than any, has a grid too. There the regret of a rule is the
+loss of the run nearest to its advice, above the best of the grid. The rules are the fitted law,
+every published law that applies, and the best setting of the nearest cell. A rule that gives only
+one of the two takes the other from that setting.
 
-The best of a grid is the luckiest of its runs too, so a perfect rule has a regret of about the
+The best of a grid is also the luckiest of its runs, so a perfect rule has a regret of about the
 noise of one run.
 """
 
@@ -45,7 +45,7 @@ BOOTSTRAP = 1000
 
 @dataclass(frozen=True)
 class Setting:
-    """A learning rate and a batch, and who says so."""
+    """A learning rate and a batch, and the rule that gives them."""
 
     rule: str
     lr: float
@@ -55,7 +55,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Regret:
-    """What following a setting costs in the held-out cell: the excess of the nearest run."""
+    """Cost of a setting in the held-out cell: the excess of the nearest run."""
 
     setting: Setting
     distance: float  # of that run: a factor, both hyperparameters taken together
@@ -217,7 +217,7 @@ class Grids:
             Table(
                 f"Regret at {where}",
                 "Loss of the run nearest to each rule's advice, above the best run of the "
-                "held-out grid; it is so many times away, and off the grid the edge stands for the "
+                "held-out grid; its distance is a factor, and off the grid the edge replaces the "
                 "rule",
                 ("rule", "lr", "batch, tokens", "nearest run", "regret", "remark"),
                 tuple(rows),
@@ -259,8 +259,8 @@ def read(study: Study) -> Grids | None:
 
 
 def _columns(runs: pd.DataFrame, rate: str) -> pd.DataFrame:
-    """The runs with their hyperparameters, and the tokens they were given: those that they saw are
-    whole steps, which depend on the batch."""
+    """The runs with their hyperparameters and their token budgets; the tokens seen are whole steps,
+    which depend on the batch."""
     if runs.empty:
         return runs
     return runs.assign(
@@ -290,7 +290,7 @@ def _settings(
     shape: pd.Series,
     advice: Mapping[str, Prediction],
 ) -> list[Setting]:
-    """What each rule says of the held-out cell: ours, the published ones, the nearest tuned."""
+    """Setting of each rule for the held-out cell: ours, the published ones, the nearest tuned."""
     log = np.log(table[[study.params, TOKENS]].to_numpy(float))
     away = np.linalg.norm(log - np.log([target[study.params], target[TOKENS]]), axis=1)
     nearest = table[away <= away.min() * (1 + 1e-9)]
@@ -337,7 +337,7 @@ def _settings(
 
 def _regret(study: Study, rate: str, done: pd.DataFrame, setting: Setting) -> Regret:
     asked = {rate: setting.lr, BATCH: setting.batch_tokens}
-    runs = done.drop(columns="part")  # held out of the fit, and here they are the judges
+    runs = done.drop(columns="part")  # held out of the fit; here they measure the regret
     row = regret(
         runs, lambda _: asked, cell=(study.params, TOKENS), hyper=(rate, BATCH), loss=study.loss
     ).iloc[0]

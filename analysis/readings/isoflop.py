@@ -105,7 +105,7 @@ class Profiles:
         )
 
     def save(self, folder: Path) -> tuple[Path, ...]:
-        """Nothing: the exponents are in the sentence."""
+        """No file: the sentence holds the exponents."""
         return ()
 
 

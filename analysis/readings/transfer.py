@@ -1,4 +1,4 @@
-"""Does the best setting transfer? How far each valley's least moves as the model doubles.
+"""Transfer of the best setting: the move of each valley's least as the model doubles.
 
     loss = l* + b (x - x*)^2,    x = log2 setting
 
@@ -7,13 +7,12 @@ tried; then
 
     x* = a + shift * log2 size
 
-over the sizes of one kind, weighted by b^2, to which the precision of x* is proportional where the
-noise is equal. An interval is that of leaving out one seed at a time, in all sizes at once (the
-jackknife over whole seeds), with Student's t of S - 1 degrees for S seeds: so what a seed has in
-common over rates and sizes counts, and three or four seeds are not taken for many, as a bootstrap
-of so few would. It knows nothing of the bias of a parabola through a valley that is steeper
-towards divergence; that is much the same in all sizes (-0.21 +- 0.02 octaves for one 2.2 times as
-steep two octaves above its least as below), and cancels in the shift.
+over the sizes of one kind, weighted by b^2, to which the precision of x* is proportional under
+equal noise. Intervals are the jackknife over whole seeds, in all sizes at once, with Student's t of
+S - 1 degrees for S seeds. So errors that a seed has in common over rates and sizes count, and three
+or four seeds do not pass for many, as in a bootstrap. The intervals ignore the bias of a parabola
+through a valley that is steeper towards divergence. It is nearly equal in all sizes (-0.21 +- 0.02
+octaves for one 2.2 times as steep two octaves above its least as below), and cancels in the shift.
 
 A least is a measurement only inside the values tried, and a shift only where each size has one.
 """
@@ -45,7 +44,7 @@ TOLERANCE = 0.25  # octaves for each doubling: a factor of 2 in the setting over
 
 
 class Answer(StrEnum):
-    """Whether the best setting of the small model may be used for the large one."""
+    """Use of the small model's best setting for the large one."""
 
     YES = "yes"  # the interval of the shift lies within the tolerance
     NO = "no"  # it does not, and excludes 0
@@ -71,7 +70,7 @@ class Optimum:
 
     @property
     def half_width(self) -> float:
-        """Of the 95 % interval, in octaves; nan for one seed."""
+        """Half of the 95 % interval, in octaves; nan for one seed."""
         return _half_width(self.without)
 
     def __str__(self) -> str:
@@ -86,7 +85,7 @@ class Optimum:
 @dataclass(frozen=True)
 class Transfer:
     """The optima of one kind against its size named `along`, and the shift of x* per doubling with
-    its 95 % interval, nan where there is none; `reason` then says why."""
+    its 95 % interval, nan where there is none, for the `reason` given."""
 
     kind: tuple[str, ...]
     along: str
@@ -149,7 +148,7 @@ class Transfers:
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        """A row for each kind: optima by size, shift, answer, and what others found."""
+        """A row for each kind: optima by size, shift, answer, and the published answer."""
         found, published = self.transfers, self.study.published
         along = {each.along for each in found}
         sizes = sorted({(each.along, optimum.size) for each in found for optimum in each.optima})
@@ -191,12 +190,12 @@ class Transfers:
         )
 
     def save(self, folder: Path) -> tuple[Path, ...]:
-        """Nothing: what the next study can use is in the sentence."""
+        """No file: the sentence holds the answer."""
         return ()
 
 
 def read(study: Study) -> Transfers | None:
-    """Whether the best setting transfers; None for too few runs."""
+    """The transfer of the best setting; None for too few runs."""
     valleys = find_valleys(study)
     return None if valleys is None else Transfers(study, valleys, transfers(valleys))
 
@@ -237,7 +236,7 @@ def draw(found: Transfers) -> Any:
 
 
 def _reasons(found: Sequence[Transfer]) -> list[str]:
-    """Why kinds have no interval, the kinds that share a reason together."""
+    """Reasons for missing intervals, with the kinds that share each."""
     shared: dict[str, list[str]] = {}
     for each in found:
         if each.reason:

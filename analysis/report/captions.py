@@ -1,4 +1,4 @@
-"""Which figures a study's evidence supports, with what to see in each."""
+"""Figures that a study's evidence supports, with their captions."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What is known about a study at this moment: the fit, the prediction that stands, the verdicts,
-and what is still missing.
-"""
+"""Evidence of a study at any stage: the fit, the written prediction, the verdicts, and the gaps."""
 
 from __future__ import annotations
 
@@ -19,15 +17,15 @@ from scaling.common.errors import UserError
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that the page tells. `assessment` is None where the runs do not allow a fit yet, and
-    `missing` then begins with why."""
+    """Content of the page. `assessment` is None where the runs do not allow a fit yet; `missing`
+    then begins with the reason."""
 
     study: Study
     assessment: Assessment | None
     forecasts: tuple[Forecast, ...]
     verdicts: tuple[Verdict, ...]
     missing: tuple[str, ...]
-    finding: Finding | None  # what the study's reading gives; None for too few runs
+    finding: Finding | None  # of the study's reading; None for too few runs
 
     @property
     def tables(self) -> Sequence[Table]:
@@ -46,7 +44,7 @@ class Evidence:
 
 
 def gather(study: Study, say: Callable[[str], None] = lambda _: None) -> Evidence:
-    """Fit what is there; the forecasts are those written down before, where they were."""
+    """Fit the completed runs; the forecasts are those of prediction.json where it exists."""
     read = readings.reader(study)
     missing = []
     assessment = None

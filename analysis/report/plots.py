@@ -1,4 +1,4 @@
-"""The figures of a study, each a function from the evidence to a matplotlib Figure."""
+"""Figures of a study, each a function from the evidence to a matplotlib Figure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BINS = 40  # of log tokens: a training curve is drawn as the mean in each
-ISOFLOP_SIZES, ISOFLOP_SPREAD = 3, 0.15  # what makes a rung one budget rather than one size
+ISOFLOP_SIZES, ISOFLOP_SPREAD = 3, 0.15  # a rung with these is one budget, not one size
 
 
 def loss_curves(study: Study, curves: dict[str, pd.DataFrame]) -> Any:
@@ -172,7 +172,7 @@ def predicted_against_measured(
 
 
 def residuals(study: Study, result: FitResult) -> Any:
-    """100 ln(measured / fitted) against compute, by rung: a pattern here is what the law misses."""
+    """100 ln(measured / fitted) against compute, by rung: a pattern is an error of the law."""
     with house_style():
         figure, axes = canvas()
         rungs = int(study.runs["rung"].max()) + 1
@@ -245,7 +245,7 @@ def rolled_errors(rolled: Sequence[RolledRung], held: Sequence[tuple[float, floa
 
 
 def held_out(forecasts: Sequence[Forecast], measured: dict[str, float], unit: str) -> Any:
-    """The two intervals of each held-out design, one above the other, and what was measured."""
+    """The two intervals of each held-out design, one above the other, and the measured losses."""
     designs = {(each.params_total, each.tokens): each for each in forecasts}
     with house_style():
         figure, axes = canvas(max(SIZE[1], 1.5 + 1.3 * len(designs)))

@@ -27,7 +27,7 @@ RULE = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What `predict_held_out` left on disk."""
+    """The prediction on disk, and the action of `predict_held_out`."""
 
     prediction: dict[str, Any]
     action: Literal["written", "kept"]
@@ -36,8 +36,8 @@ class Outcome:
 def predict_held_out(folder: str | Path, say: Callable[[str], None] = lambda _: None) -> Outcome:
     """Write prediction.json (once) and fit.json for the study in `folder`.
 
-    A prediction that stands for the same fitted runs is kept as it is, byte for byte. None is
-    written after a held-out run has been trained: that would not be a prediction.
+    An existing prediction from the same fitted runs is kept byte for byte. None is written after a
+    held-out run has been trained, for it would not be a prediction.
     """
     study = load_study(folder)
     file = study.folder / PREDICTION

@@ -1,7 +1,7 @@
 """The report of a study: figures as PNG and SVG, the fit as JSON, and one page that opens offline.
 
-It works at any stage: with the held-out run still to come, with diverged runs, and with too few
-runs to fit, and says what is missing.
+It works at any stage: before the held-out run, with diverged runs, and with too few runs to fit.
+The page lists the gaps.
 """
 
 from __future__ import annotations

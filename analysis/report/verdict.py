@@ -1,4 +1,4 @@
-"""Prediction beside measurement: the comparison of each held-out run, and the sentence about it."""
+"""Predicted against measured: the comparison of each held-out run, in numbers and a sentence."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ Order = Literal["predicted first", "not shown", "after the fact"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """One held-out run. `order` says what the digests prove: that prediction.json, as it stands,
-    was there before this run was trained; or not."""
+    """One held-out run. `order` is the order of prediction and training that the digests prove."""
 
     forecast: Forecast
     measured: float

@@ -1,4 +1,4 @@
-"""Which rows of a table a question is about: `flops_6nd>1e15`, `rung>=3 and seed==0`.
+"""Conditions that choose rows of a table: `flops_6nd>1e15`, `rung>=3 and seed==0`.
 
 Numbers compare as numbers, text and true or false by == and != alone. A value may stand in quotes,
 and must where it holds the word and. A row with nothing in the column meets no condition.

@@ -40,7 +40,7 @@ def test_objective_and_r2_at_the_published_constants(rows: dict[str, Row]):
 
 
 def test_our_optimum_is_lower_and_elsewhere(rows: dict[str, Row]):
-    """As a fine grid, polished by a simplex search, finds it."""
+    """A fine grid, polished by a simplex search, finds the same optimum."""
     lower = rows["objective at R_D*, R_N* of each"]
     assert lower.ours == pytest.approx(0.015804662474, rel=1e-9)
     assert lower.ours < lower.published

@@ -60,7 +60,7 @@ def test_what_the_note_says_of_the_unseen_schedules(rows: dict[str, Row], model:
 
 
 def test_the_rises_of_the_warmup_belong_to_the_sum():
-    """As the note says: the released constants without them miss the constant schedule."""
+    """The released constants without them miss the constant schedule."""
     rows = load("multi_power_law").query("run_id == '25M_constant_24000'")
     made = features(learning_rates("constant_24000"), rows["step"].to_numpy())
     released = multi_power.constants("luo2025_25M").values

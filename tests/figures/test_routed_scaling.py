@@ -1,4 +1,4 @@
-"""The routed law refitted to the released runs: near the published constants, and why no nearer."""
+"""The routed law refitted to the released runs, near the published constants."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Does a 95 % interval hold the truth 95 times in a hundred? The percentile pairs bootstrap on the
-240-point design, 300 sets of 400 resamples: E, alpha, beta and the exponent of N* in C."""
+"""Coverage of 95 % intervals by the percentile pairs bootstrap on the 240-point design, 300 sets of
+400 resamples: E, alpha, beta and the exponent of N* in C."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How often the interval of a held-out run holds its measurement, over simulated studies.
+"""Coverage of the interval of a held-out run, over simulated studies.
 
-Slow; prints the cover and widths that `analysis/inference/forecast.py` speaks of. The bent kind has
-curvature in log compute, penalties for few tokens per parameter, and each size tuned a little
-worse.
+Slow; prints the cover and widths that `analysis/inference/forecast.py` quotes. The bent kind has
+curvature in log compute, penalties for few tokens per parameter, and each larger size tuned a
+little worse.
 """
 
 from __future__ import annotations

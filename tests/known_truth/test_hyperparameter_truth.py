@@ -91,7 +91,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
 
 
 def test_vertex_interval_of_one_cell():
-    """300 noisy parabolas: the delta method with Student's t holds ln h* as often as it says."""
+    """300 noisy parabolas: the delta method with Student's t covers ln h* at its level."""
     rng, held, cells = np.random.default_rng(0), 0, []
     grid = 1e-3 * 2.0 ** np.arange(-4, 5)
     for at in range(300):

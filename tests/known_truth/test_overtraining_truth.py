@@ -46,7 +46,7 @@ def test_intervals_hold_the_truth():
         for name, value in truth.items():
             low, high = result.interval(name)
             assert low < value < high, name
-            assert high - low < 0.9 * value, name  # and say something
+            assert high - low < 0.9 * value, name  # and narrow enough to be of use
     best = first.optimal(1e24).tokens_per_param
     assert best[1] < best_ratio(LOSS) < best[2]
 

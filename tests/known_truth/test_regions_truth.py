@@ -54,7 +54,7 @@ def test_rows_of_the_middle_fit_the_exponent_that_all_rows_hide():
 
 
 def test_a_floor_that_comes_slowly_ends_the_region():
-    """a m^-b + g: no sharp end, but the rows above the floor are told from those on it."""
+    """a m^-b + g: no sharp end, but rows above the floor are separated from those on it."""
     table = pd.DataFrame({"samples": SIZES, "loss": 30 * SIZES**-0.4 + 0.02})
     found = regions(table)
     assert np.isnan(found.start)

@@ -1,4 +1,4 @@
-"""Valleys of known shift: does the interval cover it, and does the answer say so?"""
+"""Valleys of known shift: the interval covers it, and the answer agrees."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def draw(
 ) -> Transfer:
     """Parabolas of curvature 0.05 per octave squared whose least moves by `shift` per doubling.
 
-    Each seed has a level of its own and, for each size, a least that lies off by `moves` octaves
-    rms: half of its variance is of the seed, alike in all sizes.
+    Each seed has its level and, for each size, a least that lies off by `moves` octaves rms. Half
+    of that variance belongs to the seed and is equal in all sizes.
     """
     valleys = []
     common = rng.normal(0, moves * math.sqrt(0.5), (seeds, 1))
@@ -110,7 +110,7 @@ def valley(values: np.ndarray, losses: np.ndarray) -> Valley:
         ([1, 2, 4, 8], [[3, 2, 1, 2], [1, 1.9, 1.9, 1.1]], Where.NOT_CONVEX),  # without the first
         ([1, 2, 4, 8], [[3, 2, 1, 0.9]], Where.HIGH),
         ([0, 1, 2, 4], [[0.9, 2, 1, 2]], Where.LOW),
-        ([0, 1, 2, 4], [[3, 2, 1, 2]], Where.INSIDE),  # what has no logarithm is left out
+        ([0, 1, 2, 4], [[3, 2, 1, 2]], Where.INSIDE),  # values without a logarithm are left out
     ],
 )
 def test_what_is_no_least_is_told_by_name(values, losses, where):

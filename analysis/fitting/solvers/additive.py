@@ -7,10 +7,10 @@ from 1e7 to 1e4. theta = (E / smallest loss, a_1 .. a_K, alpha_1 .. alpha_K), wi
 where the law has no offset. E is kept linear, so that Newton can reach and certify E = 0, which a
 log only nears; amplitudes are logs, and a dead term has a = -inf.
 
-How: a variable-projection scan over the exponents gives starts; damped exact Newton with the true
-Huber Hessian finishes each; where the ends differ, or delta is narrow, continuation in delta is
-tried too, and the better end is kept. Neither way alone finds the global minimum of every
-weighting. Shapes: R weightings, n points, P numbers, m terms (offset first).
+A variable-projection scan over the exponents gives starts, and damped exact Newton with the true
+Huber Hessian finishes each. Where the ends differ, or delta is narrow, continuation in delta runs
+too, and the better end is kept. Neither way alone finds the global minimum of every weighting.
+Shapes: R weightings, n points, P numbers, m terms (offset first).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SCAN_RANGE, SCAN_POINTS = (0.02, 2.5), 24
 SCAN_ROWS = 4096  # the scan only gives starts: of more rows than this it sees a sample
 OVERFLOW = 600.0  # logs above it are clipped: such a trial step is rejected anyway
 BATCH = 1 << 21  # numbers per array in a block of weightings: some 10 of them fit in memory
-CACHED = 1 << 15  # and in what is computed at once: some 10 of them stay in cache
+CACHED = 1 << 15  # numbers per array of one step: some 10 of them stay in cache
 DEAD_SHARE = np.log(1e-5)  # a term below this share of every loss is tried at exactly zero
 
 
@@ -187,9 +187,9 @@ def scan(problem: Problem, weights: Array, count: int) -> Array:
 
 
 def _moments(problem: Problem, grid: Array) -> tuple[dict[tuple[int, int], Array], list[Array]]:
-    """What the weights multiply: products of two terms / L, and terms / L, at every cell of the
-    grid of exponents, (cells of x_1, .., cells of x_K, n). A product of two terms varies along
-    their own exponents alone, and has length 1 along the others."""
+    """Factors of the weights at every cell of the grid of exponents: products of two terms / L, and
+    terms / L, (cells of x_1, .., cells of x_K, n). A product of two terms varies along their own
+    exponents alone, and has length 1 along the others."""
     powers, loss = len(problem.z), np.exp(problem.y)
     basis = [(1 / loss).reshape(*[1] * powers, -1)] * problem.offset_terms
     for k, z in enumerate(problem.z):
@@ -200,7 +200,7 @@ def _moments(problem: Problem, grid: Array) -> tuple[dict[tuple[int, int], Array
 
 
 def _plain_start(problem: Problem) -> Array:
-    """Where no cell of the scan is usable: equal terms and exponents of 0.3."""
+    """Equal terms and exponents of 0.3, for a scan without a usable cell."""
     powers = len(problem.z)
     level = np.median(problem.y) - np.log(problem.terms)
     offset = [np.exp(level) / problem.scale] * problem.offset_terms

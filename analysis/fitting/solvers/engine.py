@@ -1,8 +1,8 @@
-"""The solver that fits a law to points, and all that the rest of a fit asks of it.
+"""The engine of a fit: the solver for a law and an objective on some points.
 
 Additive power laws under a log objective go to `analysis.fitting.solvers.additive`, which is exact
-and needs no compilation; every other law goes through its derivatives,
-`analysis.fitting.solvers.formula`.
+and needs no compilation. Every other law goes to `analysis.fitting.solvers.formula`, by its
+derivatives.
 """
 
 from __future__ import annotations

@@ -27,13 +27,13 @@ from analysis.tables.points import Array
 from scaling.common.errors import UserError
 from scaling.laws._law import Law
 
-GRID = 1024  # more combinations of starts than this are thinned, the same way every time
+GRID = 1024  # more combinations of starts than this are thinned, by a fixed rule
 PADDING = 8  # batches are filled up to powers of it, so that few shapes are compiled
 
 
 @contextmanager
 def float64() -> Iterator[None]:
-    """Double precision on the CPU, for what is inside alone."""
+    """Context of double precision on the CPU."""
     with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
         yield
 
@@ -49,7 +49,7 @@ class Formula:
 
     @cached_property
     def size(self) -> int:
-        """Numbers that one weighting holds: rows, times what a variable has for each of them."""
+        """Numbers that one weighting holds: rows times the values of a variable in each."""
         return max(self.y.size, *(value.size for value in self.variables.values()))
 
     @cached_property
@@ -93,8 +93,8 @@ class Formula:
         )
 
     def directions(self, weights: Array, theta: Array) -> Array:
-        """From the Hessian of least squares: where a narrow delta leaves fewer rows inside it than
-        there are parameters, that of f no longer tells their scales."""
+        """Scales from the Hessian of least squares: f has none where a narrow delta leaves fewer
+        rows inside than there are parameters."""
         _, _, hessian = self.derivatives(weights, theta, np.inf)
         curve, basis = np.linalg.eigh(hessian)
         curve = np.abs(curve)

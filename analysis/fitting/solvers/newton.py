@@ -2,9 +2,9 @@
 
     f_w(theta) = sum_i w_i H_delta(r_i(theta))
 
-The true Huber Hessian ends quadratically where a generic optimiser crawls; its pivots taken by size
-turn saddles into descent; continuation in delta leads into the basin where the direct way misses
-it. R weightings, P numbers.
+The true Huber Hessian converges quadratically where a generic optimiser crawls. The sizes of its
+pivots turn saddles into descent. Continuation in delta leads into the basin where the direct way
+misses it. R weightings, P numbers.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ BLOCK = 1 << 17  # numbers per array in a block of weightings: a few of them sta
 
 
 class Smooth(Protocol):
-    """What Newton needs of a problem."""
+    """A problem that Newton can minimise."""
 
     @property
     def box(self) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""What a fit minimises: a sum over rows of a penalty of residuals, never a mean.
+"""Objectives of a fit: a sum over rows of a penalty of residuals, never a mean.
 
     huber      H_delta(r) = r^2 / 2 inside delta, delta (|r| - delta / 2) outside
     squared    r^2 / 2

@@ -1,4 +1,4 @@
-"""What a fit rests on: rows of a known law, one of them spoilt."""
+"""Diagnostics of a fit to rows of a known law, one of them spoilt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the files of a published table come from, with a real server on this machine."""
+"""Sources of the files of a published table, with a local server."""
 
 from __future__ import annotations
 

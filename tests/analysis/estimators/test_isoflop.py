@@ -45,9 +45,9 @@ def grid(noise: float = 0.0, seed: int = 0, **shape: Any) -> pd.DataFrame:
 
 
 def vertex(width: float, shift: float) -> float:
-    """Where the parabola nearest to the loss over -width .. width about `shift` has its vertex, in
-    ln N from the optimum: its projection on Legendre polynomials. Along a budget the law is, up to
-    a factor, E' + exp(-alpha x) / alpha + exp(beta x) / beta."""
+    """Vertex, in ln N from the optimum, of the parabola nearest to the loss over -width .. width
+    about `shift`, by projection on Legendre polynomials. Along a budget the law is, up to a factor,
+    E' + exp(-alpha x) / alpha + exp(beta x) / beta."""
     node, weight = np.polynomial.legendre.leggauss(40)
     x = shift + width * node
     loss = np.exp(-TRUTH["alpha"] * x) / TRUTH["alpha"] + np.exp(TRUTH["beta"] * x) / TRUTH["beta"]

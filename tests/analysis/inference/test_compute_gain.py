@@ -1,4 +1,4 @@
-"""What a law is worth in compute, on families whose gain and crossing are known."""
+"""Compute gain and crossing, on families whose answers are known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fit rests on: each number against the same question asked by a new fit."""
+"""Diagnostics of a fit: each number against a new fit of the changed rows."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def write(
     noise: float = 0.0,
     seed: int = 0,
 ) -> Path:
-    """At each batch one run at the best rate, and two that take half as many steps again."""
+    """A study: at each batch a run at the best rate, and two that take 1.5 times its steps."""
     rng, entries = np.random.default_rng(seed), []
     loss = np.linspace(*ENDS[::-1], 60)
     for batch in batches:

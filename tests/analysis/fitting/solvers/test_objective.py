@@ -74,8 +74,8 @@ def test_nothing_better_is_found_from_many_starts(runs: pd.DataFrame, name: str)
 
 
 def test_a_flat_piece_is_a_minimum():
-    """With every row outside delta and as many above the curve as below, f is flat at its least:
-    gradient and Hessian are rounding, and the fit is certified all the same."""
+    """f is flat at its least where every row lies outside delta, half above the curve and half
+    below. Gradient and Hessian are rounding, and the fit is certified all the same."""
     flops = np.geomspace(1e17, 1e22, 26)
     noise = np.random.default_rng(5).normal(0, 0.01, 26)
     runs = pd.DataFrame({"flops_6nd": flops, "loss": (1.5 + 900 * flops**-0.16) * np.exp(noise)})
