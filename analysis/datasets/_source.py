@@ -95,7 +95,7 @@ class Dataset:
 
 
 def _fetch(url: str, output: str, _: object) -> None:
-    """Download to a file, closing the connection whatever happens."""
+    """Download to a file; the connection closes on errors too."""
     try:
         with urllib.request.urlopen(url) as answer, Path(output).open("wb") as file:
             shutil.copyfileobj(answer, file)

@@ -25,7 +25,7 @@ from scaling.common.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-LEAST_SIZES = 5  # different m for which a line can be told from its plateaus
+LEAST_SIZES = 5  # different m that separate a line from its plateaus
 FEW = 4  # a slope from fewer sizes than this is worth little
 PER_GAP, MOST_BREAKS = 8, 400  # breaks tried: between two sizes, and in all
 NOISE = 1e-7  # rms log residuals below this are the grid's, not the data's

@@ -46,7 +46,7 @@ class FitResult:
     samples: Array
     recipe: FitRecipe
     engine: Engine = field(repr=False)
-    held_out: HeldOut | None = None  # the rows that `holdout` asked for, predicted
+    held_out: HeldOut | None = None  # the rows of `holdout`, predicted
 
     @cached_property
     def params(self) -> dict[str, float]:
@@ -168,7 +168,7 @@ class FitResult:
 
     def _need_samples(self) -> None:
         if not self.has_intervals:
-            why = "this fit allows none" if self.recipe.bootstrap else "none was asked for"
+            why = "this fit allows none" if self.recipe.bootstrap else "no bootstrap was run"
             raise UserError(f"no interval, {why}: call fit(..., bootstrap=1000)")
 
     def _check_reach(self, variables: Mapping[str, ArrayLike]) -> None:

@@ -10,7 +10,7 @@ from analysis.fitting.bootstrap import Resampling
 from analysis.fitting.solvers.objective import Objective
 from analysis.tables.points import Array
 
-LEVEL = 0.95  # of every interval, unless another is asked for
+LEVEL = 0.95  # of every interval, unless another is given
 
 
 class Status(StrEnum):

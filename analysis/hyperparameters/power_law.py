@@ -208,7 +208,7 @@ def _fit(
     if not usable[0]:
         raise UserError(
             f"law of '{hyper}': {' and '.join(variables)} do not vary apart from each other in "
-            "these cells, so their exponents cannot be told apart; use fewer variables"
+            "these cells, so their exponents cannot be separated; use fewer variables"
         )
     notes: list[str] = []
     samples = np.empty((0, size))

@@ -60,7 +60,7 @@ class Regret:
     setting: Setting
     distance: float  # of that run: a factor, both hyperparameters taken together
     excess: float
-    off_grid: bool  # the advice lies beyond the grid, whose edge stands for it
+    off_grid: bool  # the advice lies beyond the grid, and the edge replaces it
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`python -m analysis`: help, and output that nobody reads."""
+"""`python -m analysis`: help, and closed output."""
 
 from __future__ import annotations
 

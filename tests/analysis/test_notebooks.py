@@ -31,7 +31,7 @@ def run(name: str) -> tuple[str, list[bytes]]:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel is a process of its own: warnings of numbers are errors there too."""
+    """The kernel is another process: warnings of numbers are errors there too."""
     monkeypatch.setenv("PYTHONWARNINGS", "error::RuntimeWarning,error::UserWarning")
     monkeypatch.setenv("WINDTUNNEL_DATA", str(DATA))
 

@@ -1,4 +1,4 @@
-"""Tables that nobody should fit: each is one clear line and exit status 2, or a flagged result."""
+"""Tables that cannot be fitted: one clear line and exit status 2, or a flagged result."""
 
 from __future__ import annotations
 

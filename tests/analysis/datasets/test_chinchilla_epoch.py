@@ -1,5 +1,5 @@
-"""The tables behind Chinchilla's refit, (Mis)Fitting and the IsoFLOP collections: what the parsers
-make of the released files against the collected copies, and the digests of the files."""
+"""Tables of Chinchilla's refit, (Mis)Fitting and the IsoFLOP collections: parsed released files
+against the collected copies, and the digests of the files."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Tables of the over-training and the repeated-data study: against the collected copies, and of
-what their parsers make of overflow, repeated names and slips."""
+"""Tables of the over-training and the repeated-data study: against the collected copies, and with
+overflow, repeated names and slips."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_a_print_is_read(tmp_path: Path):
 def test_a_notebook_at_hand_goes_before_the_collected_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """And is held to its checksum: this one is refused, though there are tables beside it."""
+    """A wrong checksum is refused, though there are tables beside the file."""
     folder = tmp_path / "datablations"
     (folder / NOTEBOOK).parent.mkdir(parents=True)
     notebook(folder / NOTEBOOK)

@@ -92,7 +92,7 @@ def test_released_files_parse_to_the_same_table(tmp_path: Path):
 
 @published
 def test_released_files_come_before_the_collected_table(tmp_path: Path, monkeypatch):
-    """A released file is looked at where it is present: a wrong one is refused."""
+    """A released file that is present is checked, and refused if it is wrong."""
     shutil.copytree(DATA / "multi_power_law", tmp_path / "multi_power_law")
     (tmp_path / "multi_power_law").chmod(0o755)
     monkeypatch.setenv("WINDTUNNEL_DATA", str(tmp_path))

@@ -22,7 +22,7 @@ CONTENT = b"n,d,loss\n1e6,2e7,3.5\n"
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serves a folder and says nothing."""
+    """Serves a folder without a log."""
 
     def log_message(self, *_: object) -> None:
         pass
@@ -30,7 +30,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
-    """A table of one file, on a server that stands for the public host, with an empty cache."""
+    """A table of one file, on a server in place of the public host, with an empty cache."""
     monkeypatch.setenv("WINDTUNNEL_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("WINDTUNNEL_DATA", raising=False)
     return Dataset(

@@ -1,4 +1,4 @@
-"""The tables of Step Law and of critical batch sizes, parsed from what their authors released."""
+"""Tables of Step Law and of critical batch sizes, parsed from the released files."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def test_heads_that_do_not_grow_say_nothing_of_their_scale() -> None:
 def test_a_start_at_zero_has_no_slope_and_the_strict_limit_later() -> None:
     frame = table()
     frame.loc[frame["place"].isin(RANDOM) & (frame["step"] == 0), "size"] = 0.0
-    assert not check(frame).passes  # -1/2 is no longer what is left of a random start
+    assert not check(frame).passes  # -1/2 is no longer the rest of a random start
     assert check(table()).passes
 
 

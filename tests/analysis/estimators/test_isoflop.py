@@ -74,7 +74,7 @@ def test_centred_grids_give_the_exponents_exactly():
 @pytest.mark.parametrize(("shift", "warns"), [(-0.7, True), (0.0, False), (0.7, True)])
 def test_a_shifted_grid_moves_the_vertex_as_known_and_warns(shift: float, warns: bool):
     found = isoflop(grid(shift=shift, count=401), bootstrap=0)
-    # 401 sizes stand for a continuum up to 1 % of each of the parts, 0.01 of either sign
+    # 401 sizes approximate a continuum to 1 % of each part, 0.01 of either sign
     assert misses(found) == pytest.approx(vertex(1.0, shift), rel=0.01, abs=1e-4)
     assert len(found.warnings) == (len(BUDGETS) if warns else 0)
     side = "above" if shift < 0 else "below"
@@ -256,7 +256,7 @@ def test_an_envelope_of_few_sizes_warns_or_refuses():
 
 
 def test_published_allocations():
-    """DeepSeek's size times data is the budget; Llama 3's tokens are those that it was given."""
+    """DeepSeek's size times data is the budget; Llama 3's tokens are those of its training."""
     deepseek = [
         law.constants("deepseek2024").values for law in (params_allocation, tokens_allocation)
     ]
@@ -280,8 +280,8 @@ def test_published_exponents_lie_in_their_intervals():
 
 @pytest.mark.skipif(not META.exists(), reason="published tables not here")
 def test_published_collection(monkeypatch: pytest.MonkeyPatch):
-    """Exponents and coefficients of every experiment, as SciPy-free least squares on the vertices
-    gave them to the collector; Akima on noisy, dense sizes only near them."""
+    """Exponents and coefficients of every experiment, as the collector's least squares on the
+    vertices gave them; Akima on noisy, dense sizes comes only near them."""
     monkeypatch.setenv("WINDTUNNEL_DATA", str(DATA))
     supports = json.loads(META.read_text(encoding="utf-8"))["supports"]
     known = next(each["recomputed"] for each in supports if "recomputed" in each)

@@ -78,7 +78,7 @@ def test_a_larger_model_at_other_batches(found: TrajectoryFit):
 def test_intervals_cover_over_many_studies():
     """Twelve studies, six predictions each at a nominal 95 %: over 80 the widened intervals held
     98 % where percentiles alone held 90 %. Predictions of a study fail together: hence the margin,
-    and this test tells a gross error from none, not 90 % from 95 %."""
+    which separates a gross error from none, not 90 % from 95 %."""
     at, held = np.array([3e3, 1e5]), []
     for seed in range(400, 412):
         found = fit_trajectories(runs(0.01, seed=seed), warmup_steps=WARMUP, bootstrap=100)
@@ -120,8 +120,8 @@ def test_critical_batch(found: TrajectoryFit):
 
 
 def test_the_recipe_on_exact_runs():
-    """Without noise each step comes near: what is left is the averaging in bins, and interpolation
-    in the curves; the fit of all constants at once takes away most of it."""
+    """Without noise each step comes near. Averaging in bins and interpolation leave an error, and
+    the fit of all constants at once removes most of it."""
     found = fit_trajectories(runs(0.0), warmup_steps=WARMUP)
     for name, value in TRUTH.items():
         assert found.recipe[name] == pytest.approx(value, rel=0.05), name

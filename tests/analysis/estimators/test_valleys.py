@@ -1,4 +1,4 @@
-"""Valleys of a study that sweeps a setting and fits no law, and what its report says of them."""
+"""Valleys of a study that sweeps a setting and fits no law, and their report."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write(
     published: Mapping[str, str] | None = None,
     lost: tuple[float, int] | None = None,
 ) -> Path:
-    """Two widths, two parametrizations, three seeds: each has a level and a least of its own.
+    """Two widths, two parametrizations, three seeds: each with its level and its least.
 
     The run of the rate and seed in `lost` has not completed.
     """

@@ -1,4 +1,4 @@
-"""The fit's manners: units, order, weights, degenerate tables, and what it refuses."""
+"""Invariances of a fit: units, order, weights, degenerate tables, and refusals."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_runs_that_did_not_complete_are_left_out_and_named(table: pd.DataFrame):
 
 
 def test_trunk_is_neither_fitted_nor_held_out(table: pd.DataFrame):
-    """It had no cooldown, so its loss is of no finished training."""
+    """A trunk had no cooldown, so its loss belongs to no finished training."""
     marked = table.assign(status="completed", part="fit", run_id=[f"run{at}" for at in range(30)])
     trunk = marked.iloc[[29]].assign(part="trunk", run_id="trunk", loss=9.9)
     both = pd.concat([marked, trunk], ignore_index=True)

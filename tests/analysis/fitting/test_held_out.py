@@ -41,7 +41,7 @@ def test_held_out_rows_do_not_touch_the_fit():
 
 
 def test_interval_of_a_new_run_covers_at_its_level():
-    """It holds the noise of one run; the bootstrap alone, about 80 % here, does not."""
+    """The interval includes the noise of one run; the bootstrap alone covers about 80 % here."""
     inside, alone = [], []
     for seed in range(25):
         held = fit(laws.chinchilla, table(seed), holdout="flops_6nd>3e19", bootstrap=100)

@@ -1,5 +1,4 @@
-"""Tables that cannot answer the whole question, beyond those of test_fitting: the message, not a
-plausible number."""
+"""Tables that determine only a part of the law: the message, and no plausible number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Laws ranked on the same rows: the likelihood, held-out and rolled errors, and what is refused."""
+"""Laws ranked on the same rows: likelihood, held-out and rolled errors, and refusals."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_huber_has_its_own_density(runs: pd.DataFrame, delta: float):
 
 
 def test_aicc_finds_the_law_that_made_the_data():
-    """Without a true floor the law without one, but for the draws in which noise looks like one
+    """Without a true floor the law without one, except for draws in which noise looks like one
     (about one in sixteen: half of chi^2_1 above 2.4); with one, always the law with one."""
     spare = 0
     for seed in range(10):

@@ -112,7 +112,7 @@ def test_a_clean_fit_has_one_minimum(result: FitResult):
 
 @published
 def test_published_drop_path():
-    """The path of the Chinchilla points that others have measured; D/N at 5.76e23."""
+    """The published path of the Chinchilla points; D/N at 5.76e23."""
     path = drop_k_path(fit(laws.chinchilla, pd.read_csv(TIDY)), 20, flops=5.76e23)
     for k, beta in {0: 0.453, 1: 0.412, 2: 0.403, 3: 0.382, 5: 0.367, 8: 0.358, 20: 0.327}.items():
         assert path["beta"][k] == pytest.approx(beta, abs=6e-4)

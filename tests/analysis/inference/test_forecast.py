@@ -1,4 +1,4 @@
-"""The fit rolled forward, and the interval that it earns for a run beyond the fitted ones."""
+"""The fit rolled forward, and its interval for a run beyond the fitted ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 def test_rolling_sees_only_the_rungs_below(folder: Path):
     study = load_study(folder)
     steps = roll(study.law, study.fit_runs, "loss_per_byte", "params_total", "tokens")
-    # two sizes say nothing about a third, so the roll begins at rung 3
+    # two sizes do not determine a third, so the roll begins at rung 3
     assert [(step.rung, step.fitted) for step in steps] == [(3, 12), (4, 15)]
     changed = study.fit_runs.copy()
     changed.loc[changed["rung"] == 4, "loss_per_byte"] *= 1.05

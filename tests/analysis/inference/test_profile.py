@@ -34,7 +34,7 @@ def test_quasi_is_the_interval_of_a_linear_regression():
 
 def test_calibration_sees_what_quasi_cannot():
     """Noise that grows towards both ends: the variance of the slope is that of the sandwich,
-    2.2 times what alike residuals would give, and quasi does not know it."""
+    2.2 times that of alike residuals, and quasi ignores it."""
     rng = np.random.default_rng(1)
     spread = np.abs(np.linspace(-1, 1, 400)) ** 2
     result = fit(
@@ -83,6 +83,6 @@ def test_an_end_that_nothing_refuses_is_the_bound():
 )
 def test_profiles_that_make_no_sense(name: str, calibration, message: str):
     table = runs(np.zeros(12))
-    table["loss"] -= 0.2  # no floor at all
+    table["loss"] -= 0.2  # no floor
     with pytest.raises(UserError, match=message):
         profile(fit(laws.power_law, table, x="x"), name, calibration=calibration)

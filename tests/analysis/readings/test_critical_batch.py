@@ -49,7 +49,7 @@ def write(
                 {"step": float(step), "tokens": float(step * batch), "valid_loss": float(value)}
                 for step, value in zip(steps[:-1], loss[:-1], strict=True)
             ]
-            # during warm-up anything may be: the law knows nothing of it
+            # losses during warm-up are arbitrary: the law ignores them
             early = WARMUP * float(steps[-1]) / 2
             rows.insert(0, {"step": early, "tokens": early * batch, "valid_loss": 0.5})
             rows = rows if validated else [{"step": 1, "tokens": batch, "loss": 3.0}]

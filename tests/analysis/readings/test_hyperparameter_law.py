@@ -42,7 +42,7 @@ def loss(params: float, tokens: float, lr: float, batch: float, noise: float) ->
 
 
 def write(folder: Path, *, held_out: bool, parametrization: str = "sp", noise: float = 0.0) -> Path:
-    """The plan, and the records of the fit; those of the held-out cell where they are wanted."""
+    """The plan and the records of the fit, with those of the held-out cell if `held_out`."""
     rng, entries = np.random.default_rng(0), []
     cells = [(params, tokens, "fit") for params in SIZES for tokens in TOKENS]
     digest = folder / PREDICTION

@@ -1,5 +1,4 @@
-"""A law that a user writes in five lines is fitted, judged and refused like those that come with
-the package."""
+"""A law that a user writes in five lines is fitted and refused like those of the package."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Each objective against an independent minimiser, and what a weight, a cluster and a held-out row
-mean for all of them."""
+"""Each objective against an independent minimiser, with weights, clusters and held-out rows."""
 
 from __future__ import annotations
 
@@ -227,7 +226,7 @@ def test_weights_are_repeated_rows(runs: pd.DataFrame, name: str):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_held_out_rows_take_no_part_in_the_fit(runs: pd.DataFrame, name: str):
-    """Not one bit of it, whatever they hold."""
+    """Held-out rows change not one bit of the fit."""
     held = runs["flops_6nd"] > 1e21
     shifted = runs.assign(loss=runs["loss"].where(~held, 7.0))
     without = fit(laws.power_law, runs[~held], objective=name, bootstrap=10)
