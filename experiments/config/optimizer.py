@@ -1,39 +1,36 @@
-"""Which optimizer a run has, what it reads, and which rules of the parametrization it needs."""
+"""The settings of an optimizer, and the facts about one that a config is checked by."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
+from scaling.common import plugins
+from scaling.common.errors import UserError, nearest
 from scaling.parametrization.tables import Family
 from scaling.parametrization.weight import Role
 
-Name = Literal[
-    "adamw",
-    "sgd",
-    "sgd_nesterov",
-    "lion",
-    "adafactor",
-    "muon",
-    "schedule_free_sgd",
-    "schedule_free_adamw",
-]
-
+FOLDER = "experiments.training.optimizers"
 MATRICES: tuple[Role, ...] = ("hidden", "query")
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What holds of every run with an optimizer, known without JAX.
+class Optimizer:
+    """An optimizer, which a file of `FOLDER` defines as `OPTIMIZER`.
 
     Attributes:
+        chain: the optax transformations from the clipped gradient to the update, made of an
+            `UpdateInputs` (experiments/training/update.py). It imports JAX when it is called, so
+            that a config is checked without.
         family: of its update.
         copies: float32 values that its state keeps for each parameter, at most.
         matrices: the family of its update of the roles `MATRICES`, where that is another.
-        averages: it evaluates an average of its own, at a constant rate.
+        averages: it evaluates its own average of the parameters, at a constant rate.
     """
 
+    chain: Callable[[Any], Sequence[Any]]
     family: Family
     copies: int
     matrices: Family | None = None
@@ -44,31 +41,29 @@ class Kind:
         return (self.family,) if self.matrices is None else (self.family, self.matrices)
 
     def family_of(self, role: Role) -> Family:
-        """Of its update of a weight; the parametrizations have rules by it."""
+        """The family of its update of a weight, by which parametrizations have rules."""
         return self.matrices if self.matrices and role in MATRICES else self.family
 
 
-KINDS: Mapping[Name, Kind] = {
-    "adamw": Kind("normalised", copies=2),
-    "sgd": Kind("gradient", copies=1),
-    "sgd_nesterov": Kind("gradient", copies=1),
-    "lion": Kind("normalised", copies=1),
-    "adafactor": Kind("normalised", copies=0),  # a row and a column for each matrix
-    "muon": Kind("normalised", copies=2, matrices="orthogonal"),
-    "schedule_free_sgd": Kind("gradient", copies=1, averages=True),
-    "schedule_free_adamw": Kind("normalised", copies=2, averages=True),
-}
+@cache
+def optimizer(name: str) -> Optimizer:
+    """The optimizer of this name; a UserError names the nearest."""
+    known = plugins.names(FOLDER)
+    if name not in known:
+        raise UserError(f"optimizer.name={name}: {nearest(name, known)}")
+    found: Optimizer = plugins.load(FOLDER, name, "optimizer").OPTIMIZER
+    return found
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """An optimizer and its numbers. Each reads of them what it has: experiments/optimizers/update.
+    """An optimizer and its numbers; each file of `FOLDER` says which of them it reads.
 
-    The weight decay never enters the gradient's statistics, whatever the optimizer (Loshchilov and
-    Hutter 2019); `decay` says whether the peak learning rate multiplies it.
+    The weight decay never enters the gradient's statistics (Loshchilov and Hutter 2019); `decay`
+    says whether the peak learning rate multiplies it.
     """
 
-    name: Name = "adamw"
+    name: str = "adamw"  # a file of `FOLDER`
     learning_rate: float = 3e-3
     beta1: float = 0.9
     beta2: float = 0.95
@@ -79,5 +74,5 @@ class OptimizerConfig:
     clip_norm: float = 1.0
 
     @property
-    def kind(self) -> Kind:
-        return KINDS[self.name]
+    def kind(self) -> Optimizer:
+        return optimizer(self.name)

@@ -33,9 +33,9 @@ from experiments.config.run import RunConfig
 from experiments.record import SCRATCH, Status
 from experiments.runs.checkpoint import Checkpoints
 from experiments.training.hypers import hypers
-from experiments.training.optimizers.update import evaluated
 from experiments.training.populations.programs import programs
 from experiments.training.step import Recipe, recipe
+from experiments.training.update import evaluated
 from models.weights import STACK, Params
 from scaling.common.errors import UserError, nearest
 from scaling.common.extras import import_extra

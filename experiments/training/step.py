@@ -15,13 +15,13 @@ import optax
 from flax import struct
 from jax import Array
 
-from experiments.config.optimizer import KINDS, Name
+from experiments.config.optimizer import optimizer
 from experiments.config.run import RunConfig
 from experiments.config.schedule import ScheduleName
 from experiments.devices.resolve import check, resolve
+from experiments.training import update as updates
 from experiments.training.hypers import Hypers
 from experiments.training.objective import NO_PENALTIES, Losses, Penalties, loss, objective
-from experiments.training.optimizers import update as optimizers
 from experiments.training.schedule import fraction
 from models.layout import keep
 from models.module import Spec
@@ -52,7 +52,7 @@ class Recipe:
     microbatch: int
     schedule: ScheduleName
     decay_shape: str
-    optimizer: Name
+    optimizer: str
     decay: str
     evaluated: str
 
@@ -70,8 +70,8 @@ class Recipe:
     @cached_property
     def rules(self) -> Any:
         """The tree of `Rule`."""
-        p, model, kind = self.spec.parametrization, self.spec.config, KINDS[self.optimizer]
-        return optimizers.rules(self.weights, lambda w: p.rule(w, model, kind.family_of(w.role)))
+        p, model, kind = self.spec.parametrization, self.spec.config, optimizer(self.optimizer)
+        return updates.rules(self.weights, lambda w: p.rule(w, model, kind.family_of(w.role)))
 
 
 # A run whose loss is this many times that of its first step has diverged: it will not come back.
@@ -131,8 +131,8 @@ def fresh_state(recipe: Recipe, hypers: Hypers, params: Params) -> TrainState:
 
 def update(recipe: Recipe, hypers: Hypers, fraction: Array) -> optax.GradientTransformation:
     """What the gradients do at this fraction of the peak learning rate."""
-    parts = optimizers.Step(hypers, recipe.weights, recipe.rules, recipe.decay, fraction)
-    return optimizers.update(recipe.optimizer, recipe.evaluated, parts)
+    parts = updates.UpdateInputs(hypers, recipe.weights, recipe.rules, recipe.decay, fraction)
+    return updates.update(recipe.optimizer, recipe.evaluated, parts)
 
 
 def gradients(
@@ -223,7 +223,7 @@ def evaluate(recipe: Recipe, state: TrainState, windows: Array) -> Array:
 
     Of the parameters that the run is judged by: the last, or an average of them.
     """
-    params = optimizers.evaluated(state.optimizer, state.params)
+    params = updates.evaluated(state.optimizer, state.params)
 
     def add(total: Array, part: Array) -> tuple[Array, None]:
         return total + loss(recipe.spec, params, part), None

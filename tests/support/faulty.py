@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.config.optimizer import KINDS, OptimizerConfig
+from experiments.config.optimizer import OptimizerConfig, optimizer
 from experiments.config.run import BatchConfig, Execution, RunConfig, Science
 from experiments.config.schedule import ScheduleConfig
 from experiments.training.coordinate_check import Coordinate, observe, resize, rows
@@ -73,7 +73,7 @@ class Faulty(Parametrization):
 
     def numbers(self, made: Recipe) -> Numbers:
         """All that it says of a model, by weight; in the forward pass one has its bare name."""
-        model, kind = made.spec.config, KINDS[made.optimizer]
+        model, kind = made.spec.config, optimizer(made.optimizer)
         leaves = jax.tree.leaves(made.weights, is_leaf=lambda leaf: isinstance(leaf, Weight))
         bare = [replace(w, path=w.path.rsplit("/", 1)[-1]) for w in leaves]
         return {

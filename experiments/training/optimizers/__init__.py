@@ -1,4 +1,4 @@
-"""The optimizers by name: what each is (config.py), how each steps (update.py, a row of its table).
+"""Optimizers: one file each, found by name, with its formula in the docstring.
 
-config.py imports no JAX, so that a config is checked before any is loaded.
+A file defines `OPTIMIZER`, an `Optimizer` (experiments/config/optimizer.py).
 """

@@ -21,6 +21,8 @@ FINGERPRINT = "data.fingerprint=0123456789abcdef"
 
 def another(value: object, kind: object) -> str:
     """Some other valid value of a field, as the command line writes it."""
+    if value == "adamw":
+        return "sgd"
     if get_origin(kind) is Literal:
         return next(str(name) for name in get_args(kind) if name != value)
     if isinstance(value, str):

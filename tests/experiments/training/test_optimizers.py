@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache, partial
-from typing import Any, get_args
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,21 +12,23 @@ import numpy as np
 import optax
 import pytest
 import tiny
+from plugged import plugged
 from quick import quick_jit
 
-from experiments.config.optimizer import KINDS, Name, OptimizerConfig
+from experiments.config.optimizer import FOLDER, OptimizerConfig, optimizer
 from experiments.config.run import RunConfig
 from experiments.runs.checkpoint import Checkpoints
 from experiments.training.hypers import hypers
 from experiments.training.objective import loss
-from experiments.training.optimizers.update import MAKERS, Step, evaluated, rules, update
 from experiments.training.step import TrainState, evaluate, init_state, recipe, step, train_chunk
+from experiments.training.update import UpdateInputs, evaluated, rules, update
 from models.config import TransformerConfig
+from scaling.common import plugins
 from scaling.common.errors import UserError
 from scaling.parametrization.parametrization import Parametrization
 from scaling.parametrization.weight import Weight
 
-NAMES = get_args(Name)
+NAMES = plugins.names(FOLDER)
 ETA, LAM, MU, B1, B2, EPS = 0.05, 0.1, 0.9, 0.8, 0.95, 1e-3
 WEIGHTS = {
     "tall": Weight("tall", "hidden", "hk->d", (2, 4, 3)),
@@ -64,13 +66,13 @@ def draws(weights: dict[str, Weight], count: int = 10) -> list[dict[str, Any]]:
     ]
 
 
-def train(name: Name, weights: dict[str, Weight], weights_evaluated: str = "last"):
+def train(name: str, weights: dict[str, Weight], weights_evaluated: str = "last"):
     """The parameters after each step, all ones at first, and the last that would be evaluated."""
     leaves = hypers(settings(name).science)
     table = rules(weights, lambda weight: SP.rule(weight, SHAPE))
 
     def at(s: Any) -> optax.GradientTransformation:
-        return update(name, weights_evaluated, Step(leaves, weights, table, "coupled", s))
+        return update(name, weights_evaluated, UpdateInputs(leaves, weights, table, "coupled", s))
 
     @quick_jit
     def advance(params: Any, state: Any, grads: Any, s: Any) -> Any:
@@ -162,9 +164,8 @@ def assert_near(ours, theirs, rtol=2e-5):
 
 
 def test_every_optimizer_has_its_row_and_its_formula():
-    assert set(NAMES) == set(MAKERS) == set(KINDS)
     free = {"schedule_free_sgd", "schedule_free_adamw"}
-    assert {name for name, kind in KINDS.items() if kind.averages} == free
+    assert {name for name in NAMES if optimizer(name).averages} == free
     assert set(DIRECTIONS) | free == set(NAMES)
 
 
@@ -215,7 +216,7 @@ def test_layers_of_a_stack_and_experts_move_as_by_themselves(name, how):
             assert_near(together[key][i], apart[f"{key}{i}"], rtol=1e-6)
 
 
-def train_on(name: Name, weights, layers):
+def train_on(name: str, weights, layers):
     """The last parameters on the gradients of the layers, put together where they are stacked."""
     drawn = draws(layers, 3)
     if weights is not layers:
@@ -223,7 +224,7 @@ def train_on(name: Name, weights, layers):
             {key: np.stack([g[f"{key}{i}"] for i in range(3)]) for key in weights} for g in drawn
         ]
     table = rules(weights, lambda weight: SP.rule(weight, SHAPE))
-    parts = Step(hypers(settings(name).science), weights, table, "coupled", jnp.float32(1))
+    parts = UpdateInputs(hypers(settings(name).science), weights, table, "coupled", jnp.float32(1))
     made = update(name, "last", parts)
     params = jax.tree.map(lambda g: jnp.ones(g.shape), drawn[0])
     state = made.init(params)
@@ -251,12 +252,12 @@ def test_average_is_the_weighted_mean_of_all_parameters_so_far():
 WALKS = (np.random.default_rng(0).integers(-1, 3, (8, 4, 17)).cumsum(-1) % 256).astype(np.int32)
 
 
-def run(name: Name, *assignments: str) -> RunConfig:
+def run(name: str, *assignments: str) -> RunConfig:
     return tiny.config(f"optimizer.name={name}", "schedule.name=constant", *assignments)
 
 
 @cache
-def chunk(name: Name, weights: str) -> Any:
+def chunk(name: str, weights: str) -> Any:
     made = recipe(run(name, f"evaluation.weights={weights}"))
     return quick_jit(partial(init_state, made)), quick_jit(partial(train_chunk, made))
 
@@ -288,7 +289,7 @@ def test_member_of_a_population_is_its_solo_run(name, weights):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_state_of_every_optimizer_comes_back_from_a_checkpoint(name, tmp_path):
-    weights = "last" if KINDS[name].averages else "ema"
+    weights = "last" if optimizer(name).averages else "ema"
     config = run(name, f"evaluation.weights={weights}")
     shapes = jax.eval_shape(partial(init_state, recipe(config)), hypers(config.science))
     blank, state = (
@@ -324,7 +325,7 @@ def test_evaluation_is_of_the_weights_that_the_config_names():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_optimizer_without_a_rule_is_refused_in_one_line(name):
-    families = {*KINDS[name].families} - {"normalised"}
+    families = {*optimizer(name).families} - {"normalised"}
     run(name, "parametrization.name=mup")
     if not families:
         run(name, "parametrization.name=umup")
@@ -359,7 +360,39 @@ def test_schedule_free_is_refused_what_it_cannot_have(assignment, message):
 
 
 def test_unknown_optimizer_is_told_the_nearest():
-    with pytest.raises(UserError, match=r"^--set optimizer\.name=moun: did you mean 'muon'\?$"):
+    with pytest.raises(UserError, match=r"^optimizer\.name=moun: did you mean 'muon'\?$"):
         run("moun")
     with pytest.raises(UserError, match=r"optimizer\.name=moun: did you mean 'muon'\?$"):
         replace(run("sgd").science, optimizer=OptimizerConfig(name="moun"))
+
+
+SIGNUM = """
+from experiments.config.optimizer import Optimizer
+
+def chain(s):
+    import jax, jax.numpy as jnp, optax
+    from experiments.training.update import descend
+    sign = optax.stateless(lambda b, params: jax.tree.map(jnp.sign, b))
+    return optax.trace(s.hypers.momentum), sign, descend(s)
+
+OPTIMIZER = Optimizer(chain, family="normalised", copies=1)
+"""
+
+
+def test_an_optimizer_is_added_as_one_file(tmp_path) -> None:
+    """Signed momentum (Bernstein et al. 2018) moves every parameter by the rate, and descends."""
+    with plugged(tmp_path, {"experiments.training.optimizers.signum": SIGNUM}):
+        config = tiny.config("optimizer.name=signum", "optimizer.weight_decay=0.0")
+        made, leaves = recipe(config), hypers(config.science)
+        state, losses = quick_jit(partial(init_state, made))(leaves), []
+        batch = jax.random.randint(jax.random.key(0), (4, 17), 0, 256)
+        advance = quick_jit(partial(step, made))
+        for _ in range(10):
+            before, (state, metrics) = state, advance(state, leaves, batch)
+            losses.append(float(metrics["loss"]))
+    assert losses[-1] < losses[0] - 0.1
+    for a, b in zip(*map(jax.tree.leaves, (before.params, state.params)), strict=True):
+        moves = np.abs(b - a) / metrics["learning_rate"]
+        assert {*np.unique(np.round(moves, 2))} <= {0.0, 1.0}
+    with pytest.raises(UserError, match=r"optimizer\.name=sgdd: did you mean 'sgd'"):
+        tiny.config("optimizer.name=sgdd")

@@ -10,7 +10,7 @@ import pytest
 import tiny
 
 from experiments.training.hypers import hypers
-from experiments.training.optimizers.update import Step, rules, update
+from experiments.training.update import UpdateInputs, rules, update
 from models.config import TransformerConfig
 from scaling.parametrization.parametrization import Parametrization
 from scaling.parametrization.tables import Rule
@@ -47,7 +47,8 @@ def train(leaves, ruleset, decay, fractions, grads):
     """Parameters, all ones at first, after one step of AdamW per gradient."""
 
     def at(s):
-        return update("adamw", "last", Step(leaves, WEIGHTS, ruleset, decay, jnp.float32(s)))
+        inputs = UpdateInputs(leaves, WEIGHTS, ruleset, decay, jnp.float32(s))
+        return update("adamw", "last", inputs)
 
     params = jax.tree.map(jnp.ones_like, grads[0])
     state = at(0).init(params)
