@@ -13,6 +13,7 @@ one of them three batches or more. Rows of the warmup do not follow the law: lea
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.estimators.trajectory import TrajectoryFit
+    from analysis.fitting.types import Prediction
 
 COLUMNS = {
     "run": "run_id",
@@ -36,6 +38,7 @@ COLUMNS = {
     "loss": "loss",
 }
 HEAD = ("steps", "tokens", "loss", "critical batch, tokens")
+REACHED = ("loss", "steps", "tokens")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +46,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", help="study folder, or a CSV file with a row per step of each run")
     parser.add_argument("--size", type=float, required=True, metavar="N", help="of the new run")
     parser.add_argument("--batch", type=float, required=True, metavar="TOKENS", help="of each step")
-    parser.add_argument("--steps", required=True, metavar="S,...", help="where to predict the loss")
+    parser.add_argument("--steps", default="", metavar="S,...", help="where to predict the loss")
+    parser.add_argument("--to-loss", default="", metavar="L,...", help="losses to predict steps to")
     parser.add_argument("--rows", metavar="ROWS", help="take these rows alone: 'step<1e4'")
     for name, column in COLUMNS.items():
         option = f"--{name.replace('_', '-')}-column"
@@ -57,7 +61,10 @@ def run(options: argparse.Namespace) -> int:
     """Fit the curves and print the predicted one."""
     from analysis.estimators.trajectory import fit_trajectories
 
-    steps = _steps(options.steps)
+    steps = _numbers("--steps", options.steps)
+    targets = _numbers("--to-loss", options.to_loss)
+    if not steps and not targets:
+        raise UserError("trajectory: give --steps S,... or --to-loss L,...")
     columns = {name: getattr(options, f"{name}_column") for name in COLUMNS}
     with progress("reading the curves") as say:
         curves = chosen(_curves(options.path), options.rows)
@@ -70,31 +77,46 @@ def run(options: argparse.Namespace) -> int:
     rows = [[name, _constant(found, name)] for name in found.result.law.parameters]
     print(table(("constant", "value"), rows))
     asked = {"params": options.size, "batch_tokens": options.batch}
-    loss = found.loss(steps=steps, **asked)
-    critical = found.critical_batch(loss.value)
-    rows = [
-        [
-            number(step),
-            number(step * options.batch),
-            with_interval(loss.value[at], loss.low[at], loss.high[at]),
-            with_interval(critical.value[at], critical.low[at], critical.high[at], 3),
-        ]
-        for at, step in enumerate(steps)
-    ]
-    print(
-        f"\nN = {options.size:.4g}, {options.batch:.4g} tokens a step\n{table(HEAD, rows, left=0)}"
-    )
+    print(f"\nN = {options.size:.4g}, {options.batch:.4g} tokens a step")
+    if steps:
+        print(table(HEAD, _losses(found, steps, asked), left=0))
+    if targets:
+        print(table(REACHED, _reached(found, targets, asked), left=0))
     floor = found.minimum_loss(params=options.size)
     print(f"never below {with_interval(floor.value, floor.low, floor.high)} at this size")
     plot(options, lambda: draw(found, options.size, options.batch, steps))
     return 0
 
 
-def _steps(text: str) -> list[float]:
+def _losses(
+    found: TrajectoryFit, steps: Sequence[float], asked: Mapping[str, float]
+) -> list[list[str]]:
+    """Loss and critical batch at each number of steps."""
+    loss = found.loss(steps=steps, **asked)
+    critical = found.critical_batch(loss.value)
+    return [
+        [number(step), number(step * asked["batch_tokens"]), _entry(loss, at), _entry(critical, at)]
+        for at, step in enumerate(steps)
+    ]
+
+
+def _reached(
+    found: TrajectoryFit, losses: Sequence[float], asked: Mapping[str, float]
+) -> list[list[str]]:
+    """Steps and tokens to each loss; inf where the size never reaches it."""
+    steps, tokens = found.steps_to(losses, **asked), found.tokens_to(losses, **asked)
+    return [[number(loss), _entry(steps, at), _entry(tokens, at)] for at, loss in enumerate(losses)]
+
+
+def _entry(found: Prediction, at: int) -> str:
+    return with_interval(found.value[at], found.low[at], found.high[at])
+
+
+def _numbers(option: str, text: str) -> list[float]:
     try:
-        return [float(each) for each in text.split(",")]
+        return [float(each) for each in text.split(",") if each]
     except ValueError:
-        raise UserError(f"--steps {text}: write numbers such as 1e3,1e4") from None
+        raise UserError(f"{option} {text}: write numbers such as 1e3,1e4") from None
 
 
 def _curves(path: str) -> pd.DataFrame:

@@ -44,6 +44,7 @@ COLUMNS = [
 
 def test_a_larger_run_is_predicted(curves: Path, tmp_path: Path, capsys):
     asked = ["--size", "1e9", "--batch", "1048576", "--steps", "1e4,1e6"]
+    asked += ["--to-loss", str(float(loss_at_batch(TRUTH, 1e9, 2.0**20, 1e5)))]
     plot = ["--plot", str(tmp_path / "curve.png")]
     assert main(["trajectory", str(curves), *COLUMNS, *asked, *plot]) == 0
     said = capsys.readouterr().out
@@ -53,6 +54,10 @@ def test_a_larger_run_is_predicted(curves: Path, tmp_path: Path, capsys):
             line.split() for line in said.splitlines() if line.split()[:1] == [f"{steps:.4g}"]
         )
         assert float(row[2]) == pytest.approx(true, rel=2e-3)
+    row = said.split("\nloss ")[1].splitlines()[1].split()
+    assert float(row[1]) == pytest.approx(1e5, rel=0.05) and float(row[2]) == pytest.approx(
+        float(row[1]) * 2**20, rel=1e-3
+    )
     floor = float(said.split("never below ")[1].split()[0])
     assert floor == pytest.approx((TRUTH["N_c"] / 1e9) ** TRUTH["alpha_N"], rel=5e-3)
     assert (tmp_path / "curve.png").exists() and (tmp_path / "curve.svg").exists()
@@ -62,5 +67,7 @@ def test_mistakes_are_one_line(curves: Path, capsys):
     asked = ["trajectory", str(curves), "--size", "1e9", "--batch", "1e6"]
     assert main([*asked, "--steps", "many", *COLUMNS]) == 2
     assert "--steps many: write numbers" in capsys.readouterr().err
+    assert main(asked) == 2
+    assert "give --steps S,... or --to-loss L,..." in capsys.readouterr().err
     assert main([*asked, "--steps", "1e4"]) == 2
     assert "no column 'run_id'" in capsys.readouterr().err
