@@ -10,11 +10,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from plugged import plugged
 
 from experiments.config.data import CorpusConfig, DataConfig, check_corpus, corpus_configs
 from experiments.data import Corpora, sources
 from experiments.data.sources._source import Document
-from scaling.common import plugins
 from scaling.common.errors import UserError
 
 
@@ -41,14 +41,10 @@ SOURCE = Source(documents)
 '''
 
 
-def test_a_source_is_added_as_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "plug-ins" / "experiments" / "data" / "sources" / "letters.py"
-    file.parent.mkdir(parents=True)
-    file.write_text(LETTERS)
-    monkeypatch.setattr(sources, "__path__", list(sources.__path__))  # put back afterwards
-    monkeypatch.setenv(plugins.VARIABLE, str(tmp_path / "plug-ins"))
+def test_a_source_is_added_as_one_file(tmp_path: Path) -> None:
     data = DataConfig(corpora=("letters:26",), weights=(1.0,), valid_fraction=0.3)
-    mixture = Corpora(tmp_path / "cache").mixture(data)
+    with plugged(tmp_path / "plug-ins", {"experiments.data.sources.letters": LETTERS}):
+        mixture = Corpora(tmp_path / "cache").mixture(data)
     (corpus,) = mixture.corpora
     assert corpus.manifest.tally.documents == 26
     assert corpus.train.tokens + corpus.valid.tokens == 26 * 21
