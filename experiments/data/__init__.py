@@ -8,7 +8,7 @@ from experiments.config.data import CorpusConfig, DataConfig
 from experiments.data.cache import prepare
 from experiments.data.corpora import Corpora, Mixture
 from experiments.data.corpus import Corpus, Manifest
-from experiments.data.loader import check_budget, chunks, validation_windows
+from experiments.data.loader import check_budget, chunks, validation_share, validation_windows
 from experiments.data.mixture import MixedTokens
 from experiments.data.store import DiskTokens, MemoryTokens, TokenStore
 
@@ -26,5 +26,6 @@ __all__ = [
     "check_budget",
     "chunks",
     "prepare",
+    "validation_share",
     "validation_windows",
 ]

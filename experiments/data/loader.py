@@ -72,18 +72,32 @@ def chunks(
     return iter(firsts.map(gather).to_iter_dataset(ahead))
 
 
+def validation_share(stores: Sequence[TokenStore], count: int, seq_len: int) -> int:
+    """Validation windows of each store: an equal share of ``count``; of one store, up to all.
+
+    Raises:
+        UserError: one of several stores has fewer than its share.
+    """
+    windows = [windows_of(store, seq_len, "valid") for store in stores]
+    share = max(1, count // len(stores))
+    if len(stores) > 1 and min(windows) < share:
+        raise UserError(
+            f"evaluation.windows={count}: {len(stores)} corpora give {share} each, corpus "
+            f"{windows.index(min(windows)) + 1} of data.corpora has {min(windows)}; set "
+            f"evaluation.windows={min(windows) * len(stores)}, or raise data.valid_fraction"
+        )
+    return min(share, *windows)
+
+
 def validation_windows(stores: Sequence[TokenStore], count: int, seq_len: int) -> NDArray[np.int32]:
     """[n, T + 1]: up to ``count`` windows, equally many of each store, evenly spread in it.
 
     They depend on the corpora and not on the weights, so all mixtures of them are compared on the
     same text.
     """
-    windows = [windows_of(store, seq_len, "valid") for store in stores]
-    share = min(max(1, count // len(stores)), *windows)
+    share = validation_share(stores, count, seq_len)
     order = np.arange(share, dtype=np.int64)
+    starts = [order * windows_of(store, seq_len, "valid") // share * seq_len for store in stores]
     return np.concatenate(
-        [
-            store.windows(order * total // share * seq_len, seq_len + 1)
-            for store, total in zip(stores, windows, strict=True)
-        ]
+        [store.windows(start, seq_len + 1) for store, start in zip(stores, starts, strict=True)]
     )

@@ -24,7 +24,7 @@ RECORD_BYTES = 1_000_000
 
 
 def check_data(runs: Sequence[Run], corpora: data.Corpora) -> None:
-    """Each run's vocabulary is the tokenizer's, and the corpora are large enough for its tokens."""
+    """Each run's vocabulary is the tokenizer's, and the corpora are large enough."""
     for run in runs:
         science = run.config.science
         mixture = corpora.mixture(science.data)
@@ -36,6 +36,7 @@ def check_data(runs: Sequence[Run], corpora: data.Corpora) -> None:
             seq_len=science.batch.seq_len,
             epochs=science.data.epochs,
         )
+        data.validation_share(mixture.valid, science.evaluation.windows, science.batch.seq_len)
 
 
 def check_programs(runs: Sequence[Run], kind: Platform) -> None:

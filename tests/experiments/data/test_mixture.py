@@ -87,4 +87,5 @@ def test_each_store_has_its_own_budget() -> None:
 def test_validation_takes_equally_many_windows_of_each_store() -> None:
     found = validation_windows(stores(100, 10), 8, T)[:, 0]
     assert (found // 10_000).tolist() == [0] * 4 + [1] * 4
-    assert len(validation_windows(stores(100, 3), 8, T)) == 6
+    with pytest.raises(UserError, match=r"corpus 2 .* has 3; set evaluation\.windows=6"):
+        validation_windows(stores(100, 3), 8, T)
