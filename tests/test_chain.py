@@ -11,6 +11,9 @@ import pytest
 from commands import command
 from paths import SUPPORT
 
+from experiments import record
+from experiments.record import Part, RunSummary, StudyPlan
+
 STUDY = str(SUPPORT / "tiny_ladder.py")
 
 
@@ -41,10 +44,10 @@ def test_the_last_line_puts_the_prediction_beside_the_measurement(folder: Path) 
 
 def test_the_held_out_record_carries_the_digest_of_the_prediction(folder: Path) -> None:
     prediction = folder / "prediction.json"
-    plan = json.loads((folder / "study.json").read_text())
-    (held_out,) = (run["run_id"] for run in plan["runs"] if run["part"] == "held_out")
-    summary = json.loads((folder / held_out / "summary.json").read_text())
-    assert summary["prediction_sha256"] == hashlib.sha256(prediction.read_bytes()).hexdigest()
+    plan = record.read(folder, StudyPlan)
+    (held_out,) = (run.run_id for run in plan.runs if run.part is Part.HELD_OUT)
+    summary = record.read(folder / held_out, RunSummary)
+    assert summary.prediction_sha256 == hashlib.sha256(prediction.read_bytes()).hexdigest()
 
 
 def test_the_folder_holds_all_that_was_promised(folder: Path) -> None:

@@ -22,19 +22,20 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the prediction and print its first line."""
     from analysis.plotting.numbers import scientific
-    from analysis.report.predict import predict_held_out, standing_forecasts
+    from analysis.report.predict import predict_held_out
     from analysis.report.verdict import interval
+    from experiments.record import PREDICTION
 
     with progress("reading the runs") as say:
         outcome = predict_held_out(options.study, say)
-    file = Path(options.study) / "prediction.json"
-    if "says" in outcome.prediction:
-        print(f"{outcome.action} {file}: {outcome.prediction['says']}")
+    file, prediction = Path(options.study) / PREDICTION, outcome.prediction
+    if prediction.law is None:
+        print(f"{outcome.action} {file}: {prediction.says}")
         return 0
-    first = standing_forecasts(outcome.prediction)[0]
+    first = prediction.forecasts[0]
     print(
         f"{outcome.action} {file}: {first.loss:.3f} "
-        f"{interval(first.low, first.high)} {outcome.prediction['unit']} for the "
-        f"{scientific(first.flops_6nd)}-FLOP run, from {len(outcome.prediction['fitted_on'])} runs"
+        f"{interval(first.low, first.high)} {prediction.unit} for the "
+        f"{scientific(first.flops_6nd)}-FLOP run, from {len(prediction.fitted_on)} runs"
     )
     return 0

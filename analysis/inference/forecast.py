@@ -41,6 +41,7 @@ from analysis.fitting.result import FitResult
 from analysis.fitting.types import LEVEL
 from analysis.tables.points import Array
 from analysis.tables.study import Study
+from experiments.record import Forecast
 from scaling.common.errors import UserError
 from scaling.laws import Law
 
@@ -69,21 +70,6 @@ class RolledRung:
     @property
     def rms(self) -> float:
         return float(np.sqrt(np.mean(self.log_errors**2)))
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """One held-out run, predicted: the value, the interval, and the bootstrap's own interval."""
-
-    run_id: str
-    params_total: float
-    tokens: float
-    flops_6nd: float
-    loss: float
-    low: float
-    high: float
-    bootstrap_low: float
-    bootstrap_high: float
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from analysis import readings
-from analysis.inference.forecast import Assessment, Forecast, assess
+from analysis.inference.forecast import Assessment, assess
 from analysis.readings._finding import Finding, Table
-from analysis.report.predict import standing_forecasts
 from analysis.report.verdict import Verdict, judge, sentence, unproved
 from analysis.tables.study import Study
-from experiments.record import PREDICTION, read_json
+from experiments import record
+from experiments.record import PREDICTION, Forecast, Prediction
 from scaling.common.errors import UserError
 
 
@@ -57,13 +57,12 @@ def gather(study: Study, say: Callable[[str], None] = lambda _: None) -> Evidenc
         missing.append(
             f"{len(study.unfinished)} of {len(study.planned_fit)} planned runs have not finished"
         )
-    file = study.folder / PREDICTION
     forecasts = () if assessment is None else assessment.forecasts
-    if file.exists():
-        standing = read_json(file)
-        forecasts = standing_forecasts(standing) if study.law else ()
+    if (study.folder / PREDICTION).exists():
+        standing = record.read(study.folder, Prediction)
+        forecasts = standing.forecasts
         now = sorted(str(name) for name in study.fit_runs["run_id"])
-        if sorted(standing["fitted_on"]) != now:
+        if sorted(standing.fitted_on) != now:
             missing.append(
                 "prediction.json was made from other runs than are here now; the figures show the "
                 "fit of the present ones"

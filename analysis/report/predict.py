@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from analysis import readings
-from analysis.inference.forecast import Assessment, Forecast, assess
+from analysis.inference.forecast import Assessment, assess
 from analysis.tables.study import Study, load_study
-from experiments.record import PREDICTION, read_json, write_json
+from experiments.record import PREDICTION, Prediction, read, write
 from scaling.common.errors import UserError
+from scaling.common.files import plain, write_json
 
 FIT = "fit.json"
 RULE = (
@@ -29,7 +30,7 @@ RULE = (
 class Outcome:
     """The prediction on disk, and the action of `predict_held_out`."""
 
-    prediction: dict[str, Any]
+    prediction: Prediction
     action: Literal["written", "kept"]
 
 
@@ -42,7 +43,7 @@ def predict_held_out(folder: str | Path, say: Callable[[str], None] = lambda _: 
     study = load_study(folder)
     file = study.folder / PREDICTION
     trained = study.held_out_trained
-    standing = read_json(file) if file.exists() else None
+    standing = read(study.folder, Prediction) if file.exists() else None
     if study.held_out.empty:
         raise UserError(f"{study.folder}: the study plans no held-out run, so nothing to predict")
     if study.unfinished:
@@ -53,7 +54,7 @@ def predict_held_out(folder: str | Path, say: Callable[[str], None] = lambda _: 
         )
     fitted = sorted(str(name) for name in study.fit_runs["run_id"])
     asked = sorted(str(name) for name in study.held_out["run_id"])
-    if standing is not None and _stands(standing, fitted, asked):
+    if standing is not None and _is_of(standing, fitted, asked):
         return Outcome(standing, "kept")
     if trained and standing is None:
         raise UserError(
@@ -65,17 +66,18 @@ def predict_held_out(folder: str | Path, say: Callable[[str], None] = lambda _: 
             f"{file}: made for other runs than the study has now, and held-out run {trained[0]} is "
             "already trained; move the prediction and the held-out runs away to predict afresh"
         )
-    write_json(file, _predict_loss(study, say) if study.law else _predict_reading(study))
-    return Outcome(read_json(file), "written")
+    prediction = _predict_loss(study, say) if study.law else _predict_reading(study)
+    write(study.folder, prediction)
+    return Outcome(prediction, "written")
 
 
-def _predict_loss(study: Study, say: Callable[[str], None]) -> dict[str, Any]:
+def _predict_loss(study: Study, say: Callable[[str], None]) -> Prediction:
     assessment = assess(study, say=say)
     write_json(study.folder / FIT, fit_json(assessment))
-    return prediction_json(study, assessment)
+    return law_prediction(study, assessment)
 
 
-def _predict_reading(study: Study) -> dict[str, Any]:
+def _predict_reading(study: Study) -> Prediction:
     finding = readings.reader(study)(study)
     said = {} if finding is None else finding.predictions
     if finding is None or not said:
@@ -84,27 +86,28 @@ def _predict_reading(study: Study) -> dict[str, Any]:
             f"'{study.reading}' predicts nothing about the held-out runs"
         )
     finding.save(study.folder)
-    return {
-        "reading": study.reading,
-        "fitted_on": sorted(str(name) for name in study.fit_runs["run_id"]),
-        "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "says": str(finding),
-        "predictions": [{"run_id": str(name), **said} for name in study.held_out["run_id"]],
-    }
+    quantities = {name: float(value) for name, value in said.items()}
+    return Prediction(
+        reading=study.reading,
+        fitted_on=tuple(sorted(str(name) for name in study.fit_runs["run_id"])),
+        written=datetime.now(UTC).isoformat(timespec="seconds"),
+        says=str(finding),
+        quantities={str(name): quantities for name in study.held_out["run_id"]},
+    )
 
 
-def prediction_json(study: Study, assessment: Assessment) -> dict[str, Any]:
-    """The contents of prediction.json."""
-    return {
-        "law": assessment.result.law.name,
-        "loss_name": study.loss,
-        "unit": study.unit,
-        "fitted_on": sorted(assessment.result.points.labels),
-        "level": assessment.level,
-        "rule": RULE,
-        "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "predictions": [vars(each) for each in assessment.forecasts],
-    }
+def law_prediction(study: Study, assessment: Assessment) -> Prediction:
+    """The prediction that a fitted law makes of the held-out runs."""
+    return Prediction(
+        law=assessment.result.law.name,
+        loss_name=study.loss,
+        unit=study.unit,
+        fitted_on=tuple(sorted(assessment.result.points.labels)),
+        level=assessment.level,
+        rule=RULE,
+        written=datetime.now(UTC).isoformat(timespec="seconds"),
+        forecasts=assessment.forecasts,
+    )
 
 
 def fit_json(assessment: Assessment) -> dict[str, Any]:
@@ -122,27 +125,10 @@ def fit_json(assessment: Assessment) -> dict[str, Any]:
             }
             for step in assessment.rolled
         ],
-        "forecasts": [vars(each) for each in assessment.forecasts],
+        "forecasts": plain(assessment.forecasts),
     }
 
 
-def standing_forecasts(prediction: dict[str, Any]) -> tuple[Forecast, ...]:
-    """The forecasts as prediction.json holds them."""
-    try:
-        return tuple(Forecast(**entry) for entry in prediction["predictions"])
-    except (KeyError, TypeError) as error:
-        raise _damaged(error) from error
-
-
-def _damaged(error: Exception) -> UserError:
-    return UserError(
-        f"{PREDICTION}: damaged ({error}); move it and the held-out runs away to predict afresh"
-    )
-
-
-def _stands(prediction: dict[str, Any], fitted: list[str], asked: list[str]) -> bool:
-    try:
-        predicted = {each["run_id"] for each in prediction["predictions"]}
-    except (KeyError, TypeError) as error:
-        raise _damaged(error) from error
-    return sorted(prediction["fitted_on"]) == fitted and predicted >= set(asked)
+def _is_of(prediction: Prediction, fitted: list[str], asked: list[str]) -> bool:
+    """Tell if a prediction was made from these fitted runs for at least these held-out ones."""
+    return sorted(prediction.fitted_on) == fitted and prediction.run_ids >= set(asked)

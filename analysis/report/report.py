@@ -15,8 +15,7 @@ from analysis.report.evidence import Evidence, gather
 from analysis.report.page import FIGURES, render
 from analysis.report.predict import FIT, fit_json
 from analysis.tables.study import load_study
-from experiments.record import write_json
-from scaling.common.errors import UserError
+from scaling.common.files import write_bytes, write_json
 
 PAGE = "report.html"
 
@@ -35,8 +34,5 @@ def write_report(folder: str | Path, say: Callable[[str], None] = lambda _: None
         say(f"drawing figure {at} of {len(lesson) + len(shown)}: {picture.name}")
         drawn[picture.name] = save(picture.draw(), study.folder / FIGURES, picture.name)
     page = render(evidence, lesson, shown, drawn)
-    try:
-        (study.folder / PAGE).write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{study.folder / PAGE}: cannot write ({error.strerror})") from error
+    write_bytes(study.folder / PAGE, page.encode())
     return evidence

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from statistics import mean
 from typing import Literal
 
-from analysis.inference.forecast import Forecast
 from analysis.plotting.numbers import quantity, scientific
 from analysis.tables.study import Study
-from experiments.record import PREDICTION
+from experiments.record import PREDICTION, Forecast
 
 Order = Literal["predicted first", "not shown", "after the fact"]
 

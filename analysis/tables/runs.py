@@ -9,20 +9,28 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.record import CONFIG, METRICS, STUDY, SUMMARY, Part, Status, read_json, read_rows
+from experiments.record import (
+    CONFIG,
+    METRICS,
+    STUDY,
+    SUMMARY,
+    RunRecord,
+    RunSummary,
+    Status,
+    StudyPlan,
+    read,
+    read_rows,
+)
 from scaling.common.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Row = dict[str, Any]
-SUMMARY_KEYS = ("run_id", "study", "part", "rung", "status", "message", "diverged_step")
-CONFIG_KEYS = ("run_id", "study", "part", "rung")
-ENVIRONMENT_KEYS = ("device", "code")
 
 
 def load_runs(path: str | Path) -> pd.DataFrame:
@@ -75,10 +83,13 @@ def trajectory(run: str | Path) -> pd.DataFrame:
     file = Path(run) / METRICS
     if not file.exists():
         raise UserError(f"{file}: no such file; give the folder of one run")
-    try:
-        return pd.DataFrame(list(read_rows(file)))
-    except ValueError as error:
-        raise UserError(f"{file}: damaged row ({error}); move the run folder away") from error
+    return pd.DataFrame(
+        [
+            {"step": row.step, "tokens": row.tokens, **row.metrics}
+            | ({} if row.seconds is None else {"seconds": row.seconds})
+            for row in read_rows(file)
+        ]
+    )
 
 
 def _rows_below(root: Path) -> Iterator[Row]:
@@ -97,22 +108,23 @@ def _rows_below(root: Path) -> Iterator[Row]:
 
 def _study_rows(study: Path) -> Iterator[Row]:
     """The runs on disk, then the planned ones that have no folder."""
-    plan = read_json(study / STUDY)
+    plan = read(study, StudyPlan)
     seen = set()
     for folder in _folders(study):
         row = _row(folder)
         if row:
             seen.add(row["run_id"])
             yield row
-    for entry in plan["runs"]:
-        if entry["run_id"] not in seen:
+    for run in plan.runs:
+        if run.run_id not in seen:
             yield {
-                "run_id": entry["run_id"],
-                "study": plan["name"],
-                "part": str(Part(entry["part"])),
-                "rung": entry["rung"],
+                "run_id": run.run_id,
+                "study": plan.name,
+                "part": str(run.part),
+                "rung": run.rung,
+                "label": run.label,
                 "status": str(Status.MISSING),
-                "path": str(study / entry["run_id"]),
+                "path": str(study / run.run_id),
             }
 
 
@@ -123,38 +135,41 @@ def _folders(parent: Path) -> list[str]:
 
 def _row(folder: str) -> Row:
     """One run from its summary, else from its config; empty where the folder is not a run."""
-    summary, config = f"{folder}/{SUMMARY}", f"{folder}/{CONFIG}"
-    if os.path.exists(summary):  # noqa: PTH110 - pathlib costs as much as the parse, 10,000 times
-        return _flatten(Path(summary), folder, SUMMARY_KEYS)
-    if os.path.exists(config):  # noqa: PTH110
-        return _flatten(Path(config), folder, CONFIG_KEYS)
+    if os.path.exists(f"{folder}/{SUMMARY}"):  # noqa: PTH110 - pathlib costs as much as the parse
+        summary = read(Path(folder), RunSummary)
+        return {
+            **_head(summary, folder, summary.status),
+            "message": summary.message,
+            "diverged_step": summary.diverged_step,
+            "device": summary.environment.device,
+            "code": summary.environment.code,
+            "prediction_sha256": summary.prediction_sha256,
+            **summary.numbers(),
+            **_dotted(summary.science),
+        }
+    if os.path.exists(f"{folder}/{CONFIG}"):  # noqa: PTH110
+        config = read(Path(folder), RunRecord)
+        return {**_head(config, folder, Status.STARTED), **_dotted(config.science)}
     return {}
 
 
-def _flatten(file: Path, folder: str, keys: tuple[str, ...]) -> Row:
-    value = read_json(file)
-    try:
-        row: Row = {key: value[key] for key in keys}
-        if keys is SUMMARY_KEYS:
-            row["status"] = str(Status(row["status"]))
-            environment = value["environment"]
-            row |= {key: environment[key] for key in ENVIRONMENT_KEYS if key in environment}
-            row["prediction_sha256"] = value["prediction_sha256"]
-            row |= value["metrics"]
-        else:
-            row["status"] = str(Status.STARTED)
-        row["path"] = folder
-        _dotted(row, "", value["science"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(
-            f"{file}: damaged record ({type(error).__name__}: {error}); move the run folder away"
-        ) from error
-    return row
+def _head(run: RunRecord, folder: str, status: Status) -> Row:
+    return {
+        "run_id": run.run_id,
+        "study": run.study,
+        "part": str(run.part),
+        "rung": run.rung,
+        "label": run.label,
+        "status": str(status),
+        "path": folder,
+    }
 
 
-def _dotted(row: Row, prefix: str, science: dict[str, Any]) -> None:
+def _dotted(science: Mapping[str, Any], prefix: str = "") -> Row:
+    row: Row = {}
     for key, value in science.items():
         if isinstance(value, dict):
-            _dotted(row, f"{prefix}{key}.", value)
+            row |= _dotted(value, f"{prefix}{key}.")
         else:
             row[prefix + key] = value
+    return row

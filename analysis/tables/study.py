@@ -5,12 +5,13 @@ Folders of runs that the plan no longer names (the study file changed) are not p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.tables.runs import load_runs
-from experiments.record import STUDY, Part, Status, read_json
+from experiments.record import STUDY, Part, Status, StudyPlan, read
 from scaling.common.errors import UserError
 from scaling.laws import Law, by_name
 
@@ -39,9 +40,9 @@ class Study:
     loss: str
     params: str
     tokens: str
-    published: dict[str, str]  # what others have found, by the label of a run
-    corpora: dict[str, dict[str, Any]]  # by fingerprint
-    settings: dict[str, Any]
+    published: Mapping[str, str]  # others' findings, by the label of a run
+    corpora: Mapping[str, Mapping[str, Any]]  # by fingerprint
+    settings: Mapping[str, Any]
     runs: pd.DataFrame
 
     def law_to_fit(self) -> Law:
@@ -101,41 +102,34 @@ def load_study(folder: str | Path) -> Study:
         raise UserError(
             f"{root}: no {STUDY} here; give the folder of a study such as runs/quickstart"
         )
-    plan = {"published": {}} | read_json(root / STUDY)  # older studies have no labels
-    try:
-        planned = pd.DataFrame([{"label": ""} | run for run in plan["runs"]]).set_index("run_id")
-        found = load_runs(root).set_index("run_id").reindex(planned.index)
-        for column in planned.columns:
-            given = planned[column]
-            known = found[column] if column in found.columns else given
-            # the plan says what a run is for; a finished run's own count wins over the planned one
-            found[column] = given if column in PLANNED else known.fillna(given)
-        for column in (plan["loss"], plan["params"], plan["tokens"], "flops_6nd"):
-            if column not in found.columns:
-                found[column] = np.nan
-        return Study(
-            folder=root,
-            name=plan["name"],
-            question=plan["question"],
-            law=None if plan["law"] is None else by_name(plan["law"]),
-            reading=plan["reading"],
-            loss=plan["loss"],
-            params=plan["params"],
-            tokens=plan["tokens"],
-            published=plan["published"],
-            corpora=plan["corpora"],
-            settings=_settings(plan["settings"]),
-            runs=found.reset_index(),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(
-            f"{root / STUDY}: damaged study file ({type(error).__name__}: {error}); "
-            "run the study again in another folder"
-        ) from error
-
-
-def _settings(given: dict[str, Any] | list[str]) -> dict[str, Any]:
-    """Settings as a mapping, or as typed on the command line: ["scale=gpu", ...]."""
-    if isinstance(given, dict):
-        return given
-    return dict(text.split("=", 1) for text in given)
+    plan = read(root, StudyPlan)
+    planned = pd.DataFrame(
+        [
+            {"run_id": r.run_id, "part": str(r.part), "rung": r.rung, "label": r.label}
+            | dict(r.accounting)
+            for r in plan.runs
+        ]
+    ).set_index("run_id")
+    found = load_runs(root).set_index("run_id").reindex(planned.index)
+    for column in planned.columns:
+        given = planned[column]
+        known = found[column] if column in found.columns else given
+        # the plan says the purpose of a run; a finished run's own count wins over the planned one
+        found[column] = given if column in PLANNED else known.fillna(given)
+    for column in (plan.loss, plan.params, plan.tokens, "flops_6nd"):
+        if column not in found.columns:
+            found[column] = np.nan
+    return Study(
+        folder=root,
+        name=plan.name,
+        question=plan.question,
+        law=None if plan.law is None else by_name(plan.law),
+        reading=plan.reading,
+        loss=plan.loss,
+        params=plan.params,
+        tokens=plan.tokens,
+        published=plan.published,
+        corpora=plan.corpora,
+        settings=plan.settings,
+        runs=found.reset_index(),
+    )

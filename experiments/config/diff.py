@@ -1,4 +1,4 @@
-"""What differs in the science of two runs, told from their config.json alone."""
+"""Differences in the science of two runs, told from their config.json alone."""
 
 from __future__ import annotations
 
@@ -41,7 +41,5 @@ def _science(folder: Path) -> dict[str, Any]:
     path = folder / record.CONFIG
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a run's folder, such as runs/STUDY/RUN_ID")
-    config = record.read_json(path)
-    if not {"run_id", "science"} <= config.keys():
-        raise UserError(f"{path}: it has no run_id or no science; is it the config of a run?")
-    return {**dict(flat(config["science"])), "run_id": config["run_id"]}
+    config = record.read(folder, record.RunRecord)
+    return {**dict(flat(config.science)), "run_id": config.run_id}

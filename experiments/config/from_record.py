@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from experiments import record
-from experiments.config.fields import flat, from_json
+from experiments.config.fields import flat, from_json, to_dict
 from experiments.config.overrides import assign, kind_of, paths
 from experiments.config.run import RunConfig
+from experiments.record import RunRecord, StoredConfig
 from scaling.common.errors import UserError, nearest
 
 
 def read_config(path: Path) -> RunConfig:
-    """The config of a config.json; a field that is younger than the run has its default."""
-    return from_record(record.read_json(path), str(path))
+    """Read the config of a config.json; a field that is younger than the run has its default."""
+    return from_record(record.read_file(path, RunRecord), str(path))
 
 
-def from_record(value: Mapping[str, Any], path: str) -> RunConfig:
-    """The config in parsed JSON; `path` is the file, for messages.
+def stored(config: RunConfig) -> StoredConfig:
+    """Turn a config into nested fields, as config.json holds them."""
+    return StoredConfig(**to_dict(config))
+
+
+def from_record(stored: StoredConfig, path: str) -> RunConfig:
+    """Turn nested fields into a config; `path` is the file, for messages.
 
     Raises:
-        UserError: no config of a run, or one with a field that there is no more.
+        UserError: a field that there is no more, or of another type.
     """
-    if not {"science", "execution"} <= value.keys():
-        raise UserError(f"{path}: it has no science or no execution; is it the config of a run?")
-    fields = {**dict(flat(value["science"])), **dict(flat(value["execution"], "execution."))}
+    fields = {**dict(flat(stored.science)), **dict(flat(stored.execution, "execution."))}
     for name in fields:
         if name not in paths():
             raise UserError(f"{path}: {name}: no such field now; {nearest(name, paths())}")

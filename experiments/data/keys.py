@@ -11,13 +11,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import time
 from pathlib import Path
 
 from experiments.config.data import CorpusConfig
 from experiments.data.documents import FORMAT
 from experiments.data.sources import source_of
+from scaling.common.errors import UserError
+from scaling.common.files import write_bytes
 
 SETTLED_SECONDS = 2.0
 FOLDER = "keys"
@@ -54,9 +55,5 @@ def remember_fingerprint(key: str, cache: Path, fingerprint: str) -> None:
     """Remember a fingerprint; where the cache cannot be written the files are read again."""
     if not key:
         return
-    with contextlib.suppress(OSError):
-        folder = cache / FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
-        scratch = folder / f"{key}.{os.getpid()}.tmp"
-        scratch.write_text(fingerprint, encoding="utf-8")
-        scratch.replace(folder / key)
+    with contextlib.suppress(UserError):
+        write_bytes(cache / FOLDER / key, fingerprint.encode())

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from submitit import AutoExecutor
 from submitit.core.utils import FailedJobError, JobPaths
 
-from experiments import record
 from experiments.config.fields import from_text
 from experiments.config.run import RunConfig
 from experiments.devices.machine import Platform
@@ -33,6 +33,7 @@ from experiments.runs.job import Event, Population
 from experiments.runs.watch import Follower
 from experiments.training.populations.grouping import ALONE, Curve
 from scaling.common.errors import UserError, nearest
+from scaling.common.files import read_json, write_json
 
 FOLDER = "slurm"
 PLACES = 256  # without --workers: as many as Slurm grants
@@ -148,8 +149,14 @@ class Slurm(Launcher):
             raise UserError(str(error).splitlines()[-1]) from error
         runs = ([job.run.run_id for job in population] for population in populations)
         name = f"{ids[0].partition('_')[0]}.json"
-        record.write_json(folder / name, {"elements": dict(zip(ids, runs, strict=True))})
+        write_json(folder / name, Submitted(dict(zip(ids, runs, strict=True))))
         return ids
+
+
+class Submitted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A submitted array on disk: the runs of each element."""
+
+    elements: dict[str, list[str]]
 
 
 @dataclass
@@ -227,7 +234,7 @@ def _held(folder: Path) -> dict[str, str]:
     queue = _queue()
     if queue is None:
         raise UserError("squeue does not answer, and Slurm may have jobs of this study; try later")
-    elements = (record.read_json(file)["elements"] for file in files)
+    elements = (read_json(file, Submitted).elements for file in files)
     return {
         run_id: element
         for array in elements

@@ -21,10 +21,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from experiments.config.overrides import assign, split
 from experiments.config.run import RunConfig, Science
+from experiments.record import LawSetting
 from scaling.common.errors import UserError, nearest
 from scaling.counting.formulas import ledger
 from scaling.hyperparameters.law import RATES, Advice, HyperparameterLaw, Range, farthest
@@ -62,19 +62,19 @@ class Given:
         apart = (off,) if _apart(self.off_batch) > SAME_BATCH else ()
         return (*self.advice.warnings, *self.advice.filled, *apart)
 
-    def record(self) -> dict[str, Any]:
-        """As config.json holds it."""
-        return {
-            "law": self.source.law.name,
-            "file": self.source.path,
-            "sha256": self.source.sha256,
-            "form": self.source.law.form,
-            "source": self.source.law.source,
-            "quantity": self.advice.quantity,
-            "asked": dict(self.advice.variables),
-            "value": self.advice.value,
-            "warnings": list(self.warnings),
-        }
+    def record(self) -> LawSetting:
+        """Make its entry in config.json."""
+        return LawSetting(
+            law=self.source.law.name,
+            file=self.source.path,
+            sha256=self.source.sha256,
+            form=self.source.law.form,
+            source=self.source.law.source,
+            quantity=self.advice.quantity,
+            asked={name: float(value) for name, value in self.advice.variables.items()},
+            value=float(self.advice.value),
+            warnings=self.warnings,
+        )
 
 
 def separate(assignments: Iterable[str]) -> tuple[list[str], dict[str, Source]]:

@@ -1,9 +1,8 @@
-"""Where a run begins: at its first step, or with the checkpoint of the run that it goes on from.
+"""Branch point of a run: its first step, or the checkpoint of a parent that it goes on from.
 
 The checkpoint and the rows before it are copied when the run is first claimed. The copy takes its
-name last, in one move, so that a run has all of it or begins again; and from there on the run's
-folder is like any other. What cannot be copied whole is no loss but of time: the run then trains
-from its first step, and comes to the same.
+name last, in one move, so that a run has all of it or begins again. If the checkpoint cannot be
+copied whole, the run trains from its first step and reaches the same result.
 """
 
 from __future__ import annotations
@@ -11,21 +10,27 @@ from __future__ import annotations
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from experiments import record
-from experiments.record import CHECKPOINTS, CONFIG, FINISHED, METRICS, DamagedError
+from experiments.record import (
+    CHECKPOINTS,
+    CONFIG,
+    FINISHED,
+    METRICS,
+    DamagedError,
+    MetricsRow,
+    Parent,
+    RunRecord,
+)
 from experiments.runs.checksums import damage, is_sealed
 from experiments.runs.job import Job
 from scaling.common.errors import UserError
 
-COPY = "taken_over"  # the checkpoint while it is copied
-
-Parent = dict[str, Any]  # run_id and step
+COPY = "taken_over"  # name of the checkpoint while it is copied
 
 
 def is_ready(job: Job) -> bool:
-    """Whether it can begin: the checkpoint that it goes on from is there, or will never be."""
+    """Tell if the run can begin: its parent's checkpoint is there, or will never be."""
     origin = job.run.origin
     if origin is None or _is_begun(job.folder):
         return True
@@ -34,10 +39,10 @@ def is_ready(job: Job) -> bool:
 
 
 def take_over(job: Job) -> str | None:
-    """Begin a run that has no checkpoint yet; for the owner of its claim.
+    """Copy the parent's checkpoint and rows into a run without checkpoints; for its owner.
 
     Returns:
-        where nothing could be taken over: why, in one line.
+        None, or the reason, in one line, why nothing could be copied.
     """
     origin = job.run.origin
     if origin is None or _is_begun(job.folder):
@@ -48,7 +53,7 @@ def take_over(job: Job) -> str | None:
     shutil.rmtree(copy, ignore_errors=True)
     rows = _rows(source, origin.step)
     reason = _copy(_checkpoint(source, origin.step), copy)
-    if reason is None and (not rows or rows[-1]["step"] != origin.step):
+    if reason is None and (not rows or rows[-1].step != origin.step):
         reason = f"{METRICS} does not reach step {origin.step}"
     if reason is not None:
         shutil.rmtree(copy, ignore_errors=True)
@@ -60,26 +65,23 @@ def take_over(job: Job) -> str | None:
     return None
 
 
-def parent(job: Job) -> Parent | None:
-    """Of what run and step the checkpoint was taken over, as the record tells.
+def parents(job: Job) -> tuple[Parent, ...]:
+    """Name the run and the step whose checkpoint was copied, by the record; empty without a copy.
 
-    Before there is a config.json, the row of that step tells: it is the other run's own, wall time
-    included.
+    Before there is a config.json, the row of that step shows it: a copy has the parent's wall time.
     """
     origin = job.run.origin
     if origin is None:
-        return None
+        return ()
     if (job.folder / CONFIG).exists():
-        found: Parent | None = record.read_json(job.folder / CONFIG)["parent"]
-        return found
+        return record.read(job.folder, RunRecord).parents
     ours, theirs = (_rows(folder, origin.step)[-1:] for folder in (job.folder, _source(job)))
-    return (
-        {"run_id": origin.parent.run_id, "step": origin.step} if ours and ours == theirs else None
-    )
+    begun = ours and ours == theirs
+    return (Parent(run_id=origin.parent.run_id, step=origin.step),) if begun else ()
 
 
 def _copy(checkpoint: Path, copy: Path) -> str | None:
-    """Copy it, and say what is wrong with the copy."""
+    """Copy a checkpoint; the damage of the copy in words, or None."""
     if not is_sealed(checkpoint):
         return f"checkpoint {checkpoint.name} is missing"
     try:
@@ -90,20 +92,20 @@ def _copy(checkpoint: Path, copy: Path) -> str | None:
     return found and f"checkpoint {checkpoint.name} is damaged: {found}"
 
 
-def _rows(folder: Path, last: int) -> list[dict[str, Any]]:
-    """Up to a step; none where the file is damaged."""
+def _rows(folder: Path, last: int) -> list[MetricsRow]:
+    """The rows up to a step; none where the file is damaged."""
     with suppress(DamagedError):
-        return [row for row in record.read_rows(folder / METRICS) if row["step"] <= last]
+        return [row for row in record.read_rows(folder / METRICS) if row.step <= last]
     return []
 
 
 def _is_begun(folder: Path) -> bool:
-    """Whether it has a checkpoint, and so needs none from elsewhere."""
+    """Tell if the run has a checkpoint, and so needs none of a parent."""
     return any(path.name.isdecimal() for path in (folder / CHECKPOINTS).glob("*"))
 
 
 def _source(job: Job) -> Path:
-    """The folder of the run that it goes on from, beside its own."""
+    """The parent's folder, beside the run's own."""
     assert job.run.origin is not None
     return job.folder.parent / job.run.origin.parent.run_id
 

@@ -1,20 +1,28 @@
-"""A seal on a folder: the CRC-32 of every file in it, so that damage is seen before it is read."""
+"""Checksums of a folder: the CRC-32 of every file in it, so that damage is seen before use."""
 
 from __future__ import annotations
 
-import json
 import zlib
 from pathlib import Path
 
-from experiments.record import write_json
+import msgspec
+
+from scaling.common.errors import UserError
+from scaling.common.files import read_json, write_json
 
 SEAL = "seal.json"
 BLOCK = 1 << 20
 
 
+class Seal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """seal.json: the checksum of each file, by its path in the folder."""
+
+    crc32: dict[str, int]
+
+
 def seal(folder: Path) -> None:
-    """Write down what the files of `folder` hold now."""
-    write_json(folder / SEAL, {"crc32": _sums(folder)})
+    """Write the checksums of the files in `folder`."""
+    write_json(folder / SEAL, Seal(_sums(folder)))
 
 
 def is_sealed(folder: Path) -> bool:
@@ -22,12 +30,12 @@ def is_sealed(folder: Path) -> bool:
 
 
 def damage(folder: Path) -> str | None:
-    """What no longer agrees with the seal, in words; None where all does, or there is no seal."""
-    try:
-        sealed = json.loads((folder / SEAL).read_bytes())["crc32"]
-    except FileNotFoundError:
+    """The first difference from the checksums, in words; None without any, or without a seal."""
+    if not is_sealed(folder):
         return None
-    except (ValueError, KeyError):
+    try:
+        sealed = read_json(folder / SEAL, Seal).crc32
+    except UserError:
         return f"{SEAL} cannot be read"
     found = _sums(folder)
     for name in sorted(sealed.keys() | found.keys()):

@@ -12,7 +12,6 @@ The owner touches its file every `BEAT` seconds. Clocks of machines may differ b
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import platform
 import re
@@ -21,6 +20,9 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+import msgspec
+
+from scaling.common import files
 from scaling.common.errors import UserError
 
 BEAT = 5.0  # seconds between two signs of life
@@ -29,7 +31,16 @@ NAME = re.compile(r"claim\.(\d+)")
 
 
 class ClaimLostError(Exception):
-    """Another worker took the run over: whoever was stopped for so long must not write to it."""
+    """Another worker took the run over; this one must not write to it any more."""
+
+
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """Content of a claim: the process that trains the run."""
+
+    machine: str
+    pid: int
+    born: str | None  # start of the process, as the kernel counts it
+    time: str
 
 
 class Claim:
@@ -89,7 +100,7 @@ def take(folder: Path) -> Claim | None:
             path.touch(exist_ok=False)
         except FileExistsError:
             return None
-        path.write_text(json.dumps(_owner()) + "\n", encoding="utf-8")
+        path.write_text(files.line(_owner()), encoding="utf-8")
         if _numbers(folder)[-1] != number:  # decided long ago, on a claim that was followed since
             path.unlink(missing_ok=True)
             return None
@@ -128,19 +139,19 @@ def _is_held(path: Path) -> bool:
     if time.time() - heard > STALE:
         return False
     try:
-        owner = json.loads(text)
-    except ValueError:  # not written to its end, yet or ever
+        owner = files.decode(text, Owner, str(path))
+    except UserError:  # not written to its end, yet or ever
         return True
-    return not (owner["machine"] == _machine() and _is_dead(owner["pid"], owner["born"]))
+    return not (owner.machine == _machine() and _is_dead(owner.pid, owner.born))
 
 
-def _owner() -> dict[str, str | int | None]:
-    return {
-        "machine": _machine(),
-        "pid": os.getpid(),
-        "born": _born(os.getpid()),
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
+def _owner() -> Owner:
+    return Owner(
+        machine=_machine(),
+        pid=os.getpid(),
+        born=_born(os.getpid()),
+        time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
 
 
 def _machine() -> str:

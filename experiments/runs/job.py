@@ -1,4 +1,4 @@
-"""What a worker is given and what it tells: one run and its place, and the events on its way."""
+"""Values that pass between a sweep and its workers: a run with its place, events, an outcome."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Population = tuple[Job, ...]  # runs to train in one program
 
 @dataclass(frozen=True)
 class Event:
-    """What a run tells whoever watches it; a `Status` for a phase is the last word."""
+    """Progress of a run, for its watcher; the last event has a `Status` for a phase."""
 
     run_id: str
     phase: Phase | Status
@@ -36,3 +36,20 @@ class Event:
     loss: float = math.nan  # training loss of the last dispatch, or at the end the validation loss
     tokens_per_second: float = math.nan
     note: str = ""  # a line that the user must see
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """End of a training: completed with a validation loss, or diverged at a step."""
+
+    status: Literal[Status.COMPLETED, Status.DIVERGED]
+    loss: float = math.nan  # on the validation windows, nats per token
+    diverged_step: int | None = None
+    message: str = ""  # the sign of divergence
+    members: int = 1  # runs that its program trained at once
+
+    @classmethod
+    def diverged(cls, step: int, sign: str, members: int) -> Outcome:
+        """Make the outcome of a loss that showed `sign` at `step`."""
+        message = f"the loss {sign} at step {step}"
+        return cls(Status.DIVERGED, diverged_step=step, message=message, members=members)

@@ -1,51 +1,49 @@
-"""The trajectory of one run, row by row, as the trainer learns of it."""
+"""metrics.jsonl of one run during training: the trajectory, row by row."""
 
 from __future__ import annotations
 
 import math
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from experiments import record
+from experiments.record import MetricsRow
 from experiments.runs.claim import ClaimLostError
 
 
 class MetricsLog:
-    """Appends to metrics.jsonl from `first_step` on; rows of work that was lost are cut off.
+    """Append-only log from `first_step` on; rows beyond that step are cut off.
 
-    Rows up to the step `taken` are of another run, whose training this one goes on with.
+    Rows up to the step `inherited` are a parent's. They count neither in `seconds` nor in `tokens`.
     """
 
-    def __init__(self, path: Path, first_step: int, taken: int = 0) -> None:
-        rows = [row for row in record.read_rows(path) if row["step"] <= first_step]
+    def __init__(self, path: Path, first_step: int, inherited: int = 0) -> None:
+        rows = [row for row in record.read_rows(path) if row.step <= first_step]
         record.rewrite_rows(path, rows)
-        training = [row for row in rows if "loss" in row]
+        training = [row for row in rows if row.seconds is not None]
         self._path, self._inode = path, path.stat().st_ino
-        theirs = [row for row in training if row["step"] <= taken]
-        self._seconds_taken = theirs[-1]["seconds"] if theirs else 0.0
-        self._tokens_taken = theirs[-1]["tokens"] if theirs else 0
-        self._before = training[-1]["seconds"] if training else 0.0
+        theirs = [row for row in training if row.step <= inherited]
+        self._seconds_inherited, self._tokens_inherited = _reach(theirs)
+        self._before, self._tokens = _reach(training)
         self._start = self._last = time.perf_counter()
-        self._tokens = training[-1]["tokens"] if training else 0
-        self.train_loss = training[-1]["loss"] if training else math.nan
+        self.train_loss = training[-1].loss if training else math.nan
         self.first_dispatch_seconds = math.nan  # compilation included
 
     @property
     def seconds(self) -> float:
-        """Wall time spent on this run's own training, over all its interruptions."""
-        return self._elapsed - self._seconds_taken
+        """Wall time of this run's own training, over all its interruptions."""
+        return self._elapsed - self._seconds_inherited
 
     @property
     def tokens(self) -> int:
-        """Of this run's own training, as its rows tell."""
-        return self._tokens - self._tokens_taken
+        """Tokens of this run's own training."""
+        return self._tokens - self._tokens_inherited
 
     @property
     def _elapsed(self) -> float:
-        """Wall time since the first step, whoever took it."""
+        """Wall time since the first step, a parent's included."""
         return self._before + time.perf_counter() - self._start
 
     def row(self, step: int, batch_tokens: int, steps: int, values: dict[str, np.ndarray]) -> float:
@@ -60,23 +58,34 @@ class MetricsLog:
             for name, value in values.items()
         }
         self._tokens, self.train_loss = step * batch_tokens, float(values["loss"].mean())
-        row = {"step": step, "tokens": self._tokens, **means, "seconds": self._elapsed}
-        self._append(row)
+        self._append(
+            MetricsRow(step=step, tokens=self._tokens, seconds=self._elapsed, metrics=means)
+        )
         return rate
 
     def evaluation(self, step: int, batch_tokens: int, loss: float) -> None:
-        row = {"step": step, "tokens": step * batch_tokens, "valid_loss": loss}
-        self._append(row)
+        """Append a validation loss in nats per token."""
+        self._append(
+            MetricsRow(step=step, tokens=step * batch_tokens, metrics={"valid_loss": loss})
+        )
 
-    def _append(self, row: dict[str, Any]) -> None:
+    def _append(self, row: MetricsRow) -> None:
         self.check()
         record.append_rows(self._path, [row])
 
     def check(self) -> None:
-        """The file is ours still: whoever takes a run over begins one of their own.
+        """Check that the file is ours still: a worker that takes a run over replaces it.
 
         Raises:
-            ClaimLostError: it is another's.
+            ClaimLostError: another worker replaced it.
         """
         if not self._path.exists() or self._path.stat().st_ino != self._inode:
             raise ClaimLostError(f"{self._path}: another worker goes on with it")
+
+
+def _reach(rows: list[MetricsRow]) -> tuple[float, int]:
+    """Wall time and tokens at the end of rows of training; zeros without rows."""
+    if not rows:
+        return 0.0, 0
+    assert rows[-1].seconds is not None
+    return rows[-1].seconds, rows[-1].tokens

@@ -1,7 +1,7 @@
-"""What is damaged in a run's folder is moved aside, never overwritten, and the run goes on.
+"""Quarantine: damaged files of a run's folder are moved aside, never overwritten.
 
-Without its config or its summary a run goes on from its checkpoint, and writes them again. Without
-rows it would have a gap in its trajectory, so its checkpoints go along, and it starts anew.
+Without its config or its summary a run goes on from its checkpoint and writes them again. Without
+rows its trajectory would have a gap, so its checkpoints are moved too, and it starts anew.
 """
 
 from __future__ import annotations
@@ -12,20 +12,28 @@ from pathlib import Path
 from typing import Any
 
 from experiments import record
-from experiments.record import CHECKPOINTS, CONFIG, METRICS, SUMMARY, DamagedError
+from experiments.record import (
+    CHECKPOINTS,
+    CONFIG,
+    METRICS,
+    SUMMARY,
+    DamagedError,
+    RunRecord,
+    RunSummary,
+)
 
 READERS: Mapping[str, Callable[[Path], Any]] = {
-    CONFIG: record.read_json,
-    SUMMARY: record.read_json,
+    CONFIG: lambda path: record.read_file(path, RunRecord),
+    SUMMARY: lambda path: record.read_file(path, RunSummary),
     METRICS: lambda path: list(record.read_rows(path)),
 }
 
 
 def quarantine(run: Path) -> str | None:
-    """Move aside what is damaged, for the owner of the run's claim; says so in one line, if so.
+    """Move damaged files aside, for the owner of the run's claim; one line about it, or None.
 
     Raises:
-        UserError: another version of the record, which is no damage.
+        UserError: another version wrote the record, or a field is not of its type: no damage.
     """
     damaged = [name for name in READERS if _is_damaged(run / name, READERS[name])]
     if METRICS not in damaged and _reach(run) < _newest(run):
@@ -53,7 +61,7 @@ def _is_damaged(path: Path, read: Callable[[Path], Any]) -> bool:
 
 def _reach(run: Path) -> int:
     """The step of the last row."""
-    return max((row["step"] for row in record.read_rows(run / METRICS)), default=0)
+    return max((row.step for row in record.read_rows(run / METRICS)), default=0)
 
 
 def _newest(run: Path) -> int:

@@ -1,4 +1,4 @@
-"""The two ends of a record: config.json before a run, summary.json after it."""
+"""Two ends of a run's record: config.json before training, summary.json after it."""
 
 from __future__ import annotations
 
@@ -14,112 +14,103 @@ from typing import Any
 from experiments import record
 from experiments.config.fields import to_dict
 from experiments.data import Mixture
-from experiments.record import Status
-from experiments.runs.branch_point import parent
-from experiments.runs.job import Job
+from experiments.record import Environment, Measured, Parent, RunRecord, RunSummary, Status
+from experiments.runs.branch_point import parents
+from experiments.runs.job import Job, Outcome
 from experiments.runs.metrics_log import MetricsLog
 
+Parents = tuple[Parent, ...]
 
-def write_config(job: Job) -> None:
+
+def write_config(job: Job, begun_from: Parents) -> None:
     """Write config.json, or check that the one that is there is of this version."""
-    path = job.folder / record.CONFIG
-    if path.exists():
-        record.read_json(path)
+    if (job.folder / record.CONFIG).exists():
+        record.read(job.folder, RunRecord)
     else:
-        record.write_json(path, {**_identity(job), "accounting": job.run.ledger})
+        record.write(job.folder, RunRecord(**_identity(job, begun_from)))
 
 
 def write_summary(
-    job: Job,
-    mixture: Mixture,
-    status: Status,
-    *,
-    diverged: int | None,
-    message: str,
-    loss: float,
-    log: MetricsLog,
-    members: int,
+    job: Job, mixture: Mixture, begun_from: Parents, outcome: Outcome, log: MetricsLog
 ) -> None:
-    """Write summary.json.
-
-    Args:
-        diverged: the step that showed it, and `message` says how; else None and "".
-        loss: the final validation loss in nats per token, or NaN.
-        members: how many runs its program trained at once.
-    """
-    science = job.run.config.science
-    per_byte = loss / mixture.bytes_per_token("valid")
-    seconds = log.seconds
-    metrics = {
-        **job.run.ledger,
-        "loss": loss,
-        "loss_per_byte": per_byte,
-        "bits_per_byte": per_byte / math.log(2),
-        "train_loss": log.train_loss,
-        "steps": science.steps,
-        "steps_trained": log.tokens // science.batch.batch_tokens,
-        "tokens_trained": log.tokens,
-        "epochs": mixture.epochs(science),
-        "batch_tokens": science.batch.batch_tokens,
-        "wall_seconds": seconds,
-        "first_dispatch_seconds": log.first_dispatch_seconds,
-        "tokens_per_second": log.tokens / seconds,
-    }
-    record.write_json(
-        job.folder / record.SUMMARY,
-        {
-            **_identity(job),
-            "status": status,
-            "message": message,
-            "diverged_step": diverged,
-            "metrics": {name: value for name, value in metrics.items() if math.isfinite(value)},
-            "tokens_by_source": mixture.tokens_by_source(science),
-            "epochs_by_source": mixture.epochs_by_source(science),
-            "environment": {**_environment(), "members": members},
-            "prediction_sha256": job.prediction_sha256,
-        },
+    """Write summary.json of a run that trained to its end or diverged."""
+    summary = RunSummary(
+        **_identity(job, begun_from),
+        status=outcome.status,
+        message=outcome.message,
+        diverged_step=outcome.diverged_step,
+        metrics=_measured(job, mixture, outcome, log),
+        environment=_environment(outcome.members),
+        prediction_sha256=job.prediction_sha256,
     )
+    record.write(job.folder, summary)
 
 
 def write_failure(job: Job, message: str) -> None:
-    """Write the summary of a run that the machine ended: its status and the first line of why."""
-    record.write_json(
-        job.folder / record.SUMMARY,
-        {
-            **_identity(job),
-            "status": Status.FAILED,
-            "message": message.splitlines()[0] if message else "",
-            "diverged_step": None,
-            "metrics": job.run.ledger,
-            "environment": _software(),
-            "prediction_sha256": job.prediction_sha256,
-        },
+    """Write summary.json of a run that an error ended, with the first line of the error."""
+    summary = RunSummary(
+        **_identity(job, parents(job)),
+        status=Status.FAILED,
+        message=message.splitlines()[0] if message else "",
+        environment=Environment(**_software()),
+        prediction_sha256=job.prediction_sha256,
+    )
+    record.write(job.folder, summary)
+
+
+def _identity(job: Job, begun_from: Parents) -> dict[str, Any]:
+    run = job.run
+    return {
+        "run_id": run.run_id,
+        "study": job.study,
+        "part": run.part,
+        "rung": run.rung,
+        "label": run.label,
+        "science": to_dict(run.config.science),
+        "execution": to_dict(run.config.execution),
+        "laws": {given.path: given.record() for given in run.given},
+        "parents": begun_from,
+        "accounting": run.ledger,
+    }
+
+
+def _measured(job: Job, mixture: Mixture, outcome: Outcome, log: MetricsLog) -> Measured:
+    science = job.run.config.science
+    per_byte = outcome.loss / mixture.bytes_per_token("valid")
+    seconds = log.seconds
+    return Measured(
+        loss=_finite(outcome.loss),
+        loss_per_byte=_finite(per_byte),
+        bits_per_byte=_finite(per_byte / math.log(2)),
+        train_loss=_finite(log.train_loss),
+        steps=science.steps,
+        steps_trained=log.tokens // science.batch.batch_tokens,
+        tokens_trained=log.tokens,
+        epochs=mixture.epochs(science),
+        batch_tokens=science.batch.batch_tokens,
+        wall_seconds=seconds,
+        first_dispatch_seconds=_finite(log.first_dispatch_seconds),
+        tokens_per_second=log.tokens / seconds,
+        tokens_by_source=mixture.tokens_by_source(science),
+        epochs_by_source=mixture.epochs_by_source(science),
     )
 
 
-def _identity(job: Job) -> dict[str, Any]:
-    return {
-        "run_id": job.run.run_id,
-        "study": job.study,
-        "part": job.run.part,
-        "rung": job.run.rung,
-        "science": to_dict(job.run.config.science),
-        "execution": to_dict(job.run.config.execution),
-        "laws": {given.path: given.record() for given in job.run.given},
-        "parent": parent(job),
-    }
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
-def _environment() -> dict[str, Any]:
+def _environment(members: int) -> Environment:
     import jax  # not for a failure, which is written by processes that must not take a device
 
     device = jax.devices()[0]
-    return {
-        "device": f"{device.platform} {device.device_kind}",
-        "devices": jax.device_count(),
-        "processes": jax.process_count(),
+    return Environment(
+        device=f"{device.platform} {device.device_kind}",
+        devices=jax.device_count(),
+        processes=jax.process_count(),
+        members=members,
         **_software(),
-    }
+    )
 
 
 def _software() -> dict[str, Any]:

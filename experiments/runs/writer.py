@@ -1,106 +1,86 @@
-"""The scribe of a run: writes its record, from config.json to summary.json, as it is trained.
+"""Writer of a run's record during training, from config.json to summary.json.
 
-Of several processes that train it together one writes, and the others have a scribe that does not.
+Of several processes that train a run together, the leader writes; on the others every method does
+nothing.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
 
 import numpy as np
 
 from experiments import record
 from experiments.data import Mixture
 from experiments.devices.multihost import leads
-from experiments.record import Status
-from experiments.runs.branch_point import parent
-from experiments.runs.job import Job
+from experiments.runs.branch_point import parents
+from experiments.runs.job import Job, Outcome
 from experiments.runs.metrics_log import MetricsLog
 from experiments.runs.summary import write_config, write_summary
 
-
-class Scribe(Protocol):
-    def begin(self, step: int) -> None:
-        """Training goes on from this step."""
-
-    def row(self, step: int, steps: int, values: dict[str, np.ndarray]) -> float:
-        """The metrics of the `steps` steps before `step`; returns tokens per second."""
-        ...
-
-    def evaluation(self, step: int, loss: float) -> None: ...
-
-    def check(self) -> None:
-        """Raises `ClaimLostError` where the record is another's by now."""
-
-    def end(
-        self, status: Status, loss: float, diverged: int | None, message: str, members: int
-    ) -> None: ...
+P = ParamSpec("P")
 
 
-def scribe(job: Job, mixture: Mixture) -> Scribe:
-    """The scribe of this process; the record begins with it."""
-    return Writer(job, mixture) if leads() else Silent()
+def on_leader(method: Callable[P, None]) -> Callable[P, None]:
+    """Restrict a method to the process that leads."""
+
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        if leads():
+            method(*args, **kwargs)
+
+    return call
 
 
 class Writer:
-    """The scribe that writes. Before it there is no record, or one to go on with."""
+    """Record of one run that is trained: `open` it, `begin` at a step, then write rows."""
 
-    log: MetricsLog
+    tokens_per_second = math.nan  # of the last row
+    _log: MetricsLog
 
     def __init__(self, job: Job, mixture: Mixture) -> None:
-        write_config(job)
         self._job, self._mixture = job, mixture
+        self._parents: tuple[record.Parent, ...] = ()
 
+    @on_leader
+    def open(self) -> None:
+        """Write config.json, or check the one that is there."""
+        self._parents = parents(self._job)
+        write_config(self._job, self._parents)
+
+    @on_leader
     def begin(self, step: int) -> None:
-        before = parent(self._job)
-        taken = before["step"] if before else 0
-        self.log = MetricsLog(self._job.folder / record.METRICS, first_step=step, taken=taken)
+        """Go on from this step; rows beyond it are cut off."""
+        inherited = max((each.step for each in self._parents), default=0)
+        self._log = MetricsLog(self._job.folder / record.METRICS, step, inherited)
 
-    def row(self, step: int, steps: int, values: dict[str, np.ndarray]) -> float:
-        return self.log.row(step, self._batch_tokens, steps, values)
+    @on_leader
+    def row(self, step: int, steps: int, values: dict[str, np.ndarray]) -> None:
+        """Append the metrics of the `steps` steps before `step`."""
+        self.tokens_per_second = self._log.row(step, self._batch_tokens, steps, values)
 
+    @on_leader
     def evaluation(self, step: int, loss: float) -> None:
-        self.log.evaluation(step, self._batch_tokens, loss)
+        """Append a validation loss."""
+        self._log.evaluation(step, self._batch_tokens, loss)
 
+    @on_leader
     def check(self) -> None:
-        self.log.check()
+        """Check that the record is ours still.
 
-    def end(
-        self, status: Status, loss: float, diverged: int | None, message: str, members: int
-    ) -> None:
-        write_summary(
-            self._job,
-            self._mixture,
-            status,
-            diverged=diverged,
-            message=message,
-            loss=loss,
-            log=self.log,
-            members=members,
-        )
+        Raises:
+            ClaimLostError: another worker took it over.
+        """
+        self._log.check()
+
+    @on_leader
+    def end(self, outcome: Outcome) -> None:
+        """Write summary.json."""
+        write_summary(self._job, self._mixture, self._parents, outcome, self._log)
 
     @property
     def _batch_tokens(self) -> int:
         return self._job.run.config.science.batch.batch_tokens
-
-
-class Silent:
-    """The scribe of a process that does not lead."""
-
-    def begin(self, step: int) -> None:
-        pass
-
-    def row(self, step: int, steps: int, values: dict[str, np.ndarray]) -> float:
-        return math.nan
-
-    def evaluation(self, step: int, loss: float) -> None:
-        pass
-
-    def check(self) -> None:
-        pass
-
-    def end(
-        self, status: Status, loss: float, diverged: int | None, message: str, members: int
-    ) -> None:
-        pass

@@ -92,4 +92,6 @@ def _score(sweep: Sweep, run: Run) -> float:
         raise UnfinishedError(f"{sweep.folder / run.run_id}: {status}; search again to go on")
     if status is Status.DIVERGED:
         return math.nan
-    return record.read_json(sweep.folder / run.run_id / record.SUMMARY)["metrics"]["loss"]
+    loss = record.read(sweep.folder / run.run_id, record.RunSummary).metrics.loss
+    assert loss is not None
+    return loss

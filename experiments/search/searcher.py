@@ -20,6 +20,7 @@ from experiments.config.fields import flat, to_dict
 from experiments.config.run import RunConfig
 from experiments.launchers import Launcher
 from experiments.plan.run import Run
+from experiments.record import Candidate, SearchCost, SearchMethod, SearchRecord
 from experiments.search import samplers
 from experiments.search.cost import Bill, Cost, spent
 from experiments.search.plan import METHODS, Search, halve, longer, raises
@@ -27,6 +28,7 @@ from experiments.search.promotion import Evaluator, Watching
 from experiments.search.samplers import Tried
 from experiments.search.samplers.random import candidates as at_random
 from experiments.sweep.preflight import check_data
+from scaling.common import files
 from scaling.common.errors import UserError
 
 
@@ -81,22 +83,23 @@ class Searcher:
 
     def _write(self, *, finished: bool) -> None:
         search = self.search
-        entries = {one: _entry(tried) for one, tried in self.tried.items()}
+        runs: dict[RunConfig, dict[int, str]] = {one: {} for one in self.tried}
         for (candidate, budget), run in self.evaluator.runs.items():
-            entries[candidate]["runs"][str(search.tokens(budget))] = run.run_id
-        record.write_json(
-            self.evaluator.folder / record.SEARCH,
-            {
-                "question": search.question,
-                "method": search.method,
-                "R": self.greatest,
-                "finished": finished,
-                **_plan(search, self.sampler),
-                "cost": {name: _numbers(cost) for name, cost in vars(self.bill()).items()},
-                "best": next((entries[one] for one in self.ranked()), None),
-                "candidates": list(entries.values()),
-            },
+            runs[candidate][search.tokens(budget)] = run.run_id
+        entries = {one: _entry(tried, runs[one]) for one, tried in self.tried.items()}
+        found = SearchRecord(
+            question=search.question,
+            method=search.method,
+            R=self.greatest,
+            finished=finished,
+            search=_method(search, self.sampler),
+            space=_space(search),
+            base=_base(search),
+            cost={name: _cost(cost) for name, cost in vars(self.bill()).items()},
+            best=next((entries[one] for one in self.ranked()), None),
+            candidates=tuple(entries.values()),
         )
+        record.write(self.evaluator.folder, found)
 
 
 def bind(
@@ -123,6 +126,7 @@ def bind(
     configs = [search.config(fields) for fields in drawn]
     check_data([Run(longer(config, most), rung=0) for config in configs], corpora)
     found = _found(search, sampler, folder)
+    candidates = found.candidates if found else ()
     return Searcher(
         search,
         sampler,
@@ -130,24 +134,28 @@ def bind(
         Evaluator(
             search.name, folder, cache, launcher, search.base.science.budget.tokens, watching
         ),
-        raises(search, found["R"]),
-        {search.config(one["fields"]): Tried(one["fields"]) for one in found["candidates"]},
+        raises(search, found.R if found else ()),
+        {search.config(one.fields): Tried(one.fields) for one in candidates},
     )
 
 
-def _found(search: Search, sampler: str, folder: Path) -> Mapping[str, Any]:
-    """search.json, checked to be of this search; as if of nothing where there is none."""
-    path = folder / record.SEARCH
-    if not path.exists():
+def _found(search: Search, sampler: str, folder: Path) -> SearchRecord | None:
+    """Read search.json and check that it is of this search; None where there is none."""
+    if not (folder / record.SEARCH).exists():
         if (folder / record.STUDY).exists():
             raise UserError(f"{folder}: holds a study; choose another folder with --out")
-        return {"R": (), "candidates": ()}
-    found, now = record.read_json(path), _plan(search, sampler)
-    if METHODS[found["method"]] is not METHODS[search.method]:
-        raise UserError(_other(folder, "method", found["method"], search.method))
-    for section, fields in now.items():
-        for name in {**fields, **found[section]}:
-            a, b = (known.get(name, "(absent)") for known in (found[section], fields))
+        return None
+    found = record.read(folder, SearchRecord)
+    if METHODS[found.method] is not METHODS[search.method]:
+        raise UserError(_other(folder, "method", found.method, search.method))
+    sections: tuple[tuple[Mapping[str, Any], Mapping[str, Any]], ...] = (
+        (files.plain(found.search), files.plain(_method(search, sampler))),
+        (found.space, _space(search)),
+        (found.base, _base(search)),
+    )
+    for theirs, ours in sections:
+        for name in {**ours, **theirs}:
+            a, b = (known.get(name, "(absent)") for known in (theirs, ours))
             if a != b and name not in PLACES:  # the same text, by its fingerprint, lies elsewhere
                 raise UserError(_other(folder, name, a, b))
     return found
@@ -159,27 +167,26 @@ def _other(folder: Path, name: str, found: Any, now: Any) -> str:
     )
 
 
-def _plan(search: Search, sampler: str) -> dict[str, dict[str, Any]]:
-    """What a search must keep to be gone on with, as it is in search.json."""
-    return {
-        "search": {
-            "name": search.name,
-            "eta": search.eta,
-            "promotion": search.promotion,
-            "sampler": sampler,
-        },
-        "space": {name: str(kind) for name, kind in search.space.items()},
-        "base": dict(flat(to_dict(search.base.science))),
-    }
+def _method(search: Search, sampler: str) -> SearchMethod:
+    return SearchMethod(
+        name=search.name, eta=search.eta, promotion=search.promotion, sampler=sampler
+    )
 
 
-def _entry(tried: Tried) -> dict[str, Any]:
-    """A candidate as in search.json; its scores and runs go by their tokens."""
-    scores = {
-        str(tokens): None if math.isnan(loss) else loss for tokens, loss in tried.scores.items()
-    }
-    return {"fields": tried.fields, "scores": scores, "runs": {}}
+def _space(search: Search) -> dict[str, str]:
+    return {name: str(kind) for name, kind in search.space.items()}
 
 
-def _numbers(cost: Cost) -> dict[str, float]:
-    return {name: float(value) for name, value in vars(cost).items()}
+def _base(search: Search) -> dict[str, Any]:
+    return dict(flat(to_dict(search.base.science)))
+
+
+def _entry(tried: Tried, runs: Mapping[int, str]) -> Candidate:
+    scores = {tokens: None if math.isnan(loss) else loss for tokens, loss in tried.scores.items()}
+    return Candidate(fields=tried.fields, scores=scores, runs=runs)
+
+
+def _cost(cost: Cost) -> SearchCost:
+    return SearchCost(
+        units=float(cost.units), tokens=float(cost.tokens), flops_model=float(cost.flops_model)
+    )

@@ -85,11 +85,11 @@ def rates(runs: Sequence[Run], folder: Path) -> Rates:
         path = folder / run.run_id
         if record.run_status(path) is not Status.COMPLETED:
             continue
-        summary = record.read_json(path / record.SUMMARY)
+        summary = record.read(path, record.RunSummary)
         ours = to_dict(run.config.execution)
-        if all(summary["execution"][name] == ours[name] for name in SPEED):
-            kind = signature(run.config)
-            rate = summary["metrics"]["tokens_per_second"] * summary["environment"]["members"]
+        speed, members = summary.metrics.tokens_per_second, summary.environment.members
+        if speed and members and all(summary.execution[name] == ours[name] for name in SPEED):
+            kind, rate = signature(run.config), speed * members
             found[kind] = max(rate, found[kind]) if kind in found else rate
     return found
 

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from experiments import data, record
 from experiments.config.run import Science
@@ -103,12 +102,12 @@ def check_folder(folder: Path, study: Study, missing: Sequence[Run]) -> None:
         raise UserError(
             f"{folder}: cannot write there ({error.strerror}); choose another folder with --out"
         ) from error
-    if (plan := folder / record.STUDY).exists():
-        _check_plan(folder, record.read_json(plan), study)
+    if (folder / record.STUDY).exists():
+        _check_plan(folder, record.read(folder, record.StudyPlan), study)
     for run in missing:
         with suppress(record.DamagedError):  # the worker that claims the run moves it aside
-            if (path := folder / run.run_id / record.CONFIG).exists():
-                record.read_json(path)
+            if (folder / run.run_id / record.CONFIG).exists():
+                record.read(folder / run.run_id, record.RunRecord)
     needed = sum(map(_bytes, missing))
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -126,15 +125,15 @@ def _bytes(run: Run) -> float:
     return RECORD_BYTES + checkpoints * FLOAT32 * copies * run.ledger["params_total"]
 
 
-def _check_plan(folder: Path, plan: Mapping[str, Any], study: Study) -> None:
+def _check_plan(folder: Path, plan: record.StudyPlan, study: Study) -> None:
     """The folder is of this study: a plan may grow or lose runs, but it keeps some."""
-    if plan["name"] != study.name:
+    if plan.name != study.name:
         raise UserError(
-            f"{folder}: holds the study '{plan['name']}'; choose another folder with --out"
+            f"{folder}: holds the study '{plan.name}'; choose another folder with --out"
         )
-    planned, ours = {run["run_id"] for run in plan["runs"]}, {run.run_id for run in study.runs}
+    planned, ours = {run.run_id for run in plan.runs}, {run.run_id for run in study.runs}
     if not planned & ours:
         raise UserError(
-            f"{folder}: holds '{study.name}' with other science (settings {plan['settings']}, "
+            f"{folder}: holds '{study.name}' with other science (settings {dict(plan.settings)}, "
             f"now {dict(study.settings)}); choose another folder with --out"
         )

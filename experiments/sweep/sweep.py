@@ -90,7 +90,7 @@ class Sweep:
     def failure(self, run: Run) -> str:
         """Why a run failed, in one line."""
         path = self.folder / run.run_id / record.SUMMARY
-        return f"{path}: {record.read_json(path)['message']}"
+        return f"{path}: {record.read(path.parent, record.RunSummary).message}"
 
 
 def bind(
@@ -135,31 +135,29 @@ def _check_beginnings(runs: Sequence[Run]) -> None:
 def write_study(sweep: Sweep) -> None:
     """Write study.json: the plan that analysis reads, with every run's N, D and C."""
     study = sweep.study
-    record.write_json(
-        sweep.folder / record.STUDY,
-        {
-            "name": study.name,
-            "question": study.question,
-            "law": study.law,
-            "reading": study.reading,
-            "loss": study.loss,
-            "params": study.params,
-            "tokens": study.tokens,
-            "published": dict(study.published),
-            "settings": dict(study.settings),
-            "corpora": {one.fingerprint: one.card() for one in sweep.corpora.opened()},
-            "runs": [
-                {
-                    "run_id": run.run_id,
-                    "part": run.part,
-                    "rung": run.rung,
-                    "label": run.label,
-                    **run.ledger,
-                }
-                for run in study.runs
-            ],
-        },
+    plan = record.StudyPlan(
+        name=study.name,
+        question=study.question,
+        law=study.law,
+        reading=study.reading,
+        loss=study.loss,
+        params=study.params,
+        tokens=study.tokens,
+        published=study.published,
+        settings=study.settings,
+        corpora={one.fingerprint: one.card() for one in sweep.corpora.opened()},
+        runs=tuple(
+            record.PlannedRun(
+                run_id=run.run_id,
+                part=run.part,
+                rung=run.rung,
+                label=run.label,
+                accounting=run.ledger,
+            )
+            for run in study.runs
+        ),
     )
+    record.write(sweep.folder, plan)
 
 
 def run_sweep(
@@ -224,6 +222,6 @@ def _prediction(folder: Path, run: Run) -> str:
     remedy = f"write it first: python -m analysis predict {folder}"
     if not path.exists():
         raise UserError(f"{path}: no prediction for the held-out run {run.run_id}; {remedy}")
-    if run.run_id not in {entry["run_id"] for entry in record.read_json(path)["predictions"]}:
+    if run.run_id not in record.read(folder, record.Prediction).run_ids:
         raise UserError(f"{path}: it does not predict the held-out run {run.run_id}; {remedy}")
     return hashlib.sha256(path.read_bytes()).hexdigest()

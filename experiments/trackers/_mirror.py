@@ -23,7 +23,16 @@ from experiments import record, trackers
 from experiments.config.fields import flat
 from experiments.devices.machine import redirect_output
 from experiments.devices.signals import handle_stop_signals, stop_signals_blocked
-from experiments.record import ENDED, FINISHED, DamagedError, Part, Status
+from experiments.record import (
+    ENDED,
+    FINISHED,
+    DamagedError,
+    MetricsRow,
+    RunRecord,
+    RunSummary,
+    Status,
+    StudyPlan,
+)
 from experiments.runs.claim import ClaimLostError, take
 from experiments.trackers import Ending, Header, Held, Point, Session, Tracker
 from scaling.common.errors import UserError
@@ -52,7 +61,7 @@ def mirror(folder: Path, name: str, looks: Iterable[object]) -> int:
             damaged. What was sent counts, and the same call goes on from there.
     """
     service = trackers.load(name)
-    study, place = record.read_json(folder / record.STUDY)["name"], folder / name
+    study, place = record.read(folder, StudyPlan).name, folder / name
     claim = take(place)
     if claim is None:
         raise UserError(f"{place}: another process mirrors this study; wait until it has ended")
@@ -154,8 +163,8 @@ class _Mirror:
     def look(self) -> bool:
         """Send what is new; whether every planned run has ended."""
         self.damaged.clear()
-        planned = record.read_json(self.folder / record.STUDY)["runs"]
-        ended = [self._bring(self.folder / run["run_id"]) for run in planned]
+        planned = record.read(self.folder, StudyPlan).runs
+        ended = [self._bring(self.folder / run.run_id) for run in planned]
         return all(ended)
 
     def _bring(self, run: Path) -> bool:
@@ -192,15 +201,14 @@ class _Mirror:
 
 
 def _header(run: Path) -> Header:
-    path = run / record.CONFIG
-    config = record.read_json(path)
+    config = record.read(run, RunRecord)
     return Header(
-        run_id=config["run_id"],
-        study=config["study"],
-        part=Part(config["part"]),
-        rung=config["rung"],
-        config=dict(flat(config["science"])),
-        begin=path.stat().st_mtime,
+        run_id=config.run_id,
+        study=config.study,
+        part=config.part,
+        rung=config.rung,
+        config=dict(flat(config.science)),
+        begin=(run / record.CONFIG).stat().st_mtime,
     )
 
 
@@ -213,20 +221,24 @@ def _points(run: Path, ended: bool) -> list[Point]:
     begin, seconds = (run / record.CONFIG).stat().st_mtime, 0.0
     points: dict[int, Point] = {}
     for row in record.read_rows(run / record.METRICS):
-        step, seconds = row.pop("step"), row.get("seconds", seconds)
-        values = {name: math.nan if value is None else value for name, value in row.items()}
-        if step in points:
-            values = {**points[step].values, **values}
-        points[step] = Point(step, begin + seconds, values)
+        seconds = seconds if row.seconds is None else row.seconds
+        earlier = points[row.step].values if row.step in points else {}
+        points[row.step] = Point(row.step, begin + seconds, {**earlier, **_values(row)})
     return list(points.values())[: None if ended else -1]
 
 
+def _values(row: MetricsRow) -> dict[str, float]:
+    """Numbers of a row by name; NaN for a mean that was not finite."""
+    found = {name: math.nan if value is None else value for name, value in row.metrics.items()}
+    timed = {} if row.seconds is None else {"seconds": row.seconds}
+    return {"tokens": row.tokens, **found, **timed}
+
+
 def _ending(run: Path) -> Ending:
-    path = run / record.SUMMARY
-    summary = record.read_json(path)
+    summary = record.read(run, RunSummary)
     return Ending(
-        Status(summary["status"]),
-        summary["message"],
-        path.stat().st_mtime,
-        {f"summary/{name}": value for name, value in summary["metrics"].items()},
+        summary.status,
+        summary.message,
+        (run / record.SUMMARY).stat().st_mtime,
+        {f"summary/{name}": value for name, value in summary.numbers().items()},
     )

@@ -17,11 +17,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments import record
+import msgspec
+
 from experiments.record import Status
 from experiments.trackers import Ending, Header, Held, Point
+from scaling.common.files import read_json, write_json
 
 PACKAGES = ("wandb",)
+
+
+class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``<run_id>.json``: the points of a run that the service has."""
+
+    destination: str
+    step: int
+    status: Status
+    folder: str  # of an offline run
 
 
 @dataclass
@@ -45,8 +56,7 @@ class _Session:
     def close(self) -> None:
         self.run.finish(exit_code=int(self.status is Status.FAILED))
         ours = Path(self.run.dir).parent.name
-        held = {"step": self.step, "status": self.status, "folder": ours}
-        record.write_json(self.note, {"destination": self.destination, **held})
+        write_json(self.note, Note(self.destination, self.step, self.status, ours))
         if self.run.offline:
             _leave_only(ours, self.note)
 
@@ -62,17 +72,17 @@ class WandB:
 
     def held(self, run_id: str) -> Held:
         path = self._note(run_id)
-        note = record.read_json(path) if path.exists() else None
-        if note is None or note["destination"] != self.destination:
+        note = read_json(path, Note) if path.exists() else None
+        if note is None or note.destination != self.destination:
             return Held()
-        return Held(note["step"], Status(note["status"]))
+        return Held(note.step, note.status)
 
     def open(self, header: Header) -> _Session:
         import wandb
 
         note = self._note(header.run_id)
         if self.is_offline:
-            whole = record.read_json(note)["folder"] if note.exists() else ""
+            whole = read_json(note, Note).folder if note.exists() else ""
             _leave_only(whole, note)  # for theirs are named by the second that they begin in
         run = wandb.init(
             id=header.run_id,

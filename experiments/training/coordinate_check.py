@@ -34,6 +34,7 @@ from models.config import TransformerConfig
 from models.transformer import activations
 from models.weights import STACK
 from scaling.common.errors import UserError
+from scaling.common.files import write_bytes
 
 Grow = Literal["head_dim", "heads"]
 Seen = tuple[Any, Any]  # two trees of places
@@ -167,5 +168,4 @@ def write(rows: Sequence[Coordinate], path: Path) -> None:
     table = csv.DictWriter(text, list(Coordinate.__dataclass_fields__), lineterminator="\n")
     table.writeheader()
     table.writerows(vars(row) for row in rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text.getvalue(), encoding="utf-8")
+    write_bytes(path, text.getvalue().encode())

@@ -16,8 +16,6 @@ so that whoever has the file alone can compute the model.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -27,16 +25,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import record
-from experiments.config.fields import to_dict
-from experiments.config.from_record import from_record, read_config
+from experiments.config.from_record import from_record, read_config, stored
 from experiments.config.run import RunConfig
-from experiments.record import SCRATCH, Status
+from experiments.record import Status, StoredConfig
 from experiments.runs.checkpoint import Checkpoints
 from experiments.training.hypers import hypers
 from experiments.training.populations.programs import programs
 from experiments.training.step import Recipe, recipe
 from experiments.training.update import evaluated
 from models.weights import STACK, Params
+from scaling.common import files
 from scaling.common.errors import UserError, nearest
 from scaling.common.extras import import_extra
 from scaling.machines.layout import Layout
@@ -44,6 +42,7 @@ from scaling.parametrization.weight import Weight
 
 Arrays = Mapping[str, NDArray[np.float32]]
 CONFIG = "config"
+AGAIN = "export it again"
 
 
 def name(weight: Weight, layer: int | None) -> str:
@@ -129,7 +128,7 @@ def metadata(config: RunConfig) -> dict[str, str]:
     if model.embeddings == "tied":
         factors["tied_readout"] = p.tied_readout_factor(model)
     values = {
-        CONFIG: to_dict(config),
+        CONFIG: files.plain(stored(config)),
         "letters": {key: weight.letters for key, weight in names.items()},
         "multipliers": {key: p.rule(weight, model).multiplier for key, weight in names.items()},
         "factors": factors,
@@ -145,16 +144,7 @@ def write(path: Path, config: RunConfig, params: Params) -> None:
     """
     library = import_extra("safetensors.numpy", "safetensors", "an export")
     data = library.save(to_arrays(recipe(config), params), metadata(config))
-    scratch = path.with_name(f"{path.name}.{secrets.token_hex(4)}{SCRATCH}")
-    try:
-        with scratch.open("wb") as file:
-            file.write(data)
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write ({error.strerror})") from error
-    finally:
-        scratch.unlink(missing_ok=True)
+    files.write_bytes(path, data)
 
 
 def read(path: Path) -> tuple[RunConfig, Arrays]:
@@ -174,8 +164,5 @@ def read(path: Path) -> tuple[RunConfig, Arrays]:
         raise UserError(f"{path}: no whole safetensors file ({error}); export it again") from error
     if CONFIG not in found:
         raise UserError(f"{path}: its metadata hold no config; was it exported here?")
-    try:
-        value = json.loads(found[CONFIG])
-    except ValueError as error:
-        raise UserError(f"{path}: its config is not JSON ({error}); export it again") from error
-    return from_record(value, str(path)), arrays
+    config = files.decode(found[CONFIG], StoredConfig, f"{path}: {CONFIG}", AGAIN)
+    return from_record(config, str(path)), arrays

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
+import records
 from synthetic import Plan, write_study
 
 from analysis import readings
 from analysis.inference import forecast
 from analysis.report.report import write_report
+from experiments.record import StudyPlan
 from scaling.common.plugins import VARIABLE
 
 LARGEST = '''
@@ -52,8 +53,7 @@ def test_a_file_in_the_plugin_folder_is_a_reading(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(readings, "__path__", list(readings.__path__))
     monkeypatch.setenv(VARIABLE, str(tmp_path / "plugins"))
     folder = write_study(tmp_path / "study", Plan())
-    plan = json.loads((folder / "study.json").read_text())
-    (folder / "study.json").write_text(json.dumps(plan | {"reading": "largest", "law": None}))
+    records.change(folder, StudyPlan, reading="largest", law=None)
     evidence = write_report(folder)
     assert evidence.sentence == "the largest model has 259000 parameters"
     assert "one run says little" in evidence.missing

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
@@ -8,11 +7,13 @@ import subprocess
 import sys
 import time
 
+import msgspec
 import pytest
 
 from experiments.runs import claim
-from experiments.runs.claim import ClaimLostError, is_claimed, take
+from experiments.runs.claim import ClaimLostError, Owner, is_claimed, take
 from scaling.common.errors import UserError
+from scaling.common.files import read_json, write_json
 
 SPAWN = multiprocessing.get_context("spawn")  # a fork would be of a process with JAX's threads
 
@@ -30,8 +31,9 @@ def age(folder, seconds):
 
 def of_another_machine(folder, **fields):
     (name,) = files(folder)
-    owner = json.loads((folder / name).read_bytes())
-    (folder / name).write_text(json.dumps({**owner, "machine": "elsewhere", **fields}))
+    owner = read_json(folder / name, Owner)
+    changed = msgspec.structs.replace(owner, **{"machine": "elsewhere", **fields})
+    write_json(folder / name, changed)
 
 
 def hold(folder, pipe):
@@ -69,9 +71,8 @@ def test_one_has_it_until_released(tmp_path):
 
 def test_claim_says_whose_it_is(tmp_path):
     with take(tmp_path):
-        owner = json.loads((tmp_path / "claim.1").read_bytes())
-    assert owner["pid"] == os.getpid()
-    assert owner.keys() == {"machine", "pid", "born", "time"}
+        owner = read_json(tmp_path / "claim.1", Owner)
+    assert owner.pid == os.getpid()
 
 
 def test_owner_that_was_killed_is_followed_at_once(tmp_path, holder):
@@ -87,8 +88,8 @@ def test_owner_that_was_killed_is_followed_at_once(tmp_path, holder):
 
 def test_number_that_another_process_has_by_now_is_not_the_owner(tmp_path):
     with take(tmp_path):
-        owner = json.loads((tmp_path / "claim.1").read_bytes())
-        (tmp_path / "claim.1").write_text(json.dumps({**owner, "born": "1"}))
+        owner = read_json(tmp_path / "claim.1", Owner)
+        write_json(tmp_path / "claim.1", msgspec.structs.replace(owner, born="1"))
         assert not is_claimed(tmp_path)
 
 

@@ -4,13 +4,15 @@ import resource
 import signal
 
 import pytest
+import records
 import tiny
 
 from experiments import record
 from experiments.launchers import _worker as worker
-from experiments.record import Status
+from experiments.record import RunRecord, RunSummary, Status
 from experiments.runs.quarantine import quarantine
 from scaling.common.errors import UserError
+from scaling.common.files import line
 
 
 def train(job, corpus, interrupted=lambda: False):
@@ -20,8 +22,7 @@ def train(job, corpus, interrupted=lambda: False):
 
 
 def rows(job):
-    found = record.read_rows(job.folder / record.METRICS)
-    return [{name: row[name] for name in row if name != "seconds"} for row in found]
+    return records.means(job.folder)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def cut(path):
 def tear(path):
     """A line that was torn, and a row after it."""
     with path.open("a") as file:
-        file.write('{"step": 16, "lo{"step": 16, "loss": 3.0}\n')
+        file.write('{"step": 16, "lo{"step": 16, "tokens": 1024}\n')
 
 
 def zeros(path):
@@ -92,17 +93,17 @@ def test_damage_is_moved_aside_told_and_the_run_ends_the_same(
     assert [event.step for event in events if event.phase == "compiling"][-1] == start
     assert events[-1].phase is Status.COMPLETED
     assert rows(half) == rows(finished)
-    assert record.read_json(half.folder / record.CONFIG)["run_id"] == half.run.run_id
+    assert record.read(half.folder, RunRecord).run_id == half.run.run_id
 
 
 def test_damaged_summary_is_no_summary(half, finished, corpus):
     train(half, corpus)
     path = half.folder / record.SUMMARY
-    loss = record.read_json(path)["metrics"]["loss"]
+    loss = record.read(half.folder, RunSummary).metrics.loss
     cut(path)
     assert record.run_status(half.folder) is Status.STARTED
     train(half, corpus)
-    assert record.read_json(path)["metrics"]["loss"] == loss
+    assert record.read(half.folder, RunSummary).metrics.loss == loss
     assert [file.name for file in (half.folder / "quarantine.1").iterdir()] == [record.SUMMARY]
     assert rows(half) == rows(finished)
 
@@ -116,7 +117,8 @@ def test_second_damage_has_a_place_of_its_own(half):
 
 def test_torn_last_line_is_no_damage(half):
     with (half.folder / record.METRICS).open("w") as file:
-        file.write('{"step": 8, "loss": 5.0}\n{"step": 16, "loss": 4.0}\n{"step": 24, "lo')
+        rows = (records.training(8, 5.0, 1.0), records.training(16, 4.0, 2.0))
+        file.write("".join(map(line, rows)) + '{"step": 24, "lo')
     assert quarantine(half.folder) is None
 
 

@@ -7,12 +7,15 @@ import random
 import signal
 from collections import Counter
 
+import msgspec
 import pytest
+import records
 import tiny
 import victim
 
 from experiments import data, record
 from experiments.devices.slot import Slot
+from experiments.record import RunSummary
 
 SEED = 4
 KILLS = 20
@@ -59,14 +62,13 @@ def finished(lives, tmp_path_factory):
 
 def rows(folder):
     """The trajectory without its wall times."""
-    found = list(record.read_rows(folder / record.METRICS))
-    return [{name: row[name] for name in row if name != "seconds"} for row in found]
+    return records.means(folder)
 
 
 def summary(folder):
-    found = record.read_json(folder / record.SUMMARY)
-    metrics = {name: value for name, value in found["metrics"].items() if name not in WALL}
-    return {**found, "metrics": metrics}
+    found = record.read(folder, RunSummary)
+    metrics = msgspec.structs.replace(found.metrics, **dict.fromkeys(WALL))
+    return msgspec.structs.replace(found, metrics=metrics)
 
 
 @pytest.mark.slow

@@ -60,7 +60,7 @@ def run(tmp_path, cache):
 
 
 def steps(run: Path) -> list[int]:
-    return [row["step"] for row in record.read_rows(run / record.METRICS)]
+    return [row.step for row in record.read_rows(run / record.METRICS)]
 
 
 def wait_for(there) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+import records
 from paths import ROOT, SUPPORT
 
 from experiments import record, studies
@@ -147,12 +148,11 @@ def test_dry_run_prints_every_run_and_writes_nothing(call, tmp_path):
 def test_status_follows_the_files(call, tmp_path):
     run_ids = [line.split()[0] for line in call("status")[1].splitlines()[1:-1]]
     assert len(run_ids) == 4
-    record.write_json(tmp_path / "out" / run_ids[0] / record.CONFIG, {})
-    summary = tmp_path / "out" / run_ids[1] / record.SUMMARY
-    record.write_json(summary, {"status": "completed"})
+    record.write(tmp_path / "out" / run_ids[0], records.run_record())
+    record.write(tmp_path / "out" / run_ids[1], records.run_summary())
     stands = [line.split()[-1] for line in call("status")[1].splitlines()[1:-1]]
     assert stands == ["stale", "done", "missing", "missing"]
-    summary.write_text('{"schema": 5}')
+    (tmp_path / "out" / run_ids[1] / record.SUMMARY).write_text('{"schema": 5}')
     found = call("status")
     assert "record schema 5" in error(found)
     assert found[1] == ""
@@ -213,8 +213,8 @@ def test_describe_shows_every_parameter_and_every_count(call):
 def test_failed_run_is_told_with_its_reason(call, tmp_path, monkeypatch):
     def fail(sweep, part, workers, watch):
         for run in sweep.study.part(part):
-            value = {"status": "failed", "message": "out of memory"}
-            record.write_json(sweep.folder / run.run_id / record.SUMMARY, value)
+            summary = records.run_summary(status="failed", message="out of memory")
+            record.write(sweep.folder / run.run_id, summary)
 
     monkeypatch.setattr(sweeps, "run_sweep", fail)
     code, out, _ = call("run")
@@ -300,7 +300,7 @@ def test_terminated_run_exits_with_75_and_the_same_command_finishes_it(study_fil
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "3 completed"
     for run_id in started:
-        steps = [row["step"] for row in record.read_rows(out / run_id / record.METRICS)]
+        steps = [row.step for row in record.read_rows(out / run_id / record.METRICS)]
         assert steps == sorted(set(steps))
         assert steps[-1] == 2000
     lines = done.stderr.splitlines()

@@ -11,6 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 import pytest
+import records
 import tiny
 from tracker_readers import READERS
 
@@ -19,6 +20,7 @@ from experiments.config.fields import flat, to_dict
 from experiments.record import Status
 from experiments.runs.summary import write_config
 from experiments.trackers._mirror import mirror
+from scaling.common import files
 from scaling.common.errors import UserError
 
 pytestmark = [
@@ -64,10 +66,8 @@ def environment(monkeypatch):
 @pytest.fixture
 def job(tmp_path):
     job = tiny.job(tmp_path)
-    record.write_json(
-        tmp_path / record.STUDY, {"name": "tiny", "runs": [{"run_id": job.run.run_id}]}
-    )
-    write_config(job)
+    record.write(tmp_path, records.plan("tiny", [records.planned(job.run.run_id)]))
+    write_config(job, ())
     return job
 
 
@@ -75,31 +75,34 @@ def rows(first, last, pace=1.0):
     """Of steps 8 `first` to 8 `last`, with a validation halfway; `pace` is of this attempt."""
     found = []
     for k in range(first, last + 1):
-        means = {"loss": 3.0 - k / 7, "grad_norm": None if k == 3 else k / 3}
-        found.append({"step": 8 * k, "tokens": 512 * k, **means, "seconds": pace * k})
+        norm = None if k == 3 else k / 3
+        found.append(records.training(8 * k, 3.0 - k / 7, pace * k, 512 * k, grad_norm=norm))
         if k == 4:
-            found.append({"step": 8 * k, "tokens": 512 * k, "valid_loss": 2.9})
+            found.append(records.validation(8 * k, 2.9, 512 * k))
     return found
 
 
 def end(job):
-    metrics = {"loss": 2.75, "tokens": 4096}
-    summary = {"status": Status.DIVERGED, "message": "at last", "metrics": metrics}
-    record.write_json(job.folder / record.SUMMARY, summary)
+    summary = records.run_summary(
+        status=Status.DIVERGED,
+        metrics={"loss": 2.75},
+        message="at last",
+        accounting={"tokens": 4096},
+    )
+    record.write(job.folder, summary)
 
 
 def check(tracker, job, folder):
     """The copy is the record: every row, nothing else, nothing twice, the config and the end."""
     copy = READERS[tracker](folder, job.run.run_id)
     expected: dict[int, dict[str, float]] = {}
-    for row in record.read_rows(job.folder / record.METRICS):
+    for row in records.means(job.folder):
         expected.setdefault(row.pop("step"), {}).update(row)
     close = {"rel": 2**-23 if tracker == "tensorboard" else 0.0, "abs": 0.0, "nan_ok": True}
     assert sorted(copy.points) == sorted(expected)
     for step, values in expected.items():
         values = {name: math.nan if value is None else value for name, value in values.items()}
-        values.pop("seconds")  # of a step done twice it may be of either time
-        assert copy.points[step].pop("seconds") > 0
+        assert copy.points[step].pop("seconds") > 0  # of a step done twice, of either time
         assert copy.points[step] == pytest.approx(values, **close)
     assert copy.twice == []
     assert copy.metrics == {"summary/loss": 2.75, "summary/tokens": 4096}
@@ -167,7 +170,7 @@ def test_wandb_run_whose_end_could_not_be_noted_is_written_anew(job, tmp_path, m
     record.append_rows(job.folder / record.METRICS, rows(1, 8))
     end(job)
     with monkeypatch.context() as patch:
-        patch.setattr(record, "_replace", lambda path, text: die_of_a_full_disk())
+        patch.setattr(files, "write_bytes", lambda *_: die_of_a_full_disk())
         with pytest.raises(UserError, match="No space left"):
             mirror(tmp_path, "wandb", ONCE)
     assert mirror(tmp_path, "wandb", ONCE) == 8

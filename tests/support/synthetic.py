@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import records
 
+from experiments import record
+from experiments.record import Part, PlannedRun, Status
 from scaling import laws
 
 TRUTH = {"E": 0.35, "A": 25.0, "B": 60.0, "alpha": 0.36, "beta": 0.29}
@@ -39,16 +41,14 @@ def write_study(folder: Path, plan: Plan = Plan(), fit_runs: str = "all") -> Pat
     """study.json and the records of the fit; held-out runs come by `train_held_out`."""
     folder.mkdir(parents=True, exist_ok=True)
     entries = planned(plan)
-    study = {
-        "schema": 1,
-        "name": "synthetic",
-        "question": "Does a law fitted to small runs predict a larger one?",
-        "law": "chinchilla",
-        "reading": "isoflop" if plan.isoflop == "yes" else "transfer",
-        "loss": "loss_per_byte",
-        "params": "params_total",
-        "tokens": "tokens",
-        "corpora": {
+    study = records.plan(
+        "synthetic",
+        entries,
+        question="Does a law fitted to small runs predict a larger one?",
+        law="chinchilla",
+        reading="isoflop" if plan.isoflop == "yes" else "transfer",
+        loss="loss_per_byte",
+        corpora={
             "0123abcd": {
                 "source": "synthetic",
                 "fingerprint": "0123abcd",
@@ -56,14 +56,13 @@ def write_study(folder: Path, plan: Plan = Plan(), fit_runs: str = "all") -> Pat
                 "valid_tokens": 400_000,
             }
         },
-        "settings": ["scale=cpu", f"seed={plan.seed}"],
-        "runs": entries,
-    }
-    (folder / "study.json").write_text(json.dumps(study), encoding="utf-8")
+        settings={"scale": "cpu", "seed": plan.seed},
+    )
+    record.write(folder, study)
     if fit_runs == "all":
         rng = np.random.default_rng(plan.seed)
         for at, entry in enumerate(entries):
-            if entry["part"] == "fit":
+            if entry.part is Part.FIT:
                 status = plan.statuses.get(at, "completed")
                 write_run(folder, entry, plan, rng, status)
     return folder
@@ -75,11 +74,11 @@ def train_held_out(folder: Path, plan: Plan = Plan()) -> None:
     digest = hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else None
     rng = np.random.default_rng(plan.seed + 1)
     for entry in planned(plan):
-        if entry["part"] == "held_out":
+        if entry.part is Part.HELD_OUT:
             write_run(folder, entry, plan, rng, "completed", digest)
 
 
-def planned(plan: Plan) -> list[dict[str, Any]]:
+def planned(plan: Plan) -> list[PlannedRun]:
     entries = []
     if plan.isoflop == "yes":
         for rung, flops in enumerate(BUDGETS):
@@ -101,32 +100,31 @@ def planned(plan: Plan) -> list[dict[str, Any]]:
     return entries
 
 
-def _entry(rung: int, size: float, tokens: float, part: str, seed: int) -> dict[str, Any]:
+def _entry(rung: int, size: float, tokens: float, part: str, seed: int) -> PlannedRun:
     size, tokens = round(size), round(tokens)
-    name = hashlib.sha256(f"{size} {tokens} {seed}".encode()).hexdigest()[:12]
-    return {
-        "run_id": name,
-        "part": part,
-        "rung": rung,
-        "params_total": size,
-        "params_nonembedding": round(size * 0.8),
-        "tokens": tokens,
-        "flops_6nd": 6 * size * tokens,
-    }
+    return records.planned(
+        hashlib.sha256(f"{size} {tokens} {seed}".encode()).hexdigest()[:12],
+        part,
+        rung,
+        params_total=size,
+        params_nonembedding=round(size * 0.8),
+        params_active=size,
+        tokens=tokens,
+        flops_6nd=6 * size * tokens,
+    )
 
 
 def write_run(
     folder: Path,
-    entry: dict[str, Any],
+    entry: PlannedRun,
     plan: Plan,
     rng: np.random.Generator,
     status: str,
     digest: str | None = None,
 ) -> None:
     """One run folder: config, metrics and summary."""
-    run = folder / entry["run_id"]
-    run.mkdir(exist_ok=True)
-    size, tokens = entry["params_total"], entry["tokens"]
+    run = folder / entry.run_id
+    size, tokens = entry.accounting["params_total"], entry.accounting["tokens"]
     steps = max(20, tokens // 512)
     science = {
         "model": {"layers": 2, "width": round((size / 36) ** 0.5), "vocabulary": 256},
@@ -141,55 +139,47 @@ def write_run(
         "seed": plan.seed,
     }
     head = {
-        "schema": 1,
-        "run_id": entry["run_id"],
         "study": "synthetic",
-        "part": entry["part"],
-        "rung": entry["rung"],
+        "part": entry.part,
+        "rung": entry.rung,
+        "science": science,
+        "accounting": entry.accounting,
     }
-    environment = {"device": "cpu", "python": "3.11", "jax": "0.10", "code": "deadbeef"}
-    counts = {key: entry[key] for key in ("params_total", "params_nonembedding", "flops_6nd")}
-    accounting = {**counts, "tokens": tokens}
-    config = {**head, "science": science, "execution": {"workers": 1}, "accounting": accounting}
-    (run / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    record.write(run, records.run_record(entry.run_id, **head))
 
     at = np.unique(np.geomspace(10, steps, 60).astype(int))
     curve = laws.chinchilla.predict(TRUTH, params=size, tokens=at * 512 + 2_000)
     curve = curve * np.exp(rng.normal(0, 0.01, len(at)))
     cut = len(at) // 3 if status == "diverged" else len(at)
     rows = [
-        {"step": int(s), "tokens": int(s) * 512, "loss": float(v), "grad_norm": 1.0,
-         "learning_rate": 0.01, "seconds": float(s) / 100}
+        records.training(
+            int(s), float(v), float(s) / 100, int(s) * 512, grad_norm=1.0, learning_rate=0.01
+        )
         for s, v in zip(at[:cut], curve[:cut], strict=True)
-    ]  # fmt: skip
+    ]
     final = float(
         laws.chinchilla.predict(TRUTH, params=size, tokens=tokens)
         * np.exp(rng.normal(0, plan.noise))
     )
     if status == "completed":
-        rows.append({"step": int(steps), "tokens": tokens, "valid_loss": final})
-    (run / "metrics.jsonl").write_text(
-        "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
-    )
+        rows.append(records.validation(int(steps), final, tokens))
+    record.rewrite_rows(run / record.METRICS, rows)
     if status == "started":
         return
     metrics: dict[str, float] = {
-        **counts, "params_active": size, "tokens": tokens, "steps": int(steps), "epochs": 0.2,
-        "batch_tokens": 512, "wall_seconds": steps / 100, "compile_seconds": 2.0,
-        "tokens_per_second": 51200.0,
+        "steps": int(steps), "epochs": 0.2, "batch_tokens": 512, "wall_seconds": steps / 100,
+        "first_dispatch_seconds": 2.0, "tokens_per_second": 51200.0,
     }  # fmt: skip
     if status == "completed":
-        metrics |= {"loss": final, "loss_per_byte": final, "bits_per_byte": final / np.log(2),
+        metrics |= {"loss": final, "loss_per_byte": final, "bits_per_byte": final / math.log(2),
                     "train_loss": final * 0.99}  # fmt: skip
-    summary = {
+    summary = records.run_summary(
+        entry.run_id,
+        Status(status),
+        metrics,
+        message="" if status == "completed" else "the loss is not finite",
+        diverged_step=int(at[cut - 1]) if status == "diverged" else None,
+        prediction_sha256=digest,
         **head,
-        "status": status,
-        "message": "" if status == "completed" else "the loss is not finite",
-        "diverged_step": int(at[cut - 1]) if status == "diverged" else None,
-        "metrics": metrics,
-        "science": science,
-        "execution": {"workers": 1},
-        "environment": environment,
-        "prediction_sha256": digest,
-    }
-    (run / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    )
+    record.write(run, summary)

@@ -21,6 +21,7 @@ from experiments.runs import checkpoint, writer
 from experiments.runs.checksums import SEAL
 from experiments.training import trainer
 from experiments.training.populations import member, programs
+from scaling.common import files
 
 
 def die() -> None:
@@ -63,21 +64,21 @@ def while_saving(original: Callable[..., Any], *args: Any) -> None:
 
 
 def half_a_row(original: Callable[..., Any], path: Any, rows: Any) -> None:
-    text = record._lines(rows)
+    text = "".join(map(files.line, rows))
     with path.open("a", encoding="utf-8") as file:
         file.write(text[: len(text) // 2])
     die()
 
 
-def before_the_name(_: Any, path: Any, text: str) -> None:
+def before_the_name(_: Any, path: Any, content: bytes, *__: Any) -> None:
     """The new file is written beside the old one and has not taken its name."""
-    path.with_name(f"{path.name}.0{record.SCRATCH}").write_text(text[: len(text) // 2])
+    path.with_name(f"{path.name}.0{record.SCRATCH}").write_bytes(content[: len(content) // 2])
     die()
 
 
 # What happens once, what happens again and again, and what ends a run
 AT_THE_START: dict[str, Callable[[int], None]] = {
-    "config": lambda nth: at(record, "_replace", 1, before_the_name, record.CONFIG),
+    "config": lambda nth: at(files, "write_bytes", 1, before_the_name, record.CONFIG),
 }
 ON_THE_WAY: dict[str, Callable[[int], None]] = {
     "resume": lambda nth: at(record, "rewrite_rows", 1, now),
@@ -86,15 +87,15 @@ ON_THE_WAY: dict[str, Callable[[int], None]] = {
     "step": lambda nth: at(trainer._Loop, "_fetch", 2 + nth, now),
     "save": lambda nth: at(checkpoint.Checkpoints, "save", nth, while_saving),
     "seal": lambda nth: at(checkpoint, "seal", nth, now),
-    "sealing": lambda nth: at(record, "_replace", nth, before_the_name, SEAL),
+    "sealing": lambda nth: at(files, "write_bytes", nth, before_the_name, SEAL),
     "row": lambda nth: at(record, "append_rows", nth, half_a_row),
     "rows": lambda nth: at(record, "append_rows", nth, after),
 }
 AT_THE_END: dict[str, Callable[[int], None]] = {
     "validate": lambda nth: at(member.Member, "validate", 1, now),
-    "summary": lambda nth: at(record, "_replace", 1, before_the_name, record.SUMMARY),
+    "summary": lambda nth: at(files, "write_bytes", 1, before_the_name, record.SUMMARY),
     "before summary": lambda nth: at(writer, "write_summary", 1, now),
-    "summary written": lambda nth: at(record, "_replace", 1, after, record.SUMMARY),
+    "summary written": lambda nth: at(files, "write_bytes", 1, after, record.SUMMARY),
 }
 POINTS = {**AT_THE_START, **ON_THE_WAY, **AT_THE_END}
 

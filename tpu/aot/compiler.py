@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from experiments.config.fields import to_dict
+from experiments.config.from_record import stored
 from experiments.config.run import RunConfig
-from experiments.record import write_json
 from scaling.common.errors import UserError
+from scaling.common.files import write_json
 from tpu.aot.collectives import Collective
 from tpu.aot.topologies import Topology
 
@@ -75,7 +75,7 @@ def compiled(config: RunConfig, topology: Topology) -> Outcome:
         raise UserError("libtpu is not installed; pip install -e '.[tpu]' (it needs no TPU)")
     with tempfile.TemporaryDirectory() as folder:
         source, result = Path(folder, "config.json"), Path(folder, "result.json")
-        write_json(source, to_dict(config))
+        write_json(source, stored(config))
         words = (sys.executable, "-m", "tpu.aot.worker", str(source), topology.name, str(result))
         child = subprocess.run(words, env=_environment(topology), stderr=subprocess.PIPE, text=True)
         if child.returncode == 0:

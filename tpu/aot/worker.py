@@ -18,8 +18,9 @@ import jax
 import numpy as np
 from jax.experimental import topologies
 
-from experiments.config.from_record import read_config
+from experiments.config.from_record import from_record
 from experiments.config.run import RunConfig
+from experiments.record import StoredConfig, read_file
 from experiments.training import layout_sharding
 from experiments.training.hypers import hypers
 from experiments.training.step import Recipe, init_state, recipe, train_chunk
@@ -80,12 +81,16 @@ def outcome(config: RunConfig, slice_: Topology) -> Outcome:
     )
 
 
+def _config(path: Path) -> RunConfig:
+    return from_record(read_file(path, StoredConfig), str(path))
+
+
 def main(arguments: list[str]) -> int:
     """Exit codes: 0 compiled, or told that there is no room; 2 the user's mistake."""
     source, name, result = arguments
 
     def command() -> int:
-        write(outcome(read_config(Path(source)), topology(name)), Path(result))
+        write(outcome(_config(Path(source)), topology(name)), Path(result))
         return 0
 
     return exit_code(command)

@@ -19,8 +19,8 @@ from experiments.config.run import RunConfig
 from experiments.data import Mixture, validation_windows
 from experiments.record import Status
 from experiments.runs.checkpoint import Checkpoints
-from experiments.runs.job import Event, Job, Phase
-from experiments.runs.writer import Scribe, scribe
+from experiments.runs.job import Event, Job, Outcome, Phase
+from experiments.runs.writer import Writer
 from experiments.training.hypers import Hypers, hypers
 from experiments.training.populations.programs import Programs
 from experiments.training.step import DIVERGED_BEYOND, TrainState, recipe
@@ -46,7 +46,7 @@ class Member:
     step: int = 0  # steps sent to the device
     status: Status = Status.STARTED
     members: int = 1  # of its population, itself included
-    scribe: Scribe = field(init=False)
+    writer: Writer = field(init=False)
     _checkpoints: Checkpoints = field(init=False)
     _open: ExitStack = field(default_factory=ExitStack, init=False)
 
@@ -82,7 +82,8 @@ class Member:
     def restore(self, compiled: Programs) -> TrainState:
         """Open the folder; the state of its latest checkpoint, or the one before the first step."""
         self.tell("compiling")
-        self.scribe = scribe(self.job, self.mixture)
+        self.writer = Writer(self.job, self.mixture)
+        self.writer.open()
         folder, execution = self.job.folder, self.job.run.config.execution
         self._checkpoints = self._open.enter_context(
             Checkpoints(folder / record.CHECKPOINTS, execution.keep, execution.permanent)
@@ -90,7 +91,7 @@ class Member:
         state: TrainState = self._checkpoints.restore(compiled.init(self.hypers))
         self.step = int(state.step)
         self.tell("compiling")
-        self.scribe.begin(self.step)
+        self.writer.begin(self.step)
         return state
 
     def advance(self, steps: int) -> bool:
@@ -108,19 +109,20 @@ class Member:
         loss = found["loss"]
         if len(diverged):
             first = int(diverged[0])
-            what = (
+            sign = (
                 f"rose beyond {DIVERGED_BEYOND:g} times its start"
                 if math.isfinite(loss[first])
                 else "was not finite"
             )
-            self._end(Status.DIVERGED, math.nan, start + first, what)
+            self._end(Outcome.diverged(start + first, sign, self.members))
             return
-        rate = self.scribe.row(start + rows, rows, found)
+        self.writer.row(start + rows, rows, found)
+        rate = self.writer.tokens_per_second
         self.watch(Event(self._run_id, "training", start + rows, float(loss.mean()), rate))
 
     def evaluate(self, compiled: Programs, state: TrainState) -> None:
         """Write a row of validation on the way."""
-        self.scribe.evaluation(self.step, self.validate(compiled, state))
+        self.writer.evaluation(self.step, self.validate(compiled, state))
 
     def save(self, state: TrainState) -> None:
         self._checkpoints.save(self.step, state)
@@ -130,9 +132,9 @@ class Member:
         self.save(state)
         loss = self.validate(compiled, state)
         if math.isfinite(loss):
-            self._end(Status.COMPLETED, loss)
+            self._end(Outcome(Status.COMPLETED, loss, members=self.members))
         else:
-            self._end(Status.DIVERGED, math.nan, self.total, "was not finite")
+            self._end(Outcome.diverged(self.total, "was not finite", self.members))
 
     def tell(self, phase: Phase | Status) -> None:
         self.watch(Event(self._run_id, phase, self.step))
@@ -147,13 +149,10 @@ class Member:
     def _run_id(self) -> str:
         return self.job.run.run_id
 
-    def _end(
-        self, status: Status, loss: float, diverged: int | None = None, what: str = ""
-    ) -> None:
-        self.scribe.check()
+    def _end(self, outcome: Outcome) -> None:
+        self.writer.check()
         self._open.close()  # the last save is whole before the summary says so
-        message = what and f"the loss {what} at step {diverged}"
-        self.scribe.end(status, loss, diverged, message, self.members)
-        self.status = status
-        step = self.total if diverged is None else diverged
-        self.watch(Event(self._run_id, status, step, loss))
+        self.writer.end(outcome)
+        self.status = outcome.status
+        step = self.total if outcome.diverged_step is None else outcome.diverged_step
+        self.watch(Event(self._run_id, outcome.status, step, outcome.loss))

@@ -16,7 +16,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments import record
+import msgspec
+
 from experiments.config.fields import to_dict
 from experiments.config.identity import SCIENCE_VERSION
 from experiments.config.run import RunConfig
@@ -24,9 +25,18 @@ from experiments.devices import machine
 from experiments.devices.machine import use_compilation_cache
 from experiments.devices.slot import Slot, prepare
 from experiments.training.populations.grouping import ALONE, GAIN, Curve, doublings
+from scaling.common.files import read_json, write_json
 
 MEMORY = 0.8  # of the device's, for the members; the rest is the compiler's and the data's
 STEPS, ROUNDS = 4, 3  # of one timed dispatch; the best round counts
+
+
+class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A measured curve on disk, up to `most` members on so many devices."""
+
+    most: int
+    devices: int
+    seconds: Curve
 
 
 def curves(wanted: Sequence[tuple[RunConfig, int]], slot: Slot) -> list[Curve]:
@@ -119,7 +129,7 @@ def _measure_all(wanted: Sequence[tuple[RunConfig, int, Path]], slot: Slot) -> N
     for config, most, path in wanted:
         if curve := measure(config, most):
             devices = jax.local_device_count()
-            record.write_json(path, {"most": most, "devices": devices, "seconds": curve})
+            write_json(path, Kept(most, devices, curve))
 
 
 def kept(config: RunConfig, slot: Slot, most: int = 1) -> Curve | None:
@@ -127,11 +137,9 @@ def kept(config: RunConfig, slot: Slot, most: int = 1) -> Curve | None:
     path = _path(config, slot)
     if not path.exists():
         return None
-    found = record.read_json(path)
-    wanted, measured = (doublings(size, found["devices"])[-1] for size in (most, found["most"]))
-    if wanted > measured:
-        return None
-    return {int(members): seconds for members, seconds in found["seconds"].items()}
+    found = read_json(path, Kept)
+    wanted, measured = (doublings(size, found.devices)[-1] for size in (most, found.most))
+    return None if wanted > measured else found.seconds
 
 
 def _path(config: RunConfig, slot: Slot) -> Path:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import records
 
 from analysis.__main__ import main
 from analysis.estimators.valleys import find_valleys
 from analysis.report.report import write_report
 from analysis.tables.study import load_study
-from experiments.record import STUDY, SUMMARY, write_json
+from experiments import record
+from experiments.record import Status, StudyPlan
 
 RATES = (0.01, 0.001, 0.004, 0.002)
 BEST = {("mup", 16): 0.004, ("mup", 32): 0.004, ("sp", 16): 0.004, ("sp", 32): 0.002}
@@ -41,28 +41,26 @@ def write(
                     "tokens": 100,
                     "flops_6nd": 7200.0 * width**2,
                 }
-                entry = {"run_id": run_id, "part": "fit", "rung": int(width > 16), **counts}
-                entries.append(entry | {"label": label.format(name)})
+                rung = int(width > 16)
+                entries.append(records.planned(run_id, "fit", rung, label.format(name), **counts))
                 octaves = math.log2(rate / best) - 0.2 * pull
                 loss = 2 + octaves**2 + pull
-                summary: dict[str, Any] = {
-                    "run_id": run_id, "study": "valleys", "part": "fit", "rung": entry["rung"],
-                    "science": {
+                summary = records.run_summary(
+                    run_id,
+                    Status.DIVERGED if (rate, seed) == lost else Status.COMPLETED,
+                    {"loss": loss},
+                    study="valleys",
+                    rung=rung,
+                    science={
                         "model": {"width": width},
                         "optimizer": {"learning_rate": rate, "beta1": 0.9},
                         "parametrization": {"name": name},
                         "seed": seed,
                     },
-                    "execution": {}, "message": "", "diverged_step": None,
-                    "status": "diverged" if (rate, seed) == lost else "completed",
-                    "metrics": {**counts, "loss": loss}, "environment": {},
-                    "prediction_sha256": None,
-                }  # fmt: skip
-                write_json(folder / run_id / SUMMARY, summary)
-    names = {"name": "valleys", "question": "Where?", "law": None, "reading": "transfer"}
-    columns = {"loss": "loss", "params": "params_total", "tokens": "tokens"}
-    plan = {**names, **columns, "settings": {}, "corpora": {}}
-    write_json(folder / STUDY, {**plan, "published": published or {}, "runs": entries})
+                    accounting=counts,
+                )
+                record.write(folder / run_id, summary)
+    record.write(folder, records.plan("valleys", entries, published=published or {}))
     return folder
 
 
@@ -83,16 +81,6 @@ def test_a_label_says_the_kind_and_their_order_is_the_plans(tmp_path):
     found = find_valleys(load_study(write(tmp_path, label="{} with gains")))
     assert found is not None
     assert list(found.kinds) == [("mup with gains",), ("sp with gains",)]
-
-
-def test_studies_from_before_there_were_labels_are_read(tmp_path):
-    plan = json.loads((write(tmp_path) / STUDY).read_text())
-    del plan["published"]
-    for entry in plan["runs"]:
-        del entry["label"]
-    (tmp_path / STUDY).write_text(json.dumps(plan))
-    found = find_valleys(load_study(tmp_path))
-    assert found is not None and list(found.kinds) == [("mup",), ("sp",)]
 
 
 def test_a_value_at_which_a_seed_is_lost_is_left_out(tmp_path):
@@ -117,7 +105,7 @@ def test_report_tells_whether_the_best_setting_transfers(tmp_path, capsys):
     assert "bootstrap" not in page and "checklist" not in page
     assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == {"valleys"}
     assert not (tmp_path / "fit.json").exists()
-    assert json.loads((tmp_path / STUDY).read_text())["law"] is None
+    assert record.read(tmp_path, StudyPlan).law is None
 
 
 def test_two_values_are_no_valley(tmp_path):

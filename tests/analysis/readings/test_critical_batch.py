@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import records
 
 from analysis.__main__ import main
 from analysis.hyperparameters.law_file import LAW
@@ -14,7 +15,8 @@ from analysis.hyperparameters.recommend import recommend
 from analysis.readings import critical_batch
 from analysis.report.report import write_report
 from analysis.tables.study import load_study
-from experiments.record import METRICS, STUDY, SUMMARY, append_rows, write_json
+from experiments import record
+from experiments.record import METRICS, StudyPlan
 from scaling.common.errors import UserError
 
 BATCHES = [32 * 2**k for k in range(7)]
@@ -43,34 +45,32 @@ def write(
             run_id = f"{batch}-{rate}"
             luck = np.exp(rng.normal(0, noise))
             steps = slower * luck * steps_min(loss) * (1 + B_STAR * loss**-POWER / batch)
-            counts = {"params_total": 1000, "tokens": batch * steps[-1], "flops_6nd": 1e9}
-            entries.append({"run_id": run_id, "part": "fit", "rung": 0, **counts})
+            steps = np.rint(steps).astype(int)
+            counts = {"params_total": 1000, "tokens": int(batch * steps[-1]), "flops_6nd": 1e9}
+            entries.append(records.planned(run_id, **counts))
             rows = [
-                {"step": float(step), "tokens": float(step * batch), "valid_loss": float(value)}
+                records.validation(int(step), float(value), int(step * batch))
                 for step, value in zip(steps[:-1], loss[:-1], strict=True)
             ]
             # losses during warm-up are arbitrary: the law ignores them
-            early = WARMUP * float(steps[-1]) / 2
-            rows.insert(0, {"step": early, "tokens": early * batch, "valid_loss": 0.5})
-            rows = rows if validated else [{"step": 1, "tokens": batch, "loss": 3.0}]
-            (folder / run_id).mkdir(parents=True)
-            append_rows(folder / run_id / METRICS, rows)
-            summary = {
-                "run_id": run_id, "study": "critical", "part": "fit", "rung": 0,
-                "science": {"optimizer": {"learning_rate": rate}, "batch": {"sequences": batch},
-                            "schedule": {"name": "constant", "warmup_fraction": WARMUP}},
-                "execution": {}, "status": "completed", "message": "", "diverged_step": None,
-                "metrics": {**counts, "batch_tokens": batch, "steps": float(steps[-1]),
-                            "loss": float(loss[-1])},
-                "environment": {}, "prediction_sha256": None,
-            }  # fmt: skip
-            write_json(folder / run_id / SUMMARY, summary)
-    plan = {
-        "name": "critical", "question": "How large?", "law": None, "reading": "critical_batch",
-        "loss": "loss", "params": "params_total", "tokens": "tokens", "settings": {}, "corpora": {},
-        "runs": entries,
-    }  # fmt: skip
-    write_json(folder / STUDY, plan)
+            early = int(WARMUP * steps[-1] / 2)
+            rows.insert(0, records.validation(early, 0.5, early * batch))
+            rows = rows if validated else [records.training(1, 3.0, 1.0, batch)]
+            record.append_rows(folder / run_id / METRICS, rows)
+            summary = records.run_summary(
+                run_id,
+                metrics={"batch_tokens": batch, "steps": int(steps[-1]), "loss": float(loss[-1])},
+                study="critical",
+                science={
+                    "optimizer": {"learning_rate": rate},
+                    "batch": {"sequences": batch},
+                    "schedule": {"name": "constant", "warmup_fraction": WARMUP},
+                },
+                accounting=counts,
+            )
+            record.write(folder / run_id, summary)
+    plan = records.plan("critical", entries, reading="critical_batch")
+    record.write(folder, plan)
     return folder
 
 
@@ -100,9 +100,10 @@ def test_intervals_hold_the_truth_of_noisy_runs(tmp_path):
 
 def test_a_best_rate_at_the_end_of_those_tried_is_told(tmp_path):
     write(tmp_path)
-    for batch in BATCHES:  # the best rate of every batch is now the least of two
-        file = tmp_path / STUDY
-        file.write_text(file.read_text().replace(f'"{batch}-0.5"', f'"{batch}-0.5x"'))
+    runs = record.read(tmp_path, StudyPlan).runs
+    left = tuple(run for run in runs if not run.run_id.endswith("-0.5"))
+    assert len(left) == len(runs) - len(BATCHES)
+    records.change(tmp_path, StudyPlan, runs=left)  # the best rate is now the least of two
     found = critical_batch.read(load_study(tmp_path))
     assert found is not None
     (note,) = found.notes

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+import records
 
 from analysis.__main__ import main
 from analysis.hyperparameters import load_law
@@ -16,7 +16,8 @@ from analysis.hyperparameters.law_file import LAW
 from analysis.readings import hyperparameter_law
 from analysis.report.report import write_report
 from analysis.tables.study import load_study
-from experiments.record import PREDICTION, STUDY, SUMMARY, write_json
+from experiments import record
+from experiments.record import PREDICTION, Part, Prediction, StudyPlan
 from scaling.common.errors import UserError
 
 SIZES, TOKENS = (6000, 24000), (100_000, 200_000, 400_000)
@@ -47,42 +48,40 @@ def write(folder: Path, *, held_out: bool, parametrization: str = "sp", noise: f
     cells = [(params, tokens, "fit") for params in SIZES for tokens in TOKENS]
     digest = folder / PREDICTION
     for rung, (params, tokens, part) in enumerate([*cells, (*HELD_OUT, "held_out")]):
-        counts = {
-            "params_total": params + 4096, "params_nonembedding": params,
-            "flops_6nd": 6.0 * params * tokens,
-        }  # fmt: skip
+        sizes = {"params_total": params + 4096, "params_nonembedding": params}
         for lr in RATES:
             for sequences in BATCHES:
                 batch = sequences * SEQ_LEN
                 seen = round(tokens / batch) * batch  # whole steps: not the same for every batch
                 run_id = f"{params}-{tokens}-{lr}-{batch}"
-                entry = {"run_id": run_id, "part": part, "rung": rung, "tokens": seen, **counts}
-                entries.append(entry)
+                counts = {**sizes, "tokens": seen, "flops_6nd": 6.0 * params * tokens}
+                entries.append(records.planned(run_id, part, rung, **counts))
                 found = loss(params, tokens, lr, batch, rng.normal(0, noise))
                 if part == "held_out" and not held_out:
                     continue
                 sha = hashlib.sha256(digest.read_bytes()).hexdigest() if digest.exists() else None
-                summary = {
-                    "run_id": run_id, "study": "grids", "part": part, "rung": rung,
-                    "science": {
-                        "model": {"layers": 2, "width": 16},
-                        "parametrization": {"name": parametrization},
-                        "optimizer": {"learning_rate": lr, "beta2": 0.95, "weight_decay": 0.0},
-                        "schedule": {"name": "linear", "warmup_fraction": 0.1},
-                        "batch": {"sequences": sequences, "seq_len": SEQ_LEN},
-                        "budget": {"tokens": tokens},
-                    },
-                    "execution": {}, "status": "completed", "message": "", "diverged_step": None,
-                    "metrics": {**counts, "tokens": seen, "batch_tokens": batch, "loss": found},
-                    "environment": {}, "prediction_sha256": sha,
-                }  # fmt: skip
-                write_json(folder / run_id / SUMMARY, summary)
-    plan = {
-        "name": "grids", "question": "Which?", "law": None, "reading": "hyperparameter_law",
-        "loss": "loss", "params": "params_nonembedding", "tokens": "tokens", "settings": {},
-        "corpora": {}, "runs": entries,
-    }  # fmt: skip
-    write_json(folder / STUDY, plan)
+                science = {
+                    "model": {"layers": 2, "width": 16},
+                    "parametrization": {"name": parametrization},
+                    "optimizer": {"learning_rate": lr, "beta2": 0.95, "weight_decay": 0.0},
+                    "schedule": {"name": "linear", "warmup_fraction": 0.1},
+                    "batch": {"sequences": sequences, "seq_len": SEQ_LEN},
+                    "budget": {"tokens": tokens},
+                }
+                summary = records.run_summary(
+                    run_id,
+                    metrics={"batch_tokens": batch, "loss": found},
+                    study="grids",
+                    part=Part(part),
+                    rung=rung,
+                    science=science,
+                    accounting=counts,
+                    prediction_sha256=sha,
+                )
+                record.write(folder / run_id, summary)
+    reading = "hyperparameter_law"
+    plan = records.plan("grids", entries, reading=reading, params="params_nonembedding")
+    record.write(folder, plan)
     return folder
 
 
@@ -142,10 +141,10 @@ def test_predict_writes_the_advice_before_the_cell_is_trained(tmp_path, capsys):
     write(tmp_path, held_out=False)
     assert main(["predict", str(tmp_path)]) == 0
     assert "written" in (said := capsys.readouterr().out) and "not measured yet" in said
-    prediction = json.loads((tmp_path / PREDICTION).read_text())
+    prediction = record.read(tmp_path, Prediction)
     held_out = {f"{HELD_OUT[0]}-{HELD_OUT[1]}-{r}-{b * SEQ_LEN}" for r in RATES for b in BATCHES}
-    assert {each["run_id"] for each in prediction["predictions"]} == held_out
-    first = prediction["predictions"][0]
+    assert prediction.run_ids == held_out
+    first = next(iter(prediction.quantities.values()))
     assert first["lr_low"] < first["lr"] < first["lr_high"]
     assert first["lr"] == pytest.approx(bottom(*HELD_OUT)[0], rel=0.01)
     law = load_law(tmp_path / LAW)
@@ -194,8 +193,7 @@ def test_other_parametrizations_are_refused_and_the_report_says_so(tmp_path):
 
 def test_an_unknown_reading_is_named_with_the_nearest(tmp_path):
     write(tmp_path, held_out=False)
-    text = (tmp_path / STUDY).read_text().replace("hyperparameter_law", "hyperparameter_laws")
-    (tmp_path / STUDY).write_text(text)
+    records.change(tmp_path, StudyPlan, reading="hyperparameter_laws")
     said = r"study\.json: reading 'hyperparameter_laws': did you mean 'hyperparameter_law'\?"
     with pytest.raises(UserError, match=said):
         write_report(tmp_path)

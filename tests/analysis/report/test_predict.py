@@ -7,10 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import records
 from synthetic import TRUTH, Plan, planned, train_held_out, write_study
 
 from analysis.inference import forecast
 from analysis.report.predict import predict_held_out
+from experiments.record import RunSummary, Status
 from scaling import laws
 from scaling.common.errors import UserError
 
@@ -28,12 +30,12 @@ def folder(tmp_path: Path) -> Path:
 def test_prediction_is_written_and_near_the_truth(folder: Path):
     outcome = predict_held_out(folder)
     assert outcome.action == "written"
-    (said,) = outcome.prediction["predictions"]
+    (said,) = outcome.prediction.forecasts
     truth = float(laws.chinchilla.predict(TRUTH, params=443_000, tokens=443_000 * 40))
-    assert said["low"] < truth < said["high"]
-    assert said["loss"] == pytest.approx(truth, rel=0.02)
-    assert said["low"] < said["bootstrap_low"] and said["bootstrap_high"] < said["high"]
-    assert len(outcome.prediction["fitted_on"]) == 18
+    assert said.low < truth < said.high
+    assert said.loss == pytest.approx(truth, rel=0.02)
+    assert said.low < said.bootstrap_low and said.bootstrap_high < said.high
+    assert len(outcome.prediction.fitted_on) == 18
     fit = json.loads((folder / "fit.json").read_text())
     assert fit["status"] == "converged" and fit["rolled"]
 
@@ -56,13 +58,10 @@ def test_refused_after_the_held_out_run(folder: Path):
 def test_other_runs_before_and_after_training(folder: Path):
     predict_held_out(folder)
     run = next(path.parent for path in folder.glob("*/summary.json"))
-    summary = json.loads((run / "summary.json").read_text())
-    summary["status"] = "diverged"
-    (run / "summary.json").write_text(json.dumps(summary))
+    records.change(run, RunSummary, status=Status.DIVERGED)
     assert predict_held_out(folder).action == "written"
     train_held_out(folder)
-    summary["status"] = "completed"
-    (run / "summary.json").write_text(json.dumps(summary))
+    records.change(run, RunSummary, status=Status.COMPLETED)
     with pytest.raises(UserError, match="already trained"):
         predict_held_out(folder)
 
@@ -77,8 +76,7 @@ def test_refused_while_the_sweep_is_unfinished(folder: Path):
 def test_a_diverged_held_out_run_counts_as_trained(folder: Path):
     train_held_out(folder)
     entry = planned(Plan())[-1]
-    file = folder / entry["run_id"] / "summary.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"status": "diverged"}))
+    records.change(folder / entry.run_id, RunSummary, status=Status.DIVERGED)
     with pytest.raises(UserError, match="trained before any prediction"):
         predict_held_out(folder)
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import records
 from paths import ROOT
 from synthetic import Plan, train_held_out, write_study
 
@@ -19,6 +20,7 @@ from analysis.report.plots import ladder
 from analysis.report.predict import predict_held_out
 from analysis.report.report import write_report
 from analysis.tables.study import load_study
+from experiments.record import StudyPlan
 
 NAMES = {
     "held_out", "rolled_extrapolation", "loss_curves", "loss_params", "loss_tokens", "ladder",
@@ -108,9 +110,7 @@ def test_figures_are_a_function_of_the_data(tmp_path: Path):
 
 def test_text_from_a_record_is_escaped(tmp_path: Path):
     folder = write_study(tmp_path / "study")
-    study = json.loads((folder / "study.json").read_text())
-    study["question"] = "<script>alert(1)</script>"
-    (folder / "study.json").write_text(json.dumps(study))
+    records.change(folder, StudyPlan, question="<script>alert(1)</script>")
     write_report(folder)
     assert "<script>" not in (folder / "report.html").read_text()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,8 @@ import pytest
 from synthetic import Plan, write_study
 
 from analysis import load_runs, load_table
-from analysis.estimators import trajectory
+from analysis.tables.runs import trajectory
+from experiments.record import RunSummary, read
 from scaling.common.errors import UserError
 
 
@@ -22,9 +22,10 @@ def test_one_row_per_run(tmp_path: Path):
         "completed": 16, "diverged": 1, "started": 1, "missing": 1,
     }  # fmt: skip
     done = table[table["status"] == "completed"].iloc[0]
-    summary = json.loads((Path(done["path"]) / "summary.json").read_text())
-    assert done["loss_per_byte"] == summary["metrics"]["loss_per_byte"]
-    assert done["model.width"] == summary["science"]["model"]["width"]
+    summary = read(Path(done["path"]), RunSummary)
+    assert done["loss_per_byte"] == summary.metrics.loss_per_byte
+    assert done["params_total"] == summary.accounting["params_total"]
+    assert done["model.width"] == summary.science["model"]["width"]
     assert done["seed"] == 0 and done["device"] == "cpu"
     absent = table[table["status"].isin(["missing", "started"])]
     assert absent["loss_per_byte"].isna().all()
@@ -54,7 +55,7 @@ def test_trajectory_leaves_a_torn_line_out(tmp_path: Path):
     [
         ("{", "summary.json: not valid JSON"),
         ('{"schema": 7}', "record schema 7"),
-        ('{"schema": 1, "run_id": "x"}', "summary.json: damaged record"),
+        ('{"schema": 2, "run_id": "x"}', r"summary.json: \$: Object missing required field"),
         ("", "not valid JSON"),
     ],
 )

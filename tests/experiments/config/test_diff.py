@@ -3,10 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import records
 import tiny
 
 from experiments import record
 from experiments.__main__ import main
+from experiments.record import RunRecord
 from experiments.runs.summary import write_config
 
 
@@ -16,7 +18,7 @@ def run(tmp_path):
 
     def run(name: str, *assignments: str) -> str:
         job = tiny.job(tmp_path / name, *assignments, texts="texts")
-        write_config(job)
+        write_config(job, ())
         return str(job.folder)
 
     return run
@@ -33,9 +35,7 @@ def diff(capsys):
 
 
 def edit(folder: str, **changes: object) -> None:
-    path = f"{folder}/{record.CONFIG}"
-    config = record.read_json(Path(path))
-    record.write_json(Path(path), {**config, **changes})
+    records.change(Path(folder), RunRecord, **changes)
 
 
 def test_every_field_that_differs_is_a_line(run, diff):
@@ -74,7 +74,7 @@ def test_moved_corpus_is_no_difference_but_an_unknown_one_is(run, diff):
 
 def test_field_that_one_version_does_not_know(run, diff):
     a, b = run("a"), run("b")
-    science = record.read_json(Path(a) / record.CONFIG)["science"]
+    science = record.read(Path(a), RunRecord).science
     edit(b, science={**science, "dropout": 0.1})
     assert diff(a, b)[:2] == (1, ["dropout  (absent)  0.1"])
     assert diff(b, a)[:2] == (1, ["dropout  0.1  (absent)"])
@@ -91,9 +91,9 @@ def test_mistakes_are_one_line_and_exit_with_2(run, diff, tmp_path):
     a = run("a")
     for folder, text, message in (
         ("none", None, "no such file; give a run's folder"),
-        ("torn", '{"schema": 1, "science', "not valid JSON"),
+        ("torn", '{"schema": 2, "science', "not valid JSON"),
         ("other", '{"schema": 7}', "record schema 7, this version reads"),
-        ("study", '{"schema": 1}', "it has no run_id or no science"),
+        ("study", '{"schema": 2}', "$: Object missing required field `science`"),
     ):
         if text is not None:
             (tmp_path / folder).mkdir()

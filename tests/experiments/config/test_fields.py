@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from experiments.config.fields import flat, from_json, from_text, from_value, leaves, to_dict
-from experiments.config.from_record import from_record
+from experiments.config.from_record import from_record, stored
 from experiments.config.run import RunConfig
 from scaling.common.errors import UserError
 
@@ -82,4 +82,4 @@ def test_config_goes_through_json():
 
 
 def test_every_field_of_a_run_can_be_read_back():
-    assert from_record(json.loads(json.dumps(to_dict(RunConfig()))), "config.json") == RunConfig()
+    assert from_record(stored(RunConfig()), "config.json") == RunConfig()

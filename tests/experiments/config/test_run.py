@@ -5,6 +5,7 @@ import json
 import math
 
 import pytest
+import records
 import tiny
 
 from experiments import record
@@ -14,6 +15,7 @@ from experiments.config.optimizer import OptimizerConfig
 from experiments.config.overrides import override
 from experiments.config.run import BatchConfig, BudgetConfig, RunConfig, Science
 from experiments.config.schedule import ScheduleConfig
+from experiments.record import RunRecord
 from scaling.common.errors import UserError
 
 
@@ -114,16 +116,17 @@ def test_config_is_read_back_from_its_record(tmp_path):
         RunConfig(),
         ["model.width=32", "execution.permanent=32,64", "parametrization.init_powers.readout=0.5"],
     )
-    entry = {"science": to_dict(config.science), "execution": to_dict(config.execution)}
-    record.write_json(tmp_path / "config.json", entry)
-    assert read_config(tmp_path / "config.json") == config
-    del entry["science"]["penalties"]  # of a version that did not know it
-    record.write_json(tmp_path / "config.json", entry)
-    assert read_config(tmp_path / "config.json") == config
-    entry["science"]["model"]["widht"] = 3
-    record.write_json(tmp_path / "config.json", entry)
+    made = records.run_record(**to_dict(config))
+    record.write(tmp_path, made)
+    path = tmp_path / record.CONFIG
+    assert read_config(path) == config
+    fields = {name: value for name, value in made.science.items() if name != "penalties"}
+    records.change(tmp_path, RunRecord, science=fields)  # of a version that did not know it
+    assert read_config(path) == config
+    records.change(tmp_path, RunRecord, science={**fields, "model": {"widht": 3}})
     with pytest.raises(UserError, match=r"model\.widht: no such field now; did you mean"):
-        read_config(tmp_path / "config.json")
-    record.write_json(tmp_path / "config.json", {})
-    with pytest.raises(UserError, match="is it the config of a run"):
-        read_config(tmp_path / "config.json")
+        read_config(path)
+    record.write(tmp_path, records.plan("tiny", []))
+    path.write_bytes((tmp_path / record.STUDY).read_bytes())
+    with pytest.raises(UserError, match=r"config\.json: \$: Object contains unknown field"):
+        read_config(path)

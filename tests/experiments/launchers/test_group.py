@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import records
 import tiny
 from paths import ROOT, SUPPORT
 
 from experiments import record
 from experiments.launchers import load
-from experiments.record import AGAIN, Status
+from experiments.record import AGAIN, RunSummary, Status
 from experiments.sweep.sweep import Sweep, bind
 from experiments.training.trainer import train
 from scaling.common.errors import UserError
@@ -120,11 +121,8 @@ def preempted(number: signal.Signals) -> tuple[str, ...]:
 
 
 def rows(run: Path) -> list[dict[str, float]]:
-    """Without what a clock says."""
-    return [
-        {name: value for name, value in row.items() if name != "seconds"}
-        for row in record.read_rows(run / record.METRICS)
-    ]
+    """The rows without the wall time."""
+    return records.means(run)
 
 
 def check_same(run: Path, sweep: Sweep) -> None:
@@ -132,14 +130,14 @@ def check_same(run: Path, sweep: Sweep) -> None:
     other = sweep.folder / run.name
     for row, expected in zip(rows(run), rows(other), strict=True):
         assert row == pytest.approx(expected, rel=TOLERANCE)
-    found, expected = (record.read_json(path / record.SUMMARY) for path in (run, other))
-    assert found["status"] == Status.COMPLETED
-    assert found["metrics"]["loss"] == pytest.approx(expected["metrics"]["loss"], rel=TOLERANCE)
+    found, expected = (record.read(path, RunSummary) for path in (run, other))
+    assert found.status is Status.COMPLETED
+    assert found.metrics.loss == pytest.approx(expected.metrics.loss, rel=TOLERANCE)
 
 
 def environment(run: Path) -> dict[str, Any]:
-    summary = record.read_json(run / record.SUMMARY)
-    return {name: summary["environment"][name] for name in ("processes", "devices")}
+    found = record.read(run, RunSummary).environment
+    return {"processes": found.processes, "devices": found.devices}
 
 
 def test_two_processes_are_preempted_and_others_go_on(
@@ -151,7 +149,7 @@ def test_two_processes_are_preempted_and_others_go_on(
     assert "not finished" in stopped[0][1]
     assert record.run_status(shell.run) is Status.STARTED
     before = list(record.read_rows(shell.run / record.METRICS))
-    assert 0 < before[-1]["step"] < tiny.STEPS
+    assert 0 < before[-1].step < tiny.STEPS
 
     alone = sweep_of(tmp_path / "alone", texts, cache)
     shutil.copytree(shell.out, alone.folder)  # on one device, by one process

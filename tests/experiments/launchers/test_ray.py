@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import os
 import signal
 import time
@@ -12,15 +11,18 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import records
 import tiny
 
 from experiments import launchers, record
 from experiments.devices.signals import STOP_SIGNALS
 from experiments.launchers.local import Local
-from experiments.record import Part, Status
+from experiments.record import Part, RunSummary, Status
+from experiments.runs.claim import Owner
 from experiments.runs.job import Event
 from experiments.sweep.sweep import Sweep, bind, run_sweep
 from scaling.common.errors import UserError
+from scaling.common.files import read_json
 
 if find_spec("ray") is None:
     pytest.skip("the extra 'ray' is not installed", allow_module_level=True)
@@ -64,7 +66,7 @@ def one(bound: Sweep, folder: Path, *assignments: str) -> Sweep:
 def worker_of(folder: Path) -> int:
     """The process that has claimed the run of this folder."""
     (claim,) = folder.glob("claim.*")
-    return json.loads(claim.read_bytes())["pid"]
+    return read_json(claim, Owner).pid
 
 
 def is_alive(pid: int) -> bool:
@@ -75,12 +77,11 @@ def is_alive(pid: int) -> bool:
 
 
 def steps(folder: Path) -> list[int]:
-    return [row["step"] for row in record.read_rows(folder / record.METRICS) if "loss" in row]
+    return [row["step"] for row in records.means(folder) if "loss" in row]
 
 
 def trajectory(folder: Path) -> list[dict[str, float]]:
-    rows = record.read_rows(folder / record.METRICS)
-    return [{name: row[name] for name in row if name != "seconds"} for row in rows]
+    return records.means(folder)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +246,7 @@ def test_run_whose_worker_always_dies_is_recorded_as_failed(bound, tasks, tmp_pa
     def act(population):
         if population[0].run.run_id == doomed:
             os._exit(1)
-        record.write_json(population[0].folder / record.SUMMARY, {"status": "completed"})
+        record.write(population[0].folder, records.run_summary())
 
     found, events = tasks(act)
     assert found.run()
@@ -376,11 +377,9 @@ def test_tasks_on_two_nodes_train_a_run_together(bound, cluster, tmp_path):
     (run,) = shared.study.runs
     alone = one(bound, tmp_path / "alone")
     run_sweep(alone, Part.FIT, Local(1))
-    ours, theirs = (
-        record.read_json(sweep.folder / run.run_id / record.SUMMARY) for sweep in (shared, alone)
-    )
-    assert ours["environment"]["processes"] == 2
-    assert ours["metrics"]["loss"] == pytest.approx(theirs["metrics"]["loss"], rel=1e-5)
+    ours, theirs = (record.read(sweep.folder / run.run_id, RunSummary) for sweep in (shared, alone))
+    assert ours.environment.processes == 2
+    assert ours.metrics.loss == pytest.approx(theirs.metrics.loss, rel=1e-5)
     with pytest.raises(UserError, match=r"execution.layout.name=single: 2 processes train a run"):
         run_sweep(one(bound, tmp_path / "single"), Part.FIT, launched)
 

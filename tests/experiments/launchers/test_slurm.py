@@ -13,15 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import records
 import tiny
 
 from experiments import launchers, record
 from experiments.devices.slot import Slot
-from experiments.record import AGAIN, Part, Status
+from experiments.record import AGAIN, MetricsRow, Part, Status
 from experiments.runs.job import Event, Job
 from experiments.sweep.sweep import Sweep, bind, run_sweep
 from experiments.training import trainer
 from scaling.common.errors import UserError
+from scaling.common.files import read_json, write_json
 
 submitit = pytest.importorskip("submitit")
 
@@ -83,8 +85,7 @@ def locally(monkeypatch):
 
 
 def _rows(folder: Path) -> list[dict[str, float]]:
-    rows = list(record.read_rows(folder / record.METRICS))
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+    return records.means(folder)
 
 
 def _jobs(bound: Sweep) -> list[Job]:
@@ -97,7 +98,7 @@ def _submitted(bound: Sweep, populations: dict[str, list[Job]]) -> Path:
     elements = {
         name: [job.run.run_id for job in population] for name, population in populations.items()
     }
-    record.write_json(folder / "7.json", {"elements": elements})
+    write_json(folder / "7.json", slurm.Submitted(elements))
     return folder
 
 
@@ -171,7 +172,7 @@ def test_runs_that_slurm_still_has_are_followed_and_not_submitted_again(
     assert (commands / "sbatch.calls").read_text() == "\n"
     told = capsys.readouterr().err.splitlines()
     assert told[0] == "with Slurm since an earlier call, and followed: job 7 (1 left)"
-    written = record.read_json(folder / "7.json")["elements"]
+    written = read_json(folder / "7.json", slurm.Submitted).elements
     assert written == {"7_0": [second.run.run_id], "7_1": [third.run.run_id]}
 
 
@@ -295,7 +296,7 @@ def test_an_element_that_is_signalled_saves_is_queued_again_and_loses_nothing(
         def __call__(self) -> str | None:
             original, rows = record.append_rows, []
 
-            def append_rows(path: Path, row: list[dict[str, float]]) -> None:
+            def append_rows(path: Path, row: list[MetricsRow]) -> None:
                 rows.append(row)
                 if len(rows) == 3:
                     signal.raise_signal(signal.SIGUSR2)

@@ -12,14 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import records
 import tiny
 
 from experiments import launchers, record
 from experiments.launchers.local import Local
-from experiments.record import AGAIN, Part
+from experiments.record import AGAIN, MetricsRow, Part
 from experiments.runs.job import Event, Job
 from experiments.sweep.sweep import Sweep, bind, run_sweep
 from scaling.common.errors import UserError
+from scaling.common.files import read_json
 
 slurm = pytest.importorskip("experiments.launchers.slurm", exc_type=ModuleNotFoundError)
 Element = slurm.Element
@@ -55,13 +57,12 @@ def _jobs(bound: Sweep) -> list[Job]:
 
 
 def _rows(job: Job) -> list[dict[str, float]]:
-    rows = list(record.read_rows(job.folder / record.METRICS))
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+    return records.means(job.folder)
 
 
 def _element(folder: Path, run_id: str) -> str:
     (file,) = (folder / slurm.FOLDER).glob("*.json")
-    elements = record.read_json(file)["elements"]
+    elements = read_json(file, slurm.Submitted).elements
     (name,) = [name for name, runs in elements.items() if run_id in runs]
     return name
 
@@ -117,7 +118,7 @@ def test_element_that_reaches_its_time_limit_goes_on_in_the_next(
         def __call__(self) -> str | None:
             original, rows, came = record.append_rows, [], []
 
-            def append_rows(path: Path, row: list[dict[str, float]]) -> None:
+            def append_rows(path: Path, row: list[MetricsRow]) -> None:
                 rows.append(row)
                 if len(rows) == 3:
                     handler = signal.getsignal(signal.SIGUSR2)

@@ -98,7 +98,7 @@ def test_a_published_law_by_its_name():
              "tokens": float(science.budget.tokens)}  # fmt: skip
     published = recommend(by_name("steplaw2025"), **asked).values["lr"]
     assert science.optimizer.learning_rate == pytest.approx(published)
-    assert followed.given[0].record()["file"] == ""
+    assert followed.given[0].record().file == ""
 
 
 def test_the_record_says_which_law_and_what_it_was_asked(law, tmp_path):
@@ -108,13 +108,13 @@ def test_the_record_says_which_law_and_what_it_was_asked(law, tmp_path):
     corpus = data.Corpora(tmp_path / "cache")
     job = Job(run, "tiny", tmp_path / run.run_id)
     assert train(job, corpus) is Status.COMPLETED
-    for file in (record.CONFIG, record.SUMMARY):
-        said = record.read_json(job.folder / file)["laws"]["optimizer.learning_rate"]
-        assert (said["law"], said["file"], said["quantity"]) == ("mine", law, "lr")
-        assert said["sha256"] == hashlib.sha256(Path(law).read_bytes()).hexdigest()
-        assert said["value"] == run.config.science.optimizer.learning_rate
-        assert said["asked"]["tokens"] == 3200
-        assert any("times outside the range" in text for text in said["warnings"])
+    for kind in (record.RunRecord, record.RunSummary):
+        said = record.read(job.folder, kind).laws["optimizer.learning_rate"]
+        assert (said.law, said.file, said.quantity) == ("mine", law, "lr")
+        assert said.sha256 == hashlib.sha256(Path(law).read_bytes()).hexdigest()
+        assert said.value == run.config.science.optimizer.learning_rate
+        assert said.asked["tokens"] == 3200
+        assert any("times outside the range" in text for text in said.warnings)
 
 
 def test_the_summary_line_says_how_far_out_of_range(law):

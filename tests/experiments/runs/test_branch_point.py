@@ -7,8 +7,10 @@ import signal
 from dataclasses import replace
 
 import jax
+import msgspec
 import numpy as np
 import pytest
+import records
 import tiny
 
 from experiments import record
@@ -18,7 +20,18 @@ from experiments.launchers.local import Local
 from experiments.plan.branching import branch, stable_steps, trunk
 from experiments.plan.run import Continued, Fresh, Run
 from experiments.plan.study import Study
-from experiments.record import CHECKPOINTS, CONFIG, METRICS, SUMMARY, Part, Status
+from experiments.record import (
+    CHECKPOINTS,
+    CONFIG,
+    METRICS,
+    SUMMARY,
+    Parent,
+    Part,
+    RunRecord,
+    RunSummary,
+    Status,
+    StudyPlan,
+)
 from experiments.runs import branch_point
 from experiments.runs.branch_point import is_ready, take_over
 from experiments.runs.checkpoint import Checkpoints
@@ -84,25 +97,24 @@ def folder(trained, tmp_path):
 
 
 def rows(job):
-    found = record.read_rows(job.folder / METRICS)
-    return [{name: row[name] for name in row if name != "seconds"} for row in found]
+    return records.means(job.folder)
 
 
 def summary(job):
-    return record.read_json(job.folder / SUMMARY)
+    return record.read(job.folder, RunSummary)
 
 
 def metrics(job):
-    found = summary(job)["metrics"]
+    found = summary(job).numbers()
     return {name: found[name] for name in found if name not in (*TIMES, *OWN)}
 
 
 def own(job) -> list[float]:
-    return [summary(job)["metrics"][name] for name in OWN]
+    return [getattr(summary(job).metrics, name) for name in OWN]
 
 
 def parents(job):
-    return [record.read_json(job.folder / name)["parent"] for name in (CONFIG, SUMMARY)]
+    return [record.read(job.folder, kind).parents for kind in (RunRecord, RunSummary)]
 
 
 def state(job):
@@ -116,8 +128,8 @@ def assert_same_run(ours, theirs):
     assert ours.folder.name == theirs.folder.name
     assert rows(ours) == rows(theirs)
     assert metrics(ours) == metrics(theirs)
-    assert summary(ours)["status"] == summary(theirs)["status"]
-    if summary(ours)["status"] == Status.COMPLETED:
+    assert summary(ours).status == summary(theirs).status
+    if summary(ours).status is Status.COMPLETED:
         jax.tree.map(np.testing.assert_array_equal, state(ours), state(theirs))
 
 
@@ -133,14 +145,14 @@ def test_branch_is_the_run_that_trained_straight_through(folder, runs, corpus, s
     assert train(leaves[k], corpus, watch=on_training(seen)) is Status.COMPLETED
     assert min(seen) > BRANCHED[k]
     assert_same_run(leaves[k], straight[k])
-    assert parents(leaves[k]) == [{"run_id": stem.run.run_id, "step": BRANCHED[k]}] * 2
-    assert parents(stem) == parents(straight[k]) == [None] * 2
+    assert parents(leaves[k]) == [(Parent(run_id=stem.run.run_id, step=BRANCHED[k]),)] * 2
+    assert parents(stem) == parents(straight[k]) == [()] * 2
 
 
 def test_what_was_trained_adds_up(folder, runs, corpus, straight):
     """Own steps, tokens and seconds: a branch does not count what its trunk has paid for."""
     made = jobs(folder, runs)
-    rewritten = [{**row, "seconds": row["seconds"] + 1000} for row in read(made[0])]
+    rewritten = [msgspec.structs.replace(row, seconds=row.seconds + 1000) for row in read(made[0])]
     record.rewrite_rows(made[0].folder / METRICS, rewritten)
     for job in made[1:]:
         take_over(job)
@@ -148,7 +160,7 @@ def test_what_was_trained_adds_up(folder, runs, corpus, straight):
     assert [own(job) for job in made] == [[48, 48 * 64], [8, 8 * 64], [12, 12 * 64]]
     assert [own(job) for job in straight] == [[40, 40 * 64], [60, 60 * 64]]
     for job in made[1:]:
-        assert read(job)[-1]["seconds"] > 1000 > summary(job)["metrics"]["wall_seconds"] > 0
+        assert read(job)[-1].seconds > 1000 > summary(job).metrics.wall_seconds > 0
 
 
 def read(job):
@@ -161,8 +173,8 @@ def test_branches_in_one_program_are_like_their_straight_runs(folder, runs, corp
     assert train_population(leaves, corpus) == [Status.COMPLETED] * 2
     for ours, theirs in zip(leaves, straight, strict=True):
         assert rows(ours)[:4] == rows(theirs)[:4]
-        loss = summary(theirs)["metrics"]["loss"]
-        assert summary(ours)["metrics"]["loss"] == pytest.approx(loss, rel=1e-5)
+        loss = summary(theirs).metrics.loss
+        assert summary(ours).metrics.loss == pytest.approx(loss, rel=1e-5)
 
 
 @pytest.mark.parametrize("where", ["copytree", "rewrite_rows", "rename"])
@@ -203,7 +215,7 @@ def test_run_that_has_begun_is_left_alone(folder, runs, corpus, straight):
     assert read(leaf) == before
     train(leaf, corpus)
     assert_same_run(leaf, straight[1])
-    assert parents(leaf) == [{"run_id": runs[0].run_id, "step": 48}] * 2
+    assert parents(leaf) == [(Parent(run_id=runs[0].run_id, step=48),)] * 2
 
 
 def test_lost_config_does_not_lose_the_lineage(folder, runs, corpus):
@@ -212,7 +224,7 @@ def test_lost_config_does_not_lose_the_lineage(folder, runs, corpus):
     train(leaf, corpus, interrupted=lambda: True)
     (leaf.folder / CONFIG).unlink()
     train(leaf, corpus)
-    assert parents(leaf) == [{"run_id": runs[0].run_id, "step": 32}] * 2
+    assert parents(leaf) == [(Parent(run_id=runs[0].run_id, step=32),)] * 2
 
 
 def truncate(stem):
@@ -259,7 +271,7 @@ def test_without_a_whole_checkpoint_the_branch_trains_straight_through(
     assert "\n" not in note
     train(leaf, corpus)
     assert_same_run(leaf, straight[0])
-    assert parents(leaf) == [None] * 2
+    assert parents(leaf) == [()] * 2
     assert own(leaf) == own(straight[0])
 
 
@@ -269,7 +281,7 @@ def test_trunk_that_diverged_too_early_is_found_out_again(tmp_path, texts, corpu
     assert is_ready(made[1])
     assert "which is diverged, checkpoint 32 is missing" in (take_over(made[1]) or "")
     assert train(made[1], corpus) is Status.DIVERGED
-    assert summary(made[1])["diverged_step"] == summary(made[0])["diverged_step"]
+    assert summary(made[1]).diverged_step == summary(made[0]).diverged_step
 
 
 def test_branch_is_ready_with_its_checkpoint_before_its_trunk_has_ended(folder, runs):
@@ -310,9 +322,9 @@ def test_study_trains_its_trunk_and_then_its_branches_and_is_gone_on_with(
         job = bound.job(leaf)
         assert rows(job) == [pytest.approx(row, rel=1e-5) for row in rows(theirs)]
         assert metrics(job) == pytest.approx(metrics(theirs), rel=1e-5)
-        assert parents(job) == [{"run_id": stem.run_id, "step": leaf.first_step}] * 2
-    plan = record.read_json(tmp_path / record.STUDY)
-    assert [run["part"] for run in plan["runs"]] == ["trunk", "fit", "fit"]
+        assert parents(job) == [(Parent(run_id=stem.run_id, step=leaf.first_step),)] * 2
+    plan = record.read(tmp_path, StudyPlan)
+    assert [run.part for run in plan.runs] == ["trunk", "fit", "fit"]
 
 
 @pytest.fixture
@@ -324,8 +336,7 @@ def handed_out(monkeypatch):
     def train_all(populations, slots, watch):
         rounds.append([job.run.run_id for population in populations for job in population])
         for job in (job for population in populations for job in population):
-            value = {"status": status[0], "message": ""}
-            record.write_json(job.folder / SUMMARY, value)
+            record.write(job.folder, records.run_summary(status=status[0]))
         return True
 
     monkeypatch.setattr(local, "train_all", train_all)
@@ -347,9 +358,9 @@ def test_branches_come_after_their_trunk_and_not_at_all_where_it_failed(
 def test_trunk_without_a_branch_to_train_is_left_alone(tmp_path, runs, cache):
     bound = bind(study(runs), tmp_path, cache)
     stem, short, long = bound.study.runs
-    record.write_json(tmp_path / short.run_id / SUMMARY, {"status": "completed"})
+    record.write(tmp_path / short.run_id, records.run_summary())
     assert bound.runs(Part.FIT) == (stem, short, long)
-    record.write_json(tmp_path / long.run_id / SUMMARY, {"status": "diverged"})
+    record.write(tmp_path / long.run_id, records.run_summary(status="diverged"))
     assert bound.runs(Part.FIT) == (short, long)
     assert bound.runs(Part.TRUNK) == (stem,)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import records
 import tiny
 
-from experiments import record
 from experiments.record import Status
 from experiments.runs.layer_stacking import is_stacked, turn
 from experiments.training.hypers import hypers
@@ -43,7 +43,6 @@ def test_run_goes_on_in_either_form(tmp_path: Path):
         status = train(job, corpus, interrupted=lambda last=last: not last)
         assert status is (Status.COMPLETED if last else Status.STARTED)
     ours, theirs = (
-        [row["loss"] for row in record.read_rows(job.folder / record.METRICS) if "loss" in row]
-        for job in (job, alone)
+        [row["loss"] for row in records.means(job.folder) if "loss" in row] for job in (job, alone)
     )
     assert ours == pytest.approx(theirs, rel=1e-5)

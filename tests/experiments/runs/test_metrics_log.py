@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import records
 
 from experiments import record
 from experiments.runs.metrics_log import MetricsLog
@@ -17,9 +18,9 @@ def test_row_holds_means_over_the_dispatch(tmp_path):
     log = MetricsLog(tmp_path / "metrics.jsonl", first_step=0)
     log.row(2, 64, 2, {"loss": np.array([3.0, 1.0]), "learning_rate": np.array([0.2, 0.4])})
     (row,) = record.read_rows(tmp_path / "metrics.jsonl")
-    assert row["seconds"] > 0
-    del row["seconds"]
-    assert row == {"step": 2, "tokens": 128, "loss": 2.0, "learning_rate": pytest.approx(0.3)}
+    assert row.seconds > 0
+    assert (row.step, row.tokens) == (2, 128)
+    assert row.metrics == {"loss": 2.0, "learning_rate": pytest.approx(0.3)}
     assert (log.tokens, log.train_loss) == (128, 2.0)
 
 
@@ -27,17 +28,16 @@ def test_other_metric_that_is_not_finite_is_null(tmp_path):
     log = MetricsLog(tmp_path / "metrics.jsonl", first_step=0)
     log.row(4, 64, 4, values(2.0, grad_norm=math.inf))
     (row,) = record.read_rows(tmp_path / "metrics.jsonl")
-    assert row["grad_norm"] is None
-    assert row["loss"] == 2.0
+    assert row.metrics == {"loss": 2.0, "grad_norm": None}
 
 
 def test_rows_beyond_the_checkpoint_are_cut_and_time_goes_on(tmp_path):
     path = tmp_path / "metrics.jsonl"
     rows = [
-        {"step": 4, "tokens": 256, "loss": 3.0, "seconds": 10.0},
-        {"step": 4, "tokens": 256, "valid_loss": 3.5},
-        {"step": 8, "tokens": 512, "loss": 2.0, "seconds": 20.0},
-        {"step": 8, "tokens": 512, "valid_loss": 2.5},
+        records.training(4, 3.0, 10.0),
+        records.validation(4, 3.5),
+        records.training(8, 2.0, 20.0),
+        records.validation(8, 2.5),
     ]
     record.append_rows(path, rows)
     with path.open("a") as file:
@@ -47,7 +47,7 @@ def test_rows_beyond_the_checkpoint_are_cut_and_time_goes_on(tmp_path):
     assert (log.tokens, log.train_loss) == (256, 3.0)
     assert 10 < log.seconds < 11
     log.row(8, 64, 4, values(2.0))
-    assert [row["step"] for row in record.read_rows(path)] == [4, 4, 8]
+    assert [row.step for row in record.read_rows(path)] == [4, 4, 8]
 
 
 def test_first_rate_is_unknown_since_it_holds_the_compilation(tmp_path):
@@ -63,4 +63,4 @@ def test_evaluation_is_a_row_of_its_own(tmp_path):
     log = MetricsLog(tmp_path / "metrics.jsonl", first_step=0)
     log.evaluation(8, 64, 1.25)
     rows = list(record.read_rows(tmp_path / "metrics.jsonl"))
-    assert rows == [{"step": 8, "tokens": 512, "valid_loss": 1.25}]
+    assert rows == [records.validation(8, 1.25)]

@@ -13,7 +13,7 @@ from experiments.config.overrides import override
 from experiments.launchers.local import Local
 from experiments.plan.grids import configs, grid
 from experiments.plan.run import Continued, Fresh, Run
-from experiments.record import Status
+from experiments.record import Parent, RunRecord, RunSummary, Status, StudyPlan
 from experiments.runs.branch_point import take_over
 from experiments.runs.checkpoint import Checkpoints
 from experiments.runs.job import Job
@@ -52,7 +52,7 @@ def state(job):
 
 
 def loss(job) -> float:
-    return record.read_json(job.folder / record.SUMMARY)["metrics"]["loss"]
+    return record.read(job.folder, RunSummary).metrics.loss
 
 
 def test_promoted_run_ends_as_if_it_had_trained_straight_through(tmp_path, base, cache):
@@ -61,7 +61,7 @@ def test_promoted_run_ends_as_if_it_had_trained_straight_through(tmp_path, base,
     promoted = job(tmp_path / "a", longer(base, 3 * UNIT), end(base))
     train(short, corpus)
     assert take_over(promoted) is None
-    first = [row["step"] for row in record.read_rows(promoted.folder / record.METRICS)][-1]
+    first = [row.step for row in record.read_rows(promoted.folder / record.METRICS)][-1]
     assert first == 20
     seen = []
     assert train(promoted, corpus, watch=seen.append) is Status.COMPLETED
@@ -70,8 +70,8 @@ def test_promoted_run_ends_as_if_it_had_trained_straight_through(tmp_path, base,
     jax.tree.map(np.testing.assert_array_equal, state(promoted), state(straight))
     assert loss(promoted) == loss(straight) != loss(short)
     assert int(state(promoted).step) == 60
-    parent = {"run_id": short.run.run_id, "step": 20}
-    assert record.read_json(promoted.folder / record.CONFIG)["parent"] == parent
+    parent = Parent(run_id=short.run.run_id, step=20)
+    assert record.read(promoted.folder, RunRecord).parents == (parent,)
 
 
 def test_warm_up_keeps_its_steps(base):
@@ -107,9 +107,9 @@ def test_halving_trains_each_rung_on_from_the_one_before_and_is_gone_on_with(tmp
     assert best.science.optimizer.learning_rate in rates[2:]
     made = sorted((tmp_path / "search").glob("*/config.json"))
     assert len(made) == 7
-    configs_made = [record.read_json(path) for path in made]
-    tokens = {c["run_id"]: c["science"]["budget"]["tokens"] for c in configs_made}
-    parents = {c["run_id"]: c["parent"]["run_id"] for c in configs_made if c["parent"]}
+    configs_made = [record.read(path.parent, RunRecord) for path in made]
+    tokens = {c.run_id: c.science["budget"]["tokens"] for c in configs_made}
+    parents = {c.run_id: parent.run_id for c in configs_made for parent in c.parents}
     lineage = [(tokens[parent], tokens[child]) for child, parent in parents.items()]
     assert sorted(lineage) == [(UNIT, 2 * UNIT)] * 2 + [(2 * UNIT, 4 * UNIT)]
     written = {
@@ -118,5 +118,4 @@ def test_halving_trains_each_rung_on_from_the_one_before_and_is_gone_on_with(tmp
     again = search()
     assert repr(again.scores) == repr(done.scores)
     assert written == {path: path.stat().st_mtime_ns for path in written}
-    plan = record.read_json(tmp_path / "search" / record.STUDY)
-    assert len(plan["runs"]) == 7
+    assert len(record.read(tmp_path / "search", StudyPlan).runs) == 7

@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import shutil
 
+import msgspec
 import pytest
+import records
 
 from experiments import record, studies
 from experiments.__main__ import main
 from experiments.launchers.local import Local
+from experiments.record import SearchRecord
 from experiments.runs.branch_point import take_over
 from experiments.search import promotion
 from experiments.search.cost import planned
@@ -67,11 +70,8 @@ def error(captured) -> str:
 
 
 def scores(folder) -> dict[tuple, dict[int, float | None]]:
-    page = record.read_json(folder / record.SEARCH)
-    return {
-        tuple(one["fields"].values()): {int(t): loss for t, loss in one["scores"].items()}
-        for one in page["candidates"]
-    }
+    page = record.read(folder, SearchRecord)
+    return {tuple(one.fields.values()): one.scores for one in page.candidates}
 
 
 def written(folder) -> dict:
@@ -128,10 +128,11 @@ def test_search_file_reaches_the_end_over_real_workers(search_file, cache, tmp_p
     assert table[0] == [RATE, "optimizer.beta2", "320", "640"]
     assert [len(row) for row in table[1:]] == [4, 3]
     assert out.splitlines()[-3].split()[-4:-2] == ["3", "960"]
-    page = record.read_json(tmp_path / record.SEARCH)
-    assert page["finished"]
-    assert page["best"]["fields"][RATE] == pytest.approx(float(table[1][0]), rel=1e-3)
-    assert page["cost"]["restarted"] == {**page["cost"]["restarted"], "units": 4, "tokens": 1280}
+    page = record.read(tmp_path, SearchRecord)
+    assert page.finished
+    assert page.best.fields[RATE] == pytest.approx(float(table[1][0]), rel=1e-3)
+    restarted = page.cost["restarted"]
+    assert (restarted.units, restarted.tokens) == (4, 1280)
 
 
 def test_interrupted_search_exits_with_75_and_the_same_command_redoes_nothing(
@@ -146,7 +147,7 @@ def test_interrupted_search_exits_with_75_and_the_same_command_redoes_nothing(
         if len(everything) < 5:
             assert code == record.AGAIN
             assert "the same command goes on" in out
-            assert not record.read_json(tmp_path / "out" / record.SEARCH)["finished"]
+            assert not record.read(tmp_path / "out", SearchRecord).finished
     assert code == 0
     assert len(everything) == len(set(everything)) == 5
     assert scores(tmp_path / "out") == scores(shallow)
@@ -157,8 +158,7 @@ def test_failed_run_exits_with_75_and_is_told_with_its_reason(call, tmp_path):
     call(runs=2)
     out = tmp_path / "out"
     short = next(iter(written(out)))
-    value = {"status": "failed", "message": "out of memory"}
-    record.write_json(short, value)
+    record.write(short.parent, records.run_summary(status="failed", message="out of memory"))
     code, said, _, _ = call(runs=0)
     assert code == record.AGAIN
     assert f"{short}: out of memory; search again" in said
@@ -171,17 +171,15 @@ def test_deepening_goes_on_with_what_is_there(rule, R, call, shallow, tmp_path, 
     """Interrupted, too; what was trained is what the rule asks for, and nothing else."""
     out, reached = tmp_path / "deep", tuple(2**k for k in range(1, R.bit_length()))
     shutil.copytree(shallow, out)
-    page = record.read_json(out / record.SEARCH)
-    record.write_json(
-        out / record.SEARCH, {**page, "search": {**page["search"], "promotion": rule}}
-    )
+    method = record.read(out, SearchRecord).search
+    records.change(out, SearchRecord, search=msgspec.structs.replace(method, promotion=rule))
     before, old = written(out), scores(out)
     deeper = sets("method=deepening", f"promotion={rule}", f"R={R}")
     assert call(*deeper, runs=5, out=out)[0] == record.AGAIN
     assert call(*deeper, out=out)[0] == 0
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
-    page = record.read_json(out / record.SEARCH)
-    assert page["R"] == list(reached)
+    page = record.read(out, SearchRecord)
+    assert reached == page.R
     new = scores(out)
     assert all(new[candidate].items() >= row.items() for candidate, row in old.items())
 
@@ -193,29 +191,27 @@ def test_deepening_goes_on_with_what_is_there(rule, R, call, shallow, tmp_path, 
         return [new[row][plan.tokens(budget)] for row in rows]
 
     plan = studies.load_search(search_file, ["method=deepening", f"promotion={rule}", f"R={R}"])
-    candidates = [
-        plan.config(one["fields"]) for one in record.read_json(out / record.SEARCH)["candidates"]
-    ]
+    candidates = [plan.config(one.fields) for one in record.read(out, SearchRecord).candidates]
     done = halve(plan, reached, iter(candidates), look_up)
     assert used == {(row, tokens) for row, known in new.items() for tokens in known}
-    cost = page["cost"]["restarted"]["units"]
+    cost = page.cost["restarted"].units
     assert cost == done.cost >= planned(plan).restarted.units
     if rule == "efficient":
         assert cost == planned(plan).restarted.units
     assert len(list(out.glob("*/config.json"))) == len(used)
-    for entry in page["candidates"]:
-        folders = [out / entry["runs"][tokens] for tokens in entry["scores"]]
+    for entry in page.candidates:
+        folders = [out / entry.runs[tokens] for tokens in entry.scores]
         rows = [list(record.read_rows(folder / record.METRICS)) for folder in folders]
         for short, long in itertools.pairwise(rows):
             assert long[: len(short)] == short  # wall time and all: taken over, not trained again
-            assert long[-1]["step"] == 2 * short[-1]["step"]
+            assert long[-1].step == 2 * short[-1].step
 
 
 def test_who_diverged_is_not_trained_again_and_comes_last(call, tmp_path):
     code, out, _, trained = call(*sets("method=successive_halving", "R=4", "top=1e12"))
     assert code == 0
-    page = record.read_json(tmp_path / "out" / record.SEARCH)
-    lost = [one for one in page["candidates"] if None in one["scores"].values()]
+    page = record.read(tmp_path / "out", SearchRecord)
+    lost = [one for one in page.candidates if None in one.scores.values()]
     assert 1 <= len(lost) < 4
     statuses = [record.run_status(tmp_path / "out" / run) for run in trained]
     assert statuses.count(record.Status.DIVERGED) == len(lost)
@@ -243,13 +239,12 @@ def test_candidates_of_earlier_calls_come_first_whatever_the_sampler_would_say(
     shallow, cache, search_file, tmp_path, monkeypatch
 ):
     shutil.copytree(shallow, tmp_path / "out")
-    page = record.read_json(tmp_path / "out" / record.SEARCH)
-    page["candidates"].reverse()
-    record.write_json(tmp_path / "out" / record.SEARCH, page)
+    backwards = record.read(tmp_path / "out", SearchRecord).candidates[::-1]
+    records.change(tmp_path / "out", SearchRecord, candidates=backwards)
     found = bind(
         studies.load_search(search_file, []), "random", tmp_path / "out", cache, Local(1), unwatched
     )
-    assert [one.fields for one in found.tried.values()] == [c["fields"] for c in page["candidates"]]
+    assert [one.fields for one in found.tried.values()] == [c.fields for c in backwards]
 
 
 def test_mistakes_are_one_line_before_any_work(call, shallow, tmp_path):
@@ -266,6 +261,6 @@ def test_mistakes_are_one_line_before_any_work(call, shallow, tmp_path):
     assert "holds a search with seed=0, now 1" in error(call(*sets("seed=1"), **held))
     assert f"{RATE}=LogUniform" in error(call(*sets("top=0.2"), **held))
     assert "set method=deepening" in error(call(*sets("R=4"), **held))
-    record.write_json(tmp_path / "out" / record.STUDY, {"name": "other"})
+    record.write(tmp_path / "out", records.plan("other", []))
     assert "holds a study; choose another folder" in error(call())
     assert not (tmp_path / "out" / record.SEARCH).exists()

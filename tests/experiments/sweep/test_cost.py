@@ -5,7 +5,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
+import records
 import tiny
 from paths import ROOT
 
@@ -21,6 +23,7 @@ from experiments.record import Status
 from experiments.sweep import cost
 from experiments.training.populations import throughput
 from experiments.training.populations.grouping import signature
+from scaling.common.files import write_json
 
 CONFIG = tiny.config()
 
@@ -31,19 +34,20 @@ def slot(tmp_path: Path) -> Slot:
 
 
 def finish(run: Run, folder: Path, rate: float, members: int, status=Status.COMPLETED) -> None:
-    """A summary as far as it matters here."""
-    summary = {
-        "status": status,
-        "execution": to_dict(run.config.execution),
-        "metrics": {"tokens_per_second": rate},
-        "environment": {"members": members},
-    }
-    record.write_json(folder / run.run_id / record.SUMMARY, summary)
+    """Write a summary with this rate."""
+    summary = records.run_summary(
+        run.run_id,
+        status,
+        {"tokens_per_second": rate},
+        execution=to_dict(run.config.execution),
+        environment=msgspec.structs.replace(records.ENVIRONMENT, members=members),
+    )
+    record.write(folder / run.run_id, summary)
 
 
 def test_time_is_that_of_the_measured_population(slot) -> None:
-    kept = {"most": 4, "devices": 1, "seconds": {1: 0.1, 2: 0.12, 4: 0.2}}
-    record.write_json(throughput._path(signature(CONFIG), slot), kept)
+    kept = throughput.Kept(4, 1, {1: 0.1, 2: 0.12, 4: 0.2})
+    write_json(throughput._path(signature(CONFIG), slot), kept)
     seconds = [cost.worker_seconds(CONFIG, members, slot, {}) for members in (1, 2, 4, 8)]
     assert seconds == [*map(pytest.approx, (50 * 0.1, 50 * 0.06, 50 * 0.05)), None]
     longer = override(CONFIG, ["budget.tokens=6400", "optimizer.learning_rate=0.1"])
@@ -108,9 +112,9 @@ def test_forecast_is_of_the_populations_that_the_sweep_would_make(runs, site, mo
     monkeypatch.setattr(machine, "platform", lambda: "cpu")
     assert told(runs, site) == {(None, None)}  # enough runs to measure the device first
     assert told(runs[:3], site) == {(1, None)}
-    kept = {"most": 8, "devices": 1, "seconds": {1: 0.1, 2: 0.12, 4: 0.4}}
+    kept = throughput.Kept(8, 1, {1: 0.1, 2: 0.12, 4: 0.4})
     slot = Local(1).slot(site)
-    record.write_json(throughput._path(signature(CONFIG), slot), kept)
+    write_json(throughput._path(signature(CONFIG), slot), kept)
     assert told(runs, site) == {(2, 50 * 0.06)}
     found = cost.forecast(runs, "tiny", Local(1), site)[runs[0].run_id]
     assert found.bytes == sum(cost.memory(CONFIG, 2, "cpu").values())

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import records
 import tiny
 
 from experiments import data, record
@@ -111,25 +112,25 @@ def test_checkpoints_that_are_kept_need_space(tmp_path, monkeypatch):
 def test_folder_of_another_version_is_refused(tmp_path, name):
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
-    path.write_text('{"schema": 2, "name": "tiny"}')
-    with pytest.raises(UserError, match=r"record schema 2, this version reads 1") as caught:
+    path.write_text('{"schema": 1, "name": "tiny"}')
+    with pytest.raises(UserError, match=r"record schema 1, this version reads 2") as caught:
         check_folder(tmp_path, STUDY, RUNS)
     one_line(caught)
 
 
 def plan(name, runs):
-    return {"name": name, "settings": {"seed": 1}, "runs": [{"run_id": r.run_id} for r in runs]}
+    return records.plan(name, [records.planned(r.run_id) for r in runs], settings={"seed": 1})
 
 
 def test_folder_of_another_study_is_refused(tmp_path):
-    record.write_json(tmp_path / record.STUDY, plan("isoflop", RUNS))
+    record.write(tmp_path, plan("isoflop", RUNS))
     with pytest.raises(UserError, match=r"holds the study 'isoflop'; choose another folder"):
         check_folder(tmp_path, STUDY, RUNS)
     check_folder(tmp_path, replace(STUDY, name="isoflop"), RUNS)
 
 
 def test_folder_of_the_same_study_with_other_science_is_refused(tmp_path):
-    record.write_json(tmp_path / record.STUDY, plan("tiny", tiny.study("texts", seed=1).runs))
+    record.write(tmp_path, plan("tiny", tiny.study("texts", seed=1).runs))
     with pytest.raises(
         UserError, match=r"other science \(settings {'seed': 1}, now {}\)"
     ) as caught:
@@ -138,16 +139,16 @@ def test_folder_of_the_same_study_with_other_science_is_refused(tmp_path):
 
 
 def test_study_may_grow(tmp_path):
-    record.write_json(tmp_path / record.STUDY, plan("tiny", RUNS[:2]))
+    record.write(tmp_path, plan("tiny", RUNS[:2]))
     check_folder(tmp_path, STUDY, RUNS)
 
 
 def test_damaged_config_is_left_to_whoever_claims_the_run(tmp_path):
     path = tmp_path / RUNS[0].run_id / record.CONFIG
     path.parent.mkdir()
-    path.write_text('{"schema": 1')
+    path.write_text('{"schema": 2')
     check_folder(tmp_path, STUDY, RUNS)
-    assert path.read_text() == '{"schema": 1'
+    assert path.read_text() == '{"schema": 2'
 
 
 def test_held_out_runs_are_checked_against_the_corpus_too(corpus):

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import multiprocessing
 import os
 import signal
@@ -13,6 +12,7 @@ from types import SimpleNamespace
 
 import jax
 import pytest
+import records
 import tiny
 
 from experiments import data, record
@@ -25,7 +25,7 @@ from experiments.launchers import local
 from experiments.launchers._pool import train_all
 from experiments.launchers.local import Local
 from experiments.plan.study import Run, Study
-from experiments.record import Part, Status
+from experiments.record import Part, Prediction, RunSummary, Status, StudyPlan
 from experiments.runs.claim import take
 from experiments.runs.job import Event, Job
 from experiments.sweep.sweep import Sweep, bind, run_sweep
@@ -47,8 +47,9 @@ def swept(tmp_path_factory, texts, cache):
 
 
 def predict(bound: Sweep, *run_ids: str) -> None:
-    predictions = [{"run_id": run_id, "loss": 1.0} for run_id in run_ids]
-    record.write_json(bound.folder / record.PREDICTION, {"predictions": predictions})
+    quantities = {run_id: {"loss": 1.0} for run_id in run_ids}
+    prediction = Prediction(fitted_on=(), written="today", quantities=quantities)
+    record.write(bound.folder, prediction)
 
 
 def copy(bound: Sweep, folder: Path) -> Sweep:
@@ -78,20 +79,16 @@ def test_every_run_is_trained_and_a_diverged_one_stops_no_other(swept):
 
 def test_study_file_is_the_plan_of_all_runs(swept):
     bound, _ = swept
-    plan = record.read_json(bound.folder / record.STUDY)
-    assert (plan["name"], plan["question"], plan["law"]) == ("tiny", "How?", "chinchilla")
-    assert (plan["loss"], plan["params"], plan["tokens"]) == (
-        "loss_per_byte",
-        "params_total",
-        "tokens",
-    )
-    assert plan["settings"] == {}
+    plan, study = record.read(bound.folder, StudyPlan), bound.study
+    assert (plan.name, plan.question, plan.law) == ("tiny", "How?", "chinchilla")
+    assert (plan.loss, plan.params, plan.tokens) == ("loss_per_byte", "params_total", "tokens")
+    assert plan.settings == {}
     (corpus,) = bound.corpora.opened()
-    assert plan["corpora"] == {corpus.fingerprint: corpus.card()}
-    assert [
-        tuple(run[key] for key in ("run_id", "part", "rung", "label")) for run in plan["runs"]
-    ] == [(run.run_id, run.part, run.rung, run.label) for run in bound.study.runs]
-    assert plan["runs"][0]["flops_6nd"] == bound.study.runs[0].ledger["flops_6nd"]
+    assert plan.corpora == {corpus.fingerprint: corpus.card()}
+    assert [(run.run_id, run.part, run.rung, run.label) for run in plan.runs] == [
+        (run.run_id, run.part, run.rung, run.label) for run in study.runs
+    ]
+    assert plan.runs[0].accounting == study.runs[0].ledger
 
 
 def test_settings_of_the_study_are_in_its_file(swept, tmp_path, handed_out):
@@ -103,10 +100,10 @@ def test_settings_of_the_study_are_in_its_file(swept, tmp_path, handed_out):
         settings={"seed": 0, "model.ffn": "32"},
     )
     run_sweep(replace(bound, study=study), Part.FIT, Local(1))
-    plan = record.read_json(tmp_path / record.STUDY)
-    assert plan["settings"] == {"seed": 0, "model.ffn": "32"}
-    assert plan["published"] == {"with gains": "no"}
-    assert {run["label"] for run in plan["runs"]} == {"with gains"}
+    plan = record.read(tmp_path, StudyPlan)
+    assert plan.settings == {"seed": 0, "model.ffn": "32"}
+    assert plan.published == {"with gains": "no"}
+    assert {run.label for run in plan.runs} == {"with gains"}
 
 
 def test_second_call_trains_nothing(swept, handed_out):
@@ -137,7 +134,7 @@ def test_run_that_another_sweep_has_is_followed_to_its_end(
     events: list[Event] = []
 
     def end_it(_: float) -> None:
-        record.write_json(tmp_path / run.run_id / record.SUMMARY, {"status": Status.COMPLETED})
+        record.write(tmp_path / run.run_id, records.run_summary())
 
     monkeypatch.setattr(time, "sleep", end_it)
     with take(tmp_path / run.run_id):
@@ -168,9 +165,9 @@ def test_held_out_run_records_the_prediction_as_it_stood(swept, cache):
     text = (bound.folder / record.PREDICTION).read_bytes()
     programs = {file.name for file in (cache / "xla").glob("*-cache")}
     run_sweep(bound, Part.HELD_OUT, Local(2))
-    summary = record.read_json(bound.folder / held_out.run_id / record.SUMMARY)
-    assert (summary["status"], summary["part"]) == ("completed", "held_out")
-    assert summary["prediction_sha256"] == hashlib.sha256(text).hexdigest()
+    summary = record.read(bound.folder / held_out.run_id, RunSummary)
+    assert (summary.status, summary.part) == ("completed", "held_out")
+    assert summary.prediction_sha256 == hashlib.sha256(text).hexdigest()
     assert programs
     assert {file.name for file in (cache / "xla").glob("*-cache")} == programs
 
@@ -191,11 +188,10 @@ def test_dearest_first_and_no_more_workers_than_runs(swept, tmp_path, handed_out
 def test_failed_run_is_tried_again_and_an_interrupted_one_goes_on(swept, tmp_path, handed_out):
     bound = copy(swept[0], tmp_path)
     done, failed, started = bound.study.part(Part.FIT)
-    record.write_json(tmp_path / done.run_id / record.SUMMARY, {"status": "completed"})
-    record.write_json(
-        tmp_path / failed.run_id / record.SUMMARY, {"status": "failed", "message": "no memory"}
-    )
-    record.write_json(tmp_path / started.run_id / record.CONFIG, {})
+    record.write(tmp_path / done.run_id, records.run_summary())
+    summary = records.run_summary(status="failed", message="no memory")
+    record.write(tmp_path / failed.run_id, summary)
+    record.write(tmp_path / started.run_id, records.run_record())
     run_sweep(bound, Part.FIT, Local(1))
     ((jobs, _),) = handed_out
     assert {job.run.run_id for job in jobs} == {failed.run_id, started.run_id}
@@ -207,7 +203,7 @@ def test_summary_of_another_version_is_one_line(swept, tmp_path, handed_out):
     path = tmp_path / bound.study.runs[0].run_id / record.SUMMARY
     path.parent.mkdir()
     path.write_text('{"schema": 7}')
-    with pytest.raises(UserError, match=r"record schema 7, this version reads 1"):
+    with pytest.raises(UserError, match=r"record schema 7, this version reads 2"):
         run_sweep(bound, Part.FIT, Local(1))
 
 
@@ -264,7 +260,7 @@ def test_interrupt_saves_what_was_done_and_leaves_nobody_behind(long):
     assert multiprocessing.active_children() == []
     assert [signal.getsignal(number) for number in STOP_SIGNALS] == handlers
     (started,) = (run for run in long.study.runs if long.status(run) is Status.STARTED)
-    steps = [row["step"] for row in record.read_rows(long.folder / started.run_id / record.METRICS)]
+    steps = [row.step for row in record.read_rows(long.folder / started.run_id / record.METRICS)]
     (checkpoint,) = (long.folder / started.run_id / record.CHECKPOINTS).iterdir()
     assert steps[-1] == int(checkpoint.name) > 0
 
@@ -389,7 +385,7 @@ def test_error_of_the_machine_is_recorded_and_the_sweep_goes_on(swept, tmp_path,
     assert [event.phase for event in events] == [Status.FAILED]
     assert bound.status(job.run) is Status.FAILED
     assert bound.failure(job.run).endswith("RESOURCE_EXHAUSTED: Out of memory")
-    json.dumps(record.read_json(job.folder / record.SUMMARY), allow_nan=False)
+    assert record.read(job.folder, RunSummary).environment.device is None
 
 
 # --- populations ---
@@ -403,15 +399,14 @@ def test_populations_are_trained_by_workers_and_recorded_run_by_run(swept, tmp_p
     run_sweep(together, Part.FIT, Local(2), events.append)
     for run in together.study.part(Part.FIT):
         ours, theirs = (
-            record.read_json(folder / run.run_id / record.SUMMARY)
-            for folder in (tmp_path, swept[0].folder)
+            record.read(folder / run.run_id, RunSummary) for folder in (tmp_path, swept[0].folder)
         )
-        assert ours["status"] == theirs["status"]
-        assert ours["diverged_step"] == theirs["diverged_step"]
-        losses = [{k: m["metrics"][k] for k in m["metrics"] if k == "loss"} for m in (ours, theirs)]
-        assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+        assert ours.status == theirs.status
+        assert ours.diverged_step == theirs.diverged_step
+        if ours.status is Status.COMPLETED:
+            assert ours.metrics.loss == pytest.approx(theirs.metrics.loss, rel=1e-5)
     found = [
-        record.read_json(tmp_path / run.run_id / record.SUMMARY)["environment"]["members"]
+        record.read(tmp_path / run.run_id, RunSummary).environment.members
         for run in together.study.part(Part.FIT)
     ]
     assert sorted(found) == [1, 2, 2]
@@ -449,7 +444,7 @@ def test_population_that_is_too_much_for_the_machine_is_tried_in_halves(
     def fail(population, *args, **kwargs):
         tried.append(len(population))
         if len(population) > 1:
-            record.write_json(jobs[1].folder / record.SUMMARY, {"status": "completed"})
+            record.write(jobs[1].folder, records.run_summary())
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 
     monkeypatch.setattr(trainer, "train_population", fail)
@@ -472,18 +467,18 @@ def test_each_run_trains_on_the_data_that_it_names(tmp_path, cache):
     assert len(bound.corpora.opened()) == 2
     run_sweep(bound, Part.FIT, Local(1))
     first, second = (corpus.fingerprint for corpus in bound.corpora.opened())
-    found = [record.read_json(bound.folder / r.run_id / record.SUMMARY) for r in bound.study.runs]
-    assert [one["environment"]["members"] for one in found] == [3, 3, 3]
-    names = [one["science"]["data"]["fingerprint"] for one in found]
+    found = [record.read(bound.folder / r.run_id, RunSummary) for r in bound.study.runs]
+    assert [one.environment.members for one in found] == [3, 3, 3]
+    names = [one.science["data"]["fingerprint"] for one in found]
     assert names == [first, second, f"{first}+{second}"]
-    tokens = [one["tokens_by_source"] for one in found]
+    tokens = [one.metrics.tokens_by_source for one in found]
     assert tokens[:2] == [{first: 3200}, {second: 3200}]
     assert tokens[2] == {first: 2400, second: 800}
-    plan = record.read_json(bound.folder / record.STUDY)
-    assert plan["corpora"].keys() == {first, second}
-    losses = [one["metrics"]["loss"] for one in found]
+    plan = record.read(bound.folder, StudyPlan)
+    assert plan.corpora.keys() == {first, second}
+    losses = [one.metrics.loss for one in found]
     assert len({round(loss, 3) for loss in losses}) == 3
     alone = Job(bound.study.runs[2], "tiny", tmp_path / "alone")
     trainer.train(alone, data.Corpora(cache))
-    summary = record.read_json(alone.folder / record.SUMMARY)
-    assert losses[2] == pytest.approx(summary["metrics"]["loss"], rel=1e-5)
+    summary = record.read(alone.folder, RunSummary)
+    assert losses[2] == pytest.approx(summary.metrics.loss, rel=1e-5)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import pytest
+import records
 import tiny
 
 from experiments import record, trackers
 from experiments.__main__ import main
-from experiments.record import Status
+from experiments.record import Status, StudyPlan
 from experiments.runs.claim import take
 from experiments.runs.summary import write_config
 from experiments.trackers import Held
@@ -64,15 +65,13 @@ def service(monkeypatch):
 def job(tmp_path):
     """A planned run, begun."""
     job = tiny.job(tmp_path)
-    record.write_json(
-        tmp_path / record.STUDY, {"name": "tiny", "runs": [{"run_id": job.run.run_id}]}
-    )
-    write_config(job)
+    record.write(tmp_path, records.plan("tiny", [records.planned(job.run.run_id)]))
+    write_config(job, ())
     return job
 
 
-def row(step, **values):
-    return {"step": step, "tokens": 64 * step, "loss": 3.0, **values}
+def row(step, seconds=1.0, **means):
+    return records.training(step, 3.0, seconds, **means)
 
 
 def append(job, *rows):
@@ -80,17 +79,15 @@ def append(job, *rows):
 
 
 def end(job, status=Status.COMPLETED):
-    record.write_json(
-        job.folder / record.SUMMARY, {"status": status, "message": "", "metrics": {"loss": 2.5}}
-    )
+    record.write(job.folder, records.run_summary(status=status, metrics={"loss": 2.5}))
 
 
 def test_rows_of_a_step_are_one_point_and_the_last_waits_until_it_is_whole(job, service, tmp_path):
-    append(job, row(8, seconds=1.0), row(16, grad_norm=None))
+    append(job, row(8), row(16, 2.0, grad_norm=None))
     assert mirror(tmp_path, "memory", ONCE) == 1
-    append(job, {"step": 16, "tokens": 1024, "valid_loss": 3.5})
+    append(job, records.validation(16, 3.5))
     assert mirror(tmp_path, "memory", ONCE) == 0
-    append(job, row(24))
+    append(job, row(24, 3.0))
     assert mirror(tmp_path, "memory", ONCE) == 1
     end(job)
     assert mirror(tmp_path, "memory", ONCE) == 1
@@ -98,8 +95,8 @@ def test_rows_of_a_step_are_one_point_and_the_last_waits_until_it_is_whole(job, 
     first, second, third = [told for told in service.told if isinstance(told, tuple)]
     assert first == (8, {"tokens": 512, "loss": 3.0, "seconds": 1.0})
     assert math.isnan(second[1].pop("grad_norm"))
-    assert second == (16, {"tokens": 1024, "loss": 3.0, "valid_loss": 3.5})
-    assert third == (24, {"tokens": 1536, "loss": 3.0})
+    assert second == (16, {"tokens": 1024, "loss": 3.0, "valid_loss": 3.5, "seconds": 2.0})
+    assert third == (24, {"tokens": 1536, "loss": 3.0, "seconds": 3.0})
     assert service.told[-2:] == [Status.COMPLETED, "close"]
 
 
@@ -125,9 +122,8 @@ def test_it_follows_a_run_through_an_interruption_and_a_failure_to_its_end(job, 
 
 
 def test_it_goes_on_until_every_planned_run_has_ended(job, service, tmp_path):
-    missing = {"run_id": "not-begun"}
-    plan = record.read_json(tmp_path / record.STUDY)
-    record.write_json(tmp_path / record.STUDY, {**plan, "runs": [*plan["runs"], missing]})
+    runs = record.read(tmp_path, StudyPlan).runs
+    records.change(tmp_path, StudyPlan, runs=(*runs, records.planned("not-begun")))
     append(job, row(8))
     end(job)
     looked = []
@@ -158,12 +154,12 @@ def test_command_says_how_much_was_sent(job, service, tmp_path, capsys):
 
 def test_damaged_record_of_one_run_does_not_hold_up_another(job, service, tmp_path):
     other = tiny.job(tmp_path, "seed=1")
-    write_config(other)
+    write_config(other, ())
     (other.folder / record.METRICS).write_text("{}\n")
-    runs = [{"run_id": other.run.run_id}, {"run_id": job.run.run_id}]
-    record.write_json(tmp_path / record.STUDY, {"name": "tiny", "runs": runs})
+    runs = tuple(records.planned(one.run.run_id) for one in (other, job))
+    records.change(tmp_path, StudyPlan, runs=runs)
     append(job, row(8), row(16))
-    with pytest.raises(UserError, match=r"metrics.jsonl:1: not a row of metrics"):
+    with pytest.raises(UserError, match=r"metrics.jsonl:1: not a row of the record"):
         mirror(tmp_path, "memory", ONCE)
     assert [told[0] for told in service.told] == ["o", 8, "c"]
 
@@ -232,8 +228,7 @@ def _records(folder):
     """All but the times."""
     kept = {}
     for path in folder.glob(f"*/{record.METRICS}"):
-        rows = [{**row, "seconds": None} for row in record.read_rows(path)]
-        kept[path.parent.name] = rows, record.read_json(path.with_name(record.SUMMARY))["status"]
+        kept[path.parent.name] = records.means(path.parent), record.run_status(path.parent)
     assert len(kept) == 3
     return kept
 

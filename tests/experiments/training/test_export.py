@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from experiments import data, record
 from experiments.__main__ import main
 from experiments.config.fields import to_dict
+from experiments.record import RunSummary
 from experiments.training.export import from_arrays, read, to_arrays, write
 from experiments.training.hypers import hypers
 from experiments.training.step import init_state, recipe
@@ -118,7 +119,7 @@ def test_files_that_cannot_be_read_are_refused_in_a_line(file, tmp_path, capsys)
         assert message in said and str(path) in said and said.count("\n") == 1
     config, _, params = drawn()
     with pytest.raises(UserError, match="cannot write"):
-        write(tmp_path / "no" / "folder.safetensors", config, params)
+        write(damaged / "folder.safetensors", config, params)
 
 
 def test_a_run_goes_out_and_its_loss_comes_back(tmp_path, texts, cache, capsys):
@@ -128,7 +129,7 @@ def test_a_run_goes_out_and_its_loss_comes_back(tmp_path, texts, cache, capsys):
     path = tmp_path / "model.safetensors"
     assert main(["export", str(job.folder), "--to", str(path)]) == 0
     assert main(["evaluate", str(path), "--cache", str(cache)]) == 0
-    loss = record.read_json(job.folder / record.SUMMARY)["metrics"]["loss"]
+    loss = record.read(job.folder, RunSummary).metrics.loss
     said = re.search(r"^([\d.]+) nats/token", capsys.readouterr().out, re.M)
     assert float(said[1]) == pytest.approx(loss, abs=1e-6)
     assert main(["evaluate", str(path), "--cache", str(cache), "--set", "model.width=32"]) == 2

@@ -10,12 +10,13 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
+import records
 import tiny
 
 from experiments import record
 from experiments.config.fields import to_dict
 from experiments.config.identity import identity
-from experiments.record import Status
+from experiments.record import RunRecord, RunSummary, Status
 from experiments.runs.checkpoint import Checkpoints
 from experiments.runs.checksums import SEAL
 from experiments.runs.job import Event
@@ -38,12 +39,11 @@ def finished(tmp_path_factory, corpus):
 
 def rows(folder: Path) -> list[dict[str, float]]:
     """The trajectory without its wall times."""
-    found = list(record.read_rows(folder / record.METRICS))
-    return [{name: row[name] for name in row if name != "seconds"} for row in found]
+    return records.means(folder)
 
 
 def summary(folder: Path):
-    return record.read_json(folder / record.SUMMARY)
+    return record.read(folder, RunSummary)
 
 
 def final_state(job):
@@ -58,7 +58,7 @@ def final_state(job):
 def assert_same_run(job, finished):
     """Bit by bit: the rows, the final loss, and the state."""
     assert rows(job.folder) == rows(finished.folder)
-    ours, theirs = summary(job.folder)["metrics"], summary(finished.folder)["metrics"]
+    ours, theirs = summary(job.folder).numbers(), summary(finished.folder).numbers()
     for name in ("loss", "train_loss", "tokens", "epochs"):
         assert ours[name] == theirs[name], name
     jax.tree.map(np.testing.assert_array_equal, final_state(job), final_state(finished))
@@ -76,37 +76,37 @@ class Interruption:
 
 
 def test_config_file_is_the_plan(finished):
-    found = record.read_json(finished.folder / record.CONFIG)
+    found = record.read(finished.folder, RunRecord)
     config = finished.run.config
-    assert found["run_id"] == finished.folder.name == identity(config.science)
-    assert (found["study"], found["part"], found["rung"]) == ("tiny", "fit", 0)
-    assert found["science"] == to_dict(config.science)
-    assert found["execution"] == to_dict(config.execution)
-    assert found["accounting"] == finished.run.ledger
+    assert found.run_id == finished.folder.name == identity(config.science)
+    assert (found.study, found.part, found.rung, found.parents) == ("tiny", "fit", 0, ())
+    assert found.science == to_dict(config.science)
+    assert found.execution == to_dict(config.execution)
+    assert found.accounting == finished.run.ledger
 
 
 def test_summary_says_what_was_measured(finished, corpus):
     found = summary(finished.folder)
-    config = record.read_json(finished.folder / record.CONFIG)
-    del config["accounting"]
-    assert config.items() <= found.items()
-    assert (found["status"], found["message"], found["diverged_step"]) == ("completed", "", None)
-    assert found["prediction_sha256"] is None
-    assert found["environment"]["jax"] == jax.__version__
-    assert found["environment"]["device"] == "cpu cpu"
-    metrics = found["metrics"]
-    assert finished.run.ledger.items() <= metrics.items()
-    assert 2 < metrics["loss"] < 5.5
-    assert metrics["loss_per_byte"] == metrics["loss"]  # byte tokens
-    assert metrics["bits_per_byte"] == pytest.approx(metrics["loss"] / math.log(2))
-    assert metrics["train_loss"] == rows(finished.folder)[-1]["loss"]
-    assert (metrics["steps"], metrics["tokens"], metrics["batch_tokens"]) == (50, 3200, 64)
-    assert metrics["epochs"] == pytest.approx(3200 / corpus.only.corpora[0].train.tokens, rel=0.01)
-    assert found["tokens_by_source"] == {corpus.only.fingerprint: 3200}
-    assert found["epochs_by_source"] == {corpus.only.fingerprint: metrics["epochs"]}
-    assert metrics["wall_seconds"] > metrics["first_dispatch_seconds"] > 0
-    assert metrics["tokens_per_second"] == pytest.approx(3200 / metrics["wall_seconds"])
-    assert all(math.isfinite(value) for value in metrics.values())
+    config = record.read(finished.folder, RunRecord)
+    for name in RunRecord.__struct_fields__:
+        assert getattr(found, name) == getattr(config, name), name
+    assert (found.status, found.message, found.diverged_step) == (Status.COMPLETED, "", None)
+    assert found.prediction_sha256 is None
+    assert found.environment.jax == jax.__version__
+    assert found.environment.device == "cpu cpu"
+    metrics = found.metrics
+    assert 2 < metrics.loss < 5.5
+    assert metrics.loss_per_byte == metrics.loss  # byte tokens
+    assert metrics.bits_per_byte == pytest.approx(metrics.loss / math.log(2))
+    assert metrics.train_loss == rows(finished.folder)[-1]["loss"]
+    assert (metrics.steps, metrics.tokens_trained, metrics.batch_tokens) == (50, 3200, 64)
+    assert metrics.epochs == pytest.approx(3200 / corpus.only.corpora[0].train.tokens, rel=0.01)
+    assert metrics.tokens_by_source == {corpus.only.fingerprint: 3200}
+    assert metrics.epochs_by_source == {corpus.only.fingerprint: metrics.epochs}
+    assert metrics.wall_seconds > metrics.first_dispatch_seconds > 0
+    assert metrics.tokens_per_second == pytest.approx(3200 / metrics.wall_seconds)
+    assert metrics.energy_joules is None  # nothing here measures it
+    assert finished.run.ledger.items() <= found.numbers().items()
 
 
 def test_training_learns(finished):
@@ -207,10 +207,12 @@ def test_loss_that_leaves_the_numbers_is_recorded_as_diverged(tmp_path, corpus, 
     assert train(job, corpus, watch=events.append) is Status.DIVERGED
     assert (events[-1].phase, events[-1].step) == (Status.DIVERGED, step)
     found = summary(job.folder)
-    assert (found["status"], found["diverged_step"]) == ("diverged", step)
-    assert found["message"] == f"the loss was not finite at step {step}"
-    assert not {"loss", "loss_per_byte", "train_loss", "bits_per_byte"} & found["metrics"].keys()
-    assert found["metrics"]["params_total"] > 0
+    assert (found.status, found.diverged_step) == (Status.DIVERGED, step)
+    assert found.message == f"the loss was not finite at step {step}"
+    measured = found.metrics
+    losses = (measured.loss, measured.loss_per_byte, measured.train_loss, measured.bits_per_byte)
+    assert losses == (None,) * 4
+    assert found.accounting["params_total"] > 0
     for file in (record.CONFIG, record.METRICS, record.SUMMARY):
         text = (job.folder / file).read_text()
         assert "NaN" not in text
@@ -233,10 +235,8 @@ def test_divergence_late_in_a_run_keeps_the_rows_before_it(tmp_path, corpus, mon
     assert train(job, corpus) is Status.DIVERGED
     assert [row["step"] for row in rows(job.folder)] == [8, 16]
     found = summary(job.folder)
-    assert found["diverged_step"] == 20
-    assert found["metrics"]["tokens_per_second"] == pytest.approx(
-        16 * 64 / found["metrics"]["wall_seconds"]
-    )
+    assert found.diverged_step == 20
+    assert found.metrics.tokens_per_second == pytest.approx(16 * 64 / found.metrics.wall_seconds)
 
 
 def test_validation_that_is_not_finite_is_divergence_too(tmp_path, corpus, monkeypatch):
@@ -245,15 +245,15 @@ def test_validation_that_is_not_finite_is_divergence_too(tmp_path, corpus, monke
     )
     job = tiny.job(tmp_path)
     assert train(job, corpus) is Status.DIVERGED
-    assert summary(job.folder)["diverged_step"] == 50
-    assert "loss" not in summary(job.folder)["metrics"]
+    assert summary(job.folder).diverged_step == 50
+    assert summary(job.folder).metrics.loss is None
 
 
 def test_how_steps_are_dispatched_does_not_change_the_result(tmp_path, corpus, finished):
     job = tiny.job(tmp_path, TIMES, "execution.steps_per_dispatch=64", "execution.microbatch=1")
     assert job.folder.name == finished.folder.name
     assert train(job, corpus) is Status.COMPLETED
-    ours, theirs = (summary(j.folder)["metrics"]["loss"] for j in (job, finished))
+    ours, theirs = (summary(j.folder).metrics.loss for j in (job, finished))
     assert ours == pytest.approx(theirs, rel=1e-4)
     assert [row["step"] for row in rows(job.folder)] == [50]
 
@@ -277,7 +277,7 @@ def test_events_tell_the_story_in_order(tmp_path, corpus):
     ]
     assert [event.step for event in events if event.phase == "training"] == [24, 32, 40, 48, 50]
     assert [event.phase for event in events[-2:]] == ["evaluating", Status.COMPLETED]
-    assert events[-1].loss == summary(job.folder)["metrics"]["loss"]
+    assert events[-1].loss == summary(job.folder).metrics.loss
     assert {event.run_id for event in events} == {job.run.run_id}
 
 

@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import records
 import tiny
 from jax.sharding import NamedSharding
 from shared_out import TOLERANCE, curve, differentiate, held
 
-from experiments import record
 from experiments.record import Status
 from experiments.runs.job import Job
 from experiments.training.layout_sharding import WHOLE, mesh
@@ -162,7 +162,7 @@ def interrupted_after(dispatches: int) -> Callable[[], bool]:
 def rows(job: Job) -> list[dict[str, float]]:
     return [
         {name: row[name] for name in ("step", "tokens", "loss", "valid_loss") if name in row}
-        for row in record.read_rows(job.folder / record.METRICS)
+        for row in records.means(job.folder)
     ]
 
 

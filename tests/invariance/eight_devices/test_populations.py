@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import records
 import tiny
 from curves import batches
 
@@ -154,12 +155,12 @@ ENDS = [Status.COMPLETED] * 3 + [Status.DIVERGED]
 def rows(job: Job) -> list[dict[str, float]]:
     return [
         {name: row[name] for name in ("step", "tokens", "loss", "valid_loss") if name in row}
-        for row in record.read_rows(job.folder / record.METRICS)
+        for row in records.means(job.folder)
     ]
 
 
-def final_loss(job: Job) -> float:
-    return float(record.read_json(job.folder / record.SUMMARY)["metrics"]["loss"])
+def final_loss(job: Job) -> float | None:
+    return record.read(job.folder, record.RunSummary).metrics.loss
 
 
 def interrupted_after(dispatches: int) -> Any:

@@ -7,10 +7,11 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
+import records
 
+from experiments import record
 from experiments.config.fields import to_dict
 from experiments.config.run import Execution, RunConfig, Science
-from experiments.record import write_json
 from models.config import Program as Layers
 from models.config import TransformerConfig
 from scaling.common.errors import UserError
@@ -78,7 +79,8 @@ def test_runs_of_equal_shapes_are_compiled_once(
 
 def test_one_config_is_compiled_for_all_chips(asked: list[RunConfig], tmp_path: Path) -> None:
     path = tmp_path / "config.json"
-    write_json(path, to_dict(RunConfig(Science(TransformerConfig(width=32)))))
+    config = RunConfig(Science(TransformerConfig(width=32)))
+    record.write(tmp_path, records.run_record(**to_dict(config)))
     sizes = ["--layout", "fsdp_tensor", "--set", "execution.layout.tensor=2"]
     assert main(["compile", str(path), "--topology", "v5e:2x2", *sizes]) == 0
     assert [config.execution.layout.tensor for config in asked] == [2]

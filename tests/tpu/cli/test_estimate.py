@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import records
 
+from experiments import record
 from experiments.config.fields import to_dict
 from experiments.config.run import RunConfig
-from experiments.record import write_json
 from experiments.studies import load
 from scaling.machines.chips import chip
 from tpu.__main__ import main
@@ -68,7 +69,7 @@ def test_why_shows_what_there_was_to_choose_from(capsys: pytest.CaptureFixture[s
 
 def test_one_config(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "config.json"
-    write_json(path, to_dict(RunConfig()))
+    record.write(tmp_path, records.run_record(**to_dict(RunConfig())))
     options = ("--chip", "v5e", "--chips", "1", "--set", "precision=bfloat16")
     assert main(("estimate", str(path), *options)) == 0
     (row,) = table(capsys.readouterr().out)

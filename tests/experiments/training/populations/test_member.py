@@ -7,10 +7,11 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import records
 import tiny
 
 from experiments import record
-from experiments.record import Status
+from experiments.record import RunSummary, Status
 from experiments.runs.checkpoint import Checkpoints
 from experiments.runs.job import Event
 from experiments.training.hypers import hypers
@@ -50,12 +51,11 @@ def together(tmp_path_factory, corpus):
 
 
 def rows(job):
-    found = list(record.read_rows(job.folder / record.METRICS))
-    return [{name: row[name] for name in row if name != "seconds"} for row in found]
+    return records.means(job.folder)
 
 
 def summary(job):
-    return record.read_json(job.folder / record.SUMMARY)
+    return record.read(job.folder, RunSummary)
 
 
 def final_state(job):
@@ -78,12 +78,11 @@ def assert_same_record(ours, theirs, tolerance=TOLERANCE):
         assert tight == pytest.approx({name: other[name] for name in tight}, rel=tolerance)
         assert all(row[name] == pytest.approx(other[name], rel=1e-3) for name in loose)
     one, two = summary(ours), summary(theirs)
-    assert one.keys() == two.keys()
     times = {"wall_seconds", "first_dispatch_seconds", "tokens_per_second"}
-    metrics = [{n: v for n, v in s["metrics"].items() if n not in times} for s in (one, two)]
+    metrics = [{n: v for n, v in s.numbers().items() if n not in times} for s in (one, two)]
     assert metrics[0] == pytest.approx(metrics[1], rel=tolerance)
-    same = one.keys() - {"metrics", "environment"}
-    assert {name: one[name] for name in same} == {name: two[name] for name in same}
+    for name in set(RunSummary.__struct_fields__) - {"metrics", "environment"}:
+        assert getattr(one, name) == getattr(two, name), name
 
 
 @pytest.mark.parametrize("k", range(len(MEMBERS)))
@@ -91,15 +90,15 @@ def test_record_of_a_member_is_that_of_its_solo_run(alone, together, k) -> None:
     made, statuses, _ = together
     assert_same_record(made[k], alone[k])
     assert statuses[k] is Status.DIVERGED if k == DIVERGED else Status.COMPLETED
-    assert (summary(made[k])["environment"]["members"]) == len(MEMBERS)
-    assert (summary(alone[k])["environment"]["members"]) == 1
+    assert summary(made[k]).environment.members == len(MEMBERS)
+    assert summary(alone[k]).environment.members == 1
 
 
 def test_diverged_member_ends_at_its_step_and_the_rest_go_on(together) -> None:
     made, _, events = together
     found = summary(made[DIVERGED])
-    assert found["diverged_step"] == 2
-    assert found["message"] == "the loss was not finite at step 2"
+    assert found.diverged_step == 2
+    assert found.message == "the loss was not finite at step 2"
     ended = [event.run_id for event in events if isinstance(event.phase, Status)]
     assert ended == [made[k].run.run_id for k in (DIVERGED, 1, 2, 0)]  # each as it ends
 
@@ -120,7 +119,7 @@ def healthy(tmp_path_factory, corpus):
 
 def assert_same_bits(ours, theirs):
     assert rows(ours) == rows(theirs)
-    assert summary(ours)["metrics"]["loss"] == summary(theirs)["metrics"]["loss"]
+    assert summary(ours).metrics.loss == summary(theirs).metrics.loss
     jax.tree.map(np.testing.assert_array_equal, final_state(ours), final_state(theirs))
 
 
@@ -139,8 +138,8 @@ def test_loss_far_beyond_its_start_is_divergence_alone_and_in_a_population(
     neighbour = tiny.job(tmp_path / "population")
     assert train_population([together, neighbour], corpus) == [Status.DIVERGED, Status.COMPLETED]
     for job in (solo, together):
-        assert "rose beyond 10 times its start at step" in summary(job)["message"]
-    assert summary(solo)["diverged_step"] == summary(together)["diverged_step"] > 0
+        assert "rose beyond 10 times its start at step" in summary(job).message
+    assert summary(solo).diverged_step == summary(together).diverged_step > 0
 
 
 class Interruption:

@@ -1,0 +1,72 @@
+"""The record: the only contract between training and analysis. Importable without JAX.
+
+A study folder holds::
+
+    study.json                 StudyPlan: question, law, reading, and every planned run
+    prediction.json            Prediction: written by analysis before a held-out run is trained
+    search.json                SearchRecord: of a search, its space, budgets, candidates and scores
+    workers.log                output of libraries in the workers
+    mirror.log                 output of libraries in the mirrors beside a sweep
+    tensorboard/ wandb/ mlflow/    files of trackers: experiments/trackers/
+    slurm/                     submissions and their logs: experiments/launchers/slurm.py
+    <run_id>/config.json       RunRecord: science, execution, accounting, parents
+    <run_id>/metrics.jsonl     MetricsRow per line, append-only: the trajectory
+    <run_id>/evaluations/<task>.jsonl    ItemRow per line: one item of a task, scored
+    <run_id>/summary.json      RunSummary: atomic, last; status and every number that a fit may want
+    <run_id>/checkpoints/      orbax
+    <run_id>/claim.N           owner of the run: experiments/runs/claim.py
+    <run_id>/quarantine.N/     damaged files, moved aside before the run went on
+
+A run with a parent has taken over the checkpoint of one step of it. Its metrics.jsonl begins with
+the parent's rows; `steps_trained`, `tokens_trained` and `wall_seconds` of its summary count its own
+training alone, so that sums over runs count nothing twice.
+
+Losses are in nats per token unless the name says otherwise. A number that was not
+measured is null or absent.
+"""
+
+from __future__ import annotations
+
+from experiments.record.run import (
+    Environment,
+    ItemRow,
+    LawSetting,
+    Measured,
+    MetricsRow,
+    Parent,
+    RunRecord,
+    RunSummary,
+    StoredConfig,
+)
+from experiments.record.schema import (
+    AGAIN,
+    CHECKPOINTS,
+    CONFIG,
+    ELSEWHERE,
+    ENDED,
+    EVALUATIONS,
+    FINISHED,
+    METRICS,
+    PREDICTION,
+    SCHEMA,
+    SEARCH,
+    STUDY,
+    SUMMARY,
+    File,
+    Part,
+    Status,
+)
+from experiments.record.search import Candidate, SearchCost, SearchMethod, SearchRecord
+from experiments.record.store import (
+    append_rows,
+    last_rows,
+    read,
+    read_file,
+    read_items,
+    read_rows,
+    rewrite_rows,
+    run_status,
+    write,
+)
+from experiments.record.study import Forecast, PlannedRun, Prediction, StudyPlan
+from scaling.common.files import SCRATCH, DamagedError

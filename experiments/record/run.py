@@ -1,0 +1,158 @@
+"""Forms of the files of one run: config.json, metrics.jsonl, evaluations and summary.json."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from experiments.record.schema import CONFIG, ENDED, SUMMARY, Entry, File, Part, Status
+
+
+class Parent(Entry, frozen=True, kw_only=True):
+    """The run whose checkpoint was taken over, and the step of that checkpoint."""
+
+    run_id: str
+    step: int
+
+
+class LawSetting(Entry, frozen=True, kw_only=True):
+    """A setting that a hyperparameter law gave: `value` of `quantity` at the variables `asked`."""
+
+    law: str
+    file: str = ""  # empty for a published law
+    sha256: str = ""
+    form: str
+    source: str
+    quantity: str
+    asked: Mapping[str, float]
+    value: float
+    warnings: tuple[str, ...] = ()
+
+
+class StoredConfig(File, frozen=True, kw_only=True):
+    """A config as nested fields: experiments/config/from_record.py reads them into its types."""
+
+    science: Mapping[str, Any]
+    execution: Mapping[str, Any]
+
+
+class RunRecord(StoredConfig, frozen=True, kw_only=True):
+    """config.json: a run before its first step.
+
+    `accounting` has N, D and C under every named definition; the mappings by part sum to them.
+    `laws` go by the field that each gave.
+    """
+
+    NAME = CONFIG
+    run_id: str
+    study: str
+    part: Part
+    rung: int
+    label: str = ""  # the arm of a comparison
+    laws: Mapping[str, LawSetting] = msgspec.field(default_factory=dict)
+    parents: tuple[Parent, ...] = ()
+    accounting: Mapping[str, float]
+    params_by_part: Mapping[str, float] = msgspec.field(default_factory=dict)
+    flops_by_part: Mapping[str, float] = msgspec.field(default_factory=dict)
+
+
+class Measured(Entry, frozen=True, kw_only=True, omit_defaults=True):
+    """Numbers that training came to; absent where it did not come so far, or nothing measured it.
+
+    `evaluations` go by task, whose items are in evaluations/<task>.jsonl.
+    """
+
+    loss: float | None = None  # validation, at the end
+    loss_per_byte: float | None = None
+    bits_per_byte: float | None = None
+    train_loss: float | None = None  # of the last row
+    steps: int | None = None
+    steps_trained: int | None = None
+    tokens_trained: int | None = None
+    epochs: float | None = None  # over all sources
+    batch_tokens: int | None = None
+    wall_seconds: float | None = None
+    first_dispatch_seconds: float | None = None  # compilation included
+    tokens_per_second: float | None = None
+    energy_joules: float | None = None
+    tokens_by_source: Mapping[str, int] = msgspec.field(default_factory=dict)
+    epochs_by_source: Mapping[str, float] = msgspec.field(default_factory=dict)
+    evaluations: Mapping[str, float] = msgspec.field(default_factory=dict)
+
+    def numbers(self) -> dict[str, float]:
+        """Measured numbers by name; ``tokens_by_source.web`` of a mapping."""
+        found: dict[str, float] = {}
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, Mapping):
+                found |= {f"{name}.{key}": each for key, each in value.items()}
+            elif value is not None:
+                found[name] = value
+        return found
+
+
+class Environment(Entry, frozen=True, kw_only=True):
+    """Software and device of a run; a failure has no device."""
+
+    cpus: int | None
+    python: str
+    jax: str
+    code: str
+    device: str | None = None
+    devices: int | None = None
+    processes: int | None = None
+    members: int | None = None  # runs that its program trained at once
+
+
+class RunSummary(RunRecord, frozen=True, kw_only=True):
+    """summary.json: a run that has ended."""
+
+    NAME = SUMMARY
+    status: Status  # one of `ENDED`
+    message: str = ""
+    diverged_step: int | None = None
+    metrics: Measured = Measured()
+    environment: Environment
+    prediction_sha256: str | None = None  # of the prediction that a held-out run was trained under
+
+    def __post_init__(self) -> None:
+        if self.status not in ENDED:
+            raise ValueError(f"status '{self.status}': the run has not ended")
+
+    def numbers(self) -> dict[str, float]:
+        """Every number of the run by name: accounting and measurements, mappings dotted."""
+        return {**self.accounting, **self.metrics.numbers()}
+
+
+class MetricsRow(Entry, frozen=True, kw_only=True, omit_defaults=True):
+    """A line of metrics.jsonl: means over one dispatch, or a validation loss.
+
+    A mean that is not finite is null. Rows of training alone have `seconds`.
+    """
+
+    step: int  # steps done
+    tokens: int
+    seconds: float | None = None  # wall time since the first step, over all interruptions
+    metrics: Mapping[str, float | None]  # "loss", "learning_rate", ..., or "valid_loss"
+    tokens_by_source: Mapping[str, int] = msgspec.field(default_factory=dict)
+
+    @property
+    def loss(self) -> float:
+        """The training loss; NaN in a row of validation, or where it was not finite."""
+        found = self.metrics.get("loss")
+        return math.nan if found is None else found
+
+
+class ItemRow(Entry, frozen=True, kw_only=True, omit_defaults=True):
+    """A line of evaluations/<task>.jsonl: one item of a task at one step of the run."""
+
+    step: int
+    item: str  # its name within the task
+    log_probabilities: tuple[float, ...] = ()  # nats, of each choice
+    bytes: tuple[int, ...] = ()  # of each choice
+    answer: int | None = None  # the right choice
+    samples: tuple[str, ...] = ()
+    is_right: bool | None = None

@@ -1,0 +1,48 @@
+"""Names of the record: its files, the states of a run, its parts, and the base of every form."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+import msgspec
+
+SCHEMA = 2
+AGAIN = 75  # exit code of interrupted work that the same command continues: EX_TEMPFAIL
+
+STUDY, PREDICTION, SEARCH = "study.json", "prediction.json", "search.json"
+CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
+CHECKPOINTS, EVALUATIONS = "checkpoints", "evaluations"
+ELSEWHERE = "make room, or choose another folder with --out"
+
+
+class Status(StrEnum):
+    """State of a run. The last three are written to the summary; the first two are inferred."""
+
+    MISSING = "missing"  # no folder
+    STARTED = "started"  # a config and no summary: running, or interrupted
+    COMPLETED = "completed"
+    DIVERGED = "diverged"  # the loss rose far beyond its start, or out of the finite numbers
+    FAILED = "failed"  # an error of ours or of the machine, text in the summary
+
+
+FINISHED = (Status.COMPLETED, Status.DIVERGED)  # for good
+ENDED = (*FINISHED, Status.FAILED)  # there is a summary
+
+
+class Part(StrEnum):
+    """Purpose of a run: the fit sees the first kind only."""
+
+    FIT = "fit"
+    HELD_OUT = "held_out"
+    TRUNK = "trunk"  # for others to branch from: no cooldown, so its loss says little
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of a file: typed, and no field beside the named ones."""
+
+
+class File(Entry, frozen=True, kw_only=True, tag_field="schema", tag=SCHEMA):
+    """A whole JSON file of the record, with its name in its folder and the version of its form."""
+
+    NAME: ClassVar[str]

@@ -1,0 +1,113 @@
+"""Typed JSON files, written atomically. The only input and output of this room.
+
+A type is a frozen `msgspec.Struct`. A reader gets that type or one line that names the file and the
+field inside it, such as ``summary.json: $.metrics.loss: Expected `float | null`, got `str```. A
+number that is not finite is refused on the way out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from scaling.common.errors import UserError
+
+SCRATCH = ".tmp"  # ends the name of a file that is being written
+MAKE_ROOM = "make room, or choose another folder"
+MOVE_AWAY = "move it away"
+
+T = TypeVar("T")
+
+
+class DamagedError(UserError):
+    """A file cut short or overwritten: its content is no JSON, or a line of it is no row."""
+
+
+class TypedError(UserError):
+    """A file is sound JSON, and a field of it is unknown, missing or of another type."""
+
+
+def write_bytes(path: Path, content: bytes, remedy: str = MAKE_ROOM) -> None:
+    """Write a file atomically: a reader sees the old content or the new, never a part.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    scratch = path.with_name(f"{path.name}.{secrets.token_hex(4)}{SCRATCH}")
+    with writing(path, remedy):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with scratch.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())  # the name must not reach the disk before the content
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path, remedy: str = MAKE_ROOM) -> Iterator[None]:
+    """Turn an error of the disk into one line.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: cannot write ({error.strerror}); {remedy}") from error
+
+
+def plain(value: Any) -> Any:
+    """Turn structs, enums and tuples into dicts, text and lists, as JSON holds them."""
+    return msgspec.to_builtins(value, str_keys=True)
+
+
+def write_json(path: Path, value: Any, remedy: str = MAKE_ROOM) -> None:
+    """Write one value as an indented JSON file, atomically."""
+    text = json.dumps(plain(value), indent=1, allow_nan=False) + "\n"
+    write_bytes(path, text.encode(), remedy)
+
+
+def line(value: Any) -> str:
+    """One value as one line of JSON."""
+    return json.dumps(plain(value), allow_nan=False) + "\n"
+
+
+def read_json(path: Path, kind: type[T], remedy: str = MOVE_AWAY) -> T:
+    """Read one JSON file as a value of `kind`.
+
+    Raises:
+        UserError: the file cannot be read.
+        DamagedError: its content is not JSON.
+        TypedError: a field is unknown, missing or of another type.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot read ({error.strerror})") from error
+    return decode(content, kind, str(path), remedy)
+
+
+def decode(content: bytes | str, kind: type[T], where: str, remedy: str = MOVE_AWAY) -> T:
+    """Parse JSON as a value of `kind`; `where` begins the error. Raises as `read_json` does."""
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.ValidationError as error:
+        raise TypedError(f"{where}: {field_and_reason(error)}; {remedy}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DamagedError(f"{where}: not valid JSON ({error}); {remedy}") from error
+
+
+def field_and_reason(error: msgspec.ValidationError) -> str:
+    """The path of the field that is wrong and the reason: ``$.a.b: Expected `int`, got `str```."""
+    reason, _, path = str(error).partition(" - at ")
+    return f"{path.strip('`') or '$'}: {reason}"
