@@ -30,7 +30,7 @@ REQUEUE = signal.Signals[f"SIG{JobEnvironment.USR_SIG}"]
 
 @dataclass(frozen=True)
 class Element:
-    """What is pickled for one job. Submitit calls it on the node, again after each requeue."""
+    """The pickled function of one job. Submitit calls it on the node, again after each requeue."""
 
     population: Population
     slot: Slot
@@ -60,7 +60,7 @@ class Element:
         return None
 
     def checkpoint(self) -> DelayedSubmission:
-        """What goes on after a requeue: the same, for finished runs are skipped."""
+        """Continue after a requeue with the same call; finished runs are skipped."""
         return DelayedSubmission(self)
 
     def _outlive_claims(self, asked: list[int]) -> None:

@@ -1,9 +1,9 @@
-"""A group of processes that train every run together: one program over the devices of all of them.
+"""A group of processes that train every run together: one program over all their devices.
 
-Every process is given the same command, on as many machines as there are, which share the study's
-folder and the cache at the same paths. Process 0 carries the command out: it claims runs, writes
-their records and says what is trained next; the others train along and end with its exit code. One
-that fails ends all: the same command goes on from the last checkpoints.
+Every process is given the same command. All machines see the study's folder and the cache at the
+same paths. Process 0 carries the command out: it claims runs, writes their records and broadcasts
+the next population. The others train along and end with its exit code. One that fails ends all; the
+same command continues from the last checkpoints.
 """
 
 from __future__ import annotations
@@ -59,10 +59,9 @@ class Group(Launcher):
         return [ALONE for _ in wanted]
 
     def carry_out(self, command: Callable[[], int]) -> int:
-        """The command in process 0, and in the others what that one sends; one exit code for all.
+        """Run the command in process 0, and its populations in the others; one exit code for all.
 
-        Where process 0 fails in the middle of a run the others cannot hear it: they are ended by
-        JAX when it is gone.
+        If process 0 fails in the middle of a run, JAX ends the others.
         """
         self.meeting.join()
         if not leads():

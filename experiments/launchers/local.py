@@ -1,8 +1,8 @@
 """Worker processes on this machine: one per core of a CPU, or one per GPU.
 
 Small models on a CPU train faster as one process per core than as one process on all cores
-(benchmarks/train_step.py --cores 2), so that is the default. Runs that are shared out over devices
-have one worker with all of them, after the others.
+(benchmarks/train_step.py --cores 2), so that is the default. Runs whose layout
+spans devices have one worker with all devices, after the others.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Local(Launcher):
 
 
 def _whole(site: Site, layout: Layout) -> Slot:
-    """The one worker of runs that are shared out: it has all devices; of a CPU, simulated ones."""
+    """The slot of a run whose layout spans devices: all devices; on a CPU, simulated ones."""
     simulated = layout.devices if machine.platform() == "cpu" and layout.devices > 1 else None
     return Slot(site.cache, site.folder / LOG, devices=simulated)
 

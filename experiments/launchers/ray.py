@@ -13,51 +13,31 @@ import math
 import os
 import signal
 import socket
-import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from experiments import record
 from experiments.config.run import RunConfig
 from experiments.devices import machine
-from experiments.devices.signals import on_stop_signal
 from experiments.devices.slot import Slot
 from experiments.launchers import Launcher, Site
-from experiments.launchers._pool import ATTEMPTS
-from experiments.launchers._worker import give_up, train_here
+from experiments.launchers._ray_tasks import Started, Tasks, ray
+from experiments.launchers._worker import train_here
 from experiments.launchers.local import LOG
-from experiments.record import AGAIN, FINISHED, Status
-from experiments.runs.claim import is_claimed
+from experiments.record import AGAIN
 from experiments.runs.job import Event, Job, Population
-from experiments.runs.watch import Follower
 from experiments.training.populations import throughput
 from experiments.training.populations.grouping import Curve
 from scaling.common.errors import UserError
-from scaling.common.extras import import_extra
-
-# Read by Ray when it is imported: it sends nothing anywhere, and leaves the terminal to the sweep
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
-for _name, _value in QUIET.items():
-    os.environ.setdefault(_name, _value)
-ray = import_extra("ray", "ray", "--launcher ray")
-from ray.util.placement_group import (  # noqa: E402
-    PlacementGroup,
-    placement_group,
-    remove_placement_group,
-)
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy  # noqa: E402
 
 LOCAL = "local"  # the address of an instance that this process starts
 # as a task asks for it: as a node has it
 BUILT_IN = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
 # How many tasks a process serves: an accelerator is let go only by the end of who opened it
 CALLS = {"cpu": 0, "accelerator": 1}  # 0: all
-PARTING = 60.0  # seconds that the other tasks of a run have to end in
 CONNECT = 10.0  # seconds to wait for a cluster to answer
-LOOK = 1.0  # seconds between two looks at the records
 
 
 @dataclass(frozen=True)
@@ -102,7 +82,7 @@ class Ray(Launcher):
     ) -> bool:
         self._connect()
         here = Path.cwd()
-        tasks = _Tasks(
+        tasks = Tasks(
             start=lambda population: self._start(site, population, here),
             places=lambda: self.workers or self._held() // self.processes,
             log=site.folder / LOG,
@@ -114,19 +94,20 @@ class Ray(Launcher):
     def slot(self, site: Site) -> Slot:
         return Slot(site.cache, log=None, kind=f"ray {_text(self.resources)}")
 
-    def _start(self, site: Site, population: Population, here: Path) -> _Started:
+    def _start(self, site: Site, population: Population, here: Path) -> Started:
         """Have a population trained, by one task or by several together."""
         if self.processes == 1:
-            return _Started([self._task(_train).remote(population, self.slot(site), here)])
+            return Started([self._task(_train).remote(population, self.slot(site), here)])
         meeting, task = ray.remote(num_cpus=0)(_Meeting).remote(), self._task(_train_together)
-        group = placement_group([self._asked] * self.processes, strategy="PACK")
+        group = ray.util.placement_group([self._asked] * self.processes, strategy="PACK")
+        place = ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy
         tasks = [
-            task.options(
-                scheduling_strategy=PlacementGroupSchedulingStrategy(group, process)
-            ).remote(population, site, here, meeting, self.processes, process)
+            task.options(scheduling_strategy=place(group, process)).remote(
+                population, site, here, meeting, self.processes, process
+            )
             for process in range(self.processes)
         ]
-        return _Started(tasks, group)
+        return Started(tasks, group)
 
     @property
     def _asked(self) -> dict[str, float]:
@@ -230,27 +211,6 @@ def _train(population: Population, slot: Slot, here: Path) -> UserError | None:
     return None
 
 
-@dataclass(frozen=True)
-class _Started:
-    """The tasks of a population, the first of which says how it ended, and their resources.
-
-    A placement group is placed as a whole, so no task starts before all can.
-    """
-
-    tasks: Sequence[Any]
-    group: PlacementGroup | None = None
-
-    def cancel(self, *, force: bool) -> None:
-        for task in self.tasks:
-            ray.cancel(task, force=force)
-
-    def release(self, patience: float) -> None:
-        """Give the resources back; tasks still running after `patience` seconds are ended."""
-        if self.group is not None:
-            ray.wait(list(self.tasks), num_returns=len(self.tasks), timeout=patience)
-            remove_placement_group(self.group)
-
-
 class _Meeting:
     """An actor to which process 0 writes the address at which all meet."""
 
@@ -290,117 +250,3 @@ def _train_together(
 
     group.carry_out(command)
     return mistakes[0] if mistakes else None
-
-
-@dataclass
-class _Tasks:
-    """The populations that wait and the tasks under way."""
-
-    start: Callable[[Population], _Started]
-    places: Callable[[], int]
-    log: Path
-    watch: Callable[[Event], None]
-    waiting: deque[Population]
-    under_way: dict[Any, tuple[Population, _Started]] = field(
-        default_factory=dict
-    )  # by the first task
-    died: Counter[str] = field(default_factory=Counter)  # times that a run's worker died under it
-    errors: list[UserError] = field(default_factory=list)
-    stopped: bool = False
-
-    def run(self) -> bool:
-        """As `_pool.train_all`, with tasks for workers."""
-        follower = Follower(self.watch)
-        with on_stop_signal(self.stop):
-            try:
-                while (self.waiting or self.under_way) and not self.stopped:
-                    self._hand_out()
-                    self._listen(follower)
-                for _, started in self.under_way.values():
-                    started.cancel(force=False)  # a task that trains saves a checkpoint
-                while self.under_way:
-                    self._listen(follower)
-            finally:
-                for _, started in self.under_way.values():  # none, but on an error
-                    started.cancel(force=True)
-                    started.release(0)
-        if self.errors:
-            raise self.errors[0]
-        return not self.stopped
-
-    def stop(self) -> None:
-        self.stopped = True
-
-    def _hand_out(self) -> None:
-        """Start the populations that come next, but none whose runs are all claimed.
-
-        Another sweep has those, or they are a dead node's and their claims not yet stale.
-        """
-        room = self.places() - len(self.under_way)
-        for population in list(self.waiting):
-            if room < 1:
-                return
-            if all(is_claimed(job.folder) for job in population):
-                continue
-            self.waiting.remove(population)
-            if any(self.died[job.run.run_id] == ATTEMPTS for job in population):
-                self._give_up(*population)
-            else:
-                started = self.start(population)
-                self.under_way[started.tasks[0]] = population, started
-                room -= 1
-
-    def _listen(self, follower: Follower) -> None:
-        """Tell what is new, and see to the tasks that have ended."""
-        if not self.under_way:
-            time.sleep(LOOK)
-            return
-        ended, _ = ray.wait(list(self.under_way), timeout=LOOK)
-        for population, _ in self.under_way.values():
-            follower.look(job for job in population if is_claimed(job.folder))
-        for task in ended:
-            population, started = self.under_way.pop(task)
-            started.release(PARTING)
-            self._settle(task, population)
-            follower.look(population)
-
-    def _settle(self, task: Any, population: Population) -> None:
-        """See what has become of a task, and put back what it left.
-
-        A node may die, or be taken away, as often as it likes. The death of a worker may be the
-        doing of its runs: each is tried again alone, and not for ever.
-        """
-        left = tuple(job for job in population if record.run_status(job.folder) not in FINISHED)
-        try:
-            if (mistake := ray.get(task)) is not None:
-                self._fail(mistake)
-        except ray.exceptions.TaskCancelledError:
-            pass
-        except ray.exceptions.RayTaskError as error:
-            with self.log.open("a", encoding="utf-8") as file:
-                file.write(f"{error}\n")
-            self._fail(
-                UserError("a worker failed; the end of workers.log in the study's folder says why")
-            )
-        except ray.exceptions.NodeDiedError:
-            self._put_back(left, "its node died")
-        except ray.exceptions.RayError:
-            for job in left:
-                self.died[job.run.run_id] += 1
-                self._put_back((job,), "its worker died")
-
-    def _fail(self, error: UserError) -> None:
-        self.errors.append(error)
-        self.stop()
-
-    def _put_back(self, population: Population, why: str) -> None:
-        for job in population:
-            run_id = job.run.run_id
-            self.watch(Event(run_id, Status.STARTED, note=f"{run_id}: {why}"))
-        if population:
-            self.waiting.appendleft(population)
-
-    def _give_up(self, job: Job) -> None:
-        why = f"its worker died {ATTEMPTS} times, perhaps for want of memory"
-        give_up(job, f"{why}; ask for more of a node with --resource")
-        self.watch(Event(job.run.run_id, Status.FAILED))

@@ -36,7 +36,7 @@ from scaling.common.errors import UserError, nearest
 from scaling.common.files import read_json, write_json
 
 FOLDER = "slurm"
-PLACES = 256  # without --workers: as many as Slurm grants
+PLACES = 256  # without --workers; Slurm grants fewer
 TIMEOUTS = 100  # time limits that an element may reach; each time it goes on from its checkpoints
 LOOK, ASK = 2.0, 30.0  # seconds between two looks at the records, and two questions to Slurm
 
@@ -177,7 +177,7 @@ class _Left:
         return sorted({element.partition("_")[0] for element in self.elements})
 
     def look(self) -> None:
-        """Let go of those that have ended since the last look."""
+        """Remove the jobs that have ended since the last look."""
         lost = self._lost()
         for element in sorted(self.elements):
             paths = JobPaths(self.folder, element)
@@ -195,7 +195,7 @@ class _Left:
                 _tell(error)
 
     def _lost(self) -> set[str]:
-        """Those that Slurm has not had for two questions: a result may be late on a shared disk."""
+        """Jobs absent from two answers of Slurm: a result may be late on a shared disk."""
         if time.monotonic() < self._asked + ASK:
             return set()
         self._asked = time.monotonic()
@@ -207,7 +207,7 @@ class _Left:
 
 
 def launcher(workers: int | None, resources: Mapping[str, str]) -> Slurm:
-    """What these words ask for, checked as far as can be before Slurm is asked."""
+    """The launcher with these resources, checked before Slurm is asked."""
     if shutil.which("sbatch") is None:
         raise UserError("--launcher slurm: no sbatch here; run it where the cluster takes jobs")
     asked = {**DEFAULTS, **{name: _typed(name, text) for name, text in resources.items()}}

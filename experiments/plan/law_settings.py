@@ -49,12 +49,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Given:
-    """What a law gave one run: `value` of `quantity` at `asked`, set as the field `path`."""
+    """A field set by a law: `value` of `quantity` at `asked`, set as the field `path`."""
 
     path: str
     source: Source
     advice: Advice
-    off_batch: float = 1.0  # how many times the batch that a learning rate goes with the run's is
+    off_batch: float = 1.0  # run's batch / the batch that the learning-rate law assumes
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -186,7 +186,7 @@ def _quantity(science: Science, path: str) -> str:
 
 
 def _run(science: Science, path: str) -> dict[str, float]:
-    """What a law may ask about the run; its batch only once that stands."""
+    """Variables of the run that a law may use; its batch only once that is set."""
     counts = ledger(science.model.dims(science.batch.seq_len), science.budget.tokens)
     run = {
         "params_total": counts["params_total"],

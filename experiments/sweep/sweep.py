@@ -1,4 +1,4 @@
-"""The sweep: every run of a study that is not finished, by whichever launcher.
+"""The sweep: trains every run of a study that is not finished, by any launcher.
 
 Finished runs are skipped by identity; an interrupted sweep is continued by the same command.
 """
@@ -30,13 +30,13 @@ LOOK_AGAIN = 2.0  # seconds between two looks at runs that other workers have
 
 
 class Standing(StrEnum):
-    """How a run stands: what its record says, and for one not ended whether somebody has it."""
+    """State of a run, by its record and, if it has not ended, by its claim."""
 
     DONE = "done"
     RUNNING = "running"
     FAILED = "failed"
     DIVERGED = "diverged"
-    STALE = "stale"  # begun, and nobody is at it: interrupted or killed, to be gone on with
+    STALE = "stale"  # begun and not claimed: interrupted or killed; rerun to continue
     MISSING = "missing"
 
 
@@ -70,14 +70,14 @@ class Sweep:
         return record.run_status(self.folder / run.run_id)
 
     def standing(self, run: Run) -> Standing:
-        """Told by the record and the claim alone."""
+        """The state of a run, by its record and its claim."""
         status = self.status(run)
         if status not in FINISHED and is_claimed(self.folder / run.run_id):
             return Standing.RUNNING
         return STANDINGS[status]
 
     def runs(self, part: Part) -> tuple[Run, ...]:
-        """Those of a part, and those that must be trained before one of them can begin."""
+        """The runs of a part, and the parents that must be trained before them."""
         planned = {run.run_id: run for run in self.study.runs}
         waiting, wanted = list(self.study.part(part)), set()
         while waiting:
@@ -88,7 +88,7 @@ class Sweep:
         return tuple(run for run in self.study.runs if run.run_id in wanted)
 
     def failure(self, run: Run) -> str:
-        """Why a run failed, in one line."""
+        """The reason of a failed run, in one line."""
         path = self.folder / run.run_id / record.SUMMARY
         return f"{path}: {record.read(path.parent, record.RunSummary).message}"
 
@@ -166,13 +166,14 @@ def run_sweep(
     launcher: Launcher,
     watch: Callable[[Event], None] = lambda event: None,
 ) -> None:
-    """Train what is missing of one part of the study, dearest first; `Sweep.status` tells the rest.
+    """Train the missing runs of one part of the study, those with the most compute first.
 
-    What a run goes on from is trained before it, whatever its part.
+    The parents of a run are trained before it, whatever their part. Afterwards `Sweep.status` gives
+    the state of each run.
 
-    Interrupted (SIGINT, SIGTERM), every run under way saves a checkpoint and this returns early. A
-    run that fails for a reason of the machine is recorded as failed and tried again by the next
-    call. What another sweep is training is waited for, and taken over if that one leaves it.
+    On SIGINT or SIGTERM every run under way saves a checkpoint and this returns early. A run that
+    fails for a reason of the machine is recorded as failed and tried again by the next call. Runs
+    claimed by another sweep are waited for, and taken over if that sweep dies.
     """
     missing = [run for run in sweep.runs(part) if sweep.status(run) not in FINISHED]
     check_programs(missing, launcher.platform)
@@ -193,7 +194,7 @@ def run_sweep(
 
 
 def _left(sweep: Sweep, jobs: Sequence[Job]) -> list[Job]:
-    """The jobs that have not ended, but for those that wait for one which has failed."""
+    """The jobs that have not ended, without those that wait for a failed parent."""
     left = [job for job in jobs if sweep.status(job.run) in (Status.STARTED, Status.MISSING)]
     coming = {job.run.run_id for job in left}
     return [
@@ -206,7 +207,7 @@ def _left(sweep: Sweep, jobs: Sequence[Job]) -> list[Job]:
 def _populations(
     jobs: Sequence[Job], launcher: Launcher, site: Site, watch: Callable[[Event], None]
 ) -> list[Population]:
-    """The jobs in populations, dearest first."""
+    """The jobs in populations, those with the most compute first."""
     places, groups = min(launcher.places, len(jobs)), grouping.alike(jobs)
     wanted = grouping.to_measure(groups, places, launcher.platform)
     for kind, _ in wanted:

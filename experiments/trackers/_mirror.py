@@ -1,8 +1,7 @@
-"""The mirror: reads the records of a study and sends to a tracker what that has not got yet.
+"""The mirror: reads the records of a study and sends to a tracker the points that it lacks.
 
-It stands beside the training and never in it: it may run later, elsewhere or not at all. While it
-is at work it holds a claim on the tracker's place in the study's folder, so that nothing is sent by
-two at once.
+It runs beside the training and never in it, or later, or elsewhere. While it runs it holds a claim
+on the tracker's folder in the study's folder, so that no point is sent by two processes.
 """
 
 from __future__ import annotations
@@ -38,27 +37,27 @@ from experiments.trackers import Ending, Header, Held, Point, Session, Tracker
 from scaling.common.errors import UserError
 
 LOOK_AGAIN = 2.0  # seconds between two looks at the records
-GRACE = 5.0  # seconds that a sweep which has ended leaves its mirrors to finish in
-NICE = 10  # how much more the training counts where both want a core
+GRACE = 5.0  # seconds that mirrors have to finish after their sweep
+NICE = 10  # niceness: training goes first where both want a core
 LOG = "mirror.log"
 
 
 def forever() -> Iterator[None]:
-    """The moments at which to look, until there is nothing to come."""
+    """Endless looks, `LOOK_AGAIN` seconds apart."""
     while True:
         yield
         time.sleep(LOOK_AGAIN)
 
 
 def mirror(folder: Path, name: str, looks: Iterable[object]) -> int:
-    """Send what is new at each of these looks, until all planned runs have ended.
+    """Send new points at each of these looks, until all planned runs have ended.
 
     Returns:
-        how many points were sent.
+        the number of points sent.
 
     Raises:
         UserError: no such tracker, its service says no, another mirror is at work, or a record is
-            damaged. What was sent counts, and the same call goes on from there.
+            damaged. Points already sent count; the same call continues from there.
     """
     service = trackers.load(name)
     study, place = record.read(folder, StudyPlan).name, folder / name
@@ -78,9 +77,9 @@ def mirror(folder: Path, name: str, looks: Iterable[object]) -> int:
 
 @contextmanager
 def beside(folder: Path, names: Sequence[str]) -> Iterator[None]:
-    """Meanwhile mirror to these trackers, each in a process of its own that may fail or hang.
+    """Meanwhile mirror to these trackers, each in its own process, which may fail or hang.
 
-    In the end each has `GRACE` seconds for what is left, or none if we leave in haste.
+    In the end each has `GRACE` seconds for the rest, or none on KeyboardInterrupt.
     """
     grace, started = GRACE, {name: _start(folder, name) for name in names}
     try:
@@ -105,7 +104,7 @@ def beside(folder: Path, names: Sequence[str]) -> Iterator[None]:
 
 
 def _start(folder: Path, name: str) -> tuple[SpawnProcess, Connection]:
-    """A process that mirrors until the pipe is closed; stop signals wait until it has handlers."""
+    """A process that mirrors until the pipe closes; stop signals are blocked until it is ready."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_accompany, args=(theirs, folder, name), daemon=True)
@@ -144,7 +143,7 @@ def _in_one_line(name: str, *kinds: type[Exception]) -> Iterator[None]:
 
 @dataclass
 class _Mirror:
-    """What is known of a study's records and of a service at once; a context."""
+    """A study's records, and the state of its runs at a service; a context."""
 
     folder: Path
     tracker: Tracker
@@ -161,14 +160,14 @@ class _Mirror:
             session.close()
 
     def look(self) -> bool:
-        """Send what is new; whether every planned run has ended."""
+        """Send new points; return whether every planned run has ended."""
         self.damaged.clear()
         planned = record.read(self.folder, StudyPlan).runs
         ended = [self._bring(self.folder / run.run_id) for run in planned]
         return all(ended)
 
     def _bring(self, run: Path) -> bool:
-        """Send what is new of one run; whether it has ended."""
+        """Send new points of one run; return whether it has ended."""
         status = record.run_status(run)  # before its rows: if it has ended, they are all there
         if status is Status.MISSING:
             return False
@@ -176,7 +175,7 @@ class _Mirror:
             self._held[run.name] = self.tracker.held(run.name)
         try:
             self._send(run, status)
-        except DamagedError as error:  # whoever trains it moves it aside
+        except DamagedError as error:  # the worker that trains it moves it aside
             self.damaged.append(error)
             return False
         return status in ENDED

@@ -27,6 +27,7 @@ from scaling.common.files import read_json
 if find_spec("ray") is None:
     pytest.skip("the extra 'ray' is not installed", allow_module_level=True)
 launcher = importlib.import_module("experiments.launchers.ray")  # first of all: it quiets Ray
+tasks_of = importlib.import_module("experiments.launchers._ray_tasks")
 ray = launcher.ray
 
 # An instance is started by a fork, which is of another program at once, and not of JAX
@@ -52,7 +53,7 @@ def bound(tmp_path_factory, texts, cache) -> Sweep:
 def here():
     """Two places on an instance of this module's own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(launcher, "LOOK", 0.05)
+        patch.setattr(tasks_of, "LOOK", 0.05)
         yield launcher.Ray(2, launcher.LOCAL, HALF)
     ray.shutdown()
 
@@ -231,11 +232,9 @@ def tasks(bound, here, tmp_path):
     def tasks(act, *arguments, places=2):
         act = ray.remote(num_cpus=0.5, max_retries=0)(act)
         events: list[Event] = []
-        start = lambda population: launcher._Started([act.remote(population, *arguments)])  # noqa: E731
+        start = lambda population: tasks_of.Started([act.remote(population, *arguments)])  # noqa: E731
         log = tmp_path / "workers.log"
-        return launcher._Tasks(
-            start, lambda: places, log, events.append, populations.copy()
-        ), events
+        return tasks_of.Tasks(start, lambda: places, log, events.append, populations.copy()), events
 
     return tasks
 
@@ -280,7 +279,7 @@ def test_run_that_another_has_is_left_until_it_is_free(bound, tasks, tmp_path, m
             looks.append(None)
         return folder.name == held and len(looks) < 3
 
-    monkeypatch.setattr(launcher, "is_claimed", is_claimed)
+    monkeypatch.setattr(tasks_of, "is_claimed", is_claimed)
     found, _ = tasks(lambda population: population[0].folder.mkdir())
     start = found.start
 
