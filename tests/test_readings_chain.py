@@ -1,4 +1,4 @@
-"""What is read off real runs, from training to the reading."""
+"""Readings of real runs, from training to the report."""
 
 from __future__ import annotations
 

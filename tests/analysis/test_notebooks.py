@@ -39,7 +39,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_fit_your_table():
     said, pictures = run("fit_your_table")
     assert said.startswith("converged") and "D  Fitting" in said
-    for name, true in re.findall(r"(\w+) = .* true (\S+)", said):
+    truths = re.findall(r"(\w+) = .* true (\S+)", said)
+    assert len(truths) == 5
+    for name, true in truths:
         low, high = map(float, re.search(rf"{name} = .*\[(.*), (.*)\]", said).groups())
         assert low <= float(true) <= high, name
     assert len(pictures) == 1

@@ -53,7 +53,7 @@ def tear(path):
 
 
 def zeros(path):
-    """What a power cut leaves on some file systems: a length without the content."""
+    """Leave a length without the content, as a power cut does on some file systems."""
     with path.open("ab") as file:
         file.write(bytes(64) + b"\n")
 

@@ -99,7 +99,9 @@ def test_run_of_a_sweep_that_was_killed_is_taken_over(run, texts, tmp_path):
     _, stderr = second.communicate(timeout=120)
     assert second.returncode == 0, stderr
     assert [path.name for path in begun.glob("claim.*")] == ["claim.2"]
-    for folder in (path.parent for path in out.glob("*/summary.json")):
+    ended = [path.parent for path in out.glob("*/summary.json")]
+    assert len(ended) == 3
+    for folder in ended:
         assert steps(folder) == sorted({*range(8, 2000, 8), 2000})
 
 

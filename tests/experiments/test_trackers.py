@@ -1,4 +1,4 @@
-"""What each tracker received, read back: the record's rows, each once, whatever happened."""
+"""Each tracker receives every row of the record once, after any interruption."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run is and what becomes of its parameters, as it stood when it was last agreed to."""
+"""The science of a run and the rules of its parameters equal the golden files."""
 
 from __future__ import annotations
 

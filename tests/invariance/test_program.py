@@ -1,4 +1,4 @@
-"""How a run is compiled does not change its curve."""
+"""Every way of compiling a run gives the same curve."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def _models() -> dict[str, dict[str, Any]]:
-    """What of `BASE` is changed: a model for every part that is found, and a hybrid."""
+    """Changes of `BASE`: a model for every part that is found, and a hybrid."""
     mixers: dict[str, Any] = {f"mixer {name}": {"pattern": (name,)} for name in _names("mixers")}
     feed_forwards = {
         f"ffn {name}": {"pattern": (f"attention+{name}",), "experts": 4} for name in _names("ffn")

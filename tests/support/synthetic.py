@@ -28,7 +28,7 @@ BUDGETS = (1e11, 3e11, 1e12, 3e12)
 
 @dataclass(frozen=True)
 class Plan:
-    """What the study plans and how its runs turn out."""
+    """The runs of a study and their results."""
 
     noise: float = 0.004
     seed: int = 0

@@ -1,4 +1,4 @@
-"""What trackers have of a run, read back by their own means, or from the files that they sync."""
+"""Points of a run read back from each tracker, or from the files that it syncs."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def mlflow(folder: Path, run_id: str) -> Copy:
 
 
 def wandb(folder: Path, run_id: str) -> Copy:
-    """What `wandb sync` would upload: every folder that is there."""
+    """Every folder that `wandb sync` would upload."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     copy = Copy()

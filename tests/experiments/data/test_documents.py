@@ -1,4 +1,4 @@
-"""What counts as a document, the split by content, the fingerprint."""
+"""Documents, their split by content, and the fingerprint."""
 
 from __future__ import annotations
 

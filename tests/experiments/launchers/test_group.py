@@ -107,7 +107,7 @@ class Shell:
 
 
 def ends(started: Sequence[subprocess.Popen[str]]) -> Ends:
-    """How each ends, killed if it does not."""
+    """Exit codes and outputs of the processes; kills those that hang."""
     try:
         outputs = [process.communicate(timeout=PATIENCE)[0] for process in started]
     finally:

@@ -329,7 +329,7 @@ def test_study_trains_its_trunk_and_then_its_branches_and_is_gone_on_with(
 
 @pytest.fixture
 def handed_out(monkeypatch):
-    """What each round would have trained, and the status that it gives to all of it."""
+    """The runs of each round, all of which get the given status."""
     rounds: list[list[str]] = []
     status: list[str] = []
 

@@ -47,7 +47,7 @@ def test_a_run_is_told_of_from_its_begin_to_its_end(job):
 
 
 def test_only_the_end_of_a_long_record_is_read(job):
-    """What earlier calls did is told as compiling; a torn or damaged line is passed over."""
+    """Phases of earlier calls come as compiling; torn and damaged lines are skipped."""
     events: list[Event] = []
     record.write(job.folder, records.run_record())
     metrics, run_id = job.folder / record.METRICS, job.run.run_id

@@ -58,7 +58,7 @@ def copy(bound: Sweep, folder: Path) -> Sweep:
 
 @pytest.fixture
 def handed_out(monkeypatch):
-    """What `run_sweep` would have trained."""
+    """The jobs and slots that `run_sweep` hands out."""
     found: list[tuple[list[Job], list[Slot]]] = []
 
     def train_all(populations, slots, watch):

@@ -264,7 +264,7 @@ def test_megatron_counts_a_causal_model_of_any_shape(shape: dict[str, Any]) -> N
 
 
 def test_block_remat_makes_six_n_eight_n() -> None:
-    """Where neither attention's square nor the readout counts: 6 N -> 8 N."""
+    """Without attention's square and the readout, 6 N becomes 8 N."""
     dims = replace(SHAPE.dims(0), vocab=0)
     assert formulas.flops_recomputed(dims, "block") == 2 * formulas.params_nonembedding(dims)
 

@@ -28,6 +28,7 @@ def test_axes_left_open_take_the_devices_that_are_left(layout, devices, sizes):
 
 
 def test_every_kind_names_axes_of_the_mesh():
+    assert {"data", "fsdp"} <= KINDS.keys()
     for kind in KINDS.values():
         assert kind.fills in AXES
         assert kind.needs is None or kind.needs in AXES

@@ -41,7 +41,7 @@ NO_ROOM = NoRoom({"fsdp": 4}, 4, "RESOURCE_EXHAUSTED: 20G exceeds available HBM 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[RunConfig]:
-    """What the compiler was asked for; the largest run does not fit."""
+    """Requests to a compiler whose largest run does not fit."""
     configs: list[RunConfig] = []
 
     def compiled(config: RunConfig, slice_: Topology) -> Outcome:

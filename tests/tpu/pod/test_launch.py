@@ -37,7 +37,7 @@ def _text(capsys: pytest.CaptureFixture[str], verb: str, words: list[str]) -> li
 
 @pytest.fixture(autouse=True)
 def _studies_are_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a study is and takes is tested with the studies."""
+    """Studies and their settings are tested with the studies."""
     monkeypatch.setattr("experiments.studies.load", lambda name, assignments: None)
 
 
@@ -96,7 +96,7 @@ def test_what_a_host_runs_survives_both_shells(capsys: pytest.CaptureFixture[str
     ],
 )
 def test_bad_input(words: list[str], remedy: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is given twice counts by its last, so a case replaces what is right elsewhere."""
+    """The last of two values counts, so each case replaces one that is right."""
     assert main(["launch", *PLACE, *words, "--dry-run"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
