@@ -8,7 +8,8 @@ error of a run is predicted from its PREDICTED loss, with the intervals of both 
   python -m analysis chain table.csv --then-loss error --at params=7e9 --at tokens=1.4e11
   python -m analysis chain gadre_overtraining --law overtraining --objective raw_squared \\
       --rows 'in_loss_fit==True and dataset==rpj' --then error --then-loss err_avg17 \\
-      --then-rows 'in_error_fit==True and dataset==rpj' --predict 'is_extrapolation_target==True'
+      --then-rows 'in_error_fit==True and dataset==rpj' \\
+      --predict 'is_extrapolation_target==True and dataset==rpj'
 """
 
 from __future__ import annotations

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
 
 import pytest
 
-from analysis.__main__ import main
+from analysis.__main__ import main, parser
 from scaling.common import plugins
 
 
 @pytest.mark.parametrize(
     "command", [name.replace("_", "-") for name in plugins.names("analysis.cli")]
 )
-def test_help_holds_an_example(command, capsys):
+def test_help_holds_examples_that_parse(command, capsys):
     with pytest.raises(SystemExit):
         main([command, "--help"])
-    assert f"\n  python -m analysis {command}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    examples = re.findall(rf"^  python -m analysis ({command}(?:\\\n|[^#\n])*)", said, re.M)
+    assert examples
+    for example in examples:
+        assert parser().parse_args(shlex.split(example.replace("\\\n", " "))).command == command
 
 
 def test_help_is_quick():
