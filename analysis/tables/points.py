@@ -98,7 +98,11 @@ def select(
     stay = np.ones(len(values), dtype=bool)
     stay[order] = False
     kept = np.stack([*variables.values(), values])[:, stay]
-    notes = (*notes, *_repeated(kept, np.asarray(labels, dtype=object)[stay]))
+    notes = (
+        *notes,
+        *_repeated(kept, np.asarray(labels, dtype=object)[stay]),
+        *_pooled(chosen.loc[stay]),
+    )
     return Points(
         variables={name: value[stay] for name, value in variables.items()},
         loss=values[stay],
@@ -153,6 +157,15 @@ def _repeated(columns: Array, labels: NDArray[np.object_]) -> tuple[str, ...]:
     named = ", ".join(labels[again[:NAMED]])
     more = "" if again.size <= NAMED else f" and {again.size - NAMED} more"
     return (f"{again.size} row(s) repeat earlier ones, each counted as a run: {named}{more}",)
+
+
+def _pooled(rows: pd.DataFrame) -> tuple[str, ...]:
+    """A note on rows of our own records that were trained on different data."""
+    known = [name for name in ("data.fingerprint", "data.weights") if name in rows.columns]
+    kinds = len(rows[known].astype(str).drop_duplicates()) if known else 1
+    if kinds == 1:
+        return ()
+    return (f"runs on {kinds} kinds of data ({', '.join(known)}) are fitted as one",)
 
 
 def visible(table: pd.DataFrame) -> tuple[NDArray[np.bool_], tuple[str, ...]]:

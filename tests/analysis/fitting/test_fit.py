@@ -41,6 +41,14 @@ def test_weights_are_repeated_rows(table: pd.DataFrame):
     assert by_weight.params == pytest.approx(fit(laws.chinchilla, repeated).params, rel=1e-8)
 
 
+def test_runs_on_different_data_are_not_pooled_silently(table: pd.DataFrame):
+    one = table.assign(**{"data.fingerprint": "0123", "data.weights": [[0.5, 0.5]] * 30})
+    two = one.assign(**{"data.fingerprint": ["0123", "4567"] * 15})
+    notes = [fit(laws.chinchilla, rows).warnings for rows in (table, one, two)]
+    said = [any("fitted as one" in note for note in found) for found in notes]
+    assert said == [False, False, True]
+
+
 def test_order_and_units_do_not_matter(table: pd.DataFrame):
     base = fit(laws.chinchilla, table)
     shuffled = fit(laws.chinchilla, table.sample(frac=1, random_state=1))
