@@ -21,7 +21,7 @@ from scaling.common.tables import table
 if TYPE_CHECKING:
     from experiments.launchers import Launcher
     from experiments.plan.run import Run
-    from experiments.search.cost import Bill
+    from experiments.search.cost import Totals
     from experiments.search.samplers import Tried
     from experiments.search.searcher import Searcher
     from experiments.sweep.progress import Progress
@@ -105,7 +105,7 @@ def _dry_run(found: Searcher) -> int:
     head = ("bracket", "budget", "tokens", "candidates", "flops_model")
     print(f"\n{table(head, rows, left=0)}")
     print()
-    _bill(planned(plan))
+    _print_totals(planned(plan))
     if len(found.greatest) > 1 and plan.promotion != "efficient":
         print(f"at least: '{plan.promotion}' may promote more, depending on the scores")
     if any(name.startswith(("model", "batch")) for name in plan.space):
@@ -127,22 +127,22 @@ def _results(found: Searcher) -> None:
     if len(ranked) > BEST:
         print(f"... and {len(ranked) - BEST} more in search.json")
     print()
-    _bill(found.bill())
+    _print_totals(found.totals())
 
 
-def _bill(bill: Bill) -> None:
+def _print_totals(totals: Totals) -> None:
     rows = [
         [
             text,
             f"{float(cost.units):,.4g}",
             f"{cost.tokens:,.0f}",
             f"{cost.flops_model:.3g}",
-            f"{cost.tokens / bill.everything.tokens:.1%}",
+            f"{cost.tokens / totals.everything.tokens:.1%}",
         ]
         for text, cost in (
-            ("promoted candidates go on", bill.resumed),
-            ("if they started again", bill.restarted),
-            ("if all candidates were trained to R", bill.everything),
+            ("promoted candidates go on", totals.resumed),
+            ("if they started again", totals.restarted),
+            ("if all candidates were trained to R", totals.everything),
         )
     ]
     print(table(("cost", "budgets", "tokens", "flops_model", "share"), rows))

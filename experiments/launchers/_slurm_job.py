@@ -29,7 +29,7 @@ REQUEUE = signal.Signals[f"SIG{JobEnvironment.USR_SIG}"]
 
 
 @dataclass(frozen=True)
-class Element:
+class ArrayTask:
     """The pickled function of one job. Submitit calls it on the node, again after each requeue."""
 
     population: Population

@@ -28,7 +28,7 @@ from experiments.config.run import RunConfig
 from experiments.devices.machine import Platform
 from experiments.devices.slot import Slot
 from experiments.launchers import Launcher, Site
-from experiments.launchers._slurm_job import Element
+from experiments.launchers._slurm_job import ArrayTask
 from experiments.runs.job import Event, Population
 from experiments.runs.watch import Follower
 from experiments.training.populations.grouping import ALONE, Curve
@@ -140,7 +140,7 @@ class Slurm(Launcher):
             },
         )
         elements = [
-            Element(tuple(replace(job, folder=job.folder.absolute()) for job in population), slot)
+            ArrayTask(tuple(replace(job, folder=job.folder.absolute()) for job in population), slot)
             for population in populations
         ]
         try:

@@ -108,7 +108,7 @@ def branch(trunk: RunConfig, tokens: int, decay_fraction: float) -> RunConfig:
 
 
 def check_continued(config: RunConfig, origin: Continued) -> None:
-    """What is trained on from the origin is what would have been trained from the start.
+    """Check that the run, continued from the origin, is the run trained from its start.
 
     Raises:
         UserError: it is not, or the origin keeps no checkpoint of that step.

@@ -46,8 +46,8 @@ class SearchRung:
 
 
 @dataclass(frozen=True)
-class Bill:
-    """The same scores in three ways."""
+class Totals:
+    """Cost of the same scores in three ways."""
 
     resumed: Cost  # promoted candidates continue from their checkpoints
     restarted: Cost  # promoted candidates start again
@@ -71,20 +71,20 @@ def rungs(search: Search) -> tuple[SearchRung, ...]:
     return tuple(made)
 
 
-def planned(search: Search) -> Bill:
+def planned(search: Search) -> Totals:
     """The cost of the planned rungs."""
     plan = rungs(search)
-    return Bill(
+    return Totals(
         sum((rung.from_below * rung.candidates for rung in plan), Cost()),
         sum((rung.from_start * rung.candidates for rung in plan), Cost()),
         _cost(search, search.base, Fraction(search.R)) * search.candidates,
     )
 
 
-def spent(search: Search, runs: Mapping[tuple[RunConfig, Fraction], Run]) -> Bill:
+def spent(search: Search, runs: Mapping[tuple[RunConfig, Fraction], Run]) -> Totals:
     """The cost of the trained runs; a diverged one counts as if trained to its end."""
     furthest = dict(sorted(runs, key=lambda key: key[1]))
-    return Bill(
+    return Totals(
         sum((_cost(search, *last) for last in furthest.items()), Cost()),
         sum((_cost(search, *key) for key in runs), Cost()),
         sum((_cost(search, one, Fraction(search.R)) for one in furthest), Cost()),

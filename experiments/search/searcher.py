@@ -1,7 +1,7 @@
-"""A search carried out in a folder: whom to try, what they scored, and how to go on.
+"""A search in a folder: its candidates, their scores, and its continuation.
 
-search.json is written before and after every rung, so that the same command goes on with the same
-candidates, and one with a larger R knows what it deepens.
+search.json is written before and after every rung. The same command therefore continues with the
+same candidates, and one with a larger R deepens them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from experiments.launchers import Launcher
 from experiments.plan.run import Run
 from experiments.record import Candidate, SearchCost, SearchMethod, SearchRecord
 from experiments.search import samplers
-from experiments.search.cost import Bill, Cost, spent
+from experiments.search.cost import Cost, Totals, spent
 from experiments.search.plan import METHODS, Search, halve, longer, raises
 from experiments.search.promotion import Evaluator, Watching
 from experiments.search.samplers import Tried
@@ -53,7 +53,7 @@ class Searcher:
         self._write(finished=True)
 
     def ranked(self) -> list[RunConfig]:
-        """Those with a score, who had more tokens first, then by loss; the diverged come last."""
+        """Candidates with a score: most tokens first, then by loss; diverged ones come last."""
 
         def key(candidate: RunConfig) -> tuple[bool, int, float]:
             tokens, loss = max(self.tried[candidate].scores.items())
@@ -61,7 +61,7 @@ class Searcher:
 
         return sorted((one for one, tried in self.tried.items() if tried.scores), key=key)
 
-    def bill(self) -> Bill:
+    def totals(self) -> Totals:
         return spent(self.search, self.evaluator.runs)
 
     def _candidates(self) -> Iterator[RunConfig]:
@@ -95,7 +95,7 @@ class Searcher:
             search=_method(search, self.sampler),
             space=_space(search),
             base=_base(search),
-            cost={name: _cost(cost) for name, cost in vars(self.bill()).items()},
+            cost={name: _cost(cost) for name, cost in vars(self.totals()).items()},
             best=next((entries[one] for one in self.ranked()), None),
             candidates=tuple(entries.values()),
         )

@@ -29,7 +29,7 @@ submitit = pytest.importorskip("submitit")
 
 from experiments.launchers import _slurm_job as slurm_job  # noqa: E402
 from experiments.launchers import slurm  # noqa: E402
-from experiments.launchers._slurm_job import Element  # noqa: E402
+from experiments.launchers._slurm_job import ArrayTask  # noqa: E402
 from experiments.launchers.slurm import Slurm  # noqa: E402
 
 # long enough to be caught in the act
@@ -138,7 +138,8 @@ def test_machine_without_slurm_is_told_of(monkeypatch):
 def test_missing_package_is_told_of_with_its_remedy(monkeypatch):
     monkeypatch.delitem(sys.modules, "experiments.launchers.slurm")
     monkeypatch.setitem(sys.modules, "submitit", None)
-    with pytest.raises(UserError, match=r"needs submitit: pip install -e '\.\[slurm\]'"):
+    remedy = r"needs the package 'submitit': pip install -e '\.\[slurm\]'"
+    with pytest.raises(UserError, match=remedy):
         launchers.load("slurm", 1, {})
 
 
@@ -236,7 +237,7 @@ def stopped(bound, monkeypatch):
         }
         try:
             slot = Slot(bound.site.cache, log=None)
-            seen.append(str(Element((_jobs(bound)[0],), slot)()))
+            seen.append(str(ArrayTask((_jobs(bound)[0],), slot)()))
         except SystemExit as error:
             seen.append(str(error.code))
         finally:
@@ -270,7 +271,7 @@ def test_users_mistake_is_the_result_of_the_element(bound, monkeypatch):
 
     monkeypatch.setattr(slurm_job, "train_here", train_here)
     slot = Slot(bound.site.cache, log=None)
-    assert Element((), slot)() == "no corpus"
+    assert ArrayTask((), slot)() == "no corpus"
 
 
 def test_queued_again_it_waits_for_the_claim_of_an_attempt_that_was_killed(bound, monkeypatch):
@@ -281,7 +282,7 @@ def test_queued_again_it_waits_for_the_claim_of_an_attempt_that_was_killed(bound
     monkeypatch.setattr(slurm_job, "train_here", lambda *_: waits.append("trained"))
     monkeypatch.setattr(time, "sleep", waits.append)
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    Element((job,), slot)()
+    ArrayTask((job,), slot)()
     assert waits == [1, 1, "trained"]
 
 
@@ -290,7 +291,7 @@ def test_an_element_that_is_signalled_saves_is_queued_again_and_loses_nothing(
 ):
     """Its record is that of a run that was never interrupted, to the bit."""
 
-    class Signalled(Element):
+    class Signalled(ArrayTask):
         """Is told to stop in the middle of writing a row, the first time."""
 
         def __call__(self) -> str | None:
@@ -306,7 +307,7 @@ def test_an_element_that_is_signalled_saves_is_queued_again_and_loses_nothing(
                 record.append_rows = append_rows
             return super().__call__()
 
-    monkeypatch.setattr(slurm, "Element", Signalled)
+    monkeypatch.setattr(slurm, "ArrayTask", Signalled)
     bound = replace(bound, study=replace(bound.study, runs=bound.study.runs[:1]))
     events: list[Event] = []
     run_sweep(bound, Part.FIT, Slurm(1, ASKED), events.append)

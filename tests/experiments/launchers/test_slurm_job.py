@@ -24,7 +24,7 @@ from scaling.common.errors import UserError
 from scaling.common.files import read_json
 
 slurm = pytest.importorskip("experiments.launchers.slurm", exc_type=ModuleNotFoundError)
-Element = slurm.Element
+ArrayTask = slurm.ArrayTask
 
 
 def _answers() -> bool:
@@ -112,7 +112,7 @@ def test_element_that_reaches_its_time_limit_goes_on_in_the_next(
 ):
     """Slurm itself sends the signal."""
 
-    class Slow(Element):
+    class Slow(ArrayTask):
         """The first time it is so slow that its third row takes until the signal."""
 
         def __call__(self) -> str | None:
@@ -131,7 +131,7 @@ def test_element_that_reaches_its_time_limit_goes_on_in_the_next(
                 record.append_rows = append_rows
             return super().__call__()
 
-    monkeypatch.setattr(slurm, "Element", Slow)
+    monkeypatch.setattr(slurm, "ArrayTask", Slow)
     bound = _only_first(_bind(tmp_path / "slurm", texts, cache))
     asked = {"timeout_min": "2", "signal_delay_s": "60"}
     run_sweep(bound, Part.FIT, launchers.load("slurm", 1, asked))

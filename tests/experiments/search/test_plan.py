@@ -132,10 +132,10 @@ def test_plan_is_what_a_hyperband_evaluates(R, eta):
         for budget in sorted(done.brackets[len(done.brackets) - 1 - s].scores)
     ]
     assert [(rung.bracket, rung.budget, rung.candidates) for rung in rungs(plan)] == by_hand
-    bill = planned(plan)
-    assert bill.restarted.units == done.cost
-    assert bill.resumed.units == sum(bracket.cost_resumed for bracket in done.brackets)
-    assert bill.everything.units == R * plan.candidates
+    totals = planned(plan)
+    assert totals.restarted.units == done.cost
+    assert totals.resumed.units == sum(bracket.cost_resumed for bracket in done.brackets)
+    assert totals.everything.units == R * plan.candidates
 
 
 def test_successive_halving_is_the_first_bracket_alone():
