@@ -77,13 +77,14 @@ class Dataset:
         import pooch
 
         cache = Path(os.environ.get("WINDTUNNEL_CACHE", "~/.cache/windtunnel")).expanduser()
+        place = cache / "published" / self.name / file.name
         try:
             return Path(
                 pooch.retrieve(
                     f"{HOST}/{path}",
                     known_hash=f"sha256:{file.sha256}",
-                    fname=Path(file.name).name,
-                    path=cache / "published" / self.name,
+                    fname=place.name,
+                    path=place.parent,
                     downloader=_fetch,
                 )
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from paths import ROOT
+from paths import ROOT, needs_tables
 
 NOTEBOOKS = ROOT / "analysis" / "notebooks"
 DATA = Path(os.environ.get("WINDTUNNEL_DATA", ROOT.parent / "shared" / "data"))
@@ -47,7 +47,7 @@ def test_fit_your_table():
     assert len(pictures) == 1
 
 
-@pytest.mark.skipif(not (DATA / "chinchilla_epoch").exists(), reason="published tables not here")
+@needs_tables("chinchilla_epoch")
 def test_chinchilla_refit():
     said, pictures = run("chinchilla_refit")
     assert "objective 0.001018274, converged" in said

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from paths import DATA
+from paths import DATA, needs_tables
 
 from analysis.figures import Reproduction, reproduce
 
-pytestmark = pytest.mark.skipif(
-    not (DATA / "chinchilla_epoch" / "tidy.csv").exists(), reason="published tables not here"
-)
+pytestmark = needs_tables("chinchilla_epoch")
 
 
 @pytest.fixture(scope="module")

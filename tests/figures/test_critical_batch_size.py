@@ -3,13 +3,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from paths import DATA
+from paths import DATA, needs_tables
 
 from analysis.figures import Reproduction, reproduce
 
-pytestmark = pytest.mark.skipif(
-    not (DATA / "critical_batch_size").exists(), reason="published tables not here"
-)
+pytestmark = needs_tables("critical_batch_size")
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from paths import DATA
+from paths import DATA, needs_tables
 
 from analysis.figures import Reproduction, Row, reproduce
 
-pytestmark = pytest.mark.skipif(
-    not (DATA / "datablations" / "tidy_all.csv").exists(), reason="published tables not here"
-)
+pytestmark = needs_tables("datablations/tidy_all.csv")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from paths import DATA
+from paths import DATA, needs_tables
 
 from analysis import load_table
 from analysis.fitting.fit import fit
@@ -12,7 +12,7 @@ from analysis.fitting.types import Status
 from scaling import laws
 
 TABLE = DATA / "chinchilla_epoch" / "tidy.csv"
-pytestmark = pytest.mark.skipif(not TABLE.exists(), reason="published tables not here")
+pytestmark = needs_tables("chinchilla_epoch/tidy.csv")
 
 
 def test_objective_and_constants():

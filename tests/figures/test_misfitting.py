@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from paths import DATA
+from paths import DATA, needs_tables
 
 from analysis.figures import Reproduction, reproduce
 from analysis.figures.misfitting import VARIANTS
 
-pytestmark = pytest.mark.skipif(
-    not (DATA / "misfitting" / "tidy.csv.gz").exists(), reason="published tables not here"
-)
+pytestmark = needs_tables("misfitting/tidy.csv.gz")
 
 
 @pytest.fixture(scope="module")

@@ -6,16 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from paths import DATA
+from paths import DATA, needs_tables
 
 from analysis.datasets import load
 from analysis.datasets.multi_power_law import MODELS, learning_rates
 from analysis.figures import Reproduction, Row, reproduce
 from scaling.laws.annealing import features, multi_power
 
-pytestmark = pytest.mark.skipif(
-    not (DATA / "multi_power_law").exists(), reason="published tables not here"
-)
+pytestmark = needs_tables("multi_power_law")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from paths import DATA
+from paths import DATA, needs_tables
 
 from analysis.figures import Reproduction, Row, reproduce
 
-pytestmark = pytest.mark.skipif(
-    not (DATA / "routed_scaling" / "raw").exists(), reason="published tables not here"
-)
+pytestmark = needs_tables("routed_scaling/raw")
 
 # Least squares of SciPy on the same runs, from four starts.
 REFIT = {

@@ -3,13 +3,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from paths import DATA
+from paths import DATA, needs_tables
 
 from analysis.figures import Reproduction, reproduce
 
-pytestmark = pytest.mark.skipif(
-    not (DATA / "steplaw" / "raw").exists(), reason="published tables not here"
-)
+pytestmark = needs_tables("steplaw/raw")
 
 
 @pytest.fixture(scope="module")

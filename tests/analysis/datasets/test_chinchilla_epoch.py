@@ -9,14 +9,12 @@ import hashlib
 import numpy as np
 import pandas as pd
 import pytest
-from paths import DATA
+from paths import DATA, needs_tables
 
 from analysis.datasets import dataset, load
 
 NAMES = ("chinchilla_epoch", "misfitting", "isoflop_collection", "xlstm_isoflop")
-pytestmark = pytest.mark.skipif(
-    not all((DATA / name).exists() for name in NAMES), reason="published tables not here"
-)
+pytestmark = needs_tables(*NAMES)
 TIDY = {  # our column: that of the collected table
     "run_id": "run_id", "params_total": "params_total", "tokens": "tokens", "loss": "loss",
 }  # fmt: skip

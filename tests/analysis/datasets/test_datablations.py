@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from paths import DATA
+from paths import DATA, needs_tables
 
 from analysis.datasets import dataset, load
 from analysis.datasets.datablations import ALL, ALL_CELL, FITTED, FITTED_CELL, NOTEBOOK
 from scaling.common.errors import UserError
 
 GADRE, REPEATED = DATA / "gadre_overtraining", DATA / "datablations"
-gadre = pytest.mark.skipif(not (GADRE / "tidy.csv").exists(), reason="published tables not here")
-repeated = pytest.mark.skipif(not (REPEATED / ALL).exists(), reason="published tables not here")
+gadre = needs_tables("gadre_overtraining/tidy.csv")
+repeated = needs_tables(f"datablations/{ALL}")
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from paths import DATA
+from paths import DATA, needs_tables
 
 from analysis.datasets import dataset, load
 from analysis.datasets.multi_power_law import FIT, TEST, learning_rates
@@ -19,9 +19,7 @@ from scaling import laws
 from scaling.common.errors import UserError
 from scaling.laws.annealing import multi_power
 
-published = pytest.mark.skipif(
-    not (DATA / "multi_power_law").exists(), reason="published tables not here"
-)
+published = needs_tables("multi_power_law")
 
 
 @pytest.fixture(autouse=True)

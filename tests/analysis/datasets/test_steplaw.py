@@ -7,15 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from paths import DATA
+from paths import DATA, needs_tables
 
 from analysis.datasets import load
 from analysis.datasets.steplaw import BOOTSTRAP
 from scaling.common.errors import UserError
 
-pytestmark = pytest.mark.skipif(
-    not (DATA / "steplaw" / "raw").exists(), reason="published tables not here"
-)
+pytestmark = needs_tables("steplaw/raw")
 
 
 @pytest.fixture(autouse=True)

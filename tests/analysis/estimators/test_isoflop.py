@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from paths import DATA
+from paths import DATA, needs_tables
 
 from analysis.datasets import load
 from analysis.estimators.envelope import envelope
@@ -278,7 +278,7 @@ def test_published_exponents_lie_in_their_intervals():
             assert low <= entry.values[name] <= high
 
 
-@pytest.mark.skipif(not META.exists(), reason="published tables not here")
+@needs_tables("isoflop_collection/meta.json")
 def test_published_collection(monkeypatch: pytest.MonkeyPatch):
     """Exponents and coefficients of every experiment, as the collector's least squares on the
     vertices gave them; Akima on noisy, dense sizes comes only near them."""

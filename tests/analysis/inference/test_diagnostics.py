@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from paths import DATA
+from paths import DATA, needs_tables
 
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
@@ -16,7 +16,7 @@ from scaling.laws import Law, amplitude, exponent
 
 TRUTH = {"E": 1.8, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37}
 TIDY = DATA / "chinchilla_epoch" / "tidy.csv"
-published = pytest.mark.skipif(not TIDY.exists(), reason="published tables not here")
+published = needs_tables("chinchilla_epoch/tidy.csv")
 
 
 @pytest.fixture

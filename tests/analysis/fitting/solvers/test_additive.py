@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from paths import DATA
+from paths import DATA, needs_tables
 
 from analysis.fitting.solvers.additive import Problem, objective, scan, solve
 from analysis.fitting.solvers.newton import CONTINUATION, best_of, newton, solve_small
@@ -126,7 +126,7 @@ def test_where_delta_is_narrow_continuation_is_tried():
     assert (best_of(problem, weights, starts, delta).value <= least * (1 + 1e-9)).all()
 
 
-@pytest.mark.skipif(not TIDY.exists(), reason="published tables not here")
+@needs_tables("chinchilla_epoch/tidy.csv")
 def test_published_resamples_end_at_the_best_of_many_starts():
     """300 resamples as the published bootstrap drew them, the one of several minima among them."""
     table = pd.read_csv(TIDY).nsmallest(240, "loss").sort_index()
