@@ -96,7 +96,10 @@ class Run:
 
     @property
     def ledger(self) -> dict[str, float]:
-        """N, D and C under every definition, before anything is trained."""
+        """N, D and C under every definition, before anything is trained.
+
+        Those of a derived run are of its own training; `flops_parents` is in its record besides.
+        """
         science = self.config.science
         return ledger(science.model.dims(science.batch.seq_len), science.tokens)
 
@@ -104,6 +107,20 @@ class Run:
     def first_step(self) -> int:
         """Steps that it takes over; its own training begins there."""
         return self.origin.step if self.origin else 0
+
+    @property
+    def flops_parents(self) -> float:
+        """`flops_model` of all runs that its initial parameters are made of, each counted once."""
+        if not isinstance(self.beginning, Derived):
+            return 0.0
+        found: dict[str, Run] = {}
+        waiting = [*self.beginning.parents]
+        while waiting:
+            run = waiting.pop()
+            found[run.run_id] = run
+            if isinstance(run.beginning, Derived):
+                waiting += run.beginning.parents
+        return sum(run.ledger["flops_model"] for run in found.values())
 
     @property
     def flops(self) -> float:

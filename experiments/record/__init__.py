@@ -28,6 +28,7 @@ measured is null or absent.
 from __future__ import annotations
 
 from experiments.record.run import (
+    Derivation,
     Environment,
     ItemRow,
     LawSetting,

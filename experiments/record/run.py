@@ -12,10 +12,21 @@ from experiments.record.schema import CONFIG, ENDED, SUMMARY, Entry, File, Part,
 
 
 class Parent(Entry, frozen=True, kw_only=True):
-    """The run whose checkpoint was taken over, and the step of that checkpoint."""
+    """A run that this one begins from, and the step of the checkpoint that was read."""
 
     run_id: str
     step: int
+
+
+class Derivation(Entry, frozen=True, kw_only=True):
+    """The operation that made the initial parameters of the parents', with its settings.
+
+    `flops_parents` is `flops_model` of all runs that they come from, each counted once.
+    """
+
+    operation: str
+    settings: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    flops_parents: float
 
 
 class LawSetting(Entry, frozen=True, kw_only=True):
@@ -54,6 +65,7 @@ class RunRecord(StoredConfig, frozen=True, kw_only=True):
     label: str = ""  # the arm of a comparison
     laws: Mapping[str, LawSetting] = msgspec.field(default_factory=dict)
     parents: tuple[Parent, ...] = ()
+    derivation: Derivation | None = None  # of a run that does not begin as a checkpoint left it
     accounting: Mapping[str, float]
     params_by_part: Mapping[str, float] = msgspec.field(default_factory=dict)
     flops_by_part: Mapping[str, float] = msgspec.field(default_factory=dict)

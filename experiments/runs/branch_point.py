@@ -30,10 +30,13 @@ COPY = "taken_over"  # name of the checkpoint while it is copied
 
 
 def is_ready(job: Job) -> bool:
-    """Tell if the run can begin: its parent's checkpoint is there, or will never be."""
+    """Tell if the run can begin: its parents' checkpoints are there, or will never be."""
     origin = job.run.origin
-    if origin is None or _is_begun(job.folder):
+    if _is_begun(job.folder):
         return True
+    if origin is None:
+        folders = (job.folder.parent / parent.run_id for parent in job.run.beginning.parents)
+        return all(record.run_status(folder) in FINISHED for folder in folders)
     source = _source(job)
     return is_sealed(_checkpoint(source, origin.step)) or record.run_status(source) in FINISHED
 
@@ -66,13 +69,14 @@ def take_over(job: Job) -> str | None:
 
 
 def parents(job: Job) -> tuple[Parent, ...]:
-    """Name the run and the step whose checkpoint was copied, by the record; empty without a copy.
+    """Name the runs that a run begins from; one that continues another has none without a copy.
 
     Before there is a config.json, the row of that step shows it: a copy has the parent's wall time.
     """
     origin = job.run.origin
     if origin is None:
-        return ()
+        found = job.run.beginning.parents
+        return tuple(Parent(run_id=run.run_id, step=run.config.science.steps) for run in found)
     if (job.folder / CONFIG).exists():
         return record.read(job.folder, RunRecord).parents
     ours, theirs = (_rows(folder, origin.step)[-1:] for folder in (job.folder, _source(job)))

@@ -14,7 +14,16 @@ from typing import Any
 from experiments import record
 from experiments.config.fields import to_dict
 from experiments.data import Mixture
-from experiments.record import Environment, Measured, Parent, RunRecord, RunSummary, Status
+from experiments.plan.run import Derived, Run
+from experiments.record import (
+    Derivation,
+    Environment,
+    Measured,
+    Parent,
+    RunRecord,
+    RunSummary,
+    Status,
+)
 from experiments.runs.branch_point import parents
 from experiments.runs.job import Job, Outcome
 from experiments.runs.metrics_log import MetricsLog
@@ -70,8 +79,20 @@ def _identity(job: Job, begun_from: Parents) -> dict[str, Any]:
         "execution": to_dict(run.config.execution),
         "laws": {given.path: given.record() for given in run.given},
         "parents": begun_from,
+        "derivation": _derivation(run),
         "accounting": run.ledger,
     }
+
+
+def _derivation(run: Run) -> Derivation | None:
+    begun = run.beginning
+    if not isinstance(begun, Derived):
+        return None
+    return Derivation(
+        operation=begun.operation,
+        settings=dict(begun.settings),
+        flops_parents=run.flops_parents,
+    )
 
 
 def _measured(job: Job, mixture: Mixture, outcome: Outcome, log: MetricsLog) -> Measured:

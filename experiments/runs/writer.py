@@ -54,7 +54,8 @@ class Writer:
     @on_leader
     def begin(self, step: int) -> None:
         """Go on from this step; rows beyond it are cut off."""
-        inherited = max((each.step for each in self._parents), default=0)
+        copied = self._parents if self._job.run.origin else ()
+        inherited = max((each.step for each in copied), default=0)
         self._log = MetricsLog(self._job.folder / record.METRICS, step, inherited)
 
     @on_leader

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from experiments import data, record
+from experiments import data, operations, record
 from experiments.launchers import Launcher, Site
 from experiments.plan.branching import check_continued
-from experiments.plan.run import Run
+from experiments.plan.run import Derived, Run
 from experiments.plan.study import Study
 from experiments.record import FINISHED, Part, Status
 from experiments.runs.branch_point import is_ready
@@ -127,6 +127,8 @@ def _check_beginnings(runs: Sequence[Run]) -> None:
                     f"run {run.run_id} goes on from run {parent.run_id}, which is not a run of the "
                     "study; add it"
                 )
+        if isinstance(run.beginning, Derived):
+            operations.check(run.beginning.operation, run.beginning.settings)
         if run.origin:
             parent = planned[run.origin.parent.run_id]
             check_continued(run.config, replace(run.origin, parent=parent))

@@ -56,8 +56,9 @@ def to_arrays(made: Recipe, params: Params) -> Arrays:
     found: dict[str, NDArray[np.float32]] = {}
     for weight, leaf in zip(made.table, jax.tree.leaves(params), strict=True):
         value = np.asarray(leaf)
-        layers = weight.layers(made.spec.config.layers)
-        arrays = zip(layers, value, strict=True) if weight.stacked else [(weight.layer, value)]
+        arrays = [(weight.layer, value)]
+        if weight.stacked:
+            arrays = list(zip(weight.layers(made.spec.config.layers), value, strict=True))
         found |= {name(weight, layer): np.ascontiguousarray(part) for layer, part in arrays}
     return found
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,6 @@ from optax import GradientTransformation
 
 from experiments.config.optimizer import optimizer
 from experiments.training.hypers import Hypers
-from experiments.training.weight_average import AverageState, averaged
 from scaling.parametrization.tables import Family, Rule
 from scaling.parametrization.weight import Weight
 
@@ -93,6 +92,40 @@ def descend(s: UpdateInputs) -> GradientTransformation:
         return jax.tree.map(leaf, updates, params, s.rules)
 
     return optax.stateless(change)
+
+
+class AverageState(NamedTuple):
+    steps: Array  # int32: t
+    average: Any
+    inner: Any
+
+
+def averaged(
+    inner: optax.GradientTransformation, decay: float | Array
+) -> optax.GradientTransformation:
+    """The same updates, and a state that has the average of the parameters that they lead to.
+
+    average <- average + (1 - d) / (1 - d^t) (theta_t - average),   t = 1, 2, ...
+
+    After t steps theta_i has the weight d^(t-i) (1 - d) / (1 - d^t). The weights sum to one, and
+    the parameters before the first step have none.
+    """
+
+    def init(params: Any) -> AverageState:
+        return AverageState(jnp.int32(0), jax.tree.map(jnp.copy, params), inner.init(params))
+
+    def update(grads: Any, state: AverageState, params: Any = None) -> tuple[Any, AverageState]:
+        updates, within = inner.update(grads, state.inner, params)
+        steps = state.steps + 1
+        share = (1 - decay) / (1 - decay**steps)
+        average = jax.tree.map(
+            lambda mean, theta: mean + share * (theta - mean),
+            state.average,
+            optax.apply_updates(params, updates),
+        )
+        return updates, AverageState(steps, average, within)
+
+    return optax.GradientTransformation(init, update)
 
 
 def update(name: str, evaluated: str, s: UpdateInputs) -> GradientTransformation:

@@ -17,10 +17,12 @@ import numpy as np
 from experiments import record
 from experiments.config.run import RunConfig
 from experiments.data import Mixture, validation_windows
+from experiments.plan.run import Derived
 from experiments.record import Status
 from experiments.runs.checkpoint import Checkpoints
 from experiments.runs.job import Event, Job, Outcome, Phase
 from experiments.runs.writer import Writer
+from experiments.training.derived import derived_state
 from experiments.training.hypers import Hypers, hypers
 from experiments.training.populations.programs import Programs
 from experiments.training.step import DIVERGED_BEYOND, TrainState, recipe
@@ -88,7 +90,11 @@ class Member:
         self._checkpoints = self._open.enter_context(
             Checkpoints(folder / record.CHECKPOINTS, execution.keep, execution.permanent)
         )
-        state: TrainState = self._checkpoints.restore(compiled.init(self.hypers))
+        fresh = compiled.init(self.hypers)
+        state: TrainState = self._checkpoints.restore(fresh)
+        begun = self.job.run.beginning
+        if state is fresh and isinstance(begun, Derived):
+            state = derived_state(self.job, begun, fresh)
         self.step = int(state.step)
         self.tell("compiling")
         self.writer.begin(self.step)

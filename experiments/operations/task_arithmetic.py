@@ -1,0 +1,25 @@
+"""Task arithmetic: the first parent plus what the others differ from it by.
+
+    theta = theta_1 + scale * sum_{i > 1} (theta_i - theta_1)
+
+Ilharco et al. 2023, arXiv:2212.04089. A negative scale unlearns; scale 0 is the first parent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from experiments.operations import Arrays, same_shapes
+
+
+def operation(parents: Sequence[Arrays], *, scale: float = 1.0) -> Arrays:
+    same_shapes("task_arithmetic", parents)
+    base, *others = parents
+    made = {}
+    for name, array in base.items():
+        start = array.astype(np.float64)
+        change = sum((other[name] - start for other in others), np.zeros_like(start))
+        made[name] = np.asarray(start + scale * change, np.float32)
+    return made

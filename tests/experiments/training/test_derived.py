@@ -1,0 +1,138 @@
+"""A derived run: initial parameters by an operation, then training like that of any run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from experiments import record
+from experiments.config.overrides import override
+from experiments.plan.run import Continued, Derived, Run
+from experiments.record import RunSummary, Status
+from experiments.runs.branch_point import is_ready
+from experiments.runs.job import Job
+from experiments.training.derived import derived_state
+from experiments.training.export import finished
+from experiments.training.hypers import hypers
+from experiments.training.populations.member import validation_parts
+from experiments.training.populations.programs import programs
+from experiments.training.step import recipe
+from experiments.training.trainer import train
+from scaling.common.errors import UserError
+
+
+def job(folder: Path, run: Run) -> Job:
+    return Job(run, "tiny", folder / run.run_id)
+
+
+@pytest.fixture(scope="module")
+def parents(texts) -> tuple[Run, Run]:
+    a, b = (tiny.config(f"seed={seed}", texts=texts) for seed in (0, 1))
+    return Run(a, 0), Run(b, 0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, parents, corpus) -> Path:
+    """The folder of a study whose parents have ended."""
+    folder = tmp_path_factory.mktemp("study")
+    for parent in parents:
+        assert train(job(folder, parent), corpus) is Status.COMPLETED
+    return folder
+
+
+def start(folder: Path, run: Run):
+    """Its programs and its state before the first step."""
+    compiled = programs(recipe(run.config))
+    fresh = compiled.init(hypers(run.config.science))
+    return compiled, derived_state(job(folder, run), run.beginning, fresh), fresh
+
+
+def test_average_of_a_run_with_itself_has_its_loss(parents, folder, corpus) -> None:
+    run = Run(
+        override(parents[0].config, ["seed=7"]), 0, beginning=Derived((parents[0],) * 2, "average")
+    )
+    compiled, state, fresh = start(folder, run)
+    _, params = finished(job(folder, parents[0]).folder)
+    jax.tree.map(np.testing.assert_array_equal, state.params, params)
+    mixture = corpus.mixture(run.config.science.data)
+    parts = validation_parts(run.config, mixture)
+    loss = record.read(job(folder, parents[0]).folder, RunSummary).metrics.loss
+    assert float(compiled.evaluate(state, parts)) == pytest.approx(loss, rel=1e-6)
+    assert float(compiled.evaluate(fresh, parts)) > loss + 0.5
+
+
+def test_derived_run_trains_from_the_average_and_its_record_names_it(
+    parents, folder, corpus
+) -> None:
+    short = override(parents[0].config, ["budget.tokens=640", "optimizer.learning_rate=1e-4"])
+    run = Run(short, 0, beginning=Derived(parents, "average", {"weights": (1.0, 3.0)}))
+    _, state, _ = start(folder, run)
+    both = [finished(job(folder, parent).folder)[1] for parent in parents]
+    jax.tree.map(
+        lambda ours, a, b: np.testing.assert_allclose(ours, 0.25 * a + 0.75 * b, atol=1e-6),
+        state.params,
+        *both,
+    )
+    made = job(folder, run)
+    assert train(made, corpus) is Status.COMPLETED
+    found = record.read(made.folder, RunSummary)
+    assert [(each.run_id, each.step) for each in found.parents] == [
+        (parent.run_id, tiny.STEPS) for parent in parents
+    ]
+    assert found.derivation.operation == "average"
+    assert found.derivation.settings == {"weights": [1.0, 3.0]}
+    assert found.derivation.flops_parents == sum(p.ledger["flops_model"] for p in parents)
+    assert found.metrics.steps_trained == 10
+    first = next(row.loss for row in record.read_rows(made.folder / record.METRICS))
+    assert first < 5.4  # ln 256 = 5.5 of a fresh run: the parents have learnt
+
+
+def test_derived_run_waits_for_its_parents(parents, folder, tmp_path) -> None:
+    run = Run(parents[0].config, 0, beginning=Derived(parents, "average"))
+    assert not is_ready(job(tmp_path, run))
+    assert is_ready(job(folder, run))
+
+
+def test_parent_that_is_not_completed_is_one_line(parents, tmp_path) -> None:
+    run = Run(parents[0].config, 0, beginning=Derived(parents, "average"))
+    with pytest.raises(UserError, match=rf"{parents[0].run_id}: missing; give the folder of a"):
+        start(tmp_path, run)
+
+
+def test_derivation_is_identity_and_a_taken_over_checkpoint_is_not(parents) -> None:
+    a, b = parents
+    ids = {
+        replace(a, beginning=beginning).run_id
+        for beginning in (
+            a.beginning,
+            Derived((a, b), "average"),
+            Derived((b, a), "average"),
+            Derived((a, b), "average", {"weights": (1.0, 2.0)}),
+            Derived((a, b), "task_arithmetic"),
+        )
+    }
+    assert len(ids) == 5
+    assert replace(a, beginning=Continued(b, 8)).run_id == a.run_id
+
+
+def test_parents_flops_count_each_ancestor_once(parents) -> None:
+    a, b = parents
+    cost = a.ledger["flops_model"]
+    first = replace(a, beginning=Derived((a, b), "average"))
+    second = replace(b, beginning=Derived((first, a), "average"))
+    assert (a.flops_parents, first.flops_parents) == (0, 2 * cost)
+    assert second.flops_parents == 3 * cost
+
+
+def test_overrides_reach_the_parents(parents) -> None:
+    run = Run(parents[0].config, 0, beginning=Derived(parents, "average"))
+    changed = run.override(["optimizer.beta2=0.9"])
+    assert [p.run_id for p in changed.beginning.parents] == [
+        p.override(["optimizer.beta2=0.9"]).run_id for p in parents
+    ]
+    assert changed.run_id != run.run_id
