@@ -15,7 +15,7 @@ from analysis.hyperparameters.cells import cells, check_within
 if TYPE_CHECKING:
     import pandas as pd
 
-Advise = Callable[[Mapping[str, float]], Mapping[str, float]]
+SettingRule = Callable[[Mapping[str, float]], Mapping[str, float]]
 """rule(cell) -> hyperparameters: both by the names of the columns."""
 
 
@@ -40,7 +40,7 @@ def near_optimal_set(
 
 def regret(
     table: pd.DataFrame,
-    rule: Advise,
+    rule: SettingRule,
     *,
     cell: tuple[str, ...],
     hyper: tuple[str, ...],
