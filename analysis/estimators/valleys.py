@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.tables.points import Array
-from analysis.tables.study import Study
+from analysis.tables.study import StudyRecords
 
 SECTIONS = (
     "optimizer.",
@@ -72,7 +72,7 @@ class Valleys:
         return found
 
 
-def find_valleys(study: Study) -> Valleys | None:
+def find_valleys(study: StudyRecords) -> Valleys | None:
     """The valleys of the finished runs; None where no setting has `FEWEST` values in any valley."""
     from pandas.api.types import is_numeric_dtype
 

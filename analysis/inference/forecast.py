@@ -40,7 +40,7 @@ from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
 from analysis.fitting.types import LEVEL
 from analysis.tables.points import Array
-from analysis.tables.study import Study
+from analysis.tables.study import StudyRecords
 from experiments.record import Forecast
 from scaling.common.errors import UserError
 from scaling.laws import Law
@@ -164,7 +164,7 @@ def forecast(
 
 
 def assess(
-    study: Study, level: float = LEVEL, say: Callable[[str], None] = lambda _: None
+    study: StudyRecords, level: float = LEVEL, say: Callable[[str], None] = lambda _: None
 ) -> Assessment:
     """Fit the completed runs of the study, roll the fit, predict the held-out runs.
 

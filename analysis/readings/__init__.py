@@ -2,7 +2,7 @@
 
 A reading is one file here. It holds its finding with tables, figures and captions, and
 
-    def read(study: Study) -> Finding | None
+    def read(study: StudyRecords) -> Finding | None
 
 which gives None where too few runs have finished, and raises UserError where they cannot answer.
 """
@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from analysis.readings._finding import Finding
-from analysis.tables.study import Study
+from analysis.tables.study import StudyRecords
 from experiments.record import STUDY
 from scaling.common import plugins
 
 
-def reader(study: Study) -> Callable[[Study], Finding | None]:
+def reader(study: StudyRecords) -> Callable[[StudyRecords], Finding | None]:
     """`read` of the reading that study.json names; UserError for an unknown name."""
     file = plugins.load(__name__, study.reading, f"{study.folder / STUDY}: reading")
-    read: Callable[[Study], Finding | None] = file.read
+    read: Callable[[StudyRecords], Finding | None] = file.read
     return read

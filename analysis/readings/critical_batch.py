@@ -33,7 +33,7 @@ from analysis.plotting.numbers import quantity
 from analysis.readings._finding import Picture, Table
 from analysis.tables.points import Array
 from analysis.tables.runs import trajectory
-from analysis.tables.study import Study
+from analysis.tables.study import StudyRecords
 from scaling.common.errors import UserError
 from scaling.hyperparameters.law import Batch
 from scaling.laws.critical_batch import steps_at, tokens_at
@@ -73,7 +73,7 @@ class Hyperbola:
 class CriticalBatch:
     """B_crit(L) = B_star / L^(1 / alpha_B) as `law`, of the quantity "batch_critical" in "loss"."""
 
-    study: Study
+    study: StudyRecords
     hyperbolas: tuple[Hyperbola, ...]
     law: OptimumLaw
     predictions: Mapping[str, float] = field(default_factory=dict)
@@ -157,7 +157,7 @@ class CriticalBatch:
         return (path,)
 
 
-def read(study: Study) -> CriticalBatch | None:
+def read(study: StudyRecords) -> CriticalBatch | None:
     """The hyperbolas of the finished runs; None before there is any.
 
     Raises UserError where fewer than FEWEST batches pass a common loss.

@@ -29,7 +29,7 @@ from analysis.hyperparameters.surface import JointSurface, joint_surface
 from analysis.plotting.numbers import quantity
 from analysis.readings._finding import Picture, Table
 from analysis.readings._grid_plot import draw_bowls
-from analysis.tables.study import Study
+from analysis.tables.study import StudyRecords
 from scaling.common.errors import UserError
 from scaling.hyperparameters.law import RATES, Confidence, Range, farthest
 from scaling.hyperparameters.published import HYPERPARAMETER_LAWS
@@ -68,7 +68,7 @@ class Grids:
     """`laws` are by quantity, empty where the bowls give none, and `advice` theirs at the held-out
     cell; `regrets` are empty before that has been trained. `cell` names N and D."""
 
-    study: Study
+    study: StudyRecords
     rate: str  # the quantity that the learning rate is
     table: pd.DataFrame
     optima: Optima
@@ -225,7 +225,7 @@ class Grids:
         )
 
 
-def read(study: Study) -> Grids | None:
+def read(study: StudyRecords) -> Grids | None:
     """The bowls of the finished runs; None before there is any.
 
     Raises UserError where they do not determine a surface.
@@ -272,7 +272,7 @@ def _columns(runs: pd.DataFrame, rate: str) -> pd.DataFrame:
     )
 
 
-def _target(study: Study) -> dict[str, float]:
+def _target(study: StudyRecords) -> dict[str, float]:
     """The held-out cell, as planned; empty where nothing is held out."""
     if study.held_out.empty:
         return {}
@@ -283,7 +283,7 @@ def _target(study: Study) -> dict[str, float]:
 
 
 def _settings(
-    study: Study,
+    study: StudyRecords,
     rate: str,
     table: pd.DataFrame,
     target: Mapping[str, float],
@@ -335,7 +335,7 @@ def _settings(
     return found
 
 
-def _regret(study: Study, rate: str, done: pd.DataFrame, setting: Setting) -> Regret:
+def _regret(study: StudyRecords, rate: str, done: pd.DataFrame, setting: Setting) -> Regret:
     asked = {rate: setting.lr, BATCH: setting.batch_tokens}
     runs = done.drop(columns="part")  # held out of the fit; here they measure the regret
     row = regret(

@@ -29,7 +29,7 @@ from analysis.plotting.style import (
 )
 from analysis.readings._finding import Picture, Table
 from analysis.tables.points import Array
-from analysis.tables.study import Study
+from analysis.tables.study import StudyRecords
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,7 +109,7 @@ class Profiles:
         return ()
 
 
-def read(study: Study) -> Profiles | None:
+def read(study: StudyRecords) -> Profiles | None:
     """The profiles of the completed runs; None for fewer than two budgets."""
     runs = study.fit_runs
     if runs["rung"].nunique() < FEWEST:

@@ -37,7 +37,7 @@ from analysis.plotting.numbers import quantity
 from analysis.plotting.style import HELD, LINES, house_style, log_log, log_ticks, panels, rung_style
 from analysis.readings._finding import Picture, Table
 from analysis.tables.points import Array
-from analysis.tables.study import Study
+from analysis.tables.study import StudyRecords
 
 REACH = 2.0  # octaves to each side of the best value tried
 TOLERANCE = 0.25  # octaves for each doubling: a factor of 2 in the setting over 16 in size
@@ -129,7 +129,7 @@ def transfers(valleys: Valleys) -> tuple[Transfer, ...]:
 class Transfers:
     """The valleys of a study and how far the best setting moves with size, for each kind."""
 
-    study: Study
+    study: StudyRecords
     valleys: Valleys
     transfers: tuple[Transfer, ...]
     notes: tuple[str, ...] = ()
@@ -194,7 +194,7 @@ class Transfers:
         return ()
 
 
-def read(study: Study) -> Transfers | None:
+def read(study: StudyRecords) -> Transfers | None:
     """The transfer of the best setting; None for too few runs."""
     valleys = find_valleys(study)
     return None if valleys is None else Transfers(study, valleys, transfers(valleys))

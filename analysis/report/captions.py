@@ -10,7 +10,7 @@ from analysis.report import plots
 from analysis.report.evidence import Evidence
 from analysis.report.verdict import interval
 from analysis.tables.runs import trajectory
-from analysis.tables.study import Study
+from analysis.tables.study import StudyRecords
 from experiments.record import METRICS
 
 
@@ -99,7 +99,7 @@ def pictures(evidence: Evidence) -> tuple[list[Picture], list[Picture]]:
 
 
 def _two_variable_pictures(
-    study: Study, assessment: Assessment, evidence: Evidence
+    study: StudyRecords, assessment: Assessment, evidence: Evidence
 ) -> list[Picture]:
     result = assessment.result
     measured = "; the star is the held-out run" if evidence.verdicts else ""

@@ -9,7 +9,7 @@ from analysis import readings
 from analysis.inference.forecast import Assessment, assess
 from analysis.readings._finding import Finding, Table
 from analysis.report.verdict import Verdict, judge, sentence, unproved
-from analysis.tables.study import Study
+from analysis.tables.study import StudyRecords
 from experiments import record
 from experiments.record import PREDICTION, Forecast, Prediction
 from scaling.common.errors import UserError
@@ -20,7 +20,7 @@ class Evidence:
     """Content of the page. `assessment` is None where the runs do not allow a fit yet; `missing`
     then begins with the reason."""
 
-    study: Study
+    study: StudyRecords
     assessment: Assessment | None
     forecasts: tuple[Forecast, ...]
     verdicts: tuple[Verdict, ...]
@@ -43,7 +43,7 @@ class Evidence:
         )
 
 
-def gather(study: Study, say: Callable[[str], None] = lambda _: None) -> Evidence:
+def gather(study: StudyRecords, say: Callable[[str], None] = lambda _: None) -> Evidence:
     """Fit the completed runs; the forecasts are those of prediction.json where it exists."""
     read = readings.reader(study)
     missing = []

@@ -20,7 +20,7 @@ from analysis.report.evidence import Evidence
 from analysis.report.lesson import lesson as lesson_of
 from analysis.report.predict import FIT
 from analysis.report.verdict import fitted_on, headline, interval, size
-from analysis.tables.study import Study
+from analysis.tables.study import StudyRecords
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -166,11 +166,11 @@ def _constants(result: FitResult) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def _use(study: Study) -> str:
+def _use(study: StudyRecords) -> str:
     return "in the fit" if study.law else "standing"
 
 
-def _runs(study: Study) -> list[tuple[str, tuple[str, ...]]]:
+def _runs(study: StudyRecords) -> list[tuple[str, tuple[str, ...]]]:
     """Class and cells of every planned run; "out" is one that the fit leaves out."""
     rows: list[tuple[str, tuple[str, ...]]] = []
     for _, run in study.runs.iterrows():
@@ -198,7 +198,7 @@ def _runs(study: Study) -> list[tuple[str, tuple[str, ...]]]:
     return rows
 
 
-def _footer(study: Study) -> str:
+def _footer(study: StudyRecords) -> str:
     corpora = [
         "Corpus: " + ", ".join(f"{name} {facts[name]}" for name in CORPUS_FACTS if name in facts)
         for facts in study.corpora.values()

@@ -25,7 +25,7 @@ from analysis.plotting.style import (
     round_ticks,
     rung_style,
 )
-from analysis.tables.study import Study
+from analysis.tables.study import StudyRecords
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,7 @@ BINS = 40  # of log tokens: a training curve is drawn as the mean in each
 ISOFLOP_SIZES, ISOFLOP_SPREAD = 3, 0.15  # a rung with these is one budget, not one size
 
 
-def loss_curves(study: Study, curves: dict[str, pd.DataFrame]) -> Any:
+def loss_curves(study: StudyRecords, curves: dict[str, pd.DataFrame]) -> Any:
     """Training loss against tokens, one line per run, binned in log tokens."""
     with house_style():
         figure, axes = canvas()
@@ -69,7 +69,7 @@ def loss_curves(study: Study, curves: dict[str, pd.DataFrame]) -> Any:
         return figure
 
 
-def loss_against(study: Study, result: FitResult, variable: str) -> Any:
+def loss_against(study: StudyRecords, result: FitResult, variable: str) -> Any:
     """Measured loss against one variable of the law, with the law at fixed values of the other."""
     other = next(name for name in result.law.variables if name != variable)
     columns = {"params": study.params, "tokens": study.tokens}
@@ -95,7 +95,7 @@ def loss_against(study: Study, result: FitResult, variable: str) -> Any:
         return figure
 
 
-def ladder(study: Study, result: FitResult) -> Any:
+def ladder(study: StudyRecords, result: FitResult) -> Any:
     """Loss against compute: the rungs, the law along each, and its compute-optimal edge."""
     with house_style():
         figure, axes = canvas()
@@ -124,7 +124,7 @@ def ladder(study: Study, result: FitResult) -> Any:
         return figure
 
 
-def is_isoflop(study: Study) -> bool:
+def is_isoflop(study: StudyRecords) -> bool:
     """Every rung holds several sizes at one budget."""
     groups = [rows for _, rows in study.fit_runs.groupby("rung")]
     return bool(groups) and all(
@@ -171,7 +171,7 @@ def predicted_against_measured(
         return figure
 
 
-def residuals(study: Study, result: FitResult) -> Any:
+def residuals(study: StudyRecords, result: FitResult) -> Any:
     """100 ln(measured / fitted) against compute, by rung: a pattern is an error of the law."""
     with house_style():
         figure, axes = canvas()
@@ -194,7 +194,7 @@ def residuals(study: Study, result: FitResult) -> Any:
         return figure
 
 
-def frontier(study: Study, result: FitResult) -> Any:
+def frontier(study: StudyRecords, result: FitResult) -> Any:
     """Compute-optimal parameters and tokens against compute, with intervals, and the runs."""
     with house_style():
         figure, axes = canvas()
@@ -302,7 +302,7 @@ def _has_optimum(result: FitResult) -> bool:
     return result.law.allocation is not None and not settled
 
 
-def _runs(axes: Any, study: Study, column: str) -> None:
+def _runs(axes: Any, study: StudyRecords, column: str) -> None:
     """Completed runs by rung, and the held-out measurement as a star."""
     rungs = int(study.runs["rung"].max()) + 1
     for rung, rows in study.rungs(study.fit_runs):
@@ -318,7 +318,7 @@ def _runs(axes: Any, study: Study, column: str) -> None:
         )  # fmt: skip
 
 
-def _rung_legend(axes: Any, study: Study, lines: str = "marks") -> None:
+def _rung_legend(axes: Any, study: StudyRecords, lines: str = "marks") -> None:
     from matplotlib.lines import Line2D
 
     rungs = int(study.runs["rung"].max()) + 1

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from analysis import readings
 from analysis.inference.forecast import Assessment, assess
-from analysis.tables.study import Study, load_study
+from analysis.tables.study import StudyRecords, load_study
 from experiments.record import PREDICTION, Prediction, read, write
 from scaling.common.errors import UserError
 from scaling.common.files import plain, write_json
@@ -71,13 +71,13 @@ def predict_held_out(folder: str | Path, say: Callable[[str], None] = lambda _: 
     return Outcome(prediction, "written")
 
 
-def _predict_loss(study: Study, say: Callable[[str], None]) -> Prediction:
+def _predict_loss(study: StudyRecords, say: Callable[[str], None]) -> Prediction:
     assessment = assess(study, say=say)
     write_json(study.folder / FIT, fit_json(assessment))
     return law_prediction(study, assessment)
 
 
-def _predict_reading(study: Study) -> Prediction:
+def _predict_reading(study: StudyRecords) -> Prediction:
     finding = readings.reader(study)(study)
     said = {} if finding is None else finding.predictions
     if finding is None or not said:
@@ -96,7 +96,7 @@ def _predict_reading(study: Study) -> Prediction:
     )
 
 
-def law_prediction(study: Study, assessment: Assessment) -> Prediction:
+def law_prediction(study: StudyRecords, assessment: Assessment) -> Prediction:
     """The prediction that a fitted law makes of the held-out runs."""
     return Prediction(
         law=assessment.result.law.name,

@@ -9,7 +9,7 @@ from statistics import mean
 from typing import Literal
 
 from analysis.plotting.numbers import quantity, scientific
-from analysis.tables.study import Study
+from analysis.tables.study import StudyRecords
 from experiments.record import PREDICTION, Forecast
 
 Order = Literal["predicted first", "not shown", "after the fact"]
@@ -37,7 +37,7 @@ class Verdict:
         return self.forecast.bootstrap_low <= self.measured <= self.forecast.bootstrap_high
 
 
-def judge(study: Study, forecasts: Sequence[Forecast]) -> tuple[Verdict, ...]:
+def judge(study: StudyRecords, forecasts: Sequence[Forecast]) -> tuple[Verdict, ...]:
     """A verdict for every held-out run that completed, in the order of the forecasts."""
     digest = _digest(study)
     done = study.held_out_done.set_index("run_id")
@@ -53,13 +53,13 @@ def judge(study: Study, forecasts: Sequence[Forecast]) -> tuple[Verdict, ...]:
     return tuple(verdicts)
 
 
-def unproved(study: Study) -> int:
+def unproved(study: StudyRecords) -> int:
     """Held-out runs that do not carry the digest of the prediction as it stands."""
     digest = _digest(study)
     return 0 if digest is None else int((study.held_out_done["prediction_sha256"] != digest).sum())
 
 
-def _digest(study: Study) -> str | None:
+def _digest(study: StudyRecords) -> str | None:
     file = study.folder / PREDICTION
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else None
 
@@ -87,7 +87,7 @@ def fitted_on(count: int, flops: float) -> str:
 
 
 def sentence(
-    study: Study,
+    study: StudyRecords,
     count: int,
     flops: float,
     forecasts: Sequence[Forecast],

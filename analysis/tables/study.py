@@ -1,6 +1,6 @@
-"""A study as its folder tells it: the question, the plan, and the runs of that plan.
+"""Records of a study: the question, the plan, and the runs of that plan, read from its folder.
 
-Folders of runs that the plan no longer names (the study file changed) are not part of it.
+Folders of runs that the plan no longer names, because the study file changed, are not part of it.
 """
 
 from __future__ import annotations
@@ -28,9 +28,12 @@ UNFINISHED = (str(Status.MISSING), str(Status.STARTED))
 
 
 @dataclass(frozen=True)
-class Study:
-    """`runs` has one row per planned run, in the order of the plan; what a run has not measured
-    yet is nan, its planned params, tokens and FLOPs are there."""
+class StudyRecords:
+    """A study and its runs.
+
+    `runs` has one row per planned run, in the order of the plan. Planned params, tokens and FLOPs
+    are always there; other numbers are nan until the run has measured them.
+    """
 
     folder: Path
     name: str
@@ -81,7 +84,7 @@ class Study:
 
     @property
     def held_out_trained(self) -> list[str]:
-        """Held-out runs whose training has ended in any way: their outcome can be known."""
+        """Held-out runs whose training has ended in any way, so that their outcome can be known."""
         held = self.held_out
         return [str(name) for name in held.loc[~held["status"].isin(UNFINISHED), "run_id"]]
 
@@ -92,7 +95,7 @@ class Study:
         return [str(name) for name in planned.loc[planned["status"].isin(UNFINISHED), "run_id"]]
 
 
-def load_study(folder: str | Path) -> Study:
+def load_study(folder: str | Path) -> StudyRecords:
     """The study in a folder that holds study.json."""
     import numpy as np
     import pandas as pd
@@ -116,10 +119,10 @@ def load_study(folder: str | Path) -> Study:
         known = found[column] if column in found.columns else given
         # the plan says the purpose of a run; a finished run's own count wins over the planned one
         found[column] = given if column in PLANNED else known.fillna(given)
-    for column in (plan.loss, plan.params, plan.tokens, "flops_6nd"):
+    for column in (plan.loss, plan.params, plan.tokens, "flops_6nd", "prediction_sha256"):
         if column not in found.columns:
             found[column] = np.nan
-    return Study(
+    return StudyRecords(
         folder=root,
         name=plan.name,
         question=plan.question,

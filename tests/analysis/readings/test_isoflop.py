@@ -11,19 +11,19 @@ from synthetic import TRUTH, Plan, write_study
 from analysis.estimators.isoflop import isoflop
 from analysis.readings.isoflop import Profiles, read
 from analysis.report.evidence import gather
-from analysis.tables.study import Study, load_study
+from analysis.tables.study import StudyRecords, load_study
 
 SPLIT = TRUTH["beta"] / (TRUTH["alpha"] + TRUTH["beta"])  # N* goes as C to this
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+def study(tmp_path_factory: pytest.TempPathFactory) -> StudyRecords:
     plan = Plan(isoflop="yes", noise=0.002)
     return load_study(write_study(tmp_path_factory.mktemp("study"), plan))
 
 
 @pytest.fixture(scope="module")
-def found(study: Study) -> Profiles:
+def found(study: StudyRecords) -> Profiles:
     profiles = read(study)
     assert profiles is not None
     return profiles
@@ -38,7 +38,7 @@ def test_the_exponents_and_their_intervals(found: Profiles):
     assert len(table.rows) == 4 and all("[" in cell for cell in (table.rows[0][2:4]))
 
 
-def test_the_figure_draws_the_answer_of_the_estimator(study: Study, found: Profiles):
+def test_the_figure_draws_the_answer_of_the_estimator(study: StudyRecords, found: Profiles):
     picture, allocation = found.pictures()
     answer = isoflop(study.fit_runs, loss=study.loss, params=study.params, tokens=study.tokens)
     stars = [line for line in picture.draw().axes[0].lines if line.get_marker() == "*"]
@@ -50,7 +50,7 @@ def test_the_figure_draws_the_answer_of_the_estimator(study: Study, found: Profi
     assert {len(line.get_xdata()) for line in curves} >= {4, 60}
 
 
-def test_the_report_of_the_study_shows_it(study: Study):
+def test_the_report_of_the_study_shows_it(study: StudyRecords):
     evidence = gather(study)
     assert evidence.finding is not None and evidence.assessment is not None
     assert [picture.name for picture in evidence.finding.pictures()] == ["isoflop", "allocation"]

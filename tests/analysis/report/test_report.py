@@ -87,6 +87,13 @@ def test_too_few_runs_for_a_fit(tmp_path: Path):
     assert {path.stem for path in (folder / "figures").glob("*.png")} == {"loss_curves"}
 
 
+def test_before_any_run_has_finished(tmp_path: Path):
+    folder = write_study(tmp_path / "study", fit_runs="none")
+    evidence = write_report(folder)
+    assert evidence.sentence.startswith("no fit yet: ")
+    assert (folder / "report.html").exists()
+
+
 def test_isoflop_study_with_two_seeds(tmp_path: Path):
     plan = Plan(isoflop="yes", held_out_seeds=2)
     folder = write_study(tmp_path / "study", plan)
