@@ -101,12 +101,13 @@ def chosen(table: pd.DataFrame, query: str | None) -> pd.DataFrame:
 
 def measured(source: Source) -> pd.DataFrame:
     """The rows of completed runs that a fit may see; all rows of anybody's table."""
-    from analysis.tables.points import visible
+    from analysis.tables.points import pooled, visible
 
     keep, notes = visible(source.table)
-    for note in notes:
+    rows = source.table.loc[keep]
+    for note in (*notes, *pooled(rows)):
         print(f"note: {note}")
-    return source.table.loc[keep]
+    return rows
 
 
 def fit_path(path: str, law: str | None, options: argparse.Namespace) -> FitResult:

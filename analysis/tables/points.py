@@ -101,7 +101,7 @@ def select(
     notes = (
         *notes,
         *_repeated(kept, np.asarray(labels, dtype=object)[stay]),
-        *_pooled(chosen.loc[stay]),
+        *pooled(chosen.loc[stay]),
     )
     return Points(
         variables={name: value[stay] for name, value in variables.items()},
@@ -159,13 +159,13 @@ def _repeated(columns: Array, labels: NDArray[np.object_]) -> tuple[str, ...]:
     return (f"{again.size} row(s) repeat earlier ones, each counted as a run: {named}{more}",)
 
 
-def _pooled(rows: pd.DataFrame) -> tuple[str, ...]:
+def pooled(rows: pd.DataFrame) -> tuple[str, ...]:
     """A note on rows of our own records that were trained on different data."""
     known = [name for name in ("data.fingerprint", "data.weights") if name in rows.columns]
     kinds = len(rows[known].astype(str).drop_duplicates()) if known else 1
     if kinds == 1:
         return ()
-    return (f"runs on {kinds} kinds of data ({', '.join(known)}) are fitted as one",)
+    return (f"runs on {kinds} kinds of data ({', '.join(known)}) are taken as one",)
 
 
 def visible(table: pd.DataFrame) -> tuple[NDArray[np.bool_], tuple[str, ...]]:

@@ -45,7 +45,7 @@ def test_runs_on_different_data_are_not_pooled_silently(table: pd.DataFrame):
     one = table.assign(**{"data.fingerprint": "0123", "data.weights": [[0.5, 0.5]] * 30})
     two = one.assign(**{"data.fingerprint": ["0123", "4567"] * 15})
     notes = [fit(laws.chinchilla, rows).warnings for rows in (table, one, two)]
-    said = [any("fitted as one" in note for note in found) for found in notes]
+    said = [any("taken as one" in note for note in found) for found in notes]
     assert said == [False, False, True]
 
 
