@@ -1,6 +1,6 @@
 """Fitted laws of optimal hyperparameters on disk: JSON with the constants, and their resamples.
 
-`scaling.hyperparameters.from_mapping` reads the constants; the resamples give the interval here.
+`scaling/hyperparameters/law_file.py` types the file; the resamples give the intervals here.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from analysis.hyperparameters.power_law import COEFFICIENT, OptimumLaw
 from scaling.common.errors import UserError
+from scaling.common.files import plain, read_json, write_bytes
 from scaling.hyperparameters.law import QUANTITIES, Batch, Confidence, HyperparameterLaw, Power
-from scaling.hyperparameters.law_file import from_mapping, to_mapping
+from scaling.hyperparameters.law_file import REMEDY, LawFile, Resamples, from_law, to_law
 from scaling.laws._law import Convention
 
 LAW = "law.json"  # in the folder of a study whose reading gives a law
-RESAMPLES = "resamples"
 DIGITS = 8  # of a resample
 
 
@@ -79,48 +78,48 @@ def save_law(
         source=source,
         notes=tuple(dict.fromkeys(text for fit in fits.values() for text in fit.warnings)),
     )
-    data = to_mapping(law)
-    data[RESAMPLES] = {
-        quantity: {
-            "units": fit.units,
-            "scatter": fit.scatter if math.isfinite(fit.scatter) else None,
-            "logs": [[float(f"{x:.{DIGITS}g}") for x in row] for row in fit.samples.tolist()],
-        }
+    resamples = {
+        quantity: Resamples(
+            units=fit.units,
+            scatter=fit.scatter if math.isfinite(fit.scatter) else None,
+            logs=tuple(tuple(float(f"{x:.{DIGITS}g}") for x in row) for row in fit.samples),
+        )
         for quantity, fit in fits.items()
     }
+    data = plain(from_law(law, resamples))
     lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in data.items())
-    Path(path).write_text(f"{{\n{lines}\n}}\n")
+    write_bytes(Path(path), f"{{\n{lines}\n}}\n".encode())
 
 
 def load_law(path: str | Path) -> FittedLaw:
-    """The law that `save_law` wrote. A file without resamples is a law without intervals."""
-    data = _read_json(path)
-    law = from_mapping(data, str(path))
-    resamples = data.get(RESAMPLES)
-    return FittedLaw(
-        law,
-        {
-            quantity: _fit(quantity, rule, resamples, law.notes, str(path))
-            for quantity, rule in law.powers.items()
-        },
-    )
+    """Read the law that `save_law` wrote. A file without resamples is a law without intervals.
+
+    Raises:
+        UserError: the file cannot be read, or a field of it is unknown, missing or ill-typed.
+    """
+    file = read_json(Path(path), LawFile, REMEDY)
+    law = to_law(file)
+    fits = {
+        quantity: _fit(quantity, rule, file, law.notes, str(path))
+        for quantity, rule in law.powers.items()
+    }
+    return FittedLaw(law, fits)
 
 
 def _fit(
-    quantity: str, rule: Power, resamples: Any, notes: tuple[str, ...], where: str
+    quantity: str, rule: Power, file: LawFile, notes: tuple[str, ...], where: str
 ) -> OptimumLaw:
     size = 1 + len(rule.variables)
     samples, units, scatter = np.empty((0, size)), 0, math.nan
-    if resamples is not None:
-        try:
-            mine = resamples[quantity]
-            samples = np.asarray(mine["logs"], np.float64).reshape(-1, size)
-            units = int(mine["units"])
-            scatter = math.nan if mine["scatter"] is None else float(mine["scatter"])
-        except (KeyError, TypeError, ValueError) as error:
+    if quantity in file.resamples:
+        mine = file.resamples[quantity]
+        if any(len(row) != size for row in mine.logs):
             raise UserError(
-                f"{where}: {RESAMPLES}.{quantity} is damaged ({error}); save the law again"
-            ) from None
+                f"{where}: $.resamples.{quantity}.logs: {size} numbers a row expected; "
+                "save the law again"
+            )
+        samples, units = np.asarray(mine.logs, np.float64).reshape(-1, size), mine.units
+        scatter = math.nan if mine.scatter is None else mine.scatter
     return OptimumLaw(
         hyper=quantity,
         variables=rule.variables,
@@ -131,13 +130,3 @@ def _fit(
         fitted_on=rule.fitted_on,
         warnings=notes,
     )
-
-
-def _read_json(path: str | Path) -> Any:
-    """Parsed JSON, or one line that says what is wrong with the file."""
-    try:
-        return json.loads(Path(path).read_text())
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; give a file that save_law wrote") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}); give a file that save_law wrote") from None

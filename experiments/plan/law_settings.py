@@ -15,7 +15,6 @@ identity is that of the number; its record says which law gave it, and asked wha
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +27,7 @@ from experiments.record import LawSetting
 from scaling.common.errors import UserError, nearest
 from scaling.counting.formulas import ledger
 from scaling.hyperparameters.law import RATES, Advice, HyperparameterLaw, Range, farthest
-from scaling.hyperparameters.law_file import from_mapping
+from scaling.hyperparameters.law_file import parse, to_law
 from scaling.hyperparameters.published import HYPERPARAMETER_LAWS, by_name
 from scaling.hyperparameters.recommendation import own_batch, side_by_side
 
@@ -107,15 +106,13 @@ def find(path: str, name: str) -> Source:
         return Source(by_name(name))
     try:
         text = Path(name).read_bytes()
-        data = json.loads(text)
     except OSError as error:
         raise UserError(
             f"{path}=law({name}): cannot read ({error.strerror}); "
             "give a file that python -m analysis report wrote"
         ) from error
-    except ValueError as error:
-        raise UserError(f"{path}=law({name}): not JSON ({error})") from error
-    return Source(from_mapping(data, name), name, hashlib.sha256(text).hexdigest())
+    law = to_law(parse(text, f"{path}=law({name})"))
+    return Source(law, name, hashlib.sha256(text).hexdigest())
 
 
 def follow(config: RunConfig, laws: Mapping[str, Source]) -> tuple[RunConfig, tuple[Given, ...]]:

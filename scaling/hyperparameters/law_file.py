@@ -1,138 +1,139 @@
-"""A fitted hyperparameter law as plain data, so that the next study can follow it.
+"""law.json: a fitted hyperparameter law, so that the next study can follow it.
 
     {"format": "hyperparameter_law", "version": 1, "name": "mine", "batch": "by its own rule",
      "schedule": "...", "convention": {"params": ..., "tokens": ..., "loss": ...},
      "recipe": "...", "source": "...", "notes": [...],
      "rules": {"lr": {"coefficient": 2.1, "exponents": {"params_nonembedding": -0.7, "tokens": 0.3},
-                      "fitted_on": {"params_nonembedding": [1e5, 1e7], "tokens": [1e7, 1e9]}}}}
+                      "fitted_on": {"params_nonembedding": [1e5, 1e7], "tokens": [1e7, 1e9]}}},
+     "resamples": {"lr": {"units": 20, "scatter": 0.01, "logs": [[0.7, -0.7, 0.3], ...]}}}
 
-Pure: who reads the file parses it. Keys beside these (the resamples of the fit, which `analysis`
-writes and reads) are not looked at.
+`analysis` writes the file and reads the resamples of the fit, which give intervals; a study reads
+the rules alone.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Literal
 
-from scaling.common.errors import UserError
+import msgspec
+
+from scaling.common.errors import nearest
+from scaling.common.files import decode
 from scaling.hyperparameters.law import QUANTITIES, Batch, Confidence, HyperparameterLaw, Power
-from scaling.laws._law import Convention, require
+from scaling.laws._law import Convention
 
-FORMAT, VERSION = "hyperparameter_law", 1
-_CONVENTION = ("params", "tokens", "loss")
-_RULE = ("coefficient", "exponents", "fitted_on")
+REMEDY = "write one with analysis.hyperparameters.save_law"
 
 
-def to_mapping(law: HyperparameterLaw) -> dict[str, Any]:
-    """A fitted law as JSON holds it; read again, its rules are own fits without a cap."""
-    convention = asdict(law.convention)
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "name": law.name,
-        "batch": str(law.batch),
-        "schedule": law.schedule,
-        "convention": {key: convention[key] for key in _CONVENTION},
-        "recipe": law.recipe,
-        "source": law.source,
-        "notes": list(law.notes),
-        "rules": {
-            quantity: {
-                "coefficient": rule.coefficient,
-                "exponents": dict(rule.exponents),
-                "fitted_on": {name: list(ends) for name, ends in rule.fitted_on.items()},
-            }
+class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of the file: typed, and no field beside the named ones."""
+
+
+class PowerEntry(_Entry, frozen=True, kw_only=True):
+    """coefficient * prod_k variable_k^exponent_k, fitted on [low, high] of each variable."""
+
+    coefficient: Annotated[float, msgspec.Meta(gt=0)]
+    exponents: Mapping[str, float]
+    fitted_on: Mapping[str, tuple[float, float]]
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in self.fitted_on.items():
+            if not 0 < low <= high:
+                raise ValueError(f"fitted_on.{name}=[{low:g}, {high:g}]: give 0 < low <= high")
+
+
+class ConventionEntry(_Entry, frozen=True, kw_only=True):
+    """Units of a law's variables and of its loss, in words."""
+
+    params: str
+    tokens: str
+    loss: str
+
+
+class Resamples(_Entry, frozen=True, kw_only=True):
+    """Bootstrap of one rule: [ln coefficient, exponents] of each resample of `units` optima."""
+
+    units: int
+    scatter: float | None
+    logs: tuple[tuple[float, ...], ...]
+
+
+class LawFile(_Entry, frozen=True, kw_only=True, tag_field="format", tag="hyperparameter_law"):
+    """The whole file; rules and resamples go by quantity."""
+
+    version: Literal[1]
+    name: str
+    batch: Batch
+    schedule: str
+    convention: ConventionEntry
+    recipe: str
+    source: str
+    notes: tuple[str, ...]
+    rules: Annotated[Mapping[str, PowerEntry], msgspec.Meta(min_length=1)]
+    resamples: Mapping[str, Resamples] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for quantity in self.rules:
+            if quantity not in QUANTITIES:
+                raise ValueError(f"rules.{quantity}: {nearest(quantity, QUANTITIES)}")
+
+
+def from_law(law: HyperparameterLaw, resamples: Mapping[str, Resamples]) -> LawFile:
+    """Make the file of a fitted law; only rules that are powers are kept."""
+    units = law.convention
+    return LawFile(
+        version=1,
+        name=law.name,
+        batch=law.batch,
+        schedule=law.schedule,
+        convention=ConventionEntry(params=units.params, tokens=units.tokens, loss=units.loss),
+        recipe=law.recipe,
+        source=law.source,
+        notes=law.notes,
+        rules={
+            quantity: PowerEntry(
+                coefficient=rule.coefficient, exponents=rule.exponents, fitted_on=rule.fitted_on
+            )
             for quantity, rule in law.powers.items()
         },
-    }
-
-
-def from_mapping(data: Any, where: str) -> HyperparameterLaw:
-    """The law in parsed JSON; `where` is the file, for messages."""
-    data = _mapping(data, where)
-    if data.get("format") != FORMAT or data.get("version") != VERSION:
-        raise UserError(
-            f"{where}: not a fitted hyperparameter law (format '{FORMAT}', version {VERSION}); "
-            "write one with analysis.hyperparameters.save_law"
-        )
-    texts = {
-        key: _text(data, key, where) for key in ("name", "batch", "schedule", "recipe", "source")
-    }
-    if texts["batch"] not in list(Batch):
-        raise UserError(f"{where}: batch '{texts['batch']}': one of {', '.join(Batch)}")
-    convention = _mapping(data.get("convention"), f"{where}: convention")
-    require(_CONVENTION, convention, f"{where}: convention")
-    rules = {
-        str(quantity): _rule(quantity, rule, where)
-        for quantity, rule in _mapping(data.get("rules"), f"{where}: rules").items()
-    }
-    notes = data.get("notes")
-    if not isinstance(notes, list):
-        raise UserError(f"{where}: 'notes' is missing or no list of texts")
-    if not rules:
-        raise UserError(
-            f"{where}: rules is empty; a law gives at least one of {', '.join(QUANTITIES)}"
-        )
-    return HyperparameterLaw(
-        name=texts["name"],
-        form="; ".join(_form(quantity, rule) for quantity, rule in rules.items()),
-        rules=rules,
-        batch=Batch(texts["batch"]),
-        schedule=texts["schedule"],
-        convention=Convention(**{key: _text(convention, key, where) for key in _CONVENTION}),
-        recipe=texts["recipe"],
-        source=texts["source"],
-        notes=tuple(map(str, notes)),
+        resamples=resamples,
     )
 
 
-def _form(quantity: str, rule: Power) -> str:
+def to_law(file: LawFile) -> HyperparameterLaw:
+    """Make the law of a file; its rules are own fits without a cap."""
+    units = file.convention
+    return HyperparameterLaw(
+        name=file.name,
+        form="; ".join(_form(quantity, rule) for quantity, rule in file.rules.items()),
+        rules={
+            quantity: Power(
+                rule.coefficient,
+                rule.exponents,
+                fitted_on=rule.fitted_on,
+                confidence=Confidence.OWN,
+            )
+            for quantity, rule in file.rules.items()
+        },
+        batch=file.batch,
+        schedule=file.schedule,
+        convention=Convention(params=units.params, tokens=units.tokens, loss=units.loss),
+        recipe=file.recipe,
+        source=file.source,
+        notes=file.notes,
+    )
+
+
+def parse(text: bytes, where: str) -> LawFile:
+    """Parse the content of a file; `where` begins an error.
+
+    Raises:
+        UserError: it is not JSON, or a field is unknown, missing, ill-typed or out of range.
+    """
+    return decode(text, LawFile, where, REMEDY)
+
+
+def _form(quantity: str, rule: PowerEntry) -> str:
     powers = "".join(f" {name}^{power:.3f}" for name, power in rule.exponents.items())
     return f"{quantity} = {rule.coefficient:.4g}{powers}"
-
-
-def _rule(quantity: str, data: Any, where: str) -> Power:
-    where = f"{where}: {quantity}"
-    if quantity not in QUANTITIES:
-        raise UserError(f"{where}: no such hyperparameter; known: {', '.join(QUANTITIES)}")
-    data = _mapping(data, where)
-    require(_RULE, data, where)
-    coefficient = _number(data["coefficient"], f"{where}: coefficient")
-    if coefficient <= 0:
-        raise UserError(f"{where}: coefficient={coefficient:g}: must be positive")
-    ranges = {}
-    for name, ends in _mapping(data["fitted_on"], f"{where}: fitted_on").items():
-        if not (isinstance(ends, list) and len(ends) == 2):
-            raise UserError(f"{where}: fitted_on.{name}: give [low, high]")
-        low, high = (_number(end, f"{where}: fitted_on.{name}") for end in ends)
-        if not 0 < low <= high:
-            raise UserError(f"{where}: fitted_on.{name}=[{low:g}, {high:g}]: give 0 < low <= high")
-        ranges[str(name)] = (low, high)
-    exponents = _mapping(data["exponents"], f"{where}: exponents")
-    return Power(
-        coefficient,
-        {str(name): _number(power, f"{where}: {name}") for name, power in exponents.items()},
-        fitted_on=ranges,
-        confidence=Confidence.OWN,
-    )
-
-
-def _mapping(value: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise UserError(f"{where}: must be an object of names and values")
-    return value
-
-
-def _text(data: Mapping[str, Any], key: str, where: str) -> str:
-    if not isinstance(data.get(key), str):
-        raise UserError(f"{where}: '{key}' is missing or no text")
-    return str(data[key])
-
-
-def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UserError(f"{where}={value!r}: must be a finite number")
-    return float(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +14,8 @@ from analysis.__main__ import main
 from analysis.hyperparameters import load_law, regress, save_law
 from analysis.hyperparameters.recommend import recommend
 from scaling.common.errors import UserError
+from scaling.common.files import read_json, write_json
+from scaling.hyperparameters.law_file import LawFile
 
 RUN = ["recommend", "--params", "1e9", "--tokens", "1e11"]
 
@@ -113,9 +116,7 @@ def test_laws_of_one_name_are_refused(saved):
 
 
 def test_a_law_without_resamples_has_no_interval(saved):
-    data = json.loads(saved.read_text())
-    del data["resamples"]
-    saved.write_text(json.dumps(data))
+    write_json(saved, msgspec.structs.replace(read_json(saved, LawFile), resamples={}))
     rows = recommend(fits=[saved], params_total=3e6, tokens=1e9).rows()
     assert [row["low"] for row in rows if row["law"] == "mine"] == [None, None]
 
@@ -129,7 +130,7 @@ def test_a_law_without_resamples_has_no_interval(saved):
         ([*RUN, "--parms", "1"], "did you mean '--params'"),
         ([*RUN, "--tuned", "lr"], "--tuned lr: write name=number"),
         ([*RUN, "--tuned", "rate=1"], "unknown 'tuned_rate': did you mean 'tuned_"),
-        ([*RUN, "--fit", "nowhere.json"], "nowhere.json: No such file"),
+        ([*RUN, "--fit", "nowhere.json"], "nowhere.json: cannot read (No such file"),
     ],
 )
 def test_mistakes_are_one_line(arguments, said, capsys):
@@ -141,9 +142,9 @@ def test_mistakes_are_one_line(arguments, said, capsys):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "not JSON"),
-        ("{}", "not a fitted hyperparameter law"),
-        (None, "resamples.lr is damaged"),
+        ("{", "not valid JSON"),
+        ("{}", "missing required field `version`; write one with"),
+        (None, r"resamples\.lr\.logs: 3 numbers a row expected; save"),
     ],
 )
 def test_a_damaged_law_is_named(text, said, saved):

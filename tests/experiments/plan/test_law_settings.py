@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from pathlib import Path
 
@@ -19,8 +18,9 @@ from experiments.record import Status
 from experiments.runs.job import Job
 from experiments.training.trainer import train
 from scaling.common.errors import UserError
+from scaling.common.files import write_json
 from scaling.hyperparameters.law import Batch, Confidence, HyperparameterLaw, Power
-from scaling.hyperparameters.law_file import to_mapping
+from scaling.hyperparameters.law_file import from_law
 from scaling.hyperparameters.published import by_name
 from scaling.hyperparameters.recommendation import recommend
 from scaling.laws._law import Convention
@@ -48,7 +48,7 @@ def law(tmp_path: Path) -> str:
         source="own fit",
     )  # fmt: skip
     path = tmp_path / "law.json"
-    path.write_text(json.dumps(to_mapping(mine)))
+    write_json(path, from_law(mine, {}))
     return str(path)
 
 
@@ -163,7 +163,8 @@ def test_a_law_that_cannot_be_followed_is_one_line(assignment, message):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "not JSON"), ('{"format": "x"}', "not a fitted hyperparameter law")]
+    ("text", "message"),
+    [("{", "not valid JSON"), ('{"format": "x"}', r"\$\.format: Invalid value 'x'; write one")],
 )
 def test_a_file_that_holds_no_law_is_one_line(tmp_path, text, message):
     (tmp_path / "bad.json").write_text(text)
