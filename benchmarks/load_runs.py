@@ -12,22 +12,21 @@ import json
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+
+from experiments import record
+from experiments.record import Environment, Measured, RunSummary
+from scaling.common.files import plain
 
 
-def record(number: int) -> dict[str, Any]:
+def summary(number: int) -> RunSummary:
     """A summary with as many fields as a real run's."""
-    return {
-        "schema": 1,
-        "run_id": f"{number:012x}",
-        "study": "benchmark",
-        "part": "fit",
-        "rung": number % 7,
-        "status": "completed",
-        "message": "",
-        "diverged_step": None,
-        "metrics": {f"metric_{at}": number / (at + 1) for at in range(22)},
-        "science": {
+    return RunSummary(
+        run_id=f"{number:012x}",
+        study="benchmark",
+        part=record.Part.FIT,
+        rung=number % 7,
+        status=record.Status.COMPLETED,
+        science={
             "model": {f"field_{at}": at for at in range(18)},
             "parametrization": {"name": "mup", "base_width": 64},
             "optimizer": {"name": "adamw", "learning_rate": 0.01, "beta1": 0.9, "beta2": 0.95},
@@ -39,10 +38,11 @@ def record(number: int) -> dict[str, Any]:
             "evaluation": {"sequences": 1024},
             "seed": number,
         },
-        "execution": {"workers": 1},
-        "environment": {"device": "cpu", "python": "3.11", "jax": "0.10", "code": "0"},
-        "prediction_sha256": None,
-    }
+        execution={"workers": 1},
+        accounting={f"count_{at}": number / (at + 1) for at in range(14)},
+        metrics=Measured(loss=2.0, loss_per_byte=1.0, steps=number, tokens_per_second=1e5),
+        environment=Environment(cpus=2, python="3.11", jax="0.10", code="0", device="cpu"),
+    )
 
 
 def main() -> None:
@@ -51,9 +51,11 @@ def main() -> None:
     count = parser.parse_args().records
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
-            run = Path(folder) / f"{number:012x}"
+            made = summary(number)
+            run = Path(folder) / made.run_id
             run.mkdir()
-            (run / "summary.json").write_text(json.dumps(record(number), indent=1))
+            text = json.dumps(plain(made), indent=1)
+            (run / record.SUMMARY).write_text(text)  # not synced to disk, for speed
         start = time.perf_counter()
         from analysis import load_runs
 
