@@ -19,7 +19,7 @@ from experiments import record, trackers
 from experiments.config.fields import flat, to_dict
 from experiments.record import Status
 from experiments.runs.summary import write_config
-from experiments.trackers._mirror import mirror
+from experiments.trackers._mirror import mirror, scalar
 from scaling.common import files
 from scaling.common.errors import UserError
 
@@ -108,7 +108,9 @@ def check(tracker, job, folder):
     assert copy.metrics == {"summary/loss": 2.75, "summary/tokens": 4096}
     assert copy.statuses == ["diverged"]
     kind = str if tracker == "mlflow" else lambda value: value
-    science = {name: kind(value) for name, value in flat(to_dict(job.run.config.science))}
+    fields = flat(to_dict(job.run.config.science))
+    science = {name: kind(scalar(value)) for name, value in fields}
+    assert science["data.corpora"] == ""
     assert science.items() <= copy.config.items()
 
 
