@@ -71,11 +71,6 @@ class Launcher(ABC):
         return command()
 
 
-def names() -> tuple[str, ...]:
-    """The launchers that come with the package."""
-    return plugins.names(__name__)
-
-
 def chosen(args: argparse.Namespace) -> Launcher:
     """The launcher that a command line names by --launcher, --workers and --resource."""
     resources = dict(split(text, "--resource") for text in args.resources)

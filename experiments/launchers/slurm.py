@@ -127,7 +127,7 @@ class Slurm(Launcher):
         return True
 
     def _submit(self, site: Site, populations: Sequence[Population]) -> list[str]:
-        """The elements' ids, in the order of the populations, once they are written down."""
+        """Submit and record the elements; their ids, in the order of the populations."""
         folder, slot = site.folder / FOLDER, self.slot(site)
         executor = AutoExecutor(folder, cluster="slurm", slurm_max_num_timeout=TIMEOUTS)
         executor.update_parameters(

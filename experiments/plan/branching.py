@@ -38,12 +38,12 @@ FREE = (
 
 
 def stable_steps(science: Science) -> int:
-    """The steps before its decay: for so long a run does not know its own length."""
+    """Steps before the decay starts. Up to here a run is identical to any longer one."""
     return science.steps - science.decay_steps
 
 
 def trunk(config: RunConfig, tokens: Sequence[int], decay_fraction: float) -> RunConfig:
-    """The stable run that runs of so many tokens share, up to the last of their cooldowns.
+    """The stable run shared by runs of these tokens, up to the last of their cooldowns.
 
     Its warm-up has the steps that `config.schedule` gives the shortest of them. The checkpoints
     from which cooldowns begin are permanent.
@@ -89,7 +89,7 @@ def trunk(config: RunConfig, tokens: Sequence[int], decay_fraction: float) -> Ru
 
 
 def branch(trunk: RunConfig, tokens: int, decay_fraction: float) -> RunConfig:
-    """The run of so many tokens that leaves the trunk for its cooldown.
+    """The run of `tokens` tokens that leaves the trunk for its cooldown.
 
     The cooldown is `decay_fraction` of its steps, to the nearest step at which a dispatch ends.
     """
@@ -158,7 +158,7 @@ def _obstacle(config: RunConfig, origin: Continued) -> str | None:
 
 
 def _settling(config: RunConfig, settling: int, steps: int) -> dict[str, float]:
-    """The fraction that is so many settling steps, of a schedule that has them."""
+    """The fraction of `settling` steps, of a schedule that has them."""
     infinite = config.science.schedule.name == "infinite"
     return {"schedule.settling_fraction": settling / steps} if infinite else {}
 

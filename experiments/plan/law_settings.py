@@ -9,7 +9,7 @@ and in a study file, over the runs that it has made:
 
 A law is asked once everything else of the run is set: the batch first, then the learning rate at
 that batch, then the weight decay. It becomes a number before anything is trained, so a run's
-identity is that of the number; its record says which law gave it, and asked what.
+identity is that of the number; its record names the law and the variables that it was given.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Given:
 
 
 def separate(assignments: Iterable[str]) -> tuple[list[str], dict[str, Source]]:
-    """The assignments of values, and the laws by the field that each is to give.
+    """The assignments of values, and the laws by the field that each sets.
 
     Raises:
         UserError: a law for a field that none gives, an unknown law, or a file that holds none.
@@ -116,7 +116,7 @@ def find(path: str, name: str) -> Source:
 
 
 def follow(config: RunConfig, laws: Mapping[str, Source]) -> tuple[RunConfig, tuple[Given, ...]]:
-    """The config with each field as its law gives it, and what was given."""
+    """The config with each field set by its law, and the fields set."""
     found = []
     for path in FIELDS:
         if path in laws:
@@ -127,7 +127,7 @@ def follow(config: RunConfig, laws: Mapping[str, Source]) -> tuple[RunConfig, tu
 
 
 def summary(givens: Iterable[Given]) -> list[str]:
-    """A line for each field that follows a law: how many runs, and how far out of its range."""
+    """A line for each field set by a law: the number of runs, and the distance out of its range."""
     by_field: dict[tuple[str, str], list[Given]] = {}
     for given in givens:
         by_field.setdefault((given.path, given.source.law.name), []).append(given)

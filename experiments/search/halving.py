@@ -48,7 +48,7 @@ class Bracket(Generic[C]):
 
     @property
     def cost_resumed(self) -> Fraction:
-        """The same where a promoted candidate goes on from its checkpoint."""
+        """The same where a promoted candidate continues from its checkpoint."""
         furthest = {c: budget for budget in sorted(self.scores) for c in self.scores[budget]}
         return sum(furthest.values(), Fraction(0))
 

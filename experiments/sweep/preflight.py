@@ -54,7 +54,7 @@ def check_vocabulary(science: Science, mixture: data.Mixture) -> None:
 
 
 def check_layouts(runs: Sequence[Run]) -> None:
-    """Each layout divides its run's batch and every weight; told without opening a device.
+    """Each layout divides its run's batch and every weight; checked without opening a device.
 
     The number of devices is checked later, by the process that opens them.
     """

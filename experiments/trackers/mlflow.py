@@ -1,10 +1,10 @@
-"""MLflow: a run of ours is a run in an experiment of the study, found again by its tag `run_id`.
+"""MLflow: a run is a run in an experiment of the study, found again by its tag `run_id`.
 
-MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME say where; without them it is the database
+MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME choose the place. The default is the database
 FOLDER/mlflow/mlflow.db and an experiment named after the study.
 
-A database takes the same value of the same step and time only once, so that points of which a kill
-left a part are sent again: the tokens, sent last, tell which are whole.
+A database stores equal values of one step and time once, so a point that a kill left incomplete is
+sent again. The tokens are sent last; a point that has them is whole.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Weights & Biases: a run of ours is a run of theirs, of the same id, in a project of the study.
+"""Weights & Biases: a run is a run of the same id there, in a project of the study.
 
 WANDB_PROJECT, WANDB_ENTITY, WANDB_MODE and the rest are read by the service's own client; without
 WANDB_PROJECT the project is named after the study. Files lie in FOLDER/wandb.
 
-Online, a run that is gone on with says itself which step it has reached. Offline, a run is one
-folder ``offline-run-*`` for ``wandb sync``, always whole: it is written anew when there is more to
-tell, and takes the old one's place only when it is complete. ``<run_id>.json`` names that folder,
-and says of runs in either mode that they need not be opened.
+Online, the service knows the step that a continued run has reached. Offline, a run is one folder
+``offline-run-*`` for ``wandb sync``, always whole: new points are written into a new folder, which
+replaces the old one only when it is complete. ``<run_id>.json`` names that folder, and in either
+mode the points already sent, so that finished runs are not opened again.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def tracker(place: Path, study: str) -> WandB:
 
 
 def _leave_only(folder: str, note: Path) -> None:
-    """Remove what else was recorded offline of this run, to its end or not."""
+    """Remove the other offline folders of this run, complete or not."""
     for path in note.parent.glob(f"offline-run-*-{note.stem}"):
         if path.name != folder:
             shutil.rmtree(path)
