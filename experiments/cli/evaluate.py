@@ -1,7 +1,8 @@
-"""Measure the validation loss of an exported file, on its config's data or on others.
+"""Measure the validation loss of an exported file, and other tasks, on its config's data or others.
 
 example:
   python -m experiments evaluate model.safetensors --set evaluation.windows=4096
+  python -m experiments evaluate model.safetensors --set evaluation.tasks=my_task
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ def add(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """The file's parameters in a fresh state, on the validation windows of its config."""
+    """The file's parameters in a fresh state, asked every task of its config."""
     from experiments import data
     from experiments.config.overrides import override
+    from experiments.evaluation.task import VALIDATION, evaluate, numbers
     from experiments.sweep.preflight import check_vocabulary
     from experiments.training import export
     from experiments.training.hypers import hypers
-    from experiments.training.populations.member import validation_parts
     from experiments.training.populations.programs import programs
+    from experiments.training.populations.trained import Trained
     from experiments.training.step import fresh_state, recipe
 
     config, arrays = export.read(options.file)
@@ -37,10 +39,13 @@ def run(options: argparse.Namespace) -> int:
     params = export.from_arrays(made, arrays, str(options.file))
     mixture = data.Corpora(options.cache, common.on_stderr).mixture(science.data)
     check_vocabulary(science, mixture)
-    parts = validation_parts(config, mixture)
-    loss = float(programs(made).evaluate(fresh_state(made, hypers(science), params), parts))
+    model = Trained(programs(made), fresh_state(made, hypers(science), params), made.microbatch)
+    found = evaluate(science.evaluation.tasks, model, mixture, science)
+    loss = found[VALIDATION].metrics["loss"]
     per_byte = loss / mixture.bytes_per_token("valid")
     print(
         f"{loss:.6f} nats/token, {per_byte:.6f} nats/byte, {per_byte / math.log(2):.6f} bits/byte"
     )
+    for name, value in numbers(found).items():
+        print(f"{name} {value:.6f}")
     return 0

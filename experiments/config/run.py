@@ -36,9 +36,10 @@ class BudgetConfig:
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """Validation on fixed windows, at the end and at `times - 1` evenly spaced steps before it."""
+    """Validation and other tasks, at the end and at `times - 1` evenly spaced steps before it."""
 
-    windows: int = 1024
+    windows: int = 1024  # of validation, always the same
+    tasks: tuple[str, ...] = ()  # files of experiments/evaluation/tasks, beside the validation loss
     times: int = 1
     weights: Literal["last", "ema"] = "last"  # ema: their exponential moving average
     ema_decay: float = 0.999  # per step

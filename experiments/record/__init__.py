@@ -30,6 +30,7 @@ from __future__ import annotations
 from experiments.record.run import (
     Derivation,
     Environment,
+    ItemResult,
     ItemRow,
     LawSetting,
     Measured,

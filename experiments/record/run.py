@@ -158,13 +158,18 @@ class MetricsRow(Entry, frozen=True, kw_only=True, omit_defaults=True):
         return math.nan if found is None else found
 
 
-class ItemRow(Entry, frozen=True, kw_only=True, omit_defaults=True):
-    """A line of evaluations/<task>.jsonl: one item of a task at one step of the run."""
+class ItemResult(Entry, frozen=True, kw_only=True, omit_defaults=True):
+    """One item of a task, as a model answered it."""
 
-    step: int
     item: str  # its name within the task
     log_probabilities: tuple[float, ...] = ()  # nats, of each choice
     bytes: tuple[int, ...] = ()  # of each choice
     answer: int | None = None  # the right choice
     samples: tuple[str, ...] = ()
     is_right: bool | None = None
+
+
+class ItemRow(ItemResult, frozen=True, kw_only=True, omit_defaults=True):
+    """A line of evaluations/<task>.jsonl: the result of an item at one step of the run."""
+
+    step: int

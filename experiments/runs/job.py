@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -47,6 +48,7 @@ class Outcome:
     diverged_step: int | None = None
     message: str = ""  # the sign of divergence
     members: int = 1  # runs that its program trained at once
+    evaluations: Mapping[str, float] = field(default_factory=dict)  # metrics of other tasks
 
     @classmethod
     def diverged(cls, step: int, sign: str, members: int) -> Outcome:

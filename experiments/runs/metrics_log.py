@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -63,11 +64,10 @@ class MetricsLog:
         )
         return rate
 
-    def evaluation(self, step: int, batch_tokens: int, loss: float) -> None:
-        """Append a validation loss in nats per token."""
-        self._append(
-            MetricsRow(step=step, tokens=step * batch_tokens, metrics={"valid_loss": loss})
-        )
+    def evaluation(self, step: int, batch_tokens: int, metrics: Mapping[str, float]) -> None:
+        """Append the metrics of the tasks, such as the validation loss in nats per token."""
+        found = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+        self._append(MetricsRow(step=step, tokens=step * batch_tokens, metrics=found))
 
     def _append(self, row: MetricsRow) -> None:
         self.check()

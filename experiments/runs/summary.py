@@ -114,6 +114,7 @@ def _measured(job: Job, mixture: Mixture, outcome: Outcome, log: MetricsLog) -> 
         tokens_per_second=log.tokens / seconds,
         tokens_by_source=mixture.tokens_by_source(science),
         epochs_by_source=mixture.epochs_by_source(science),
+        evaluations=outcome.evaluations,
     )
 
 

@@ -7,15 +7,17 @@ nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import ParamSpec
 
 import numpy as np
+from msgspec import structs
 
 from experiments import record
 from experiments.data import Mixture
 from experiments.devices.multihost import leads
+from experiments.record import ItemResult, ItemRow
 from experiments.runs.branch_point import parents
 from experiments.runs.job import Job, Outcome
 from experiments.runs.metrics_log import MetricsLog
@@ -64,9 +66,17 @@ class Writer:
         self.tokens_per_second = self._log.row(step, self._batch_tokens, steps, values)
 
     @on_leader
-    def evaluation(self, step: int, loss: float) -> None:
-        """Append a validation loss."""
-        self._log.evaluation(step, self._batch_tokens, loss)
+    def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Append the metrics of the tasks at a step before the last."""
+        self._log.evaluation(step, self._batch_tokens, metrics)
+
+    @on_leader
+    def items(self, step: int, task: str, results: Sequence[ItemResult]) -> None:
+        """Write the items of a task at this step; rows of later steps are cut off."""
+        path = self._job.folder / record.EVALUATIONS / f"{task}.jsonl"
+        before = [row for row in record.read_items(path) if row.step < step]
+        rows = [ItemRow(step=step, **structs.asdict(result)) for result in results]
+        record.rewrite_rows(path, [*before, *rows])
 
     @on_leader
     def check(self) -> None:

@@ -12,6 +12,7 @@ from experiments import data, record
 from experiments.config.run import Science
 from experiments.devices.machine import Platform
 from experiments.devices.resolve import check
+from experiments.evaluation.task import task
 from experiments.plan.run import Run
 from experiments.plan.study import Study
 from experiments.training.populations.grouping import signature
@@ -39,7 +40,9 @@ def check_data(runs: Sequence[Run], corpora: data.Corpora) -> None:
 
 
 def check_programs(runs: Sequence[Run], kind: Platform) -> None:
-    """Each run's program is one for a device of the kind, as far as it is known."""
+    """Each run's program is one for a device of the kind, and its tasks are known."""
+    for name in {name for run in runs for name in run.config.science.evaluation.tasks}:
+        task(name)
     for run in runs:
         check(run.config, *PLATFORMS[kind])
 

@@ -89,4 +89,5 @@ def split(mesh: Mesh, recipe: Recipe) -> dict[str, Callable[..., Any]]:
             donate_argnums=0,
         ),
         "evaluate": partial(jax.jit, in_shardings=(state, whole), out_shardings=whole),
+        "score": partial(jax.jit, in_shardings=(state, whole, whole), out_shardings=whole),
     }

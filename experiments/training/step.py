@@ -19,6 +19,7 @@ from experiments.config.optimizer import optimizer
 from experiments.config.run import RunConfig
 from experiments.config.schedule import ScheduleName
 from experiments.devices.resolve import check, resolve
+from experiments.evaluation.score import log_probabilities
 from experiments.training import update as updates
 from experiments.training.hypers import Hypers
 from experiments.training.objective import NO_PENALTIES, Losses, Penalties, loss, objective
@@ -229,3 +230,14 @@ def evaluate(recipe: Recipe, state: TrainState, windows: Array) -> Array:
         return total + loss(recipe.spec, params, part), None
 
     return jax.lax.scan(add, jnp.float32(0), windows)[0] / windows.shape[0]
+
+
+def score(recipe: Recipe, state: TrainState, windows: Array, scored: Array) -> Array:
+    """ln p of the scored tokens of each window, in nats: [P, M, T+1], [P, M, T] -> [P, M].
+
+    Of the same parameters as `evaluate`, M windows at a time.
+    """
+    params = updates.evaluated(state.optimizer, state.params)
+    return jax.lax.map(
+        lambda part: log_probabilities(recipe.spec, params, *part), (windows, scored)
+    )

@@ -15,8 +15,8 @@ from types import TracebackType
 import numpy as np
 
 from experiments import record
-from experiments.config.run import RunConfig
-from experiments.data import Mixture, validation_windows
+from experiments.data import Mixture
+from experiments.evaluation.task import VALIDATION, Evaluations, evaluate, numbers
 from experiments.plan.run import Derived
 from experiments.record import Status
 from experiments.runs.checkpoint import Checkpoints
@@ -25,17 +25,10 @@ from experiments.runs.writer import Writer
 from experiments.training.derived import derived_state
 from experiments.training.hypers import Hypers, hypers
 from experiments.training.populations.programs import Programs
+from experiments.training.populations.trained import Trained
 from experiments.training.step import DIVERGED_BEYOND, TrainState, recipe
 
 Values = dict[str, np.ndarray]  # the metrics of a dispatch: [S] each
-
-
-def validation_parts(config: RunConfig, mixture: Mixture) -> np.ndarray:
-    """The fixed validation windows of a run, as many at a time as fit: [P, M, T+1]."""
-    science = config.science
-    windows = validation_windows(mixture.valid, science.evaluation.windows, science.batch.seq_len)
-    size = math.gcd(len(windows), recipe(config).microbatch)
-    return windows.reshape(-1, size, windows.shape[-1])
 
 
 @dataclass
@@ -127,29 +120,38 @@ class Member:
         self.watch(Event(self._run_id, "training", start + rows, float(loss.mean()), rate))
 
     def evaluate(self, compiled: Programs, state: TrainState) -> None:
-        """Write a row of validation on the way."""
-        self.writer.evaluation(self.step, self.validate(compiled, state))
+        """Ask the model every task on the way, and write what it answered."""
+        found = self._evaluations(compiled, state)
+        loss = found[VALIDATION].metrics["loss"]
+        self.writer.evaluation(self.step, {"valid_loss": loss, **numbers(found)})
 
     def save(self, state: TrainState) -> None:
         self._checkpoints.save(self.step, state)
 
     def finish(self, compiled: Programs, state: TrainState) -> None:
-        """The last checkpoint, the last validation, and the summary."""
+        """The last checkpoint, the last evaluations, and the summary."""
         self.save(state)
-        loss = self.validate(compiled, state)
+        found = self._evaluations(compiled, state)
+        loss = found[VALIDATION].metrics["loss"]
         if math.isfinite(loss):
-            self._end(Outcome(Status.COMPLETED, loss, members=self.members))
+            self._end(
+                Outcome(Status.COMPLETED, loss, members=self.members, evaluations=numbers(found))
+            )
         else:
             self._end(Outcome.diverged(self.total, "was not finite", self.members))
 
     def tell(self, phase: Phase | Status) -> None:
         self.watch(Event(self._run_id, phase, self.step))
 
-    def validate(self, compiled: Programs, state: TrainState) -> float:
-        """The loss on the fixed validation windows, nats per token."""
+    def _evaluations(self, compiled: Programs, state: TrainState) -> Evaluations:
         self.tell("evaluating")
-        parts = validation_parts(self.job.run.config, self.mixture)
-        return float(compiled.evaluate(state, parts))
+        config = self.job.run.config
+        model = Trained(compiled, state, recipe(config).microbatch)
+        found = evaluate(config.science.evaluation.tasks, model, self.mixture, config.science)
+        for name, evaluation in found.items():
+            if evaluation.items:
+                self.writer.items(self.step, name, evaluation.items)
+        return found
 
     @property
     def _run_id(self) -> str:

@@ -20,7 +20,14 @@ import numpy as np
 from experiments.training import layout_sharding
 from experiments.training.hypers import Hypers
 from experiments.training.populations import device_mesh
-from experiments.training.step import Recipe, TrainState, evaluate, init_state, train_chunk
+from experiments.training.step import (
+    Recipe,
+    TrainState,
+    evaluate,
+    init_state,
+    score,
+    train_chunk,
+)
 
 Tree = TypeVar("Tree")
 
@@ -29,14 +36,15 @@ Tree = TypeVar("Tree")
 class Programs:
     """The compiled programs of a recipe for K members; those of one member know no axis [K].
 
-    `init` and `evaluate` are of one member. `chunk` is of all, and takes the state's buffers for
-    its own. `place` brings the tree of member k to where it is to live, `join` puts the members'
-    trees together as `chunk` wants them, `part` takes one out.
+    `init`, `evaluate` and `score` are of one member. `chunk` is of all, and donates the state's
+    buffers. `place` brings the tree of member k to its device, `join` puts the members' trees
+    together as `chunk` wants them, `part` takes one out.
     """
 
     init: Callable[[Hypers], TrainState]
     chunk: jax.stages.Wrapped  # (state, hypers, batches) -> (state, metrics)
     evaluate: Callable[[Any, Any], jax.Array]
+    score: Callable[[Any, Any, Any], jax.Array]
     place: Callable[[Any, int], Any]
     join: Callable[[Sequence[Any]], Any]
     part: Callable[[Any, int], Any]
@@ -64,6 +72,7 @@ def programs(
             init=jax.jit(partial(init_state, recipe), compiler_options=options),
             chunk=jax.jit(partial(train_chunk, recipe), donate_argnums=0),
             evaluate=jax.jit(partial(evaluate, recipe)),
+            score=jax.jit(partial(score, recipe)),
             place=lambda tree, k: tree,
             join=lambda trees: trees[0],
             part=lambda tree, k: tree,
@@ -96,6 +105,7 @@ def shared(recipe: Recipe, devices: Sequence[jax.Device]) -> Programs:
         init=lambda hypers: init(layout_sharding.put(over, hypers)),
         chunk=compiled["chunk"](partial(train_chunk, recipe)),
         evaluate=compiled["evaluate"](partial(evaluate, recipe)),
+        score=compiled["score"](partial(score, recipe)),
         place=lambda tree, k: tree,
         join=lambda trees: layout_sharding.put(over, trees[0]),
         part=lambda tree, k: tree,

@@ -241,7 +241,7 @@ def test_divergence_late_in_a_run_keeps_the_rows_before_it(tmp_path, corpus, mon
 
 def test_validation_that_is_not_finite_is_divergence_too(tmp_path, corpus, monkeypatch):
     monkeypatch.setattr(
-        "experiments.training.populations.member.Member.validate", lambda *_: math.nan
+        "experiments.training.populations.trained.Trained.loss", lambda *_: math.nan
     )
     job = tiny.job(tmp_path)
     assert train(job, corpus) is Status.DIVERGED

@@ -1,0 +1,78 @@
+"""Tasks: what a model is asked, one file each in `tasks/`.
+
+A task's file defines
+
+    def evaluate(model: Model, mixture: data.Mixture, science: Science) -> Evaluation
+
+The metrics of task `cloze` are in the record as ``cloze.accuracy``; its items are lines of
+evaluations/cloze.jsonl. The validation loss is the simplest task: one metric, and no items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments import data
+from experiments.config.run import Science
+from experiments.record import ItemResult
+from scaling.common import plugins
+
+VALIDATION = "validation"  # its loss is the loss of the run
+
+
+class Model(Protocol):
+    """Parameters that can be scored, under any layout and on any device."""
+
+    def loss(self, windows: NDArray[np.integer]) -> float:
+        """Mean cross-entropy of [N, T+1] windows in nats per token."""
+        ...
+
+    def log_probabilities(
+        self, windows: NDArray[np.integer], scored: NDArray[np.bool_]
+    ) -> NDArray[np.floating]:
+        """ln p of the scored tokens, summed over each window, in nats: [N, T+1], [N, T] -> [N].
+
+        scored[n, t] counts the prediction of windows[n, t+1] from windows[n, :t+1].
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result of one task: numbers by name, and a row for each item that it has."""
+
+    metrics: Mapping[str, float]
+    items: Sequence[ItemResult] = ()
+
+
+Task = Callable[[Model, data.Mixture, Science], Evaluation]
+Evaluations = Mapping[str, Evaluation]  # by the name of the task
+
+
+def task(name: str) -> Task:
+    """The task of this name; an unknown one is a UserError with the nearest."""
+    found: Task = plugins.load("experiments.evaluation.tasks", name, "evaluation.tasks").evaluate
+    return found
+
+
+def numbers(evaluations: Evaluations) -> dict[str, float]:
+    """The metrics of every task but validation, by name: ``cloze.accuracy``."""
+    return {
+        f"{task}.{name}": value
+        for task, found in evaluations.items()
+        if task != VALIDATION
+        for name, value in found.metrics.items()
+    }
+
+
+def evaluate(
+    tasks: Iterable[str], model: Model, mixture: data.Mixture, science: Science
+) -> Evaluations:
+    """Ask the model every task; the validation loss comes first, always."""
+    names = dict.fromkeys((VALIDATION, *tasks))
+    return {name: task(name)(model, mixture, science) for name in names}

@@ -1,0 +1,1 @@
+"""Tasks, one per file; `experiments/evaluation/task.py` says what such a file defines."""

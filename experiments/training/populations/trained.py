@@ -1,0 +1,43 @@
+"""A trained model as tasks see it: its programs and state, scored part by part."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.training.populations.programs import Programs
+from experiments.training.step import TrainState
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The parameters of a state; at most `microbatch` windows are scored at a time."""
+
+    compiled: Programs
+    state: TrainState
+    microbatch: int
+
+    def loss(self, windows: NDArray[np.integer]) -> float:
+        """Mean cross-entropy of [N, T+1] windows in nats per token."""
+        size = math.gcd(len(windows), self.microbatch)
+        parts = windows.reshape(-1, size, windows.shape[-1])
+        return float(self.compiled.evaluate(self.state, parts))
+
+    def log_probabilities(
+        self, windows: NDArray[np.integer], scored: NDArray[np.bool_]
+    ) -> NDArray[np.floating]:
+        """ln p of the scored tokens, summed over each window, in nats: [N, T+1], [N, T] -> [N].
+
+        The last part is filled up with windows of which nothing is scored.
+        """
+        missing = -len(windows) % self.microbatch
+
+        def parts(rows: NDArray[np.generic]) -> NDArray[np.generic]:
+            padded = np.pad(rows, ((0, missing), (0, 0)))
+            return padded.reshape(-1, self.microbatch, rows.shape[-1])
+
+        found = self.compiled.score(self.state, parts(windows), parts(scored))
+        return np.asarray(found).reshape(-1)[: len(windows)]
