@@ -66,7 +66,7 @@ def pictures(evidence: Evidence) -> tuple[list[Picture], list[Picture]]:
                 "rolled_extrapolation",
                 lambda: plots.rolled_errors(assessment.rolled, held),
                 "The fit rolled forward.",
-                "Each rung predicted from those below it, at so many times their largest compute. "
+                "Each rung predicted from those below it, at × their largest compute. "
                 "Bars are the rms error; this is what a bootstrap cannot know.",
                 "Extrapolation errors by rung: "
                 + ", ".join(

@@ -69,8 +69,8 @@ def gather(study: StudyRecords, say: Callable[[str], None] = lambda _: None) -> 
             )
     elif len(study.held_out):
         missing.append(
-            "the held-out run was trained before a prediction was written: what stands here as "
-            "predicted was computed after the fact"
+            "the held-out run was trained before a prediction was written: the prediction shown "
+            "here was computed after the fact"
             if study.held_out_trained
             else "the prediction has not been written down yet: python -m analysis predict "
             f"{study.folder}"

@@ -1,8 +1,8 @@
 """The rows of a table that a fit may see, as checked float64 arrays.
 
-A table of our own records carries `status` and `part`: runs that did not complete and held-out
-runs are left out, and the fit says so. In any table, a row that is not finite and positive in a
-column that the fit reads is an error that names the row.
+A table of this project's records has `status` and `part`: runs that did not complete and held-out
+runs are left out, with a note. In any table, a row that is not finite and positive in a column that
+the fit reads raises a UserError that names it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 TIGHT = 1e-9  # two logs closer than this are the same value
-NAMED = 5  # how many rows an error lists before it counts the rest
+NAMED = 5  # rows that an error lists before it counts the rest
 ROWS = 200_000  # more are refused: every start of a fit holds several numbers for each row
 SPAN = (1e-150, 1e150)  # numbers whose squares are still numbers
 NOT_FITTED: Mapping[Part, str] = {
@@ -41,7 +41,7 @@ class Points:
     weights: Array
     labels: tuple[str, ...]
     rows: pd.DataFrame  # the fitted rows, with every column that the table had
-    notes: tuple[str, ...] = ()  # what was left out, and why
+    notes: tuple[str, ...] = ()  # rows left out, with reasons
 
     @property
     def log_x(self) -> Array:
@@ -59,8 +59,8 @@ def select(
     drop_highest: int,
     leave_out: NDArray[np.bool_] | None = None,
 ) -> Points:
-    """Rows to fit. `columns` maps each variable of the law to a column of the table; rows of the
-    mask `leave_out` are passed over."""
+    """Rows to fit. `columns` maps each variable of the law to a column of the table; the mask
+    `leave_out` removes rows."""
     if len(table) == 0:
         raise UserError("the table has no rows: nothing to fit")
     if len(table) > ROWS:
@@ -149,7 +149,7 @@ def select_held_out(table: pd.DataFrame, columns: Mapping[str, str], loss: str) 
 
 
 def _repeated(columns: Array, labels: NDArray[np.object_]) -> tuple[str, ...]:
-    """A note on rows that repeat an earlier one in all that the fit reads."""
+    """A note on rows that repeat an earlier one in every column that the fit reads."""
     first = np.unique(columns, axis=1, return_index=True)[1]
     again = np.setdiff1d(np.arange(columns.shape[1]), first)
     if not again.size:
@@ -160,7 +160,7 @@ def _repeated(columns: Array, labels: NDArray[np.object_]) -> tuple[str, ...]:
 
 
 def pooled(rows: pd.DataFrame) -> tuple[str, ...]:
-    """A note on rows of our own records that were trained on different data."""
+    """A note on rows of this project's records that were trained on different data."""
     known = [name for name in ("data.fingerprint", "data.weights") if name in rows.columns]
     kinds = len(rows[known].astype(str).drop_duplicates()) if known else 1
     if kinds == 1:

@@ -1,7 +1,7 @@
 """Conditions that choose rows of a table: `flops_6nd>1e15`, `rung>=3 and seed==0`.
 
 Numbers compare as numbers, text and true or false by == and != alone. A value may stand in quotes,
-and must where it holds the word and. A row with nothing in the column meets no condition.
+and must if it contains the word and. A row with an empty column meets no condition.
 """
 
 from __future__ import annotations

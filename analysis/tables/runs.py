@@ -50,7 +50,7 @@ def load_runs(path: str | Path) -> pd.DataFrame:
 
 
 def load_table(path: str | Path) -> pd.DataFrame:
-    """Anybody's runs from a CSV file (.csv, .csv.gz); columns are named when fitting."""
+    """Runs from a CSV file (.csv, .csv.gz) of any origin; the fit names their columns."""
     import pandas as pd
 
     file = Path(path)
