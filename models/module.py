@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
+from jaxtyping import Float
 
 from models.config import PLAIN, Program, TransformerConfig
 from models.dense import dense
@@ -93,7 +94,7 @@ class Norm(Module):
     kind: str = "rmsnorm"
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "*axes"]) -> Float[Array, "*axes"]:
         c = self.spec.config
         y = x.astype(jnp.float32)
         if self.kind == "layernorm":

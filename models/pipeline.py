@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.sharding import PartitionSpec
+from jaxtyping import Float
 
 from models.layout import abstract
 from scaling.machines.layout import Layout
@@ -24,13 +25,18 @@ from scaling.machines.layout import Layout
 AXIS = "stage"
 
 
-def pipeline(layout: Layout, layers: Callable[[Any, Array], Array], params: Any, x: Array) -> Array:
+def pipeline(
+    layout: Layout,
+    layers: Callable[[Any, Array], Array],
+    params: Any,
+    x: Float[Array, "B T d"],
+) -> Float[Array, "B T d"]:
     """All layers over x, each stage's where they lie; other axes are as without stages.
 
     Args:
-        layers: (params of L / p layers, [M / m, T, d]) -> [M / m, T, d].
+        layers: (params of L / p layers, [B / m, T, d]) -> [B / m, T, d].
         params: a tree of [L, ...].
-        x: [M, T, d]. m is `layout.parts`, or what a smaller rest M has in common with it.
+        x: m is `layout.parts`, or the greatest common divisor of a smaller rest B with it.
     """
     p, m = layout.stage, math.gcd(layout.parts, x.shape[0])
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
+from jaxtyping import Float, Int
 
 from models import part
 from models.dense import dense
@@ -34,7 +35,7 @@ class Block(Module):
     place: int = 0  # in the pattern
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "B T d"]) -> Float[Array, "B T d"]:
         norm = partial(Norm, self.spec, kind=self.spec.config.norm)
         name, feed_forward = self.spec.config.blocks[self.place]
         mixer = part.mixer(name).module()(self.spec, name=name)
@@ -57,7 +58,7 @@ class Block(Module):
 class _ScannedBlock(Block):
     """`Block` in the (carry, output) form that a scan wants."""
 
-    def __call__(self, x: Array, _: None) -> tuple[Array, None]:
+    def __call__(self, x: Float[Array, "B T d"], _: None) -> tuple[Float[Array, "B T d"], None]:
         return super().__call__(x), None
 
 
@@ -65,17 +66,19 @@ class _ScannedPattern(Module):
     """The blocks of one repeat of the pattern, in the form that a scan wants."""
 
     @nn.compact
-    def __call__(self, x: Array, _: None) -> tuple[Array, None]:
+    def __call__(self, x: Float[Array, "B T d"], _: None) -> tuple[Float[Array, "B T d"], None]:
         for place in range(len(self.spec.config.pattern)):
             x = Block(self.spec, place, name=str(place))(x)
         return x, None
 
 
 class Transformer(Module):
-    """Tokens [B, T] -> the stream after all blocks [B, T, d], and the readout [d, V] it meets."""
+    """The residual stream after all blocks, and the readout that it meets."""
 
     @nn.compact
-    def __call__(self, tokens: Array) -> tuple[Array, Array]:
+    def __call__(
+        self, tokens: Int[Array, "B T"]
+    ) -> tuple[Float[Array, "B T d"], Float[Array, "d v"]]:
         spec, c = self.spec, self.spec.config
         embedding = self.weight("embedding", "embedding", "v->d")
         x = jnp.take(embedding, tokens, axis=0)
@@ -128,14 +131,16 @@ def init(spec: Spec, context: int, key: Array, init_scale: float | Array = 1.0) 
     return initialise(tree, spec.parametrization, spec.config, key, init_scale)
 
 
-def stream(spec: Spec, params: Params, tokens: Array) -> tuple[Array, Array]:
-    """Tokens [B, T] -> the stream after all blocks [B, T, d], and the readout [d, V] it meets."""
+def stream(
+    spec: Spec, params: Params, tokens: Int[Array, "B T"]
+) -> tuple[Float[Array, "B T d"], Float[Array, "d v"]]:
+    """The residual stream after all blocks, and the readout that it meets."""
     return Transformer(spec).apply({"params": params}, tokens)
 
 
 def stream_routed(
-    spec: Spec, params: Params, tokens: Array
-) -> tuple[tuple[Array, Array], dict[str, Array]]:
+    spec: Spec, params: Params, tokens: Int[Array, "B T"]
+) -> tuple[tuple[Float[Array, "B T d"], Float[Array, "d v"]], dict[str, Float[Array, ""]]]:
     """As `stream`, and the scalars that the routers found, by name: means over the layers."""
     last, kept = Transformer(spec).apply({"params": params}, tokens, mutable=[ROUTERS])
     layers: dict[str, list[Array]] = {}
@@ -144,18 +149,18 @@ def stream_routed(
     return last, {name: jnp.stack(values).mean() for name, values in layers.items()}
 
 
-def readout(spec: Spec, x: Array, w: Array) -> Array:
-    """What `stream` gives, or some positions of it -> logits [B, T, V] in float32."""
+def readout(spec: Spec, x: Float[Array, "B T d"], w: Float[Array, "d v"]) -> Float[Array, "B T v"]:
+    """Logits in float32 from both results of `stream`, or from some positions of the first."""
     logits = dense(x, w, "d->v", spec.program.backward).astype(jnp.float32)
     return constrain(spec.layout, logits, "BTv")
 
 
-def apply(spec: Spec, params: Params, tokens: Array) -> Array:
-    """Tokens [B, T] -> logits [B, T, V] in float32, of all positions at once."""
+def apply(spec: Spec, params: Params, tokens: Int[Array, "B T"]) -> Float[Array, "B T v"]:
+    """Logits in float32, of all positions at once."""
     return readout(spec, *stream(spec, params, tokens))
 
 
-def activations(spec: Spec, params: Params, tokens: Array) -> Params:
+def activations(spec: Spec, params: Params, tokens: Int[Array, "B T"]) -> Params:
     """The named activations of a forward pass, a tree like that of the modules.
 
     Each is [B, T, ...], with a leading axis of layers where they are scanned: "embedded", of a

@@ -1,6 +1,6 @@
-"""What a step minimises, from the last stream of a model: all logits at once, or chunk by chunk.
+"""The objective of a step from a model's residual stream: all logits at once, or chunk by chunk.
 
-Letters: M sequences, T positions, d width, V vocabulary, n chunks of t = T / n positions.
+Letters: `scaling.common.alphabet`; n chunks of T / n positions.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Int
 
 from models.module import Spec
 from models.transformer import readout, stream, stream_routed
@@ -30,19 +31,19 @@ class Losses(NamedTuple):
             "z_loss" is (ln Z)^2, with Z the sum of the exponentials of the logits.
     """
 
-    cross_entropy: Array
-    found: dict[str, Array]
+    cross_entropy: Float[Array, ""]
+    found: dict[str, Float[Array, ""]]
 
 
-def loss(spec: Spec, params: Params, windows: Array) -> Array:
-    """Mean cross-entropy in nats per token of [M, T+1] windows: each token from those before it."""
+def loss(spec: Spec, params: Params, windows: Int[Array, "B W"]) -> Float[Array, ""]:
+    """Mean cross-entropy in nats per token, each token from those before it in its window."""
     return _losses(spec, *stream(spec, params, windows[:, :-1]), windows[:, 1:]).cross_entropy
 
 
 def objective(
-    spec: Spec, params: Params, windows: Array, penalties: Penalties
-) -> tuple[Array, Losses]:
-    """cross_entropy + sum_k penalties[k] * found[k] of [M, T+1] windows, and its parts.
+    spec: Spec, params: Params, windows: Int[Array, "B W"], penalties: Penalties
+) -> tuple[Float[Array, ""], Losses]:
+    """cross_entropy + sum_k penalties[k] * found[k], and its parts.
 
     A penalty on something that no part of the model finds adds nothing.
 
@@ -58,7 +59,7 @@ def objective(
     return value, losses._replace(found=losses.found | routing)
 
 
-def _of_logits(logits: Array, labels: Array) -> Losses:
+def _of_logits(logits: Float[Array, "B T v"], labels: Int[Array, "B T"]) -> Losses:
     log_z = jax.nn.logsumexp(logits, axis=-1)
     right = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
     return Losses((log_z - right).mean(), {"z_loss": jnp.square(log_z).mean()})
@@ -68,7 +69,9 @@ def _zero() -> Losses:
     return Losses(jnp.float32(0), {"z_loss": jnp.float32(0)})
 
 
-def _losses(spec: Spec, x: Array, w: Array, labels: Array) -> Losses:
+def _losses(
+    spec: Spec, x: Float[Array, "B T d"], w: Float[Array, "d v"], labels: Int[Array, "B T"]
+) -> Losses:
     n = spec.program.logits_chunks
     if n == 1:
         return _of_logits(readout(spec, x, w), labels)
@@ -82,8 +85,12 @@ def _losses(spec: Spec, x: Array, w: Array, labels: Array) -> Losses:
 
 
 def _objective(
-    spec: Spec, x: Array, w: Array, labels: Array, z_loss: Array | float
-) -> tuple[Array, Losses]:
+    spec: Spec,
+    x: Float[Array, "B T d"],
+    w: Float[Array, "d v"],
+    labels: Int[Array, "B T"],
+    z_loss: Array | float,
+) -> tuple[Float[Array, ""], Losses]:
     losses = _losses(spec, x, w, labels)
     return losses.cross_entropy + z_loss * losses.found["z_loss"], losses
 
@@ -127,6 +134,6 @@ _in_chunks.defvjp(_forward, _backward)
 
 
 def _chunks(x: Array, n: int) -> Array:
-    """[M, T, ...] -> [n, M, t, ...]: every n-th position, so that T may be split over devices."""
-    M, T = x.shape[:2]
-    return jnp.moveaxis(x.reshape(M, T // n, n, *x.shape[2:]), 2, 0)
+    """[B, T, ...] -> [n, B, T / n, ...]: every n-th position, so that T may be split over devices."""
+    B, T = x.shape[:2]
+    return jnp.moveaxis(x.reshape(B, T // n, n, *x.shape[2:]), 2, 0)

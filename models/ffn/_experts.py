@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
+from jaxtyping import Float, Int
 
 from models import part
 from models.dense import dense
@@ -22,14 +23,14 @@ class Routes(NamedTuple):
     """The same assignment of tokens to slots, from both sides.
 
     Attributes:
-        token: [B, N], the position whose token is in a slot; T where the slot is empty.
-        slot: [B, T, a], the slots of a token; N where it was dropped.
-        weight: [B, N], the weight of the expert for the token in its slot; 0 where empty.
+        token: the position whose token is in a slot; T where the slot is empty.
+        slot: the slots of a token; N where it was dropped.
+        weight: of the expert for the token in its slot; 0 where the slot is empty.
     """
 
-    token: Array
-    slot: Array
-    weight: Array
+    token: Int[Array, "B N"]
+    slot: Int[Array, "B T a"]
+    weight: Float[Array, "B N"]
 
 
 def _take(x: Array, index: Array) -> Array:
@@ -42,14 +43,18 @@ def _take(x: Array, index: Array) -> Array:
 
 
 @jax.custom_vjp
-def dispatch(x: Array, token: Array, slot: Array) -> Array:
-    """Every token to its slots: [B, T, d] -> [B, N, d]."""
+def dispatch(
+    x: Float[Array, "B T d"], token: Int[Array, "B N"], slot: Int[Array, "B T a"]
+) -> Float[Array, "B N d"]:
+    """Every token to its slots."""
     return _take(x, token)
 
 
 @jax.custom_vjp
-def combine(y: Array, token: Array, slot: Array) -> Array:
-    """The sum of what is in the slots of each token: [B, N, d] -> [B, T, d]."""
+def combine(
+    y: Float[Array, "B N d"], token: Int[Array, "B N"], slot: Int[Array, "B T a"]
+) -> Float[Array, "B T d"]:
+    """The sum of what is in the slots of each token."""
     return _take(y, slot).sum(2)
 
 
@@ -81,7 +86,7 @@ class Experts(Module):
     """
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "B T d"]) -> Float[Array, "B T d"]:
         c, T = self.spec.config, x.shape[1]
         # in float32 whatever the compute dtype, for one rounding may make it another choice
         router = self.weight("router", "router", "d->r").astype(jnp.float32)

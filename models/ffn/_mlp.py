@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
+from jaxtyping import Float
 
 from models.module import Module
 
@@ -25,7 +26,7 @@ class Mlp(Module):
     copies: str = ""  # "e,": one for each expert, x [e, B, C, d]
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "*e B T d"]) -> Float[Array, "*e B T d"]:
         act = ACTIVATIONS[self.spec.config.mlp]
         into, back = f"{self.copies}d->f", f"{self.copies}f->d"
         y = self.dense(x, "in", into)

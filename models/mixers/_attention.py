@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jax import Array
+from jaxtyping import Float
 
 from models.layout import by_block
 from models.mixers._splash import splash
@@ -24,11 +25,11 @@ ROPE_BASE = 10_000.0
 ONE_DEVICE = Layout()
 
 
-def rotate(x: Array) -> Array:
+def rotate(x: Float[Array, "B T h k"]) -> Float[Array, "B T h k"]:
     """Rotary positions (Su et al. 2021): pairs (x_i, x_{i+K/2}) turn by t * base^(-2i/K).
 
     Args:
-        x: [B, T, heads, K], K even.
+        x: k even.
     """
     half = x.shape[-1] // 2
     # NumPy, so that the angles are constants of the program and not work in every step
@@ -38,11 +39,13 @@ def rotate(x: Array) -> Array:
     return jnp.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)
 
 
-def _softmax_average(q: Array, k: Array, v: Array) -> tuple[Array, Array]:
-    """softmax(q k^T, causal) v and the softmax itself, for N stacked heads.
+def _softmax_average(
+    q: Float[Array, "n T k"], k: Float[Array, "n S k"], v: Float[Array, "n S k"]
+) -> tuple[Float[Array, "n T k"], Float[Array, "n T S"]]:
+    """softmax(q k^T, causal) v and the softmax itself, for n stacked heads.
 
     Args:
-        q: [N, R S, K]: R query heads of one group after one another; k, v: [N, S, K].
+        q: the query heads of one group after one another along T, S positions each.
     """
     scores = jnp.einsum("ntk,nsk->nts", q, k).astype(jnp.float32)
     t, s = (jax.lax.broadcasted_iota(jnp.int32, scores.shape[1:], axis) for axis in (0, 1))
@@ -108,8 +111,10 @@ BACKENDS: Mapping[str, Callable[[Array, Array, Array, float], Array]] = {
 }
 
 
-def causal_scores(q: Array, k: Array, scale: float) -> Array:
-    """[B, H, T, S]: scale q.k in float32, 0 where a query may not look; shapes as in `attend`."""
+def causal_scores(
+    q: Float[Array, "B T h k"], k: Float[Array, "B S g k"], scale: float
+) -> Float[Array, "B h T S"]:
+    """scale q.k in float32, 0 where a query may not look."""
     k = jnp.repeat(k, q.shape[2] // k.shape[2], axis=2)
     return jnp.tril(scale * jnp.einsum("bthk,bshk->bhts", q, k).astype(jnp.float32))
 
@@ -119,16 +124,18 @@ KERNELS = ("cudnn", "splash")
 
 
 def attend(
-    q: Array, k: Array, v: Array, scale: float, backend: str, layout: Layout = ONE_DEVICE
-) -> Array:
+    q: Float[Array, "B T h k"],
+    k: Float[Array, "B S g k"],
+    v: Float[Array, "B S g k"],
+    scale: float,
+    backend: str,
+    layout: Layout = ONE_DEVICE,
+) -> Float[Array, "B T h k"]:
     """softmax(scale q k^T, causal) v, with the softmax in float32.
 
     Args:
-        q: [B, T, H, K]; k, v: [B, T, G, K], H a multiple of G (query head h reads head h // (H/G)).
+        k: its heads g divide those of q; query head i reads head i // (h / g).
         backend: a key of `BACKENDS`; the same numbers up to rounding.
-
-    Returns:
-        [B, T, H, K].
     """
 
     def average(q: Array, k: Array, v: Array) -> Array:
@@ -145,7 +152,7 @@ class Attention(Module):
     """Multi-head, grouped-query or multi-query causal self-attention."""
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "B T d"]) -> Float[Array, "B T d"]:
         c = self.spec.config
         q = self.dense(x, "query", "d->hk", "query")
         k = self.dense(x, "key", "d->gk")

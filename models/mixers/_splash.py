@@ -6,11 +6,18 @@ import math
 
 import jax
 from jax import Array
+from jaxtyping import Float
 
 BLOCK = 512  # queries and keys of a tile, at most
 
 
-def splash(q: Array, k: Array, v: Array, scale: float, interpret: bool = False) -> Array:
+def splash(
+    q: Float[Array, "B T h k"],
+    k: Float[Array, "B T g k"],
+    v: Float[Array, "B T g k"],
+    scale: float,
+    interpret: bool = False,
+) -> Float[Array, "B T h k"]:
     """As `models.mixers.attention.attend`; T a multiple of 128.
 
     Args:

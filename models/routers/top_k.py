@@ -12,12 +12,15 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from models.ffn._experts import Routes
 from models.part import Router
 
 
-def route(x: Array, logits: Array, active: int, capacity: int) -> tuple[Routes, dict[str, Array]]:
+def route(
+    x: Float[Array, "B T d"], logits: Float[Array, "B T r"], active: int, capacity: int
+) -> tuple[Routes, dict[str, Float[Array, ""]]]:
     """The slots of each token, and means over sequences:
 
     balance_loss: r sum_e f_e P_e, with f the share of choices and P the mean probability of an
@@ -26,7 +29,7 @@ def route(x: Array, logits: Array, active: int, capacity: int) -> tuple[Routes, 
     router_dropped: the share of choices that found their expert full.
 
     Args:
-        logits: [B, T, r] in float32.
+        logits: in float32.
         active: k.
         capacity: C, at most T.
     """

@@ -25,7 +25,9 @@ CONFIG = TransformerConfig(
 TOKENS = jax.random.randint(jax.random.key(1), (2, CONTEXT), 0, 11)
 
 
-NOTHING = jnp.zeros(())  # the router reads the logits alone
+def _route(logits: Any, active: int, capacity: int) -> Any:
+    """The router reads the logits alone."""
+    return route(jnp.zeros((*logits.shape[:2], 1)), logits, active, capacity)
 
 
 def _params(config: TransformerConfig) -> Any:
@@ -35,7 +37,7 @@ def _params(config: TransformerConfig) -> Any:
 def test_routes_by_hand() -> None:
     """Four tokens, two of three experts each, two slots of an expert: 0 is full for token 3."""
     p = np.array([[[0.5, 0.3, 0.2], [0.2, 0.3, 0.5], [0.6, 0.1, 0.3], [0.7, 0.2, 0.1]]])
-    routes, routing = route(NOTHING, jnp.log(jnp.float32(p)), active=2, capacity=2)
+    routes, routing = _route(jnp.log(jnp.float32(p)), active=2, capacity=2)
     np.testing.assert_array_equal(routes.token, [[0, 2, 0, 1, 1, 2]])
     np.testing.assert_array_equal(routes.slot, [[[0, 2], [4, 3], [1, 5], [6, 6]]])
     np.testing.assert_allclose(routes.weight, [[0.5, 0.6, 0.3, 0.3, 0.5, 0.3]], rtol=1e-6)
@@ -48,7 +50,7 @@ def test_routes_by_hand() -> None:
 
 
 def test_an_empty_slot_is_nobodys() -> None:
-    routes, routing = route(NOTHING, jnp.zeros((1, 3, 4)), active=1, capacity=2)  # all to the first
+    routes, routing = _route(jnp.zeros((1, 3, 4)), active=1, capacity=2)  # all to the first
     np.testing.assert_array_equal(routes.token, [[0, 1, 3, 3, 3, 3, 3, 3]])
     np.testing.assert_array_equal(routes.weight[0, 2:], 0)
     assert float(routing["router_dropped"]) == pytest.approx(1 / 3)
@@ -59,7 +61,7 @@ def test_an_empty_slot_is_nobodys() -> None:
 def test_there_and_back_are_the_products_with_a_matrix_and_its_transpose() -> None:
     """And so are their gradients: slots of a sequence are S = M x, tokens x = M^T S."""
     keys = jax.random.split(jax.random.key(0), 3)
-    routes, _ = route(NOTHING, jax.random.normal(keys[0], (2, 6, 4)), active=2, capacity=2)
+    routes, _ = _route(jax.random.normal(keys[0], (2, 6, 4)), active=2, capacity=2)
     matrix = jax.nn.one_hot(routes.token, 6)  # a row of zeros for an empty slot
     x, y = (jax.random.normal(key, (2, n, 3)) for key, n in zip(keys[1:], (6, 8), strict=True))
     for function, formula, value in (
