@@ -141,7 +141,7 @@ class TransformerConfig:
 
 @dataclass(frozen=True)
 class Program:
-    """How the same function is compiled. Never changes a loss beyond floating-point noise."""
+    """Options of compilation. They never change a loss beyond floating-point noise."""
 
     layers: Literal["unrolled", "scan"] = "unrolled"
     # kept of a layer for the backward pass: all; its input; its input and the outputs of its

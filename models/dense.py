@@ -1,4 +1,4 @@
-"""The one dense product, y = x w, and its backward pass in two forms with the same numbers."""
+"""Dense products, y = x w, with a backward pass in two forms of equal numbers."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ Tree = Literal["params", "gradients", "optimizer"]
 
 LAYERS = "L"  # the letter of stacked layers
 
-# The trees that a stage of ZeRO splits along fsdp; the others are whole on each of its devices
+# Trees that a stage of ZeRO splits along fsdp; the others are whole on each device
 SPLIT: Mapping[int, tuple[Tree, ...]] = {
     1: ("optimizer",),
     2: ("optimizer", "gradients"),
@@ -47,7 +47,7 @@ def spec(
 
 
 def of_weight(layout: Layout, weight: Weight, tree: Tree) -> PartitionSpec:
-    """How a weight, its gradient or what the optimizer keeps of it is stored."""
+    """The stored axes of a weight, of its gradient, or of the optimizer's values of it."""
     return spec(_weights(layout, tree), layout, *stored(weight))
 
 
@@ -60,7 +60,7 @@ def stored(weight: Weight) -> tuple[str, tuple[int, ...]]:
 
 
 def sharding(layout: Layout, weight: Weight) -> str:
-    """Where a weight lies, in words: each letter that is split, and by what."""
+    """The placement of a weight as text: each letter that is split, and its axes."""
     letters, _ = stored(weight)
     axes = zip(letters, of_weight(layout, weight, "params"), strict=True)
     found = [f"{letter}:{'x'.join(jax.tree.leaves(axis))}" for letter, axis in axes if axis]
@@ -81,7 +81,7 @@ def abstract(layout: Layout) -> AbstractMesh:
 
 
 def _mesh(layout: Layout) -> AbstractMesh:
-    """Inside a shard_map, where some axes are its own, that of the context."""
+    """The mesh of the context inside a shard_map, which owns some axes; else the layout's."""
     mesh = jax.sharding.get_abstract_mesh()
     return abstract(layout) if mesh.empty else mesh
 
@@ -104,11 +104,11 @@ def constrain(layout: Layout, x: Array, letters: str) -> Array:
 def by_block(
     layout: Layout, function: Callable[..., Array], letters: Sequence[str], result: str
 ) -> Callable[..., Array]:
-    """A function of activations that each device computes of its own blocks: a kernel, say.
+    """A function that each device computes on its own blocks of activations, such as a kernel.
 
     Args:
-        letters: of each argument; along none of them may the function need another block.
-        result: the letters of what it returns, whose shape is that of the first argument.
+        letters: letters of each argument; the function needs no other block along any of them.
+        result: letters of the result, which has the shape of the first argument.
     """
     if layout.devices == 1:
         return function
@@ -142,12 +142,12 @@ def keep(layout: Layout, weights: Any, tree: Tree, values: Params) -> Params:
 
 
 def gather(layout: Layout, w: Array, letters: str) -> Array:
-    """A weight as it is used: whole along fsdp, and its gradient split again as it is kept.
+    """A weight as products use it: whole along fsdp, with its gradient split as stored.
 
     The backward pass of a gather is a reduce-scatter, so no device ever holds the whole gradient.
 
     Args:
-        letters: as its maker says, those of `Weight`.
+        letters: as in `Weight`.
     """
     if layout.devices == 1:
         return w

@@ -8,9 +8,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jax import Array
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from models.config import PLAIN, Program, TransformerConfig
 from models.dense import dense
@@ -22,6 +23,8 @@ from scaling.parametrization.parametrization import Parametrization
 from scaling.parametrization.weight import Role
 
 EPSILON = 1e-6
+
+Tokens = Int[Array | np.ndarray, "B T"]  # from a device or from the host
 
 # Collections of values that a forward pass keeps on request; empty and free otherwise.
 TAPS = "taps"  # activations

@@ -1,10 +1,9 @@
 """Layers in stages (GPipe, Huang et al. 2019, section 2): p devices, each with L / p of the layers.
 
-A microbatch goes through in m parts. In step t stage i works on part t - i, if there is one, and
-hands it on to stage i + 1, so there are m + p - 1 steps, of which a stage works in m; the rest,
-(p - 1) / (m + p - 1), is the bubble. The backward pass is the derivative of this, from the last
-step to the first. What is before and after the layers, the embedding and the readout, is no part of
-it: every stage does it for itself.
+A microbatch passes in m parts. In step t stage i works on part t - i, if there is one, and sends it
+to stage i + 1. Of m + p - 1 steps a stage works in m; the rest, (p - 1) / (m + p - 1), is the
+bubble. The backward pass is the derivative of this, from the last step to the first. Embedding and
+readout are outside of it: every stage computes them for itself.
 """
 
 from __future__ import annotations

@@ -13,12 +13,12 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from models import part
 from models.dense import dense
 from models.layout import constrain
-from models.module import ROUTERS, TAPS, Module, Norm, Spec
+from models.module import ROUTERS, TAPS, Module, Norm, Spec, Tokens
 from models.pipeline import pipeline
 from models.weights import STACK, Params, describe, initialise, layer_name
 
@@ -76,9 +76,7 @@ class Transformer(Module):
     """The residual stream after all blocks, and the readout that it meets."""
 
     @nn.compact
-    def __call__(
-        self, tokens: Int[Array, "B T"]
-    ) -> tuple[Float[Array, "B T d"], Float[Array, "d v"]]:
+    def __call__(self, tokens: Tokens) -> tuple[Float[Array, "B T d"], Float[Array, "d v"]]:
         spec, c = self.spec, self.spec.config
         embedding = self.weight("embedding", "embedding", "v->d")
         x = jnp.take(embedding, tokens, axis=0)
@@ -132,14 +130,14 @@ def init(spec: Spec, context: int, key: Array, init_scale: float | Array = 1.0) 
 
 
 def stream(
-    spec: Spec, params: Params, tokens: Int[Array, "B T"]
+    spec: Spec, params: Params, tokens: Tokens
 ) -> tuple[Float[Array, "B T d"], Float[Array, "d v"]]:
     """The residual stream after all blocks, and the readout that it meets."""
     return Transformer(spec).apply({"params": params}, tokens)
 
 
 def stream_routed(
-    spec: Spec, params: Params, tokens: Int[Array, "B T"]
+    spec: Spec, params: Params, tokens: Tokens
 ) -> tuple[tuple[Float[Array, "B T d"], Float[Array, "d v"]], dict[str, Float[Array, ""]]]:
     """As `stream`, and the scalars that the routers found, by name: means over the layers."""
     last, kept = Transformer(spec).apply({"params": params}, tokens, mutable=[ROUTERS])
@@ -155,16 +153,16 @@ def readout(spec: Spec, x: Float[Array, "B T d"], w: Float[Array, "d v"]) -> Flo
     return constrain(spec.layout, logits, "BTv")
 
 
-def apply(spec: Spec, params: Params, tokens: Int[Array, "B T"]) -> Float[Array, "B T v"]:
+def apply(spec: Spec, params: Params, tokens: Tokens) -> Float[Array, "B T v"]:
     """Logits in float32, of all positions at once."""
     return readout(spec, *stream(spec, params, tokens))
 
 
-def activations(spec: Spec, params: Params, tokens: Int[Array, "B T"]) -> Params:
+def activations(spec: Spec, params: Params, tokens: Tokens) -> Params:
     """The named activations of a forward pass, a tree like that of the modules.
 
-    Each is [B, T, ...], with a leading axis of layers where they are scanned: "embedded", of a
-    block every dense layer's output, "attention/logits" and "stream", and the model's "logits".
+    Each is [B, T, ...], with a leading axis of layers where they are scanned: "embedded", the
+    output of every dense layer, "attention/logits" and "stream" of a block, and "logits".
     """
     last, variables = Transformer(spec).apply({"params": params}, tokens, mutable=[TAPS])
     taps: Params = variables[TAPS]

@@ -1,7 +1,7 @@
-"""The one helper that makes every weight, and the tree of descriptions it leaves behind.
+"""Weights: the one helper that makes them, their descriptions, and their initial values.
 
-A weight is born inside a `Tagged` box that carries its role and letters. The box exists only while
-shapes are being inferred: `describe` reads it, and parameters themselves are plain nested dicts.
+`make_weight` boxes a weight with its role and letters. The box exists only while shapes are
+inferred: `describe` reads it, and parameters are plain nested dicts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def layer_name(i: int) -> str:
 
 
 class Tagged(struct.PyTreeNode, nn.meta.AxisMetadata):
-    """A value and what its maker said of it; `layered` once a scan has stacked it over layers."""
+    """A value with its role and letters; `layered` once a scan has stacked it over layers."""
 
     value: Any
     role: Role = struct.field(pytree_node=False)
@@ -87,8 +87,8 @@ def make_weight(
 def describe(init: Callable[[Array], Any]) -> Any:
     """The tree of `Weight` of a model, from its shapes alone; an untagged weight is a TypeError.
 
-    `init` maps a key to linen variables; no parameter is materialised. Only the layer number of the
-    stack is taken off a path: other modules keep their digits, so no two weights share a draw.
+    `init` maps a key to linen variables; no parameter is materialised. A path loses the layer
+    number of the stack and no other digits, so no two weights share a draw.
     """
     key = jax.eval_shape(lambda: jax.random.key(0))  # no device is opened for it
     boxed = jax.eval_shape(init, key)["params"]

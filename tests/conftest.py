@@ -10,11 +10,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from jaxtyping import install_import_hook
 
 if TYPE_CHECKING:
     from tiny import OneCorpus
 
 DEVICES = ("gpu", "tpu")
+
+
+# Tests check every shape that these files annotate; elsewhere the annotations cost nothing.
+SHAPED = (
+    "models.dense",
+    "models.module",
+    "models.transformer",
+    "models.pipeline",
+    "models.mixers._attention",
+    "models.mixers._splash",
+    "models.ffn._mlp",
+    "models.ffn._experts",
+    "models.routers",
+    "experiments.training.objective",
+)
+install_import_hook(SHAPED, "beartype.beartype")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

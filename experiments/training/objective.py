@@ -11,13 +11,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jaxtyping import Float, Int
 
-from models.module import Spec
+from models.module import Spec, Tokens
 from models.transformer import readout, stream, stream_routed
 from models.weights import Params
 
+Windows = Int[Array | np.ndarray, "B W"]  # from a device or from the host
 Penalties = Mapping[str, Array | float]
 NO_PENALTIES: Penalties = {"z_loss": 0.0}
 
@@ -35,13 +37,13 @@ class Losses(NamedTuple):
     found: dict[str, Float[Array, ""]]
 
 
-def loss(spec: Spec, params: Params, windows: Int[Array, "B W"]) -> Float[Array, ""]:
+def loss(spec: Spec, params: Params, windows: Windows) -> Float[Array, ""]:
     """Mean cross-entropy in nats per token, each token from those before it in its window."""
     return _losses(spec, *stream(spec, params, windows[:, :-1]), windows[:, 1:]).cross_entropy
 
 
 def objective(
-    spec: Spec, params: Params, windows: Int[Array, "B W"], penalties: Penalties
+    spec: Spec, params: Params, windows: Windows, penalties: Penalties
 ) -> tuple[Float[Array, ""], Losses]:
     """cross_entropy + sum_k penalties[k] * found[k], and its parts.
 
@@ -59,7 +61,7 @@ def objective(
     return value, losses._replace(found=losses.found | routing)
 
 
-def _of_logits(logits: Float[Array, "B T v"], labels: Int[Array, "B T"]) -> Losses:
+def _of_logits(logits: Float[Array, "B T v"], labels: Tokens) -> Losses:
     log_z = jax.nn.logsumexp(logits, axis=-1)
     right = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
     return Losses((log_z - right).mean(), {"z_loss": jnp.square(log_z).mean()})
@@ -69,9 +71,7 @@ def _zero() -> Losses:
     return Losses(jnp.float32(0), {"z_loss": jnp.float32(0)})
 
 
-def _losses(
-    spec: Spec, x: Float[Array, "B T d"], w: Float[Array, "d v"], labels: Int[Array, "B T"]
-) -> Losses:
+def _losses(spec: Spec, x: Float[Array, "B T d"], w: Float[Array, "d v"], labels: Tokens) -> Losses:
     n = spec.program.logits_chunks
     if n == 1:
         return _of_logits(readout(spec, x, w), labels)
@@ -88,7 +88,7 @@ def _objective(
     spec: Spec,
     x: Float[Array, "B T d"],
     w: Float[Array, "d v"],
-    labels: Int[Array, "B T"],
+    labels: Tokens,
     z_loss: Array | float,
 ) -> tuple[Float[Array, ""], Losses]:
     losses = _losses(spec, x, w, labels)
@@ -99,7 +99,7 @@ _in_chunks = jax.custom_vjp(_objective, nondiff_argnums=(0,))
 
 
 def _forward(
-    spec: Spec, x: Array, w: Array, labels: Array, z_loss: Array
+    spec: Spec, x: Array, w: Array, labels: Array, z_loss: Array | float
 ) -> tuple[tuple[Array, Losses], tuple[Array, Array]]:
     """d objective / d logits = (softmax (1 + 2 z_loss ln Z) - [v is the label]) / tokens."""
     n, tokens = spec.program.logits_chunks, labels.size
@@ -133,7 +133,7 @@ def _backward(
 _in_chunks.defvjp(_forward, _backward)
 
 
-def _chunks(x: Array, n: int) -> Array:
-    """[B, T, ...] -> [n, B, T / n, ...]: every n-th position, so that T may be split over devices."""
+def _chunks(x: Array | np.ndarray, n: int) -> Array:
+    """[B, T, ...] to [n, B, T / n, ...]: every n-th position, so that devices may split T."""
     B, T = x.shape[:2]
     return jnp.moveaxis(x.reshape(B, T // n, n, *x.shape[2:]), 2, 0)

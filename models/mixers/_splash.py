@@ -1,4 +1,4 @@
-"""Causal attention by JAX's splash kernel for TPUs, tile by tile of the square that is needed."""
+"""Causal attention by JAX's splash kernel for TPUs, which skips tiles above the diagonal."""
 
 from __future__ import annotations
 

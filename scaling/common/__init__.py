@@ -1,1 +1,1 @@
-"""What every room may need: errors, optional packages, plug-ins, command lines, tables of text."""
+"""Helpers of every room: alphabet, errors, extras, plug-ins, command lines, tables of text."""

@@ -18,8 +18,8 @@ from scaling.common.errors import UserError
 def matmul_flops(function: Callable[..., Any], *args: Any) -> int:
     """FLOPs (two per multiply-add) of every ``dot_general`` that `function(*args)` performs.
 
-    Loops with a trip count known at trace time are multiplied out, a branch counts as its dearest
-    side, and a loop of unknown length is refused: its FLOPs are a property of the data.
+    A loop with a trip count known at trace time counts once per trip, and a branch as its most
+    expensive side. A loop of unknown length is refused: its FLOPs are a property of the data.
     """
     return _count(jax.make_jaxpr(function)(*args).jaxpr)
 

@@ -1,7 +1,7 @@
-"""The run that advice is wanted for: what the user gives, and what follows from it.
+"""Variables of the run to advise on: those that the user gives, and those derived from them.
 
-A law's variable is the one given by that name, else it is made by the first of its ways that can
-be gone, and the advice says so.
+A variable is taken from the user's input if present. Otherwise the first applicable rule of `WAYS`
+derives it, and the advice lists the derivation.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ACTIVE = "mixture of experts: fitted on dense models, N is params_active"
 
 @dataclass(frozen=True)
 class Way:
-    """How a variable follows from others, and what to say about it; nothing where it is exact."""
+    """A derivation of a variable from others; `how` is its text, empty where it is exact."""
 
     needs: tuple[str, ...]
     formula: Callable[..., float]
@@ -74,8 +74,11 @@ WAYS: Mapping[str, tuple[Way, ...]] = {
 
 
 def given(values: Mapping[str, float]) -> dict[str, Known]:
-    """What the user says, checked. Active parameters stand for N, which no law here was fitted
-    with."""
+    """The user's values, checked. Active parameters replace N; no law here was fitted with them.
+
+    Raises:
+        UserError: a name is unknown or missing, or a value is not one of its kind.
+    """
     for name, value in values.items():
         if name not in GIVEN:
             raise UserError(f"unknown '{name}': {nearest(name, GIVEN)}")
@@ -98,7 +101,7 @@ def given(values: Mapping[str, float]) -> dict[str, Known]:
 
 
 def find(variable: str, known: Mapping[str, Known]) -> Known | None:
-    """A variable as given or as it follows from what is; None where it does not."""
+    """A variable as given, or as derived; None where neither is possible."""
     if variable in known:
         return known[variable]
     for way in WAYS.get(variable, ()):
@@ -113,7 +116,7 @@ def find(variable: str, known: Mapping[str, Known]) -> Known | None:
 
 
 def lacking(variable: str, known: Mapping[str, Known]) -> tuple[str, ...]:
-    """What the user would have to give for `variable`, by its last and easiest way."""
+    """Names that the user must add to derive `variable` by its last rule, the easiest."""
     if find(variable, known) is not None:
         return ()
     if variable not in WAYS:

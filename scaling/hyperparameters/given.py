@@ -1,19 +1,19 @@
-"""What may be stated of a run when advice on it is wanted: the names, and what they mean.
+"""Names by which a user describes a run to the hyperparameter laws, and their meanings.
 
-Apart from the laws, so that a command line can offer them without loading any.
+This file imports no law, so that a command line starts quickly.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-TUNED = "tuned_"  # begins the quantities of a tuned run of the user's own
+TUNED = "tuned_"  # prefix of the quantities of a run that the user has tuned
 
 GIVEN: Mapping[str, str] = {
     "params_total": "trainable parameters, embeddings included",
     "tokens": "training tokens",
     "params_nonembedding": "parameters without embeddings and readout",
-    "params_active": "of those, what one token passes through (mixture of experts)",
+    "params_active": "of those, the parameters that one token meets (mixture of experts)",
     "layers": "layers, for the FLOPs of attention",
     "width": "width, for the FLOPs of attention",
     "seq_len": "tokens in a sequence",

@@ -1,9 +1,9 @@
-"""What a hyperparameter law is, and what one law says of one run.
+"""Hyperparameter laws as frozen records, and the value that one gives for one run.
 
     h = coefficient * prod_k variable_k^exponent_k,   at most `highest`
 
-A law is a frozen record: a rule for each quantity that it gives, with what its constants count,
-where they were fitted, how well they are known here, and what it takes for granted.
+A law has a rule for each quantity that it gives. Beside them stand the definitions of its
+variables, the range of the fit, the source of its constants, and its assumption about the batch.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from scaling.laws._law import Convention
 _LARGEST = math.log(1e300)
 ROUNDING = 1e-9  # relative: a run at the very end of a range is inside it
 
-# Only values of one quantity may be compared: a base rate of muP is no rate of a matrix, and a
-# critical batch is no best batch.
+# Only values of one quantity are comparable: a base rate of muP is not the rate of a matrix, and a
+# critical batch is not the batch of least loss.
 QUANTITIES: Mapping[str, str] = {
     "lr": "peak learning rate of Adam, standard parametrization",
     "lr_mup": "base learning rate of Adam under muP",
@@ -30,30 +30,30 @@ QUANTITIES: Mapping[str, str] = {
     "weight_decay": "weight decay of AdamW, multiplied by the learning rate",
 }
 
-# Which of them the learning rate of a run is, by its parametrization; no law is of the others.
+# The quantity of a run's learning rate, by its parametrization; no law covers the others.
 RATES: Mapping[str, str] = {"sp": "lr", "mup": "lr_mup", "mup_variance": "lr_mup"}
 
 
 class Confidence(StrEnum):
-    """Where the constants of a rule were read."""
+    """Sources of a rule's constants."""
 
     PRIMARY = "paper or its code"
     QUOTED = "quoted by others"
-    RECALLED = "recalled, unchecked"  # shown, and in no spread
+    RECALLED = "recalled, unchecked"  # shown, but left out of every spread
     OWN = "own fit"
 
 
 class Batch(StrEnum):
-    """What a law takes for granted about the batch."""
+    """A law's assumption about the batch."""
 
-    OWN = "by its own rule"  # its learning rate goes with its own batch, which grows
+    OWN = "by its own rule"  # its learning rate assumes its own batch, which grows
     FIXED = "held fixed"
     VARIABLE = "as given"
     NONE = "not a matter"
 
 
 class Range(StrEnum):
-    """Where a run lies in what a rule was fitted on."""
+    """A run's place relative to the range that a rule was fitted on."""
 
     INSIDE = "inside"
     OUTSIDE = "outside"
@@ -62,18 +62,21 @@ class Range(StrEnum):
 
 @dataclass(frozen=True)
 class Rule:
-    """`fitted_on` is the range of each variable behind the rule, as far as it is stated."""
+    """A rule for one quantity.
+
+    `fitted_on` holds the range of each variable of the fit, where the source states it.
+    """
 
     fitted_on: Mapping[str, tuple[float, float]] = field(default_factory=dict, kw_only=True)
     confidence: Confidence = field(kw_only=True)
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """What must be known to use it."""
+        """Variables that the rule needs."""
         raise NotImplementedError
 
     def at(self, variables: Mapping[str, float]) -> float:
-        """The value; one that is not finite and positive is none."""
+        """The value; the rule gives none where it is not finite and positive."""
         raise NotImplementedError
 
 
@@ -114,7 +117,7 @@ class LogLine(Rule):
 
 @dataclass(frozen=True)
 class HyperparameterLaw:
-    """A published or fitted law. `notes` say what else its use rests on."""
+    """A published or fitted law. `notes` name further assumptions."""
 
     name: str
     form: str
@@ -128,7 +131,7 @@ class HyperparameterLaw:
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """What must be known to use all of its rules."""
+        """Variables that all of its rules need."""
         return tuple(dict.fromkeys(name for rule in self.rules.values() for name in rule.variables))
 
     @property
@@ -147,7 +150,7 @@ class HyperparameterLaw:
 
 @dataclass(frozen=True)
 class Reach:
-    """One variable of a run beside the range that a rule was fitted on; nan where none is said."""
+    """One variable of a run beside the fitted range of a rule; nan where none is stated."""
 
     variable: str
     value: float
@@ -162,7 +165,7 @@ class Reach:
 
     @property
     def factor(self) -> float:
-        """How many times outside: 1 within the range."""
+        """The ratio to the nearest end of the range; 1 inside."""
         return max(self.low / self.value, self.value / self.high, 1.0)
 
     def __str__(self) -> str:
@@ -177,8 +180,12 @@ class Reach:
 
 @dataclass(frozen=True)
 class Known:
-    """A variable of a run. `how` says how it was got where it was not given, and `foreign` why no
-    law covers such a value."""
+    """A variable of a run.
+
+    Attributes:
+        how: its derivation, where it was not given.
+        foreign: reasons why no law covers such a value.
+    """
 
     value: float
     how: tuple[str, ...] = ()
@@ -187,8 +194,12 @@ class Known:
 
 @dataclass(frozen=True)
 class Advice:
-    """What one law says of one quantity. `value` is nan, and `missing` says why, where it says
-    nothing. `filled` says how variables were got that were not given."""
+    """The value of one quantity by one law.
+
+    Attributes:
+        value: nan where the law gives none; `missing` holds the reason.
+        filled: derivations of variables that were not given.
+    """
 
     law: HyperparameterLaw
     quantity: str
@@ -205,7 +216,7 @@ class Advice:
 
     @property
     def absolute(self) -> bool:
-        """Whether the value is published, not moved from a tuned run of the user's own."""
+        """True where the value is published, not rescaled from a tuned run of the user."""
         return not any(name.startswith(TUNED) for name in self.rule.variables)
 
     @property
@@ -218,7 +229,7 @@ class Advice:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What limits the worth of the value; empty for a checked rule inside its range."""
+        """Reasons to doubt the value; empty for a checked rule inside its range."""
         beyond = [str(each) for each in self.reach if each.range is not Range.INSIDE]
         recalled = self.rule.confidence is Confidence.RECALLED
         return (
@@ -229,8 +240,10 @@ class Advice:
 
 
 def advise(law: HyperparameterLaw, quantity: str, known: Mapping[str, Known]) -> Advice:
-    """What `law` says of `quantity`; every variable of the rule must be known, those that only its
-    range names may be."""
+    """The value of `quantity` by `law`.
+
+    Every variable of the rule must be known. Variables that only its range names may be.
+    """
     rule = law.rule(quantity)
     wanted = dict.fromkeys((*rule.variables, *rule.fitted_on))
     used = {name: known[name] for name in wanted if name in known}
@@ -253,7 +266,7 @@ def advise(law: HyperparameterLaw, quantity: str, known: Mapping[str, Known]) ->
 
 
 def farthest(advice: Advice) -> float:
-    """How many times outside the range of its rule the run lies; 1 within it."""
+    """The largest `Reach.factor` of the variables; 1 inside the range."""
     outside = (each.factor for each in advice.reach if each.range is Range.OUTSIDE)
     return max(outside, default=1.0)
 

@@ -1,4 +1,4 @@
-"""What one law recommends, or all of them side by side, and how far they spread."""
+"""Recommendations of one law or of all laws side by side, and their spread."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CHOSEN = ("lr", "batch_tokens")  # what the user may choose, and other rules ar
 
 @dataclass(frozen=True)
 class Recommendation:
-    """Everything that one law says of one run."""
+    """All values of one law for one run."""
 
     law: HyperparameterLaw
     advice: tuple[Advice, ...]
@@ -40,7 +40,7 @@ class Recommendation:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What limits the worth of the values."""
+        """Reasons to doubt the values."""
         found = dict.fromkeys(text for each in self.advice for text in each.warnings)
         return tuple(f"{self.law.name}: {text}" for text in found)
 
@@ -51,8 +51,10 @@ class Recommendation:
 
 
 def recommend(law: HyperparameterLaw, /, **variables: float) -> Recommendation:
-    """What `law` says at exactly its own variables, such as
-    recommend(by_name("steplaw2025"), params_nonembedding=1e9, tokens=1e11)."""
+    """The values of `law` at exactly its own variables.
+
+    Example: recommend(by_name("steplaw2025"), params_nonembedding=1e9, tokens=1e11).
+    """
     require(law.variables, variables, f"variables of '{law.name}'")
     for name, value in variables.items():
         check_positive(name, value)
@@ -88,8 +90,8 @@ def side_by_side(
 ) -> tuple[Advice, ...]:
     """Every quantity by every law that gives it, for the run that `values` describe.
 
-    A rule that needs a learning rate or a batch which is not given takes the geometric mean of
-    those that the others recommend, and says so.
+    A rule may need a learning rate or a batch that is not given. It then takes the geometric mean
+    over the other laws, and the advice lists that.
     """
     laws, known = tuple(laws), given(values)
     first = _all(laws, known)
@@ -124,7 +126,7 @@ def _one(law: HyperparameterLaw, quantity: str, known: Mapping[str, Known]) -> A
 
 
 def own_batch(each: Advice, advice: Iterable[Advice]) -> float | None:
-    """The batch that a learning rate goes with, where the law has a rule for both."""
+    """The batch that a learning rate assumes, where the law has a rule for both."""
     if each.quantity != "lr" or each.law.batch is not Batch.OWN:
         return None
     mine = [x.value for x in advice if x.law is each.law and x.quantity == "batch_tokens"]
@@ -133,7 +135,7 @@ def own_batch(each: Advice, advice: Iterable[Advice]) -> float | None:
 
 @dataclass(frozen=True)
 class Spread:
-    """How far apart the laws are: the ends, the geometric mean, and how many they are."""
+    """The spread of the laws: both ends, the geometric mean, and their number."""
 
     low: float
     high: float
@@ -146,9 +148,11 @@ class Spread:
 
 
 def spread(advice: Iterable[Advice], quantity: str, ranges: tuple[Range, ...]) -> Spread | None:
-    """Over the published values of one quantity whose constants were checked and in whose range
-    the run lies so; None where there are none. Base rates under muP have no spread: each belongs to
-    the base width and the multipliers of its paper."""
+    """The spread of one quantity over published laws of checked constants and of these ranges.
+
+    None where there is no such law. Base rates under muP have no spread: each belongs to the base
+    width and the multipliers of its paper.
+    """
     values = [
         each.value
         for each in advice

@@ -1,4 +1,4 @@
-"""What a law is: a formula of named variables and parameters, and what is published about it.
+"""Laws: a formula of named variables and parameters, with its published constants.
 
 A law is written once, against an array namespace `xp` (numpy to predict, jax.numpy to fit):
 
@@ -6,8 +6,8 @@ A law is written once, against an array namespace `xp` (numpy to predict, jax.nu
         space=(offset("E"), amplitude("A"), exponent("alpha")),
         formula=lambda xp, p, x: p["E"] + p["A"] * x["params"] ** -p["alpha"])
 
-Additive power laws, L(x) = E + sum_k A_k x_k^-alpha_k, are made by `additive`: they say their
-terms, and the fitter solves them exactly; any other formula is fitted through its derivatives.
+`additive` makes additive power laws, L(x) = E + sum_k A_k x_k^-alpha_k, from their terms. The
+fitter solves them exactly; any other formula is fitted through its derivatives.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ Allocation = Callable[[Mapping[str, ArrayLike], ArrayLike], tuple[Array, Array]]
 
 @dataclass(frozen=True)
 class Parameter:
-    """One number to fit: the range it may take, and where fits of it start.
+    """One number to fit: its range, and the values that fits start from.
 
-    A `log` parameter is positive and searched by its logarithm; a `linear` one is searched as it
-    is, and should be of order one. Where `solved`, the law is linear in it once the others are
-    given: least squares then starts it, and `starts` serves only where that fails.
+    A `log` parameter is positive and searched by its logarithm. A `linear` one is searched as it
+    is, and should be of order one. A `solved` one is linear in the law once the others are fixed:
+    least squares starts it, and `starts` serves where that fails.
     """
 
     name: str
@@ -82,8 +82,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Convention:
-    """What the constants of a fit count and measure: which parameters, which unit of data and of
-    loss, and the base of the logarithms in the form."""
+    """Definitions behind the constants of a fit: parameters, data, loss, and base of logarithms."""
 
     params: str
     tokens: str
@@ -93,8 +92,9 @@ class Convention:
 
 @dataclass(frozen=True)
 class Published:
-    """One published set of constants. They hold only with their own convention and recipe, so they
-    travel together. `intervals` are those that were published, at 95 %.
+    """One published set of constants, with the convention and the recipe that they hold under.
+
+    `intervals` are the published ones, at 95 %.
     """
 
     name: str

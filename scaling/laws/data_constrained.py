@@ -31,7 +31,7 @@ BASE = ("E", "A", "B", "alpha", "beta")  # the constants of Chinchilla's law ins
 
 
 def effective_epochs(epochs: ArrayLike, R_D_star: ArrayLike) -> Array:
-    """D' / U_D: how many epochs of fresh tokens so many epochs over the same ones are worth."""
+    """D' / U_D: the epochs of fresh tokens that are worth these epochs over the same tokens."""
     repeats = np.maximum(np.asarray(epochs, np.float64) - 1, 0)
     kept = _worth(np, repeats, np.asarray(R_D_star, np.float64))
     return np.asarray(np.minimum(epochs, 1) * kept, np.float64)

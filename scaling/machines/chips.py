@@ -25,8 +25,8 @@ class Chip:
     """One kind of accelerator.
 
     Attributes:
-        peak: FLOP/s of dense matrix products by the dtype of their operands; of float32 as JAX
-            multiplies it unless told otherwise: by TF32 on a GPU, in one pass of bfloat16 on a TPU.
+        peak: FLOP/s of dense matrix products by the dtype of their operands. For float32 at JAX's
+            default precision: TF32 on a GPU, one pass of bfloat16 on a TPU.
         closes: a side of the torus is a ring where its length is a multiple of this; else a line.
         domain: the most chips that links join: a pod, or the GPUs of one node.
         host_network: of one host, into the data centre's network.
@@ -65,12 +65,12 @@ class Chip:
         return self.host_network / self.chips_per_host
 
     def torus(self, chips: int) -> tuple[int, ...]:
-        """The sides of a slice of so many TPUs: those whose sum is least, shortest first."""
+        """The sides of a slice of TPUs: those of least sum, shortest first."""
         return min(_sides(chips, self.links // 2), key=sum)
 
 
 def _sides(chips: int, dimensions: int) -> list[tuple[int, ...]]:
-    """Every way to write a number as a product of so many sides that do not fall."""
+    """Every factorisation of a number into this many factors that do not fall."""
     if dimensions == 1:
         return [(chips,)]
     first = (n for n in range(1, chips + 1) if n**dimensions <= chips and chips % n == 0)

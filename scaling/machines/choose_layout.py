@@ -1,9 +1,8 @@
-"""The layout of a run on so many chips: the quickest of those that divide it and fit.
+"""The fastest layout of a run on given chips, among those that divide it and fit.
 
-Every way to share the devices out over data, fsdp and tensor, with every microbatch that is
-allowed, is weighed by `scaling.machines.memory` and `scaling.machines.roofline`; only where none
-fits are positions split too, or layers. Of layouts whose bounds are equal the one that sends least
-is taken, for no program hides all that it sends.
+Every factorisation over data, fsdp and tensor is estimated with every allowed microbatch, by
+`scaling.machines.memory` and `scaling.machines.roofline`. Positions or layers are split only where
+none fits. Equal bounds are decided by the bytes sent, since no program hides all of them.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from scaling.machines.layout import Layout, Name
 from scaling.machines.memory import Step, memory
 from scaling.machines.roofline import Roofline, roofline
 
-# Of a chip's memory, what the formulas may ask for: they miss by up to 15 %, mostly upwards
+# Share of a chip's memory that a layout may fill: the formulas err by up to 15 %, mostly upwards
 USABLE = 0.9
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A settled layout and a microbatch, weighed."""
+    """A settled layout and a microbatch, with their memory and their time."""
 
     layout: Layout
     step: Step
@@ -43,7 +42,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class LayoutRanking:
-    """The best, and every other layout that divides the run."""
+    """The best layout, and every other one that divides the run."""
 
     best: Candidate
     others: tuple[Candidate, ...]  # best first, those that do not fit last
@@ -51,10 +50,10 @@ class LayoutRanking:
 
 @dataclass(frozen=True)
 class LayoutProblem:
-    """What is to be laid out, and on what.
+    """A run and a chip to lay it out on.
 
     Attributes:
-        microbatches: those that are allowed, rising; the step's own is not read.
+        microbatches: allowed ones, rising; the step's own is not read.
         dtype: of the operands of matrix products.
     """
 
@@ -65,7 +64,7 @@ class LayoutProblem:
     dtype: str
 
     def weigh(self, layout: Layout, microbatch: int) -> Candidate:
-        """One settled layout.
+        """The candidate of one settled layout.
 
         Raises:
             UserError: it does not divide the run, or the chip lacks the dtype.
@@ -80,7 +79,7 @@ class LayoutProblem:
         return candidate.bytes <= USABLE * self.chip.hbm_bytes
 
     def best(self, layouts: Sequence[Layout]) -> LayoutRanking:
-        """Of settled layouts, the quickest that fits.
+        """The fastest of these settled layouts that fits.
 
         Raises:
             UserError: none divides the run, or none that does fits; or the chip lacks the dtype.
@@ -91,7 +90,7 @@ class LayoutProblem:
         return self._settle(found)
 
     def auto(self, devices: int) -> LayoutRanking:
-        """Of all layouts over so many devices, the quickest that fits.
+        """The fastest layout over this number of devices that fits.
 
         Raises:
             UserError: as `best`.
@@ -111,8 +110,11 @@ class LayoutProblem:
         return self._settle(list(found.values()))
 
     def _weighed(self, layouts: Iterable[Layout]) -> list[Candidate]:
-        """Every layout that divides the run, with the largest microbatch that fits: fewer are
-        quicker, for each gathers and reads the weights. If none fits, with the smallest."""
+        """Every layout that divides the run, with the largest microbatch that fits.
+
+        Where none fits it has the smallest. Fewer microbatches are faster, since each gathers and
+        reads the weights.
+        """
         self.chip.flops(self.dtype)
         found = []
         for layout in layouts:
@@ -133,7 +135,7 @@ class LayoutProblem:
         return LayoutRanking(best, tuple(others))
 
     def _rank(self, one: Candidate) -> tuple[float, ...]:
-        """Less is better: the time where it fits, else the memory."""
+        """Sort key, best first: the time of a layout that fits, else its memory."""
         if not self.fits(one):
             return math.inf, one.bytes
         return one.roofline.seconds, one.roofline.network_seconds, one.bytes
@@ -152,14 +154,14 @@ class LayoutProblem:
         )
 
 
-# What `auto` splits: where nothing that is quick fits, the axes that cost more
+# Axes that `auto` splits, in the order tried: the later sets cost more
 SHARED = (
     ("data", "fsdp", "tensor"),
     ("data", "fsdp", "tensor", "sequence"),
     ("data", "fsdp", "tensor", "stage"),
 )
 
-# The ready layout that has an axis, first come first served
+# The named layout of an axis; the first axis that is split decides
 NAMES: Mapping[str, Name] = {
     "stage": "pipeline",
     "sequence": "sequence",
@@ -170,7 +172,7 @@ NAMES: Mapping[str, Name] = {
 
 
 def layouts_over(devices: int, axes: Sequence[str]) -> Iterator[Layout]:
-    """Every settled layout of so many devices over these axes."""
+    """Every settled layout of this number of devices over these axes."""
     for sizes in _products(devices, len(axes)):
         split = {axis: size for axis, size in zip(axes, sizes, strict=True) if size > 1}
         name = next((NAMES[axis] for axis in NAMES if axis in split), "single")

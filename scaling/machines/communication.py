@@ -1,9 +1,9 @@
 """Bytes that a training step moves between devices, by collective and by axis of the mesh.
 
-What `models.layout` asks for, and XLA's partitioner makes of it: weights are gathered along fsdp
-where they are used, in the dtype of the products, and their gradients go back the same way, once
-for every microbatch. Letters as in `scaling.counting.formulas`, shares as in
-`scaling.machines.per_device`; n tokens of one device in one microbatch, c bytes of a value.
+`models.layout` constrains arrays, and XLA's partitioner inserts the collectives. Weights are
+gathered along fsdp where they are used, in the dtype of the products. Their gradients go back the
+same way, once for every microbatch. Shares are those of `scaling.machines.per_device`; n tokens of
+one device in one microbatch, d width, c bytes of a value.
 
 Time, after Austin et al. 2025, part 3: with V bytes in the whole array, m devices and W bytes/s
 out of each, V (m-1)/m / W for a gather or a scatter, twice that for an all-reduce, a quarter for an
@@ -33,9 +33,9 @@ class Collective:
     """One kind of exchange along one axis.
 
     Attributes:
-        array: bytes of the whole array: gathered, before it is scattered, of a reduced one on each
-            device, of an exchanged or permuted one on all devices together.
-        times: in a step.
+        array: bytes of the whole array: after a gather, before a scatter, on each device for a
+            reduction, on all devices together for an exchange or a permutation.
+        times: exchanges in a step.
     """
 
     kind: Kind
@@ -44,7 +44,7 @@ class Collective:
     times: float
 
 
-# What one of m devices sends, as a part of the array
+# Share of the array that one of m devices sends
 SENT: Mapping[Kind, Callable[[int], float]] = {
     "all_gather": lambda m: (m - 1) / m,
     "reduce_scatter": lambda m: (m - 1) / m,
@@ -61,7 +61,7 @@ def sent(collective: Collective, layout: Layout) -> float:
 
 
 def seconds(collective: Collective, link: Link) -> float:
-    """Of a step, with nothing hidden behind other work."""
+    """Time in a step, with nothing hidden behind other work."""
     kind, array = collective.kind, collective.array
     bandwidth, hops = link.bandwidth, link.hops
     if kind == "permute":
@@ -73,7 +73,7 @@ def seconds(collective: Collective, link: Link) -> float:
 
 
 def collectives(s: Dims, step: Step, layout: Layout) -> list[Collective]:
-    """Everything that a step exchanges."""
+    """All exchanges of a step."""
     found = (one for rule in RULES for one in rule(s, step, layout))
     return [one for one in found if layout.sizes[one.axis] > 1 and one.times > 0]
 
@@ -91,7 +91,7 @@ def _microbatches(step: Step) -> float:
 
 
 def _weights(s: Dims, step: Step, layout: Layout) -> tuple[tuple[float, int, int], ...]:
-    """Of one layer's weights and of the ends': bytes, how many of them, gathers of each."""
+    """Weights of a layer and of the ends: bytes, number of such arrays, gathers of each."""
     layers, c = per_device.layers(s, layout), step.compute_bytes
     again = 1 if step.remat == "none" else 2
     return (
@@ -101,8 +101,10 @@ def _weights(s: Dims, step: Step, layout: Layout) -> tuple[tuple[float, int, int
 
 
 def _fsdp(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
-    """ZeRO 3 gathers weights for the forward pass, with remat again for the backward one; from
-    stage 2 on gradients are scattered, before it reduced; below 3 the new weights are gathered."""
+    """ZeRO 3 gathers weights for the forward pass, with remat again for the backward one.
+
+    From stage 2 on gradients are scattered, before it reduced. Below 3 new weights are gathered.
+    """
     reduce: Kind = "reduce_scatter" if layout.zero >= 2 else "all_reduce"
     for array, count, gathers in _weights(s, step, layout):
         each = count * _microbatches(step)
@@ -114,8 +116,10 @@ def _fsdp(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
 
 
 def _replicas(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
-    """Gradients are summed over every axis along which their weights are whole; experts are of one
-    device along theirs."""
+    """Gradients are summed over every axis along which their weights are whole.
+
+    Along the expert axis each expert is on one device.
+    """
     kept = layout.sizes["fsdp"] if layout.zero >= 2 else 1
     (block, layers, _), (ends, _, _) = _weights(s, step, layout)
     own = step.compute_bytes * per_device.params_experts(s, layout) / layers
@@ -126,8 +130,10 @@ def _replicas(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
 
 
 def _tensor(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
-    """n d c summed after every part, and its input's gradient in the backward pass: two for a part,
-    three if its block is done again; also the embedded tokens, and the readout's gradient."""
+    """n d c summed after every part, and again for its input's gradient; with remat three times.
+
+    Two more sums are of the embedded tokens and of the readout's gradient.
+    """
     parts = sum(per_device.sums_over_tensor(s, part, layout) for part in s.parts)
     in_repeat = (3 if step.remat == "block" else 2) * parts
     times = per_device.over_layers(s, layout, in_repeat) + 2
@@ -147,8 +153,7 @@ def _sequence(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
 
 
 def _expert(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
-    """d c of every slot to the experts and back, forward and backward: four times in a layer, six
-    if its block is done again."""
+    """d c of every slot to the experts and back, forward and backward: 4 times, 6 with remat."""
     in_layer = 4 if step.remat == "none" else 6
     for part in s.parts:
         slots = part.slots * per_device.tokens(s, step.microbatch, layout) / s.context
@@ -159,7 +164,7 @@ def _expert(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
 
 
 def _stage(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
-    """n d c / parts to the next stage on every beat, parts + stages - 1 of them, and back again."""
+    """n d c / parts to the next stage in each of parts + stages - 1 steps, and back again."""
     parts, stages = layout.pipeline_parts, layout.sizes["stage"]
     array = _stream(s, step, layout) / parts * stages
     yield Collective("permute", "stage", array, 2 * (parts + stages - 1) * _microbatches(step))
@@ -181,6 +186,6 @@ RULES: tuple[Callable[[Dims, Step, Layout], Iterator[Collective]], ...] = (
 
 
 def bubble(layout: Layout) -> float:
-    """(p - 1) / (m + p - 1): the part of a step in which a stage of p waits, m parts under way."""
+    """(p - 1) / (m + p - 1): the share of a step in which one of p stages waits, with m parts."""
     stages, parts = layout.sizes["stage"], layout.pipeline_parts
     return (stages - 1) / (parts + stages - 1)

@@ -1,10 +1,10 @@
-"""How fast the axes of a mesh are: which links of the chips each axis runs over.
+"""Bandwidths of the axes of a mesh, by the links of the chips that each axis runs over.
 
-The axis whose neighbours are nearest takes its sides of the torus first, whole sides where it can.
-A side that is a ring carries in both directions; a part of a side, or one that does not close, is a
-line whose middle link carries in one. An axis over several sides has the sum of their bandwidths.
-GPUs of a node send through its switch by all their links. Where an axis leaves the domain of the
-links, what its chips within a domain send is bounded by their shares of the hosts' network.
+The axis with the nearest neighbours takes its sides of the torus first, whole sides where it can.
+A closed side is a ring and carries in both directions. A part of a side, or one that does not
+close, is a line whose middle link carries in one. Bandwidths of an axis over several sides add up.
+GPUs of a node send through its switch by all their links. Beyond the domain of the links, chips
+send no more than their shares of the hosts' network.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from scaling.machines.layout import Layout
 
 @dataclass(frozen=True)
 class Link:
-    """What one axis runs over.
+    """Links of one axis.
 
     Attributes:
         size: devices along it.
         bandwidth: bytes/s that a device sends in a collective among all of them.
         one_way: bytes/s that it sends to its next neighbour.
-        hops: of the longest way within the domain.
+        hops: links on the longest path within the domain.
         switched: every device reaches every other directly.
     """
 
@@ -55,7 +55,7 @@ def links(chip: Chip, layout: Layout) -> Mapping[str, Link]:
 
 
 def _torus(chip: Chip, sides: list[int], near: int) -> Link:
-    """Takes its sides away from those that are left."""
+    """The links of an axis on a torus; its sides are removed from `sides`."""
     bandwidth, hops, left = 0.0, 0.0, near
     whole_first = sorted(range(len(sides)), key=lambda i: (sides[i] != near, -sides[i]))
     for i in whole_first:
@@ -75,7 +75,7 @@ def _switch(chip: Chip, near: int) -> Link:
 
 
 def _leaving(chip: Chip, inside: Link, size: int) -> Link:
-    """The same link where it goes on over the network, to `size` devices."""
+    """The same link, extended over the network to `size` devices."""
     near = inside.size
     if size == near:
         return inside

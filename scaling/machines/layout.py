@@ -1,7 +1,7 @@
-"""How one run is shared out over devices: a mesh of named axes, and which trees are split on it.
+"""Layouts of one run over devices: a mesh of named axes, and the trees that are split on it.
 
-A name says which axis takes all devices that no other axis has, and which must be given a size
-beside it; every axis may be given one. What lies along which axis is `models.layout`.
+Each named layout has one axis that takes the remaining devices, and may require a size for another.
+Any axis may have a size. `scaling.machines.placement` says which letter lies along which axis.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ Name = Literal[
     "auto",
 ]
 
-# Of a mesh, from the axis whose neighbours are furthest apart to the one whose are nearest.
+# Axes of a mesh, from the furthest neighbours to the nearest.
 AXES = ("population", "data", "stage", "fsdp", "expert", "sequence", "tensor")
 
-# The axes along which the sequences of a batch lie.
+# Axes along which the sequences of a batch lie.
 BATCH = ("data", "fsdp", "expert")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A ready layout."""
+    """A named layout."""
 
     fills: str  # the axis that takes the devices that are left
     needs: str | None  # the axis that must be given a size
@@ -54,9 +54,9 @@ KINDS: Mapping[str, Kind] = {
 
 @dataclass(frozen=True)
 class Layout:
-    """Part of how a run is carried out, never of what it is.
+    """A mesh. Part of a run's execution, never of its science.
 
-    An axis of size 0 is left to the name: `over` settles it for a number of devices.
+    An axis of size 0 is open: `over` settles it for a number of devices.
     """
 
     name: Name = "single"
@@ -66,7 +66,7 @@ class Layout:
     expert: int = 0
     sequence: int = 0
     stage: int = 0
-    # which trees are split along fsdp. 1: the optimizer's; 2: gradients too; 3: parameters too
+    # trees split along fsdp. 1: the optimizer's; 2: gradients too; 3: parameters too
     zero: Literal[1, 2, 3] = 3
     parts: int = 0  # of a microbatch on its way through a pipeline; 0: two for each stage
 
@@ -84,17 +84,17 @@ class Layout:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Of every axis of one run's mesh, in the order of `AXES`; one that is open counts as 1."""
+        """Size of every axis, in the order of `AXES`; an open axis counts as 1."""
         return {axis: max(1, getattr(self, axis)) for axis in AXES[1:]}
 
     @property
     def devices(self) -> int:
-        """How many it takes, once settled; before, the least."""
+        """Number of devices of a settled layout; of an open one, the least."""
         return math.prod(self.sizes.values())
 
     @property
     def batch_ways(self) -> int:
-        """Into how many parts the sequences of a batch are split."""
+        """Number of shares of a batch's sequences."""
         return math.prod(self.sizes[axis] for axis in BATCH)
 
     @property
@@ -104,7 +104,7 @@ class Layout:
         return 1 if stages == 1 else self.parts or 2 * stages
 
     def over(self, devices: int) -> Layout:
-        """The same with every axis and the parts settled, for so many devices.
+        """The layout with every axis and the parts settled for this number of devices.
 
         Raises:
             UserError: an axis that must be given is not, or the axes do not multiply to `devices`.

@@ -1,16 +1,16 @@
 """Bytes that training takes on one device, term by term, before anything is compiled.
 
-Letters as in `scaling.counting.formulas`, of what one device has of them under a layout
-(`scaling.machines.per_device`); N its parameters, whole along fsdp, Z its part of them along fsdp,
-n its tokens of one microbatch. Alone it has all, and Z = N. Parameters, moments and gradients are
-float32; activations are what the backward pass reads again, in `compute_bytes`. The terms are added
-as if all were there at once. In truth gradients grow while activations are given back, so the sum
-is above what a compiler needs, the more the larger the model is beside its microbatch;
-tests/scaling/machines/test_memory.py holds it to XLA's own count, and says by how much.
+All quantities are the share of one device (`scaling.machines.per_device`): N parameters, whole
+along fsdp; Z their part along fsdp; n tokens of one microbatch; d width, V vocabulary, c bytes of
+an activation. On one device Z = N. Parameters, moments and gradients are float32; activations
+take `compute_bytes`.
 
-XLA:CPU takes more in three cases: layers scanned without remat (1.6 times in all: the loop stacks
-some values twice), bfloat16 (its activations become float32), and remat of unrolled layers, which
-it undoes.
+The terms are added as if all were live at once. In fact gradients grow while activations are freed,
+so the sum exceeds the compiler's need, more so for a large model with a small microbatch.
+tests/scaling/machines/test_memory.py holds it within 15 % of XLA's own count.
+
+XLA:CPU takes more in three cases: layers scanned without remat (1.6 times: the loop stacks some
+values twice), bfloat16 (activations become float32), and remat of unrolled layers (undone).
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ FLOAT32 = INT32 = 4
 
 @dataclass(frozen=True)
 class Step:
-    """What of a training step its memory depends on, besides the model.
+    """The settings of a training step that its memory depends on, besides the model.
 
     Attributes:
-        microbatch: sequences of all devices together whose gradients are taken at once.
-        steps: of one dispatch, whose batches lie on the device.
+        microbatch: sequences, of all devices together, whose gradients are taken at once.
+        steps: steps of one dispatch, whose batches lie on the device.
         state_copies: values that the optimizer keeps for each parameter; 2 with Adam.
-        remat: "block" keeps each layer's input alone and works one layer out at a time; "dots" also
-            keeps the outputs of the products with weights.
+        remat: "block" keeps only the input of each layer and computes one layer at a time; "dots"
+            also keeps the outputs of products with weights.
     """
 
     sequences: int
@@ -64,15 +64,15 @@ def gradients(s: Dims, step: Step, layout: Layout) -> int:
 
 
 def accumulator(s: Dims, step: Step, layout: Layout) -> int:
-    """As much again where a batch is several microbatches, else 0."""
+    """A second copy of the gradients where a batch is several microbatches, else 0."""
     return gradients(s, step, layout) if step.microbatch < step.sequences else 0
 
 
 def gathered(s: Dims, step: Step, layout: Layout) -> int:
-    """c (blocks + ends) of the weights that ZeRO 3 puts together to use them.
+    """c (blocks + ends): weights that ZeRO 3 gathers to use them.
 
-    Blocks: those of all layers of the device, kept for the backward pass; of one layer with remat,
-    which gathers them again.
+    Blocks: of all layers of the device, kept for the backward pass; with remat, which gathers
+    again, of one layer.
     """
     if layout.sizes["fsdp"] == 1 or layout.zero < 3:
         return 0
@@ -83,13 +83,11 @@ def gathered(s: Dims, step: Step, layout: Layout) -> int:
 
 
 def activations(s: Dims, step: Step, layout: Layout) -> int:
-    """n c (sum over layers + 3 d), with the sum of `Counts.kept` over the parts of each layer.
+    """n c (sum over layers of `Counts.kept` + 3 d); 3 d is the last norm.
 
-    3 d: the last norm. With remat n c (L kept + layer + 3 d): kept is the layer's input, d, and
-    under "dots" also `Counts.kept_dots`; layer is the largest one, for one part of the microbatch
-    in a pipeline. Under "dots" XLA has no use for the last product's output, of which nothing but
-    the next layer's input is made. Where positions are split, `Counts.gathered` of the whole
-    sequence is there besides.
+    With remat n c (L kept + layer + 3 d). Kept is a layer's input, d, and under "dots" also
+    `Counts.kept_dots`; layer is the largest one, of one part of the microbatch in a pipeline. Where
+    positions are split, `Counts.gathered` of the whole sequence is added.
     """
 
     def of_part(part: Counts) -> int:
@@ -113,7 +111,7 @@ def activations(s: Dims, step: Step, layout: Layout) -> int:
 
 
 def logits(s: Dims, step: Step, layout: Layout) -> int:
-    """8 n V: the logits and their gradient, in float32, of one chunk at a time."""
+    """8 n V: logits and their gradient in float32, for one chunk at a time."""
     n = per_device.tokens(s, step.microbatch, layout)
     return 2 * FLOAT32 * n * per_device.vocab(s, layout) // step.logits_chunks
 
@@ -145,7 +143,7 @@ ALONE = Layout()
 
 
 def memory(dims: Dims, step: Step, members: int = 1, layout: Layout = ALONE) -> dict[str, int]:
-    """Every term in bytes, of so many runs in one program, on each device; their sum is the need.
+    """Every term in bytes on each device, for a number of runs in one program.
 
     Args:
         layout: settled.

@@ -1,7 +1,7 @@
-"""The time of a training step that no program can beat: compute, HBM or network.
+"""Lower bounds on the time of a training step: compute, HBM and network.
 
-Each of the three is taken as if the other two were hidden behind it, so the longest is a bound; a
-pipeline waits besides. A real step comes to a part of it; which part, is measured.
+Each of the three is taken as if the other two were hidden behind it, so the longest is a bound. A
+pipeline adds its bubble. A real step takes longer; the ratio is measured, not predicted.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def utilisation(flops: float, step_seconds: float, devices: int, peak: float) ->
 
 
 def hbm_bytes(s: Dims, step: Step, layout: Layout) -> float:
-    """What one device reads and writes of its memory in a step, each value as rarely as can be.
+    """Bytes that one device reads and writes in a step, each value as rarely as possible.
 
-    In every microbatch: weights read forward and backward, with remat once more, their gradients
-    written, in the dtype of the products; gradients added to what there is of them; activations and
-    logits written and read, with remat those that are made again too. Once: parameters and moments
-    read and written, gradients read.
+    In every microbatch weights are read forward and backward, with remat once more, and their
+    gradients written, in the dtype of the products. The accumulator is read and written.
+    Activations and logits are written and read, with remat also those that are computed again.
+    Once in a step parameters and moments are read and written, and gradients read.
     """
     microbatches = step.sequences / step.microbatch
     weights = per_device.params_blocks(s, layout) + per_device.params_ends(s, layout)
@@ -57,7 +57,7 @@ class Roofline:
     """A step of a run under a layout on a chip; the FLOPs are of all devices, bytes of one.
 
     Attributes:
-        waiting: the part of the time that a pipeline's bubble takes.
+        waiting: the share of the time that a pipeline's bubble takes.
         peak: FLOP/s of one device.
     """
 
@@ -82,7 +82,7 @@ class Roofline:
 
     @property
     def bound(self) -> Bound:
-        """Which of the three takes longest."""
+        """The one of the three that takes longest."""
         return max(self.bounds, key=lambda name: self.bounds[name])
 
     @property
@@ -96,15 +96,15 @@ class Roofline:
         return self.flops_hardware / self.devices / self.hbm_bytes
 
     def mfu(self, step_seconds: float) -> float:
-        """Of a step that took so long."""
+        """Model FLOPs utilisation of a step of this duration."""
         return utilisation(self.flops_model, step_seconds, self.devices, self.peak)
 
     def hfu(self, step_seconds: float) -> float:
-        """Of a step that took so long."""
+        """Hardware FLOPs utilisation of a step of this duration."""
         return utilisation(self.flops_hardware, step_seconds, self.devices, self.peak)
 
     def seconds_at(self, mfu: float) -> float:
-        """Of a step at this MFU, where the bound allows it."""
+        """Duration of a step at this MFU, or the bound where that is longer."""
         return max(self.seconds, self.flops_model / (mfu * self.devices * self.peak))
 
 

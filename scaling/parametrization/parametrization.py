@@ -24,7 +24,7 @@ from scaling.parametrization.weight import Role, Weight
 
 
 class Shape(Protocol):
-    """What of a model its rules depend on."""
+    """The sizes of a model that its rules depend on."""
 
     @property
     def width(self) -> int: ...
@@ -34,10 +34,10 @@ class Shape(Protocol):
 
 @dataclass(frozen=True)
 class RolePowers:
-    """What the table says of a role, times m^power; 0 leaves it alone.
+    """Exponents p of a factor m^p on the table's entry of each role; 0 leaves the entry alone.
 
-    Under SP, whose table has one rate for all, those of the rates are the per-layer exponents
-    themselves. An initial readout of power 1/2 under muP is SP's.
+    Under SP, whose table has one rate for all, powers of the rates are the per-layer exponents.
+    Under muP a readout of init power 1/2 starts as SP's does.
     """
 
     embedding: float = 0.0

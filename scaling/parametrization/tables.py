@@ -40,9 +40,9 @@ Name = Literal[
     "ntk",
     "mean_field",
 ]
-# What an update's size depends on: "normalised" has entries of about 1 whatever the gradient (Adam,
+# Families of updates by their size: "normalised" has entries of about 1 at any gradient (Adam,
 # Lion, Adafactor), "gradient" is the gradient itself (SGD, momentum), "orthogonal" has entries of
-# about 1 too, but all singular values of a matrix alike (Muon, scaled to AdamW's RMS).
+# about 1 and equal singular values (Muon, scaled to AdamW's RMS).
 Family = Literal["normalised", "gradient", "orthogonal"]
 
 EMBEDDING_STD = 0.1
@@ -50,7 +50,7 @@ EMBEDDING_STD = 0.1
 
 @dataclass(frozen=True)
 class Rule:
-    """What a parametrization says of one weight; all but `init_std` are factors."""
+    """The entry of one weight in a parametrization; all but `init_std` are factors."""
 
     init_std: float  # of the stored value; gains start at 1 and biases at 0 whatever this says
     multiplier: float = 1.0  # on the stored value, in the forward pass
@@ -60,7 +60,7 @@ class Rule:
 
 
 class Scale(NamedTuple):
-    """Where a model stands against its base."""
+    """Ratios of a model to its base, and its width and depth."""
 
     m: float
     r: float

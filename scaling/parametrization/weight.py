@@ -16,10 +16,10 @@ class Weight:
     """One weight as its maker described it.
 
     Attributes:
-        path: where it lives in the parameter tree, without the layer number.
-        role: what it does; the key of every table here.
+        path: its place in the parameter tree, without the layer number.
+        role: the key of every table of parametrizations.
         letters: its axes as "inputs->outputs", for example "d->hk"; a vector has no inputs. Of
-            "e,d->f" each e is a matrix of its own, with its own fan-in.
+            "e,d->f" each e is a separate matrix with its own fan-in.
         shape: one length per letter (the axis of stacked layers is not among them).
         layer: the layer, where layers are unrolled; the first of layers that a pattern of several
             blocks stacks; else None.
@@ -45,7 +45,7 @@ class Weight:
 
     @property
     def copies(self) -> int:
-        """How many matrices it is, in each layer."""
+        """Number of its matrices in each layer."""
         return math.prod(self.shape[: len(parse(self.letters).copies)])
 
     @property
@@ -53,12 +53,12 @@ class Weight:
         return math.prod(self.shape) * max(self.stacked, 1)
 
     def layers(self, depth: int) -> range:
-        """The layers that a stacked weight is of, in a model of so many."""
+        """The layers of a stacked weight, in a model of `depth` layers."""
         first = 0 if self.layer is None else self.layer
         blocks = 1 if self.layer is None else depth // self.stacked  # of the pattern
         return range(first, first + blocks * self.stacked, blocks)
 
     @property
     def in_block(self) -> bool:
-        """Whether it belongs to one of the layers; the same for scanned and unrolled ones."""
+        """True for a weight of a layer, scanned or unrolled."""
         return self.layer is not None or self.stacked > 0

@@ -40,7 +40,7 @@ from scaling.parametrization.parametrization import Parametrization
 from scaling.parametrization.weight import Weight
 
 MIXER = '''
-"""A moving average of the last four positions, each head channel with weights of its own."""
+"""A moving average of the last four positions, with separate weights for each channel of a head."""
 
 import jax.numpy as jnp
 from flax import linen as nn

@@ -1,4 +1,4 @@
-"""What a compiled program exchanges between chips, read from the text of its HLO.
+"""Exchanges between chips in a compiled program, read from the text of its HLO.
 
 XLA's TPU compiler hides an exchange behind other work by splitting it into a chain of fusions that
 all name the same instruction and channel; such a chain is one exchange. A reduce-scatter is a
@@ -50,7 +50,7 @@ class Collective:
         array: bytes, of what `SENT` takes its part of.
         group: chips that exchange with one another.
         times: in a step.
-        source: the operation of the program that it was made for, as JAX names it.
+        source: the operation of the program that caused it, by JAX's name.
     """
 
     kind: str
@@ -90,7 +90,7 @@ class Module:
         return sum(self._trips(condition, body) is None for condition, body in found)
 
     def _body(self, name: str, times: float, *, outermost: bool = False) -> Iterator[Collective]:
-        """Of the entry, or of a loop's body that runs so often."""
+        """Exchanges of the entry, or of a loop's body that runs `times` times."""
         chained: set[tuple[str, str]] = set()
         for line in self.computations[name]:
             if loop := _WHILE.search(line):
@@ -105,7 +105,7 @@ class Module:
     def _fused(
         self, name: str, times: float, chained: set[tuple[str, str]]
     ) -> Iterator[Collective]:
-        """Of a fusion: each chain, which `chained` knows by its channel, counts where it begins."""
+        """Exchanges of a fusion; a chain, known by its channel, counts once, where it begins."""
         for line in self.computations[name]:
             if called := _FUSION.search(line):
                 yield from self._fused(called.group(1), times, chained)
@@ -134,7 +134,7 @@ class Module:
 
 
 def parse(text: str, steps: int) -> Module:
-    """The HLO of a program that takes up to so many steps in a dispatch."""
+    """The HLO of a program of up to `steps` steps in a dispatch."""
     computations: dict[str, tuple[str, ...]] = {}
     entry, lines = "", list[str]()
     for line in text.splitlines():

@@ -1,8 +1,7 @@
 """Programs compiled ahead of time for a slice of TPUs, on a machine that needs none.
 
-libtpu compiles for a topology that it is told; nothing runs. It does so in a process of its own
-(`tpu.aot.worker`), which must not look for chips here, and whose end, whatever it is, ends nothing
-else.
+libtpu compiles for a named topology; nothing runs. It runs in a separate process
+(`tpu.aot.worker`) that looks for no chips here, so that a crash of libtpu ends nothing else.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ REMATERIALISED = "Involuntary full rematerialization"
 
 @dataclass(frozen=True)
 class Program:
-    """What the compiler made of the program that trains one run, of one chip.
+    """The compiled program that trains one run, as one chip holds it.
 
-    Bytes of HBM; what is kept in a chip's other memories is not among them. `peak` is in use at
-    once, arguments included; arguments and temporaries add up to more than that, for not all
-    temporaries live at a time. A program that the compiler finds no room for is a `NoRoom`.
+    Sizes are bytes of HBM, without a chip's other memories. `peak` is in use at once, arguments
+    included. Arguments and temporaries add up to more, since not all temporaries are live at once.
+    A program that does not fit is a `NoRoom`.
     """
 
     axes: dict[str, int]  # of the layout, those longer than 1
@@ -52,7 +51,7 @@ class Program:
 
 @dataclass(frozen=True)
 class NoRoom:
-    """A program that does not fit into a chip's HBM, and what the compiler says it would take."""
+    """A program that does not fit into a chip's HBM, with the compiler's message."""
 
     axes: dict[str, int]
     microbatch: int
@@ -91,7 +90,7 @@ def compiled(config: RunConfig, topology: Topology) -> Outcome:
 
 
 def write(outcome: Outcome, path: Path) -> None:
-    """What `compiled` reads."""
+    """Write the outcome for `compiled`."""
     path.write_text(json.dumps({type(outcome).__name__: asdict(outcome)}))
 
 

@@ -1,4 +1,4 @@
-"""What to change of a run that does not fit into a chip's memory; none of it changes the result."""
+"""Remedies for a run that does not fit into a chip's memory; none changes the result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scaling.machines.layout import Layout
 
 
 def remedies(config: RunConfig, axes: Mapping[str, int], microbatch: int) -> list[str]:
-    """Settings that would make its program smaller, the cheapest first.
+    """Settings that make the program smaller, the cheapest first.
 
     Args:
         axes, microbatch: as they were settled.

@@ -1,4 +1,4 @@
-"""The slices of TPUs that there are: their names, their shapes and their hosts.
+"""Slices of TPUs: their names, their shapes and their hosts.
 
 A slice has two names. libtpu and the compiler know it by its shape, ``v5p:4x4x8``; the cloud rents
 it by a number, ``v5p-256``, which counts TensorCores up to v4 and of v5p, and chips of v5e, v6e.
@@ -45,8 +45,8 @@ class Generation:
 
     shapes: tuple[Shape, ...]
     rented: str  # how its accelerator types begin
-    counts: int  # what the number of an accelerator type counts of one chip
-    devices: int  # what JAX sees of one chip
+    counts: int  # units of one chip in the number of an accelerator type
+    devices: int  # JAX devices of one chip
     runtime: str | None  # software of its virtual machines; None: Kubernetes alone rents it
     one_host: int = HOST  # the largest slice with a single host, in chips
 
@@ -141,7 +141,7 @@ def topology(text: str) -> Topology:
 
 
 def compact(kind: str, chips: int) -> Topology:
-    """The slice of so many chips, or of the nearest number, whose sides differ least.
+    """The slice of this number of chips, or of the nearest number, whose sides differ least.
 
     It is what the number of an accelerator type stands for.
     """

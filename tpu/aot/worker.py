@@ -53,7 +53,7 @@ def lowered(config: RunConfig, made: Recipe, slice_: Topology) -> jax.stages.Low
 
 
 def outcome(config: RunConfig, slice_: Topology) -> Outcome:
-    """What the compiler makes of it."""
+    """The outcome of the compilation."""
     made = recipe(config, platform="tpu", devices=slice_.devices)
     axes = {axis: size for axis, size in made.spec.layout.sizes.items() if size > 1}
     program = lowered(config, made, slice_)

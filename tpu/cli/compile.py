@@ -87,7 +87,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Both tables, once every program is compiled; what does not fit is told below."""
+    """Print both tables once every program is compiled, and below those that do not fit."""
     from tpu.aot.compiler import NoRoom, compiled
 
     slice_ = topology(options.topology)
@@ -142,7 +142,7 @@ def _settled(config: RunConfig, device: Chip, slice_: Topology) -> RunConfig:
     """With the layout that `estimate` would choose, where it is left open.
 
     Raises:
-        UserError: it is not one of so many chips, or none fits.
+        UserError: it is not for this number of chips, or none fits.
     """
     from experiments.devices.auto_layout import choose
     from experiments.devices.resolve import resolve

@@ -1,4 +1,4 @@
-"""What every run of a study, or one config, takes on so many chips, by formulas alone.
+"""Estimate the memory and the time of every run of a study, or of one config, by formulas alone.
 
 Parameters, tokens and FLOPs (flops_model); the layout and the memory of each chip; which bounds a
 step, compute, HBM or network, and how long it takes at least; days and chip-hours for the tokens of
@@ -55,7 +55,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """A row for every run; why some fit in no way is told below."""
+    """Print a row for every run, and below the reasons of those that do not fit."""
     from experiments.devices.auto_layout import choose
 
     if options.chips < 1:

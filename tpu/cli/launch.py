@@ -1,4 +1,4 @@
-"""Rent TPUs and run a study on them; what the bucket holds already is gone on with.
+"""Rent TPUs and run a study on them; runs that the bucket holds are continued.
 
   python -m tpu launch queued isoflop --project P --zone us-west4-a --bucket gs://B \\
       --accelerator v5litepod-8 --spot --set scale=gpu --dry-run
@@ -39,7 +39,7 @@ def add(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Everything that can be wrong is told before anything is rented."""
+    """Check everything before anything is rented."""
     launch = Launch(
         place.place(args),
         args.study,
@@ -66,7 +66,7 @@ def _more(args: argparse.Namespace) -> tuple[str, ...]:
 
 
 def _refuse_changes() -> None:
-    """What is sent is a commit, so that its records can be traced to it."""
+    """Refuse uncommitted changes: records name the commit that is sent."""
     if not Path(cloud_commands.STARTUP).exists():
         raise UserError(f"no {cloud_commands.STARTUP} here: launch from the top of the repository")
     try:

@@ -1,4 +1,4 @@
-"""What the hosts of a launch have printed."""
+"""Print the logs of a launch's hosts."""
 
 from __future__ import annotations
 

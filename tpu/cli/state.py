@@ -1,4 +1,4 @@
-"""Whether the machines of a launch wait, run, or were taken away."""
+"""Print the state of a launch's machines: waiting, running, or taken away."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands of a launch, from a person's choices: text alone, nothing is run here.
+"""Commands of a launch, from the user's choices, as text; nothing runs here.
 
 ``vm`` and ``queued`` use the Cloud TPU API by gcloud: a machine at once or not at all, or a place
 in a queue. The machine's start-up script does the rest, at every start of it and on each host of a
@@ -28,7 +28,7 @@ GRACE = "2m"  # between the word that a container must end and its end, to save 
 
 @dataclass(frozen=True)
 class Kind:
-    """One way to rent: what each step is."""
+    """One way to rent: the commands of each step."""
 
     start: Callable[[Launch], list[Command]]
     state: Callable[[Place], Command]
@@ -49,12 +49,12 @@ def logs(place: Place) -> list[Command]:
 
 
 def delete(place: Place) -> list[Command]:
-    """The machines; the bucket keeps everything."""
+    """Delete the machines; the bucket keeps everything."""
     return [KINDS[place.kind].delete(place)]
 
 
 def fetch(place: Place) -> list[Command]:
-    """The records, without checkpoints, to where the other rooms look for them."""
+    """Fetch the records, without checkpoints, to runs/."""
     return [
         ("mkdir", "-p", place.runs),
         (
@@ -65,14 +65,14 @@ def fetch(place: Place) -> list[Command]:
 
 
 def hosting(launch: Launch) -> str:
-    """What each host runs, once the code is there."""
+    """The words of the command of each host."""
     shared = ["--shared", MOUNT] if launch.shared else []
     words = [launch.place.folder, *shared, "--", launch.study, *launch.arguments]
     return shlex.join(words)
 
 
 def _send(launch: Launch) -> list[Command]:
-    """The commit that is checked out, with its history: the records tell its name."""
+    """Send the commit that is checked out, with its history; records name it."""
     bundle = f"/tmp/{launch.place.name}.bundle"
     return [
         ("git", "bundle", "create", bundle, "HEAD"),
@@ -85,7 +85,7 @@ def _where(place: Place) -> Command:
 
 
 def _machine(launch: Launch) -> Command:
-    """What vm and queued say alike."""
+    """The options that vm and queued share."""
     topology = launch.topology
     if topology == compact(topology.kind, topology.chips):
         chips: Command = (f"--accelerator-type={topology.accelerator_type}",)

@@ -1,9 +1,8 @@
-"""What runs on each host: the study, between a bucket that keeps its records and a local disk.
+"""The process of each host: it trains the study, and copies its records to a bucket.
 
-Records are written to a file system with its own rules of renaming and locking, which a bucket has
-not. So the study's folder is on the disk of the host, or, for a slice of several hosts, on a share
-that all of them see; the bucket has a copy that is never more than a minute old, out of which a new
-machine goes on.
+Records need a file system that renames and locks files, which a bucket does not. So the study's
+folder is on the disk of the host, or, for a slice of several hosts, on a share that all of them
+see. The bucket has a copy at most a minute old, from which a new machine continues.
 
 What is copied is a snapshot, as sound as what a `kill -9` leaves: checkpoints first, by hard links,
 then everything else, so that no checkpoint is ahead of its rows of metrics. New objects are sent
@@ -64,7 +63,7 @@ class Host:
         return code if self.send() or code else AGAIN
 
     def _take(self) -> None:
-        """What the bucket has: data to every host, and to the first what its records lack.
+        """Copy data from the bucket to every host, and missing records to the first.
 
         On a share they may have outlived the machine; the other hosts wait for the first.
         """
@@ -81,7 +80,7 @@ class Host:
                     raise UserError(f"{self.folder}/{name}: cannot be copied to {path}")
 
     def send(self) -> bool:
-        """The records and the log to the bucket; whether all of it arrived."""
+        """Send records and log to the bucket; False where some did not arrive."""
         if self.log is not None:
             target = f"{self.folder}/logs/worker-{self.worker}.log"
             subprocess.run(["gcloud", "storage", "cp", str(self.log), target])
@@ -96,7 +95,7 @@ class Host:
 
 
 def snapshot(runs: Path, copy: Path) -> None:
-    """A copy of a study's folder while it is trained. What vanishes meanwhile is left out."""
+    """A copy of a study's folder during training; files that vanish meanwhile are left out."""
     shutil.rmtree(copy, ignore_errors=True)
     for checkpoints in runs.glob(f"*/{CHECKPOINTS}"):
         with contextlib.suppress(shutil.Error):
@@ -117,7 +116,7 @@ def _rsync(source: str, target: str, *more: str) -> bool:
 
 @contextlib.contextmanager
 def _stopped_with(child: subprocess.Popen[Any]) -> Iterator[subprocess.Popen[Any]]:
-    """The child, which is told when this process must stop, and saves its checkpoints."""
+    """The child, to which SIGTERM is passed on, so that it saves its checkpoints."""
     before = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     try:
         yield child

@@ -1,4 +1,4 @@
-"""What a person chooses of a launch, checked before a command is made of it.
+"""The user's choices of a launch, checked before a command is made of them.
 
 A launch has a name, that of its study unless another is given. In the bucket it has one folder::
 
@@ -22,7 +22,7 @@ LONGEST = 28  # letters of a name, as Cluster Toolkit allows
 
 @dataclass(frozen=True)
 class Place:
-    """Where a launch is: everything that is needed to find it again."""
+    """The place of a launch: all that is needed to find it again."""
 
     kind: str  # of `KINDS`
     name: str
@@ -68,7 +68,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Launch:
-    """What is run there, and on what."""
+    """A study to run at a place, on a slice of TPUs."""
 
     place: Place
     study: str  # a name, or the path of a study file in the repository

@@ -1,4 +1,4 @@
-"""Which token goes to which expert, and that it gets what these make of it."""
+"""Tokens reach the experts that they chose, and come back with their outputs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_routes_by_hand() -> None:
     assert float(routing["router_z_loss"]) == pytest.approx(0, abs=1e-12)
 
 
-def test_an_empty_slot_is_nobodys() -> None:
+def test_an_empty_slot_has_no_token() -> None:
     routes, routing = _route(jnp.zeros((1, 3, 4)), active=1, capacity=2)  # all to the first
     np.testing.assert_array_equal(routes.token, [[0, 1, 3, 3, 3, 3, 3, 3]])
     np.testing.assert_array_equal(routes.weight[0, 2:], 0)

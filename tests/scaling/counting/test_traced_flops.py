@@ -56,7 +56,7 @@ def test_a_custom_backward_pass_counts_what_it_does() -> None:
     assert matmul_flops(jax.grad(lambda x: _tripled(x).sum()), A) == 5 * PRODUCT
 
 
-def test_a_branch_counts_as_its_dearest_side() -> None:
+def test_a_branch_counts_as_its_most_expensive_side() -> None:
     def branch(x: Array) -> Array:
         return jax.lax.cond(x[0, 0] > 0, lambda: x @ B, lambda: jnp.zeros((3, 5)))
 

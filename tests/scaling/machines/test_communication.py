@@ -139,7 +139,7 @@ def test_times_in_a_ring(kind: str, expected: float) -> None:
     assert seconds(Collective(kind, "fsdp", 1e9, 1), RING) == pytest.approx(expected)  # type: ignore[arg-type]
 
 
-def test_a_switch_needs_nobody_to_pass_on() -> None:
+def test_a_switch_connects_all_devices_directly() -> None:
     exchange = Collective("all_to_all", "expert", 1e9, 1)
     assert seconds(exchange, replace(RING, switched=True)) == pytest.approx(1e9 / 8 * 7 / 8 / 2e9)
 
