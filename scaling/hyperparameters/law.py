@@ -61,7 +61,7 @@ class Range(StrEnum):
 
 
 @dataclass(frozen=True)
-class Rule:
+class QuantityRule:
     """A rule for one quantity.
 
     `fitted_on` holds the range of each variable of the fit, where the source states it.
@@ -81,7 +81,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Power(Rule):
+class Power(QuantityRule):
     """coefficient * prod_k variable_k^exponent_k, at most `highest`."""
 
     coefficient: float
@@ -100,7 +100,7 @@ class Power(Rule):
 
 
 @dataclass(frozen=True)
-class LogLine(Rule):
+class LogLine(QuantityRule):
     """intercept + slope * ln variable."""
 
     intercept: float
@@ -121,7 +121,7 @@ class HyperparameterLaw:
 
     name: str
     form: str
-    rules: Mapping[str, Rule]
+    rules: Mapping[str, QuantityRule]
     batch: Batch
     schedule: str
     convention: Convention
@@ -139,7 +139,7 @@ class HyperparameterLaw:
         """Its rules that are power laws."""
         return {name: rule for name, rule in self.rules.items() if isinstance(rule, Power)}
 
-    def rule(self, quantity: str) -> Rule:
+    def rule(self, quantity: str) -> QuantityRule:
         """The rule of one quantity."""
         if quantity not in self.rules:
             raise UserError(
@@ -211,7 +211,7 @@ class Advice:
     missing: str = ""
 
     @property
-    def rule(self) -> Rule:
+    def rule(self) -> QuantityRule:
         return self.law.rules[self.quantity]
 
     @property

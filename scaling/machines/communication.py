@@ -23,7 +23,7 @@ from scaling.machines.interconnect import Link
 from scaling.machines.layout import Layout
 from scaling.machines.memory import FLOAT32, Step
 
-Kind = Literal["all_gather", "reduce_scatter", "all_reduce", "all_to_all", "permute"]
+CollectiveKind = Literal["all_gather", "reduce_scatter", "all_reduce", "all_to_all", "permute"]
 
 HOP_SECONDS = 1e-6
 
@@ -38,14 +38,14 @@ class Collective:
         times: exchanges in a step.
     """
 
-    kind: Kind
+    kind: CollectiveKind
     axis: str
     array: float
     times: float
 
 
 # Share of the array that one of m devices sends
-SENT: Mapping[Kind, Callable[[int], float]] = {
+SENT: Mapping[CollectiveKind, Callable[[int], float]] = {
     "all_gather": lambda m: (m - 1) / m,
     "reduce_scatter": lambda m: (m - 1) / m,
     "all_reduce": lambda m: 2 * (m - 1) / m,
@@ -105,7 +105,7 @@ def _fsdp(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
 
     From stage 2 on gradients are scattered, before it reduced. Below 3 new weights are gathered.
     """
-    reduce: Kind = "reduce_scatter" if layout.zero >= 2 else "all_reduce"
+    reduce: CollectiveKind = "reduce_scatter" if layout.zero >= 2 else "all_reduce"
     for array, count, gathers in _weights(s, step, layout):
         each = count * _microbatches(step)
         if layout.zero == 3:

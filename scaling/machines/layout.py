@@ -33,7 +33,7 @@ BATCH = ("data", "fsdp", "expert")
 
 
 @dataclass(frozen=True)
-class Kind:
+class LayoutKind:
     """A named layout."""
 
     fills: str  # the axis that takes the devices that are left
@@ -41,14 +41,14 @@ class Kind:
     what: str
 
 
-KINDS: Mapping[str, Kind] = {
-    "data": Kind("data", None, "each device a whole copy of the state"),
-    "fsdp": Kind("fsdp", None, "each device a part of the state (ZeRO)"),
-    "fsdp_tensor": Kind("fsdp", "tensor", "besides, each matrix shared by near devices"),
-    "hierarchical": Kind("data", "fsdp", "ZeRO among near devices, copies across the far ones"),
-    "expert": Kind("fsdp", "expert", "each device some of the experts"),
-    "sequence": Kind("fsdp", "sequence", "each device a part of every sequence"),
-    "pipeline": Kind("data", "stage", "each device some of the layers"),
+KINDS: Mapping[str, LayoutKind] = {
+    "data": LayoutKind("data", None, "each device a whole copy of the state"),
+    "fsdp": LayoutKind("fsdp", None, "each device a part of the state (ZeRO)"),
+    "fsdp_tensor": LayoutKind("fsdp", "tensor", "besides, each matrix shared by near devices"),
+    "hierarchical": LayoutKind("data", "fsdp", "ZeRO among near devices, copies across far ones"),
+    "expert": LayoutKind("fsdp", "expert", "each device some of the experts"),
+    "sequence": LayoutKind("fsdp", "sequence", "each device a part of every sequence"),
+    "pipeline": LayoutKind("data", "stage", "each device some of the layers"),
 }
 
 

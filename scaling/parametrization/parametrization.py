@@ -17,8 +17,8 @@ from scaling.parametrization.tables import (
     TABLES,
     Family,
     Name,
+    Ratios,
     Rule,
-    Scale,
 )
 from scaling.parametrization.weight import Role, Weight
 
@@ -109,15 +109,15 @@ class Parametrization:
 
     def rule(self, weight: Weight, shape: Shape, family: Family = "normalised") -> Rule:
         """The rule of one weight; `init_std` and `multiplier` are the same for every family."""
-        table, scale = TABLES[self.name], self._scale(shape)
-        rule = FAMILIES[family](table.rows[weight.role](weight, scale), table.full_rank(scale))
+        table, ratios = TABLES[self.name], self._ratios(shape)
+        rule = FAMILIES[family](table.rows[weight.role](weight, ratios), table.full_rank(ratios))
         role = _POWER_OF.get(weight.role, weight.role)
         rate, init = (getattr(p, role) for p in (self.learning_rate_powers, self.init_powers))
         zero = weight.role in _ZERO[self.zero_init]
         return replace(
             rule,
-            init_std=0.0 if zero else rule.init_std * scale.m**init,
-            learning_rate=rule.learning_rate * scale.m**rate,
+            init_std=0.0 if zero else rule.init_std * ratios.m**init,
+            learning_rate=rule.learning_rate * ratios.m**rate,
         )
 
     def tied_readout_factor(self, shape: Shape) -> float:
@@ -125,11 +125,11 @@ class Parametrization:
         tied = TABLES[self.name].tied
         if tied is None:
             raise ValueError(f"{self.name} has no rule for a tied readout: call check first")
-        return tied(self._scale(shape))
+        return tied(self._ratios(shape))
 
     def residual_factor(self, shape: Shape) -> float:
         """The factor on what a branch adds to the residual stream."""
-        return TABLES[self.name].residual(self._scale(shape))
+        return TABLES[self.name].residual(self._ratios(shape))
 
     def attention_factor(self, head_dim: int) -> float:
         """The factor on q.k."""
@@ -137,6 +137,6 @@ class Parametrization:
             return TABLES[self.name].attention(head_dim, self.base_head_dim)
         return head_dim ** {"1/sqrt(d)": -0.5, "1/d": -1.0}[self.attention_scale]
 
-    def _scale(self, shape: Shape) -> Scale:
+    def _ratios(self, shape: Shape) -> Ratios:
         m, r = self.width_ratio(shape.width), shape.layers / self.base_layers
-        return Scale(m, r, shape.width, shape.layers)
+        return Ratios(m, r, shape.width, shape.layers)

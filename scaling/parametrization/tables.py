@@ -59,7 +59,7 @@ class Rule:
     epsilon: float = 1.0
 
 
-class Scale(NamedTuple):
+class Ratios(NamedTuple):
     """Ratios of a model to its base, and its width and depth."""
 
     m: float
@@ -68,7 +68,7 @@ class Scale(NamedTuple):
     layers: int
 
 
-Row = Callable[[Weight, Scale], Rule]
+Row = Callable[[Weight, Ratios], Rule]
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ class Table:
 
     rows: Mapping[Role, Row]
     attention: Callable[[int, int], float]
-    tied: Callable[[Scale], float] | None
-    residual: Callable[[Scale], float] = lambda s: 1.0
+    tied: Callable[[Ratios], float] | None
+    residual: Callable[[Ratios], float] = lambda s: 1.0
     families: tuple[Family, ...] = ("normalised", "gradient", "orthogonal")
-    full_rank: Callable[[Scale], float] = lambda s: s.m**0.5
+    full_rank: Callable[[Ratios], float] = lambda s: s.m**0.5
 
 
 def _inverse_sqrt(head_dim: int, base_head_dim: int) -> float:
@@ -122,7 +122,7 @@ def _vector(learning_rate: float = 1.0, epsilon: float = 1.0) -> Rule:
     return Rule(0.0, learning_rate=learning_rate, weight_decay=0.0, epsilon=epsilon)
 
 
-def _fan_in(w: Weight, s: Scale) -> Rule:
+def _fan_in(w: Weight, s: Ratios) -> Rule:
     return Rule(w.fan_in**-0.5)
 
 
@@ -176,10 +176,10 @@ def _deep(alpha: float) -> Table:
     published factor m, so rate * decay goes as r^(alpha-1).
     """
 
-    def rate(w: Weight, s: Scale) -> float:
+    def rate(w: Weight, s: Ratios) -> float:
         return s.r ** (alpha - 1) if w.in_block else 1.0
 
-    def epsilon(w: Weight, s: Scale) -> float:
+    def epsilon(w: Weight, s: Ratios) -> float:
         return s.r**-alpha / s.m if w.in_block else 1 / s.m
 
     return replace(
@@ -199,7 +199,7 @@ def _deep(alpha: float) -> Table:
     )
 
 
-def _lingle(rate: Callable[[Weight, Scale], float]) -> Table:
+def _lingle(rate: Callable[[Weight, Ratios], float]) -> Table:
     """Lingle 2024 (arXiv:2404.05728), from its code: variance form, embeddings of variance 1.
 
     The decay is coupled and its lambda unscaled, so it weakens as the rate of a matrix does. There
@@ -223,7 +223,7 @@ def _lingle(rate: Callable[[Weight, Scale], float]) -> Table:
 # backward-only factors) is left out. The stream of L blocks there, divided by its own size after
 # each branch, is up to that division, which the norms undo, x <- x + L^-1/2 branch(x).
 # The embedding's rate d^-1/2 is theirs: its update shrinks with the width by design.
-def _in_depth(w: Weight, s: Scale) -> float:
+def _in_depth(w: Weight, s: Ratios) -> float:
     return s.layers**-0.5 if w.in_block else 1.0
 
 

@@ -27,7 +27,7 @@ GRACE = "2m"  # between the word that a container must end and its end, to save 
 
 
 @dataclass(frozen=True)
-class Kind:
+class Rental:
     """One way to rent: the commands of each step."""
 
     start: Callable[[Launch], list[Command]]
@@ -162,14 +162,14 @@ def _start_gke(launch: Launch) -> list[Command]:
     ]
 
 
-KINDS: Mapping[str, Kind] = {
-    "vm": Kind(
+KINDS: Mapping[str, Rental] = {
+    "vm": Rental(
         start=_start_vm,
         state=lambda place: _gcloud("tpu-vm", "describe", place, "--format=value(state)"),
         logs=_host_logs,
         delete=lambda place: _gcloud("tpu-vm", "delete", place, "--quiet"),
     ),
-    "queued": Kind(
+    "queued": Rental(
         start=_start_queued,
         state=lambda place: _gcloud(
             "queued-resources", "describe", place, "--format=value(state.state)"
@@ -177,7 +177,7 @@ KINDS: Mapping[str, Kind] = {
         logs=_host_logs,
         delete=lambda place: _gcloud("queued-resources", "delete", place, "--force", "--quiet"),
     ),
-    "gke": Kind(
+    "gke": Rental(
         start=_start_gke,
         state=lambda place: _gcluster("list", place),
         logs=lambda place: _gcluster("logs", place, place.resource),
