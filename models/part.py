@@ -52,7 +52,6 @@ class Part:
         source: where it was described.
         kernels: by platform, the kernels that it may run with, the preferred one first.
         needs: of each kernel, every need in words and a test of it.
-        letters: lengths of letters that the config does not give.
     """
 
     counts: Callable[[TransformerConfig, int], Counts]
@@ -61,7 +60,6 @@ class Part:
     source: str
     kernels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     needs: Mapping[str, Needs] = field(default_factory=dict)
-    letters: Mapping[str, int] = field(default_factory=dict)
 
     def lacks(self, kernel: str, setting: Setting) -> str | None:
         """The first need of a kernel that is not met."""

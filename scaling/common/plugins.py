@@ -14,6 +14,7 @@ import importlib.util
 import os
 import pkgutil
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
@@ -26,6 +27,12 @@ VARIABLE = "WINDTUNNEL_PLUGINS"
 
 def names(package: str) -> tuple[str, ...]:
     """The plug-ins of a package such as "scaling.laws", in alphabetical order."""
+    return _names(package, os.environ.get(VARIABLE))
+
+
+@cache
+def _names(package: str, folder: str | None) -> tuple[str, ...]:
+    """As `names`; a config asks for them whenever it is made."""
     found = (module.name for module in pkgutil.iter_modules(_folders(package)))
     return tuple(sorted(name for name in found if not name.startswith("_")))
 
