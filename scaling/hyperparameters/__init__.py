@@ -1,6 +1,6 @@
-"""Hyperparameter laws, and what they recommend for a run.
+"""Hyperparameter laws and their recommendations for a run.
 
-Each published law is a frozen record in a file of `published/` that carries what its constants
-count, where they were fitted and by whom. In `recommendation.py`, `side_by_side` asks all of them
-about one run, `recommend` asks one, and `rescale` moves a tuned value along one.
+Each published law is a frozen record in a file of `published/`: definitions, range of the fit and
+source of the constants. In `recommendation.py` `side_by_side` asks all of them about one run,
+`recommend` asks one, and `rescale` moves a tuned value along one.
 """
