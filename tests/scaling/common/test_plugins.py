@@ -47,7 +47,7 @@ FILES = {"scaling.laws.doubled": LAW, "scaling.hyperparameters.published.flat": 
 USE = """
 from scaling import laws
 from scaling.hyperparameters.published import by_name
-from scaling.recommendation import recommend
+from scaling.hyperparameters.recommendation import recommend
 print(laws.by_name("doubled").form)
 print(round(recommend(by_name("flat")).values["batch_tokens"]))
 """
