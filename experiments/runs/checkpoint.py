@@ -1,9 +1,8 @@
-"""Checkpoints of a run's state, behind two verbs, so that only this file knows Orbax.
+"""Checkpoints of a run's state: save and restore, by Orbax, which no other file imports.
 
-Saving is asynchronous and atomic: an interrupted save leaves the one before it in place. A save
-that is complete is sealed, so that a checkpoint with a flipped bit is passed over, not trusted. The
-data need no state of their own: batches are a function of (seed, step), and the step is in the
-state.
+Saving is asynchronous and atomic: an interrupted save leaves the one before it in place. A complete
+save gets checksums, and a checkpoint that differs from them is passed over. The data need no state:
+batches are a function of (seed, step), and the step is in the state.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ log = logging.getLogger(__name__)
 
 
 class Checkpoints:
-    """The checkpoints of one run folder; a context that waits for its last save.
+    """Checkpoints of one run folder; a context that waits for its last save.
 
-    The newest `keep` are there to go on from; those of the `permanent` steps are never removed.
+    The newest `keep` are kept, and those of the `permanent` steps are never removed.
     """
 
     def __init__(self, folder: Path, keep: int = 2, permanent: Sequence[int] = ()) -> None:
@@ -79,7 +78,9 @@ class Checkpoints:
         self._saving, self._current = (step, response), step
 
     def restore(self, state: Any) -> Any:
-        """The latest state that can be read, formed and placed like `state`, or `state` if none is.
+        """Load the latest readable state, in the form and placement of `state`.
+
+        Without any checkpoint, `state` comes back.
 
         Raises:
             UserError: there are checkpoints, and none of them can be read.
@@ -107,7 +108,7 @@ class Checkpoints:
         return state
 
     def _load(self, step: int, state: Any) -> tuple[Any, str | None]:
-        """The state of this step, or else why it cannot be read, here or by another process."""
+        """Load the state of this step; or the reason why a process cannot read it."""
         restored = reason = None
         try:
             saved = self._orbax.metadata(step).metadata
@@ -123,7 +124,7 @@ class Checkpoints:
         return restored, None
 
     def _finish(self) -> None:
-        """Wait for the save under way, and seal it."""
+        """Wait for the save under way, and write its checksums."""
         saving, self._saving = self._saving, None
         if saving is not None:
             step, response = saving
@@ -133,7 +134,7 @@ class Checkpoints:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """What the disk refuses, in one clear line."""
+        """Turn an error of the disk into one line."""
         try:
             yield
         except (OSError, ValueError) as error:
@@ -144,7 +145,7 @@ class Checkpoints:
 
 
 def _disk_error(error: OSError | ValueError) -> str | None:
-    """The system's words; TensorStore tells of them by the text of a ValueError."""
+    """The system's error text; TensorStore puts its number into the text of a ValueError."""
     if isinstance(error, OSError):
         return error.strerror
     found = re.search(r"os_error_code='(\d+)'", str(error))

@@ -1,12 +1,12 @@
 """Claims: at most one worker trains a run, on one machine or on many that share its folder.
 
-A claim is a file ``claim.N`` in the run's folder, and the highest N says whose the run is. It is
-taken by making N+1, which the file system lets only one of several takers do, and never before the
-claim that it follows is free: released, its owner dead, or not heard of for `STALE` seconds. The
-highest is never removed, so that whoever was slow to decide finds it and loses.
+A claim is a file ``claim.N`` in the run's folder; the highest N names the owner. A worker takes the
+run by making N+1, which the file system allows only one of several workers. It does so only when
+the claim N is free: released, its owner dead, or not touched for `STALE` seconds. The highest claim
+is never removed, so that a worker that was slow to decide finds it and loses.
 
 The owner touches its file every `BEAT` seconds. Clocks of machines may differ by much less than
-`STALE`. An owner that was stopped for longer, and whose run another has taken, finds its file gone.
+`STALE`. An owner that was stopped for longer finds its file gone once another has taken the run.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ import msgspec
 from scaling.common import files
 from scaling.common.errors import UserError
 
-BEAT = 5.0  # seconds between two signs of life
-STALE = 60.0  # seconds without one after which the owner counts as dead
+BEAT = 5.0  # seconds between two touches
+STALE = 60.0  # seconds without a touch after which the owner counts as dead
 NAME = re.compile(r"claim\.(\d+)")
 
 
@@ -44,7 +44,7 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Claim:
-    """A run that is ours; a context that shows signs of life until it releases the run."""
+    """Ownership of a run; a context that touches the claim until it releases the run."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -67,10 +67,10 @@ class Claim:
             os.utime(self._path, (0, 0))  # stale from here on
 
     def check(self) -> None:
-        """Show a sign of life.
+        """Touch the claim.
 
         Raises:
-            ClaimLostError: the run is another's.
+            ClaimLostError: another worker took the run over.
         """
         try:
             os.utime(self._path)
@@ -88,7 +88,7 @@ class Claim:
 
 
 def take(folder: Path) -> Claim | None:
-    """The claim on the run of this folder, made where missing; None where it is another's."""
+    """Take the run of this folder, which is made if missing; None if a living worker has it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         before = _numbers(folder)
@@ -115,7 +115,7 @@ def take(folder: Path) -> Claim | None:
 
 
 def is_claimed(folder: Path) -> bool:
-    """Whether some worker that lives has the run of this folder."""
+    """Tell if a living worker has the run of this folder."""
     numbers = _numbers(folder)
     return bool(numbers) and _is_held(_path(folder, numbers[-1]))
 
@@ -155,7 +155,7 @@ def _owner() -> Owner:
 
 
 def _machine() -> str:
-    """Where a process number means one process: the host, and on Linux the container on it."""
+    """Name of the space of process numbers: the host, and on Linux the container on it."""
     with contextlib.suppress(OSError):
         return f"{platform.node()} {Path('/proc/self/ns/pid').readlink()}"
     return platform.node()
@@ -172,9 +172,9 @@ def _is_dead(pid: int, born: str | None) -> bool:
 
 
 def _born(pid: int) -> str | None:
-    """What tells a process from a later one of the same number, where the system says: its start.
+    """Start of a process in the kernel's count, which tells it from a later one of its number.
 
-    None for one that has ended and is only waited for.
+    None for a process that has ended and is only waited for, and where the system does not say.
     """
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")

@@ -1,8 +1,8 @@
-"""Two forms of one state: layers each with a tree of its own, or stacked along a leading axis.
+"""Two forms of one state: a tree per layer, or layers stacked along a leading axis.
 
-Which one a run has is its program's choice, and a checkpoint has the form of the program that saved
-it. Trees shaped like the parameters are turned, wherever they stand in the state. Adafactor's is no
-such tree: its runs keep the form that they began in.
+A checkpoint has the form of the program that saved it; another program may want the other form.
+Every subtree of the state that is shaped like the parameters is converted. Adafactor's state has no
+such subtree: its runs keep the form that they began in.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from scaling.common.errors import UserError
 
 
 def is_stacked(tree: Any) -> bool:
-    """Whether any layers of it are."""
+    """Tell if any layers of a state are stacked."""
     return any(STACK in params for params in _params(tree))
 
 
 def turn(tree: Any) -> Any:
-    """The same numbers in the other form."""
+    """Convert a state to the other form."""
     change = _unstacked if is_stacked(tree) else _stacked
     return jax.tree.map(lambda x: change(x) if _is_params(x) else x, tree, is_leaf=_is_params)
 
 
 def turned_like(tree: Any, state: Any) -> Any:
-    """The same numbers in the form of `state`, and where its arrays lie."""
+    """Convert a state to the form of `state`, placed as its arrays are."""
     places = jax.tree.map(lambda leaf: leaf.sharding, state)
     return jax.jit(turn, out_shardings=places)(tree)
 

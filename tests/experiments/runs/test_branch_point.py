@@ -124,7 +124,7 @@ def state(job):
 
 
 def assert_same_run(ours, theirs):
-    """Bit for bit the record and the final state of the run that trained straight through."""
+    """Compare records and final states bit by bit."""
     assert ours.folder.name == theirs.folder.name
     assert rows(ours) == rows(theirs)
     assert metrics(ours) == metrics(theirs)
@@ -178,7 +178,7 @@ def test_branches_in_one_program_are_like_their_straight_runs(folder, runs, corp
 
 
 @pytest.mark.parametrize("where", ["copytree", "rewrite_rows", "rename"])
-def test_torn_take_over_is_made_again(folder, runs, corpus, straight, monkeypatch, where):
+def test_interrupted_copy_is_made_again(folder, runs, corpus, straight, monkeypatch, where):
     """Killed after the copy, after the rows, and before the copy takes its name."""
     leaf = jobs(folder, runs)[1]
     owner = {"copytree": branch_point.shutil, "rewrite_rows": record, "rename": branch_point.Path}[
@@ -218,7 +218,7 @@ def test_run_that_has_begun_is_left_alone(folder, runs, corpus, straight):
     assert parents(leaf) == [(Parent(run_id=runs[0].run_id, step=48),)] * 2
 
 
-def test_lost_config_does_not_lose_the_lineage(folder, runs, corpus):
+def test_lost_config_does_not_lose_the_parents(folder, runs, corpus):
     leaf = jobs(folder, runs)[1]
     take_over(leaf)
     train(leaf, corpus, interrupted=lambda: True)
@@ -275,7 +275,7 @@ def test_without_a_whole_checkpoint_the_branch_trains_straight_through(
     assert own(leaf) == own(straight[0])
 
 
-def test_trunk_that_diverged_too_early_is_found_out_again(tmp_path, texts, corpus):
+def test_branch_of_a_trunk_that_diverged_too_early_diverges_too(tmp_path, texts, corpus):
     made = jobs(tmp_path, tree(texts, "optimizer.learning_rate=1e30"))
     assert train(made[0], corpus) is Status.DIVERGED
     assert is_ready(made[1])
@@ -300,7 +300,7 @@ def study(runs) -> Study:
     return Study("tiny", "How?", tuple(runs))
 
 
-def test_study_trains_its_trunk_and_then_its_branches_and_is_gone_on_with(
+def test_study_trains_its_trunk_and_then_its_branches_over_two_calls(
     tmp_path, runs, cache, straight
 ):
     """Stopped when the trunk has ended: then the branches are left, and each is a record."""

@@ -83,7 +83,7 @@ def test_newest_are_kept_and_permanent_ones_besides(tmp_path, policy, kept):
     assert sorted(int(folder.name) for folder in tmp_path.iterdir()) == kept
 
 
-def test_permanent_checkpoint_is_gone_on_from_where_the_newest_are_damaged(tmp_path):
+def test_permanent_checkpoint_is_restored_where_the_newest_are_damaged(tmp_path):
     save(tmp_path, 1, 2, 3, permanent=(1,))
     truncate(tmp_path / "2")
     truncate(tmp_path / "3")

@@ -20,8 +20,8 @@ def job(tmp_path):
     return Job(run, "tiny", tmp_path / run.run_id)
 
 
-def test_a_run_is_told_of_from_its_begin_to_its_end(job):
-    """Nothing twice, and each event as its worker would tell it."""
+def test_events_of_a_run_from_its_begin_to_its_end(job):
+    """No event comes twice, and each is the one that its worker would send."""
     events: list[Event] = []
     follower = Follower(events.append)
 
@@ -63,7 +63,7 @@ def test_only_the_end_of_a_long_record_is_read(job):
     ]
 
 
-def test_an_earlier_failure_is_not_told_and_the_next_one_is(job):
+def test_an_earlier_failure_gives_no_event_and_the_next_one_does(job):
     events: list[Event] = []
     follower, run_id = Follower(events.append), job.run.run_id
     record.write(job.folder, records.run_record())
