@@ -22,10 +22,10 @@ class Difference(NamedTuple):
 
 
 def differences(a: Path, b: Path) -> list[Difference]:
-    """The fields in which two run folders differ; none where the science is the same.
+    """List the fields in which two run folders differ; empty where the science is the same.
 
-    As in a run's identity, the data counts by its fingerprint and not by where it lies. Where all
-    fields agree and the identities do not, another version of the code means another thing by them.
+    As in a run's identity, the data counts by its fingerprint and not by its path. If all fields
+    agree and the run ids do not, two versions of the code read the fields differently.
     """
     one, other = _science(a), _science(b)
     names = [*one, *(name for name in other if name not in one)]
@@ -42,4 +42,9 @@ def _science(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a run's folder, such as runs/STUDY/RUN_ID")
     config = record.read(folder, record.RunRecord)
-    return {**dict(flat(config.science)), "run_id": config.run_id}
+    found = {**dict(flat(config.science)), "run_id": config.run_id}
+    if config.derivation:
+        found["derivation.operation"] = config.derivation.operation
+        found["derivation.settings"] = dict(config.derivation.settings)
+        found["derivation.parents"] = [parent.run_id for parent in config.parents]
+    return found

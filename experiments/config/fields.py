@@ -104,7 +104,7 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def _item(kind: Any) -> Any:
-    """Of tuple[X, ...] the X."""
+    """The type X of tuple[X, ...]."""
     item, _ = get_args(kind)
     return item
 

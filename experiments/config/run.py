@@ -47,8 +47,11 @@ class EvaluationConfig:
 
 @dataclass(frozen=True)
 class PenaltiesConfig:
-    """The objective is cross-entropy + the sum of each penalty times what the model found by its
-    name, a mean over tokens and layers. The recorded loss is the cross-entropy alone."""
+    """Factors of the objective: cross-entropy + sum_k penalties[k] * found[k].
+
+    The model finds each by its name, as a mean over tokens and layers. The recorded loss is the
+    cross-entropy alone.
+    """
 
     z_loss: float = 0.0  # (ln Z)^2 of the logits (Chowdhery et al. 2022: 1e-4)
     balance_loss: float = 0.01  # unevenness of the choice of experts (Fedus et al. 2021)
@@ -107,7 +110,7 @@ def _check(config: Any, ranges: Ranges) -> None:
 
 @dataclass(frozen=True)
 class Science:
-    """Everything that the result is a function of."""
+    """Settings that decide the result of a run."""
 
     model: TransformerConfig = field(default_factory=TransformerConfig)
     parametrization: Parametrization = field(default_factory=Parametrization)
@@ -137,7 +140,7 @@ class Science:
 
     @property
     def decay_steps(self) -> int:
-        """Of the last steps, those over which the rate decays."""
+        """Last steps, over which the rate decays."""
         parts = {
             "rest": self.steps - self.warmup_steps,
             "part": round(self.schedule.decay_fraction * self.steps),
@@ -147,7 +150,7 @@ class Science:
 
     @property
     def settling_steps(self) -> int:
-        """After warm-up, on the way to the plateau; of the infinite schedule alone."""
+        """Steps from warm-up to the plateau; read by the infinite schedule alone."""
         return round(self.schedule.settling_fraction * self.steps)
 
     @property
@@ -166,10 +169,10 @@ class Science:
         check_schedule(self.schedule)
 
     def _check_average(self) -> None:
-        """An optimizer that evaluates its own average wants a constant rate, and no other average.
+        """Check that an optimizer that averages has a constant rate and no second average.
 
         Raises:
-            UserError: it has something else.
+            UserError: it has a decay, another average, or no beta1 to average by.
         """
         name = self.optimizer.name
         if not self.optimizer.kind.averages:
@@ -190,7 +193,7 @@ class Science:
 
 @dataclass(frozen=True)
 class Execution:
-    """How a run is carried out. Never part of its identity."""
+    """Settings that cannot change the result of a run. Never part of its identity."""
 
     program: Program = field(default_factory=Program)
     layout: Layout = field(default_factory=Layout)  # over the devices of all processes of a run

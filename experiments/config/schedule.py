@@ -23,9 +23,9 @@ ScheduleName = Literal[
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """Linear warm-up, a plateau, and a decay to `final_fraction` of the peak: experiments/schedule.
+    """Linear warm-up, a plateau, and a decay to `final_fraction` of the peak.
 
-    What has no place in the named schedule is not read.
+    A schedule reads the fields that its formula has; others do not change the run.
     """
 
     name: ScheduleName = "linear"
@@ -41,8 +41,8 @@ class ScheduleConfig:
     plateau_fraction: float = 0.5  # of the peak: infinite's plateau
 
 
-# The steps over which a schedule decays: all that are not warm-up, the last `decay_fraction`, none.
-# Of the latter two the rate does not know the run's length until then.
+# Steps over which a schedule decays: all after warm-up, the last `decay_fraction`, none.
+# Under the latter two, the rate is independent of the run's length until the decay.
 DECAYS: Mapping[ScheduleName, Literal["rest", "part", "none"]] = {
     "linear": "rest",
     "cosine": "rest",
@@ -57,7 +57,7 @@ DECAYS: Mapping[ScheduleName, Literal["rest", "part", "none"]] = {
 
 
 def check_schedule(schedule: ScheduleConfig) -> None:
-    """The parts of a schedule fit into the run, and its decay can come to its end.
+    """Check that the parts of a schedule fit into the run, and that its decay can end.
 
     Raises:
         UserError: the parts are longer than the run, or a decay by factors ends at 0.

@@ -10,7 +10,7 @@ Scanned and unrolled layers give the same file. The file's metadata hold, as JSO
     factors        on q.k ("attention"), on what a branch adds ("residual"), and on the logits where
                    the embedding is the readout too ("tied_readout")
 
-so that whoever has the file alone can compute the model.
+so that the file alone is enough to compute the model.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ AGAIN = "export it again"
 
 
 def name(weight: Weight, layer: int | None) -> str:
-    """Of its array, without the number of the layer where it is in none."""
+    """The name of its array; without a layer's number for a weight in no layer."""
     where = weight.path.replace("/", ".")
     return where if layer is None else where.replace(f"{STACK}.", f"{STACK}.{layer}.", 1)
 
 
 def to_arrays(made: Recipe, params: Params) -> Arrays:
-    """The parameters by name, a layer each."""
+    """The parameters by name, one array for each layer."""
     found: dict[str, NDArray[np.float32]] = {}
     for weight, leaf in zip(made.table, jax.tree.leaves(params), strict=True):
         value = np.asarray(leaf)
@@ -115,7 +115,7 @@ def finished(folder: Path) -> tuple[RunConfig, Params]:
 
 
 def metadata(config: RunConfig) -> dict[str, str]:
-    """What stands beside the arrays."""
+    """The metadata of a file: its config, and how the arrays are used."""
     made, model = recipe(config), config.science.model
     p = config.science.parametrization
     names: dict[str, Weight] = {}

@@ -66,7 +66,7 @@ def on(mesh: Mesh, specs: Any) -> Any:
 
 
 def put(mesh: Mesh, tree: Any) -> Any:
-    """What every process has, on the mesh: of a batch each device has its sequences."""
+    """A tree that every process has, placed on the mesh; each device has its part of a batch."""
     where = NamedSharding(mesh, BATCHES if isinstance(tree, np.ndarray) else WHOLE)
 
     def leaf(value: Any) -> Any:
@@ -78,7 +78,7 @@ def put(mesh: Mesh, tree: Any) -> Any:
 
 
 def split(mesh: Mesh, recipe: Recipe) -> dict[str, Callable[..., Any]]:
-    """How the functions of a run are compiled: options of `jax.jit`, by function."""
+    """The `jax.jit` of each function of a run, with its shardings, by function."""
     state, whole = on(mesh, state_specs(recipe)), NamedSharding(mesh, WHOLE)
     return {
         "init": partial(jax.jit, in_shardings=whole, out_shardings=state),

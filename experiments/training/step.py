@@ -1,4 +1,4 @@
-"""The step: a pure function of state, hypers and batch, and the few programs built on it.
+"""The step: a pure function of state, hypers and batch, and the programs built on it.
 
 Letters: S steps of a chunk, B sequences of a batch, M sequences of a microbatch, T tokens.
 """
@@ -75,12 +75,12 @@ class Recipe:
         return updates.rules(self.weights, lambda w: p.rule(w, model, kind.family_of(w.role)))
 
 
-# A run whose loss is this many times that of its first step has diverged: it will not come back.
+# A run has diverged at this multiple of the loss of its first step; it does not recover.
 DIVERGED_BEYOND = 10.0
 
 
 def recipe(config: RunConfig, platform: str | None = None, devices: int | None = None) -> Recipe:
-    """What of a config is compiled; everything else is in its `Hypers` or its batches.
+    """The compiled part of a config; all else is in its `Hypers` or its batches.
 
     Args:
         platform: "cpu", "gpu" or "tpu", by default the one that JAX runs on, with all its devices.
@@ -131,7 +131,7 @@ def fresh_state(recipe: Recipe, hypers: Hypers, params: Params) -> TrainState:
 
 
 def update(recipe: Recipe, hypers: Hypers, fraction: Array) -> optax.GradientTransformation:
-    """What the gradients do at this fraction of the peak learning rate."""
+    """The update from gradients at this fraction of the peak learning rate."""
     parts = updates.UpdateInputs(hypers, recipe.weights, recipe.rules, recipe.decay, fraction)
     return updates.update(recipe.optimizer, recipe.evaluated, parts)
 
@@ -165,7 +165,7 @@ def gradients(
 
 
 def has_diverged(loss: Array, first_loss: Array) -> Array:
-    """Whether a run at this loss is lost: the only rule of divergence, solo and together."""
+    """The rule of divergence, alone and in a population: not finite, or far above the start."""
     return ~jnp.isfinite(loss) | (loss > DIVERGED_BEYOND * first_loss)
 
 

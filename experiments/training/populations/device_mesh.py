@@ -1,7 +1,7 @@
 """A leading axis over devices: the mesh, made here alone, and how trees come to lie on it.
 
 The members of a population lie along the axis `population` in blocks, so that each device runs the
-program of its own block, with a trip count of its own and nothing to say to the others. Axes that
+program of its block with a separate trip count, and exchanges nothing with the others. Axes that
 share out a single model would stand beside it.
 """
 
@@ -21,7 +21,7 @@ BLOCKS = PartitionSpec(POPULATION)
 
 
 def mesh(members: int, devices: Sequence[jax.Device]) -> Mesh:
-    """The most of the devices that share so many members out evenly.
+    """A mesh of as many devices as divide the members evenly.
 
     Of D devices a multiple of D takes all, fewer members than D take one each, and any other number
     takes its largest divisor up to D.

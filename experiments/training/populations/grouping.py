@@ -32,7 +32,7 @@ ALONE: Curve = {1: 1.0}
 LARGEST = 64  # members on one device
 # A population is chosen if it is faster than solo runs by this factor; less may be noise
 GAIN = 1.05
-# How many like runs pay for the compilations of a measurement
+# Like runs that pay for the compilations of a measurement, at least
 WORTHWHILE: Mapping[str, int] = {"cpu": 8, "accelerator": 2}
 
 
@@ -134,5 +134,5 @@ def doublings(most: int, devices: int = 1) -> list[int]:
 
 
 def _steps(job: Job) -> int:
-    """Of its own training."""
+    """Steps that it trains itself."""
     return job.run.config.science.steps - job.run.first_step

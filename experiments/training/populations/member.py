@@ -1,4 +1,4 @@
-"""A member of a population as the host sees it: one run's folder, log and place on its way.
+"""Host-side state of one run in a population: folder, writer, checkpoints and step.
 
 A run that is trained alone is a population of one; nothing in its folder can tell.
 """
@@ -33,7 +33,7 @@ Values = dict[str, np.ndarray]  # the metrics of a dispatch: [S] each
 
 @dataclass
 class Member:
-    """A context: what it has open is closed at its end, or when it is left."""
+    """A context that closes its checkpoints at the end of the run, or when it is left."""
 
     job: Job
     mixture: Mixture
@@ -71,7 +71,7 @@ class Member:
 
     @property
     def is_permanent(self) -> bool:
-        """Whether the checkpoint of this step is to be kept for good."""
+        """The checkpoint of this step is kept for good."""
         return self.step in self.job.run.config.execution.permanent
 
     def restore(self, compiled: Programs) -> TrainState:

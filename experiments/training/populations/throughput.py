@@ -1,4 +1,4 @@
-"""How fast this process's devices train K runs of one recipe at once, measured once and kept.
+"""Measured speed of a population of K runs on this process's devices, kept on disk.
 
 The program that is timed is the one that trains, so its compilation is not lost: it is found in the
 persistent cache. K doubles, from one member on each device, for as long as that pays and the
@@ -32,7 +32,7 @@ STEPS, ROUNDS = 4, 3  # of one timed dispatch; the best round counts
 
 
 class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A measured curve on disk, up to `most` members on so many devices."""
+    """A measured curve on disk, up to `most` members on `devices` devices."""
 
     most: int
     devices: int
@@ -40,9 +40,9 @@ class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def curves(wanted: Sequence[tuple[RunConfig, int]], slot: Slot) -> list[Curve]:
-    """The curve of each signature up to a size, as kept, or else as a process of its own measures.
+    """The curve of each signature up to a size, as kept, or else as a separate process measures.
 
-    It is a process of its own because a device that this one had opened would be closed to the
+    It is a separate process because a device that this one had opened would be closed to the
     workers. What cannot be measured is trained alone.
     """
     if new := [
@@ -133,7 +133,7 @@ def _measure_all(wanted: Sequence[tuple[RunConfig, int, Path]], slot: Slot) -> N
 
 
 def kept(config: RunConfig, slot: Slot, most: int = 1) -> Curve | None:
-    """What was measured of a signature before, if it went up to `most`, or as far as it paid."""
+    """The kept curve of a signature, if it goes up to `most` members or as far as it paid."""
     path = _path(config, slot)
     if not path.exists():
         return None
