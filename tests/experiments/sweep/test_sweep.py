@@ -24,7 +24,8 @@ from experiments.launchers import _worker as worker
 from experiments.launchers import local
 from experiments.launchers._pool import train_all
 from experiments.launchers.local import Local
-from experiments.plan.study import Run, Study
+from experiments.plan.run import Run
+from experiments.plan.study import Study
 from experiments.record import Part, Prediction, RunSummary, Status, StudyPlan
 from experiments.runs.claim import take
 from experiments.runs.job import Event, Job

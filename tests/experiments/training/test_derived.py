@@ -12,10 +12,13 @@ import tiny
 
 from experiments import record
 from experiments.config.overrides import override
+from experiments.launchers.local import Local
 from experiments.plan.run import Continued, Derived, Run
-from experiments.record import RunSummary, Status
+from experiments.plan.study import Study
+from experiments.record import Part, RunSummary, Status
 from experiments.runs.branch_point import is_ready
 from experiments.runs.job import Job
+from experiments.sweep.sweep import bind, run_sweep
 from experiments.training.derived import derived_state
 from experiments.training.export import finished
 from experiments.training.hypers import hypers
@@ -136,3 +139,25 @@ def test_overrides_reach_the_parents(parents) -> None:
         p.override(["optimizer.beta2=0.9"]).run_id for p in parents
     ]
     assert changed.run_id != run.run_id
+
+
+def test_a_sweep_trains_the_parents_first(parents, tmp_path, cache) -> None:
+    """The derived run is planned first, and is the only one of the part that is asked for."""
+    short = [parent.override(["budget.tokens=640"]) for parent in parents]
+    trunks = tuple(replace(parent, part=Part.TRUNK) for parent in short)
+    run = replace(short[0], beginning=Derived(trunks, "average"))
+    bound = bind(Study("tiny", "Why?", (run, *trunks), law=None), tmp_path / "out", cache)
+    run_sweep(bound, Part.FIT, Local(1))
+    assert [bound.status(each) for each in bound.study.runs] == [Status.COMPLETED] * 3
+    found = [record.read(bound.folder / each.run_id, RunSummary) for each in bound.study.runs]
+    assert {parent.run_id for parent in found[0].parents} == {one.run_id for one in found[1:]}
+    assert found[0].metrics.loss < min(one.metrics.loss for one in found[1:])  # ten more steps
+
+
+def test_a_study_with_an_unknown_operation_is_refused(parents, tmp_path, cache) -> None:
+    runs = (replace(parents[0], beginning=Derived(parents, "averag")), *parents)
+    with pytest.raises(UserError, match=r"^operation 'averag': did you mean 'average'"):
+        bind(Study("tiny", "Why?", runs, law=None), tmp_path, cache)
+    alone = (replace(parents[0], beginning=Derived(parents, "average")), parents[0])
+    with pytest.raises(UserError, match="which is not a run of the study; add it"):
+        bind(Study("tiny", "Why?", alone, law=None), tmp_path, cache)
