@@ -7,7 +7,7 @@ global state. SVG output is a function of the data alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ def rung_style(rung: int, rungs: int) -> dict[str, Any]:
     return {"color": shade[min(at, len(shade) - 1)], "marker": MARKERS[rung % len(MARKERS)]}
 
 
-def log_ticks(axis: Any, low: float, high: float) -> None:
+def log_ticks(axis: Any, low: float, high: float, text: Callable[[float], str] = quantity) -> None:
     """Four to eight plain numbers at round places of a log axis, however little it spans."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -118,7 +118,7 @@ def log_ticks(axis: Any, low: float, high: float) -> None:
             break
     axis.set_major_locator(FixedLocator(marks[:: -(-len(marks) // 8)]))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
 
 
 def log_log(axes: Any, x: str, y: str) -> None:

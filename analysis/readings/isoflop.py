@@ -190,6 +190,8 @@ def draw_allocation(frontier: Frontier) -> Any:
                 capsize=3, ecolor=MUTED, label=f"{symbol}* = C^{law.exponent:.3f}",
             )  # fmt: skip
         log_log(axes, "compute, FLOPs", "parameters N*; tokens D*")
+        low, high = axes.get_xlim()
+        log_ticks(axes.xaxis, low, high, scientific)
         log_ticks(axes.yaxis, *axes.get_ylim())
         figure.legend(loc="outside upper center", ncols=2)
         return figure
