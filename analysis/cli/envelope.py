@@ -94,6 +94,7 @@ def _curves(source: Source, rows: pd.DataFrame) -> pd.DataFrame:
 def draw(curves: pd.DataFrame, found: Frontier, run: str, flops: str, loss: str) -> Any:
     """Every curve against compute, and the lowest of them where it counts."""
     from analysis.plotting import style
+    from analysis.plotting.numbers import scientific
 
     with style.house_style():
         figure, axes = style.canvas()
@@ -106,6 +107,8 @@ def draw(curves: pd.DataFrame, found: Frontier, run: str, flops: str, loss: str)
         )  # fmt: skip
         axes.plot([], [], color=style.RAMP[0], label="runs")
         style.log_log(axes, label(flops), label(loss))
+        low, high = axes.get_xlim()
+        style.log_ticks(axes.xaxis, low, high, scientific)
         style.log_ticks(axes.yaxis, *axes.get_ylim())
         figure.legend(loc="outside upper center", ncols=2)
         return figure

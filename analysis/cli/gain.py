@@ -112,6 +112,7 @@ def draw(a: FitResult, b: FitResult) -> Any:
     import numpy as np
 
     from analysis.plotting import style
+    from analysis.plotting.numbers import scientific
 
     with style.house_style():
         figure, axes = style.canvas()
@@ -136,6 +137,8 @@ def draw(a: FitResult, b: FitResult) -> Any:
         axes.set(xscale="log", yscale="log")
         axes.set_xlabel(label(one))
         axes.set_ylabel(label(a.recipe.loss))
+        low, high = axes.get_xlim()
+        style.log_ticks(axes.xaxis, low, high, scientific)
         style.log_ticks(axes.yaxis, *axes.get_ylim())
         figure.legend(loc="outside upper center", ncols=2)
         return figure
