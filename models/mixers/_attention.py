@@ -26,7 +26,7 @@ ONE_DEVICE = Layout()
 
 
 def rotate(x: Float[Array, "B T h k"]) -> Float[Array, "B T h k"]:
-    """Rotary positions (Su et al. 2021): pairs (x_i, x_{i+K/2}) turn by t * base^(-2i/K).
+    """Rotary positions (Su et al. 2021): pairs (x_i, x_{i+k/2}) turn by t * base^(-2i/k).
 
     Args:
         x: k even.
@@ -44,8 +44,7 @@ def _softmax_average(
 ) -> tuple[Float[Array, "n T k"], Float[Array, "n T S"]]:
     """softmax(q k^T, causal) v and the softmax itself, for n stacked heads.
 
-    Args:
-        q: the query heads of one group after one another along T, S positions each.
+    Along T lie the S positions of one query head of the group after those of another.
     """
     scores = jnp.einsum("ntk,nsk->nts", q, k).astype(jnp.float32)
     t, s = (jax.lax.broadcasted_iota(jnp.int32, scores.shape[1:], axis) for axis in (0, 1))
@@ -102,7 +101,7 @@ def _dot_product(
     )
 
 
-# models/mixers/attention.py says which of them a device and a model allow.
+# models/mixers/attention.py says which of them a device and a model can run.
 BACKENDS: Mapping[str, Callable[[Array, Array, Array, float], Array]] = {
     "barrier": _barrier,
     "xla": partial(_dot_product, implementation="xla"),
@@ -114,7 +113,7 @@ BACKENDS: Mapping[str, Callable[[Array, Array, Array, float], Array]] = {
 def causal_scores(
     q: Float[Array, "B T h k"], k: Float[Array, "B S g k"], scale: float
 ) -> Float[Array, "B h T S"]:
-    """scale q.k in float32, 0 where a query may not look."""
+    """scale q.k in float32, 0 above the diagonal."""
     k = jnp.repeat(k, q.shape[2] // k.shape[2], axis=2)
     return jnp.tril(scale * jnp.einsum("bthk,bshk->bhts", q, k).astype(jnp.float32))
 
@@ -143,7 +142,7 @@ def attend(
 
     if backend not in KERNELS:
         return average(q, k, v)
-    if k.shape[2] % layout.sizes["tensor"]:  # a device's query heads are to find their keys
+    if k.shape[2] % layout.sizes["tensor"]:  # so that each device has the keys of its query heads
         k, v = (jnp.repeat(x, q.shape[2] // k.shape[2], axis=2) for x in (k, v))
     return by_block(layout, average, ("BThk", "BTgk", "BTgk"), "BThk")(q, k, v)
 

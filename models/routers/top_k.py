@@ -1,8 +1,8 @@
-"""Each token to its k experts of largest probability, first come first served.
+"""Each token goes to its most probable experts, a of them, in the order of positions.
 
     p = softmax(x W_router),    weight of expert e for token t: p_te
 
-Probabilities are not divided by the sum of the k (Fedus et al. 2021). Slots of an expert are taken
+Probabilities are not divided by their sum over a (Fedus et al. 2021). Slots of an expert are taken
 in the order of positions. A token that finds them full is dropped: the expert adds nothing to it. A
 token depends on those before it in its sequence alone, on no device and no microbatch.
 """
@@ -30,12 +30,12 @@ def route(
 
     Args:
         logits: in float32.
-        active: k.
+        active: a.
         capacity: C, at most T.
     """
     B, T, E = logits.shape
     p = jax.nn.softmax(logits, axis=-1)
-    # by a sort of each row where it is, for XLA brings the rows of a top_k together on every device
+    # a sort of each row in place: XLA gathers the rows of a top_k on every device
     choice = jnp.argsort(jax.lax.stop_gradient(-p), axis=-1)[..., :active]  # [B, T, a]
     chosen = jax.nn.one_hot(choice, E, dtype=jnp.int32).sum(2)  # [B, T, r]
     place = jnp.take_along_axis(chosen.cumsum(1) - 1, choice, axis=-1)  # in the expert's queue
