@@ -1,4 +1,4 @@
-"""Counts of a model, part by part: a mixer or a feed-forward says by letters what it has.
+"""Counts of a model, part by part: a mixer or a feed-forward lists its arrays by letters.
 
 Letters: `scaling.common.alphabet`. Sums over parts are `scaling.counting.formulas`; the share of
 one device is `scaling.machines.per_device`.

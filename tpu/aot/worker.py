@@ -86,7 +86,7 @@ def _config(path: Path) -> RunConfig:
 
 
 def main(arguments: list[str]) -> int:
-    """Exit codes: 0 compiled, or told that there is no room; 2 the user's mistake."""
+    """Exit codes: 0 compiled, or found not to fit; 2 the user's mistake."""
     source, name, result = arguments
 
     def command() -> int:

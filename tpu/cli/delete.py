@@ -1,4 +1,4 @@
-"""End a launch and what it costs; the records stay in the bucket."""
+"""Delete the machines of a launch, which ends its costs; records stay in the bucket."""
 
 from __future__ import annotations
 
