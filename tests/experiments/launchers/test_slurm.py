@@ -308,7 +308,8 @@ def test_an_element_that_is_signalled_saves_is_queued_again_and_loses_nothing(
             return super().__call__()
 
     monkeypatch.setattr(slurm, "ArrayTask", Signalled)
-    bound = replace(bound, study=replace(bound.study, runs=bound.study.runs[:1]))
+    first = replace(bound.study, runs=bound.study.runs[:1])
+    bound = replace(bound, study=first.override(["execution.checkpoint_seconds=1e6"]))
     events: list[Event] = []
     run_sweep(bound, Part.FIT, Slurm(1, ASKED), events.append)
     (job,), (process,) = _jobs(bound), locally
