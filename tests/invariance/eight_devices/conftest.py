@@ -19,7 +19,6 @@ from typing import IO
 import pytest
 from paths import ROOT
 
-GROUP = "eight_devices"  # one worker of pytest-xdist runs them all
 # compiled for a quick compilation, as by quick.py
 FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
 PIPE = "WINDTUNNEL_TEST_REPORTS"  # in the second process: where its reports go
@@ -55,10 +54,6 @@ class Second:
 SECOND = pytest.StashKey[Second]()
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    item.add_marker(pytest.mark.xdist_group(GROUP))
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if PIPE in os.environ:
@@ -66,7 +61,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     stash = pyfuncitem.session.stash
     if SECOND not in stash:
         stash[SECOND] = _start(pyfuncitem.session)
-    stash[SECOND].outcome(_name(pyfuncitem))
+    stash[SECOND].outcome(pyfuncitem.nodeid)
     return True
 
 
@@ -87,7 +82,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def _start(session: pytest.Session) -> Second:
     here = Path(__file__).parent
-    names = [_name(item) for item in session.items if item.path.parent == here]
+    names = [item.nodeid for item in session.items if item.path.parent == here]
     receiving, sending = os.pipe()
     output = tempfile.TemporaryFile()  # noqa: SIM115
     process = subprocess.Popen(
@@ -100,8 +95,3 @@ def _start(session: pytest.Session) -> Second:
     )
     os.close(sending)
     return Second(process, os.fdopen(receiving), output)
-
-
-def _name(item: pytest.Item) -> str:
-    """The test's name, without the group that pytest-xdist appends."""
-    return item.nodeid.removesuffix(f"@{GROUP}")
