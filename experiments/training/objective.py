@@ -29,7 +29,7 @@ class Losses(NamedTuple):
 
     Attributes:
         cross_entropy: nats per token.
-        found: what penalties multiply, by their names, and what else the parts of the model tell.
+        found: values that penalties multiply, by their names, and others that parts report.
             "z_loss" is (ln Z)^2, with Z the sum of the exponentials of the logits.
     """
 
