@@ -92,7 +92,7 @@ ON_THE_WAY: dict[str, Callable[[int], None]] = {
     "rows": lambda nth: at(record, "append_rows", nth, after),
 }
 AT_THE_END: dict[str, Callable[[int], None]] = {
-    "validate": lambda nth: at(member.Member, "validate", 1, now),
+    "validate": lambda nth: at(member.Member, "_evaluations", 1, now),
     "summary": lambda nth: at(files, "write_bytes", 1, before_the_name, record.SUMMARY),
     "before summary": lambda nth: at(writer, "write_summary", 1, now),
     "summary written": lambda nth: at(files, "write_bytes", 1, after, record.SUMMARY),
