@@ -19,7 +19,8 @@ from experiments.config.overrides import assign, override
 from experiments.config.run import RunConfig
 from experiments.plan.law_settings import Given, Source, find, follow
 from experiments.record import Part
-from scaling.counting.formulas import ledger
+from scaling.counting.formulas import flops_by_part, ledger
+from scaling.counting.parts import Dims
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,19 @@ class Run:
 
         Those of a derived run are of its own training; `flops_parents` is in its record besides.
         """
+        return ledger(self.dims, self.config.science.tokens)
+
+    @property
+    def dims(self) -> Dims:
+        """The lengths and parts that its model is counted by."""
         science = self.config.science
-        return ledger(science.model.dims(science.batch.seq_len), science.tokens)
+        return science.model.dims(science.batch.seq_len)
+
+    @property
+    def flops_by_part(self) -> dict[str, float]:
+        """`flops_model` of all its tokens, by the names of the model's parts."""
+        tokens = self.config.science.tokens
+        return {name: found * tokens for name, found in flops_by_part(self.dims).items()}
 
     @property
     def first_step(self) -> int:

@@ -27,6 +27,7 @@ from experiments.record import (
 from experiments.runs.branch_point import parents
 from experiments.runs.job import Job, Outcome
 from experiments.runs.metrics_log import MetricsLog
+from scaling.counting.formulas import params_by_part
 
 Parents = tuple[Parent, ...]
 
@@ -81,6 +82,8 @@ def _identity(job: Job, begun_from: Parents) -> dict[str, Any]:
         "parents": begun_from,
         "derivation": _derivation(run),
         "accounting": run.ledger,
+        "params_by_part": params_by_part(run.dims),
+        "flops_by_part": run.flops_by_part,
     }
 
 

@@ -83,6 +83,8 @@ def test_config_file_is_the_plan(finished):
     assert found.science == to_dict(config.science)
     assert found.execution == to_dict(config.execution)
     assert found.accounting == finished.run.ledger
+    assert sum(found.params_by_part.values()) == found.accounting["params_total"]
+    assert sum(found.flops_by_part.values()) == pytest.approx(found.accounting["flops_model"])
 
 
 def test_summary_says_what_was_measured(finished, corpus):
