@@ -121,8 +121,8 @@ class TransformerConfig:
 
         def block(mixer: str, feed_forward: str) -> tuple[Counts, ...]:
             parts = (
-                plugins.load("models.mixers", mixer, "mixer").PART,
-                plugins.load("models.ffn", feed_forward, "feed-forward").PART,
+                plugins.find("models.mixers", mixer, "mixer", "PART"),
+                plugins.find("models.ffn", feed_forward, "feed-forward", "PART"),
             )
             return (norms, *(part.counts(self, context) for part in parts))
 

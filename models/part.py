@@ -91,17 +91,17 @@ class Router:
 
 def mixer(name: str) -> Part:
     """The mixer of this name; UserError where there is none."""
-    found: Part = plugins.load("models.mixers", name, "mixer").PART
+    found: Part = plugins.find("models.mixers", name, "mixer", "PART")
     return found
 
 
 def feed_forward(name: str) -> Part:
     """The feed-forward of this name; UserError where there is none."""
-    found: Part = plugins.load("models.ffn", name, "feed-forward").PART
+    found: Part = plugins.find("models.ffn", name, "feed-forward", "PART")
     return found
 
 
 def router(name: str) -> Router:
     """The router of this name; UserError where there is none."""
-    found: Router = plugins.load("models.routers", name, "router").ROUTER
+    found: Router = plugins.find("models.routers", name, "router", "ROUTER")
     return found

@@ -23,7 +23,7 @@ def names() -> tuple[str, ...]:
 
 def dataset(name: str) -> Dataset:
     """The paper, licence, files and caveats of one table; an unknown name is a UserError."""
-    found = plugins.load(__name__, name, "dataset").DATASET
+    found = plugins.find(__name__, name, "dataset", "DATASET")
     assert isinstance(found, Dataset)
     return found
 

@@ -23,6 +23,6 @@ def about(name: str) -> str:
 
 def reproduce(name: str) -> Reproduction:
     """Draw one figure again."""
-    made = plugins.load(__name__, name, "figure").reproduce()
+    made = plugins.find(__name__, name, "figure", "reproduce")()
     assert isinstance(made, Reproduction)
     return made

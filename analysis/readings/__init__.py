@@ -19,6 +19,8 @@ from scaling.common import plugins
 
 def reader(study: StudyRecords) -> Callable[[StudyRecords], Finding | None]:
     """`read` of the reading that study.json names; UserError for an unknown name."""
-    file = plugins.load(__name__, study.reading, f"{study.folder / STUDY}: reading")
-    read: Callable[[StudyRecords], Finding | None] = file.read
+    kind = f"{study.folder / STUDY}: reading"
+    read: Callable[[StudyRecords], Finding | None] = plugins.find(
+        __name__, study.reading, kind, "read"
+    )
     return read

@@ -51,7 +51,7 @@ def optimizer(name: str) -> Optimizer:
     known = plugins.names(FOLDER)
     if name not in known:
         raise UserError(f"optimizer.name={name}: {nearest(name, known)}")
-    found: Optimizer = plugins.load(FOLDER, name, "optimizer").OPTIMIZER
+    found: Optimizer = plugins.find(FOLDER, name, "optimizer", "OPTIMIZER")
     return found
 
 

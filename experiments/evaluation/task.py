@@ -56,7 +56,7 @@ Evaluations = Mapping[str, Evaluation]  # by the name of the task
 
 def task(name: str) -> Task:
     """The task of this name; an unknown one is a UserError with the nearest."""
-    found: Task = plugins.load("experiments.evaluation.tasks", name, "evaluation.tasks").evaluate
+    found: Task = plugins.find("experiments.evaluation.tasks", name, "evaluation.tasks", "evaluate")
     return found
 
 

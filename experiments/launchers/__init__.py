@@ -85,5 +85,5 @@ def load(name: str, workers: int | None, resources: Mapping[str, str]) -> Launch
     """
     if workers is not None and workers < 1:
         raise UserError(f"--workers {workers}: must be at least 1")
-    launcher: Launcher = plugins.load(__name__, name, "--launcher").launcher(workers, resources)
+    launcher: Launcher = plugins.find(__name__, name, "--launcher", "launcher")(workers, resources)
     return launcher

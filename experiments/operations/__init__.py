@@ -31,14 +31,14 @@ def apply(name: str, parents: Sequence[Arrays], settings: Mapping[str, Any]) -> 
         UserError: no such operation or setting, a value that the setting cannot hold, or parents
             that the operation does not take.
     """
-    function = plugins.load(__name__, name, "operation").operation
+    function = plugins.find(__name__, name, "operation", "operation")
     made: Arrays = function(parents, **_typed(name, function, settings))
     return made
 
 
 def check(name: str, settings: Mapping[str, Any]) -> None:
     """Raise the UserError of an unknown operation or setting, before anything is trained."""
-    _typed(name, plugins.load(__name__, name, "operation").operation, settings)
+    _typed(name, plugins.find(__name__, name, "operation", "operation"), settings)
 
 
 def same_shapes(name: str, parents: Sequence[Arrays]) -> None:

@@ -17,7 +17,7 @@ import sys
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from scaling.common.errors import UserError, nearest
 
@@ -51,6 +51,18 @@ def load(package: str, name: str, kind: str) -> ModuleType:
         return importlib.import_module(f"{package}.{name}")
     except ModuleNotFoundError as error:
         raise UserError(f"{kind} '{name}': {missing(error.name or '', name)}") from error
+
+
+def find(package: str, name: str, kind: str, attribute: str) -> Any:
+    """The value that the file of one plug-in defines under a name, such as ``PART``.
+
+    Raises:
+        UserError: as `load`, or the file does not define it.
+    """
+    file = load(package, name, kind)
+    if not hasattr(file, attribute):
+        raise UserError(f"{file.__file__}: defines no '{attribute}'; compare its neighbours")
+    return getattr(file, attribute)
 
 
 def missing(package: str, extra: str) -> str:

@@ -20,7 +20,7 @@ def source_of(config: CorpusConfig) -> Source:
     Raises:
         UserError: no such source, a package is missing, or a path where it takes none.
     """
-    source: Source = plugins.load(__name__, config.source, "data.source").SOURCE
+    source: Source = plugins.find(__name__, config.source, "data.source", "SOURCE")
     if source.takes_path and not config.path:
         raise UserError(f"data.path is empty: data.source={config.source} needs one")
     if config.path and not source.takes_path:

@@ -31,5 +31,5 @@ Sampler = Callable[[Space, int, Collection[Tried]], Iterator[Assignment]]
 
 def sampler(name: str) -> Sampler:
     """The sampler of this name; its file is read, and what it needs imported, only here."""
-    found: Sampler = plugins.load(__name__, name, "--sampler").candidates
+    found: Sampler = plugins.find(__name__, name, "--sampler", "candidates")
     return found

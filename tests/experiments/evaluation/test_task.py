@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
+from plugged import plugged
 
 from experiments import record
 from experiments.data import Corpora
@@ -31,11 +33,9 @@ def evaluate(model, mixture, science):
 
 
 @pytest.fixture
-def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "mine/experiments/evaluation/tasks/words.py"
-    file.parent.mkdir(parents=True)
-    file.write_text(WORDS)
-    monkeypatch.setenv("WINDTUNNEL_PLUGINS", str(tmp_path / "mine"))
+def words(tmp_path: Path) -> Iterator[None]:
+    with plugged(tmp_path / "mine", {"experiments.evaluation.tasks.words": WORDS}):
+        yield
 
 
 def test_a_dropped_task_is_in_the_record(tmp_path, texts, cache, words) -> None:

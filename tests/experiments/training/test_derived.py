@@ -12,6 +12,7 @@ import tiny
 
 from experiments import record
 from experiments.config.overrides import override
+from experiments.evaluation.tasks import validation
 from experiments.launchers.local import Local
 from experiments.plan.run import Continued, Derived, Run
 from experiments.plan.study import Study
@@ -22,9 +23,9 @@ from experiments.sweep.sweep import bind, run_sweep
 from experiments.training.derived import derived_state
 from experiments.training.export import finished
 from experiments.training.hypers import hypers
-from experiments.training.populations.member import validation_parts
 from experiments.training.populations.programs import programs
-from experiments.training.step import recipe
+from experiments.training.populations.trained import Trained
+from experiments.training.step import TrainState, recipe
 from experiments.training.trainer import train
 from scaling.common.errors import UserError
 
@@ -63,10 +64,14 @@ def test_average_of_a_run_with_itself_has_its_loss(parents, folder, corpus) -> N
     _, params = finished(job(folder, parents[0]).folder)
     jax.tree.map(np.testing.assert_array_equal, state.params, params)
     mixture = corpus.mixture(run.config.science.data)
-    parts = validation_parts(run.config, mixture)
+
+    def valid_loss(state: TrainState) -> float:
+        model = Trained(compiled, state, recipe(run.config).microbatch)
+        return validation.evaluate(model, mixture, run.config.science).metrics["loss"]
+
     loss = record.read(job(folder, parents[0]).folder, RunSummary).metrics.loss
-    assert float(compiled.evaluate(state, parts)) == pytest.approx(loss, rel=1e-6)
-    assert float(compiled.evaluate(fresh, parts)) > loss + 0.5
+    assert valid_loss(state) == pytest.approx(loss, rel=1e-6)
+    assert valid_loss(fresh) > loss + 0.5
 
 
 def test_derived_run_trains_from_the_average_and_its_record_names_it(

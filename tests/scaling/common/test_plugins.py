@@ -65,3 +65,9 @@ def test_a_file_is_a_law(tmp_path: Path) -> None:
 def test_an_unknown_name_has_its_nearest() -> None:
     with pytest.raises(UserError, match=r"^mixer 'atention': did you mean 'attention'"):
         plugins.load("models.mixers", "atention", "mixer")
+
+
+def test_a_file_without_its_value_is_one_line(tmp_path: Path) -> None:
+    message = r"mixers/empty\.py: defines no 'PART'"
+    with plugged(tmp_path, {"models.mixers.empty": ""}), pytest.raises(UserError, match=message):
+        plugins.find("models.mixers", "empty", "mixer", "PART")
