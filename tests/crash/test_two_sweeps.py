@@ -33,7 +33,7 @@ def study() -> Study:
 
 @pytest.fixture
 def run(tmp_path, cache):
-    """Starts the command on the folder, with this study file, in a session of its own."""
+    """Start the command on the folder with this study file, in a new session."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     started = []
 
@@ -72,7 +72,7 @@ def wait_for(there) -> None:
 
 @pytest.mark.slow
 def test_two_at_once_train_every_run_once(run, texts, tmp_path):
-    """Each writes its own log of what it trained, and no run is in both."""
+    """Each sweep logs the runs that it trained; no run is in both logs."""
     out = tmp_path / "out"
     both = [run(tiny.STUDY_FILE.format(path=str(texts)), out, "--workers", "1") for _ in range(2)]
     for process in both:

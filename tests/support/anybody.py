@@ -1,4 +1,4 @@
-"""Anybody's table of runs: a CSV file with column names of its own, from a known law."""
+"""A table of runs with unusual column names, as CSV, from a known law."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def _turn(x: np.ndarray) -> np.ndarray:
 
 
 def _ffn(c: TransformerConfig, p: Parametrization, params: Tree, x: np.ndarray) -> np.ndarray:
-    """Of experts, token by token; each expert has room for so many of them."""
+    """Experts applied token by token, each up to its capacity."""
     if not c.experts:
         return _mlp(c, params, x)
     probabilities = np.exp(x @ params["router"] / (c.width / p.base_width if p.name != "sp" else 1))

@@ -1,4 +1,4 @@
-"""Commands as a user types them, each in a process of its own."""
+"""Commands as a user types them, each in a new process."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def write_texts(folder: Path, documents: int = 60, seed: int = 0) -> Path:
 
 
 class OneCorpus(data.Corpora):
-    """Corpora that give every run the same texts, whatever its config names."""
+    """Corpora that give every run the same texts and ignore its config."""
 
     def __init__(self, texts: Path, cache: Path) -> None:
         super().__init__(cache)

@@ -64,7 +64,7 @@ def _bytes(shapes: str) -> int:
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_arrays_are_those_of_the_formulas(name: str) -> None:
     """All gathers, and all reductions; XLA:CPU scatters by reducing and taking a part. Within 2 %:
-    XLA moves the embedding's gradient in ways of its own, a hundredth here."""
+    XLA moves the embedding's gradient otherwise, a hundredth here."""
     laid = resolve(config(LAYOUTS[name]), "cpu", DEVICES)
     step = step_of(config(LAYOUTS[name]).science, laid)
     ours: Counter[str] = Counter()

@@ -142,7 +142,7 @@ WAY = ("fsdp 8", "data 2", None, "hierarchical 2 x 2")
 
 @pytest.fixture
 def only(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
-    """From here on this process has only so many devices."""
+    """take(n) leaves this process the first n devices."""
     devices = jax.devices()
 
     def take(count: int) -> None:

@@ -38,7 +38,7 @@ def member(k: int) -> Hypers:
 
 
 def stream(k: int) -> np.ndarray:
-    """[STEPS, B, T+1] of its own for every member."""
+    """The batches of member k, [STEPS, B, T+1]."""
     return np.concatenate([batches(seed) for seed in range(5 * k, 5 * k + 5)])[:STEPS]
 
 
@@ -169,7 +169,7 @@ def interrupted_after(dispatches: int) -> Any:
 
 
 def on(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    """From here on this process has only so many devices."""
+    """take(n) leaves this process the first n devices."""
     devices = jax.devices()[:count]
     monkeypatch.setattr(jax, "local_devices", lambda: devices)
     programs.cache_clear()
