@@ -21,8 +21,8 @@ def _forward(x: Array, w: Array) -> tuple[Array, tuple[Array, Array]]:
 
 def _backward(saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
     # XLA:CPU fuses the elementwise producer of dy into both products below, once transposed, and
-    # then leaves its fast matmul; the barrier makes dy once. tests/models/test_dense.py holds that
-    # the numbers are the same, benchmarks/train_step.py what it buys.
+    # then leaves its fast matmul; the barrier makes dy once. tests/models/test_dense.py compares
+    # the numbers; benchmarks/train_step.py measures the gain.
     x, w = saved
     dy = jax.lax.optimization_barrier(dy)
     dx = jnp.einsum("mo,io->mi", dy, w)

@@ -45,7 +45,7 @@ class Part:
     """A mixer or a feed-forward.
 
     Attributes:
-        counts: its `Counts` in one layer, for sequences of so many tokens.
+        counts: its `Counts` in one layer, by the tokens of a sequence.
         module: returns the linen class, whose instances map x [B, T, d] to [B, T, d]; a function,
             so that counting imports no JAX. Its weights record their letters and roles.
         causal: no output depends on a later token.

@@ -119,7 +119,7 @@ def initialise(
 ) -> Params:
     """Parameters for a tree of `Weight`; pure, to be called under jit with the shardings wanted.
 
-    The draw of a weight depends on the key, its path and its layer alone, so scanned and unrolled
+    The draw of a weight depends on the key, its path and its layer alone. So scanned and unrolled
     layers, any device count and any order of weights give the same numbers.
     """
 

@@ -40,8 +40,8 @@ def isoflop(
 ) -> list[Point]:
     """IsoFLOP profiles: for each budget C, every size whose D/N = C / (6 N^2) lies in the range.
 
-    Rung = budget. The range keeps the parabola's sides and leaves out runs too short to say
-    anything and runs too long to pay for (Hoffmann et al. 2022, approach 2).
+    Rung = budget. The range keeps the parabola's sides. It leaves out runs too short to inform the
+    fit or too long to afford (Hoffmann et al. 2022, approach 2).
 
     Raises:
         UserError: a budget for which no size lies in the range.

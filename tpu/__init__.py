@@ -1,1 +1,1 @@
-"""TPUs: which there are, programs compiled before one is rented, and the commands that rent it."""
+"""TPUs: their slices, programs compiled before one is rented, and the commands that rent it."""

@@ -1,4 +1,4 @@
-"""``python -m tpu``: what a run takes on a pod, before one is rented; and to rent one."""
+"""``python -m tpu``: estimate and compile runs for a pod, rent it, and follow the runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layer of experts: tokens are put into the slots of experts, and brought back.
+"""The layer of experts: it gathers tokens into the slots of experts, and sums them back.
 
 Slots of a sequence are numbered e C + c, for slot c of expert e; N of them in all.
 """
@@ -81,8 +81,8 @@ combine.defvjp(_forward_combine, _backward_combine)
 class Experts(Module):
     """Several `Mlp`, some of them for each token.
 
-    Tokens are put into slots where they are, and the slots of each expert are brought to the
-    devices that have its weights and back: an all-to-all either way.
+    Each device gathers its tokens into slots. An all-to-all brings the slots of each expert to the
+    devices that have its weights, and another brings them back.
     """
 
     @nn.compact

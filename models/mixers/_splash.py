@@ -18,7 +18,7 @@ def splash(
     scale: float,
     interpret: bool = False,
 ) -> Float[Array, "B T h k"]:
-    """As `models.mixers.attention.attend`; T a multiple of 128.
+    """As `models.mixers._attention.attend`; T a multiple of 128.
 
     Args:
         interpret: run the kernel's body as ordinary operations, on any device and slowly.

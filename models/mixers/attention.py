@@ -37,9 +37,9 @@ NEEDS = {
 def counts(c: TransformerConfig, context: int) -> Counts:
     """2 h k d + 2 g k d weights, and per token 4 h k T FLOPs over the whole T x T square.
 
-    Kept for the backward pass are queries, keys, values, and the average before and after its heads
-    are put side by side: 3 h k + 2 g k. XLA's own derivative keeps the square three times, the
-    derivative in models/mixers/_attention.py its softmax alone.
+    The backward pass keeps queries, keys, values, and the average before and after its heads are
+    joined: 3 h k + 2 g k. XLA's own derivative keeps the square three times; the one in
+    models/mixers/_attention.py keeps its softmax alone.
     """
     head_gain = {"vector": c.head_dim, "scalar": 1, "none": 0}[c.gains]
     biases = (c.heads + 2 * c.kv_heads) * c.head_dim + c.width

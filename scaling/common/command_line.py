@@ -57,7 +57,7 @@ def add_commands(top: Parser, package: str) -> None:
 
 
 def exit_code(command: Callable[[], int]) -> int:
-    """Of a command: its own, or 2 for a user's mistake, told in one line on stderr."""
+    """The exit code of a command, or 2 after a user's mistake, named in one line on stderr."""
     try:
         code = command()
         sys.stdout.flush()

@@ -53,7 +53,7 @@ def params_active(s: Dims) -> int:
 def params_matmul_layers(s: Dims) -> int:
     """The weights of the layers that multiply a token: N_layers.
 
-    An expert's slots that stay empty are padding: their products are no work of the model's.
+    Empty slots of an expert are padding; their products do not count.
     """
     return _over_layers(s, lambda part: weights_active(s, part))
 
@@ -91,7 +91,7 @@ def flops_6nd_nonembedding(s: Dims) -> int:
 def flops_model(s: Dims) -> int:
     """Every matrix product: 6 N_matmul + M, of attention its whole square, readout included.
 
-    The definition that the traced program is held to, and the numerator of MFU.
+    The definition that tests compare with the traced program, and the numerator of MFU.
     """
     return 6 * params_matmul(s) + _mixing(s)
 
@@ -168,7 +168,7 @@ def flops_recomputed(s: Dims, remat: Literal["none", "block", "dots"]) -> int:
     """2 N_layers + M / 3: the forward pass that block remat does again; of dots the second term.
 
     With it 6 N becomes the 8 N of HFU (Chowdhery et al. 2022, appendix B). A program does a little
-    less: nothing asks for the last product of a block again
+    less: it does not compute the last product of a block again
     (tests/scaling/counting/test_formulas.py).
     """
     mixing = _mixing(s) // 3
@@ -213,7 +213,7 @@ def count(weights: Iterable[Weight], experts_active: int = 0) -> dict[str, int]:
 
 
 def ledger(dims: Dims, tokens: int) -> dict[str, float]:
-    """Everything a record says of N, D and C for one run of `tokens` training tokens."""
+    """N, D and C of one run of `tokens` training tokens, under every definition of a record."""
     return {
         "params_total": params_total(dims),
         "params_nonembedding": params_nonembedding(dims),

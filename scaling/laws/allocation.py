@@ -1,6 +1,6 @@
 """N*(C) = G C^a and D*(C) = G C^b: the compute-optimal size and data as power laws of compute.
 
-What Approaches 1 and 2 of Hoffmann et al. 2022 (arXiv 2203.15556) fit. C is training FLOPs under
+Approaches 1 and 2 of Hoffmann et al. 2022 (arXiv 2203.15556) fit them. C is training FLOPs under
 the definition of each set; where C = 6 N D, a + b = 1. Most papers print the exponent alone: those
 are in `EXPONENTS`, and only sets with their coefficient predict.
 

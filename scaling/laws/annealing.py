@@ -1,4 +1,4 @@
-"""Loss curves under any learning-rate schedule: what annealing takes off a power law of the sum.
+"""Loss curves under any schedule: a power law of the summed rate, less a term of annealing.
 
     S1(t) = sum_{i <= t} eta_i,   S_k(t) = sum_{i = k .. t} eta_i,   drop_k = eta_{k-1} - eta_k
 
@@ -8,9 +8,9 @@ multi-power law (Luo et al. 2025, arXiv 2503.12811):
 momentum law (Tissue et al. 2024, arXiv 2408.11029):
     L(t) = L0 + A S1(t)^-alpha - C S2(t),   S2(t) = sum_{i <= t} sum_{k <= i} drop_k lambda^(i-k)
 
-Both are laws of the variables that `features` makes of a schedule: lr_sum = S1, of shape (n, 1),
-and along a last axis, (n, K), for each change of the learning rate its drop, drop_lr = eta_k,
-lr_since = S_k(t) and steps_since = t - k + 1. A loss comes back for each step asked for, (n,).
+Both are laws of the variables that `features` makes of a schedule. lr_sum = S1 is (n, 1). Of shape
+(n, K), for each change of the learning rate, are its drop, drop_lr = eta_k, lr_since = S_k(t) and
+steps_since = t - k + 1. The loss is (n,), one for each of the steps.
 """
 
 from __future__ import annotations
@@ -40,11 +40,10 @@ PER_OCTAVE = 4  # within 1e-5 nats of the full sum on the schedules of Luo et al
 def features(lrs: ArrayLike, steps: ArrayLike, per_octave: float = PER_OCTAVE) -> dict[str, Array]:
     """The variables of these laws at `steps` (n,) of the schedule `lrs` (T,), lrs[t] at step t.
 
-    The schedule is that of the whole run: its warm-up counts in every sum, so that S1 here is the
-    S1 + S_W of the paper, and the rises of a warm-up are negative drops. Both laws are sums of a
-    kernel that varies with the logarithms of eta_k and of the distance t - k + 1, so neighbouring
-    changes that agree in both to 1/per_octave of an octave are merged into their mean. The error
-    falls as 1/per_octave^2, and a schedule of few changes comes out exact.
+    The schedule covers the whole run. Its warm-up counts in every sum: S1 is the paper's S1 + S_W,
+    and rises are negative drops. Both laws sum a kernel of ln eta_k and ln (t - k + 1).
+    Neighbouring changes that agree in both to 1/per_octave of an octave are merged into
+    their mean. The error falls as 1/per_octave^2. A schedule of few changes is exact.
     """
     eta, asked = _checked(lrs, steps)
     total = np.cumsum(eta)

@@ -1,4 +1,4 @@
-"""The critical batch size: where more data parallelism stops paying (McCandlish et al. 2018).
+"""The critical batch size, above which more batch saves few steps (McCandlish et al. 2018).
 
 A loss is reached in S steps of B tokens, E = B S tokens in all, on the hyperbola
 

@@ -1,8 +1,7 @@
 """L(N, D, U) = E + A / N'^alpha + B / D'^beta, tokens repeated over U unique ones (Muennighoff
 et al. 2023, arXiv 2305.16264).
 
-Repeated tokens, and parameters beyond what the unique tokens can feed, lose their worth
-exponentially:
+The worth of repeated tokens, and of parameters beyond N_U, decays exponentially:
 
     D' = U_D (1 + R_D* (1 - exp(-R_D / R_D*))),   U_D = min(U, D),    R_D = D / U_D - 1
     N' = U_N (1 + R_N* (1 - exp(-R_N / R_N*))),   U_N = min(N, N_U),  R_N = N / U_N - 1
@@ -44,7 +43,7 @@ def fed_params(xp: Any, p: Mapping[str, Any], unique_tokens: Any) -> Any:
 
 
 def _worth(xp: Any, repeats: Any, star: Any) -> Any:
-    """1 + R* (1 - exp(-R / R*)): one when fresh, 1 + R* in the end."""
+    """1 + R* (1 - exp(-R / R*)): 1 when fresh, 1 + R* in the limit."""
     return 1 - star * xp.expm1(-repeats / star)
 
 

@@ -1,7 +1,7 @@
 """Err(L) = eps - k exp(-gamma L): average downstream error from loss (Gadre et al. 2024).
 
-eps is the error of a model that knows nothing, k exp(-gamma L) what is gained by lower loss; the
-same in perplexity P = exp(L) is eps - k P^-gamma. Averages over many tasks follow it, single tasks
+eps is the error of a model that knows nothing, k exp(-gamma L) the gain by lower loss. In
+perplexity P = exp(L) it is eps - k P^-gamma. Averages over many tasks follow it; single tasks
 seldom do. L is in nats/token on one fixed evaluation set; Err is a top-1 error between 0 and 1.
 
 A fit takes the error as its `loss` column: fit(error, table, loss="err_avg17"). To predict the

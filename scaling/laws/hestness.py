@@ -3,10 +3,9 @@
     eps(m) = a m^b_g + g      generalisation error on a training set of m samples, b_g < 0
     s(m)   = c m^b_p          parameters of the model that fits it best, 1/2 <= b_p < 1
 
-A learning curve has three regions: chance, while m is too small; the power law; and the part that
-no data removes. The published slopes are of the middle one alone
-(`analysis.estimators.learning_regions` finds it), in each task's own unit of data and of error.
-Their claim: the task sets b_g, and the model only a.
+A learning curve has three regions: chance at small m, the power law, and the irreducible error. The
+published slopes are of the middle one alone (`analysis.estimators.learning_regions` finds it), in
+each task's own unit of data and of error. Their claim: the task sets b_g, and the model only a.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ N counts parameters without embeddings, and C = 6 N B S with that N. S steps at 
 take as long as S_min at a batch far above B_crit; `scaling.laws.critical_batch` holds B_crit(L) and
 the conversions of steps and compute.
 
-The constants of a form fitted alone (L(N), L(D)) are not those of the joint form L(N, D), and
-neither set may be put into the other. L(N, S_min) carries no published set: two of its four numbers
-were not found in a source.
+The constants of a form fitted alone (L(N), L(D)) are not those of the joint form L(N, D). Do not
+put one set into the other form. L(N, S_min) has no published set: no source was found for two of
+its four numbers.
 """
 
 from __future__ import annotations
@@ -226,9 +226,9 @@ def loss_at_batch(
 
         phi(y) = ln(e^y - a) - ln K - s ln(1 + c e^(-m y)),
 
-    which rises, with phi' > 1, and is concave, as ln(e^y - a) is and as ln(1 + e^z) is convex. So
-    Newton from a point left of the root climbs to it and never passes it. a + K is such a point,
-    and so is every second value of the right side from there on.
+    which rises, with phi' > 1. It is concave, since ln(e^y - a) is and ln(1 + e^z) is convex. So
+    Newton from a point left of the root converges to it from below. a + K is such a point, and so
+    is every second value of the right side from there on.
     """
     p = {name: np.asarray(value, np.float64) for name, value in params.items()}
     size, batch, step = (
@@ -268,9 +268,9 @@ class Efficient:
 def most_efficient(params: Mapping[str, ArrayLike], flops_min: ArrayLike) -> Efficient:
     """The least loss at C_min = 6 N B_crit(L) S_min, from the six constants of `loss_at_batch`.
 
-    At the optimum alpha_N (N_c/N)^alpha_N = alpha_S (S_c/S_min)^alpha_S, which gives N and S_min
-    as powers of L, hence L = (C_c / C_min)^alpha_C with 1/alpha_C = 1/alpha_N + 1/alpha_S +
-    1/alpha_B. Source: Kaplan et al. 2020, appendix B.
+    At the optimum alpha_N (N_c/N)^alpha_N = alpha_S (S_c/S_min)^alpha_S. So N and S_min are powers
+    of L, and L = (C_c / C_min)^alpha_C with 1/alpha_C = 1/alpha_N + 1/alpha_S + 1/alpha_B. Source:
+    Kaplan et al. 2020, appendix B.
     """
     p = {name: np.asarray(value, np.float64) for name, value in params.items()}
     alpha_N, alpha_S, alpha_B = p["alpha_N"], p["alpha_S"], p["alpha_B"]

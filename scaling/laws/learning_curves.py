@@ -1,4 +1,4 @@
-"""Forms of learning curves beyond one power law, to be judged by extrapolation, not by their fit.
+"""Forms of learning curves beyond one power law. Judge them by extrapolation, not by their fit.
 
     M1    eps = beta x^-c                                          `power_law_no_offset`
     M2    eps = eps_inf + beta x^-c                                `power_law`
@@ -8,8 +8,8 @@
     PPL   a quadratic of ln eps in ln x, then a power law          `quadratic_then_power_law`
     and   one power law up to a horizon, another beyond it         `two_power_laws`
 
-c > 0 falls throughout (the papers of M1 to M4 write the exponent as c < 0). Laws with breaks are
-made for a range of x, `within`: breaks have no scale of their own, and fits look for them there.
+c > 0 falls throughout (the papers of M1 to M4 write the exponent as c < 0). Laws with breaks take a
+range of x, `within`, where fits search for the breaks.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _sigmoidal(xp: Any, p: Mapping[str, Any], x: Mapping[str, Any]) -> Any:
         tau = ln beta - c ln x - (1 - alpha) ln(eps_0 - eps_inf).
 
     g rises, with a slope between 1 and alpha, so it has one root. Halley's steps start at the root
-    of u + (alpha - 1) max(u, 0), which is at most ln 2 |alpha - 1| / min(1, alpha) away.
+    of u + (alpha - 1) max(u, 0). It is at most ln 2 |alpha - 1| / min(1, alpha) away.
     """
     alpha, span = p["alpha"], p["eps_0"] - p["eps_inf"]
     tau = xp.log(p["beta"]) - p["c"] * xp.log(x["x"]) - (1 - alpha) * xp.log(span)

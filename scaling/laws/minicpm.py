@@ -1,12 +1,12 @@
 """L(N, D) = C_N N^-alpha + C_D D^-beta + L0 (MiniCPM, Hu et al. 2024, arXiv 2404.06395).
 
-N counts parameters without embeddings, D is tokens, C = 6 N D, and L is the mean over five held-out
-corpora of the loss per byte.
+N counts parameters without embeddings, D is tokens, and C = 6 N D. L is the loss per byte, its mean
+over five held-out corpora.
 
 `AVERAGES` are means over corpora of alpha, beta, K^2 and eta. They are no law: C_N, C_D and L0 are
-drawn in a figure and not printed, and eta is not even the (beta - alpha) / (alpha + beta) of the
-averaged exponents. Nor do they give the published 192 tokens per parameter: at C = 1e21 the ratio
-formula makes about 1e4 of them. A mean of ratios is not the ratio of means: average the ratios.
+drawn in a figure and not printed. The mean eta is not the (beta - alpha) / (alpha + beta) of the
+mean exponents. Nor do they give the published 192 tokens per parameter: at C = 1e21 the ratio
+formula gives about 1e4. A mean of ratios is not the ratio of means: average the ratios.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """L(C, M) = E + (a M^eta + b M^-eta) / C^eta,  C = 6 N D,  M = D / N  (Gadre et al. 2024).
 
-Chinchilla's law with one exponent, alpha = beta = 2 eta, turned to the coordinates in which runs
-are over-trained: a = A 6^eta and b = B 6^eta. At a fixed ratio of tokens to parameters M the loss
-is a power law of compute with the same exponent, only higher the further M is from its best,
+Chinchilla's law with one exponent, alpha = beta = 2 eta, in the coordinates of over-training:
+a = A 6^eta and b = B 6^eta. At a fixed M, tokens per parameter, the loss is a power law of compute.
+The exponent is the same for every M. At a given compute the loss is least at
 
     M* = (b / a)^(1 / (2 eta)).
 

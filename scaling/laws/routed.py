@@ -2,9 +2,9 @@
 
     1 / E^ = 1 / (E - 1 + 1 / (1/E_start - 1/E_max)) + 1 / E_max
 
-N counts the parameters that one token sees, E the experts of a routed layer; E = 1 is the dense
-model, where E^ = E_start, and E^ saturates at E_max. lg is the logarithm to base 10, and at fixed
-data c > 0 says that routing helps large models less.
+N counts the parameters that one token sees, E the experts of a routed layer. The dense model has
+E = 1 and E^ = E_start; E^ saturates at E_max. lg is the logarithm to base 10. c > 0 says that, at
+fixed data, routing helps large models less.
 """
 
 from __future__ import annotations

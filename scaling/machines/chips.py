@@ -1,4 +1,4 @@
-"""Chips: what each can do at most, as its maker or who measured it says.
+"""Chips: peak rates and capacities, as the maker or a measurement states them.
 
 Bytes and bandwidths are of one chip, and a bandwidth is one way, of sending. A TPU sits in a torus
 and has two links in each dimension; a GPU hangs on a switch by all its links. Beyond the `domain`

@@ -2,7 +2,7 @@
 
 Every factorisation over data, fsdp and tensor is estimated with every allowed microbatch, by
 `scaling.machines.memory` and `scaling.machines.roofline`. Positions or layers are split only where
-none fits. Equal bounds are decided by the bytes sent, since no program hides all of them.
+none fits. The bytes sent break ties, since no program hides all of them.
 """
 
 from __future__ import annotations

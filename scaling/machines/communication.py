@@ -5,9 +5,9 @@ gathered along fsdp where they are used, in the dtype of the products. Their gra
 same way, once for every microbatch. Shares are those of `scaling.machines.per_device`; n tokens of
 one device in one microbatch, d width, c bytes of a value.
 
-Time, after Austin et al. 2025, part 3: with V bytes in the whole array, m devices and W bytes/s
-out of each, V (m-1)/m / W for a gather or a scatter, twice that for an all-reduce, a quarter for an
-all-to-all in a ring; never less than a microsecond a hop.
+Times follow Austin et al. 2025, part 3, with V bytes in the whole array, m devices and W bytes/s
+out of each. A gather or a scatter takes V (m-1)/m / W, an all-reduce twice that, an all-to-all in a
+ring a quarter. None takes less than a microsecond a hop.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ along fsdp; Z their part along fsdp; n tokens of one microbatch; d width, V voca
 an activation. On one device Z = N. Parameters, moments and gradients are float32; activations
 take `compute_bytes`.
 
-The terms are added as if all were live at once. In fact gradients grow while activations are freed,
-so the sum exceeds the compiler's need, more so for a large model with a small microbatch.
+The sum takes all terms as live at once. In fact gradients grow while activations are freed. So the
+sum exceeds the compiler's need, more so for a large model with a small microbatch.
 tests/scaling/machines/test_memory.py holds it within 15 % of XLA's own count.
 
 XLA:CPU takes more in three cases: layers scanned without remat (1.6 times: the loop stacks some

@@ -81,5 +81,5 @@ def params_ends(s: Dims, layout: Layout) -> int:
 
 
 def tokens(s: Dims, sequences: int, layout: Layout) -> int:
-    """Tokens of so many sequences."""
+    """Tokens of these sequences."""
     return share(sequences, layout.batch_ways) * share(s.context, layout.sizes["sequence"])

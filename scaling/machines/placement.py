@@ -137,8 +137,8 @@ def check(s: Dims, sequences: int, microbatch: int, layout: Layout) -> None:
         )
     if sizes["stage"] > 1 and any(part.slots for part in s.parts):
         raise UserError(
-            f"execution.layout.stage={layout.stage}: stages hand on no more than the stream, and "
-            "routers have losses of their own; choose the layout expert"
+            f"execution.layout.stage={layout.stage}: stages pass on the residual stream alone, "
+            "and routers have losses too; choose the layout expert"
         )
     repeated = "" if len(s.blocks) == 1 else " / len(model.pattern)"
     divide(f"model.layers{repeated}", s.repeats, {"stage": sizes["stage"]})

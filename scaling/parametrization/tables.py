@@ -1,23 +1,23 @@
 """The parametrizations as tables: role of a weight -> its rule.
 
-A weight acts in the forward pass as  w = multiplier * theta,  theta_0 ~ Normal(0, init_std^2), and
-the optimizer moves theta with the global learning rate, weight decay and epsilon times the rule's.
+A weight acts in the forward pass as  w = multiplier * theta,  theta_0 ~ Normal(0, init_std^2). The
+optimizer moves theta with the global learning rate, weight decay and epsilon times the rule's.
 
 Notation: m = width / base_width, r = layers / base_layers, d width, fan_in and fan_out products of
 the letters on each side. Tables in m and r (relative) are SP at the base width and depth.
 
 Three facts hold the tables together, and tests/transfer holds them by training:
 
-- A factor A may move between the multiplier and the weight without changing a run (but for clipping
-  by the norm of all gradients as stored, where the update is not the gradient): the rule
-  (multiplier A, std s, rate eta, decay lambda, epsilon e) is, for an update whose size does not
-  depend on the gradient's, (1, A s, A eta, lambda / A, e / A). So `mup`, `mup_variance` and
+- A factor A may move between the multiplier and the weight without changing a run. The exception is
+  clipping by the norm of the stored gradients, where the update is not the gradient. For an update
+  whose size does not depend on the gradient's, the rule (multiplier A, std s, rate eta, decay
+  lambda, epsilon e) equals (1, A s, A eta, lambda / A, e / A). So `mup`, `mup_variance` and
   `mean_field` are one run stored in three ways.
-- epsilon is the size of the gradient relative to the base model's, for it is compared with it.
+- epsilon is the size of the gradient relative to the base model's: the optimizer compares them.
 - So the raw gradient (SGD) moves a weight as Adam does when its rate is that of Adam over epsilon.
-  It is clipped by |g|^2 = sum_i rate_i |g_i|^2, which no factor A changes, and which has the same
-  size at every width under muP, where sum_i |g_i|^2 does not. A tied embedding needs no other rate:
-  both of its gradients, as embedding and as readout, are 1/m.
+  Clipping takes |g|^2 = sum_i rate_i |g_i|^2, which no factor A changes. Under muP that has the
+  same size at every width; sum_i |g_i|^2 does not. A tied embedding needs no other rate: both of
+  its gradients, as embedding and as readout, are 1/m.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ EMBEDDING_STD = 0.1
 class Rule:
     """The entry of one weight in a parametrization; all but `init_std` are factors."""
 
-    init_std: float  # of the stored value; gains start at 1 and biases at 0 whatever this says
+    init_std: float  # of the stored value; gains start at 1 and biases at 0 regardless
     multiplier: float = 1.0  # on the stored value, in the forward pass
     learning_rate: float = 1.0
     weight_decay: float = 1.0  # on the decay that is coupled to the learning rate
@@ -218,10 +218,10 @@ def _lingle(rate: Callable[[Weight, Ratios], float]) -> Table:
     )
 
 
-# Blake et al. 2024 (arXiv:2407.17465): every weight has variance 1 and no base is needed. What does
-# not depend on the shape of the model (the factors that give nonlinearities unit variance, and the
-# backward-only factors) is left out. The stream of L blocks there, divided by its own size after
-# each branch, is up to that division, which the norms undo, x <- x + L^-1/2 branch(x).
+# Blake et al. 2024 (arXiv:2407.17465): every weight has variance 1 and no base is needed. Factors
+# that do not depend on the model's shape are left out: those of unit variance after nonlinearities,
+# and backward-only ones. There the residual stream of L blocks is divided by its size after each
+# branch. The norms undo that division, which leaves x <- x + L^-1/2 branch(x).
 # The embedding's rate d^-1/2 is theirs: its update shrinks with the width by design.
 def _in_depth(w: Weight, s: Ratios) -> float:
     return s.layers**-0.5 if w.in_block else 1.0
@@ -243,10 +243,10 @@ UMUP = Table(
 )
 
 # Two of the four parametrizations of Everett et al. 2024 (arXiv:2407.05872), with the largest rates
-# that keep every change of an activation O(1). Derived here, not copied, from the assumption that
-# an update is aligned with its input (|dw x| ~ fan_in |dw| |x|) and that the initial weights and a
-# change of their input are not (|w_0 dx| ~ sqrt(fan_in) |w_0| |dx|). A matrix of multiplier A then
-# wants the rate 1 / (A m), the embedding 1.
+# that keep every change of an activation O(1). Derived here, not copied, from two assumptions. An
+# update is aligned with its input (|dw x| ~ fan_in |dw| |x|). The initial weights and a change of
+# their input are not (|w_0 dx| ~ sqrt(fan_in) |w_0| |dx|). A matrix of multiplier A then has the
+# rate 1 / (A m), the embedding 1.
 # NTK (Jacot et al. 2018): SP's function at the start; unlike SP the factors are in the multipliers.
 NTK = Table(
     rows=_roles(
@@ -316,10 +316,11 @@ def _for_gradient(rule: Rule) -> Rule:
 def _for_orthogonal(rule: Rule, full_rank: float) -> Rule:
     """An update of full rank; rate * decay stays what it was.
 
-    Of two updates with entries of 1, one aligned with its input x moves w x by fan_in |x|, an
-    orthogonal one by its singular value, sqrt(max(fan_in, fan_out)), times sqrt(fan_in / fan_out)
-    |x|: less by sqrt(min(fan_in, fan_out)), which goes as m^1/2. So its rate is that much larger,
-    and its size is that of the spectral condition of Yang et al. 2023 (arXiv:2310.17813).
+    Take updates with entries of 1. One aligned with its input x moves w x by fan_in |x|. An
+    orthogonal one moves it by its singular value, sqrt(max(fan_in, fan_out)), times sqrt(fan_in /
+    fan_out) |x|. That is less by sqrt(min(fan_in, fan_out)), which goes as m^1/2. So its rate is
+    that much larger. Its size is that of the spectral condition of Yang et al. 2023
+    (arXiv:2310.17813).
     """
     return replace(
         rule,

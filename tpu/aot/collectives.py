@@ -1,14 +1,13 @@
 """Exchanges between chips in a compiled program, read from the text of its HLO.
 
-XLA's TPU compiler hides an exchange behind other work by splitting it into a chain of fusions that
-all name the same instruction and channel; such a chain is one exchange. A reduce-scatter is a
-fusion called all-reduce-scatter. A collective that it has turned into a ring of permutes, to
-overlap it with the matrix product that makes its parts, is counted as those permutes.
+XLA's TPU compiler hides an exchange by splitting it into a chain of fusions. All name the same
+instruction and channel; such a chain is one exchange. A reduce-scatter is a fusion called
+all-reduce-scatter. A collective turned into a ring of permutes, to overlap a matrix product, counts
+as those permutes.
 
-An exchange in the body of a loop counts as often as the loop runs. Loops over layers, microbatches
-or the turns of a ring compare their counter, which starts at 0, with a constant and add another to
-it; the text says it in no other way. The loop over the steps of a dispatch has no constant; it is
-the outermost.
+An exchange in the body of a loop counts once per trip. The text does not state the trips. Loops
+over layers, microbatches or a ring count from 0, compare with a constant and add another. The loop
+over the steps of a dispatch has no constant; it is the outermost.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Compiles the program of one run for chips that are not here; `tpu.aot.compiler` starts it.
+"""Compile the program of one run for chips that are not here; `tpu.aot.compiler` starts it.
 
-    python -m tpu.ahead CONFIG.json TOPOLOGY RESULT.json
+    python -m tpu.aot.worker CONFIG.json TOPOLOGY RESULT.json
 
-What is compiled is the chunk that the trainer dispatches, lowered from shapes and shardings alone:
-on devices that only a topology has, no operation can run.
+The program is the chunk that the trainer dispatches, lowered from shapes and shardings alone. No
+operation can run on the devices of a topology.
 """
 
 from __future__ import annotations

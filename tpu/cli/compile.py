@@ -2,9 +2,9 @@
 
 Runs of equal shapes share a program, which is compiled once and takes from seconds to minutes. The
 first table holds the program's FLOPs and, of one chip, its HBM as the compiler laid it out. FLOPs
-are flops_model of one step and all chips, by formula: the compiler's own count has the body of a
-loop only once, and no custom call. The second table holds how often the chips exchange something
-in a step and how many bytes each of them sends, loops counted with their trips.
+are flops_model of one step and all chips, by formula: the compiler counts the body of a loop only
+once, and no custom call. The second table holds the exchanges of a step and the bytes that each
+chip sends, loops counted with their trips.
 
   python -m tpu compile isoflop --set scale=pod --topology v5e:4x4
   python -m tpu compile isoflop --topology v5p-256 --layout fsdp_tensor \\
@@ -123,7 +123,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _groups(runs: Sequence[Run], device: Chip, slice_: Topology) -> tuple[list[Group], list[str]]:
-    """Runs by their program, and why some have none."""
+    """Runs by their program, and the reasons of those that have none."""
     from experiments.training.populations.grouping import signature
 
     found: dict[RunConfig, list[Run]] = {}
@@ -216,7 +216,7 @@ def _warnings(done: Sequence[tuple[Group, Outcome]]) -> list[str]:
 
 
 def _row(group: Group, outcome: Outcome) -> dict[str, Any]:
-    """Everything that is known of a program."""
+    """All facts of a program."""
     from experiments.config.fields import to_dict
     from tpu.aot.compiler import NoRoom
 

@@ -1,8 +1,8 @@
 """Estimate the memory and the time of every run of a study, or of one config, by formulas alone.
 
-Parameters, tokens and FLOPs (flops_model); the layout and the memory of each chip; which bounds a
-step, compute, HBM or network, and how long it takes at least; days and chip-hours for the tokens of
-the run. Times are bounds, no forecasts: give --mfu the utilisation that you have measured.
+The table holds parameters, tokens and FLOPs (flops_model), the layout, and the memory of each chip.
+It names the bound of a step (compute, HBM or network), its least time, and the days and chip-hours
+of the run. Times are lower bounds, no forecasts: give --mfu your measured utilisation.
 
   python -m tpu estimate isoflop --set scale=pod --chip v5p --chips 128
   python -m tpu estimate isoflop --set scale=gpu --chip h200 --chips 8 --mfu 0.4
@@ -49,9 +49,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--chip", required=True, metavar="NAME", help=", ".join(CHIPS))
     parser.add_argument("--chips", required=True, type=int, metavar="N", help="how many of them")
     parser.add_argument(
-        "--mfu", type=float, metavar="PART", help="of the peak that a step comes to, where it can"
+        "--mfu",
+        type=float,
+        metavar="PART",
+        help="measured share of the peak; a step takes no less than its bound",
     )
-    parser.add_argument("--why", action="store_true", help="and the layouts there were to choose")
+    parser.add_argument("--why", action="store_true", help="list the other layouts too")
 
 
 def run(options: argparse.Namespace) -> int:

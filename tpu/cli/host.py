@@ -1,4 +1,4 @@
-"""On a host of a launch: take over its records, train the study, and send what comes of it."""
+"""Train a study on a host of a launch, from the records in the bucket, and send the new ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add(parser: Parser) -> None:
         default=int(os.environ.get("TPU_WORKER_ID", "0")),
         help="which host this is (default: TPU_WORKER_ID, else 0)",
     )
-    parser.add_argument("--log", type=Path, help="a file of what is printed, to be sent too")
+    parser.add_argument("--log", type=Path, help="a file of the output, sent too")
     parser.add_argument("--every", type=float, default=60, help="seconds between two sendings")
 
 

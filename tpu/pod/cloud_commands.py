@@ -1,9 +1,9 @@
 """Commands of a launch, from the user's choices, as text; nothing runs here.
 
 ``vm`` and ``queued`` use the Cloud TPU API by gcloud: a machine at once or not at all, or a place
-in a queue. The machine's start-up script does the rest, at every start of it and on each host of a
-slice: `startup.sh`, which reads its part from the metadata. ``gke`` submits a JobSet to a cluster
-by Cluster Toolkit's ``gcluster job submit``, which took the place of XPK; the image holds the code.
+in a queue. The start-up script, `startup.sh`, does the rest, at every start and on each host of a
+slice. It reads its part from the metadata. ``gke`` submits a JobSet to a cluster by Cluster
+Toolkit's ``gcluster job submit``, which took the place of XPK; the image holds the code.
 
 Source: docs.cloud.google.com/sdk/gcloud/reference/compute/tpus,
 docs.cloud.google.com/cluster-toolkit/docs/reference/gcluster-job-submit.
@@ -23,7 +23,7 @@ Command = tuple[str, ...]
 STARTUP = "tpu/pod/startup.sh"
 MOUNT = "/shared"  # where the NFS share is on every host
 RESTARTS = 100  # of a JobSet: each goes on from the last checkpoints
-GRACE = "2m"  # between the word that a container must end and its end, to save in
+GRACE = "2m"  # between a container's SIGTERM and its end, for saving
 
 
 @dataclass(frozen=True)

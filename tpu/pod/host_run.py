@@ -1,13 +1,13 @@
 """The process of each host: it trains the study, and copies its records to a bucket.
 
 Records need a file system that renames and locks files, which a bucket does not. So the study's
-folder is on the disk of the host, or, for a slice of several hosts, on a share that all of them
+folder is on the disk of the host. For a slice of several hosts it is on a share that all of them
 see. The bucket has a copy at most a minute old, from which a new machine continues.
 
-What is copied is a snapshot, as sound as what a `kill -9` leaves: checkpoints first, by hard links,
-then everything else, so that no checkpoint is ahead of its rows of metrics. New objects are sent
-before those of dropped checkpoints are deleted, so that the bucket has a whole one at any time.
-Claims stay behind: on another machine they would count as a living owner's.
+The copy is a snapshot, as sound as the files after a `kill -9`. Checkpoints come first, by hard
+links, then everything else: no checkpoint is ahead of its rows of metrics. Dropped checkpoints are
+deleted after new objects are sent, so the bucket always has a whole one. Claims stay behind: on
+another machine they would count as a living owner's.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ A launch has a name, that of its study unless another is given. In the bucket it
     gs://BUCKET/NAME/source.bundle    the commit that is run, as a git bundle
     gs://BUCKET/NAME/data/            put there by the user: `data/` beside the code on every host
     gs://BUCKET/NAME/runs/            the study's folder, as experiments/record.py has it
-    gs://BUCKET/NAME/logs/            what each host printed
+    gs://BUCKET/NAME/logs/            the output of each host
 """
 
 from __future__ import annotations

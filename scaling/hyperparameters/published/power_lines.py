@@ -2,7 +2,7 @@
 
     tau = B / (eta lambda D)
 
-is how long AdamW remembers, as a share of the run, for weight decay that the learning rate
+is the averaging time of AdamW as a share of the run, with weight decay that the learning rate
 multiplies. Wang & Aitchison 2024 keep it constant; Bergsma et al. 2025 (Power Lines) find that the
 best one falls with tokens per parameter.
 """

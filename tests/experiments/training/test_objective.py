@@ -83,8 +83,8 @@ def test_a_dense_run_is_who_it_was_before_there_were_experts() -> None:
         ),
         (
             ("model.experts=4", "model.layers=2", "execution.layout.stage=2"),
-            "execution.layout.stage=2: stages hand on no more than the stream, and routers have "
-            "losses of their own; choose the layout expert",
+            "execution.layout.stage=2: stages pass on the residual stream alone, "
+            "and routers have losses too; choose the layout expert",
         ),
         (
             ("model.experts=6",),
