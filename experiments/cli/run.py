@@ -79,7 +79,7 @@ def _run(options: argparse.Namespace, launcher: Launcher) -> int:
     if all(status in FINISHED for status in counts):
         return 0
     why = [sweep.failure(run) for run in runs if sweep.status(run) is Status.FAILED]
-    print(*why, "not finished: the same command goes on from the last checkpoints", sep="\n")
+    print(*why, "not finished: the same command continues from the last checkpoints", sep="\n")
     return AGAIN
 
 

@@ -74,7 +74,7 @@ def _search(options: argparse.Namespace, launcher: Launcher) -> int:
     try:
         found.run()
     except UnfinishedError as error:
-        print(error, "not finished: the same command goes on from the last checkpoints", sep="\n")
+        print(error, "not finished: the same command continues from the last checkpoints", sep="\n")
         return AGAIN
     _results(found)
     return 0
@@ -140,7 +140,7 @@ def _print_totals(totals: Totals) -> None:
             f"{cost.tokens / totals.everything.tokens:.1%}",
         ]
         for text, cost in (
-            ("promoted candidates go on", totals.resumed),
+            ("promoted candidates continue", totals.resumed),
             ("if they started again", totals.restarted),
             ("if all candidates were trained to R", totals.everything),
         )

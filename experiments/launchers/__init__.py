@@ -1,8 +1,8 @@
 """Launchers: engines that train the populations of a sweep. One file each, found by name.
 
 A launcher file defines ``launcher(workers, resources) -> Launcher``: the user's choices as a value.
-Its workers claim their runs and leave the same records under every engine, so that sweeps by
-different launchers may share a folder.
+Workers claim their runs and write the same records under every engine, so sweeps by different
+launchers may share a folder.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Site:
 
 
 class Launcher(ABC):
-    """Trains populations in some number of places at once, all of one kind."""
+    """Trains several populations at once, each in a place; all places are of one kind."""
 
     @property
     @abstractmethod
@@ -56,17 +56,16 @@ class Launcher(ABC):
     def train(
         self, site: Site, populations: Sequence[Population], watch: Callable[[Event], None]
     ) -> bool:
-        """Train the populations in this order; False if it was interrupted, with populations left.
+        """Train the populations in this order; False if interrupted, with populations left.
 
         Raises:
-            UserError: for a mistake of the user or the end of the disk; none of the rest is lost.
+            UserError: a mistake of the user, or a full disk; all other work is kept.
         """
 
     def carry_out(self, command: Callable[[], int]) -> int:
-        """Carry out a command that has runs trained by this launcher; its exit code.
+        """Carry out a command that trains runs by this launcher; its exit code.
 
-        Where several processes are given the same command, one carries it out and all end with its
-        exit code.
+        Of several processes with the same command, one carries it out. All end with its exit code.
         """
         return command()
 
@@ -81,7 +80,7 @@ def load(name: str, workers: int | None, resources: Mapping[str, str]) -> Launch
     """The launcher of this name with the user's choices.
 
     Raises:
-        UserError: no such launcher, its package is missing, or a choice that it does not know.
+        UserError: no such launcher, its package is missing, or it lacks a choice.
     """
     if workers is not None and workers < 1:
         raise UserError(f"--workers {workers}: must be at least 1")

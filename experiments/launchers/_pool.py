@@ -1,7 +1,7 @@
-"""A pool of worker processes. Runs of a worker that dies are retried; none is lost.
+"""A process pool that retries the runs of a worker that dies.
 
-Each worker has its own pipe and shares no lock with another. One that is killed, at any moment,
-cannot hold up the rest: another is started in its place.
+Each worker has its own pipe and shares no lock with another. So a worker killed at any moment
+blocks no other; the pool starts another in its place.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from experiments.record import Status
 from experiments.runs.job import Event, Job, Population
 from scaling.common.errors import UserError
 
-ATTEMPTS = 3  # at a run whose worker is killed each time
+ATTEMPTS = 3  # at a run whose worker dies each time
 
 
 def train_all(
     populations: Sequence[Population], slots: Sequence[Slot], watch: Callable[[Event], None]
 ) -> bool:
-    """Train the populations in order, one worker per slot; `watch` hears every event.
+    """Train the populations in order, one worker per slot; `watch` gets every event.
 
     On SIGINT or SIGTERM every worker saves a checkpoint and ends, and this returns False, with
-    runs left. A second signal acts at once. The runs of a worker that is killed are tried again,
-    each alone, and recorded as failed after `ATTEMPTS` times.
+    runs left. A second signal acts at once. Each run of a killed worker is retried alone, and
+    recorded as failed after `ATTEMPTS` deaths.
 
     Raises:
         UserError: of a worker, or a worker failed; the others save checkpoints and end first.
@@ -60,7 +60,7 @@ class _Worker:
     process: SpawnProcess
     slot: Slot
     left: dict[str, Job] = field(default_factory=dict)  # of its population, not ended yet
-    is_training: bool = False  # and no longer compiling
+    is_training: bool = False  # False while it compiles
 
 
 @dataclass
@@ -73,7 +73,7 @@ class _Pool:
     stopped: bool = False
 
     def stop(self) -> None:
-        """Ask all to save and end. A worker that compiles has nothing to save and is killed."""
+        """Ask all workers to save and end; kill those that still compile: nothing to save."""
         self.stopped = True
         self.waiting.clear()
         for worker in self.workers.values():
@@ -116,7 +116,7 @@ class _Pool:
         worker = self.workers[pipe]
         worker.left = {job.run.run_id: job for job in population or ()}
         worker.is_training = False
-        with contextlib.suppress(BrokenPipeError):  # its end is heard next
+        with contextlib.suppress(BrokenPipeError):  # `listen` meets its end next
             pipe.send(population)
 
     def _reap(self, pipe: Connection) -> None:

@@ -1,4 +1,4 @@
-"""The Ray tasks of a sweep: hand populations out, follow their records, and settle their ends."""
+"""Ray tasks of a sweep: start them by population, follow their records, and settle their ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from experiments.runs.watch import Follower
 from scaling.common.errors import UserError
 from scaling.common.extras import import_extra
 
-# Read by Ray when it is imported: it sends nothing anywhere, and leaves the terminal to the sweep
+# Ray reads these at import: no usage statistics, and the terminal is the sweep's
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
 for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
@@ -33,7 +33,7 @@ PARTING = 60.0  # seconds that the other tasks of a run have to end in
 
 @dataclass(frozen=True)
 class Started:
-    """The tasks of a population, the first of which says how it ended, and their resources.
+    """Tasks of a population and their resources; the first task returns its end.
 
     A placement group is placed as a whole, so no task starts before all can.
     """
@@ -46,7 +46,7 @@ class Started:
             ray.cancel(task, force=force)
 
     def release(self, patience: float) -> None:
-        """Give the resources back; tasks still running after `patience` seconds are ended."""
+        """Free the resources; tasks still running after `patience` seconds are ended."""
         if self.group is not None:
             ray.wait(list(self.tasks), num_returns=len(self.tasks), timeout=patience)
             ray.util.remove_placement_group(self.group)
@@ -54,7 +54,7 @@ class Started:
 
 @dataclass
 class Tasks:
-    """The populations that wait and the tasks under way."""
+    """Waiting populations and the tasks under way."""
 
     start: Callable[[Population], Started]
     places: Callable[[], int]
@@ -126,8 +126,8 @@ class Tasks:
     def _settle(self, task: Any, population: Population) -> None:
         """Read how a task ended, and put its unfinished runs back.
 
-        A node may die any number of times. The death of a worker may be caused by its runs: each is
-        tried again alone, up to `ATTEMPTS` times.
+        A node may die any number of times. A worker's death may come from its runs: each is
+        retried alone, up to `ATTEMPTS` times.
         """
         left = tuple(job for job in population if record.run_status(job.folder) not in FINISHED)
         try:

@@ -1,9 +1,9 @@
 """A population as a submitit job, in the process on the node: trained, and requeued if need be.
 
-Slurm asks a job to stop by the signal that submitit chose (SIGUSR2) near its time limit, and by
-SIGTERM when it is preempted, requeued or cancelled. Submitit's own handler would put the job back
-into the queue and exit in the middle of whatever is at work, a save included. So here both signals
-only ask the trainer to stop, and submitit's handler is called once the checkpoints are sealed.
+Near its time limit a job gets submitit's signal (SIGUSR2). When it is preempted, requeued or
+cancelled it gets SIGTERM. Submitit's handler would requeue the job and exit at once, in the middle
+of a save. So here both signals only ask the trainer to stop; submitit's handler runs once the
+checkpoints are sealed.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ REQUEUE = signal.Signals[f"SIG{JobEnvironment.USR_SIG}"]
 
 @dataclass(frozen=True)
 class ArrayTask:
-    """The pickled function of one job. Submitit calls it on the node, again after each requeue."""
+    """The pickled function of one job. Submitit calls it on the node, after each requeue too."""
 
     population: Population
     slot: Slot
 
     def __call__(self) -> str | None:
-        """Train the population; an error to mend, or None. Asked to stop, it exits after saving.
+        """Train the population; the user's error, or None. A stop signal exits after saving.
 
-        After SIGTERM alone Slurm itself requeues the job, or has had it cancelled.
+        After SIGTERM alone Slurm itself requeues the job, or somebody has cancelled it.
         """
         asked: list[int] = []
         before = {
@@ -64,7 +64,7 @@ class ArrayTask:
         return DelayedSubmission(self)
 
     def _outlive_claims(self, asked: list[int]) -> None:
-        """Wait for the claims of an attempt that was killed, perhaps on another node, to lapse."""
+        """Wait until the claims of a killed attempt, perhaps on another node, lapse."""
         if "SLURM_RESTART_COUNT" not in os.environ:
             return
         deadline = time.monotonic() + STALE

@@ -1,6 +1,6 @@
-"""A worker process: trains the populations that it is sent, one after the other, and sends events.
+"""A worker process: trains one population after the other, and sends events.
 
-It shares one pipe with the sweep: populations come in, events and at most one `UserError` go out.
+One pipe joins it to the sweep: populations come in, events and at most one `UserError` go out.
 SIGINT and SIGTERM ask it to save a checkpoint and to end.
 """
 
@@ -26,7 +26,7 @@ Train = Callable[[Population, Corpora, Callable[[Event], None], Callable[[], boo
 
 
 def work(pipe: Connection, slot: Slot) -> None:
-    """The main function: ends when sent None, asked to stop, or when its parent exits."""
+    """The main function: ends on None from the pipe, on a stop signal, or when its parent exits."""
     asked: list[int] = []
     handle_stop_signals(asked.append)
     prepare(slot)
@@ -42,9 +42,9 @@ def work(pipe: Connection, slot: Slot) -> None:
 
 
 def train_here(population: Population, slot: Slot, interrupted: Callable[[], bool]) -> None:
-    """Train one population in this process, for launchers with processes of another engine.
+    """Train one population in this process, for launchers whose engine starts the processes.
 
-    A run that is not finished when this returns is another worker's, or was interrupted.
+    A run unfinished at the return belongs to another worker, or was interrupted.
     """
     prepare(slot)
     use_compilation_cache(slot.cache)
@@ -92,7 +92,7 @@ def attend(
             check()
             return interrupted()
 
-        def tell(event: Event) -> None:  # between two events much time may pass
+        def tell(event: Event) -> None:  # after a long pause the claim may be lost
             check()
             watch(event)
 
@@ -101,12 +101,12 @@ def attend(
         try:
             _attempt(tuple(free), corpora, tell, stop, train)
         except ClaimLostError:
-            for job in free:  # each has its last event, as its record says
+            for job in free:  # the last event of each, from its record
                 watch(Event(job.run.run_id, record.run_status(job.folder)))
 
 
 def give_up(job: Job, why: str) -> None:
-    """Record a run as failed for its dead workers, unless another worker has it."""
+    """Record a run as failed because its workers died, unless another worker has it."""
     from experiments.runs.summary import write_failure
 
     claim = take(job.folder)
@@ -134,7 +134,7 @@ def _attempt(
     interrupted: Callable[[], bool],
     train: Train,
 ) -> None:
-    """Train a population. One that exceeds the machine is split in halves, down to single runs."""
+    """Train a population; halve one that exceeds the machine, down to single runs."""
     from jax.errors import JaxRuntimeError
 
     from experiments.runs.summary import write_failure
@@ -142,8 +142,8 @@ def _attempt(
     try:
         train(population, corpora, watch, interrupted)
         return
-    except JaxRuntimeError as error:  # of the machine, such as too little memory: the rest go on
-        message = str(error)  # and no more: its trace holds the population's arrays
+    except JaxRuntimeError as error:  # of the machine, such as too little memory
+        message = str(error)  # the text alone: the trace holds the population's arrays
     if len(population) == 1:
         write_failure(population[0], message)
         watch(Event(population[0].run.run_id, Status.FAILED))

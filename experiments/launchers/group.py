@@ -1,9 +1,9 @@
 """A group of processes that train every run together: one program over all their devices.
 
-Every process is given the same command. All machines see the study's folder and the cache at the
-same paths. Process 0 carries the command out: it claims runs, writes their records and broadcasts
-the next population. The others train along and end with its exit code. One that fails ends all; the
-same command continues from the last checkpoints.
+Every process runs the same command. All machines see the study's folder and the cache at the same
+paths. Process 0 carries the command out: it claims runs, writes their records and broadcasts the
+next population. The others train along and end with its exit code. One failure ends all; the same
+command continues from the last checkpoints.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Group(Launcher):
     """One place: all the devices."""
 
     meeting: Meeting
-    _is_training: bool = field(default=False, init=False)  # or it was, when something went wrong
+    _is_training: bool = field(default=False, init=False)  # True after an error in training too
 
     @property
     def places(self) -> int:
@@ -55,13 +55,13 @@ class Group(Launcher):
         return Slot(site.cache, log=None, kind="group")
 
     def measure(self, site: Site, wanted: Sequence[tuple[RunConfig, int]]) -> Sequence[Curve]:
-        """Alone: a run of several devices has them to itself."""
+        """Every run alone, on all devices."""
         return [ALONE for _ in wanted]
 
     def carry_out(self, command: Callable[[], int]) -> int:
         """Run the command in process 0, and its populations in the others; one exit code for all.
 
-        If process 0 fails in the middle of a run, JAX ends the others.
+        If process 0 fails during a run, JAX ends the others.
         """
         self.meeting.join()
         if not leads():
@@ -77,7 +77,7 @@ class Group(Launcher):
     def train(
         self, site: Site, populations: Sequence[Population], watch: Callable[[Event], None]
     ) -> bool:
-        """See `Launcher.train`; False also where one of its runs could not go on."""
+        """See `Launcher.train`; False also where a run failed on the machine."""
         slot, asked = self.slot(site), list[bool]()
         use_compilation_cache(slot.cache)
         corpora = Corpora(slot.cache)
@@ -97,7 +97,7 @@ class Group(Launcher):
             tell((population, slot))
             stands = train_population(population, corpora, watch=watch, interrupted=interrupted)
             self._is_training = False
-            if Status.STARTED in stands:  # any process was
+            if Status.STARTED in stands:  # interrupted, in any process
                 asked.append(True)
 
         with on_stop_signal(lambda: asked.append(True)):
@@ -126,7 +126,7 @@ def _number(name: str, text: str) -> int:
 
 
 def _check(job: Job) -> None:
-    """Its layout is one for these devices."""
+    """Raise a UserError unless the job's layout suits these devices."""
     config = job.run.config
     if config.execution.layout.name == "single" and jax.process_count() > 1:
         raise UserError(
@@ -137,7 +137,7 @@ def _check(job: Job) -> None:
 
 
 def _follow() -> int:
-    """Train the populations that process 0 tells, until it tells an exit code."""
+    """Train the populations that process 0 broadcasts, until it broadcasts an exit code."""
     asked: list[bool] = []
     corpora = cache(Corpora)
     with on_stop_signal(lambda: asked.append(True)):

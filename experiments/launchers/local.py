@@ -1,8 +1,8 @@
 """Worker processes on this machine: one per core of a CPU, or one per GPU.
 
-Small models on a CPU train faster as one process per core than as one process on all cores
-(benchmarks/train_step.py --cores 2), so that is the default. Runs whose layout
-spans devices have one worker with all devices, after the others.
+One process per core is the default on a CPU: for small models it is faster than one process on all
+cores (benchmarks/train_step.py --cores 2). Runs with a layout over several devices come last, in
+one worker with all devices.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LOG = "workers.log"
 
 @dataclass(frozen=True)
 class Local(Launcher):
-    """A pool of worker processes."""
+    """A process pool."""
 
     workers: int
 
@@ -70,7 +70,7 @@ class Local(Launcher):
 
 
 def _whole(site: Site, layout: Layout) -> Slot:
-    """The slot of a run whose layout spans devices: all devices; on a CPU, simulated ones."""
+    """The slot of a layout over several devices: all devices; on a CPU, simulated ones."""
     simulated = layout.devices if machine.platform() == "cpu" and layout.devices > 1 else None
     return Slot(site.cache, site.folder / LOG, devices=simulated)
 
@@ -82,14 +82,14 @@ def launcher(workers: int | None, resources: Mapping[str, str]) -> Local:
 
 
 def default_workers() -> int:
-    """One per core that this process may use; with an accelerator one per GPU, or just one."""
+    """One per core that this process may use; with an accelerator one per GPU, or one."""
     if machine.platform() == "cpu":
         return len(machine.cores())
     return max(1, len(machine.gpus()))
 
 
 def _cores(workers: int) -> Sequence[int | None]:
-    """The core to pin each worker to; None where that is impossible or would only slow it down."""
+    """The core to pin each worker to; None where pinning is impossible or slower."""
     cores = machine.cores()
     if machine.platform() == "cpu" and workers <= len(cores) and machine.CAN_PIN:
         return cores[:workers]
@@ -97,7 +97,7 @@ def _cores(workers: int) -> Sequence[int | None]:
 
 
 def _gpus(workers: int) -> Sequence[str | None]:
-    """The GPU of each worker; None where each is to see what there is: one worker, or no GPU."""
+    """The GPU of each worker; None, all visible, for one worker or no GPU."""
     gpus = machine.gpus()
     if workers == 1 or not gpus:
         return [None] * workers

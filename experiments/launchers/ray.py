@@ -1,9 +1,9 @@
-"""Ray tasks: each population is one, with the resources that were asked for, anywhere in a cluster.
+"""Ray: each population is a task with the requested resources, anywhere in a cluster.
 
-The nodes share a file system with this machine: the study's folder and the cache are at the same
-paths on all, and the progress of a run is read from its record. With `processes` above 1, as many
-tasks train a run together (`experiments.launchers.group`). A placement group holds the resources of
-all of them: none starts before all can.
+The nodes share a file system with this machine: the study's folder and the cache have the same
+paths on all. The progress of a run is read from its record. With `processes` above 1, that number
+of tasks train a run together (`experiments.launchers.group`). A placement group holds their
+resources: none starts before all can.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from scaling.common.errors import UserError
 LOCAL = "local"  # the address of an instance that this process starts
 # as a task asks for it: as a node has it
 BUILT_IN = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
-# How many tasks a process serves: an accelerator is let go only by the end of who opened it
-CALLS = {"cpu": 0, "accelerator": 1}  # 0: all
+# Tasks that a process serves (0: all): an accelerator is free only when its process ends
+CALLS = {"cpu": 0, "accelerator": 1}
 CONNECT = 10.0  # seconds to wait for a cluster to answer
 
 
 @dataclass(frozen=True)
 class Ray(Launcher):
-    """Tasks that ask for the same resources each."""
+    """Tasks with the same resources each."""
 
-    workers: int | None  # at once; None: as many as the nodes have the resources for
+    workers: int | None  # at once; None: all that the nodes have the resources for
     address: str  # of the cluster
     resources: Mapping[str, float]
     processes: int = 1  # tasks that train a run together
@@ -95,7 +95,7 @@ class Ray(Launcher):
         return Slot(site.cache, log=None, kind=f"ray {_text(self.resources)}")
 
     def _start(self, site: Site, population: Population, here: Path) -> Started:
-        """Have a population trained, by one task or by several together."""
+        """Start the training of a population, by one task or by several together."""
         if self.processes == 1:
             return Started([self._task(_train).remote(population, self.slot(site), here)])
         meeting, task = ray.remote(num_cpus=0)(_Meeting).remote(), self._task(_train_together)
@@ -115,12 +115,12 @@ class Ray(Launcher):
         return {BUILT_IN.get(name, name): value for name, value in self.resources.items()}
 
     def _task(self, function: Callable[..., Any]) -> Any:
-        """The function as a task, which Ray never tries again: we know when its runs are free."""
+        """The function as a task that Ray never retries: the sweep knows when its runs are free."""
         names = BUILT_IN.keys() & self.resources.keys()
         cores = max(1, round(self.resources["num_cpus"]))
-        environment = {"NPROC": str(cores)}  # how many threads XLA computes with on a CPU
+        environment = {"NPROC": str(cores)}  # XLA's threads on a CPU
         if self.platform == "cpu":
-            environment["JAX_PLATFORMS"] = "cpu"  # not the accelerator that others asked for
+            environment["JAX_PLATFORMS"] = "cpu"  # the accelerator belongs to other tasks
         return ray.remote(
             **{name: self.resources[name] for name in names},
             resources={name: self.resources[name] for name in self.resources.keys() - names},
@@ -138,7 +138,7 @@ class Ray(Launcher):
         )
 
     def _connect(self) -> None:
-        """Once per process; Ray disconnects at its end, and ends an instance that it started."""
+        """Connect once per process; Ray disconnects at exit, and ends an instance it started."""
         if ray.is_initialized():
             return
         where: dict[str, Any] = {"address": self.address}
@@ -152,7 +152,7 @@ class Ray(Launcher):
             what, *_ = str(error).splitlines()
             raise UserError(f"--resource address={self.address}: no Ray cluster: {what}") from error
         finally:
-            signal.signal(signal.SIGTERM, before)  # Ray's own ends the process there and then
+            signal.signal(signal.SIGTERM, before)  # Ray's handler ends the process at once
 
 
 def launcher(workers: int | None, resources: Mapping[str, str]) -> Ray:
@@ -165,7 +165,7 @@ def launcher(workers: int | None, resources: Mapping[str, str]) -> Ray:
 
 
 def _amount(name: str, text: str) -> float:
-    """As Ray counts: shares of one, or whole ones."""
+    """An amount as Ray counts: a share of one, or a whole number."""
     for option, resource in BUILT_IN.items():
         if name == resource != option:
             raise UserError(f"--resource {name}: write it as {option}={text}")
@@ -179,7 +179,7 @@ def _amount(name: str, text: str) -> float:
 
 
 def _check_answer(address: str) -> None:
-    """Somebody listens at HOST:PORT; Ray itself would try for minutes before it says no."""
+    """Check that HOST:PORT answers; Ray itself would try for minutes."""
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host, int(port)), CONNECT).close()
@@ -194,15 +194,15 @@ def _text(resources: Mapping[str, float]) -> str:
 
 
 def _train(population: Population, slot: Slot, here: Path) -> UserError | None:
-    """The task: train a population; what is wrong is its value.
+    """The task: train a population; its value is the user's error, or None.
 
-    Ray cancels it by raising KeyboardInterrupt in the main thread, the way that Python answers
-    SIGINT. This handler takes it without an exception in the middle of a save.
+    Ray cancels it by KeyboardInterrupt in the main thread, as Python does on SIGINT. This handler
+    takes it without an exception in the middle of a save.
     """
     asked: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
     try:
-        os.chdir(here)  # what the study names by a relative path
+        os.chdir(here)  # for the study's relative paths
         train_here(population, slot, lambda: bool(asked))
     except UserError as error:
         return error
@@ -212,7 +212,7 @@ def _train(population: Population, slot: Slot, here: Path) -> UserError | None:
 
 
 class _Meeting:
-    """An actor to which process 0 writes the address at which all meet."""
+    """An actor that holds the coordinator's address, written by process 0."""
 
     def __init__(self) -> None:
         self._written, self._where = asyncio.Event(), ""
@@ -229,7 +229,7 @@ class _Meeting:
 def _train_together(
     population: Population, site: Site, here: Path, meeting: Any, processes: int, process: int
 ) -> UserError | None:
-    """The task of one of several processes: train a population with the others, as a group does."""
+    """The task of one of several processes: train a population with the others, as in a group."""
     from experiments.devices.multihost import Meeting
     from experiments.launchers.group import Group
 

@@ -1,9 +1,9 @@
-"""Slurm, by submitit: each population is an element of a job array, followed by its records.
+"""Slurm, by submitit: each population is a task of a job array, followed by its records.
 
 Jobs outlive the command that submitted them. Ctrl-C leaves them with Slurm, and the same command
-follows them again, by what it finds in the study's folder::
+follows them again, by the files in the study's folder::
 
-    slurm/JOB.json    the runs of each element of an array
+    slurm/JOB.json    the runs of each array task
     slurm/JOB_*       its script, its pickled populations and results, and the logs: submitit's
 """
 
@@ -37,11 +37,10 @@ from scaling.common.files import read_json, write_json
 
 FOLDER = "slurm"
 PLACES = 256  # without --workers; Slurm grants fewer
-TIMEOUTS = 100  # time limits that an element may reach; each time it goes on from its checkpoints
+TIMEOUTS = 100  # time limits that an array task may reach; each time it continues
 LOOK, ASK = 2.0, 30.0  # seconds between two looks at the records, and two questions to Slurm
 
-# What may be asked for one element, which is one task on one node, by submitit's names (GENERAL)
-# and sbatch's
+# Resources of one array task, on one node, by submitit's names (GENERAL) and sbatch's
 RESOURCES: Mapping[str, type] = {
     "timeout_min": int,
     "mem_gb": float,
@@ -88,20 +87,20 @@ class Slurm(Launcher):
         return Slot(site.cache, log=None, kind="slurm")
 
     def measure(self, site: Site, wanted: Sequence[tuple[RunConfig, int]]) -> Sequence[Curve]:
-        """Every run alone, unless execution.runs_per_program says more: others train."""
+        """Every run alone, unless execution.runs_per_program says more: other machines train."""
         return [ALONE for _ in wanted]
 
     def train(
         self, site: Site, populations: Sequence[Population], watch: Callable[[Event], None]
     ) -> bool:
-        """See `Launcher.train`. The error of one element is raised when all have ended."""
+        """See `Launcher.train`. An array task's error is raised when all have ended."""
         jobs = [job for population in populations for job in population]
         folder = site.folder / FOLDER
         follower = Follower(watch)
         follower.pass_over_failures(jobs)
         held = _held(folder)
         left = _Left(folder, {held[job.run.run_id] for job in jobs if job.run.run_id in held})
-        if left.elements:
+        if left.array_tasks:
             _tell(f"with Slurm since an earlier call, and followed: {left}")
         rest = [
             tuple(job for job in population if job.run.run_id not in held)
@@ -109,10 +108,10 @@ class Slurm(Launcher):
         ]
         if new := [population for population in rest if population]:
             added = self._submit(site, new)
-            left.elements.update(added)
+            left.array_tasks.update(added)
             _tell(f"with Slurm: {left}; logs in {folder}")
         try:
-            while left.elements:
+            while left.array_tasks:
                 time.sleep(LOOK)
                 left.look()
                 follower.look(jobs)
@@ -127,7 +126,7 @@ class Slurm(Launcher):
         return True
 
     def _submit(self, site: Site, populations: Sequence[Population]) -> list[str]:
-        """Submit and record the elements; their ids, in the order of the populations."""
+        """Submit and record the array tasks; their ids, in the populations' order."""
         folder, slot = site.folder / FOLDER, self.slot(site)
         executor = AutoExecutor(folder, cluster="slurm", slurm_max_num_timeout=TIMEOUTS)
         executor.update_parameters(
@@ -139,12 +138,12 @@ class Slurm(Launcher):
                 for name, value in self.resources.items()
             },
         )
-        elements = [
+        array_tasks = [
             ArrayTask(tuple(replace(job, folder=job.folder.absolute()) for job in population), slot)
             for population in populations
         ]
         try:
-            ids = [job.job_id for job in executor.submit_array(elements)]
+            ids = [job.job_id for job in executor.submit_array(array_tasks)]
         except FailedJobError as error:
             raise UserError(str(error).splitlines()[-1]) from error
         runs = ([job.run.run_id for job in population] for population in populations)
@@ -154,42 +153,42 @@ class Slurm(Launcher):
 
 
 class Submitted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A submitted array on disk: the runs of each element."""
+    """A submitted array on disk: the runs of each array task."""
 
-    elements: dict[str, list[str]]
+    array_tasks: dict[str, list[str]]
 
 
 @dataclass
 class _Left:
-    """The elements that have not ended, and the errors of those that have."""
+    """The array tasks under way, and the errors of the ended ones."""
 
     folder: Path
-    elements: set[str]
+    array_tasks: set[str]
     errors: list[str] = field(default_factory=list)
     _asked: float = field(default_factory=time.monotonic)
     _absent: set[str] = field(default_factory=set)
 
     def __str__(self) -> str:
-        return f"job {', '.join(self.jobs)} ({len(self.elements)} left)"
+        return f"job {', '.join(self.jobs)} ({len(self.array_tasks)} left)"
 
     @property
     def jobs(self) -> list[str]:
-        return sorted({element.partition("_")[0] for element in self.elements})
+        return sorted({array_task.partition("_")[0] for array_task in self.array_tasks})
 
     def look(self) -> None:
         """Remove the jobs that have ended since the last look."""
         lost = self._lost()
-        for element in sorted(self.elements):
-            paths = JobPaths(self.folder, element)
+        for array_task in sorted(self.array_tasks):
+            paths = JobPaths(self.folder, array_task)
             if paths.result_pickle.exists():
                 outcome, value = pickle.loads(paths.result_pickle.read_bytes())
-                failed = f"job {element} failed; the end of {paths.stderr} says why"
+                failed = f"job {array_task} failed; the end of {paths.stderr} says why"
                 error = value if outcome == "success" else failed
-            elif element in lost:
-                error = f"job {element} was cancelled or killed; its log: {paths.stderr}"
+            elif array_task in lost:
+                error = f"job {array_task} was cancelled or killed; its log: {paths.stderr}"
             else:
                 continue
-            self.elements.remove(element)
+            self.array_tasks.remove(array_task)
             if error is not None:
                 self.errors.append(error)
                 _tell(error)
@@ -202,12 +201,12 @@ class _Left:
         queue = _queue()
         if queue is None:
             return set()
-        lost, self._absent = self._absent - queue, self.elements - queue
+        lost, self._absent = self._absent - queue, self.array_tasks - queue
         return lost
 
 
 def launcher(workers: int | None, resources: Mapping[str, str]) -> Slurm:
-    """The launcher with these resources, checked before Slurm is asked."""
+    """The launcher with these resources, checked before a job is submitted."""
     if shutil.which("sbatch") is None:
         raise UserError("--launcher slurm: no sbatch here; run it where the cluster takes jobs")
     asked = {**DEFAULTS, **{name: _typed(name, text) for name, text in resources.items()}}
@@ -227,25 +226,25 @@ def _typed(name: str, text: str) -> Any:
 
 
 def _held(folder: Path) -> dict[str, str]:
-    """Each run that was submitted earlier and has not ended: its element."""
+    """The array task of each run that was submitted earlier and has not ended."""
     files = list(folder.glob("*.json"))
     if not files:
         return {}
     queue = _queue()
     if queue is None:
         raise UserError("squeue does not answer, and Slurm may have jobs of this study; try later")
-    elements = (read_json(file, Submitted).elements for file in files)
+    array_tasks = (read_json(file, Submitted).array_tasks for file in files)
     return {
-        run_id: element
-        for array in elements
-        for element, runs in array.items()
-        if element in queue
+        run_id: array_task
+        for array in array_tasks
+        for array_task, runs in array.items()
+        if array_task in queue
         for run_id in runs
     }
 
 
 def _queue() -> set[str] | None:
-    """The user's jobs and elements that wait or run; None where Slurm does not answer."""
+    """The user's waiting and running jobs and array tasks; None where Slurm does not answer."""
     command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
     answer = subprocess.run(command, capture_output=True, text=True)
     return None if answer.returncode else set(answer.stdout.split())

@@ -115,7 +115,7 @@ def check_continued(config: RunConfig, origin: Continued) -> None:
     """
     if (reason := _obstacle(config, origin)) is not None:
         raise UserError(
-            f"run {identity(config.science)} cannot go on from step {origin.step} of run "
+            f"run {identity(config.science)} cannot continue from step {origin.step} of run "
             f"{origin.parent.run_id}: {reason}"
         )
 
@@ -151,7 +151,7 @@ def _obstacle(config: RunConfig, origin: Continued) -> str | None:
         )
     if config.execution.permanent and step % config.execution.steps_per_dispatch:
         return (
-            "its permanent checkpoints lie at ends of dispatches from step 0 on; let it go on from "
+            "its permanent checkpoints lie at ends of dispatches from step 0 on; let it continue from "
             f"a multiple of execution.steps_per_dispatch={config.execution.steps_per_dispatch}"
         )
     return None

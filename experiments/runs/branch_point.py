@@ -1,8 +1,8 @@
-"""Branch point of a run: its first step, or the checkpoint of a parent that it goes on from.
+"""Branch point of a run: its first step, or the checkpoint of a parent that it continues.
 
-The checkpoint and the rows before it are copied when the run is first claimed. The copy takes its
-name last, in one move, so that a run has all of it or begins again. If the checkpoint cannot be
-copied whole, the run trains from its first step and reaches the same result.
+The first owner of the run copies the checkpoint and the rows before it. The copy takes its name
+last, in one move, so a run has all of it or begins again. Without a whole copy the run trains from
+its first step and reaches the same result.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ COPY = "taken_over"  # name of the checkpoint while it is copied
 
 
 def is_ready(job: Job) -> bool:
-    """Tell if the run can begin: its parents' checkpoints are there, or will never be."""
+    """Tell if the run can begin: its parents' checkpoints exist, or never will."""
     origin = job.run.origin
     if _is_begun(job.folder):
         return True
@@ -50,7 +50,7 @@ def take_over(job: Job) -> str | None:
     origin = job.run.origin
     if origin is None or _is_begun(job.folder):
         return None
-    for name in (CONFIG, METRICS):  # of an attempt that came to nothing
+    for name in (CONFIG, METRICS):  # of an attempt without a checkpoint
         (job.folder / name).unlink(missing_ok=True)
     source, copy = _source(job), job.folder / COPY
     shutil.rmtree(copy, ignore_errors=True)
@@ -69,9 +69,9 @@ def take_over(job: Job) -> str | None:
 
 
 def parents(job: Job) -> tuple[Parent, ...]:
-    """Name the runs that a run begins from; one that continues another has none without a copy.
+    """Name the runs that a run begins from; none where it should continue one and has no copy.
 
-    Before there is a config.json, the row of that step shows it: a copy has the parent's wall time.
+    Before config.json exists, the row of that step shows the copy: it has the parent's wall time.
     """
     origin = job.run.origin
     if origin is None:
@@ -104,7 +104,7 @@ def _rows(folder: Path, last: int) -> list[MetricsRow]:
 
 
 def _is_begun(folder: Path) -> bool:
-    """Tell if the run has a checkpoint, and so needs none of a parent."""
+    """Tell if the run has a checkpoint, and needs none of a parent."""
     return any(path.name.isdecimal() for path in (folder / CHECKPOINTS).glob("*"))
 
 

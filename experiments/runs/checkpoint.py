@@ -1,7 +1,7 @@
 """Checkpoints of a run's state: save and restore, by Orbax, which no other file imports.
 
 Saving is asynchronous and atomic: an interrupted save leaves the one before it in place. A complete
-save gets checksums, and a checkpoint that differs from them is passed over. The data need no state:
+save gets checksums; restoring skips a checkpoint that differs from them. The data need no state:
 batches are a function of (seed, step), and the step is in the state.
 """
 
@@ -68,7 +68,7 @@ class Checkpoints:
         """Begin to save the state after `step` steps; it may be donated as soon as this returns.
 
         From an accelerator the state is copied first. On a CPU Orbax writes from a view of the
-        buffers, and JAX leaves a buffer alone that has a view: it copies instead of donating it.
+        buffers; JAX does not donate a buffer with a view, but copies it.
         """
         if step == self._current:
             return
@@ -83,7 +83,7 @@ class Checkpoints:
         Without any checkpoint, `state` comes back.
 
         Raises:
-            UserError: there are checkpoints, and none of them can be read.
+            UserError: there are checkpoints, and none can be read.
         """
         steps = told(
             lambda: sorted((found.step for found in self._orbax.checkpoints), reverse=True)
@@ -108,7 +108,7 @@ class Checkpoints:
         return state
 
     def _load(self, step: int, state: Any) -> tuple[Any, str | None]:
-        """Load the state of this step; or the reason why a process cannot read it."""
+        """Load the state of this step, or the reason that a process cannot read it."""
         restored = reason = None
         try:
             saved = self._orbax.metadata(step).metadata

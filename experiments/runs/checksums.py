@@ -1,4 +1,4 @@
-"""Checksums of a folder: the CRC-32 of every file in it, so that damage is seen before use."""
+"""Checksums of a folder: the CRC-32 of every file, to find damage before use."""
 
 from __future__ import annotations
 

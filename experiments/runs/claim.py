@@ -3,10 +3,10 @@
 A claim is a file ``claim.N`` in the run's folder; the highest N names the owner. A worker takes the
 run by making N+1, which the file system allows only one of several workers. It does so only when
 the claim N is free: released, its owner dead, or not touched for `STALE` seconds. The highest claim
-is never removed, so that a worker that was slow to decide finds it and loses.
+is never removed, so a worker that decides late finds it and loses.
 
-The owner touches its file every `BEAT` seconds. Clocks of machines may differ by much less than
-`STALE`. An owner that was stopped for longer finds its file gone once another has taken the run.
+The owner touches its file every `BEAT` seconds. Clocks of machines must differ by much less than
+`STALE`. An owner that slept for longer finds its file gone if another worker took the run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NAME = re.compile(r"claim\.(\d+)")
 
 
 class ClaimLostError(Exception):
-    """Another worker took the run over; this one must not write to it any more."""
+    """Another worker took the run over; this one must not write to it."""
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,13 +82,13 @@ class Claim:
             try:
                 self.check()
             except ClaimLostError:
-                return  # the loop finds out by itself
+                return  # the loop's own check raises
             except OSError:
-                continue  # a file system that is away for a while; it may be back in time
+                continue  # the file system may be back in time
 
 
 def take(folder: Path) -> Claim | None:
-    """Take the run of this folder, which is made if missing; None if a living worker has it."""
+    """Take the run of this folder, made if missing; None if a living worker has it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         before = _numbers(folder)
@@ -101,7 +101,7 @@ def take(folder: Path) -> Claim | None:
         except FileExistsError:
             return None
         path.write_text(files.line(_owner()), encoding="utf-8")
-        if _numbers(folder)[-1] != number:  # decided long ago, on a claim that was followed since
+        if _numbers(folder)[-1] != number:  # decided late: others have claimed since
             path.unlink(missing_ok=True)
             return None
         for old in before:
@@ -135,12 +135,12 @@ def _is_held(path: Path) -> bool:
     try:
         heard, text = path.stat().st_mtime, path.read_bytes()
     except FileNotFoundError:
-        return True  # followed by another just now
+        return True  # a newer claim has just replaced it
     if time.time() - heard > STALE:
         return False
     try:
         owner = files.decode(text, Owner, str(path))
-    except UserError:  # not written to its end, yet or ever
+    except UserError:  # incomplete, for now or for ever
         return True
     return not (owner.machine == _machine() and _is_dead(owner.pid, owner.born))
 
@@ -155,7 +155,7 @@ def _owner() -> Owner:
 
 
 def _machine() -> str:
-    """Name of the space of process numbers: the host, and on Linux the container on it."""
+    """Name of the PID namespace: the host, and on Linux the container on it."""
     with contextlib.suppress(OSError):
         return f"{platform.node()} {Path('/proc/self/ns/pid').readlink()}"
     return platform.node()
@@ -167,14 +167,14 @@ def _is_dead(pid: int, born: str | None) -> bool:
     except ProcessLookupError:
         return True
     except PermissionError:
-        return False  # it is there, and somebody else's
+        return False  # alive, of another user
     return _born(pid) != born
 
 
 def _born(pid: int) -> str | None:
-    """Start of a process in the kernel's count, which tells it from a later one of its number.
+    """Start time of a process in the kernel's ticks; a later process of equal PID has another.
 
-    None for a process that has ended and is only waited for, and where the system does not say.
+    None for a zombie, and where the system has no /proc.
     """
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")

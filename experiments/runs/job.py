@@ -1,4 +1,4 @@
-"""Values that pass between a sweep and its workers: a run with its place, events, an outcome."""
+"""Values that pass between a sweep and its workers: jobs, events, outcomes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Phase = Literal["compiling", "training", "evaluating"]
 
 @dataclass(frozen=True)
 class Job:
-    """One run and where its record goes: all that a worker needs besides the corpus."""
+    """One run and the folder of its record: all that a worker needs besides the corpus."""
 
     run: Run
     study: str
@@ -29,12 +29,12 @@ Population = tuple[Job, ...]  # runs to train in one program
 
 @dataclass(frozen=True)
 class Event:
-    """Progress of a run, for its watcher; the last event has a `Status` for a phase."""
+    """Progress of a run, for its watcher; the phase of the last event is a `Status`."""
 
     run_id: str
     phase: Phase | Status
     step: int = 0  # steps done
-    loss: float = math.nan  # training loss of the last dispatch, or at the end the validation loss
+    loss: float = math.nan  # training loss of the last dispatch; at the end the validation loss
     tokens_per_second: float = math.nan
     note: str = ""  # a line that the user must see
 

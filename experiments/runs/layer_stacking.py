@@ -1,8 +1,8 @@
 """Two forms of one state: a tree per layer, or layers stacked along a leading axis.
 
 A checkpoint has the form of the program that saved it; another program may want the other form.
-Every subtree of the state that is shaped like the parameters is converted. Adafactor's state has no
-such subtree: its runs keep the form that they began in.
+Every subtree of the state shaped like the parameters is converted. Adafactor's state has none: its
+runs keep the form that they began in.
 """
 
 from __future__ import annotations
@@ -69,10 +69,10 @@ def _check(several: Iterable[bool]) -> None:
     """Refuse layers of several kinds, which are stacked by their place in the pattern.
 
     Raises:
-        UserError: one of these is true.
+        UserError: any of `several` is true.
     """
     if any(several):
         raise UserError(
-            "execution.program.layers: a run whose model.pattern has several blocks goes on with "
+            "execution.program.layers: a run whose model.pattern has several blocks keeps "
             "the layers that it began with; set it back"
         )

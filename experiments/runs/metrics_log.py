@@ -74,13 +74,13 @@ class MetricsLog:
         record.append_rows(self._path, [row])
 
     def check(self) -> None:
-        """Check that the file is ours still: a worker that takes a run over replaces it.
+        """Check that the file is still ours: a worker that takes a run over replaces it.
 
         Raises:
             ClaimLostError: another worker replaced it.
         """
         if not self._path.exists() or self._path.stat().st_ino != self._inode:
-            raise ClaimLostError(f"{self._path}: another worker goes on with it")
+            raise ClaimLostError(f"{self._path}: another worker continues it")
 
 
 def _reach(rows: list[MetricsRow]) -> tuple[float, int]:

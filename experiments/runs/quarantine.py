@@ -1,7 +1,7 @@
 """Quarantine: damaged files of a run's folder are moved aside, never overwritten.
 
-Without its config or its summary a run goes on from its checkpoint and writes them again. Without
-rows its trajectory would have a gap, so its checkpoints are moved too, and it starts anew.
+Without its config or its summary a run continues from its checkpoint and writes them again. Without
+rows its trajectory would have a gap: its checkpoints are moved too, and it starts anew.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def quarantine(run: Path) -> str | None:
     for name in found:
         (run / name).rename(aside / name)
     again = "from its start" if METRICS in damaged else "from its last checkpoint"
-    return f"{run}: {', '.join(found)} damaged, moved to {aside.name}; the run goes on {again}"
+    return f"{run}: {', '.join(found)} damaged, moved to {aside.name}; the run continues {again}"
 
 
 def _is_damaged(path: Path, read: Callable[[Path], Any]) -> bool:

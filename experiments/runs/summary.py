@@ -33,7 +33,7 @@ Parents = tuple[Parent, ...]
 
 
 def write_config(job: Job, begun_from: Parents) -> None:
-    """Write config.json, or check that the one that is there is of this version."""
+    """Write config.json, or check that the present one is of this version."""
     if (job.folder / record.CONFIG).exists():
         record.read(job.folder, RunRecord)
     else:
@@ -126,7 +126,7 @@ def _finite(value: float) -> float | None:
 
 
 def _environment(members: int) -> Environment:
-    import jax  # not for a failure, which is written by processes that must not take a device
+    import jax  # not at a failure: its writers must not take a device
 
     device = jax.devices()[0]
     return Environment(

@@ -1,4 +1,4 @@
-"""Follower of runs that are trained elsewhere: events made from their records."""
+"""Follower of runs trained elsewhere: events made from their records."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Follower:
     _sent: dict[str, Event] = field(default_factory=dict)
 
     def pass_over_failures(self, jobs: Iterable[Job]) -> None:
-        """Send no event for failures before this call, for these runs are tried again."""
+        """Send no event for failures before this call: these runs are retried."""
         for job in jobs:
             event = _event(job)
             if event is not None and event.phase is Status.FAILED:

@@ -1,7 +1,6 @@
 """Writer of a run's record during training, from config.json to summary.json.
 
-Of several processes that train a run together, the leader writes; on the others every method does
-nothing.
+Of several processes that train a run together, the leader writes; the others' methods do nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ P = ParamSpec("P")
 
 
 def on_leader(method: Callable[P, None]) -> Callable[P, None]:
-    """Restrict a method to the process that leads."""
+    """Restrict a method to the leader."""
 
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -38,7 +37,7 @@ def on_leader(method: Callable[P, None]) -> Callable[P, None]:
 
 
 class Writer:
-    """Record of one run that is trained: `open` it, `begin` at a step, then write rows."""
+    """Record of one run in training: `open` it, `begin` at a step, then write rows."""
 
     tokens_per_second = math.nan  # of the last row
     _log: MetricsLog
@@ -49,13 +48,13 @@ class Writer:
 
     @on_leader
     def open(self) -> None:
-        """Write config.json, or check the one that is there."""
+        """Write config.json, or check the present one."""
         self._parents = parents(self._job)
         write_config(self._job, self._parents)
 
     @on_leader
     def begin(self, step: int) -> None:
-        """Go on from this step; rows beyond it are cut off."""
+        """Continue from this step; rows beyond it are cut off."""
         copied = self._parents if self._job.run.origin else ()
         inherited = max((each.step for each in copied), default=0)
         self._log = MetricsLog(self._job.folder / record.METRICS, step, inherited)
@@ -80,7 +79,7 @@ class Writer:
 
     @on_leader
     def check(self) -> None:
-        """Check that the record is ours still.
+        """Check that the record is still ours.
 
         Raises:
             ClaimLostError: another worker took it over.

@@ -87,9 +87,9 @@ def _score(sweep: Sweep, run: Run) -> float:
     """The validation loss in nats per token; NaN where it diverged."""
     status = sweep.status(run)
     if status is Status.FAILED:
-        raise UnfinishedError(f"{sweep.failure(run)}; search again to go on with it")
+        raise UnfinishedError(f"{sweep.failure(run)}; search again to continue it")
     if status not in FINISHED:
-        raise UnfinishedError(f"{sweep.folder / run.run_id}: {status}; search again to go on")
+        raise UnfinishedError(f"{sweep.folder / run.run_id}: {status}; search again to continue")
     if status is Status.DIVERGED:
         return math.nan
     loss = record.read(sweep.folder / run.run_id, record.RunSummary).metrics.loss

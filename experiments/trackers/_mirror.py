@@ -139,7 +139,7 @@ def _in_one_line(name: str, *kinds: type[Exception]) -> Iterator[None]:
         yield
     except kinds as error:
         what, _, _ = str(error).partition("\n")
-        raise UserError(f"{name}: {what}; mirror again to go on") from error
+        raise UserError(f"{name}: {what}; mirror again to continue") from error
 
 
 @dataclass

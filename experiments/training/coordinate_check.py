@@ -1,12 +1,12 @@
-"""Coordinates: how large each activation of a model is and how far training moves it, by size.
+"""Coordinates: the size of each activation and its change in training, by width or depth.
 
-A model of every width (or depth) is trained for a few steps on one batch, at the peak learning rate
-from the first step on. Before each step and after the last one, on that batch and for every place,
+A model of every width (or depth) trains for a few steps on one batch, at the peak learning rate
+throughout. Before each step and after the last one, on that batch and for every place,
 
     size = mean |x_t|        change = mean |x_t - x_0|
 
-How they go with the width says whether a parametrization does what it promises;
-`python -m analysis coordinate-check` judges the table that is written here.
+Their scaling with the width tests the parametrization: `python -m analysis coordinate-check` judges
+the table written here.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ class Coordinate:
 
 
 def resize(config: RunConfig, grow: Grow, **size: int) -> RunConfig:
-    """The config of another `width=` or `layers=`; with the width grow ffn, and heads or head_dim.
+    """The config of another `width=` or `layers=`; ffn and heads or head_dim grow with the width.
 
-    With more heads of one size the factor on q.k is the same at every width and goes unchecked;
-    with larger heads it is checked too.
+    More heads of one size leave the factor on q.k the same at every width, unchecked; larger heads
+    check it too.
     """
     model = config.science.model
     ratio = size.get("width", model.width) / model.width
@@ -101,7 +101,7 @@ def measure(config: RunConfig, batches: NDArray[np.int32], steps: int) -> Iterat
 
 
 def observe(made: Recipe, leaves: Hypers, batch: Array, steps: int) -> Seen:
-    """(size, change) of every place, [steps + 1] or [steps + 1, L] each: pure, to be jitted."""
+    """(size, change) of every place, [steps + 1] or [steps + 1, L] each; pure."""
 
     def look(params: Any) -> Any:
         return activations(made.spec, params, batch[:, :-1])
@@ -121,7 +121,7 @@ def observe(made: Recipe, leaves: Hypers, batch: Array, steps: int) -> Seen:
 
 
 def rows(model: TransformerConfig, seeds: NDArray[np.uint32], seen: Seen) -> Iterator[Coordinate]:
-    """The rows of what `observe` saw, with a leading axis of seeds."""
+    """The rows of the values of `observe`, with a leading axis of seeds."""
     sizes, changes = seen
     for (path, size), change in zip(
         jax.tree_util.tree_leaves_with_path(sizes), jax.tree.leaves(changes), strict=True
@@ -163,7 +163,7 @@ def _place(path: Any) -> tuple[str, int | None, int]:
 
 
 def write(rows: Sequence[Coordinate], path: Path) -> None:
-    """A CSV file, whole."""
+    """Write the rows as a CSV file, atomically."""
     text = io.StringIO()
     table = csv.DictWriter(text, list(Coordinate.__dataclass_fields__), lineterminator="\n")
     table.writeheader()

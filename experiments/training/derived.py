@@ -1,6 +1,6 @@
-"""The start of a derived run: the parameters that an operation makes of its parents'.
+"""The start of a derived run: an operation on its parents' parameters.
 
-A parent gives the parameters that it is judged by: its last, or the average of them.
+A parent gives the parameters that it is evaluated by: its last, or their average.
 """
 
 from __future__ import annotations

@@ -4,13 +4,13 @@ A weight of layer 3 is the array "blocks.3.attention.query", of the shape of its
 [d, h, k], inputs first), in float32 and as stored: the forward pass uses it times its multiplier.
 Scanned and unrolled layers give the same file. The file's metadata hold, as JSON,
 
-    config         {"science": ..., "execution": ...} as in config.json, from which it is read again
+    config         {"science": ..., "execution": ...} as in config.json
     letters        of every array
     multipliers    of every array, by the parametrization
-    factors        on q.k ("attention"), on what a branch adds ("residual"), and on the logits where
+    factors        on q.k ("attention"), on a branch's output ("residual"), and on the logits where
                    the embedding is the readout too ("tied_readout")
 
-so that the file alone is enough to compute the model.
+The file alone is enough to compute the model.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ AGAIN = "export it again"
 
 
 def name(weight: Weight, layer: int | None) -> str:
-    """The name of its array; without a layer's number for a weight in no layer."""
+    """The name of a weight's array; without a number for a weight in no layer."""
     where = weight.path.replace("/", ".")
     return where if layer is None else where.replace(f"{STACK}.", f"{STACK}.{layer}.", 1)
 
@@ -97,7 +97,7 @@ def from_arrays(made: Recipe, arrays: Arrays, where: str) -> Params:
 
 
 def finished(folder: Path) -> tuple[RunConfig, Params]:
-    """The config of a completed run, for one device, and the parameters that it is judged by.
+    """The config of a completed run, for one device, and the parameters that it is evaluated by.
 
     Raises:
         UserError: it is not completed, or its last checkpoint is gone.
@@ -115,7 +115,7 @@ def finished(folder: Path) -> tuple[RunConfig, Params]:
 
 
 def metadata(config: RunConfig) -> dict[str, str]:
-    """The metadata of a file: its config, and how the arrays are used."""
+    """The metadata of a file: its config, and the letters and factors of its arrays."""
     made, model = recipe(config), config.science.model
     p = config.science.parametrization
     names: dict[str, Weight] = {}
@@ -138,7 +138,7 @@ def metadata(config: RunConfig) -> dict[str, str]:
 
 
 def write(path: Path, config: RunConfig, params: Params) -> None:
-    """The file, whole or not at all.
+    """Write the file, whole or not at all.
 
     Raises:
         UserError: safetensors is not installed, or the file cannot be written.
@@ -149,7 +149,7 @@ def write(path: Path, config: RunConfig, params: Params) -> None:
 
 
 def read(path: Path) -> tuple[RunConfig, Arrays]:
-    """The config and the arrays of a file that `write` wrote.
+    """The config and the arrays of a file made by `write`.
 
     Raises:
         UserError: safetensors is not installed, or the file is none, damaged, or without a config.

@@ -1,5 +1,4 @@
-"""Hyperparameters as arrays: a traced pytree made from the table `TRACED`, so a grid of them is one
-executable."""
+"""Hyperparameters as arrays: a traced pytree made from `TRACED`, so a grid is one executable."""
 
 from __future__ import annotations
 

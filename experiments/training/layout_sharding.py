@@ -1,7 +1,7 @@
-"""The programs of one run that is shared out over devices, and where its trees lie on them.
+"""The programs of one run sharded over devices, and the shardings of its trees.
 
-A parameter, its gradient and the optimizer's values of it lie as `models.layout` says; what has no
-weight's shape is whole everywhere. A batch is cut along its sequences.
+A parameter, its gradient and the optimizer's values of it lie as `models.layout` says. Arrays
+without a weight's shape are replicated. A batch is split along its sequences.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def on(mesh: Mesh, specs: Any) -> Any:
 
 
 def put(mesh: Mesh, tree: Any) -> Any:
-    """A tree that every process has, placed on the mesh; each device has its part of a batch."""
+    """A tree that every process has, placed on the mesh; each device gets its part of a batch."""
     where = NamedSharding(mesh, BATCHES if isinstance(tree, np.ndarray) else WHOLE)
 
     def leaf(value: Any) -> Any:

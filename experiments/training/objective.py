@@ -47,10 +47,10 @@ def objective(
 ) -> tuple[Float[Array, ""], Losses]:
     """cross_entropy + sum_k penalties[k] * found[k], and its parts.
 
-    A penalty on something that no part of the model finds adds nothing.
+    A penalty whose value no part of the model finds adds nothing.
 
-    In chunks, only one chunk of logits is ever held, and it is computed once: the gradients of x
-    and w depend on the upstream gradient by a scalar factor alone, so the forward pass has them.
+    In chunks, memory holds one chunk of logits, computed once: the forward pass has the gradients
+    of x and w up to a scalar, the upstream gradient.
     """
     (x, w), routing = stream_routed(spec, params, windows[:, :-1])
     how = _objective if spec.program.logits_chunks == 1 else _in_chunks

@@ -3,9 +3,9 @@
     fraction(t) = min(1, (t+1)/W) * decay(p, min(f, p), x)
     p = plateau(min(t, S-Z)),   x = clip((t - (S-Z)) / Z, 0, 1)
 
-W warm-up steps, Z decay steps, S all steps, f the final fraction. The first step moves (fraction
-1/W, not 0), step S-Z is the last before the decay shows, and x = 1, the final fraction, would be
-step S. Z is S - W for linear and cosine, 0 for constant, else chosen; 0 leaves the plateau alone.
+W warm-up steps, Z decay steps, S all steps, f the final fraction. The first step has the fraction
+1/W, not 0. Step S-Z is the last before the decay shows; x = 1, the final fraction, would be step S.
+Z is S - W for linear and cosine, 0 for constant, else chosen; 0 leaves the plateau alone.
 
     schedule        plateau(t)                            decay
     linear, cosine  1                                     of that shape

@@ -38,14 +38,14 @@ class TrainState(struct.PyTreeNode):
 
     step: Array  # int32: steps done
     first_loss: Array  # float32: of the first step, NaN before it
-    diverged: Array  # bool: from here on the state stands still
+    diverged: Array  # bool: from here on the state does not change
     params: Params
     optimizer: Any
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The static half of a run: what is compiled. Two runs with equal recipes share a program."""
+    """The static half of a run, which is compiled. Runs with equal recipes share a program."""
 
     spec: Spec
     seq_len: int
@@ -87,7 +87,7 @@ def recipe(config: RunConfig, platform: str | None = None, devices: int | None =
         devices: of such a platform; by default what the layout names.
 
     Raises:
-        UserError: the platform that JAX runs on lacks what the program asks for.
+        UserError: the platform that JAX runs on lacks a kernel that the program names.
     """
     if platform is None:
         platform, devices = jax.default_backend(), jax.device_count()
@@ -107,7 +107,7 @@ def recipe(config: RunConfig, platform: str | None = None, devices: int | None =
 
 
 def init_state(recipe: Recipe, hypers: Hypers) -> TrainState:
-    """The state before the first step; pure, so that it can be jitted with the shardings wanted."""
+    """The state before the first step; pure, so it can be jitted with any shardings."""
     params = initialise(
         recipe.weights,
         recipe.spec.parametrization,
@@ -141,8 +141,8 @@ def gradients(
 ) -> tuple[Losses, Params]:
     """Losses over [B, T+1] and the gradient of their `objective`.
 
-    Taken microbatch by microbatch: every window has T tokens to predict, so the mean of their means
-    is the mean over all tokens. Equal to the whole batch at once up to rounding; small microbatches
+    Taken microbatch by microbatch: every window predicts T tokens, so the mean of their means is
+    the mean over all tokens. The result equals the whole batch's up to rounding. Small microbatches
     keep activations in cache on a CPU and bound memory anywhere.
     """
     parts = batch.reshape(-1, recipe.microbatch, batch.shape[-1])
@@ -185,7 +185,7 @@ def step(
         "learning_rate": scale * hypers.learning_rate,
         **found,
     }
-    # as small as what made them until they are added, so that they alone are gathered
+    # sharded as the optimizer's state until they are added, so that they alone are gathered
     updates = keep(recipe.spec.layout, recipe.weights, "optimizer", updates)
     params = optax.apply_updates(state.params, updates)
     params = keep(recipe.spec.layout, recipe.weights, "params", params)
@@ -195,11 +195,11 @@ def step(
 def train_chunk(
     recipe: Recipe, state: TrainState, hypers: Hypers, batches: Array
 ) -> tuple[TrainState, Metrics]:
-    """Up to S steps in one dispatch: as many of [S, B, T+1] as the run has left.
+    """Up to S steps of [S, B, T+1] in one dispatch: those that the run has left.
 
-    The trip count is data, so a run of any length uses one executable and pays for no empty step;
-    a run that diverges takes no step after the one that shows it. Metrics are [S]; rows of steps
-    that were not taken are zero.
+    The trip count is data: a run of any length uses one executable and pays for no empty step. A
+    run takes no step after the one that shows divergence. Metrics are [S]; rows of steps not taken
+    are zero.
     """
     S = batches.shape[0]
     shapes = jax.eval_shape(lambda: step(recipe, state, hypers, batches[0])[1])
@@ -222,7 +222,7 @@ def train_chunk(
 def evaluate(recipe: Recipe, state: TrainState, windows: Array) -> Array:
     """Mean loss in nats per token over [P, M, T+1] windows, M at a time.
 
-    Of the parameters that the run is judged by: the last, or an average of them.
+    The parameters are the evaluated ones: the last, or an average of them.
     """
     params = updates.evaluated(state.optimizer, state.params)
 

@@ -1,8 +1,8 @@
 """The trainer: the runs of a population from their configs to their records; interruptible.
 
-The device is never stopped to print a number: while one dispatch runs, the metrics of the one
-before it are fetched and written, and the next batches are gathered by the loader's thread. One run
-is a population of one, by a program without the axis of members.
+Metrics never stop the device: while one dispatch runs, the trainer writes the metrics of the one
+before, and the loader's thread gathers the next batches. One run is a population of one, by a
+program without the axis of members.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from experiments.training.populations.programs import Programs, programs
 from experiments.training.step import Metrics, TrainState, recipe
 from scaling.machines.chips import GIB, of_device
 
-Late = tuple[list[int], Metrics]  # a dispatch under way: each member's first step in it, metrics
+Late = tuple[list[int], Metrics]  # of a dispatch under way: each member's first step, metrics
 
 
 def train(
@@ -47,13 +47,13 @@ def train_population(
     watch: Callable[[Event], None] = lambda event: None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> list[Status]:
-    """Train runs of one recipe together, or go on where their checkpoints stand; write the records.
+    """Train runs of one recipe together, from their checkpoints if any; write the records.
 
-    Of several processes each calls this alike, and one that is interrupted stops all.
+    Every process of a group calls this alike; an interrupt of one stops all.
 
     Returns:
-        for each run COMPLETED or DIVERGED, as in its summary; STARTED if `interrupted` said so,
-        with a checkpoint saved and no summary.
+        for each run COMPLETED or DIVERGED, as in its summary; STARTED after `interrupted`, with a
+        checkpoint saved and no summary.
     """
     jobs = [settle(job, watch) for job in jobs]
     made = recipe(jobs[0].run.config)
@@ -71,16 +71,16 @@ def train_population(
         population = [member for member in members if member.is_active]
         if population:
             left = [s for s, m in zip(states, members, strict=True) if m.is_active]
-            del state, states  # the loop owns the only ones
+            del state, states  # the loop owns the only references
             _Loop(population, programs(made, len(population)), interrupted).run(left)
         return [member.status for member in members]
 
 
 def settle(job: Job, watch: Callable[[Event], None]) -> Job:
-    """The job with an `auto` layout settled for JAX's devices; `watch` hears which, and why.
+    """The job with an `auto` layout settled for JAX's devices; `watch` gets the choice and reason.
 
     Raises:
-        UserError: nothing fits, or the devices are of no kind whose figures are known.
+        UserError: no layout fits, or `scaling.machines.chips` lacks the devices' kind.
     """
     config = job.run.config
     if config.execution.layout.name != "auto":
@@ -100,7 +100,7 @@ def settle(job: Job, watch: Callable[[Event], None]) -> Job:
 
 @dataclass
 class _Loop:
-    """The loop over dispatches, with what it needs at hand."""
+    """The loop over dispatches."""
 
     population: Sequence[Member]
     compiled: Programs
@@ -108,7 +108,7 @@ class _Loop:
     late: Late | None = field(default=None, init=False)
 
     def run(self, states: list[TrainState]) -> None:
-        """Step until every member has ended, or is interrupted with a checkpoint."""
+        """Step until every member has ended, or an interrupt has saved its checkpoint."""
         execution = self.population[0].job.run.config.execution
         hypers = self.compiled.join([member.hypers for member in self.population])
         state = self.compiled.join(states)
@@ -149,7 +149,7 @@ class _Loop:
                 return
 
     def _batches(self, steps: int) -> Iterator[Any]:
-        """Without end: [S, B, T+1] of each member, joined; what comes beyond its end is any batch.
+        """Batches [S, B, T+1] of each member, joined, without end; past a member's end any batch.
 
         Members of equal data, seed and step share a stream.
         """
@@ -177,7 +177,7 @@ class _Loop:
             yield self.compiled.join([latest[key] for key in keys])
 
     def _fetch(self) -> None:
-        """Give every member its rows of the dispatch before."""
+        """Write every member's rows of the dispatch before."""
         if self.late is None:
             return
         (starts, metrics), self.late = self.late, None

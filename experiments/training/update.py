@@ -7,9 +7,9 @@
 
 with coupled and with independent decay. eta_t = s_t * eta, s_t the schedule's fraction; [decays] is
 0 for gains and biases, else 1. c_i is 1; where the gradient is the update, rule.learning_rate, so
-that |g|^2 is the fall of the loss per rate. It has the same size at every width, as the steps must
-have that it cuts, where the stored gradients of an embedding and of a matrix go with the width as
-m^-1/2 and 1; and it does not see how a factor is shared out between a weight and its multiplier.
+that |g|^2 is the fall of the loss per rate. It has the same size at every width, as the steps have,
+though the stored gradients of an embedding and of a matrix scale as m^-1/2 and 1. No division of a
+factor between a weight and its multiplier changes it.
 
 The direction u is the optimizer's: experiments/training/optimizers/<name>.py has its formula.
 """
@@ -65,7 +65,7 @@ class UpdateInputs:
 
 
 def clip(family: Family, s: UpdateInputs) -> GradientTransformation:
-    """The gradients, all shortened alike where they are longer than `clip_norm`."""
+    """The gradients, all scaled alike where their norm exceeds `clip_norm`."""
     is_update = family == "gradient"
     roots = s.factor(lambda rule: rule.learning_rate**0.5 if is_update else 1.0)
 
@@ -78,7 +78,7 @@ def clip(family: Family, s: UpdateInputs) -> GradientTransformation:
 
 
 def descend(s: UpdateInputs) -> GradientTransformation:
-    """From the direction to the change of the parameters."""
+    """The change of the parameters from the direction."""
 
     def change(updates: Params, params: Params | None) -> Params:
         lam = s.hypers.weight_decay
@@ -103,7 +103,7 @@ class AverageState(NamedTuple):
 def averaged(
     inner: optax.GradientTransformation, decay: float | Array
 ) -> optax.GradientTransformation:
-    """The same updates, and a state that has the average of the parameters that they lead to.
+    """The same updates, and a state with the average of the parameters after them.
 
     average <- average + (1 - d) / (1 - d^t) (theta_t - average),   t = 1, 2, ...
 
@@ -132,7 +132,7 @@ def update(name: str, evaluated: str, s: UpdateInputs) -> GradientTransformation
     """The update of one step, as an optax transformation made from traced numbers.
 
     Args:
-        evaluated: "last", or "ema" to keep the average of the parameters that is to be evaluated.
+        evaluated: "last", or "ema" to keep the average of the parameters for evaluation.
     """
     found = optimizer(name)
     chain = optax.chain(clip(found.family, s), *found.chain(s))

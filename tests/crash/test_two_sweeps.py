@@ -112,7 +112,7 @@ def test_terminated_before_anything_is_trained_exits_with_75(run, texts, tmp_pat
     process.terminate()
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == record.AGAIN, stderr
-    assert "the same command goes on" in stdout + stderr
+    assert "the same command continues" in stdout + stderr
     assert "Traceback" not in stderr
 
 

@@ -221,7 +221,7 @@ def test_failed_run_is_told_with_its_reason(call, tmp_path, monkeypatch):
     assert code == record.AGAIN
     assert "3 failed" in out
     assert out.count("summary.json: out of memory") == 3
-    assert "the same command goes on" in out
+    assert "the same command continues" in out
 
 
 def test_interrupt_before_anything_is_trained_exits_with_75(call, monkeypatch):
@@ -290,7 +290,7 @@ def test_terminated_run_exits_with_75_and_the_same_command_finishes_it(study_fil
     process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == record.AGAIN, stderr
-    assert "the same command goes on from the last checkpoints" in stdout
+    assert "the same command continues from the last checkpoints" in stdout
     assert "Traceback" not in stderr
     started = {file.parent.name for file in out.glob("*/metrics.jsonl")}
     assert started

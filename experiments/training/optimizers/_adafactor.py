@@ -3,9 +3,9 @@
     R <- b R + (1 - b) mean over outputs of g^2,    C <- b C + (1 - b) mean over inputs of g^2
     u = g / sqrt(R C / mean(R)),    u <- u / max(1, RMS(u)),    b = 1 - t^-0.8 at step t = 1, 2, ...
 
-A weight is the matrix [fan_in, fan_out] that its letters say, however small, each layer of a stack
-and each expert by itself; a vector is a matrix of one row, so every square of it is kept. The rate
-is not multiplied by the RMS of the parameter, so that the update is as large as Adam's.
+A weight is the matrix [fan_in, fan_out] of its letters, however small; layers of a stack and
+experts are separate. A vector is a matrix of one row, so every square of it is kept. The RMS of the
+parameter does not multiply the rate, so the update is as large as Adam's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ THRESHOLD = 1.0  # of the RMS of an update
 
 
 def adafactor(weights: Any) -> optax.GradientTransformation:
-    """The direction, for parameters that are described by the tree of `Weight`."""
+    """The direction, for parameters described by the tree of `Weight`."""
     one = optax.chain(
         optax.scale_by_factored_rms(min_dim_size_to_factor=1, epsilon=EPSILON),
         optax.clip_by_block_rms(THRESHOLD),
@@ -35,7 +35,7 @@ def adafactor(weights: Any) -> optax.GradientTransformation:
 def _by_layer(one: optax.GradientTransformation, weights: Any) -> optax.GradientTransformation:
     """A transformation of one matrix [fan_in, fan_out], applied to each by itself.
 
-    Its state is the tuple of those of the weights, with a leading axis of those that are several.
+    The state is a tuple by weight, with a leading axis over the matrices of a weight of several.
     """
     leaves: list[Weight]
     structure: Any

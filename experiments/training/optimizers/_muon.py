@@ -3,10 +3,10 @@
     m <- mu m + (1 - mu) g                                   and Nesterov's look ahead of it
     u =  0.2 sqrt(max(fan_in, fan_out)) NS5(m)
 
-NS5, five Newton-Schulz steps, brings all singular values near 1, and the factor the RMS of u near
-0.2, where AdamW's is: so one learning rate and one decay serve all parameters (Liu et al. 2025,
-arXiv:2502.16982). A weight is the matrix [fan_in, fan_out] that its letters say, each layer of a
-stack and each expert by itself.
+NS5, five Newton-Schulz steps, brings all singular values near 1. The factor brings the RMS of u
+near AdamW's 0.2: so one learning rate and one decay serve all parameters (Liu et al. 2025,
+arXiv:2502.16982). A weight is the matrix [fan_in, fan_out] of its letters; layers of a stack and
+experts are separate.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RMS = 0.2
 def muon(
     weights: Any, momentum: float | Array, elsewhere: optax.GradientTransformation
 ) -> optax.GradientTransformation:
-    """The direction, for parameters that are described by the tree of `Weight`."""
+    """The direction, for parameters described by the tree of `Weight`."""
 
     def by_weight(pick: Any) -> Any:
         return jax.tree.map(pick, weights, is_leaf=lambda x: isinstance(x, Weight))
@@ -56,5 +56,5 @@ def _matrix(weight: Weight) -> MuonDimensionNumbers:
 
 
 def _size(weight: Weight) -> float:
-    """By which the entries of an orthogonal matrix come to RMS 0.2."""
+    """The factor that brings the entries of an orthogonal matrix to RMS 0.2."""
     return RMS * max(weight.fan_in, weight.fan_out) ** 0.5

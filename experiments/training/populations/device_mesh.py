@@ -1,8 +1,7 @@
-"""A leading axis over devices: the mesh, made here alone, and how trees come to lie on it.
+"""The mesh of a population's devices, and the placement of its trees.
 
-The members of a population lie along the axis `population` in blocks, so that each device runs the
-program of its block with a separate trip count, and exchanges nothing with the others. Axes that
-share out a single model would stand beside it.
+The members lie along the axis `population` in blocks. Each device runs the program of its block
+with a separate trip count, and exchanges nothing with the others.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ BLOCKS = PartitionSpec(POPULATION)
 def mesh(members: int, devices: Sequence[jax.Device]) -> Mesh:
     """A mesh of as many devices as divide the members evenly.
 
-    Of D devices a multiple of D takes all, fewer members than D take one each, and any other number
+    Of D devices a multiple of D takes all, and fewer members than D take one each. Any other number
     takes its largest divisor up to D.
     """
     size = max(d for d in range(1, len(devices) + 1) if members % d == 0)
@@ -38,7 +37,7 @@ def split(mesh: Mesh, function: Callable[..., Any], **options: Any) -> jax.stage
         in_specs=BLOCKS,
         out_specs=BLOCKS,
         axis_names={POPULATION},
-        check_vma=False,  # it would want the start of every loop marked, and nothing is exchanged
+        check_vma=False,  # it would want the start of every loop marked; nothing is exchanged
     )
     return jax.jit(blocks, in_shardings=NamedSharding(mesh, BLOCKS), **options)
 
@@ -49,9 +48,9 @@ def place(mesh: Mesh, members: int, tree: Tree, k: int) -> Tree:
 
 
 def join(mesh: Mesh, stack: Callable[[Sequence[Tree]], Tree], trees: Sequence[Tree]) -> Tree:
-    """The trees of K members as one [K, ...]; each device puts its block together by `stack`.
+    """The trees of K members as one [K, ...]; `stack` joins the block of each device there.
 
-    NumPy's arrays stay on the host, from where a compiled function takes to each device its own.
+    NumPy's arrays stay on the host; a compiled function brings each device its part.
     """
     members, size = len(trees), len(trees) // mesh.size
     if all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(trees)):
@@ -68,7 +67,7 @@ def join(mesh: Mesh, stack: Callable[[Sequence[Tree]], Tree], trees: Sequence[Tr
 
 
 def part(mesh: Mesh, take: Callable[[Tree, int], Tree], tree: Tree, k: int) -> Tree:
-    """Member k of a joined tree, taken out by `take` on its device, and brought to the first."""
+    """Member k of a joined tree, taken out by `take` on its device, then moved to the first."""
     device, row = divmod(k, jax.tree.leaves(tree)[0].shape[0] // mesh.size)
     block = jax.tree.map(lambda leaf: leaf.addressable_shards[device].data, tree)
     return jax.device_put(take(block, row), mesh.devices[0])

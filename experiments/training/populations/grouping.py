@@ -1,11 +1,11 @@
-"""Grouping of runs that share a program into populations of the best measured throughput.
+"""Populations of the best measured throughput, from runs that share a program.
 
 A population of K runs lasts as long as its longest member, so a plan of populations costs
 
     sum over populations of  seconds(K) * max(steps)
 
-with seconds(K) of one step of all K, as measured on the device. Runs are put in order of length, so
-that the best populations are neighbours, and the cheapest plan is found by dynamic programming.
+with seconds(K) of one step of all K, as measured on the device. In order of length, the best
+populations are neighbours; dynamic programming finds the cheapest plan.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from experiments.config.run import RunConfig
 from experiments.config.traced import FIELDS
 from experiments.runs.job import Job, Population
 
-# Fields that the host alone reads, for each member by itself
+# Fields that the host alone reads, member by member
 HOST = (
     "data",
     "evaluation.windows",
@@ -32,14 +32,14 @@ ALONE: Curve = {1: 1.0}
 LARGEST = 64  # members on one device
 # A population is chosen if it is faster than solo runs by this factor; less may be noise
 GAIN = 1.05
-# Like runs that pay for the compilations of a measurement, at least
+# Least runs of one signature that pay for the compilations of a measurement
 WORTHWHILE: Mapping[str, int] = {"cpu": 8, "accelerator": 2}
 
 
 def signature(config: RunConfig) -> RunConfig:
-    """The config with every field at its default that the program does not depend on.
+    """The config with the fields of `TRACED` and `HOST` at their defaults.
 
-    These are the fields of `TRACED` and of `HOST`. Equal signatures are equal recipes.
+    The program does not depend on these. Equal signatures are equal recipes.
     """
     default = RunConfig()
     values = {path: value_of(default, path) for path in (*FIELDS, *HOST)}
@@ -47,7 +47,7 @@ def signature(config: RunConfig) -> RunConfig:
 
 
 def alike(jobs: Sequence[Job]) -> dict[RunConfig, list[Job]]:
-    """The jobs by signature, each group from its longest run to its shortest."""
+    """Jobs by signature, each group from its longest run to its shortest."""
     groups: dict[RunConfig, list[Job]] = {}
     for job in sorted(jobs, key=_steps, reverse=True):
         groups.setdefault(signature(job.run.config), []).append(job)
@@ -55,7 +55,7 @@ def alike(jobs: Sequence[Job]) -> dict[RunConfig, list[Job]]:
 
 
 def largest(group: Sequence[Job], workers: int, platform: str) -> int:
-    """The largest population that leaves every worker with one; 1 is not worth measuring."""
+    """The largest population that leaves one for every worker; 1 needs no measurement."""
     execution = group[0].run.config.execution
     if execution.layout.name != "single":
         return 1
@@ -68,7 +68,7 @@ def largest(group: Sequence[Job], workers: int, platform: str) -> int:
 def to_measure(
     groups: Mapping[RunConfig, Sequence[Job]], places: int, platform: str
 ) -> list[tuple[RunConfig, int]]:
-    """The signatures whose throughput decides on their populations, and up to how many members."""
+    """Signatures whose throughput must be measured, each with its most members."""
     sizes = {kind: largest(group, places, platform) for kind, group in groups.items()}
     return [
         (kind, most)
@@ -80,7 +80,7 @@ def to_measure(
 def all_populations(
     groups: Mapping[RunConfig, Sequence[Job]], known: Mapping[RunConfig, Curve], places: int
 ) -> list[Population]:
-    """All groups in populations, dearest first; who has no curve trains alone."""
+    """All groups in populations, most FLOPs first; runs without a curve train alone."""
     found = [
         population
         for kind, group in groups.items()
@@ -92,7 +92,7 @@ def all_populations(
 
 
 def populations(group: Sequence[Job], curve: Curve, workers: int) -> list[Population]:
-    """One group in populations: of the size that its execution names, or else by the curve."""
+    """One group in populations: of its execution's size, or else by the curve."""
     wanted = group[0].run.config.execution.runs_per_program
     if wanted:
         return [tuple(group[i : i + wanted]) for i in range(0, len(group), wanted)]
@@ -103,16 +103,15 @@ def populations(group: Sequence[Job], curve: Curve, workers: int) -> list[Popula
 
 
 def plan(steps: Sequence[int], curve: Curve) -> list[int]:
-    """The sizes of populations that together cost the least, from the longest runs to the shortest.
+    """Sizes of the populations of least total cost, from the longest runs to the shortest.
 
     Args:
         steps: of each run, descending.
-        curve: only its sizes are used, for each size is a compilation; it holds 1.
+        curve: holds 1; no other sizes are used, for each size is a compilation.
     """
     cost = {k: seconds * (1.0 if k == 1 else GAIN) for k, seconds in curve.items()}
-    best: list[tuple[float, int]] = [
-        (0.0, 0)
-    ]  # of the last n runs: cost, size of the first population
+    # best[n], of the last n runs: cost, size of the first population
+    best: list[tuple[float, int]] = [(0.0, 0)]
     for n in range(1, len(steps) + 1):
         longest = steps[len(steps) - n]
         choices = ((longest * cost[k] + best[n - k][0], k) for k in cost if k <= n)
@@ -125,14 +124,14 @@ def plan(steps: Sequence[int], curve: Curve) -> list[int]:
 
 
 def doublings(most: int, devices: int = 1) -> list[int]:
-    """The sizes to measure: 1, then D, 2D, 4D, ... members up to `most` on D devices.
+    """Sizes to measure: 1, then D, 2D, 4D, ... members up to `most` on D devices.
 
-    D is measured for any `most` above 1: fewer members than devices take no longer.
+    D is one of them for any `most` above 1: 2 to D members take equally long.
     """
     sizes = (devices * 2**i for i in range(int(math.log2(LARGEST)) + 1))
     return sorted({1, *(k for k in sizes if k <= max(devices, most) and most > 1)})
 
 
 def _steps(job: Job) -> int:
-    """Steps that it trains itself."""
+    """Steps of the job's own training, without a parent's."""
     return job.run.config.science.steps - job.run.first_step

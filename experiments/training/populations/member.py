@@ -1,6 +1,6 @@
 """Host-side state of one run in a population: folder, writer, checkpoints and step.
 
-A run that is trained alone is a population of one; nothing in its folder can tell.
+A run trained alone is a population of one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Values = dict[str, np.ndarray]  # the metrics of a dispatch: [S] each
 
 @dataclass
 class Member:
-    """A context that closes its checkpoints at the end of the run, or when it is left."""
+    """One run of a population; a context that closes its checkpoints."""
 
     job: Job
     mixture: Mixture
@@ -66,16 +66,16 @@ class Member:
 
     @property
     def is_active(self) -> bool:
-        """Not yet ended; an ended member may be in the program still, and stands still there."""
+        """True until its end; an ended member takes no more steps in the program."""
         return self.status is Status.STARTED
 
     @property
     def is_permanent(self) -> bool:
-        """The checkpoint of this step is kept for good."""
+        """True if the checkpoint of this step is kept for good."""
         return self.step in self.job.run.config.execution.permanent
 
     def restore(self, compiled: Programs) -> TrainState:
-        """Open the folder; the state of its latest checkpoint, or the one before the first step."""
+        """Open the folder; the state of its latest checkpoint, or that before the first step."""
         self.tell("compiling")
         self.writer = Writer(self.job, self.mixture)
         self.writer.open()
@@ -94,14 +94,14 @@ class Member:
         return state
 
     def advance(self, steps: int) -> bool:
-        """Go on by up to `steps`; whether an evaluation before the last one came due meanwhile."""
+        """Advance by up to `steps`; True if an evaluation before the last came due."""
         before, self.step = self.step, min(self.step + steps, self.total)
         times = self.job.run.config.science.evaluation.times
         due = (round(self.total * i / times) for i in range(1, times))
         return any(before < at <= self.step < self.total for at in due)
 
     def take(self, start: int, values: Values) -> None:
-        """Write one dispatch's row, or the end of a run that diverged in it."""
+        """Write the row of one dispatch, or the end of a run that diverged in it."""
         rows = min(len(values["loss"]), self.total - start)
         found = {name: value[:rows] for name, value in values.items()}
         diverged = np.flatnonzero(found.pop("diverged"))
@@ -120,7 +120,7 @@ class Member:
         self.watch(Event(self._run_id, "training", start + rows, float(loss.mean()), rate))
 
     def evaluate(self, compiled: Programs, state: TrainState) -> None:
-        """Ask the model every task on the way, and write what it answered."""
+        """Evaluate every task before the last step, and write the results."""
         found = self._evaluations(compiled, state)
         loss = found[VALIDATION].metrics["loss"]
         self.writer.evaluation(self.step, {"valid_loss": loss, **numbers(found)})
@@ -129,7 +129,7 @@ class Member:
         self._checkpoints.save(self.step, state)
 
     def finish(self, compiled: Programs, state: TrainState) -> None:
-        """The last checkpoint, the last evaluations, and the summary."""
+        """Save the last checkpoint, evaluate every task, and write the summary."""
         self.save(state)
         found = self._evaluations(compiled, state)
         loss = found[VALIDATION].metrics["loss"]
@@ -159,7 +159,7 @@ class Member:
 
     def _end(self, outcome: Outcome) -> None:
         self.writer.check()
-        self._open.close()  # the last save is whole before the summary says so
+        self._open.close()  # the last save is whole before the summary exists
         self.writer.end(outcome)
         self.status = outcome.status
         step = self.total if outcome.diverged_step is None else outcome.diverged_step

@@ -1,9 +1,9 @@
-"""A population: K runs of one recipe in one program, and the programs that the trainer calls.
+"""Programs of a population: K runs of one recipe in one program.
 
-The members' states, hypers and batches lie along a leading axis [K] and the solo chunk is mapped
-over it, so a member is computed by the same steps as alone. Its trip count is its own: a member
-that has come to its end, or that has diverged, stands still by a select while the others go on,
-and no member's numbers enter another's. Of several devices each trains a block of the members.
+States, hypers and batches have a leading axis [K], and `vmap` maps the solo chunk over it, so a
+member takes the same steps as alone. Each member has a trip count: after its end, or once it
+diverges, a select keeps its state. No member's numbers enter another's. Each of several devices
+trains a block of the members.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ Tree = TypeVar("Tree")
 
 @dataclass(frozen=True)
 class Programs:
-    """The compiled programs of a recipe for K members; those of one member know no axis [K].
+    """The compiled programs of a recipe for K members; for one member without the axis [K].
 
     `init`, `evaluate` and `score` are of one member. `chunk` is of all, and donates the state's
-    buffers. `place` brings the tree of member k to its device, `join` puts the members' trees
-    together as `chunk` wants them, `part` takes one out.
+    buffers. `place` brings the tree of member k to its device. `join` stacks the members' trees for
+    `chunk`; `part` takes one out.
     """
 
     init: Callable[[Hypers], TrainState]
@@ -61,8 +61,7 @@ def programs(
     """One set per recipe and K: every learning rate, schedule length and seed shares it.
 
     Args:
-        devices: to share the members out over, by default all of this process; one member is of
-            JAX's default device.
+        devices: for the members, by default all of this process; one member is on JAX's default.
     """
     if recipe.spec.layout.devices > 1:
         return shared(recipe, devices or tuple(jax.devices()))
@@ -97,7 +96,7 @@ def programs(
 
 
 def shared(recipe: Recipe, devices: Sequence[jax.Device]) -> Programs:
-    """The programs of one run whose state and batches lie over all the devices."""
+    """The programs of one run sharded over all the devices."""
     over = layout_sharding.mesh(recipe.spec.layout, devices)
     compiled = layout_sharding.split(over, recipe)
     init = compiled["init"](partial(init_state, recipe))

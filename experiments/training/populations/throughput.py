@@ -1,8 +1,7 @@
 """Measured speed of a population of K runs on this process's devices, kept on disk.
 
-The program that is timed is the one that trains, so its compilation is not lost: it is found in the
-persistent cache. K doubles, from one member on each device, for as long as that pays and the
-devices' memory holds it.
+The timed program is the training program, so its compilation is kept in the persistent cache. K
+doubles, from one member on each device, while that pays and the devices' memory holds it.
 """
 
 from __future__ import annotations
@@ -40,10 +39,10 @@ class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def curves(wanted: Sequence[tuple[RunConfig, int]], slot: Slot) -> list[Curve]:
-    """The curve of each signature up to a size, as kept, or else as a separate process measures.
+    """The curve of each signature up to a size, as kept or as a separate process measures it.
 
-    It is a separate process because a device that this one had opened would be closed to the
-    workers. What cannot be measured is trained alone.
+    The process is separate because a device opened by this one would be closed to the workers. Runs
+    without a measurement train alone.
     """
     if new := [
         (config, most, _path(config, slot))
@@ -85,10 +84,7 @@ def measure(config: RunConfig, most: int) -> Curve:
 
 
 def _time(config: RunConfig, members: int) -> tuple[float, int]:
-    """Seconds of one step of so many members, and what they take of a device's bytes.
-
-    1 byte: nobody knows.
-    """
+    """Seconds of one step of the members, and their bytes on a device (1 if unknown)."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -121,7 +117,7 @@ def _time(config: RunConfig, members: int) -> tuple[float, int]:
 
 
 def _measure_all(wanted: Sequence[tuple[RunConfig, int, Path]], slot: Slot) -> None:
-    """The main function of the process."""
+    """The main function of the measuring process."""
     prepare(slot)
     use_compilation_cache(slot.cache)
     import jax
@@ -143,7 +139,7 @@ def kept(config: RunConfig, slot: Slot, most: int = 1) -> Curve | None:
 
 
 def _path(config: RunConfig, slot: Slot) -> Path:
-    """One file for each program on each kind of place to run it."""
+    """The file of a program on a kind of place."""
     from importlib.metadata import version
 
     pinned = [slot.core is not None, slot.gpu is not None]
@@ -154,7 +150,7 @@ def _path(config: RunConfig, slot: Slot) -> Path:
 
 
 def _device_bytes() -> float:
-    """Memory of one device: the accelerator's, or its part of a core's share of the machine's."""
+    """Memory of one device: the accelerator's, or a core's share split among CPU devices."""
     import jax
 
     if stats := jax.local_devices()[0].memory_stats():

@@ -1,4 +1,4 @@
-"""A trained model as tasks see it: its programs and state, scored part by part."""
+"""A trained model as tasks see it: programs and state, scored part by part."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Trained:
     ) -> NDArray[np.floating]:
         """ln p of the scored tokens, summed over each window, in nats: [N, T+1], [N, T] -> [N].
 
-        The last part is filled up with windows of which nothing is scored.
+        Windows with no scored token fill up the last part.
         """
         missing = -len(windows) % self.microbatch
 

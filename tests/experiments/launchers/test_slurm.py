@@ -70,8 +70,8 @@ def locally(monkeypatch):
         def __init__(self, folder: Path, cluster: str, **settings: int) -> None:
             super().__init__(folder, cluster="local")
 
-        def submit_array(self, elements):
-            jobs = super().submit_array(elements)
+        def submit_array(self, array_tasks):
+            jobs = super().submit_array(array_tasks)
             started.extend(jobs)
             return jobs
 
@@ -95,10 +95,10 @@ def _jobs(bound: Sweep) -> list[Job]:
 def _submitted(bound: Sweep, populations: dict[str, list[Job]]) -> Path:
     """As an earlier call left it."""
     folder = bound.site.folder / slurm.FOLDER
-    elements = {
+    array_tasks = {
         name: [job.run.run_id for job in population] for name, population in populations.items()
     }
-    write_json(folder / "7.json", slurm.Submitted(elements))
+    write_json(folder / "7.json", slurm.Submitted(array_tasks))
     return folder
 
 
@@ -162,7 +162,7 @@ def test_what_sbatch_refuses_is_told_in_its_last_line(commands, bound):
 def test_runs_that_slurm_still_has_are_followed_and_not_submitted_again(
     commands, bound, tmp_path, capsys
 ):
-    """Of three runs one is in the queue and one was; the first element of the new job is lost."""
+    """Of three runs one is in the queue and one was; the first array task of the new job is lost."""
     first, second, third = _jobs(bound)
     folder = _submitted(bound, {"7_4": [first], "7_5": [second]})
     (tmp_path / "queue").write_text("7_4\n8\n")
@@ -173,7 +173,7 @@ def test_runs_that_slurm_still_has_are_followed_and_not_submitted_again(
     assert (commands / "sbatch.calls").read_text() == "\n"
     told = capsys.readouterr().err.splitlines()
     assert told[0] == "with Slurm since an earlier call, and followed: job 7 (1 left)"
-    written = read_json(folder / "7.json", slurm.Submitted).elements
+    written = read_json(folder / "7.json", slurm.Submitted).array_tasks
     assert written == {"7_0": [second.run.run_id], "7_1": [third.run.run_id]}
 
 
@@ -217,7 +217,7 @@ def test_ctrl_c_leaves_the_jobs_with_slurm(commands, bound, tmp_path, capsys, mo
 
 @pytest.fixture
 def stopped(bound, monkeypatch):
-    """Call an element whose population is stopped by these signals; gives what the handler saw."""
+    """Call an array task whose population is stopped by these signals; gives what the handler saw."""
 
     def stopped(*numbers: int, status: Status = Status.STARTED) -> list[str]:
         seen: list[str] = []

@@ -370,7 +370,7 @@ def test_trunk_must_be_a_run_of_the_study_and_stay_one(runs, cache, tmp_path):
         bind(study(runs[1:]), tmp_path, cache)
     with pytest.raises(UserError, match=r"no checkpoint of it is kept"):
         bind(study(runs).override(["execution.permanent=8"]), tmp_path, cache)
-    with pytest.raises(UserError, match=r"cannot go on from step .*: their rates agree for"):
+    with pytest.raises(UserError, match=r"cannot continue from step .*: their rates agree for"):
         bind(study(runs).override(["schedule.decay_fraction=0.5"]), tmp_path, cache)
     seeded = study(runs).override(["seed=3", "optimizer.learning_rate=1e-3"])
     bound = bind(seeded, tmp_path, cache)

@@ -146,7 +146,7 @@ def test_interrupted_search_exits_with_75_and_the_same_command_redoes_nothing(
         everything += trained
         if len(everything) < 5:
             assert code == record.AGAIN
-            assert "the same command goes on" in out
+            assert "the same command continues" in out
             assert not record.read(tmp_path / "out", SearchRecord).finished
     assert code == 0
     assert len(everything) == len(set(everything)) == 5

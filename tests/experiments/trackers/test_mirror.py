@@ -136,7 +136,7 @@ def test_what_went_wrong_is_one_line(job, service, tmp_path):
     with pytest.raises(UserError, match=r"nowhere/study.json: cannot read"):
         mirror(tmp_path / "nowhere", "memory", ONCE)
     service.refusal = ZeroDivisionError("no such project\nmore of it")
-    with pytest.raises(UserError, match=r"^memory: no such project; mirror again to go on$"):
+    with pytest.raises(UserError, match=r"^memory: no such project; mirror again to continue$"):
         mirror(tmp_path, "memory", ONCE)
     service.refusal = None
     with take(tmp_path / "memory"), pytest.raises(UserError, match="another process mirrors"):
