@@ -151,8 +151,8 @@ def _obstacle(config: RunConfig, origin: Continued) -> str | None:
         )
     if config.execution.permanent and step % config.execution.steps_per_dispatch:
         return (
-            "its permanent checkpoints lie at ends of dispatches from step 0 on; let it continue from "
-            f"a multiple of execution.steps_per_dispatch={config.execution.steps_per_dispatch}"
+            "its permanent checkpoints lie at ends of dispatches from step 0 on; let it continue "
+            f"from a multiple of execution.steps_per_dispatch={config.execution.steps_per_dispatch}"
         )
     return None
 

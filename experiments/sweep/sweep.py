@@ -124,7 +124,7 @@ def _check_beginnings(runs: Sequence[Run]) -> None:
         for parent in run.beginning.parents:
             if parent.run_id not in planned:
                 raise UserError(
-                    f"run {run.run_id} continues run {parent.run_id}, which is not a run of the "
+                    f"run {run.run_id} begins from run {parent.run_id}, which is not a run of the "
                     "study; add it"
                 )
         if isinstance(run.beginning, Derived):

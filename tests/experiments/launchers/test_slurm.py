@@ -162,7 +162,7 @@ def test_what_sbatch_refuses_is_told_in_its_last_line(commands, bound):
 def test_runs_that_slurm_still_has_are_followed_and_not_submitted_again(
     commands, bound, tmp_path, capsys
 ):
-    """Of three runs one is in the queue and one was; the first array task of the new job is lost."""
+    """Of three runs one is queued and one was; the first array task of the new job is lost."""
     first, second, third = _jobs(bound)
     folder = _submitted(bound, {"7_4": [first], "7_5": [second]})
     (tmp_path / "queue").write_text("7_4\n8\n")
@@ -217,7 +217,7 @@ def test_ctrl_c_leaves_the_jobs_with_slurm(commands, bound, tmp_path, capsys, mo
 
 @pytest.fixture
 def stopped(bound, monkeypatch):
-    """Call an array task whose population is stopped by these signals; gives what the handler saw."""
+    """Call an array task that these signals stop; gives the lines of the handler."""
 
     def stopped(*numbers: int, status: Status = Status.STARTED) -> list[str]:
         seen: list[str] = []
