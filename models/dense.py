@@ -57,7 +57,7 @@ def dense(x: Array, w: Array, letters: str, backward: str) -> Array:
         backward: a key of `PRODUCTS`.
 
     Returns:
-        [*copies, ..., *outputs]. One matrix product whatever the number of letters on each side.
+        [*copies, ..., *outputs]. One matrix product for any number of letters on each side.
     """
     if "," in letters:
         matrix = letters[letters.index(",") + 1 :]

@@ -56,14 +56,14 @@ class Block(Module):
 
 
 class _ScannedBlock(Block):
-    """`Block` in the (carry, output) form that a scan wants."""
+    """`Block` in the (carry, output) form of a scan."""
 
     def __call__(self, x: Float[Array, "B T d"], _: None) -> tuple[Float[Array, "B T d"], None]:
         return super().__call__(x), None
 
 
 class _ScannedPattern(Module):
-    """The blocks of one repeat of the pattern, in the form that a scan wants."""
+    """The blocks of one repeat of the pattern, in the form of a scan."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "B T d"], _: None) -> tuple[Float[Array, "B T d"], None]:

@@ -16,7 +16,7 @@ def add_plot(parser: Any, shows: str) -> None:
 
 
 def plot(options: argparse.Namespace, draw: Callable[[], Any]) -> None:
-    """Draw and save, if asked to."""
+    """Draw and save under --plot."""
     from analysis.plotting.style import save
 
     if options.plot is not None:

@@ -1,4 +1,4 @@
-"""Progress: the present task of a command, once it has taken longer than anyone likes to wait."""
+"""Progress of a command: its present task, once it has taken two seconds."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Timer
 
-PATIENCE = 2.0  # seconds before progress is worth a line
+PATIENCE = 2.0  # seconds before the first line of progress
 
 
 @contextmanager
 def progress(task: str) -> Iterator[Callable[[str], None]]:
-    """Print the task to stderr after two seconds, and from then on every task that is said.
+    """Print the task to stderr after two seconds, and then every further task.
 
-    Output pastes well, for it goes to stdout. `with progress("fitting") as say: ...; say("next")`.
+    The output itself goes to stdout. `with progress("fitting") as say: ...; say("next")`.
     """
     current, late = [task], Event()
 

@@ -100,7 +100,7 @@ def chosen(table: pd.DataFrame, query: str | None) -> pd.DataFrame:
 
 
 def measured(source: Source) -> pd.DataFrame:
-    """The rows of completed runs that a fit may see; all rows of anybody's table."""
+    """The rows of completed runs that a fit may see; all rows of any other table."""
     from analysis.tables.points import pooled, visible
 
     keep, notes = visible(source.table)

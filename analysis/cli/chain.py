@@ -1,4 +1,4 @@
-"""Predict downstream error of runs that are not yet trained: a law of loss feeds a law of error.
+"""Predict downstream error of runs not yet trained, by a law of loss and a law of error.
 
     Err(x) = second( first(x) )
 
@@ -48,7 +48,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Fit both laws and print what they predict."""
+    """Fit both laws and print their predictions."""
     if bool(options.at) == bool(options.predict):
         raise UserError("chain: give either --at NAME=X for each variable, or --predict ROWS")
     first = fit_source(read(options.path, options), options.law, options)

@@ -1,8 +1,9 @@
-"""Rank laws fitted to the same rows by how well they predict.
+"""Rank laws fitted to the same rows by their predictions.
 
-The rank is by the rms log error over the rows held out (--holdout); else over the rows at or above
-each budget, predicted from those below it (--over, --below); else by AICc. AICc judges the rows
-fitted and counts checkpoints of one run as independent. For extrapolation, believe the errors.
+The rank is by the rms log error over the rows held out (--holdout). Without them it is by that of
+the rows at or above each budget, predicted from those below it (--over, --below). Without budgets
+it is by AICc. AICc judges the rows fitted and counts checkpoints of one run as independent. For
+extrapolation, use the errors.
 
   python -m analysis compare chinchilla_epoch --law chinchilla --law chinchilla,beta=alpha
   python -m analysis compare runs/isoflop --law chinchilla --law kaplan --holdout 'flops_6nd>1e12'
@@ -74,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def draw(results: Sequence[FitResult]) -> Any:
-    """Residuals against measured loss, a panel for each law: a slope is what the law misses."""
+    """Residuals against measured loss, a panel for each law: a slope is an error of the law."""
     from analysis.inference.compare import title
     from analysis.plotting import style
 

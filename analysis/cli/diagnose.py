@@ -1,8 +1,8 @@
 """Diagnose a fit: condition number, weakest direction, other minima, influential rows, intervals.
 
-Profile intervals follow the objective itself: the values of a parameter that the rows do not
-refuse at 95 %. The influence of a row is the change of a parameter when the row is left out, as a
-share of the half-width of that interval. A share near 1 says that one row decides.
+A profile interval holds the values of a parameter that the objective does not reject at 95 %. The
+influence of a row is the change of a parameter without it, in half-widths of that interval. A value
+near 1 says that one row decides.
 
   python -m analysis diagnose chinchilla_epoch
   python -m analysis diagnose runs/isoflop --bootstrap 1000 --drop 3 --plot influence.png
@@ -40,7 +40,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Fit, and print what the fit rests on."""
+    """Fit, and print the diagnosis."""
     from analysis.inference.diagnostics import (
         drop_k_path,
         identifiability,

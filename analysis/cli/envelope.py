@@ -40,7 +40,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the exponents and what they say of other budgets."""
+    """Print the exponents and the optima of other budgets."""
     from analysis.estimators.envelope import envelope
 
     with progress("reading the curves") as say:
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _curves(source: Source, rows: pd.DataFrame) -> pd.DataFrame:
-    """A row per step: of anybody's table its own rows, of records the training losses."""
+    """A row per step: the rows of a table, or the training losses of records."""
     import pandas as pd
 
     from analysis.tables.runs import trajectory

@@ -1,10 +1,10 @@
-"""Compute-equivalent gain: the factor of compute that family B needs to reach what A reaches.
+"""Compute-equivalent gain: the factor of compute that family B needs to reach the loss of A.
 
     gain = C_B / C_A  with  L_B(C_B) = L_A(C_A)
 
-Fits a law to the runs of each family and compares their least losses at a budget, each at its own
-allocation C = 6 N D, or two laws of one variable. Above 1, A is the better family. --crossing
-looks for the budget at which the better family changes.
+Fits a law to the runs of each family and compares their least losses at a budget. Each family has
+its own allocation C = 6 N D, unless its law has one variable. Above 1, A is the better family.
+--crossing looks for the budget at which the better family changes.
 
   python -m analysis gain runs/muon runs/adamw --budget 1e13 --bootstrap 1000
   python -m analysis gain runs/mine --a 'label==muon' --b 'label==adamw' --budget 1e13

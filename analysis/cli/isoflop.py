@@ -47,7 +47,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the optima, the exponents and what they say of other budgets."""
+    """Print the optima of each budget, the exponents, and the optima of other budgets."""
     from analysis.estimators.frontier import row_groups
     from analysis.estimators.isoflop import isoflop
     from analysis.readings.isoflop import draw_profiles, profiles

@@ -1,7 +1,7 @@
 """Learning rate, batch and weight decay of a run by every published law, side by side.
 
-Each value in the same units: whether the run is in the law's range, what the law takes for granted,
-and how far the laws are apart. Your own fits (save_law) stand beside them.
+Each value is in the same units, with its place in the law's range and the law's assumptions. The
+spread of the laws follows. Your own fits (save_law) stand beside the published laws.
 
   python -m analysis recommend --params 1e9 --tokens 1e11
   python -m analysis recommend --params 1.3e9 --params-nonembedding 1.2e9 --tokens 1e11

@@ -1,4 +1,4 @@
-"""Find where a learning curve is a power law: between the plateau of chance and the floor.
+"""Find the power-law region of a learning curve, between the plateau of chance and the floor.
 
 The curve is the least loss at each size (samples, tokens, parameters or compute). Four shapes are
 fitted, with neither break, one or both; the least BIC chooses. Fit a power law without offset to

@@ -1,9 +1,9 @@
 """Original files of a published study: found, or downloaded, and verified by checksum.
 
 A file is read from `$WINDTUNNEL_DATA/<study>/`, as <name> or compressed as <name>.gz, else from the
-cache, else from the public repository at a pinned commit (pooch). Raises UserError for a file that
-differs from its checksum. Some tables were collected from hundreds of files or from notebooks; they
-have no single original to download, and raise UserError where they are absent.
+cache. Else pooch downloads it from the public repository at a pinned commit. A file that differs
+from its checksum raises UserError. So does an absent table that was collected from hundreds of
+files or from notebooks: it has no single original.
 """
 
 from __future__ import annotations

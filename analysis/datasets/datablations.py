@@ -5,8 +5,8 @@ Columns: params_total, tokens, unique_tokens, epochs = tokens / unique_tokens, f
 seeds share: cluster by it), in_published_fit (the 182 runs that the paper's R_D*, R_N* rest on),
 diverged.
 
-The authors released them as what their notebook prints. It is read where it is at hand or can be
-downloaded; a $WINDTUNNEL_DATA that holds the two tables collected from it serves as well.
+The authors' notebook prints them. It is read from disk, or downloaded; the two tables collected
+from it serve as well, in $WINDTUNNEL_DATA.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _parse(files: Mapping[str, Path]) -> pd.DataFrame:
         epochs=epochs,
         flops_6nd=6 * runs["params_total"] * runs["tokens"],
         in_published_fit=pd.MultiIndex.from_frame(runs[list(KEY)]).isin(chosen),
-        # small models early in training are above 5 too: these had every chance to learn
+        # small models early in training are above 5 too: these were trained for long
         diverged=(runs["loss"] > LOST) & (epochs >= WORN),
     )
     return table[list(COLUMNS)]

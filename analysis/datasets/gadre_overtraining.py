@@ -3,8 +3,8 @@
 Columns: params_total, params_nonembedding, tokens, flops_6nd, tokens_per_param (20 times the
 authors' Chinchilla multiplier), loss (nats/token on the C4 evaluation set), dataset (the training
 corpus), hyperparameters, loss_<set> on the other evaluation sets, err_avg17 and err_avg46 (mean
-top-1 error over 17 and 46 downstream tasks), and which runs the paper fits its two laws to and
-which it predicts.
+top-1 error over 17 and 46 downstream tasks). Flags name the runs that the paper fits its two laws
+to, and those that it predicts.
 """
 
 from __future__ import annotations

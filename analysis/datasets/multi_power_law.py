@@ -1,7 +1,7 @@
 """27 loss curves of Luo et al. 2025: three models, each under nine learning-rate schedules.
 
-Columns: run_id, model, params_nonembedding (nominal), schedule, split (fit: what the released law
-is fitted to; test: the rest), step (from 0, warm-up included), lr, loss (nats/token, validation).
+Columns: run_id, model, params_nonembedding (nominal), schedule, split (fit: the curves of the
+released law; test: the rest), step (from 0, warm-up included), lr, loss (nats/token, validation).
 """
 
 from __future__ import annotations

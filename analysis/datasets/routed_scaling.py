@@ -1,7 +1,7 @@
 """223 dense and routed models of Clark et al. 2022, each at the last step that was evaluated.
 
-Columns: params_dense (what one token sees: the N of the paper), params_total (all experts), tokens
-= step x 256 x 2048, experts (1 for the dense models), router, loss (nats/token, validation set of
+Columns: params_dense (seen by one token: the N of the paper), params_total (all experts), tokens =
+step x 256 x 2048, experts (1 for the dense models), router, loss (nats/token, validation set of
 MassiveText), seed, k (experts per token), routing_frequency (routed share of the layers).
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CURVES = "raw/curves.csv.gz"
 TOKENS_PER_STEP = 256 * 2048
 PAPER = (
-    "k == 1 and routing_frequency == 0.5 and seed == 42"  # what the notebook of its authors fits
+    "k == 1 and routing_frequency == 0.5 and seed == 42"  # the runs that the authors' notebook fits
 )
 
 

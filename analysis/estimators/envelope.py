@@ -37,13 +37,13 @@ def envelope(
     bootstrap: int = 0,
     seed: int = 0,
 ) -> Frontier:
-    """Approach 1: rows are points of training curves, smooth already. At log-spaced budgets every
-    curve is interpolated (ln loss in ln FLOPs, never beyond its ends) and the lowest gives N* and
-    D*. Resamples draw whole runs.
+    """Approach 1: rows are points of training curves, smooth already. Every curve is interpolated
+    at log-spaced budgets: ln loss in ln FLOPs, never beyond its ends. The lowest gives N* and D*.
+    Resamples draw whole runs.
 
-    A budget counts where the best size is neither the smallest nor the largest that reached it,
-    and at least three did. A run whose learning rate has not decayed by then lies too high: give
-    curves of several horizons per size, as the paper does, or none that is far from its end.
+    A budget counts if at least three sizes reach it and the best is neither the smallest nor the
+    largest. A run whose learning rate has not decayed by then lies too high: give curves of several
+    horizons per size, as the paper does, or none that is far from its end.
     """
     import pandas as pd
 
@@ -106,7 +106,7 @@ def envelope(
 def _lowest(
     heights: Array, sizes: Array, present: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Per budget: the lowest of the runs present, whether it lies between other sizes, and whether
+    """Per budget: the lowest of the runs present, and two marks: it lies between other sizes, and
     at least three sizes reach the budget."""
     reach = np.isfinite(heights[present])
     level = np.where(reach, heights[present], np.inf)

@@ -58,8 +58,8 @@ class PowerLaw:
 @dataclass(frozen=True)
 class Frontier:
     """The power laws, and in `optima` one row per budget: flops, the params, tokens and loss of
-    the optimum, and whether it is `used`. From `isoflop` also sizes (how many different ones),
-    params_error and tokens_error (standard deviations of the logarithms) and why it is not used.
+    the optimum, and whether it is `used`. `isoflop` adds `sizes` (their number), params_error and
+    tokens_error (standard deviations of the logarithms), and `why` it is not used.
     """
 
     params: PowerLaw

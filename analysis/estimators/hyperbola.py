@@ -24,7 +24,7 @@ def solve(batch: Array, steps: Array, weights: Array) -> Array:
 
 
 def falling(losses: Array) -> Array:
-    """A loss curve (T,) without the noise that turns it back: it never rises.
+    """A loss curve (T,) made monotone: it never rises.
 
     Each value is the mean of the lowest so far and the highest to come.
     """

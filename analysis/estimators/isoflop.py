@@ -1,6 +1,6 @@
 """Approach 2 of Hoffmann et al. 2022 (arXiv 2203.15556): N*(C) and D*(C) without a law of the loss.
 
-The optimum of a budget is the vertex of a parabola of the loss in ln N, or the minimum of an Akima
+The optimum of a budget is the vertex of a parabola in ln N, or the minimum of an Akima
 interpolation (Porian et al. 2024, arXiv 2406.19146).
 
 A parabola follows the loss to second order alone. Where L = E + A / N^alpha + B / D^beta, sizes
@@ -9,7 +9,7 @@ evenly spaced in ln N over -w .. w about a middle that lies s above the optimum 
     ln N_vertex - ln N* = (beta - alpha) (s^2 / 2 - w^2 / 10)
                           + (alpha^2 - alpha beta + beta^2) s (s^2 / 3 - w^2 / 35) + ...
 
-which is the same at every budget, and leaves the exponent alone, only while s and w are.
+This is the same at every budget, and leaves the exponent unbiased, only if s and w are.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ def isoflop(
     """Approach 2. A budget is one value of the column `budget`, or rows whose FLOPs follow each
     other within `tolerance` in their logarithm.
 
-    Every resample adds Gaussian noise to ln loss and seeks all minima again, so each optimum has
-    an error; the power laws weigh the optima by 1 / error^2. `noise` is the standard deviation of
-    ln loss from run to run; without it, that of the residuals of all parabolas. `bootstrap=0`
-    gives equal weights and no intervals. Where several runs share a size, the parabola takes all
-    of them and Akima the best.
+    Every resample adds Gaussian noise to ln loss and finds all minima again, which gives each
+    optimum an error. The power laws weigh the optima by 1 / error^2. `noise` is the standard
+    deviation of ln loss from run to run; default: that of the residuals of all parabolas.
+    `bootstrap=0` gives equal weights and no intervals. Where runs share a size, the parabola takes
+    all of them and Akima the best.
 
     Optima at the edge of their grid are censored: they are left out, and `.warnings` says so.
     Raises UserError where fewer than two budgets have an optimum, or `params` are not those of the
@@ -160,7 +160,7 @@ def _akima(x: Array, losses: Array) -> tuple[Array, Array]:
 
 CURVES = {
     "parabola": MinimumFinder(_parabola, _parabola_at, floor=0.0),
-    # Akima minima dwell at the sizes that were run (Porian et al.)
+    # Akima minima cluster at the sizes that were run (Porian et al.)
     "akima": MinimumFinder(_akima, _akima_at, floor=1 / 3),
 }
 

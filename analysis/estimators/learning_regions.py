@@ -2,11 +2,11 @@
 
     ln eps = u - b clip(ln m, ln m1, ln m2),     m1 < m2, either of which may be absent
 
-(Hestness et al. 2017, arXiv 1712.00409, figure 6). The four shapes, a line with neither plateau,
-one or both, are each fitted by least squares at every pair of breaks on a fine grid. The least
-BIC = n ln(RSS / n) + P ln n chooses among them. A power law without offset should be fitted only to
-the rows between the breaks. A curve that bends slowly, a m^-b + g, has no sharp end: its break is
-the point beyond which a plateau describes the rows better than the line.
+(Hestness et al. 2017, arXiv 1712.00409, figure 6). Least squares fits four shapes, a line with
+neither plateau, one or both, at every pair of breaks on a fine grid. The least BIC = n ln(RSS / n)
++ P ln n chooses among them. Fit a power law without offset only to the rows between the breaks. A
+curve that bends slowly, a m^-b + g, has no sharp end. Beyond its break a plateau describes the rows
+better than the line.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEAST_SIZES = 5  # different m that separate a line from its plateaus
-FEW = 4  # a slope from fewer sizes than this is worth little
+FEW = 4  # sizes below which a slope is unreliable
 PER_GAP, MOST_BREAKS = 8, 400  # breaks tried: between two sizes, and in all
 NOISE = 1e-7  # rms log residuals below this are the grid's, not the data's
 
@@ -126,8 +126,8 @@ def _shapes(z: Array, y: Array, sizes: Array) -> Iterator[_Shape]:
 
 
 def _clipped_lines(z: Array, y: Array, starts: Array, ends: Array) -> tuple[Array, Array]:
-    """Slope and mean squared residual of y on clip(z, start, end), for each pair of breaks (K,),
-    from running sums over the rows (n,): n + K steps."""
+    """Slope and mean squared residual of y on clip(z, start, end), for each pair of breaks (K,).
+    Running sums over the rows (n,) take n + K steps."""
     order = np.argsort(z, kind="stable")
     middle = z.mean()
     z, y = z[order] - middle, y[order] - y.mean()

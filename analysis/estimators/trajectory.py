@@ -11,16 +11,16 @@ The recipe needs runs of several sizes, and for one size or more several batches
     3. L(N, S_min), both of its terms at once, so that no size needs to be trained to convergence
     4. all six constants at once from there, on the same rows
 
-Step 4 takes away the errors that a step hands to the next. It minimises the residual of the
-trajectory without solving for L in the fit: one Newton step from the *measured* loss, in ln L,
-misses the root by the square of the residual.
+Step 4 removes the errors that one step passes to the next. It minimises the residual of the
+trajectory without solving for L. One Newton step from the *measured* loss, in ln L, misses the root
+by the square of the residual.
 
 Rows of one run are correlated, so intervals resample whole runs. G runs are few, and each affects
-the prediction of itself, so percentiles alone are too narrow: in 80 synthetic studies of 17 runs
-they covered 90 % of predictions at a nominal 95 %. Every resample is therefore moved away from the
-estimate, in ln theta, by sqrt(G / (G - P)) t_{G-P} / z, a usual correction for few clusters. This
-covered 98 %, a little wide (tests/analysis/estimators/test_trajectory.py has the design). Like any
-bootstrap the intervals assume that the law is true.
+its own prediction, so percentiles alone are too narrow. In 80 synthetic studies of 17 runs they
+covered 90 % of predictions at a nominal 95 %. So every resample moves away from the estimate, in ln
+theta, by sqrt(G / (G - P)) t_{G-P} / z, a usual correction for few clusters. This covered 98 %, a
+little wide (tests/analysis/estimators/test_trajectory.py has the design). Like any bootstrap the
+intervals assume that the law is true.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ _LEARNING = additive(
 @dataclass(frozen=True)
 class TrajectoryFit:
     """The fitted trajectory law: `result` holds its constants, status and intervals; `recipe` the
-    constants after steps 1 to 3; `levels` what step 1 read off: params, level, runs, steps_min,
+    constants after steps 1 to 3; `levels` the result of step 1: params, level, runs, steps_min,
     tokens_min and critical_tokens."""
 
     result: FitResult
@@ -180,7 +180,7 @@ def fit_trajectories(
     """Fit the law to rows (run, size, batch, step, loss), many per run.
 
     Args:
-        warmup_steps: rows up to this step are left out; the law knows nothing of warmup.
+        warmup_steps: rows up to this step are left out; the law does not cover warmup.
         delta: Huber width in ln L, about the noise of a loss averaged over one bin of ln steps.
         bootstrap: resamples of whole runs behind the intervals; 0 gives none.
 
@@ -309,7 +309,7 @@ def _critical_batches(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _falling(curve: pd.DataFrame) -> tuple[Array, Array]:
-    """(ln loss rising, ln steps falling) of one run, without the noise that turns it back."""
+    """(ln loss rising, ln steps falling) of one run, made monotone."""
     ordered = curve.sort_values("steps")
     losses = falling(np.log(ordered["measured"].to_numpy()))
     return losses[::-1], np.log(ordered["steps"].to_numpy())[::-1]

@@ -2,7 +2,7 @@
 
 The setting is the number of the config, other than size, budget and seed, with the most values. A
 valley is the runs of one rung and kind that differ in the setting and in the seed alone.
-analysis/readings/transfer.py measures the move of their bottoms as the model grows.
+analysis/readings/transfer.py measures the move of their minima as the model grows.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The Chinchilla law refitted (Besiroglu et al. 2024), and its dependence on five points.
 
-The authors' 4,000 resamples are drawn again (their notebook seeds NumPy with 42) and every one is
+The authors' 4,000 resamples are drawn again: their notebook seeds NumPy with 42. Every one is
 solved exactly, so differences from their table come from their optimiser, not from chance. Their
 intervals come from the Huber objective. The constants they print minimise, in effect, absolute
 residuals: a Huber loss of vanishing width.

@@ -1,7 +1,7 @@
 """Critical batch size against model size: CBS = 93.20 N^0.468, from steps to a target loss.
 
-Zhang et al. 2024 (arXiv 2410.21676): S(B) = a + b / B at each size, the batch whose steps exceed
-perfect scaling from 256 sequences by 20 %, and a power law through the five of them.
+Zhang et al. 2024 (arXiv 2410.21676) fit S(B) = a + b / B at each size. CBS is the batch whose steps
+exceed perfect scaling from 256 sequences by 20 %. A power law goes through the five of them.
 """
 
 from __future__ import annotations

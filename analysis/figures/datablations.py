@@ -1,8 +1,8 @@
 """Decay of the worth of repeated data: R_D*, R_N* of Muennighoff et al. 2023, and its flat optimum.
 
-L = E + A / N'^alpha + B / D'^beta with the authors' constants of one epoch held, R_D* and R_N* by
-summed Huber 1e-3 on log residuals of their 182 runs. Their numbers are not at the minimum of their
-objective, which is nearly flat about it.
+L = E + A / N'^alpha + B / D'^beta with the authors' constants of one epoch held. R_D* and R_N*
+minimise the summed Huber 1e-3 on log residuals of their 182 runs. The published numbers are not at
+this minimum, about which the objective is nearly flat.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def reproduce() -> Reproduction:
             f"with no decay of data at all (R_D* infinite, R_N* "
             f"{params_only.params['R_N_star']:.2f}) the objective is {worse:.1f} % above its "
             f"minimum and R2 {_r2({**at(FRESH, 1), **params_only.params}, runs):.3f}, above the "
-            "published 0.772: excess parameters and worn data explain the same runs",
+            "published 0.772: excess parameters and repeated data explain the same runs",
             "the published params-only ablation (R_N* 713, R2 0.449) held the data at one epoch "
             "while fitting, so it does not show that data decay is needed",
             _leverage(theirs, runs),
@@ -139,7 +139,7 @@ def _leverage(constants: Mapping[str, float], runs: pd.DataFrame) -> str:
 
 
 def _bias(constants: Mapping[str, float], runs: pd.DataFrame) -> str:
-    """Fit of the runs of one epoch that their tokens can feed, where neither R* matters."""
+    """Fit of the runs of one epoch without excess parameters, where neither R* matters."""
     fed = runs["params_total"] <= fed_params(np, constants, runs["unique_tokens"])
     once = runs[(runs["epochs"] == 1) & fed]
     off = 100 * (1 - (_predicted(constants, once) / once["loss"]).median())

@@ -1,8 +1,8 @@
 """Loss and downstream error of two over-trained runs, predicted from six smaller ones (Gadre 2024).
 
-The loss law is fitted by least squares to five RedPajama runs (11M to 411M parameters at 20 tokens
-per parameter, and 11M at 320), the error law to the same and a 1.4B run. They predict a 1.4B run at
-640 tokens per parameter and a 6.9B run at 20, the error from the predicted loss.
+Least squares fits the loss law to five RedPajama runs: 11M to 411M parameters at 20 tokens per
+parameter, and 11M at 320. The error law is fitted to the same and a 1.4B run. They predict a 1.4B
+run at 640 tokens per parameter and a 6.9B run at 20, the error from the predicted loss.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def reproduce() -> Reproduction:
                 for k, (name, *_) in enumerate(TARGETS.values())
             ),
             "those intervals (Dirichlet bootstrap) are far wider than the errors: five runs for "
-            "four constants cannot promise what they happened to deliver",
+            "four constants do not support such small errors",
             _elsewhere(runs, loss_law),
             f"the fitted law puts the best ratio at {float(best_ratio(loss_law.params)):.1f} "
             f"tokens per parameter, below every ratio it was fitted to; at 5 the runs are "

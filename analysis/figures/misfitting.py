@@ -1,9 +1,9 @@
 """Effect of each choice of a fit on its answer, one at a time ((Mis)Fitting, Li et al. 2025).
 
-The fit at the top takes Chinchilla's form, the last checkpoint of the best learning rate at each
-(N, D), embeddings counted, and Huber 1e-3 on log residuals. Each other row changes one of these.
-Shown are a = d ln N* / d ln C and D/N at 1e20 FLOPs, with 95 % intervals by bootstrap. A diamond
-lies outside the interval of the first fit.
+The fit at the top takes Chinchilla's form, embeddings counted, and Huber 1e-3 on log residuals. It
+has the last checkpoint of the best learning rate at each (N, D). Each other row changes one of
+these. Shown are a = d ln N* / d ln C and D/N at 1e20 FLOPs, with 95 % intervals by bootstrap. A
+diamond lies outside the interval of the first fit.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Loss curves under unseen learning-rate schedules, predicted by the multi-power law of Luo et al.
 
-The law sees three schedules (cosine and constant over 24,000 steps, and one step down to 0.3 of the
-peak) and predicts six others, up to three times as long. Beside the released constants stands our
-own fit to the same three curves, at the minimum of the objective that the paper states.
+The law is fitted to three schedules: cosine and constant over 24,000 steps, and one step down to
+0.3 of the peak. It predicts six others, up to three times as long. Our own fit to the same three
+curves is at the minimum of the objective that the paper states.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """The routed law of Clark et al. 2022 refitted per router, and the dense model worth its experts.
 
-The law is linear in a, b, c and d once E_start and E_max are given; all six are fitted to the last
-checkpoints by least squares of the log losses, over the runs that the authors' notebook takes. The
-printed constants have three decimals, too few for the derived numbers of the paper, so these are
-computed from the refit.
+The law is linear in a, b, c and d once E_start and E_max are given. Least squares of the log losses
+fits all six to the last checkpoints, over the runs of the authors' notebook. The printed constants
+have three decimals, too few for the paper's derived numbers, which come from the refit.
 """
 
 from __future__ import annotations

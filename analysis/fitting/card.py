@@ -178,7 +178,7 @@ def _span(values: np.ndarray) -> str:
 
 
 def _column(rows: pd.DataFrame, *names: str) -> str:
-    """The values of columns: a constant as it is, numbers as a range, else a count."""
+    """The values of columns: a constant as itself, numbers as a range, else a count."""
     said = []
     for name in names:
         if name not in rows.columns:

@@ -1,4 +1,4 @@
-"""Values that a fit is described by: its status, its recipe, and the answers it gives."""
+"""Status, recipe and answers of a fit."""
 
 from __future__ import annotations
 

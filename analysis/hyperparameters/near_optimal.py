@@ -49,8 +49,8 @@ def regret(
     """Regret of `rule` in each cell: the excess of the run nearest to its values.
 
     Distances are Euclidean in the logarithms of the hyperparameters. A row per cell holds the cell,
-    the rule's values, `distance` from the nearest run, and `excess`. The best run is the luckiest
-    of noisy ones, so a perfect rule has a regret above 0 too.
+    the rule's values, `distance` from the nearest run, and `excess`. The best of noisy runs is best
+    in part by its noise. So a perfect rule has a regret above 0 too.
     """
     import pandas as pd
 

@@ -9,8 +9,8 @@ that of the delta method, from the covariance of the coefficients.
 A vertex is a measurement only inside the grid. At or beyond an edge of the grid it is a bound. A
 surface that is not convex beyond its noise has none. The status tells them apart.
 
-Bowls are steeper towards divergence, so a quadratic over a wide window puts the vertex too low, by
-several of its standard errors on the grids of Step Law. `drift` shows this: the distance that the
+Bowls are steeper towards divergence, so a quadratic over a wide window puts the vertex too low. On
+the grids of Step Law it errs by several standard errors. `drift` shows this: the distance that the
 vertex moves when the window is halved.
 """
 
@@ -137,7 +137,7 @@ def optimum_per_cell(
 
     A surface needs one run more than it has coefficients: at `degree` 2, 4 for one hyperparameter
     and 7 for two; at degree 4, 6 and 16. A cell whose best run is at an edge of its grid is a
-    bound, whatever its surface.
+    bound, with any surface.
     """
     check_within(within)
     if degree < 2:

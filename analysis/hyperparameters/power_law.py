@@ -3,9 +3,9 @@
     ln h = ln c + sum_k p_k ln x_k,   weighted least squares, in closed form
 
 All resamples of the bootstrap are weightings of the same rows, solved as one batch of normal
-equations. Cells are few (5 to 20), where percentiles of a bootstrap are too narrow: the level is
-expanded to 2 Phi(sqrt(n / (n - P)) t) - 1 with t of n - P degrees of freedom, n the number of
-resampled units (Hesterberg 2015, The American Statistician 69, section 5.2).
+equations. Cells are few (5 to 20), where percentiles of a bootstrap are too narrow. So the level is
+expanded to 2 Phi(sqrt(n / (n - P)) t) - 1, with t of n - P degrees of freedom for n resampled units
+(Hesterberg 2015, The American Statistician 69, section 5.2).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 COEFFICIENT = "coefficient"
 FINEST = 1e-6  # standard error of a log optimum below which one counts no more than another
 SINGULAR = 1e-9  # of the scaled normal matrix: least over greatest eigenvalue
-SCATTERED = 2.0  # times more scatter than the errors of the cells explain: worth a warning
+SCATTERED = 2.0  # times more scatter than the errors of the cells explain, for a warning
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def law_of_optima(
         if ratio > SCATTERED:
             notes.append(
                 f"the cells scatter about the law {ratio:.1f} times more than their own errors "
-                "explain: the surface or the law is not the whole truth"
+                "explain: the surface or the law is incomplete"
             )
     return replace(law, warnings=tuple(notes), left_out=left_out)
 
@@ -164,7 +164,7 @@ def regress(
     """h(x) through the rows of a table, unweighted.
 
     `cluster` names the columns whose combinations are resampled as a whole. Near-optimal runs of
-    one cell rise and fall together, so cluster=cell gives the honest interval. Each run by itself
+    one cell rise and fall together, so cluster=cell gives the valid interval. Each run by itself
     (None) gives the interval that Step Law published.
     """
     points = select(table, {name: name for name in variables}, hyper, None, 0)

@@ -41,7 +41,7 @@ class Recommended:
     intervals: Mapping[tuple[str, str], tuple[float, float]]
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row for each quantity and law; what is not a number is None."""
+        """One row for each quantity and law; other values than numbers are None."""
         return [self._row(each) for each in self.advice]
 
     def table(self) -> pd.DataFrame:

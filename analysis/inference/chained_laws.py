@@ -1,4 +1,4 @@
-"""One law fed by another: the error of a run that is not yet trained, from its predicted loss.
+"""A chain of two laws: the error of a run that is not yet trained, from its predicted loss.
 
     Err(x) = second( first(x) )
 

@@ -15,9 +15,9 @@ independent with density
 
 Gaussian as delta grows, Laplace as it shrinks, Huber's own density between. The constants that
 minimise sum H maximise L at any tau, and tau is then profiled out. Weights divide tau row by row.
-Limits: AICc ignores correlated rows, so several checkpoints of one run make it too sure. Its last
-term is exact for linear Gaussian models alone. A parameter at a bound counts in full. It judges the
-law over the rows fitted, not beyond them: for extrapolation, believe `rolled`.
+Limits: AICc ignores correlated rows, so several checkpoints of one run make it overconfident. Its
+last term is exact for linear Gaussian models alone. A parameter at a bound counts in full. It
+judges the law over the rows fitted, not beyond them: for extrapolation, use `rolled`.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ def compare(
     """The laws of `results`, best first: one row each.
 
     Columns: law, parameters, status, aicc, aicc_above_best, held_out, rolled, rank. held_out and
-    rolled are rms log errors, nan where absent. The rank is by held_out where rows were held out,
-    else by rolled where `over` names a column and `below` the budgets, else by aicc; nan is last.
-    Raises UserError where the fits differ in their rows, weights or objective, or where a budget
-    leaves a law without an answer.
+    rolled are rms log errors, nan where absent. The rank is by held_out where rows were held out.
+    Else it is by rolled where `over` names a column and `below` the budgets, or else by aicc; nan
+    is last. Raises UserError where the fits differ in their rows, weights or objective, or where a
+    budget leaves a law without an answer.
     """
     import pandas as pd
 

@@ -1,7 +1,7 @@
 """Compute gain of one law over another, and the budget at which their losses cross.
 
-`gain` and `crossing` compare the least losses L_A(C) and L_B(C) of two laws at a budget C, each at
-its own allocation (C = 6 N D), or of two laws of the same one variable:
+`gain` and `crossing` compare the least losses L_A(C) and L_B(C) of two laws at a budget C. Each law
+has its own allocation (C = 6 N D), or both are laws of the same one variable:
 
     gain = C_B / C_A  with  L_B(C_B) = L_A(C_A) = the target,      crossing: L_A(C) = L_B(C)
 
@@ -51,8 +51,8 @@ class Gain:
 
 @dataclass(frozen=True)
 class Crossing:
-    """Law `better`, the first or the second, has the lower loss from the low end of the range up to
-    `budget`, and not beyond it.
+    """From the low end of the range up to `budget` law `better` has the lower loss, and not beyond.
+    It is the first or the second.
 
     `budget` is inf where it stays better up to the high end. In resamples it is 0 where the law is
     not better even at the low end. `without` is the share of resamples that do not cross inside the

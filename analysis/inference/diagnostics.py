@@ -54,10 +54,10 @@ class Identifiability:
 def second_minimum(result: FitResult) -> Minimum | None:
     """The best local minimum other than the fit's own, or None where none was found.
 
-    Newton starts from the grid of the law and from the fits of 192 reweightings of the same rows,
-    which lie where the data leave doubt. An end counts if its Hessian is positive and no term of it
-    is dead, for a vanished term is a limit on the way to which Newton would stop. Two equal minima
-    far apart mean that the parameters can be exchanged.
+    Newton starts from the grid of the law and from the fits of 192 reweightings of the same rows.
+    An end counts if its Hessian is positive and no term of it is dead: a vanished term is a limit
+    that Newton does not reach. Two equal minima far apart mean that the parameters can be
+    exchanged.
     """
     from analysis.fitting.solvers.formula import Formula
 

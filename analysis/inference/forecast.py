@@ -16,10 +16,10 @@ shorter step is stretched in proportion, as an error in a slope is. An error ove
 never shrunk, for noise does not shrink. h_k is at least ln 1.5.
 
 The rms alone, times t_M, is too wide: with one or two rungs t is 12.7 or 4.3. In simulations with
-an error of 1 % its half-width was 11 to 16 % or 3 to 6 %. In simulated ladders of 17 runs with
-noise of 0.4 % the bootstrap alone covered 88 % (true law) and 75 % (a bent law, unevenly tuned) at
-a nominal 95 %. This rule covered 100 % and 97 %, with median half-widths of 2.0 and 3.6 %
-(150 studies each; tests/known_truth/test_holdout_coverage.py prints them).
+an error of 1 % its half-width was 11 to 16 % or 3 to 6 %. Further simulations had ladders of 17
+runs with noise of 0.4 % and a nominal 95 %. There the bootstrap alone covered 88 % (true law) and
+75 % (a bent law, unevenly tuned). This rule covered 100 % and 97 %, with median half-widths of 2.0
+and 3.6 % (150 studies each; tests/known_truth/test_holdout_coverage.py prints them).
 
 Limits: a break beyond the last rung (data running out, a learning rate that stops transferring)
 does not show. Rolled fits use fewer runs than the final one, so they err on the wide side. M is

@@ -1,8 +1,8 @@
-"""Profile-likelihood interval of one parameter: the values v that the rows do not refuse.
+"""Profile-likelihood interval of one parameter: the values v that the rows do not reject.
 
     LR(v) = 2 (min f with the parameter held at v - min f)  <=  scale x chi2_1(level)
 
-f is the summed objective, which is no likelihood, so LR must be brought to the scale of chi2_1:
+f is the summed objective, which is no likelihood, so LR is scaled to chi2_1:
 
     quasi       scale = mean psi^2 / mean psi', psi = clip(r, -delta, delta): right if residuals are
                 alike and independent; noisy where few rows lie within delta

@@ -1,7 +1,7 @@
 """Style of every figure: one size, one type, markers and line styles that survive greyscale.
 
-Figures are small (a phone shows them at their own size) and use the object API, so they touch no
-global state. SVG output is a function of the data alone.
+Figures are small: a phone shows them at full size. They use the object API and touch no global
+state. SVG output is a function of the data alone.
 """
 
 from __future__ import annotations

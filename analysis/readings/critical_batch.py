@@ -1,8 +1,7 @@
 """The critical batch of a study: steps to a loss against batch, from the trajectories.
 
-Every run is validated during training at a constant rate, so that its loss at a step does not
-depend on its length. The steps S of a batch B to a loss are the fewest over its rates. At each
-level of loss
+Every run is validated during training, at a constant rate. So its loss at a step does not depend on
+its length. The steps S of a batch B to a loss are the fewest over its rates. At each level of loss
 
     (S / S_min - 1) (E / E_min - 1) = 1,   E = B S,   or   1 = S_min / S + E_min / (B S)
 
@@ -252,8 +251,8 @@ class _Descent:
 
 
 def _descent(row: pd.Series) -> _Descent:
-    """The validation losses of one run after its warm-up, without the noise that turns them back:
-    the mean of the lowest so far and the highest to come."""
+    """The validation losses of one run after its warm-up, made monotone: the mean of the lowest so
+    far and the highest to come."""
     rows = trajectory(row["path"])
     if "valid_loss" not in rows.columns:
         raise UserError(
@@ -269,8 +268,8 @@ def _descent(row: pd.Series) -> _Descent:
 
 
 def _fewest(runs: Sequence[_Descent], level: float) -> tuple[float, bool] | None:
-    """The fewest steps of the runs of one batch to a loss, and whether the best rate is the least
-    or the greatest tried; None where no run passes the loss."""
+    """The fewest steps of the runs of one batch to a loss; True if the best rate is the least or
+    the greatest tried. None where no run passes the loss."""
     found = [(run.steps_to(level), run.rate) for run in runs if run.passes(level)]
     if not found:
         return None

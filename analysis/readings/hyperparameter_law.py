@@ -1,12 +1,12 @@
 """Law of learning rate and batch from a study of grids, and its regret at a larger held-out cell.
 
 Each cell of size and tokens has a bowl; one surface through all of them gives lr*(N, D) and
-batch*(D). The held-out cell, larger than any, has a grid too. There the regret of a rule is the
-loss of the run nearest to its advice, above the best of the grid. The rules are the fitted law,
-every published law that applies, and the best setting of the nearest cell. A rule that gives only
-one of the two takes the other from that setting.
+batch*(D). The held-out cell, larger than any, has a grid too. The regret of a rule is the loss of
+the run there nearest to its advice, above the grid's best. The rules are the fitted law, every
+published law that applies, and the best setting of the nearest cell. A rule that gives only one of
+the two takes the other from that setting.
 
-The best of a grid is also the luckiest of its runs, so a perfect rule has a regret of about the
+The best run of a grid is best in part by its noise. So a perfect rule has a regret of about the
 noise of one run.
 """
 

@@ -1,7 +1,7 @@
 """IsoFLOP profiles of a study: the best size and data at each budget, by Approach 2.
 
 The budgets are the rungs of the study. `analysis.estimators.isoflop` finds the minima, their errors
-and the exponents; the figures draw what it found.
+and the exponents; the figures draw its results.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ class Profiles:
                 lambda: draw_profiles(self.profiles, self.params, f"validation loss, {self.unit}"),
                 "IsoFLOP profiles.",
                 "Each curve spends one budget on models of different sizes. The star is the least "
-                "of the parabola in log N, its bar the 95 % interval of where. A budget without a "
-                "star has its least at the edge of the sizes tried.",
+                "of the parabola in log N, its bar the 95 % interval of its place. A budget "
+                "without a star has its least at the edge of the sizes tried.",
                 f"Loss against parameters at {len(self.profiles)} compute budgets, each a valley.",
             ),
             Picture(

@@ -9,10 +9,11 @@ tried; then
 
 over the sizes of one kind, weighted by b^2, to which the precision of x* is proportional under
 equal noise. Intervals are the jackknife over whole seeds, in all sizes at once, with Student's t of
-S - 1 degrees for S seeds. So errors that a seed has in common over rates and sizes count, and three
-or four seeds do not pass for many, as in a bootstrap. The intervals ignore the bias of a parabola
-through a valley that is steeper towards divergence. It is nearly equal in all sizes (-0.21 +- 0.02
-octaves for one 2.2 times as steep two octaves above its least as below), and cancels in the shift.
+S - 1 degrees for S seeds. So errors that a seed shares over rates and sizes count. Three or four
+seeds do not pass for many, as in a bootstrap. The intervals ignore the bias of a parabola through a
+valley that is steeper towards divergence. The bias is nearly equal in all sizes, and cancels in the
+shift. It is -0.21 +- 0.02 octaves for a valley 2.2 times as steep two octaves above its least as
+below.
 
 A least is a measurement only inside the values tried, and a shift only where each size has one.
 """
@@ -84,8 +85,8 @@ class Optimum:
 
 @dataclass(frozen=True)
 class Transfer:
-    """The optima of one kind against its size named `along`, and the shift of x* per doubling with
-    its 95 % interval, nan where there is none, for the `reason` given."""
+    """The optima of one kind against its size named `along`, and the shift of x* per doubling. Its
+    95 % interval is nan where `reason` says why there is none."""
 
     kind: tuple[str, ...]
     along: str
@@ -183,7 +184,7 @@ class Transfers:
                 lambda: draw(self),
                 f"Loss against {self.valleys.setting}.",
                 "A line per size, its bars one standard error over seeds; the star is the least of "
-                "each, its bar the 95 % interval of where. Where the stars stand one below the "
+                "each, its bar the 95 % interval of its place. Where the stars stand one below the "
                 "other, the setting carries over.",
                 str(self),
             ),
@@ -201,8 +202,8 @@ def read(study: StudyRecords) -> Transfers | None:
 
 
 def draw(found: Transfers) -> Any:
-    """Loss against the swept setting: a panel per kind, a line per rung with bars of one standard
-    error over seeds, a star at the least of each with its 95 % interval."""
+    """Loss against the swept setting, a panel per kind and a line per rung. Bars are one standard
+    error over seeds; a star marks each least, with its 95 % interval."""
     valleys = found.valleys
     with house_style():
         kinds, rungs = valleys.kinds, int(found.study.runs["rung"].max()) + 1

@@ -67,7 +67,7 @@ def pictures(evidence: Evidence) -> tuple[list[Picture], list[Picture]]:
                 lambda: plots.rolled_errors(assessment.rolled, held),
                 "The fit rolled forward.",
                 "Each rung predicted from those below it, at × their largest compute. "
-                "Bars are the rms error; this is what a bootstrap cannot know.",
+                "Bars are the rms error; a bootstrap does not contain this error.",
                 "Extrapolation errors by rung: "
                 + ", ".join(
                     f"rung {each.rung} rms {100 * each.rms:.2f} %" for each in assessment.rolled
@@ -90,7 +90,7 @@ def pictures(evidence: Evidence) -> tuple[list[Picture], list[Picture]]:
             lambda: plots.residuals(study, result),
             "Residuals.",
             "Measured above fitted, in percent; the band is one rms. A slope or a bend with "
-            "compute would be the law failing, not noise.",
+            "compute is an error of the law, not noise.",
             f"Residuals in percent against compute, rms "
             f"{100 * math.sqrt(float((result.residuals**2).mean())):.2f} %.",
         ),

@@ -79,7 +79,7 @@ def gather(study: StudyRecords, say: Callable[[str], None] = lambda _: None) -> 
     if late := unproved(study):
         missing.append(
             f"{late} held-out run(s) do not carry the digest of prediction.json as it stands, "
-            "so that the prediction came first is not shown"
+            "so no record shows that the prediction came first"
         )
     absent = len(study.held_out) - len(study.held_out_done)
     if absent:

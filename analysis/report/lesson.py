@@ -17,17 +17,17 @@ def lesson(evidence: Evidence) -> list[str]:
     paragraphs = [
         f"Resampling the runs gives {interval(first.bootstrap_low, first.bootstrap_high)}, a half-"
         f"width of {narrow:.2f} %. That is how well these runs fix the constants of this law, and "
-        "no more: it knows neither the noise of a new run nor whether the law holds out there.",
+        "no more. It contains neither the noise of a new run nor the error of the law out there.",
     ]
     if assessment.rolled:
         errors = ", ".join(
             f"{100 * each.rms:.2f} % for rung {each.rung}" for each in assessment.rolled
         )
         paragraphs.append(
-            "Rolled forward through the study, fitting the lower rungs and asking about the next, "
+            "Rolled forward through the study, fitting the lower rungs to predict the next, "
             f"the same law erred by {errors}. With these errors counted the interval is "
             f"{interval(first.low, first.high)}, a half-width of {wide:.2f} %: "
-            f"{wide / narrow:.1f} times as wide. This is the one to believe."
+            f"{wide / narrow:.1f} times as wide. Believe this one."
         )
     else:
         paragraphs.append(

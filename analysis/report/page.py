@@ -1,6 +1,6 @@
 """The page of a report: the evidence as values, set into page.html.j2 and page.css.
 
-The template escapes everything that came from a record; the page needs nothing but itself.
+The template escapes all text of records. The page refers to no other file.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The rows of a table that a fit may see, as checked float64 arrays.
 
 A table of this project's records has `status` and `part`: runs that did not complete and held-out
-runs are left out, with a note. In any table, a row that is not finite and positive in a column that
-the fit reads raises a UserError that names it.
+runs are left out, with a note. In any table, a row that is not finite and positive in the fitted
+columns raises a UserError that names it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Records to a table: one row per run, read from `summary.json` alone where there is one.
 
-`metrics` are flat at the top, `science` under dotted names ("model.width", "seed"), beside run_id,
-study, part, rung, status, path and device. Runs that a study plans but that have no summary yet are
-rows too, with status missing or started and no metrics.
+Columns are run_id, study, part, rung, status, path and device, the `metrics`, and `science` under
+dotted names ("model.width", "seed"). Planned runs without a summary are rows too, with status
+missing or started and no metrics.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def dispatch(
 def combine(
     y: Float[Array, "B N d"], token: Int[Array, "B N"], slot: Int[Array, "B T a"]
 ) -> Float[Array, "B T d"]:
-    """The sum of what is in the slots of each token."""
+    """The sum over the slots of each token."""
     return _take(y, slot).sum(2)
 
 
@@ -88,7 +88,7 @@ class Experts(Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B T d"]) -> Float[Array, "B T d"]:
         c, T = self.spec.config, x.shape[1]
-        # in float32 whatever the compute dtype, for one rounding may make it another choice
+        # in float32 at any compute dtype, for one rounding may change the choice
         router = self.weight("router", "router", "d->r").astype(jnp.float32)
         logits = dense(x.astype(jnp.float32), router, "d->r", self.spec.program.backward)
         logits = self.lay(logits, "BTr")

@@ -3,7 +3,7 @@
 Letters: L layers, d width, V vocabulary, T context; N_layers the weights of the layers that a token
 meets, M the FLOPs of products without weights. FLOPs are of training, forward and backward (3 times
 forward), counted as two per multiply-add, without recomputation. Every `flops_*` here is per
-training token; `ledger` multiplies by the tokens and is what a record holds.
+training token; `ledger` multiplies by the tokens; a record holds it.
 
 Published formulas stand as published: those in L, d and T suppose attention in every layer.
 """

@@ -2,8 +2,8 @@
 
     h = coefficient * prod_k variable_k^exponent_k,   at most `highest`
 
-A law has a rule for each quantity that it gives. Beside them stand the definitions of its
-variables, the range of the fit, the source of its constants, and its assumption about the batch.
+A law has a rule for each quantity that it gives. It also has the definitions of its variables, the
+range of the fit, the source of its constants, and an assumption about the batch.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from scaling.laws._law import require
 
 _CHECKED = (Confidence.PRIMARY, Confidence.QUOTED)
 _COMPARABLE = ("lr", "batch_tokens", "batch_critical", "weight_decay")
-_CHOSEN = ("lr", "batch_tokens")  # what the user may choose, and other rules are about
+_CHOSEN = ("lr", "batch_tokens")  # chosen by the user, and variables of other rules
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ globals().update(LAWS)
 
 
 def __getattr__(name: str) -> Law:
-    """The law of that name; this also tells a type checker what `laws.chinchilla` is."""
+    """The law of that name; this also gives a type checker the type of `laws.chinchilla`."""
     if name not in LAWS:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     return LAWS[name]

@@ -31,9 +31,9 @@ Allocation = Callable[[Mapping[str, ArrayLike], ArrayLike], tuple[Array, Array]]
 class Parameter:
     """One number to fit: its range, and the values that fits start from.
 
-    A `log` parameter is positive and searched by its logarithm. A `linear` one is searched as it
-    is, and should be of order one. A `solved` one is linear in the law once the others are fixed:
-    least squares starts it, and `starts` serves where that fails.
+    A `log` parameter is positive and searched by its logarithm. A `linear` one is searched
+    directly, and should be of order one. A `solved` one is linear in the law once the others are
+    fixed: least squares starts it, or `starts` where that fails.
     """
 
     name: str
@@ -112,7 +112,7 @@ class Law:
 
     `formula(xp, p, x)` is the value from parameters p and variables x, by name, in float64.
     `allocation` maps (parameters, FLOPs) to the loss-minimising (params, tokens) at
-    C = 6 params tokens, where a closed form is known. `relations` says what ties or fixes the
+    C = 6 params tokens, where a closed form is known. `relations` are the ties and fixed values of
     parameters. `terms` and `constant` are set by `additive` alone.
     """
 

@@ -91,7 +91,7 @@ _PORIAN_RECIPE = (
     "budgets 1.25e16 x 2^i, i = 0 .. 11; Akima interpolation of ln L in ln N; "
     "edge minima left out; 1/variance weights; 1,000 noise resamples"
 )
-_PORIAN_STEPS = {  # what each adds to the one above, but for the last
+_PORIAN_STEPS = {  # the change of each from the one above, but for the last
     "kaplan": "Kaplan's set-up repeated",
     "head": "and the FLOPs of the last layer counted",
     "warmup": "and warmup scaled to the model",

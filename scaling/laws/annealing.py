@@ -8,8 +8,8 @@ multi-power law (Luo et al. 2025, arXiv 2503.12811):
 momentum law (Tissue et al. 2024, arXiv 2408.11029):
     L(t) = L0 + A S1(t)^-alpha - C S2(t),   S2(t) = sum_{i <= t} sum_{k <= i} drop_k lambda^(i-k)
 
-Both are laws of the variables that `features` makes of a schedule. lr_sum = S1 is (n, 1). Of shape
-(n, K), for each change of the learning rate, are its drop, drop_lr = eta_k, lr_since = S_k(t) and
+Both are laws of the variables that `features` makes of a schedule. lr_sum = S1 is (n, 1). The
+others are (n, K), K changes of the learning rate: drop, drop_lr = eta_k, lr_since = S_k(t) and
 steps_since = t - k + 1. The loss is (n,), one for each of the steps.
 """
 
@@ -67,7 +67,7 @@ def features(lrs: ArrayLike, steps: ArrayLike, per_octave: float = PER_OCTAVE) -
     for out, row in zip(padded, rows, strict=True):
         out[:, : row.shape[1]] = row
     amount, rate, since, distance = padded.transpose(1, 0, 2)
-    rate = np.where(since > 0, rate, 1.0)  # where nothing was learned since, any rate serves
+    rate = np.where(since > 0, rate, 1.0)  # at a rate of 0 since then, any value is right
     if (rate == 0).any():
         raise UserError(
             "lrs: the learning rate falls to 0 and rises again: eta_k^-gamma is infinite"

@@ -4,8 +4,9 @@
     s(m)   = c m^b_p          parameters of the model that fits it best, 1/2 <= b_p < 1
 
 A learning curve has three regions: chance at small m, the power law, and the irreducible error. The
-published slopes are of the middle one alone (`analysis.estimators.learning_regions` finds it), in
-each task's own unit of data and of error. Their claim: the task sets b_g, and the model only a.
+published slopes are of the middle one alone, in each task's unit of data and of error.
+`analysis.estimators.learning_regions` finds it. Their claim: the task sets b_g, and the model only
+a.
 """
 
 from __future__ import annotations

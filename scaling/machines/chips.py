@@ -132,7 +132,7 @@ CHIPS: Mapping[str, Chip] = {
             "v5p",
             "tpu",
             {"float32": 4.59e14, "bfloat16": 4.59e14, "int8": 9.18e14},
-            hbm_bytes=95 * GIB,  # of 96, what the runtime leaves
+            hbm_bytes=95 * GIB,  # of 96; the runtime takes the rest
             hbm_bandwidth=2.765e12,
             link_bandwidth=9e10,
             links=6,

@@ -86,7 +86,9 @@ class LayoutProblem:
         """
         found = self._weighed(layouts)
         if not found:
-            self.weigh(layouts[0], self.microbatches[-1])  # says what does not divide
+            self.weigh(
+                layouts[0], self.microbatches[-1]
+            )  # its error names the size that does not divide
         return self._settle(found)
 
     def auto(self, devices: int) -> LayoutRanking:

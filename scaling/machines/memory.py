@@ -54,7 +54,7 @@ def params(s: Dims, step: Step, layout: Layout) -> int:
 
 
 def moments(s: Dims, step: Step, layout: Layout) -> int:
-    """4 Z each: the two of Adam, or what another optimizer keeps."""
+    """4 Z each: the two of Adam, or those of another optimizer."""
     return FLOAT32 * step.state_copies * _split(s, layout, from_stage=1)
 
 

@@ -54,7 +54,7 @@ def sums_over_tensor(s: Dims, part: Counts, layout: Layout) -> bool:
 
 
 def over_layers(s: Dims, layout: Layout, of_a_repeat: int) -> int:
-    """The sum over the device's layers of what one repeat of the pattern has."""
+    """The sum over the device's layers of the values of one repeat of the pattern."""
     return layers(s, layout) * of_a_repeat // len(s.blocks)
 
 

@@ -1,4 +1,4 @@
-"""Placement: which letter of an array lies along which axis of the mesh, and what must divide.
+"""Placement of the letters of arrays along the axes of the mesh, and the sizes that must divide.
 
 One ordered table for weights, one for activations. Each axis splits at most one letter of an array,
 the first in the table's order that has it. Letters are those of `scaling.common.alphabet`.

@@ -33,10 +33,10 @@ def utilisation(flops: float, step_seconds: float, devices: int, peak: float) ->
 def hbm_bytes(s: Dims, step: Step, layout: Layout) -> float:
     """Bytes that one device reads and writes in a step, each value as rarely as possible.
 
-    In every microbatch weights are read forward and backward, with remat once more, and their
-    gradients written, in the dtype of the products. The accumulator is read and written.
-    Activations and logits are written and read, with remat also those that are computed again.
-    Once in a step parameters and moments are read and written, and gradients read.
+    In every microbatch weights are read forward and backward, with remat once more. Their gradients
+    are written. Both have the dtype of the products. The accumulator is read and written.
+    Activations and logits are written and read, with remat also those that are computed again. Once
+    in a step parameters and moments are read and written, and gradients read.
     """
     microbatches = step.sequences / step.microbatch
     weights = per_device.params_blocks(s, layout) + per_device.params_ends(s, layout)

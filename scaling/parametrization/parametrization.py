@@ -1,7 +1,7 @@
 """A run's parametrization: a named table (tables.py), its base shape, and free choices.
 
-`Parametrization` turns the description of a weight into its `Rule`, for a model of some width and
-depth and for a family of optimizers. Everything that is free to choose is a field with a name.
+`Parametrization` turns the description of a weight into its `Rule`, for a model's width and depth
+and a family of optimizers. Every free choice is a named field.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Parametrization:
         return tied(self._ratios(shape))
 
     def residual_factor(self, shape: Shape) -> float:
-        """The factor on what a branch adds to the residual stream."""
+        """The factor on a branch's output, which the residual stream adds."""
         return TABLES[self.name].residual(self._ratios(shape))
 
     def attention_factor(self, head_dim: int) -> float:

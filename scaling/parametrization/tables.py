@@ -78,7 +78,7 @@ class Table:
     Attributes:
         attention: the factor on q.k from the head size and the base head size.
         tied: the factor on the logits when the embedding is also the readout; None: no rule.
-        residual: the factor on what a branch adds to the residual stream.
+        residual: the factor on a branch's output, which the residual stream adds.
         families: the updates that it has rules for.
         full_rank: the rate of an orthogonal update over that of a normalised one.
     """
@@ -304,7 +304,7 @@ TABLES: Mapping[Name, Table] = {
 
 
 def _for_gradient(rule: Rule) -> Rule:
-    """An update as large as the gradient: rate / epsilon; rate * decay stays what it was."""
+    """An update as large as the gradient: rate / epsilon; rate * decay is unchanged."""
     return replace(
         rule,
         learning_rate=rule.learning_rate / rule.epsilon,
@@ -314,7 +314,7 @@ def _for_gradient(rule: Rule) -> Rule:
 
 
 def _for_orthogonal(rule: Rule, full_rank: float) -> Rule:
-    """An update of full rank; rate * decay stays what it was.
+    """An update of full rank; rate * decay is unchanged.
 
     Take updates with entries of 1. One aligned with its input x moves w x by fan_in |x|. An
     orthogonal one moves it by its singular value, sqrt(max(fan_in, fan_out)), times sqrt(fan_in /

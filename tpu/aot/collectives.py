@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-# What one of m chips sends of an array: gathered, before it is scattered, else as each chip has it
+# Share of an array that one of m chips sends; the array gathered, before a scatter, or a chip's own
 SENT: Mapping[str, Callable[[int], float]] = {
     "all-gather": lambda m: (m - 1) / m,
     "reduce-scatter": lambda m: (m - 1) / m,
@@ -46,7 +46,7 @@ class Collective:
 
     Attributes:
         kind: a key of `SENT`.
-        array: bytes, of what `SENT` takes its part of.
+        array: bytes of the array that `SENT` takes its part of.
         group: chips that exchange with one another.
         times: in a step.
         source: the operation of the program that caused it, by JAX's name.
@@ -152,7 +152,7 @@ def _names(operands: str) -> list[str]:
 
 
 def _definition(lines: Sequence[str], name: str) -> str:
-    """The right side of an instruction; of a copy, that of what it copies."""
+    """The right side of an instruction; of a copy, that of its operand."""
     start = re.compile(rf"^ *(?:ROOT )?%{re.escape(name)} = ")
     line = next((line for line in lines if start.match(line)), "")
     copied = re.search(r" copy\(%([\w.-]+)\)", line)

@@ -40,7 +40,7 @@ class Program:
     axes: dict[str, int]  # of the layout, those longer than 1
     microbatch: int  # sequences of all chips together
     arguments: int  # the state, and a dispatch's batches
-    aliased: int  # of them, what the results take over: the state is donated
+    aliased: int  # of them, taken over by the results: the state is donated
     temporaries: int
     peak: int
     collectives: tuple[Collective, ...]

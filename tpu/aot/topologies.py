@@ -143,7 +143,7 @@ def topology(text: str) -> Topology:
 def compact(kind: str, chips: int) -> Topology:
     """The slice of this number of chips, or of the nearest number, whose sides differ least.
 
-    It is what the number of an accelerator type stands for.
+    The number of an accelerator type means this slice.
     """
     shapes = GENERATIONS[kind].shapes
     return Topology(

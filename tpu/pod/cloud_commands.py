@@ -22,7 +22,7 @@ Command = tuple[str, ...]
 
 STARTUP = "tpu/pod/startup.sh"
 MOUNT = "/shared"  # where the NFS share is on every host
-RESTARTS = 100  # of a JobSet: each goes on from the last checkpoints
+RESTARTS = 100  # of a JobSet: each continues from the last checkpoints
 GRACE = "2m"  # between a container's SIGTERM and its end, for saving
 
 

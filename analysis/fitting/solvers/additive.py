@@ -67,7 +67,7 @@ class Problem:
         return low, high
 
     def directions(self, weights: Array, theta: Array) -> None:
-        """z is centred: theta serves as it is."""
+        """theta itself, since z is centred."""
 
     @cached_property
     def factors(self) -> tuple[tuple[slice, Array], ...]:
@@ -96,9 +96,9 @@ class Problem:
     def derivatives(self, weights: Array, theta: Array, delta: float) -> tuple[Array, Array, Array]:
         """f (R,), gradient (R, P) and exact Hessian (R, P, P).
 
-        H = sum_i w_i [psi' grad m grad m^T + psi hess m]. With p = dm/d(E, u_k) and m a logarithm
-        of a sum, hess m is -p p^T, plus p_k on the diagonal of each log amplitude; so all second
-        moments are sums of (psi' - psi) p_j p_k + psi p_k [j = k] against 1, z, z z.
+        H = sum_i w_i [psi' grad m grad m^T + psi hess m]. m is a logarithm of a sum. With p =
+        dm/d(E, u_k), hess m is -p p^T, plus p_k on the diagonal of each log amplitude. So all
+        second moments are sums of (psi' - psi) p_j p_k + psi p_k [j = k] against 1, z, z z.
         """
         value, gradient = np.empty(len(theta)), np.empty_like(theta)
         hessian = np.empty((*theta.shape, self.size))

@@ -20,8 +20,8 @@ from scaling.laws import Law
 
 @dataclass(frozen=True)
 class Ends:
-    """The best fit under each weighting: values (R, P) in the order and units of the law, the
-    summed objective (R,), whether it is certified a minimum, and which values are at a bound."""
+    """The best fit under each weighting: values (R, P) in the order and units of the law; summed
+    objectives (R,); marks of certified minima, and of values at a bound."""
 
     values: Array
     objective: Array

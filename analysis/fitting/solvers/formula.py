@@ -4,7 +4,7 @@
 
 in float64 on the CPU. theta holds logarithms of the `log` parameters of the law and the others as
 they are. Starts come from a grid over the law's `starts`; where the law is linear in a parameter,
-least squares puts it where the data are. Newton and the choice of the best end are those of
+least squares sets it. Newton and the choice of the best end are those of
 `analysis.fitting.solvers.newton`.
 """
 

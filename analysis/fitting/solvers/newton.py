@@ -2,9 +2,9 @@
 
     f_w(theta) = sum_i w_i H_delta(r_i(theta))
 
-The true Huber Hessian converges quadratically where a generic optimiser crawls. The sizes of its
-pivots turn saddles into descent. Continuation in delta leads into the basin where the direct way
-misses it. R weightings, P numbers.
+Steps with the true Huber Hessian converge quadratically. Division by the sizes of its pivots makes
+them descend at saddles too. Continuation in delta finds basins that a direct start misses. R
+weightings, P numbers.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def _step(
 ) -> tuple[Array, Array]:
     """- H^-1 g (R, P) with pivots by size, capped, and the gain (R,) that it predicts:
     g H^-1 g / 2 where it is whole. On a flat piece, with all rows outside delta, the gradient is
-    rounding and the whole step would promise much."""
+    rounding and the whole step would predict a large gain."""
     solution, explained = solve_small(
         gram, list(gradient.T), lambda pivot, _: np.maximum(np.abs(pivot), 1e-12 * largest)
     )
@@ -208,10 +208,10 @@ def _less(start: Array, products: Iterable[tuple[Array, Array]]) -> Array:
 def best_of(problem: Smooth, weights: Array, starts: Array, delta: float) -> Solution:
     """The best end per weighting from all its starts (R, S, P). Weightings (R, n).
 
-    A weighting whose ends differ, or that has too few rows within delta of the curve, is also
-    led there from its first start by continuation. Few rows within delta make f nearly a sum of
-    absolute residuals, whose many corners are minima; f / (W delta^2), at total weight W, is about
-    the mean residual in units of delta, so W divided by it is about the rows within.
+    Continuation from the first start runs too if the ends differ or too few rows lie within delta.
+    Few rows within delta make f nearly a sum of absolute residuals, whose many corners are minima.
+    At total weight W, f / (W delta^2) is about the mean residual in units of delta. So W divided by
+    it is about the rows within.
     """
     members, tries, size = starts.shape
     ends = newton(problem, np.repeat(weights, tries, axis=0), starts.reshape(-1, size), delta)

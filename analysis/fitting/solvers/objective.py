@@ -19,7 +19,7 @@ MAD = "mad"
 
 @dataclass(frozen=True)
 class Objective:
-    """All six as Huber: `delta` is its width, and `unit` what its sum is divided by."""
+    """All six as Huber: `delta` is the width, and `unit` divides the sum."""
 
     name: str
     log: bool
@@ -40,7 +40,7 @@ KINDS = ("log_huber", "log_squared", "log_absolute", "raw_huber", "raw_squared",
 
 
 def objective(name: str, delta: float) -> Objective:
-    """One of the six by name; `delta` serves the Huber ones."""
+    """One of the six by name; `delta` is of the Huber ones."""
     if name not in KINDS:
         raise UserError(f"objective '{name}': {nearest(name, KINDS)}")
     if not delta > 0:
