@@ -59,6 +59,6 @@ DATASET = Dataset(
     caveats=(
         "263 final rows of 240 runs: some were evaluated twice at the end",
         "learning rates were swept at most (N, D): the runs of a cell differ by them",
-        "E is not identified on this range; that the fit is unstable is the paper's message",
+        "E is not identified on this range; the paper's message is that the fit is unstable",
     ),
 )

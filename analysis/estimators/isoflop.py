@@ -90,7 +90,7 @@ def isoflop(
     spread = _pooled_noise(read[params], read[loss], groups) if noise is None else noise
     if np.isnan(spread) and bootstrap:
         warnings.append(
-            "no budget has more than three sizes, so nothing shows the noise: give noise=, the "
+            "no budget has more than three sizes, so the noise is unknown: give noise=, the "
             "standard deviation of ln loss from run to run"
         )
     resamples = 0 if np.isnan(spread) else bootstrap

@@ -1,4 +1,4 @@
-"""The routed law of Clark et al. 2022 refitted per router, and the dense model worth its experts.
+"""The routed law of Clark et al. 2022 refitted per router, and the dense model of equal loss.
 
 The law is linear in a, b, c and d once E_start and E_max are given. Least squares of the log losses
 fits all six to the last checkpoints, over the runs of the authors' notebook. The printed constants

@@ -177,7 +177,7 @@ def _say_exchanges(programs: Sequence[tuple[Group, Program]]) -> None:
     ]
     if not kinds:
         return
-    print("\nexchanges in a step: how many, and GiB that each sends")
+    print("\nexchanges in a step: number, and GiB sent by each")
     rows = [
         [group.rungs, f"{group.params_total:,.0f}", *(_cell(program, kind) for kind in kinds)]
         for group, program in programs
@@ -209,8 +209,8 @@ def _warnings(done: Sequence[tuple[Group, Outcome]]) -> list[str]:
             )
         if outcome.unknown_loops:
             found.append(
-                f"{who}: {outcome.unknown_loops} loops of unknown length; what is exchanged in "
-                "them is counted once"
+                f"{who}: {outcome.unknown_loops} loops of unknown length; their exchanges are "
+                "counted once"
             )
     return found
 

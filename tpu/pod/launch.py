@@ -99,7 +99,7 @@ class Launch:
             )
         if (kind == "gke") != (self.image is not None):
             raise UserError(
-                "gke: give the container by --image; tpu/README.md says how it is built"
+                "gke: give the container by --image; tpu/README.md describes its build"
                 if kind == "gke"
                 else f"--image {self.image}: of gke alone"
             )
@@ -108,4 +108,4 @@ class Launch:
             ("--service-account", self.service_account),
         ):
             if given and kind == "gke":
-                raise UserError(f"{option}: the cluster's node pools say so for gke")
+                raise UserError(f"{option}: for gke the cluster's node pools decide it")
