@@ -1,4 +1,4 @@
-"""Data of a run, part of its science: the corpora, and the mixture by which it draws from them."""
+"""Data of a run, part of its science: the corpora, and their mixture."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def corpus_configs(data: DataConfig) -> tuple[CorpusConfig, ...]:
 
 
 def check_corpus(config: CorpusConfig) -> None:
-    """Raise a UserError for a corpus that cannot be."""
+    """Raise a UserError for an impossible corpus."""
     if config.tokenizer not in get_args(TokenizerName):
         hint = nearest(config.tokenizer, get_args(TokenizerName))
         raise UserError(f"data.tokenizer={config.tokenizer}: {hint}")

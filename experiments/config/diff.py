@@ -1,4 +1,4 @@
-"""Differences in the science of two runs, told from their config.json alone."""
+"""Differences in the science of two runs, from their config.json alone."""
 
 from __future__ import annotations
 

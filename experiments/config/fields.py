@@ -1,6 +1,6 @@
 """The fields of frozen config classes: their paths, types, and conversion from text and JSON.
 
-A field holds an int, a float, a str, one name of a Literal, a tuple of these, or a section: another
+A field holds an int, float, str, a name of a Literal, a tuple of these, or a section: another
 frozen dataclass. Each way in ends in the annotated type, so that equal configs have equal hashes:
 
     text     "960,1920"        a command line       `from_text`
@@ -117,7 +117,7 @@ def _choice(name: str, value: Any, kind: Any) -> Any:
 
 
 def _integer(text: str) -> int:
-    """1000000, 1_000_000 and 1e6 are all ways to write an int."""
+    """The int that 1000000, 1_000_000 or 1e6 write."""
     try:
         return int(text)
     except ValueError:

@@ -26,7 +26,7 @@ def from_record(stored: StoredConfig, path: str) -> RunConfig:
     """Turn nested fields into a config; `path` is the file, for messages.
 
     Raises:
-        UserError: a field that there is no more, or of another type.
+        UserError: a field that no longer exists, or is of another type.
     """
     fields = {**dict(flat(stored.science)), **dict(flat(stored.execution, "execution."))}
     for name in fields:

@@ -2,8 +2,8 @@
 
     identity = SHA-256 of [SCIENCE_VERSION, {path: value where it differs from the default}]
 
-A field that is added later leaves the ids of all earlier runs as they are, since its default is
-left out. A changed default would give one id to two sciences: tests/golden/defaults.json pins all.
+A new field leaves the ids of all earlier runs unchanged, since its default is left out. A changed
+default would give one id to two sciences: tests/golden/defaults.json pins all.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def identity(science: Science, derivation: Any = None) -> str:
     same science.
 
     Args:
-        derivation: of the initial parameters, where they are made of other runs': plain JSON.
+        derivation: of initial parameters made from other runs', as plain JSON.
     """
     value = canonical(science)
     if science.data.fingerprint:

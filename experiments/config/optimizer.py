@@ -1,4 +1,4 @@
-"""The settings of an optimizer, and the facts about one that a config is checked by."""
+"""The settings of an optimizer, and the facts by which a config is checked."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ class Optimizer:
     """An optimizer, which a file of `FOLDER` defines as `OPTIMIZER`.
 
     Attributes:
-        chain: the optax transformations from the clipped gradient to the update, made of an
-            `UpdateInputs` (experiments/training/update.py). It imports JAX when it is called, so
-            that a config is checked without.
+        chain: the optax transformations from the clipped gradient to the update, made from an
+            `UpdateInputs` (experiments/training/update.py). Only its call imports JAX.
         family: of its update.
         copies: float32 values that its state keeps for each parameter, at most.
         matrices: the family of its update of the roles `MATRICES`, where that is another.

@@ -131,7 +131,7 @@ class Science:
 
     @property
     def tokens(self) -> int:
-        """Training tokens really seen: whole steps."""
+        """Training tokens of the whole steps."""
         return self.steps * self.batch.batch_tokens
 
     @property
@@ -155,7 +155,7 @@ class Science:
 
     @property
     def state_copies(self) -> int:
-        """float32 values that training keeps for each parameter, besides itself; at most."""
+        """Most float32 values that training keeps for each parameter, besides itself."""
         return self.optimizer.kind.copies + (self.evaluation.weights == "ema")
 
     def __post_init__(self) -> None:
@@ -169,7 +169,7 @@ class Science:
         check_schedule(self.schedule)
 
     def _check_average(self) -> None:
-        """Check that an optimizer that averages has a constant rate and no second average.
+        """Check that an averaging optimizer has a constant rate and no second average.
 
         Raises:
             UserError: it has a decay, another average, or no beta1 to average by.
@@ -197,12 +197,12 @@ class Execution:
 
     program: Program = field(default_factory=Program)
     layout: Layout = field(default_factory=Layout)  # over the devices of all processes of a run
-    microbatch: int = 0  # sequences whose gradients are taken at once; 0: as suits the device
+    microbatch: int = 0  # sequences of one gradient; 0: as suits the device
     steps_per_dispatch: int = 32  # also the steps averaged in one row of metrics.jsonl
     runs_per_program: int = 0  # members of a population; 0: as is fastest on the device
     checkpoint_seconds: float = 20.0  # at most this much work is lost to an interruption
-    keep: int = 2  # newest checkpoints kept, to go on from; with 1 a damaged one is a new start
-    permanent: tuple[int, ...] = ()  # steps whose checkpoints are kept besides, for good
+    keep: int = 2  # newest checkpoints kept, to continue from; with 1 a damaged one is a new start
+    permanent: tuple[int, ...] = ()  # steps with checkpoints kept for good
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""The numbers of a run that enter its compiled program as arrays: `TRACED`, the only list of them.
+"""`TRACED`: the numbers of a run that enter its compiled program as arrays.
 
-Two runs that differ in these alone share one program, and can train in one population. Everything
-else of the science is compiled (`Recipe` in experiments/training/step.py) or concerns the host.
+Two runs that differ in these alone share one program, and can train in one population. All other
+science is compiled (`Recipe` in experiments/training/step.py) or concerns the host.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""This machine: its devices, found without importing JAX, which would take them.
+"""This machine: its devices, found without importing JAX, which would open them.
 
-And, for a process of it, the compilation cache and the output.
+For a process: the compilation cache and the redirection of output.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def gpus() -> list[str]:
 
 
 def devices() -> list[str | int | None]:
-    """The key of this set of devices: settings, visible devices, device files."""
+    """The key of this machine's devices: settings, visible devices, device files."""
     chosen = (os.environ.get(name) for name in CHOICES)
     return [
         *(os.environ.get(name) for name in SETTINGS),

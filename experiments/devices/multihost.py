@@ -1,8 +1,8 @@
-"""Several processes as one: they meet, and decide together from there on.
+"""Several processes as one: they meet, then decide together.
 
-In one program over all their devices every process must do the same in the same order. Decisions
-that depend on time, signals or the file system are made by process 0 and broadcast, or reduced over
-all processes. Process 0 alone writes records. With one process nothing here costs anything.
+In one program over all their devices every process must do the same in the same order. Process 0
+broadcasts decisions that depend on time, signals or the file system, or all processes reduce them.
+Process 0 alone writes records. With one process nothing here costs anything.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from scaling.common.errors import UserError
 
-PARTING = 60  # seconds that a process which ends waits for the others to end too
+PARTING = 60  # seconds that an ending process waits for the others
 
 Value = TypeVar("Value")
 Flag = Callable[[], bool]
@@ -45,13 +45,13 @@ class Meeting:
             )
 
     def join(self) -> None:
-        """Wait for the others, before JAX looks for devices; from here on it has those of all.
+        """Wait for the others, before JAX looks for devices; JAX then has those of all.
 
         Raises:
-            UserError: the cluster does not say where to meet, or not all have come in time.
+            UserError: the cluster names no coordinator, or a process is missing at the timeout.
         """
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        # a signal that asks to stop is ours to hear: JAX would take SIGTERM for itself
+        # JAX would take SIGTERM, which must reach our handlers
         jax.config.update("jax_enable_preemption_service", False)
         try:
             jax.distributed.initialize(
@@ -109,10 +109,10 @@ def _broadcast(content: bytes) -> bytes:
 
 
 def ask(*flags: Flag) -> Callable[[], list[bool]]:
-    """Reduce flags over all processes, which run on meanwhile; a flag is up if any raises it.
+    """Reduce flags over all processes, asynchronously; a flag is up if any process raises it.
 
-    The devices exchange them in order, before later work. With one process the flags are read when
-    the answer is called.
+    The devices exchange them in order, before later work. With one process, calling the answer
+    reads the flags.
     """
     if jax.process_count() == 1:
         return lambda: [flag() for flag in flags]

@@ -1,4 +1,4 @@
-"""Resolve the settings of a program that are left to its platform ("auto" and 0).
+"""Resolve the settings that a program leaves to its platform ("auto" and 0).
 
 On a CPU small microbatches keep activations in cache; see benchmarks/.
 """
@@ -76,10 +76,10 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
     dims = config.science.model.dims(batch.seq_len)
     placement.check(dims, batch.sequences, execution.microbatch or batch.sequences, layout)
     if layout.stage > 1:
-        # what a stage holds is a part of a stack; stacked layers compute what unrolled ones do
+        # a stage holds a part of a stack; stacked layers compute the same as unrolled ones
         program = replace(program, layers="scan")
     if program.backward == "auto":
-        # what suits one core's cache is nothing to a partitioned program
+        # a partitioned program gains nothing from a size for one core's cache
         backward = BACKWARD[platform] if layout.devices == 1 else "plain"
         program = replace(program, backward=backward)
     if program.attention == "auto":
@@ -99,7 +99,7 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
 
 
 def _microbatch(config: RunConfig, execution: Execution, platform: str) -> int:
-    """The largest that suits the device, or else the smallest that can be shared out."""
+    """The largest microbatch that suits the device, or else the smallest that divides over it."""
     science, layout = config.science, execution.layout
     batch, least = science.batch, math.prod(placement.batch_shares(layout).values())
     fitting = least * max(1, MICROBATCH_TOKENS[platform] // batch.seq_len)
@@ -129,5 +129,5 @@ def step_of(science: Science, execution: Execution) -> Step:
 
 
 def _divisor(n: int, least: float) -> int:
-    """The smallest divisor of n that is at least so much."""
+    """The smallest divisor of n that is at least `least`."""
     return next(d for d in range(1, n + 1) if n % d == 0 and (d >= least or d == n))

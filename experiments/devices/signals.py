@@ -21,7 +21,7 @@ def stop_signals_blocked() -> Iterator[None]:
 
 
 def handle_stop_signals(handler: Callable[[int], None]) -> None:
-    """Give stop signals to this handler for good, and unblock them; for a process just started."""
+    """Give stop signals to this handler for good, and unblock them; for a new process."""
     for number in STOP_SIGNALS:
         signal.signal(number, lambda number, _: handler(number))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)

@@ -1,17 +1,16 @@
-"""Runs that begin as another one does, so that the steps they share are trained once.
+"""Branches and trunks: runs that share their first steps, which are trained once.
 
-A run's rate and batches are functions of the step, so two runs that differ in budget and schedule
-alone are one and the same for as long as their rates agree: with equally many warm-up steps, up to
-the first step of the earlier decay. There a branch leaves its trunk. Of S steps, W of warm-up, and
-a decay over the last Z, which begins in step b = S - Z,
+A run's rate and batches are functions of the step. So two runs that differ in budget and schedule
+alone are identical while their rates agree: with equal warm-up steps, up to the first step of the
+earlier decay. There a branch leaves its trunk. Of S steps, W are warm-up and the last Z decay, from
+step b = S - Z:
 
     trunk    S >= b,  warmup_fraction = W / S,  decay_fraction = 0
     branch   S,       warmup_fraction = W / S,  decay_fraction = Z / S
 
-both on one schedule whose plateau does not know S: WSD, or any other that decays over a part of its
-steps (`DECAYS`), whatever the shape. The settling steps of the infinite one are carried over as the
-warm-up is. A branch is an ordinary run: its science, and so its identity, does not know of the
-trunk.
+Both have one schedule with a plateau independent of S: WSD, or any other that decays over a part of
+its steps (`DECAYS`), in any shape. The infinite schedule's settling steps carry over like the
+warm-up. A branch is an ordinary run: its science and identity do not depend on the trunk.
 """
 
 from __future__ import annotations
@@ -45,11 +44,11 @@ def stable_steps(science: Science) -> int:
 def trunk(config: RunConfig, tokens: Sequence[int], decay_fraction: float) -> RunConfig:
     """The stable run shared by runs of these tokens, up to the last of their cooldowns.
 
-    Its warm-up has the steps that `config.schedule` gives the shortest of them. The checkpoints
-    from which cooldowns begin are permanent.
+    Its warm-up is the shortest run's by `config.schedule`. The checkpoints from which cooldowns
+    begin are permanent.
 
     Raises:
-        UserError: a schedule that knows its length, or a cooldown that would begin before the
+        UserError: a schedule that depends on its length, or a cooldown that would begin before the
             plateau, or have no steps.
     """
     schedule = config.science.schedule
@@ -164,7 +163,7 @@ def _settling(config: RunConfig, settling: int, steps: int) -> dict[str, float]:
 
 
 def _steps(config: RunConfig, tokens: int) -> int:
-    """As of `Science.steps`."""
+    """The steps of a run of these tokens, as `Science.steps`."""
     return max(1, round(tokens / config.science.batch.batch_tokens))
 
 

@@ -1,6 +1,6 @@
 """Designs as grids: the tokens of each size, one grid per rung.
 
-A rung can be combined with anything else before `runs` makes the runs of a study of them:
+A rung combines with any grid before `runs` makes the runs of a study:
 
     sizes = grid({"model": [model(width) for width in widths]})
     rungs = isoflop(base, sizes, [1e11, 4e11], min_ratio=10, max_ratio=200)
@@ -53,11 +53,11 @@ def wsd(
 ) -> tuple[Run, ...]:
     """The runs of `ladder`, each a cooldown branched from one stable trunk per size.
 
-    Size i on D = r N_i tokens for each r in ratios[i], the last `decay_fraction` of them cooldown
+    Size i on D = r N_i tokens for each r in ratios[i]; the last `decay_fraction` are cooldown
     (Hu et al. 2024, arXiv:2404.06395; Hagele et al. 2024, arXiv:2405.18392). A trunk is as long as
     its longest branch needs, and has the seed of its branches: seeds are part of the sizes, as in
-    product(widths, seeds(2)). Rung = N, in the order given; those of the last `held_out` rungs are
-    held out. The schedule of `base` gives the warm-up of the shortest branch of each size.
+    product(widths, seeds(2)). Rung = N, in the order given; the last `held_out` rungs are held out.
+    The schedule of `base` gives the warm-up of the shortest branch of each size.
     """
     N = _params(base, sizes)
     points = designs.fixed_ratios(N, ratios)
@@ -76,13 +76,13 @@ def wsd(
 
 
 def own_seeds(rungs: Ladder, first: int = 0) -> Ladder:
-    """Every run with its own seed, so that no unlucky one looks like an effect of size."""
+    """Every run with its own seed, so that no unlucky seed looks like an effect of size."""
     counted = count(first)
     return tuple(zipped(rung, grid({"seed": islice(counted, len(rung))})) for rung in rungs)
 
 
 def runs(base: RunConfig, rungs: Ladder, held_out: int = 0) -> tuple[Run, ...]:
-    """The runs of a study, rung by rung, those of the last `held_out` rungs held out."""
+    """The runs of a study, rung by rung; the last `held_out` rungs are held out."""
     chain(*rungs)  # no run in two rungs
     fitted = len(rungs) - held_out
     return tuple(

@@ -1,15 +1,15 @@
-"""Settings that a hyperparameter law gives, run by run, from the run's own size and tokens.
+"""Settings that a hyperparameter law gives, run by run, from the run's size and tokens.
 
     --set optimizer.learning_rate='law(path/to/law.json)'      a law that analysis saved
     --set batch.sequences='law(steplaw2025)'                   a published one, by its name
 
-and in a study file, over the runs that it has made:
+and in a study file, over its runs:
 
     following(runs, {"optimizer.learning_rate": "path/to/law.json"})
 
-A law is asked once everything else of the run is set: the batch first, then the learning rate at
-that batch, then the weight decay. It becomes a number before anything is trained, so a run's
-identity is that of the number; its record names the law and the variables that it was given.
+Laws are evaluated after all other fields are set: the batch first, then the learning rate at that
+batch, then the weight decay. The law becomes a number before any training, so a run's identity is
+that of the number. Its record names the law and the law's variables.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from scaling.hyperparameters.published import HYPERPARAMETER_LAWS, by_name
 from scaling.hyperparameters.recommendation import own_batch, side_by_side
 
 SUFFIX = ".json"
-FIELDS = ("batch.sequences", "optimizer.learning_rate", "optimizer.weight_decay")  # as asked
-SAME_BATCH = 1.5  # a batch is a whole number of sequences, so never quite the law's own
+FIELDS = ("batch.sequences", "optimizer.learning_rate", "optimizer.weight_decay")  # in this order
+SAME_BATCH = 1.5  # a batch is a whole number of sequences, never quite the law's
 _CALL = re.compile(r"law\((.*)\)")
 
 
 @dataclass(frozen=True)
 class Source:
-    """A law, and where it was read; a published one has no digest."""
+    """A law and its file; a published one has no digest."""
 
     law: HyperparameterLaw
     path: str = ""
@@ -80,7 +80,7 @@ def separate(assignments: Iterable[str]) -> tuple[list[str], dict[str, Source]]:
     """The assignments of values, and the laws by the field that each sets.
 
     Raises:
-        UserError: a law for a field that none gives, an unknown law, or a file that holds none.
+        UserError: a field that no law gives, an unknown law, or a file without a law.
     """
     plain, laws = [], {}
     for text in assignments:
@@ -93,7 +93,7 @@ def separate(assignments: Iterable[str]) -> tuple[list[str], dict[str, Source]]:
 
 
 def find(path: str, name: str) -> Source:
-    """The law that is to give this field: a published name, or a .json file."""
+    """The law for this field: a published name, or a .json file."""
     if path not in FIELDS:
         raise UserError(f"{path}=law({name}): no law gives it; one of {', '.join(FIELDS)}")
     if not name.endswith(SUFFIX):
@@ -127,7 +127,7 @@ def follow(config: RunConfig, laws: Mapping[str, Source]) -> tuple[RunConfig, tu
 
 
 def summary(givens: Iterable[Given]) -> list[str]:
-    """A line for each field set by a law: the number of runs, and the distance out of its range."""
+    """A line for each field set by a law: the number of runs, and the distance beyond its range."""
     by_field: dict[tuple[str, str], list[Given]] = {}
     for given in givens:
         by_field.setdefault((given.path, given.source.law.name), []).append(given)
@@ -183,7 +183,7 @@ def _quantity(science: Science, path: str) -> str:
 
 
 def _run(science: Science, path: str) -> dict[str, float]:
-    """Variables of the run that a law may use; its batch only once that is set."""
+    """Variables of the run that a law may use; the batch only once it is set."""
     counts = ledger(science.model.dims(science.batch.seq_len), science.budget.tokens)
     run = {
         "params_total": counts["params_total"],

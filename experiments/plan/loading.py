@@ -1,7 +1,7 @@
 """From a file to its value: a study or a search, with the settings of a command line applied.
 
-A file is given by the name of a plug-in or by its path. Its function's parameters are its settings.
-Every mistake in such a file is one line that names the file's line.
+A plug-in's name or a path names the file. The parameters of its function are its settings. Every
+mistake in such a file is one line that names the file's line.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def build(kind: FileKind[T], name: str, assignments: Sequence[str]) -> T:
 
 @contextmanager
 def _one_line(file: Path | None = None) -> Iterator[None]:
-    """Report an error in a user's file as one line, with the last line of the file that led to it.
+    """Report an error in a user's file as one line, with the last line of the file in its trace.
 
     The file's code is the user's, so any exception may come.
     """

@@ -1,10 +1,10 @@
-"""A planned run: its config, its place in the study, and how it begins.
+"""A planned run: its config, its place in the study, and its beginning.
 
-Fresh        with parameters drawn by its seed
-Continued    with the checkpoint of another run, whose first steps it shares: the result is that
-             of a fresh run, so this is no part of its science
-Derived      with parameters that an operation (experiments/operations) makes of other runs':
-             part of its science
+Fresh        parameters drawn by its seed
+Continued    the checkpoint of another run with the same first steps: the result is that of a
+             fresh run, so this is no part of its science
+Derived      parameters that an operation (experiments/operations) makes from other runs': part of
+             its science
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Derived:
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def change(self, parent: Callable[[Run], Run]) -> Derived:
-        """The same beginning with `parent` applied to every run that it is made of."""
+        """The same beginning with `parent` applied to every parent."""
         return replace(self, parents=tuple(map(parent, self.parents)))
 
 
@@ -78,8 +78,8 @@ class Run:
     rung: int
     part: Part = Part.FIT
     beginning: Beginning = Fresh()
-    label: str = ""  # which of the things that the study compares it belongs to, by name
-    given: tuple[Given, ...] = ()  # settings that hyperparameter laws gave, and what they asked
+    label: str = ""  # its arm of the study's comparison
+    given: tuple[Given, ...] = ()  # settings by hyperparameter laws, with the laws' variables
 
     @property
     def run_id(self) -> str:
@@ -97,15 +97,15 @@ class Run:
 
     @property
     def ledger(self) -> dict[str, float]:
-        """N, D and C under every definition, before anything is trained.
+        """N, D and C under every definition, before any training.
 
-        Those of a derived run are of its own training; `flops_parents` is in its record besides.
+        A derived run counts its own training alone; its record adds `flops_parents`.
         """
         return ledger(self.dims, self.config.science.tokens)
 
     @property
     def dims(self) -> Dims:
-        """The lengths and parts that its model is counted by."""
+        """The lengths and parts by which its model is counted."""
         science = self.config.science
         return science.model.dims(science.batch.seq_len)
 
@@ -122,7 +122,7 @@ class Run:
 
     @property
     def flops_parents(self) -> float:
-        """`flops_model` of all runs that its initial parameters are made of, each counted once."""
+        """`flops_model` of all runs behind its initial parameters, each counted once."""
         if not isinstance(self.beginning, Derived):
             return 0.0
         found: dict[str, Run] = {}
@@ -136,7 +136,7 @@ class Run:
 
     @property
     def flops(self) -> float:
-        """Cost of its own training: `flops_model` of the steps that it does not take over."""
+        """Cost of its own training: `flops_model` of the steps that it does not inherit."""
         steps = self.config.science.steps
         return self.ledger["flops_model"] * (steps - self.first_step) / steps
 

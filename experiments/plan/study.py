@@ -19,12 +19,12 @@ PARAMS = ("params_total", "params_active", "params_nonembedding")
 class Study:
     """The value of `study()`. `loss`, `params` and `tokens` name the record's columns to fit.
 
-    The compute C = 6 N D of a law is that of `params="params_active"`, which for a dense model is
+    The compute C = 6 N D of a law is that of `params="params_active"`; of a dense model it is
     params_total. A study of experts that asks for a compute optimum names it.
 
-    A study that compares settings fits no law of the loss; `reading` is what it is analysed for.
-    `published` is what others have found of the things it compares, by the label of their runs:
-    "yes" where the best setting stays as the model grows, "no" where it moves.
+    A study that compares settings fits no law of the loss; `reading` names its analysis.
+    `published` holds others' findings by the label of the runs: "yes" where the best setting stays
+    as the model grows, "no" where it moves.
     """
 
     name: str

@@ -35,7 +35,7 @@ class Cost:
 class SearchRung:
     """Candidates of a bracket at a budget, with the cost of each.
 
-    `from_start` trains it from its first step, `from_below` from its checkpoint of the rung below.
+    `from_start` trains one from its first step, `from_below` from its checkpoint of the rung below.
     """
 
     bracket: int
@@ -55,7 +55,7 @@ class Totals:
 
 
 def rungs(search: Search) -> tuple[SearchRung, ...]:
-    """Every rung of every bracket; of a deepening, as they are after the last raise of R.
+    """Every rung of every bracket; of a deepening, after the last raise of R.
 
     The FLOPs are those of the base.
     """

@@ -1,18 +1,18 @@
 """Successive halving, Hyperband and its iterative deepening: which candidates train on.
 
-A bracket starts n candidates on a budget r, promotes the best 1/eta of them to eta times the
-budget, and so on for s promotions. Hyperband (Li et al. 2018, arXiv:1603.06560) with a greatest
-budget R runs the brackets s = s_max .. 0, s_max = floor(log_eta R),
+A bracket starts n candidates on a budget r. Each of s promotions takes the best 1/eta of them to
+eta times the budget. Hyperband (Li et al. 2018, arXiv:1603.06560) with a greatest budget R runs the
+brackets s = s_max .. 0, s_max = floor(log_eta R),
 
     n_s = ceil((s_max + 1) eta^s / (s + 1)),    r_s = R eta^-s,    n_s eta^-i go to rung i.
 
-Iterative deepening raises R to eta R after the fact: an old bracket keeps its least budget and its
-candidates and gets one promotion more, a new bracket starts at the new R, each samples what it
-lacks of its n_s, and nothing that has a score is evaluated again. How a rung treats candidates
-that the smaller R had left behind is the promotion rule: `efficient`, `preserving`, `discarding`.
+Iterative deepening raises R to eta R after the fact. An old bracket keeps its least budget and its
+candidates and gets one promotion more; a new bracket starts at the new R. Each samples up to its
+n_s, and no score is evaluated twice. The promotion rule decides on candidates that the smaller R
+had dropped: `efficient`, `preserving`, `discarding`.
 
-Only bookkeeping: `evaluate(candidates, budget)` gives the scores, smaller is better, and NaN (it
-diverged) is worst. Budgets are fractions, so that the same budget is the same whatever its R.
+Only bookkeeping: `evaluate(candidates, budget)` gives the scores. Smaller is better, and NaN
+(diverged) is worst. Budgets are fractions, so equal budgets compare equal under any R.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from scaling.common.errors import UserError
 C = TypeVar("C", bound=Hashable)
 Scores = Mapping[C, float]
 Evaluate = Callable[[Sequence[C], Fraction], Sequence[float]]
-# (rung, places, scores at this budget, scores at the next) -> who is promoted
+# (rung, places, scores at this budget, scores at the next) -> promoted candidates
 Promote = Callable[[Sequence[C], int, Scores[C], Scores[C]], Sequence[C]]
 
 
@@ -67,7 +67,7 @@ class Halvings(Generic[C]):
 
     @property
     def best(self) -> C:
-        """The best candidate of those that had the greatest budget."""
+        """The best candidate at the greatest budget."""
         scores: dict[C, float] = {}
         for bracket in self.brackets:
             scores |= bracket.scores[Fraction(self.R)]
@@ -85,7 +85,7 @@ def last_bracket(R: int, eta: int) -> int:
 
 
 def bracket_sizes(R: int, eta: int) -> tuple[int, ...]:
-    """n_s for s = s_max .. 0; their sum is how many candidates a Hyperband samples."""
+    """n_s for s = s_max .. 0; their sum is the candidates that a Hyperband samples."""
     top = last_bracket(R, eta)
     return tuple(-(-(top + 1) * eta**s // (s + 1)) for s in range(top, -1, -1))
 

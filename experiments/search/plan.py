@@ -4,12 +4,12 @@ A search file lies in ``experiments/studies/`` (or anywhere, given by path) and 
 
     def search(scale: Literal["cpu", "gpu"] = "cpu") -> Search
 
-Its parameters are settings, given as ``--set scale=gpu`` like R, eta, method and promotion and like
-every field of the base.
+Its parameters are settings, as ``--set scale=gpu``. R, eta, method, promotion and every field of
+the base are set alike.
 
-The base's `budget.tokens` are the budget 1: a candidate of budget b trains on b times as many. Its
-seed is the sampler's too. Its schedule is constant, so that a promoted candidate continues from its
-checkpoint (experiments/search/promotion.py), and its warm-up counts as of budget 1.
+The base's `budget.tokens` are the budget 1: a candidate of budget b trains on b times that. Its
+seed is the sampler's too. Its schedule is constant, so a promoted candidate continues from its
+checkpoint (experiments/search/promotion.py). Its warm-up has the steps of budget 1.
 """
 
 from __future__ import annotations
@@ -137,10 +137,10 @@ def longer(config: RunConfig, tokens: int) -> RunConfig:
 
 
 def raises(search: Search, before: Sequence[int]) -> tuple[int, ...]:
-    """The greatest budgets so far, the last one R, when the search was begun with those `before`.
+    """The greatest budgets so far, the last one R, of a search begun with those `before`.
 
     Raises:
-        UserError: R is not one to go on to.
+        UserError: the search cannot continue to R.
     """
     if not before or before[-1] == search.R:
         return tuple(before) or (search.R,)

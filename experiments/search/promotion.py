@@ -1,8 +1,8 @@
 """Runs promoted to a larger budget continue from their last checkpoint.
 
-With a constant schedule whose warm-up is counted in steps, a run of S steps is the first S steps of
-any longer one (experiments/plan/branching.py). So the longer run takes over the shorter one's
-checkpoint and rows, and ends in the same state, bit for bit, as if it had trained straight through.
+Under a constant schedule with warm-up in steps, a run of S steps is the first S steps of any longer
+one (experiments/plan/branching.py). So the longer run takes over the shorter one's checkpoint and
+rows. It ends bit for bit in the state of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def unwatched(runs: Sequence[Run], finished: Sequence[str]) -> Iterator[Callable
 class Evaluator:
     """Each candidate's validation loss at a budget: `evaluate` of experiments/search/halving.py.
 
-    All runs of a search are one study in one folder. Making an interrupted search again with the
-    same candidates therefore continues it: finished runs are read. A diverged candidate would
-    diverge again at the same step, and is not trained at larger budgets.
+    All runs of a search are one study in one folder. So the same candidates continue an interrupted
+    search: finished runs are read. A diverged candidate would diverge again at the same step, and
+    is not trained at larger budgets.
 
     Raises:
-        UnfinishedError: not all candidates could be trained to the end.
+        UnfinishedError: a candidate was not trained to its end.
     """
 
     name: str

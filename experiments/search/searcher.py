@@ -1,7 +1,7 @@
 """A search in a folder: its candidates, their scores, and its continuation.
 
-search.json is written before and after every rung. The same command therefore continues with the
-same candidates, and one with a larger R deepens them.
+search.json is written before and after every rung. So the same command continues with the same
+candidates, and a larger R deepens them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Searcher:
         """Search to the end.
 
         Raises:
-            UnfinishedError: interrupted, or a run failed; the same search goes on.
+            UnfinishedError: interrupted, or a run failed; the same search continues.
         """
         halve(self.search, self.greatest, self._candidates(), self._evaluate)
         self._write(finished=True)
@@ -114,8 +114,8 @@ def bind(
     """Prepare the corpora, check the candidates, and read the search that the folder holds.
 
     Raises:
-        UserError: another search or a study is in the folder, R is none to go on to, the sampler
-        is not installed, the corpus is too small, or candidates cannot be trained.
+        UserError: another search or a study is in the folder, the search cannot continue to R, the
+        sampler is not installed, the corpus is too small, or candidates cannot be trained.
     """
     samplers.sampler(sampler)
     corpora = data.Corpora(cache, tell)
@@ -156,7 +156,7 @@ def _found(search: Search, sampler: str, folder: Path) -> SearchRecord | None:
     for theirs, ours in sections:
         for name in {**ours, **theirs}:
             a, b = (known.get(name, "(absent)") for known in (theirs, ours))
-            if a != b and name not in PLACES:  # the same text, by its fingerprint, lies elsewhere
+            if a != b and name not in PLACES:  # the same text, by its fingerprint, may move
                 raise UserError(_other(folder, name, a, b))
     return found
 

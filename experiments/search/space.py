@@ -2,9 +2,9 @@
 
     {"optimizer.learning_rate": LogUniform(1e-3, 1e-1), "optimizer.beta2": Choice((0.95, 0.99))}
 
-`Uniform` and `LogUniform` are for fields that hold a float; any other field, or a whole section
-such as ``model``, is a `Choice`. A point of a space gives each field a number: its value, or of a
-choice which one it is, counted from 0.
+`Uniform` and `LogUniform` are for float fields; any other field, or a whole section such as
+``model``, is a `Choice`. A point of a space gives each field a number: its value, or the index of a
+choice, from 0.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DIGITS = 4  # significant ones of a drawn number, which is then the same on ever
 
 @dataclass(frozen=True)
 class Uniform:
-    """Every number from `low` to `high`, alike."""
+    """A uniform number from `low` to `high`."""
 
     low: float
     high: float
@@ -37,7 +37,7 @@ class Uniform:
 
 @dataclass(frozen=True)
 class LogUniform:
-    """Every number from `low` to `high`, their logarithms alike."""
+    """A number from `low` to `high` with a uniform logarithm."""
 
     low: float
     high: float
@@ -48,7 +48,7 @@ class LogUniform:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of the values, all alike."""
+    """One of the values, with equal probability."""
 
     values: Sequence[Any]
 
@@ -79,7 +79,7 @@ def check_space(base: RunConfig, space: Space) -> None:
     """Refuse a field, a value or an end of a range that no candidate could have.
 
     Raises:
-        UserError: also of two fields that set the same one.
+        UserError: such a field or value, or two fields that set the same one.
     """
     if not space:
         raise UserError("space: no fields; give at least one and its distribution")

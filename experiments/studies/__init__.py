@@ -1,6 +1,6 @@
 """Studies and searches, one file each; each docstring holds its command, result and wall time.
 
-A study file lies here, or anywhere and is given by its path. It defines
+A study file lies here, or is named by its path. It defines
 
     def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study
 

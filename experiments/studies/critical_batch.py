@@ -7,10 +7,10 @@ Steps to a loss against batch, each batch at its best rate.
     python -m analysis recommend --params 1e6 --tokens 1e7 --loss 2 \\
         --fit runs/critical_batch/law.json
 
-One model, seven batches, four rates each around a line that rises with sqrt(B), at a constant rate
-after a warm-up of a twentieth of the steps, validated 32 times on the way. For each level of loss
-the fewest steps of each batch give (S / S_min - 1) (E / E_min - 1) = 1 and B_crit = E_min / S_min.
-beta2 is 0.95 at any batch, and there is no weight decay.
+One model and seven batches, each at four rates around a line that rises with sqrt(B). The rate is
+constant after a warm-up of a twentieth of the steps; runs are validated 32 times on the way. At
+each level of loss the fewest steps of each batch give (S / S_min - 1) (E / E_min - 1) = 1 and
+B_crit = E_min / S_min. beta2 is 0.95 at any batch, and there is no weight decay.
 
 Expected, with the standard library of Python 3.11 and 95 % intervals:
 
@@ -19,7 +19,7 @@ Expected, with the standard library of Python 3.11 and 95 % intervals:
 
 and B_crit goes as L^-7.6 [-10.7, -6.8] (Kaplan et al. 2020: -4.8, on losses per BPE token of models
 that had learned far more). The best batch of the study `hyperparameter_law` at this size, 135
-tokens, is far below: it is where a fixed number of tokens is used best, with the rate decayed. At
+tokens, is far below: it uses a fixed number of tokens best, with the rate decayed. At
 the lowest losses S_min is less than half the steps of any run, and the interval says so. One seed.
 5 minutes of CPU time, on two cores shared with much other work. "gpu" and "pod" need a corpus
 larger than the embedded one, and neither has been run yet.
@@ -41,15 +41,15 @@ from models.config import Program, TransformerConfig
 from models.shapes import plain
 from scaling.parametrization.parametrization import Parametrization
 
-TIMES = 32  # that a run is validated
+TIMES = 32  # validations of a run
 
 
 @dataclass(frozen=True)
 class Scale:
     """One size of the study: the same design, other numbers.
 
-    A batch of B tokens is trained on `tokens` * (1 + B / `critical`), as it would need if that were
-    the critical batch, at each of `rates` * sqrt(B / `critical`).
+    A batch of B tokens trains on `tokens` * (1 + B / `critical`), as it would need if `critical`
+    were the critical batch. Its rates are `rates` * sqrt(B / `critical`).
     """
 
     model: TransformerConfig
@@ -107,7 +107,7 @@ def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study:
             model=s.model,
             parametrization=Parametrization("sp"),
             optimizer=OptimizerConfig(beta2=0.95, weight_decay=0.0),
-            # no decay, so that a loss on the way does not depend on how long the run is to be
+            # no decay, so that a loss on the way does not depend on the run's length
             schedule=ScheduleConfig(name="constant", warmup_fraction=0.05),
             batch=BatchConfig(seq_len=s.seq_len),
             evaluation=EvaluationConfig(windows=s.windows, times=TIMES),

@@ -5,14 +5,13 @@
     python -m experiments run hyperparameter_law --part held_out         # 2 minutes more
     python -m analysis report runs/hyperparameter_law                    # the bowls and the regrets
 
-Two sizes x three token counts, in each 5 learning rates x 5 batches with one seed, and one larger
-cell held out with a grid of its own, under the standard parametrization: it leaves lr*(N, D)
-something to find, where muP is made so that the best rate does not move with the width, and it is
-that of the published laws. Tokens are fixed in a cell, so a batch of B takes D / B steps. Warm-up
-is a tenth of the steps at any batch, then linear decay to 0; beta2 is 0.95, as in the published
-laws, at any batch (a higher one moves the best batch to the least that there is); no weight decay,
-whose best value moves with lr and batch. Sequences are short, so that the grid reaches below the
-best batch, about 100 tokens here.
+Two sizes x three token counts, in each 5 learning rates x 5 batches with one seed. One larger cell,
+with another grid, is held out. The parametrization is the standard one, as in the published laws:
+muP is made to hold the best rate over the width, which leaves lr*(N, D) less to find. Tokens are
+fixed in a cell, so a batch of B takes D / B steps. Warm-up is a tenth of the steps at any batch,
+then linear decay to 0. beta2 is 0.95 at any batch, as in the published laws; a higher one moves the
+best batch to the least. There is no weight decay: its best value moves with lr and batch. Sequences
+are short, so that the grid reaches below the best batch, about 100 tokens here.
 
 Expected, nats/byte with the standard library of Python 3.11, 95 % intervals:
 
@@ -26,12 +25,12 @@ Expected, nats/byte with the standard library of Python 3.11, 95 % intervals:
     DeepSeek                          0.0115           1.64k     2.3 %, off the grid
     OLMo ladder                       0.0587            2.1k     3.3 %, off the grid
 
-Step Law, fitted four orders of magnitude further up, has the same exponent of the batch (0.57) and
-steeper ones of the rate (-0.71 and 0.31, just outside these intervals); its coefficients do not
-hold here. Neighbouring runs scatter by about 1 %, so a regret below that is none. One cell has its
-best batch at the low edge of the grid. 7.3 minutes of CPU time for the 150 runs and 4.1 for the 20
-held out, on two cores shared with much other work. "gpu" and "pod" need a corpus larger than the
-embedded one, and neither has been run yet.
+Step Law was fitted four orders of magnitude further up. It has the same exponent of the batch
+(0.57) and steeper ones of the rate (-0.71 and 0.31, just outside these intervals); its coefficients
+do not hold here. Neighbouring runs scatter by about 1 %, so a regret below that is none. One cell
+has its best batch at the low edge of the grid. CPU time: 7.3 minutes for the 150 runs and 4.1 for
+the 20 held out, on two cores shared with much other work. "gpu" and "pod" need a corpus larger than
+the embedded one, and neither has been run yet.
 """
 
 from __future__ import annotations
@@ -62,8 +61,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Scale:
-    """One size of the study: the same design, other numbers. The held-out cell has a grid of its
-    own, for a lower rate and a larger batch are expected there."""
+    """One size of the study: the same design, other numbers.
+
+    The held-out cell has another grid: its best rate should be lower, its best batch larger.
+    """
 
     layers: int
     head_dim: int

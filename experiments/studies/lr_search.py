@@ -3,7 +3,7 @@
     python -m experiments search lr_search --dry-run        # brackets, rungs, cost; trains nothing
     python -m experiments search lr_search                  # CPU, 2 free cores: about two minutes
     python -m experiments search lr_search --sampler optuna --out runs/lr_optuna
-    python -m experiments search lr_search --set method=deepening --set R=81     # goes on from R=27
+    python -m experiments search lr_search --set method=deepening --set R=81  # continues from R=27
 
 Hyperband, R = 27 and eta = 3, over 49 candidates at random. Expected, validation loss in nats/byte
 with the standard library of Python 3.11:
@@ -19,9 +19,9 @@ with the standard library of Python 3.11:
          0.001162   0.99       0.01964                                        2.331
 
 Rates from 0.004 to 0.012 lie within 0.05 of one another, which one seed cannot tell apart; lower
-and higher ones are plainly worse. It trained 7.3 million tokens; to start promoted candidates again
-would take 8.7 million, all candidates at R 27.1 million. 210 s of CPU time; on two cores shared
-with other work it took 7 minutes.
+and higher ones are plainly worse. The search trained 7.3 million tokens; starting promoted
+candidates again would take 8.7 million, all candidates at R 27.1 million. CPU time: 210 s; on two
+cores shared with other work it took 7 minutes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ STEPS = 40  # of budget 1
 
 
 def search() -> Search:
-    """Hyperband over what most decides how AdamW trains a model of one size."""
+    """Hyperband over the settings that most affect AdamW at one size."""
     batch = BatchConfig(sequences=4, seq_len=128)
     base = RunConfig(
         Science(

@@ -6,10 +6,10 @@
     python -m experiments run lr_transfer --set ablation=cosine,mqa  # some, into the same folder
     python -m analysis report runs/lr_transfer                       # the table and the valleys
 
-Loss against learning rate at four widths, with seeds for the error bars, after "A Large-Scale
-Exploration of mu-Transfer" (Lingle 2024, arXiv:2404.05728): no biases, no gains, ReLU, 1/d_head
-attention, untied embeddings, AdamW without decay, linear decay to 1e-4 of the peak. `ABLATIONS` are
-its sixteen changes of the muP baseline, each with what the paper found.
+Loss against learning rate at four widths, with seeds for the error bars. The model is that of "A
+Large-Scale Exploration of mu-Transfer" (Lingle 2024, arXiv:2404.05728): no biases, no gains, ReLU,
+1/d_head attention, untied embeddings, AdamW without decay, linear decay to 1e-4 of the peak.
+`ABLATIONS` are its sixteen changes of the muP baseline, each with the paper's finding.
 
 Measured, log2 of the best rate by width, 4 seeds, standard library of Python 3.11:
 
@@ -17,7 +17,7 @@ Measured, log2 of the best rate by width, 4 seeds, standard library of Python 3.
     sp    -5.16 ± 0.22  -6.18 ± 0.15  -7.00 ± 0.06  -7.81 ± 0.11  -0.86 [-0.90, -0.83]  no
     mup   -4.72 ± 0.35  -4.93 ± 0.24  -4.89 ± 0.15  -4.84 ± 0.14  -0.02 [-0.13, +0.09]  yes
 
-and of the ablations that have been run, the last column the paper's answer:
+and of the ablations run so far, the last column the paper's answer:
 
     zero_query      -4.51 ± 0.19  -5.14 ± 0.38  -4.97 ± 0.11  -4.87 ± 0.35  -0.08 ± 0.03  yes, yes
     sp_unembedding  -4.69 ± 0.33  -4.92 ± 0.25  -4.60 ± 0.17  -4.49 ± 0.04  +0.12 ± 0.08  yes, yes
@@ -40,12 +40,10 @@ CompleteP's best rate goes up at 16 layers, in runs of 256 steps at width 32.
 
 256 runs of 256 steps, 3.6e13 FLOPs, an estimated 12 to 15 minutes of CPU time; on two cores shared
 with much else they took half an hour. At each width SP at its own best rate is the better one: 2.28
-nats/byte at width 128, muP 2.38. muP promises that a rate carries over, not that it is the best of
-all models.
+nats/byte at width 128, muP 2.38. muP promises that a rate carries over, not the best model.
 
 Not run yet: the other nine ablations (as long again for each two), and scale=gpu (widths 128-2048,
-1.2e18 FLOPs: 50 minutes at 400 TFLOP/s). That one reads 10.5M of the embedded corpus's 11.7M
-tokens.
+1.2e18 FLOPs: 50 minutes at 400 TFLOP/s; 10.5M of the embedded corpus's 11.7M tokens).
 """
 
 from __future__ import annotations
@@ -114,13 +112,15 @@ SCALES: Mapping[str, Scale] = {
 }
 
 
-Change = Callable[[Science], Assignment]  # what is set in a run of the baseline
+Change = Callable[[Science], Assignment]  # fields set in a run of the baseline
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """A change, and whether the paper found the best rate to transfer with it (a second source's
-    reading of its tables)."""
+    """A change, and the paper's answer: does the best rate transfer with it?
+
+    The answers are a second source's reading of the paper's tables.
+    """
 
     published: Literal["yes", "no"]
     change: Change

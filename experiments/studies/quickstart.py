@@ -1,4 +1,4 @@
-"""Can a few minutes on a laptop foretell a run that they never saw?
+"""Can a few minutes on a laptop predict a run that they never saw?
 
 make study                                                       # or, step by step:
 python -m experiments run quickstart
@@ -27,8 +27,8 @@ from scaling.designs import fixed_ratios
 from scaling.parametrization.parametrization import Parametrization
 
 WIDTHS = (16, 24, 32, 40, 48)
-# tokens per parameter: one band for every size, the held-out run's own ratio well inside it, and no
-# run of less than 900 steps, for the law describes trained models and not how training begins
+# tokens per parameter: one band for every size, the held-out run's ratio well inside it, and no
+# run of less than 900 steps, for the law describes trained models
 RATIOS = ((45, 80, 145), (30, 50, 85, 145), (25, 45, 80, 145), (25, 45, 80), (25, 40, 60))
 HELD_OUT = (56, 73)  # width, tokens per parameter
 HELD_OUT_SEEDS = 2
@@ -52,7 +52,7 @@ def science(width: int, tokens: int, seed: int) -> Science:
 def study(seed: int = 0) -> Study:
     """The ladder, and one size above it held out, with two seeds."""
     sizes = [params_total(plain(width, layers=2, head_dim=8).dims(CONTEXT)) for width in WIDTHS]
-    # every run has its own seed: one unlucky initialisation must not look like an effect of size
+    # a seed for every run: one unlucky initialisation must not look like an effect of size
     seeds = itertools.count(seed * RUNS_PER_SEED)
     fitted = [
         Run(RunConfig(science(WIDTHS[point.size], point.tokens, next(seeds))), point.rung)
@@ -66,6 +66,6 @@ def study(seed: int = 0) -> Study:
     ]
     return Study(
         name="quickstart",
-        question="Can a few minutes on a laptop foretell a run that they never saw?",
+        question="Can a few minutes on a laptop predict a run that they never saw?",
         runs=(*fitted, *held_out),
     )

@@ -7,13 +7,13 @@
     python -m analysis report runs/wsd_branches
 
 Five sizes at four D/N each, from five trunks of constant rate: every run is a cooldown, a fifth of
-its steps, that leaves its size's trunk where it begins. So 20 records for the law cost 9.1e12 FLOPs
-(28,160 steps of trunk and 16,161 of cooldown) where 20 runs from the start cost 16.7e12 (80,929
-steps): 45 % is saved, and no number differs (tests/experiments/runs/test_branch_point.py).
+its steps, from its size's trunk. 20 records for the law cost 9.1e12 FLOPs (28,160 steps of trunk
+and 16,161 of cooldown). 20 runs from the start cost 16.7e12 (80,929 steps): branches save 45 %, and
+no number differs (tests/experiments/runs/test_branch_point.py).
 
-Measured, validation loss in nats/byte by parameters and D/N, with the standard library of Python
-3.11; beside it the trunk's at its end, which a cooldown of a quarter as many steps brings down to
-the last column:
+Measured validation loss in nats/byte by parameters and D/N, with the standard library of Python
+3.11. The trunk's loss is at its end; a cooldown of a quarter of its steps brings it down to the
+column 100:
 
                   25      40      65     100    trunk, 80
     10,352     2.390   2.244   2.121   2.029        2.191
@@ -22,9 +22,9 @@ the last column:
     48,872     1.693   1.616   1.557   1.518        1.761
     67,856     1.574   1.517   1.465   1.436        1.698
 
-The law of the 20 runs is L = 5.74 N^-0.136 + 289 D^-0.477 with E at its bound of 0: sizes so small
-show no floor. The branches of one size share most of their training, so their errors are not
-independent, and intervals that take them so are too narrow. With two workers the run took 22
+The law of the 20 runs is L = 5.74 N^-0.136 + 289 D^-0.477 with E at its bound of 0: these small
+sizes show no floor. The branches of one size share most of their training, so their errors are
+dependent; intervals that assume independence are too narrow. With two workers the run took 22
 minutes on two cores that other work kept busy several times over. The held-out size, "gpu" and
 "pod" have not been run yet; the last two need a corpus larger than the embedded one.
 """

@@ -33,9 +33,9 @@ Rates = Mapping[RunConfig, float]  # signature: tokens per second of all members
 class RunForecast:
     """Memory and time of one run, as the next call would train it."""
 
-    members: int | None  # of its population; None: the device is measured first
-    bytes: int | None  # of one device, for all members; None: its layout is yet to be chosen
-    seconds: float | None  # of one worker; None: nothing like it was timed here
+    members: int | None  # of its population; None: not yet measured
+    bytes: int | None  # of one device, for all members; None: no layout chosen yet
+    seconds: float | None  # of one worker; None: no such program was timed here
 
 
 def forecast(
@@ -97,7 +97,7 @@ def rates(runs: Sequence[Run], folder: Path) -> Rates:
 def worker_seconds(config: RunConfig, members: int, slot: Slot, known: Rates) -> float | None:
     """Seconds of one worker, with all its devices, for a run in a population of `members`.
 
-    From the measured throughput of its program, or else from `known` rates; None: unknown.
+    The source is the measured throughput of its program, or else `known` rates; None: unknown.
     """
     science, kind = config.science, signature(config)
     curve = throughput.kept(kind, slot)

@@ -1,4 +1,4 @@
-"""Checks before any work: refuses everything that is known to fail."""
+"""Checks before any work, which refuse every known failure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RECORD_BYTES = 1_000_000
 
 
 def check_data(runs: Sequence[Run], corpora: data.Corpora) -> None:
-    """Each run's vocabulary is the tokenizer's, and the corpora are large enough."""
+    """Check that each run's vocabulary is the tokenizer's, and the corpora are large enough."""
     for run in runs:
         science = run.config.science
         mixture = corpora.mixture(science.data)
@@ -40,7 +40,7 @@ def check_data(runs: Sequence[Run], corpora: data.Corpora) -> None:
 
 
 def check_programs(runs: Sequence[Run], kind: Platform) -> None:
-    """Each run's program is one for a device of the kind, and its tasks are known."""
+    """Check that each run's program suits the kind of device, and its tasks are known."""
     for name in {name for run in runs for name in run.config.science.evaluation.tasks}:
         task(name)
     for run in runs:
@@ -57,9 +57,9 @@ def check_vocabulary(science: Science, mixture: data.Mixture) -> None:
 
 
 def check_layouts(runs: Sequence[Run]) -> None:
-    """Each layout divides its run's batch and every weight; checked without opening a device.
+    """Check, without opening a device, that each layout divides its run's batch and weights.
 
-    The number of devices is checked later, by the process that opens them.
+    The process that opens the devices checks their number.
     """
     named = ("single", "auto")  # nothing to divide; chosen among those that divide
     shared = [run.config for run in runs if run.config.execution.layout.name not in named]
@@ -77,8 +77,8 @@ def check_layouts(runs: Sequence[Run]) -> None:
 def narrower_than_base(runs: Sequence[Run]) -> list[str]:
     """A warning line for each width below its base width.
 
-    Its rates are those of the base times a power above 1, which is right for a table that
-    transfers, and a slip where the base was meant to be the smallest model.
+    Its rates are the base's times a power above 1. This is right for a table that transfers, and a
+    slip if the base was meant to be the smallest model.
     """
     found = sorted(
         {
@@ -96,7 +96,7 @@ def narrower_than_base(runs: Sequence[Run]) -> list[str]:
 
 
 def check_folder(folder: Path, study: Study, missing: Sequence[Run]) -> None:
-    """The folder can be written, is of this study and version, and has room for what is missing."""
+    """Check that the folder is writable, of this study and version, and has room for the rest."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -129,7 +129,7 @@ def _bytes(run: Run) -> float:
 
 
 def _check_plan(folder: Path, plan: record.StudyPlan, study: Study) -> None:
-    """The folder is of this study: a plan may grow or lose runs, but it keeps some."""
+    """Check that the folder is of this study: a plan may grow or lose runs, but keeps some."""
     if plan.name != study.name:
         raise UserError(
             f"{folder}: holds the study '{plan.name}'; choose another folder with --out"

@@ -30,8 +30,8 @@ def clock(seconds: float) -> str:
 class Progress:
     """Watches the events of a sweep; a context that draws while it is open.
 
-    Time left is the FLOPs left over the FLOP/s since the first dispatch was done: by then the first
-    program is compiled, and what later ones cost is part of the speed.
+    Time left is the FLOPs left over the FLOP/s since the first dispatch: the first compilation does
+    not count, later ones do.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Progress:
         self._flops = {run.run_id: run.ledger["flops_model"] for run in runs}
         self._done = {run.run_id: run.ledger["flops_model"] - run.flops for run in runs}
         self._done |= {run_id: self._flops[run_id] for run_id in finished}
-        self._before = dict(self._done)  # what was done of each run before the clock ran
+        self._before = dict(self._done)  # steps of each run before the clock ran
         self._ended = set(finished)
         self._active: dict[str, Event] = {}
         self._printed: dict[str, float] = {}
@@ -75,7 +75,7 @@ class Progress:
         else:
             self._active[event.run_id] = event
         if ended or (not self._console.is_terminal and self._is_due(event)):
-            # one event, one line, however narrow the console takes a file to be
+            # one line per event, however narrow the console
             self._console.print(self._line(event), highlight=False, soft_wrap=True)
         if self._console.is_terminal:
             self._live.update(self._table(), refresh=True)
@@ -89,7 +89,7 @@ class Progress:
         steps = self._runs[event.run_id].config.science.steps
         share = 1.0 if event.phase in ENDED else event.step / steps
         self._done[event.run_id] = self._flops[event.run_id] * share
-        if event.phase == "compiling":  # what earlier calls had done of this run
+        if event.phase == "compiling":  # with the steps of earlier calls
             self._before[event.run_id] = self._done[event.run_id]
         if event.phase == "training" and math.isnan(self._start):
             self._start, self._before = self._now(), dict(self._done)

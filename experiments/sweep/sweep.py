@@ -1,6 +1,6 @@
-"""The sweep: trains every run of a study that is not finished, by any launcher.
+"""The sweep: trains every unfinished run of a study, by any launcher.
 
-Finished runs are skipped by identity; an interrupted sweep is continued by the same command.
+Finished runs are skipped by identity; the same command continues an interrupted sweep.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from experiments.sweep.preflight import check_data, check_folder, check_layouts,
 from experiments.training.populations import grouping
 from scaling.common.errors import UserError
 
-LOOK_AGAIN = 2.0  # seconds between two looks at runs that other workers have
+LOOK_AGAIN = 2.0  # seconds between two looks at other workers' runs
 
 
 class Standing(StrEnum):
@@ -114,7 +114,7 @@ def bind(
 
 
 def _check_beginnings(runs: Sequence[Run]) -> None:
-    """Every parent is a run of the study, and a run that continues one may do so.
+    """Check that every parent is a run of the study, and every continuation valid.
 
     Raises:
         UserError: a parent is missing, or the result would not be that of a fresh run.
@@ -170,12 +170,12 @@ def run_sweep(
 ) -> None:
     """Train the missing runs of one part of the study, those with the most compute first.
 
-    The parents of a run are trained before it, whatever their part. Afterwards `Sweep.status` gives
-    the state of each run.
+    Parents come before their children, whatever their part. Afterwards `Sweep.status` gives the
+    state of each run.
 
     On SIGINT or SIGTERM every run under way saves a checkpoint and this returns early. A run that
-    fails for a reason of the machine is recorded as failed and tried again by the next call. Runs
-    claimed by another sweep are waited for, and taken over if that sweep dies.
+    fails on the machine is recorded as failed; the next call retries it. The sweep waits for runs
+    that another sweep has claimed, and takes them over if that sweep dies.
     """
     missing = [run for run in sweep.runs(part) if sweep.status(run) not in FINISHED]
     check_programs(missing, launcher.platform)
@@ -196,7 +196,7 @@ def run_sweep(
 
 
 def _left(sweep: Sweep, jobs: Sequence[Job]) -> list[Job]:
-    """The jobs that have not ended, without those that wait for a failed parent."""
+    """The jobs that have not ended and wait for no failed parent."""
     left = [job for job in jobs if sweep.status(job.run) in (Status.STARTED, Status.MISSING)]
     coming = {job.run.run_id for job in left}
     return [

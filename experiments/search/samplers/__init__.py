@@ -4,8 +4,8 @@ A sampler's file defines
 
     def candidates(space: Space, seed: int, tried: Collection[Tried]) -> Iterator[Assignment]
 
-an endless iterator of candidates, none of them twice and none that was tried before. `tried` grows
-and gets its scores while the iterator is used: each candidate is asked for when it is needed.
+an endless iterator of candidates, none twice and none tried before. `tried` grows and gets its
+scores meanwhile: the search takes each candidate when it needs it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,6 @@ Sampler = Callable[[Space, int, Collection[Tried]], Iterator[Assignment]]
 
 
 def sampler(name: str) -> Sampler:
-    """The sampler of this name; its file is read, and what it needs imported, only here."""
+    """The sampler of this name; only this call imports its file and packages."""
     found: Sampler = plugins.find(__name__, name, "--sampler", "candidates")
     return found

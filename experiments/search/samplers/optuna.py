@@ -1,9 +1,9 @@
-"""Optuna's tree-structured Parzen estimator (Bergstra et al. 2011), asked for each candidate.
+"""Optuna's tree-structured Parzen estimator (Bergstra et al. 2011).
 
-For every candidate a study in memory is made of all trials so far. The candidate depends on the
-seed and the scores alone, so a resumed search draws the same as one that was never stopped. Scores
-are reported as those of pruned trials: more tokens rank above fewer, then the smaller loss. A trial
-without a score counts as running; a diverged one is worst.
+Every candidate comes from a new study in memory of all trials so far. It depends on the seed and
+the scores alone, so a resumed search draws the same as an uninterrupted one. Scores are those of
+pruned trials: more tokens rank above fewer, then the smaller loss. A trial without a score counts
+as running; a diverged one is worst.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from experiments.search.space import Space, draw
 
 
 def candidates(space: Space, seed: int, tried: Collection[Tried] = ()) -> Iterator[Assignment]:
-    """Draws 0, 1, 2, ... without those that were drawn or tried before."""
+    """Draws 0, 1, 2, ... without repeats and without tried candidates."""
     seen: set[frozenset[tuple[str, Any]]] = set()
     for number in count():
         fields = draw(space, seed, number)
