@@ -33,7 +33,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--law", help="the law of the loss (default: that of the study)")
     parser.add_argument("--then", default="error", metavar="LAW", help="the second law")
     parser.add_argument(
-        "--then-loss", required=True, metavar="COLUMN", help="what the second law predicts"
+        "--then-loss",
+        required=True,
+        metavar="COLUMN",
+        help="the column of the second law",
     )
     parser.add_argument(
         "--then-rows", metavar="ROWS", help="the rows of the second fit (default: --rows)"

@@ -146,7 +146,7 @@ def _bias(constants: Mapping[str, float], runs: pd.DataFrame) -> str:
     return (
         "the constants held, from points read off a figure of another study, predict the "
         f"{len(once)} runs of one epoch and no excess parameters {off:.0f} % too low in the "
-        "median, and elsewhere R_D*, R_N* absorb what they can of that"
+        "median, and elsewhere R_D*, R_N* absorb part of that"
     )
 
 

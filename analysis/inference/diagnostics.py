@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 NEARBY, FAR = 192, 64  # starts of the search for other minima: ends of resamples, and of the grid
 APART = 1e-3  # in theta: two ends closer than this are one minimum
-DEAD = 1e-6  # a sensitivity below this share of the largest: a term that has left for zero
+DEAD = 1e-6  # share of the largest sensitivity, below which a term has vanished
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ def _numbers(evidence: Evidence) -> list[tuple[str, str, str, str]]:
 
 
 def _notices(evidence: Evidence) -> list[str]:
-    """Everything that is missing, and the warnings of the fit."""
+    """Gaps of the evidence, and the warnings of the fit."""
     warned = () if evidence.assessment is None else evidence.assessment.result.warnings
     said = [*evidence.missing, *(text for text in warned if not text.endswith("not fitted"))]
     return [_sentence(text) for text in said]

@@ -178,13 +178,13 @@ class Law:
         return known[name]
 
     def given(self, **values: float) -> Law:
-        """This law with some parameters held at known values: they are then not fitted."""
+        """The law with some parameters held at known values: they are then not fitted."""
         return self._narrowed(
             values, tuple(f"{name} = {value:g}" for name, value in values.items()), values, {}
         )
 
     def tied(self, **equal: str) -> Law:
-        """This law with parameters tied to others: tied(beta="alpha") fits one exponent."""
+        """The law with parameters tied to others: tied(beta="alpha") fits one exponent."""
         for name in equal.values():
             self._known(name)
         return self._narrowed(equal, tuple(f"{a} = {b}" for a, b in equal.items()), {}, equal)

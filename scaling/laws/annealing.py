@@ -89,7 +89,7 @@ def _checked(lrs: ArrayLike, steps: ArrayLike) -> tuple[Array, NDArray[np.intp]]
     if eta.ndim != 1 or not (np.isfinite(eta) & (eta >= 0)).all():
         raise UserError("lrs: need the learning rate of every step, finite and not negative")
     if asked.ndim != 1 or asked.size == 0 or not np.issubdtype(asked.dtype, np.integer):
-        raise UserError("steps: need a list of whole numbers, the steps at which the loss is asked")
+        raise UserError("steps: need a list of whole numbers, the steps at which to predict")
     if asked.min() < 0 or asked.max() >= len(eta):
         raise UserError(
             f"steps: {asked.min()} to {asked.max()} asked of a schedule that gives the learning "

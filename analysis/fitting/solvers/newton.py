@@ -88,7 +88,7 @@ def newton(problem: Smooth, weights: Array, theta: Array, delta: float) -> Solut
         done = gain <= 1e-14 * value + tiny
         over = done | (shift > 1e12)
         if over.any():
-            # the last step is below what f can show, and squares the error that is left; a long
+            # the last step is below the resolution of f, and squares the error that is left; a long
             # one is rounding over no curvature
             short = done & (np.abs(full).max(axis=1) < LAST)
             last = theta + np.where(short[:, None], full, 0.0)
