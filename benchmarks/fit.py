@@ -3,8 +3,8 @@
     WINDTUNNEL_DATA=../shared/data taskset -c 0 python benchmarks/fit.py
 
 The 240 points of Besiroglu et al. (245 less the 5 highest losses), Huber 1e-3 on log residuals. All
-ways fit the same resamples; the slow ones fit a sample of them, and their time is scaled. The last
-column is how far the worst resample ends above the best end that many starts found for it.
+methods fit the same resamples; slow ones fit a sample, and their time is scaled. The last column is
+the excess of the worst resample over its best end from many starts.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ fit(laws.chinchilla, load("chinchilla_epoch"), drop_highest={drop}, bootstrap={r
 
 
 def reference(problem: Problem, weights: Array, best: Array) -> Array:
-    """The least objective of every resample over many starts, most of them also by continuation."""
+    """The least objective of every resample over many starts, most also by continuation."""
     cells = scan(problem, weights, CELLS)
     starts = [np.repeat(best[None], len(weights), axis=0), *cells.transpose(1, 0, 2)]
     ends = [newton(problem, weights, start, DELTA) for start in starts]
@@ -75,8 +75,10 @@ def cold(resamples: int) -> None:
 
 
 def trust_region(centred: Array, y: Array, counts: Array, start: Array) -> float:
-    """The objective where SciPy's least_squares ends, given the derivative, on (E, a, b, alpha,
-    beta); rows are repeated as they were drawn, and residuals are in units of delta."""
+    """The final objective of SciPy's least_squares with the derivative, on (E, a, b, alpha, beta).
+
+    Rows repeat as drawn; residuals are in units of delta.
+    """
     drawn = np.repeat(np.arange(y.size), counts.astype(int))
     (log_n, log_d), log_loss = centred[:, drawn], y[drawn]
 
@@ -100,8 +102,10 @@ def trust_region(centred: Array, y: Array, counts: Array, start: Array) -> float
 
 
 def quasi_newton(logs: Array, y: Array, counts: Array, start: Array) -> float:
-    """The objective where L-BFGS-B ends by its defaults, without a derivative, on the published
-    (a, b, e, alpha, beta) and uncentred logs."""
+    """The final objective of L-BFGS-B by its defaults, without a derivative.
+
+    The parameters are the published (a, b, e, alpha, beta), on uncentred logs.
+    """
 
     def value(theta: Array) -> float:
         a, b, e, alpha, beta = theta

@@ -4,11 +4,11 @@
     python benchmarks/gpu_step.py --chip a100 --sizes 125M --remat none dots block
     python benchmarks/gpu_step.py --attention xla cudnn            # a row for each
 
-bfloat16 products, layers in a scan, several steps per dispatch; attention and chunks of logits as
-suits the device unless they are given. MFU is of the chip's published peak
-(`scaling/machines/chips.py`) by `flops_model`: attention counted as if its square were whole,
-recomputation not. "of matmul" is beside the best bfloat16 product measured in the same process. It
-wants JAX, Flax, Optax and NumPy.
+bfloat16 products, layers in a scan, several steps per dispatch. The device chooses attention and
+chunks of logits unless the options do. MFU is of the chip's published peak
+(`scaling/machines/chips.py`) by `flops_model`: it counts the full square of attention, and no
+recomputation. "of matmul" is relative to the best bfloat16 product measured in the same process.
+Requires JAX, Flax, Optax and NumPy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, get_args, get_type_hints
 
 from train_step import matmul_peak, program, rate
 
-# width, layers, head size; with a vocabulary of 50304 the sizes are those that they are named for
+# width, layers, head size; the names are the sizes with a vocabulary of 50304
 SIZES = {
     "tiny": (64, 2, 16),
     "20M": (256, 9, 64),

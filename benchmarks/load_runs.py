@@ -19,7 +19,7 @@ from scaling.common.files import plain
 
 
 def summary(number: int) -> RunSummary:
-    """A summary with as many fields as a real run's."""
+    """A summary with the fields of a real run's."""
     return RunSummary(
         run_id=f"{number:012x}",
         study="benchmark",

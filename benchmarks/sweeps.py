@@ -4,9 +4,9 @@
     python benchmarks/sweeps.py --sizes 1M 5M 20M --members 4 16 64  # on an accelerator
 
     stepwise    one run after the other, one step per dispatch
-    solo        one run after the other, --steps steps per dispatch: what every other is divided by
+    solo        one run after the other, --steps steps per dispatch: the others' denominator
     together K    K runs in one program
-    processes   one run in each of --processes processes at once, each on a core of its own (CPU)
+    processes   one run in each of --processes processes at once, each on a separate core (CPU)
 
 All columns train the same recipe on the same batches; tokens are those of all runs together.
 """
@@ -23,7 +23,7 @@ from typing import Any
 
 SIZES = {"30k": (32, 2), "300k": (96, 3), "1M": (144, 4), "5M": (256, 6), "20M": (512, 6)}
 HEAD_DIM = 16
-Round = Callable[[float], float]  # at least so many seconds of work -> tokens per second
+Round = Callable[[float], float]  # least seconds of work -> tokens per second
 
 
 def parse() -> argparse.Namespace:
@@ -57,7 +57,7 @@ def config(size: str, args: argparse.Namespace) -> Any:
 
 
 def program(size: str, args: argparse.Namespace, members: int, steps: int) -> Round:
-    """Rounds of one compiled program of so many members and steps per dispatch."""
+    """Rounds of one compiled program, by members and steps per dispatch."""
     import jax
     import numpy as np
 
@@ -88,7 +88,7 @@ def program(size: str, args: argparse.Namespace, members: int, steps: int) -> Ro
 
 
 def serve(pipe: Any, core: int, size: str, args: argparse.Namespace) -> None:
-    """The main function of one process: a round for every number of seconds that it is sent."""
+    """The main function of one process: a round for every number of seconds from the pipe."""
     os.sched_setaffinity(0, {core})  # before JAX counts its threads
     work = program(size, args, 1, args.steps)
     pipe.send(0.0)

@@ -3,9 +3,9 @@
     python benchmarks/train_step.py                       # four sizes, sequence 256, one core
     python benchmarks/train_step.py --seq-len 128 --mlp relu2
 
-"tuned" is what a study runs on this device: small microbatches accumulated inside the step, the
+"tuned" is a study's program on this device: small microbatches accumulated inside the step, the
 backward pass that suits the device, many steps per dispatch. "plain" is the same Flax model with
-the whole batch at once, the backward pass as autodiff writes it, and one step per dispatch.
+the whole batch at once, autodiff's backward pass, and one step per dispatch.
 FLOPs are `flops_model`; peak is the best float32 matrix product measured in the same process.
 """
 

@@ -1,4 +1,4 @@
-"""The table of a study's runs, with their costs where they are forecast."""
+"""The table of a study's runs, with their forecast costs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _plan(run: Run) -> list[str]:
 
 
 def _cost(cost: RunForecast) -> list[str]:
-    """A population of "?" is measured before the first run; a time of "-" is unknown."""
+    """The cells of a forecast: a population of "?" is not measured yet, a time of "-" unknown."""
     from rich import filesize
 
     from experiments.sweep.progress import clock

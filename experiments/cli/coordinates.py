@@ -1,6 +1,6 @@
 """Measure how activations and their changes scale with width or depth.
 
-The model is that of a study's first run. `python -m analysis coordinate-check` judges the table.
+The model is the study's first run's. `python -m analysis coordinate-check` judges the table.
 
 example:
   python -m experiments coordinates lr_transfer --set parametrization.name=mup

@@ -1,4 +1,4 @@
-"""Measure the validation loss of an exported file, and other tasks, on its config's data or others.
+"""Measure the validation loss of an exported file, and other tasks, on its data or others.
 
 example:
   python -m experiments evaluate model.safetensors --set evaluation.windows=4096
@@ -22,7 +22,7 @@ def add(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """The file's parameters in a fresh state, asked every task of its config."""
+    """Evaluate the file's parameters, in a fresh state, on every task of its config."""
     from experiments import data
     from experiments.config.overrides import override
     from experiments.evaluation.task import VALIDATION, evaluate, numbers

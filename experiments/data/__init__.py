@@ -1,6 +1,6 @@
-"""Text to batches: corpora -> tokenizer -> token stores -> an order that (seed, step) decides.
+"""Text to batches: corpora -> tokenizer -> token stores -> an order by (seed, step).
 
-A corpus is prepared once for all runs; a mixture is how one run draws from corpora.
+A corpus is prepared once for all runs; a run draws from corpora by a mixture.
 ``Corpora(cache).mixture(config)`` gives a Mixture; ``chunks(mixture.train, ...)`` its batches.
 """
 

@@ -34,7 +34,7 @@ Progress = Callable[[str], None]
 def read_usable(
     config: CorpusConfig, tally: Tally, progress: Progress, purpose: str
 ) -> Iterator[Usable]:
-    """The documents of a corpus that count; ``progress`` hears of it every few seconds."""
+    """The usable documents of a corpus; ``progress`` gets a line every few seconds."""
     done, reported = 0, time.monotonic()
     for document in usable_documents(documents(config), tally):
         yield document

@@ -1,4 +1,4 @@
-"""Stored corpora, built once per fingerprint by the first process that asks.
+"""Stored corpora, built once per fingerprint by the first process that needs one.
 
 A cache folder holds::
 
@@ -39,7 +39,7 @@ def prepare(
     Stores of up to ``memory_limit`` bytes are held in memory.
 
     Raises:
-        UserError: text is missing or unreadable, the fingerprint is another than the config's, a
+        UserError: text is missing or unreadable, the fingerprint differs from the config's, a
             split is empty, or the disk is full.
     """
     check_corpus(config)
@@ -79,7 +79,7 @@ def _find_fingerprint(config: CorpusConfig, cache: Path, progress: Progress) -> 
 def _build_and_install(
     config: CorpusConfig, folder: Path, fingerprint: str, progress: Progress
 ) -> None:
-    """Build beside the final place and move in at once, so that no reader sees half a corpus."""
+    """Build beside the final place and move in atomically: no reader sees half a corpus."""
     cache = folder.parent
     try:
         cache.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Corpora of a cache folder, each opened once, and the mixtures that runs draw from them."""
+"""Corpora of a cache folder, each opened once, and their mixtures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scaling.common.errors import UserError
 
 @dataclass(frozen=True)
 class Mixture:
-    """The data of one run: corpora of one vocabulary, and the weights by which it draws."""
+    """The data of one run: corpora of one vocabulary, and their weights."""
 
     corpora: tuple[Corpus, ...]
     weights: tuple[float, ...] = (1.0,)
@@ -47,7 +47,7 @@ class Mixture:
         return sum(corpus.bytes_per_token(split) for corpus in self.corpora) / len(self.corpora)
 
     def tokens_by_source(self, science: Science) -> dict[str, int]:
-        """Training targets that a run takes of each corpus, by its fingerprint."""
+        """Training targets of a run from each corpus, by its fingerprint."""
         seen = self.train.targets(science.seed, science.tokens, science.batch.seq_len)
         return dict(zip(self._fingerprints, seen, strict=True))
 
@@ -67,7 +67,7 @@ class Mixture:
 
 
 class Corpora:
-    """Prepares corpora under a cache folder when they are first asked for, and keeps them open."""
+    """Prepares corpora under a cache folder at their first use, and keeps them open."""
 
     def __init__(self, cache: Path, progress: Progress = silent) -> None:
         self._cache, self._progress = cache, progress

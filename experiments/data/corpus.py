@@ -25,7 +25,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class SplitFacts:
-    """One side of the split. ``bytes`` are those the tokens stand for, separators included."""
+    """One side of the split. ``bytes`` are those of the tokens, separators included."""
 
     documents: int
     bytes: int
@@ -56,7 +56,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus that is ready to be read."""
+    """A corpus, ready for reading."""
 
     manifest: Manifest
     tokenizer: Tokenizer
@@ -117,8 +117,8 @@ def load_corpus(folder: Path, memory_limit: int) -> Corpus:
     """Open a stored corpus; splits of up to ``memory_limit`` bytes are read into memory.
 
     Raises:
-        DamagedError: it is not whole. Tokens in memory are checked by their digest, those on disk
-            by the size of their files.
+        DamagedError: it is not whole, by the digest of tokens in memory, or the size of files on
+            disk.
     """
     manifest = _read_manifest(folder)
     try:

@@ -1,7 +1,7 @@
-"""Documents that count, the side of the split of each, and the fingerprint of all.
+"""Usable documents, the split of each, and the fingerprint of all.
 
-The SHA-256 of its bytes identifies a document. Exact repetitions are dropped, so that no text
-stands in both splits. The split is a function of the content alone:
+The SHA-256 of its bytes identifies a document. Exact duplicates are dropped, so no text is in both
+splits. The split is a function of the content alone:
 
     validation  <=>  first 64 bits of SHA-256(content) < valid_fraction * 2^64
 
@@ -51,7 +51,7 @@ class Usable(NamedTuple):
 
 
 def usable_documents(documents: Iterable[Document], tally: Tally) -> Iterator[Usable]:
-    """The documents that are trained or validated on, counted into ``tally``."""
+    """The documents for training or validation, counted into ``tally``."""
     seen: set[bytes] = set()
     for document in documents:
         content = document.content

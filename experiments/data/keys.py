@@ -1,9 +1,8 @@
 """Fingerprints remembered by the times of the files, so that large corpora are read once.
 
 The key of a set of files is the digest of their paths, sizes, modification and change times. The
-change time is the kernel's and moves with every write, even one that restores the rest. A file that
-changed in the last seconds may change again within one tick of that clock: such a set is not
-remembered.
+kernel moves the change time with every write, even one that restores the rest. A file changed in
+the last seconds may change again within one tick of that clock: such a set is not remembered.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ FOLDER = "keys"
 
 
 def files_key(config: CorpusConfig) -> str:
-    """The key of the files as they stand now; empty where a source reads none, or unsettled ones.
+    """The present key of the files; empty where a source reads none, or one changed just now.
 
-    Take it before the files are read.
+    Take it before reading the files.
     """
     files = source_of(config).files
     if files is None:
@@ -52,7 +51,7 @@ def recall_fingerprint(key: str, cache: Path) -> str:
 
 
 def remember_fingerprint(key: str, cache: Path, fingerprint: str) -> None:
-    """Remember a fingerprint; where the cache cannot be written the files are read again."""
+    """Remember a fingerprint; with an unwritable cache the files are read again."""
     if not key:
         return
     with contextlib.suppress(UserError):

@@ -1,9 +1,8 @@
 """Batches of a step: a function of (seed, step) alone.
 
 Step s takes the windows at positions s B ... s B + B - 1 of the mixture's endless sequence
-(experiments/data/mixture.py). Nothing is kept between steps: any step can be had at once, on any
-host, and a run resumes exactly from its step number. Neither the machine nor the size of a chunk
-enters.
+(experiments/data/mixture.py). No state lies between steps: any host can make any step directly, and
+a run resumes exactly from its step number. Neither the machine nor the size of a chunk enters.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from scaling.common.errors import UserError
 def check_budget(
     mixture: MixedTokens, *, seed: int, tokens: int, seq_len: int, epochs: int
 ) -> None:
-    """Raise a UserError unless each store gives its share of so many targets in those epochs."""
+    """Raise a UserError unless each store has its share of the targets in these epochs."""
     shares = mixture.targets(seed, tokens, seq_len)
     for k, (unique, needed) in enumerate(
         zip(mixture.targets_per_epoch(seq_len), shares, strict=True), start=1
@@ -50,7 +49,7 @@ def chunks(
     """The batches of steps [start_step, stop_step), K = steps_per_chunk at a time: [K, B, T + 1].
 
     The last chunk repeats its last step up to the full shape, so that one executable serves all;
-    the caller leaves the surplus out. Epochs are not limited here, see ``check_budget``.
+    the caller ignores the surplus. ``check_budget`` limits the epochs.
     """
     import grain
 
@@ -92,8 +91,7 @@ def validation_share(stores: Sequence[TokenStore], count: int, seq_len: int) -> 
 def validation_windows(stores: Sequence[TokenStore], count: int, seq_len: int) -> NDArray[np.int32]:
     """[n, T + 1]: up to ``count`` windows, equally many of each store, evenly spread in it.
 
-    They depend on the corpora and not on the weights, so all mixtures of them are compared on the
-    same text.
+    They do not depend on the weights, so all mixtures of the corpora are compared on the same text.
     """
     share = validation_share(stores, count, seq_len)
     order = np.arange(share, dtype=np.int64)

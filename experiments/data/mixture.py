@@ -5,10 +5,10 @@ a low-discrepancy sequence (Tijdeman 1980): of its first p positions store k has
 
     |n_k(p) - p c_k / BLOCK| < 1    for every p and k
 
-Equal blocks follow each other without end; a seed begins at its own offset in the first. So the
-store at p, and its count before p, are a function of (seed, p) in closed form. Each store is read
-in its own order (experiments/data/order.py), which the weights do not change: the window at p is
-the one of place j = n_k(p).
+Equal blocks follow each other without end; each seed has an offset in the first. So the store at p,
+and its count before p, are a function of (seed, p) in closed form. The order of a store
+(experiments/data/order.py) does not depend on the weights: the window at p is that of place
+j = n_k(p).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class MixedTokens:
         return found
 
     def targets(self, seed: int, tokens: int, seq_len: int) -> tuple[int, ...]:
-        """Exact number of the first ``tokens`` targets that each store gives, in whole windows."""
+        """Exact share of each store in the first ``tokens`` targets, in whole windows."""
         positions = np.array([-(-tokens // seq_len)])
         return tuple(
             int(self._before(seed, positions, k)[0]) * seq_len for k in range(len(self.stores))
@@ -115,7 +115,7 @@ class _Block:
 
 @cache
 def _block(counts: tuple[int, ...]) -> _Block:
-    """The block: each position goes to the store of earliest deadline, of those that are due."""
+    """The block: each position goes to the due store of earliest deadline."""
     stores = len(counts)
     shares = np.array(counts) / BLOCK
     slack = 1 / (2 * stores - 2) if stores > 1 else 0.0
@@ -132,10 +132,10 @@ def _block(counts: tuple[int, ...]) -> _Block:
 
 @cache
 def _offset(seed: int) -> int:
-    """Position in the block at which a seed begins."""
+    """The first position of a seed in the block."""
     return int.from_bytes(hashlib.sha256(f"{seed}/mixture".encode()).digest()[:8], "big") % BLOCK
 
 
 def _store_seed(seed: int, k: int) -> int | str:
-    """Seed of the order of store k; the first store, and so a store alone, has the seed itself."""
+    """Seed of the order of store k; the first store, or the only one, has the seed itself."""
     return f"{seed}/store {k}" if k else seed

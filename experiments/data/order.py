@@ -1,7 +1,7 @@
-"""Order in which one store is read: a function of (seed, place) alone.
+"""Reading order of one store: a function of (seed, place) alone.
 
 With T = seq_len, a store of n tokens has W = (n - 1) // T windows. Window i holds the tokens
-[i T, i T + T], inputs and targets shifted by one, so each token is a target at most once an epoch.
+[i T, i T + T]: inputs and targets shifted by one. Each token is a target at most once an epoch.
 The endless sequence of windows is
 
     window(j) = permutation(seed, epoch)(j mod W),    epoch = j // W

@@ -1,7 +1,7 @@
 """One split's tokens: a flat array, kept once on disk (zarr3), read as windows.
 
-Shards of 16 Mi tokens are single files; a window is read from the 16 Ki-token pieces inside one.
-Nothing is compressed: a window costs one or two small reads, and the page cache holds the rest.
+Shards of 16 Mi tokens are single files; a window is read from their pieces of 16 Ki tokens. Without
+compression a window costs one or two small reads, and the page cache holds the rest.
 """
 
 from __future__ import annotations

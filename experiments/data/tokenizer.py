@@ -1,7 +1,7 @@
 """Bytes to token ids and back, exactly: ``decode(encode(x)) == canonical(x)``.
 
-One separator token, the byte 0, follows every document. Text does not hold it: a file with one is
-taken for binary. Both tokenizers have it without a special token. It counts as one byte, so that
+One separator token, the byte 0, follows every document. Text never holds it: a file with a 0 counts
+as binary. Both tokenizers have it without a special token. It counts as one byte, so that
 
     bytes_per_token = (bytes of the documents + one per document) / tokens
 
@@ -41,7 +41,7 @@ class Tokenizer(Protocol):
         """The id that ends each document."""
 
     def canonical(self, content: bytes) -> bytes:
-        """The bytes that decoding the tokens of this content gives."""
+        """The bytes of this content after encoding and decoding."""
 
     def encode(self, contents: Sequence[bytes]) -> list[Tokens]:
         """The ids of each content, without separators."""

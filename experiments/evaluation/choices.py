@@ -4,8 +4,8 @@
     accuracy_per_byte = mean [ argmax_c ln p(c | prompt) / bytes(c) = answer ]
     loss_per_byte = - mean ln p(answer | prompt) / bytes(answer)        nats per byte
 
-The second corrects for the length of the choices (Gao et al. 2021); the third is smooth in the
-model, so small models can be told apart where their accuracy is still that of chance.
+The second corrects for the length of the choices (Gao et al. 2021). The third is smooth in the
+model: it separates small models whose accuracy is still that of chance.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from scaling.common.errors import UserError
 
 @dataclass(frozen=True)
 class Item:
-    """A prompt and the texts that may come after it."""
+    """A prompt and its possible continuations."""
 
     name: str
     prompt: str
@@ -33,12 +33,12 @@ class Item:
 
 
 def score(model: Model, items: Sequence[Item], tokenizer: Tokenizer, seq_len: int) -> Evaluation:
-    """Ask a model every item.
+    """Score a model on every item.
 
-    A prompt that is too long for `seq_len` tokens loses its beginning.
+    A prompt too long for `seq_len` tokens loses its beginning.
 
     Raises:
-        UserError: no items, an answer that is no choice, a choice that is empty or too long.
+        UserError: no items, an answer that is no choice, an empty choice, or one too long.
     """
     if not items:
         raise UserError("a task of choices has no items")
@@ -61,7 +61,7 @@ def score(model: Model, items: Sequence[Item], tokenizer: Tokenizer, seq_len: in
 def _encode(
     item: Item, choice: str, tokenizer: Tokenizer, seq_len: int
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Separator, prompt, choice, padding: [T+1] tokens, and which predictions count: [T]."""
+    """Separator, prompt, choice, padding: [T+1] tokens, and the mask of scored predictions: [T]."""
     if not 0 <= item.answer < len(item.choices):
         raise UserError(f"item {item.name}: answer {item.answer} of {len(item.choices)} choices")
     prompt, said = tokenizer.encode([item.prompt.encode(), choice.encode()])

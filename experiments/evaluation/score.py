@@ -1,4 +1,4 @@
-"""Log-probabilities of chosen tokens of windows: the pure part of every task of likelihoods."""
+"""Log-probabilities of chosen tokens of windows: the pure part of tasks by likelihood."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Tasks: what a model is asked, one file each in `tasks/`.
+"""Tasks: evaluations of a model, one file each in `tasks/`.
 
 A task's file defines
 
     def evaluate(model: Model, mixture: data.Mixture, science: Science) -> Evaluation
 
-The metrics of task `cloze` are in the record as ``cloze.accuracy``; its items are lines of
+The record has the metrics of task `cloze` as ``cloze.accuracy``, and its items as lines of
 evaluations/cloze.jsonl. The validation loss is the simplest task: one metric, and no items.
 """
 
@@ -44,7 +44,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The result of one task: numbers by name, and a row for each item that it has."""
+    """The result of one task: numbers by name, and a row for each item."""
 
     metrics: Mapping[str, float]
     items: Sequence[ItemResult] = ()
@@ -73,6 +73,6 @@ def numbers(evaluations: Evaluations) -> dict[str, float]:
 def evaluate(
     tasks: Iterable[str], model: Model, mixture: data.Mixture, science: Science
 ) -> Evaluations:
-    """Ask the model every task; the validation loss comes first, always."""
+    """Evaluate the model on every task; the validation loss always comes first."""
     names = dict.fromkeys((VALIDATION, *tasks))
     return {name: task(name)(model, mixture, science) for name in names}

@@ -1,10 +1,10 @@
 """Operations on parameters: one file each, found by name.
 
-A file defines a pure function of the parents' parameters, whose keyword arguments are its settings:
+A file defines a pure function of the parents' parameters; its keyword arguments are settings:
 
     def operation(parents: Sequence[Arrays], *, weights: tuple[float, ...] = ()) -> Arrays
 
-`Arrays` go by the names of an export, "blocks.3.attention.query": float32, a layer each, the same
+`Arrays` have the names of an export, "blocks.3.attention.query": float32, a layer each, the same
 for scanned and unrolled layers. A run begins with the result: `Derived` in experiments/plan/run.py.
 """
 
@@ -25,11 +25,11 @@ Arrays = Mapping[str, NDArray[np.float32]]
 
 
 def apply(name: str, parents: Sequence[Arrays], settings: Mapping[str, Any]) -> Arrays:
-    """The parameters that an operation makes of the parents'.
+    """The parameters that an operation makes from the parents'.
 
     Raises:
-        UserError: no such operation or setting, a value that the setting cannot hold, or parents
-            that the operation does not take.
+        UserError: no such operation or setting, a value of the wrong type, or parents that the
+            operation refuses.
     """
     function = plugins.find(__name__, name, "operation", "operation")
     made: Arrays = function(parents, **_typed(name, function, settings))
@@ -37,7 +37,7 @@ def apply(name: str, parents: Sequence[Arrays], settings: Mapping[str, Any]) -> 
 
 
 def check(name: str, settings: Mapping[str, Any]) -> None:
-    """Raise the UserError of an unknown operation or setting, before anything is trained."""
+    """Raise the UserError of an unknown operation or setting, before any training."""
     _typed(name, plugins.find(__name__, name, "operation", "operation"), settings)
 
 

@@ -2,7 +2,7 @@
 
     theta = sum_i w_i theta_i / sum_i w_i
 
-Uniform without weights. Of one parent it is that parent, exactly.
+Uniform without weights. One parent gives itself, exactly.
 """
 
 from __future__ import annotations

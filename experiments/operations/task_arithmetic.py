@@ -1,4 +1,4 @@
-"""Task arithmetic: the first parent plus what the others differ from it by.
+"""Task arithmetic: the first parent plus the others' differences from it.
 
     theta = theta_1 + scale * sum_{i > 1} (theta_i - theta_1)
 

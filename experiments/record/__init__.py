@@ -12,17 +12,16 @@ A study folder holds::
     <run_id>/config.json       RunRecord: science, execution, accounting, parents
     <run_id>/metrics.jsonl     MetricsRow per line, append-only: the trajectory
     <run_id>/evaluations/<task>.jsonl    ItemRow per line: one item of a task, scored
-    <run_id>/summary.json      RunSummary: atomic, last; status and every number that a fit may want
+    <run_id>/summary.json      RunSummary: atomic, last; status and every measured number
     <run_id>/checkpoints/      orbax
     <run_id>/claim.N           owner of the run: experiments/runs/claim.py
-    <run_id>/quarantine.N/     damaged files, moved aside before the run went on
+    <run_id>/quarantine.N/     damaged files, moved aside before the run continued
 
-A run with a parent has taken over the checkpoint of one step of it. Its metrics.jsonl begins with
-the parent's rows; `steps_trained`, `tokens_trained` and `wall_seconds` of its summary count its own
+A run with a parent has taken over one of its checkpoints. Its metrics.jsonl begins with the
+parent's rows. `steps_trained`, `tokens_trained` and `wall_seconds` of its summary count its own
 training alone, so that sums over runs count nothing twice.
 
-Losses are in nats per token unless the name says otherwise. A number that was not
-measured is null or absent.
+Losses are in nats per token unless the name says otherwise. An unmeasured number is null or absent.
 """
 
 from __future__ import annotations

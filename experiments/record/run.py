@@ -1,4 +1,4 @@
-"""Forms of the files of one run: config.json, metrics.jsonl, evaluations and summary.json."""
+"""Schema of the files of one run: config.json, metrics.jsonl, evaluations and summary.json."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from experiments.record.schema import CONFIG, ENDED, SUMMARY, Entry, File, Part,
 
 
 class Parent(Entry, frozen=True, kw_only=True):
-    """A run that this one begins from, and the step of the checkpoint that was read."""
+    """A run that this one begins from, and the step of its checkpoint."""
 
     run_id: str
     step: int
 
 
 class Derivation(Entry, frozen=True, kw_only=True):
-    """The operation that made the initial parameters of the parents', with its settings.
+    """The operation that made the initial parameters from the parents', with its settings.
 
-    `flops_parents` is `flops_model` of all runs that they come from, each counted once.
+    `flops_parents` is `flops_model` of all runs behind them, each counted once.
     """
 
     operation: str
@@ -54,7 +54,7 @@ class RunRecord(StoredConfig, frozen=True, kw_only=True):
     """config.json: a run before its first step.
 
     `accounting` has N, D and C under every named definition; the mappings by part sum to them.
-    `laws` go by the field that each gave.
+    The keys of `laws` are the fields that they set.
     """
 
     NAME = CONFIG
@@ -65,16 +65,16 @@ class RunRecord(StoredConfig, frozen=True, kw_only=True):
     label: str = ""  # the arm of a comparison
     laws: Mapping[str, LawSetting] = msgspec.field(default_factory=dict)
     parents: tuple[Parent, ...] = ()
-    derivation: Derivation | None = None  # of a run that does not begin as a checkpoint left it
+    derivation: Derivation | None = None  # of a derived run
     accounting: Mapping[str, float]
     params_by_part: Mapping[str, float] = msgspec.field(default_factory=dict)
     flops_by_part: Mapping[str, float] = msgspec.field(default_factory=dict)
 
 
 class Measured(Entry, frozen=True, kw_only=True, omit_defaults=True):
-    """Numbers that training came to; absent where it did not come so far, or nothing measured it.
+    """Numbers measured in training; absent where it ended before, or did not measure them.
 
-    `evaluations` go by task, whose items are in evaluations/<task>.jsonl.
+    `evaluations` are by task; evaluations/<task>.jsonl has the items.
     """
 
     loss: float | None = None  # validation, at the end
@@ -128,7 +128,7 @@ class RunSummary(RunRecord, frozen=True, kw_only=True):
     diverged_step: int | None = None
     metrics: Measured = Measured()
     environment: Environment
-    prediction_sha256: str | None = None  # of the prediction that a held-out run was trained under
+    prediction_sha256: str | None = None  # of the prediction registered before a held-out run
 
     def __post_init__(self) -> None:
         if self.status not in ENDED:
@@ -159,7 +159,7 @@ class MetricsRow(Entry, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ItemResult(Entry, frozen=True, kw_only=True, omit_defaults=True):
-    """One item of a task, as a model answered it."""
+    """A model's answer to one item of a task."""
 
     item: str  # its name within the task
     log_probabilities: tuple[float, ...] = ()  # nats, of each choice

@@ -1,4 +1,4 @@
-"""Names of the record: its files, the states of a run, its parts, and the base of every form."""
+"""Names of the record: its files, the states of a run, its parts, and the base classes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ELSEWHERE = "make room, or choose another folder with --out"
 
 
 class Status(StrEnum):
-    """State of a run. The last three are written to the summary; the first two are inferred."""
+    """State of a run. The summary holds the last three; the first two are inferred."""
 
     MISSING = "missing"  # no folder
     STARTED = "started"  # a config and no summary: running, or interrupted
@@ -39,10 +39,10 @@ class Part(StrEnum):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of a file: typed, and no field beside the named ones."""
+    """A part of a file: typed fields, and no others."""
 
 
 class File(Entry, frozen=True, kw_only=True, tag_field="schema", tag=SCHEMA):
-    """A whole JSON file of the record, with its name in its folder and the version of its form."""
+    """A whole JSON file of the record, with its name in its folder and its schema version."""
 
     NAME: ClassVar[str]

@@ -1,4 +1,4 @@
-"""Form of the file of a search: its method, its candidates and their scores."""
+"""Schema of the file of a search: its method, its candidates and their scores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Candidate(Entry, frozen=True, kw_only=True):
 
 
 class SearchMethod(Entry, frozen=True, kw_only=True):
-    """Settings that a search must keep to be continued."""
+    """Settings that a search must keep in order to continue."""
 
     name: str
     eta: int

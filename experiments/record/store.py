@@ -40,7 +40,7 @@ def read_file(path: Path, kind: type[F]) -> F:
     """Read one JSON file of the record.
 
     Raises:
-        UserError: it cannot be read, another version wrote it, or a field is unknown, missing or of
+        UserError: it is unreadable, of another version, or a field is unknown, missing or of
             another type; DamagedError: it is not JSON.
     """
     try:
@@ -56,7 +56,7 @@ def read_file(path: Path, kind: type[F]) -> F:
 
 
 def append_rows(path: Path, rows: Iterable[MetricsRow | ItemRow]) -> None:
-    """Append whole lines in one write, so that a kill leaves at most one torn last line."""
+    """Append whole lines in one write: a kill leaves at most one torn last line."""
     text = "".join(map(files.line, rows))
     with files.writing(path, ELSEWHERE):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def rewrite_rows(path: Path, rows: Iterable[MetricsRow | ItemRow]) -> None:
 
 
 def read_rows(path: Path) -> Iterator[MetricsRow]:
-    """Read the rows of a metrics.jsonl, without a torn last line, which a kill leaves.
+    """Read the rows of a metrics.jsonl, without a torn last line.
 
     Raises:
         DamagedError: a whole line is not a row.
@@ -84,7 +84,7 @@ def read_items(path: Path) -> Iterator[ItemRow]:
 
 
 def last_rows(path: Path) -> list[MetricsRow]:
-    """Read the rows in the last `TAIL` bytes of a metrics.jsonl; damaged lines are passed over."""
+    """Read the rows in the last `TAIL` bytes of a metrics.jsonl; damaged lines are skipped."""
     if not path.exists():
         return []
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Forms of the files of a study: its plan and its prediction."""
+"""Schema of the files of a study: its plan and its prediction."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class StudyPlan(File, frozen=True, kw_only=True):
 
 
 class Forecast(Entry, frozen=True, kw_only=True):
-    """One held-out run, predicted by a law: the value, the interval, and the bootstrap's own."""
+    """One held-out run, predicted by a law: value, interval, and the bootstrap's interval."""
 
     run_id: str
     params_total: float
@@ -71,5 +71,5 @@ class Prediction(File, frozen=True, kw_only=True):
 
     @property
     def run_ids(self) -> set[str]:
-        """The held-out runs that it predicts."""
+        """The predicted held-out runs."""
         return {each.run_id for each in self.forecasts} | self.quantities.keys()

@@ -1,10 +1,10 @@
 """Trackers: services that show runs, filled from the record alone. One file each.
 
-A tracker file is a `Service`, set up by the service's own environment variables. It imports the
-service's packages in its functions only.
+A tracker file is a `Service`, set up by the service's environment variables. Only its functions
+import the service's packages.
 
-The progress of a run is asked of the service and not stored beside it. A kill between sending and
-storing can therefore neither double nor lose a point.
+The service itself reports the progress of a run; no second copy exists. So a kill can neither
+double nor lose a point.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ class Held:
 
 
 class Session(Protocol):
-    """One run, open to be added to."""
+    """One run, open for new points."""
 
     @property
     def step(self) -> int:
-        """The last step that the service has; later ones are still to be sent."""
+        """The last step that the service has."""
         ...
 
     def add(self, points: Sequence[Point]) -> None:
@@ -76,7 +76,7 @@ class Session(Protocol):
         ...
 
     def close(self) -> None:
-        """Hand everything sent over to the service."""
+        """Flush all points to the service."""
         ...
 
 
@@ -84,7 +84,7 @@ class Tracker(Protocol):
     """A service, for the runs of one study."""
 
     def held(self, run_id: str) -> Held:
-        """The service's state of a run; if it cannot be asked, an upper bound."""
+        """The service's state of a run; an upper bound where it gives no answer."""
         ...
 
     def open(self, header: Header) -> Session:

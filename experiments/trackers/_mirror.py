@@ -1,7 +1,7 @@
-"""The mirror: reads the records of a study and sends to a tracker the points that it lacks.
+"""The mirror: reads the records of a study and sends a tracker its missing points.
 
-It runs beside the training and never in it, or later, or elsewhere. While it runs it holds a claim
-on the tracker's folder in the study's folder, so that no point is sent by two processes.
+It runs beside the training, never in it, or later, or elsewhere. It holds a claim on the tracker's
+folder in the study's folder, so no two processes send a point.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def mirror(folder: Path, name: str, looks: Iterable[object]) -> int:
         the number of points sent.
 
     Raises:
-        UserError: no such tracker, its service says no, another mirror is at work, or a record is
-            damaged. Points already sent count; the same call continues from there.
+        UserError: no such tracker, its service refuses, another mirror runs, or a record is
+            damaged. Points already sent count; the same call continues.
     """
     service = trackers.load(name)
     study, place = record.read(folder, StudyPlan).name, folder / name
@@ -78,9 +78,9 @@ def mirror(folder: Path, name: str, looks: Iterable[object]) -> int:
 
 @contextmanager
 def beside(folder: Path, names: Sequence[str]) -> Iterator[None]:
-    """Meanwhile mirror to these trackers, each in its own process, which may fail or hang.
+    """Mirror to these trackers meanwhile, each in a process, which may fail or hang.
 
-    In the end each has `GRACE` seconds for the rest, or none on KeyboardInterrupt.
+    At the end each has `GRACE` seconds for the rest, or none on KeyboardInterrupt.
     """
     grace, started = GRACE, {name: _start(folder, name) for name in names}
     try:
@@ -90,7 +90,7 @@ def beside(folder: Path, names: Sequence[str]) -> Iterator[None]:
         raise
     finally:
         for _, pipe in started.values():
-            pipe.close()  # which tells it that nothing is to come
+            pipe.close()  # no more records will come
         deadline = time.monotonic() + grace
         try:
             for process, _ in started.values():
@@ -116,7 +116,7 @@ def _start(folder: Path, name: str) -> tuple[SpawnProcess, Connection]:
 
 
 def _accompany(pipe: Connection, folder: Path, name: str) -> None:
-    """The main function of the process."""
+    """The main function of the mirror's process."""
     handle_stop_signals(lambda number: None)  # the sweep gets them too, and ends this process
     os.nice(NICE)
     redirect_output(folder / LOG)
@@ -169,14 +169,14 @@ class _Mirror:
 
     def _bring(self, run: Path) -> bool:
         """Send new points of one run; return whether it has ended."""
-        status = record.run_status(run)  # before its rows: if it has ended, they are all there
+        status = record.run_status(run)  # before the rows: of an ended run they are complete
         if status is Status.MISSING:
             return False
         if run.name not in self._held:
             self._held[run.name] = self.tracker.held(run.name)
         try:
             self._send(run, status)
-        except DamagedError as error:  # the worker that trains it moves it aside
+        except DamagedError as error:  # the run's worker moves it aside
             self.damaged.append(error)
             return False
         return status in ENDED
@@ -201,7 +201,7 @@ class _Mirror:
 
 
 def scalar(value: Any) -> bool | int | float | str:
-    """Turn a field into one value that services take: a list as on a command line, "960,1920"."""
+    """Turn a field into one value for services: a list as on a command line, "960,1920"."""
     return ",".join(map(str, value)) if isinstance(value, list) else value
 
 
@@ -218,10 +218,10 @@ def _header(run: Path) -> Header:
 
 
 def _points(run: Path, ended: bool) -> list[Point]:
-    """The rows of each step in one; without the last, which may become more, until the end.
+    """The rows of each step in one; before the end without the last step, which may grow.
 
-    A step that was sent stays as it is: where a run goes on from a checkpoint before it, the row is
-    written anew with the same values.
+    A sent step never changes: a run that continues from an earlier checkpoint rewrites the row with
+    the same values.
     """
     begin, seconds = (run / record.CONFIG).stat().st_mtime, 0.0
     points: dict[int, Point] = {}

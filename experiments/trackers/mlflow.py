@@ -1,10 +1,10 @@
-"""MLflow: a run is a run in an experiment of the study, found again by its tag `run_id`.
+"""MLflow: a run is a run in the study's experiment, found by its tag `run_id`.
 
 MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME choose the place. The default is the database
 FOLDER/mlflow/mlflow.db and an experiment named after the study.
 
-A database stores equal values of one step and time once, so a point that a kill left incomplete is
-sent again. The tokens are sent last; a point that has them is whole.
+A database stores equal values of one step and time once, so an incomplete point after a kill is
+sent again. The tokens are sent last; a point with tokens is whole.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def tracker(place: Path, study: str) -> MLflow:
 
 
 def _metrics(values: Mapping[str, float], point: Point) -> list[Any]:
-    """The values as they are sent, `LAST` at the end."""
+    """The values in the order of sending, `LAST` at the end."""
     from mlflow.entities import Metric
 
     names = sorted(values, key=lambda name: name == LAST)

@@ -1,7 +1,7 @@
 """TensorBoard: event files in FOLDER/tensorboard, one folder per run. No TensorFlow.
 
-All values of a step are one event, and what the files hold is read back from them: a kill leaves
-whole steps. TensorBoard keeps float32.
+All values of a step are one event, and the files show the steps sent: a kill leaves whole steps.
+TensorBoard keeps float32.
 """
 
 from __future__ import annotations

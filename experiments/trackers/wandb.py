@@ -1,12 +1,12 @@
 """Weights & Biases: a run is a run of the same id there, in a project of the study.
 
-WANDB_PROJECT, WANDB_ENTITY, WANDB_MODE and the rest are read by the service's own client; without
-WANDB_PROJECT the project is named after the study. Files lie in FOLDER/wandb.
+The service's client reads WANDB_PROJECT, WANDB_ENTITY, WANDB_MODE and the rest; the default project
+is named after the study. Files lie in FOLDER/wandb.
 
-Online, the service knows the step that a continued run has reached. Offline, a run is one folder
-``offline-run-*`` for ``wandb sync``, always whole: new points are written into a new folder, which
-replaces the old one only when it is complete. ``<run_id>.json`` names that folder, and in either
-mode the points already sent, so that finished runs are not opened again.
+Online, the service knows the last step of a continued run. Offline, a run is one folder
+``offline-run-*`` for ``wandb sync``, always whole: new points go into a new folder, which replaces
+the old one once it is complete. ``<run_id>.json`` names that folder, and in either mode the points
+sent, so that finished runs are not opened again.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class WandB:
         note = self._note(header.run_id)
         if self.is_offline:
             whole = read_json(note, Note).folder if note.exists() else ""
-            _leave_only(whole, note)  # for theirs are named by the second that they begin in
+            _leave_only(whole, note)  # the client names folders by the second of their start
         run = wandb.init(
             id=header.run_id,
             name=header.run_id,
@@ -92,7 +92,7 @@ class WandB:
             job_type=str(header.part),
             tags=[header.study],
             config=dict(header.config),
-            dir=self.place.parent,  # they add a folder "wandb"
+            dir=self.place.parent,  # the client adds a folder "wandb"
             resume="allow",
             reinit="create_new",
             settings=wandb.Settings(
@@ -100,7 +100,7 @@ class WandB:
                 console="off",
                 disable_code=True,
                 disable_git=True,
-                x_disable_meta=True,  # of this machine, which need not be the one that trains
+                x_disable_meta=True,  # this machine may not be the training one
                 x_disable_stats=True,
             ),
         )

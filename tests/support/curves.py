@@ -32,7 +32,7 @@ SCIENCE = Science(
 
 
 def program(microbatch: int = 4, science: Science = SCIENCE, **program: Any) -> Recipe:
-    """Plain in all that is not given."""
+    """The plain program but for the arguments."""
     return recipe(RunConfig(science, Execution(replace(PLAIN, **program), microbatch=microbatch)))
 
 
@@ -45,7 +45,7 @@ def run(learning_rate: float = 4e-3, steps: int = STEPS, seed: int = 3) -> Hyper
 
 @cache
 def batches(seed: int = 3) -> np.ndarray:
-    """[STEPS, B, T+1]: random walks on a circle of tokens, so that there is something to learn."""
+    """[STEPS, B, T+1]: random walks on a circle of tokens, which a model can learn."""
     walks = np.random.default_rng(seed).integers(-1, 3, (STEPS, 4, 17))
     return (walks.cumsum(axis=-1) % 32).astype(np.int32)
 
@@ -63,7 +63,7 @@ def chunk(recipe: Recipe) -> Any:
 def train(
     recipe: Recipe, leaves: Hypers, data: np.ndarray, per_dispatch: int = CHUNK
 ) -> tuple[TrainState, np.ndarray]:
-    """The last state and the loss at every step; steps that were not taken are zero."""
+    """The last state and the loss at every step; steps not taken are zero."""
     state, losses = init(recipe)(leaves), []
     for start in range(0, len(data), per_dispatch):
         state, metrics = chunk(recipe)(state, leaves, data[start : start + per_dispatch])

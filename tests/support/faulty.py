@@ -1,7 +1,7 @@
 """Parametrizations with mistakes in them, and many tables in one compiled program.
 
 A fault e multiplies what it names by m^e (or r^e over depth); the zero factors start weights at
-zero. With no fault it is the table itself. Whatever the table says of a weight is a traced number.
+zero. Without faults it is the table itself. Every number of the table is traced.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Faulty(Parametrization):
         )
 
     def numbers(self, made: Recipe) -> Numbers:
-        """All that it says of a model, by weight; in the forward pass one has its bare name."""
+        """The table's numbers of a model, by weight; those of the forward pass by bare name."""
         model, kind = made.spec.config, optimizer(made.optimizer)
         leaves = jax.tree.leaves(made.weights, is_leaf=lambda leaf: isinstance(leaf, Weight))
         bare = [replace(w, path=w.path.rsplit("/", 1)[-1]) for w in leaves]
@@ -91,7 +91,7 @@ def _key(weight: Weight) -> str:
 
 @dataclass(frozen=True)
 class Traced(Parametrization):
-    """Any table at one shape and family: the numbers that it says."""
+    """Any table at one shape and family, as traced numbers."""
 
     said: Numbers = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""A disk that is full, without filling one."""
+"""A full disk, without filling one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study folder as experiments would leave it, with losses sampled from a known law plus noise."""
+"""A study folder as experiments leave it, with losses from a known law plus noise."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def write_study(folder: Path, plan: Plan = Plan(), fit_runs: str = "all") -> Pat
 
 
 def train_held_out(folder: Path, plan: Plan = Plan()) -> None:
-    """The held-out runs, with the digest of the prediction that stood before them."""
+    """The held-out runs, with the digest of the prediction before them."""
     file = folder / "prediction.json"
     digest = hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else None
     rng = np.random.default_rng(plan.seed + 1)

@@ -1,4 +1,4 @@
-"""The smallest run that goes through everything: one layer, fifty steps, a second of training."""
+"""The smallest complete run: one layer, fifty steps, a second of training."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def job(folder: Path, *assignments: str, texts: Path | str = "") -> Job:
 
 
 def study(texts: Path | str, rates: Sequence[float] = (1e-3, 2e-3, 4e-3), seed: int = 0) -> Study:
-    """One run per learning rate, and a held-out one that trains for longer."""
+    """One run per learning rate, and a longer held-out one."""
     base = config(f"seed={seed}", texts=texts)
     runs = [Run(override(base, [f"optimizer.learning_rate={rate}"]), 0) for rate in rates]
     longer = override(base, [f"budget.tokens={2 * STEPS * 64}"])

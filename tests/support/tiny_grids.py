@@ -1,6 +1,6 @@
 """The study of learning rate and batch, small enough for a test: four cells, and one held out.
 
-That one has more tokens and a program that is there already.
+The held-out cell has more tokens and a program that is compiled already.
 """
 
 from __future__ import annotations

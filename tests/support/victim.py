@@ -1,6 +1,6 @@
-"""A real worker process that kills itself (SIGKILL) at a named point, the nth time it comes there.
+"""A real worker process that kills itself (SIGKILL) at a named point, at the nth time.
 
-The points lie here and not in the product: each puts a trap around one function of it.
+The points lie here and not in the product: each traps one function of it.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def die() -> None:
 
 
 def die_soon(most: float) -> None:
-    """Die while the call that comes next, in C++ or in a thread, is at work."""
+    """Die during the next call, in C++ or in a thread."""
     threading.Timer(random.uniform(0, most), die).start()
 
 
 def at(owner: Any, name: str, nth: int, trap: Callable[..., None], where: str = "") -> None:
-    """At the nth call of this function, with `where` in its first argument: `trap`, then go on."""
+    """At the nth call of this function with `where` in its first argument run `trap`, then it."""
     original, calls = getattr(owner, name), itertools.count(1)
 
     def trapped(*args: Any, **kwargs: Any) -> Any:
@@ -76,7 +76,7 @@ def before_the_name(_: Any, path: Any, content: bytes, *__: Any) -> None:
     die()
 
 
-# What happens once, what happens again and again, and what ends a run
+# Points met once, points met repeatedly, and points at the end of a run
 AT_THE_START: dict[str, Callable[[int], None]] = {
     "config": lambda nth: at(files, "write_bytes", 1, before_the_name, record.CONFIG),
 }

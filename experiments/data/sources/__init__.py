@@ -1,7 +1,7 @@
 """Sources of text: a plug-in folder, one file for each, found by its name.
 
-A source file defines ``SOURCE``, a `Source`. Empty, binary and repeated documents are dropped later
-and in one place, experiments/data/documents.py.
+A source file defines ``SOURCE``, a `Source`. experiments/data/documents.py drops empty, binary and
+repeated documents.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def source_of(config: CorpusConfig) -> Source:
     """The source that a corpus names.
 
     Raises:
-        UserError: no such source, a package is missing, or a path where it takes none.
+        UserError: no such source, a package is missing, or a path that it does not take.
     """
     source: Source = plugins.find(__name__, config.source, "data.source", "SOURCE")
     if source.takes_path and not config.path:

@@ -23,8 +23,8 @@ class Document(NamedTuple):
 class Source:
     """The documents of a corpus, in an order that depends on the text alone.
 
-    ``takes_path``  needs data.path; else refuses one.
-    ``files``       the files that it reads, where their times can stand for their content.
+    ``takes_path``  True: it needs data.path; False: it refuses one.
+    ``files``       its files, where their times can stand for their content.
     """
 
     documents: Callable[[CorpusConfig], Iterator[Document]]

@@ -1,6 +1,6 @@
 """The rows of a hub dataset's train split; data.path is ``name`` or ``name:subset``.
 
-The hub's own validation split is not read: documents are split here, as those of any source.
+The hub's validation split is not read: all sources share one rule of splitting.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from experiments.data.sources._files import read_file, walk
 from experiments.data.sources._source import Document, Source
 from scaling.common.errors import UserError
 
-# Tests, other people's packages, and files that differ between builds of one Python version.
+# Tests, third-party packages, and files that differ between builds of one Python version.
 SKIPPED = frozenset({"site-packages", "dist-packages", "__pycache__", "test", "tests", "idle_test"})
 BUILD_PREFIXES = ("config-", "_sysconfigdata")
 

@@ -1,1 +1,1 @@
-"""Tasks, one per file; `experiments/evaluation/task.py` says what such a file defines."""
+"""Tasks, one per file; `experiments/evaluation/task.py` defines their form."""
