@@ -50,7 +50,7 @@ class DataConfig(CorpusConfig):
     weights: tuple[float, ...] = ()
 
 
-# Fields that say where text lies. A known fingerprint stands for them in the identity of a run.
+# Fields of the text's place. A known fingerprint replaces them in the identity of a run.
 PLACES = ("data.path", "data.corpora")
 
 

@@ -10,7 +10,7 @@ from experiments.config.data import PLACES
 from experiments.config.fields import flat
 from scaling.common.errors import UserError
 
-ABSENT = "(absent)"  # the run is of a version that did not know the field
+ABSENT = "(absent)"  # the run is of a version without the field
 
 
 class Difference(NamedTuple):

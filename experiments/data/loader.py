@@ -64,7 +64,7 @@ def chunks(
     if start_step >= stop_step:
         return iter(())
     firsts = grain.MapDataset.range(start_step, stop_step, steps_per_chunk)
-    # A chunk is one element: per-window elements cost more than the copy itself.
+    # One item per chunk: items per window would cost more than the copy itself.
     ahead = grain.ReadOptions(
         num_threads=mixture.read_threads, prefetch_buffer_size=2 * mixture.read_threads
     )

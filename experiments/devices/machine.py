@@ -22,7 +22,7 @@ FILES = ("nvidia[0-9]*", *TPUS)
 
 
 def platform() -> Platform:
-    """The kind of device that JAX will run on, by the rules of its own discovery."""
+    """The kind of device that JAX will run on, by JAX's rules of discovery."""
     if wanted := os.environ.get("JAX_PLATFORMS"):
         return "cpu" if wanted == "cpu" else "accelerator"
     # libtpu compiles for pods on machines that have no TPU

@@ -17,7 +17,7 @@ class Slot:
     log: Path | None  # of all that the process prints; None: not redirected
     core: int | None = None  # to pin to; None: not pinned
     gpu: str | None = None  # as CUDA_VISIBLE_DEVICES names it; None: every device that JAX sees
-    devices: int | None = None  # that a CPU counts as; None: as the environment says
+    devices: int | None = None  # simulated on a CPU; None: by the environment
     kind: str = "local"  # throughputs are shared by slots of one kind
 
 

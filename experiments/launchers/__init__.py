@@ -1,7 +1,7 @@
 """Launchers: engines that train the populations of a sweep. One file each, found by name.
 
-A launcher file defines ``launcher(workers, resources) -> Launcher``: the user's choices as a value.
-Workers claim their runs and write the same records under every engine, so sweeps by different
+A file defines ``launcher(workers, resources) -> Launcher``: the user's choices as a value.
+Workers claim their runs and write the same records under every engine. So sweeps by different
 launchers may share a folder.
 """
 

@@ -91,7 +91,7 @@ class Tasks:
         self.stopped = True
 
     def _hand_out(self) -> None:
-        """Start the next populations, except those whose runs are all claimed.
+        """Start the next populations, without those that are wholly claimed.
 
         Another sweep trains these, or a dead node did and its claims are not stale yet.
         """

@@ -38,7 +38,7 @@ class ArrayTask:
     def __call__(self) -> str | None:
         """Train the population; the user's error, or None. A stop signal exits after saving.
 
-        After SIGTERM alone Slurm itself requeues the job, or somebody has cancelled it.
+        After SIGTERM alone Slurm itself requeues the job, unless it was cancelled.
         """
         asked: list[int] = []
         before = {

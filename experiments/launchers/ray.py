@@ -33,7 +33,7 @@ from experiments.training.populations.grouping import Curve
 from scaling.common.errors import UserError
 
 LOCAL = "local"  # the address of an instance that this process starts
-# as a task asks for it: as a node has it
+# name in a task's request: name in a node's resources
 BUILT_IN = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
 # Tasks that a process serves (0: all): an accelerator is free only when its process ends
 CALLS = {"cpu": 0, "accelerator": 1}

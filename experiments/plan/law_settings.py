@@ -8,8 +8,8 @@ and in a study file, over its runs:
     following(runs, {"optimizer.learning_rate": "path/to/law.json"})
 
 Laws are evaluated after all other fields are set: the batch first, then the learning rate at that
-batch, then the weight decay. The law becomes a number before any training, so a run's identity is
-that of the number. Its record names the law and the law's variables.
+batch, then the weight decay. The law becomes a number before any training, and the number enters
+the run's identity. The record names the law and its variables.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class Status(StrEnum):
     STARTED = "started"  # a config and no summary: running, or interrupted
     COMPLETED = "completed"
     DIVERGED = "diverged"  # the loss rose far beyond its start, or out of the finite numbers
-    FAILED = "failed"  # an error of ours or of the machine, text in the summary
+    FAILED = "failed"  # an error of the code or the machine, text in the summary
 
 
 FINISHED = (Status.COMPLETED, Status.DIVERGED)  # for good
@@ -35,7 +35,7 @@ class Part(StrEnum):
 
     FIT = "fit"
     HELD_OUT = "held_out"
-    TRUNK = "trunk"  # for others to branch from: no cooldown, so its loss says little
+    TRUNK = "trunk"  # parent of branches; its loss, without a cooldown, is not comparable
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

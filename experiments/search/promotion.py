@@ -1,8 +1,8 @@
 """Runs promoted to a larger budget continue from their last checkpoint.
 
-Under a constant schedule with warm-up in steps, a run of S steps is the first S steps of any longer
-one (experiments/plan/branching.py). So the longer run takes over the shorter one's checkpoint and
-rows. It ends bit for bit in the state of an uninterrupted run.
+Under a constant schedule with warm-up in steps, a run of S steps is the beginning of any longer one
+(experiments/plan/branching.py). So the longer run takes over the shorter one's checkpoint and rows.
+It ends bit for bit in the state of an uninterrupted run.
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ def bind(
 
 
 def _found(search: Search, sampler: str, folder: Path) -> SearchRecord | None:
-    """Read search.json and check that it is of this search; None where there is none."""
+    """Read search.json and check that it is of this search; None without one."""
     if not (folder / record.SEARCH).exists():
         if (folder / record.STUDY).exists():
             raise UserError(f"{folder}: holds a study; choose another folder with --out")

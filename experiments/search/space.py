@@ -144,7 +144,7 @@ def _options(field: str, kind: Distribution) -> Grid:
     name = type(kind).__name__
     if not isinstance(kind, Uniform | LogUniform):
         raise UserError(f"{field}: {name} is no distribution; see experiments/search/space.py")
-    grid({field: (kind.low,)})  # there is such a field, and it takes a number
+    grid({field: (kind.low,)})  # raises unless the field exists and takes a number
     if kind_of(field) is not float:
         raise UserError(f"{field}: {name} is for fields that hold a float; use Choice")
     above = 0.0 if isinstance(kind, LogUniform) else -math.inf

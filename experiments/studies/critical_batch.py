@@ -8,8 +8,8 @@ Steps to a loss against batch, each batch at its best rate.
         --fit runs/critical_batch/law.json
 
 One model and seven batches, each at four rates around a line that rises with sqrt(B). The rate is
-constant after a warm-up of a twentieth of the steps; runs are validated 32 times on the way. At
-each level of loss the fewest steps of each batch give (S / S_min - 1) (E / E_min - 1) = 1 and
+constant after a warm-up of a twentieth of the steps; runs are validated 32 times on the way. The
+fewest steps of each batch to a loss give (S / S_min - 1) (E / E_min - 1) = 1 and
 B_crit = E_min / S_min. beta2 is 0.95 at any batch, and there is no weight decay.
 
 Expected, with the standard library of Python 3.11 and 95 % intervals:

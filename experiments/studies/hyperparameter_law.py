@@ -27,7 +27,7 @@ Expected, nats/byte with the standard library of Python 3.11, 95 % intervals:
 
 Step Law was fitted four orders of magnitude further up. It has the same exponent of the batch
 (0.57) and steeper ones of the rate (-0.71 and 0.31, just outside these intervals); its coefficients
-do not hold here. Neighbouring runs scatter by about 1 %, so a regret below that is none. One cell
+do not hold here. Neighbouring runs scatter by about 1 %: a smaller regret means nothing. One cell
 has its best batch at the low edge of the grid. CPU time: 7.3 minutes for the 150 runs and 4.1 for
 the 20 held out, on two cores shared with much other work. "gpu" and "pod" need a corpus larger than
 the embedded one, and neither has been run yet.

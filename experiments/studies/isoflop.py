@@ -11,11 +11,11 @@
 For each budget C, every size N with D/N = C / (6 N^2) between the scale's ratios trains on
 D = C / (6 N) tokens. The profiles give Approach 2 of Hoffmann et al. 2022 (a parabola per budget),
 all runs together Approach 3 (the law in N and D). The profile of the largest budget is held out. On
-a CPU the law of 13 runs predicted its three runs, at 2.5 times their compute, 0.5, 0.6 and 2.7 %
-too low, all inside their intervals: the first 1.388 [1.326, 1.455] against 1.394 nats/byte. Depth
-is constant, so that the sizes differ in one way only; muP carries one learning rate over the
-widths. "gpu" is sized for a few hours of one data-centre GPU, "pod" for a slice of a TPU pod. Both
-need a corpus larger than the embedded one, and neither has been run yet.
+a CPU, the law of 13 runs predicted this profile's three, at 2.5 times their compute. It was 0.5,
+0.6 and 2.7 % too low, all inside the intervals: 1.388 [1.326, 1.455] against 1.394 nats/byte for
+the first. Depth is constant, so that the sizes differ in one way only; muP carries one learning
+rate over the widths. "gpu" is sized for a few hours of one data-centre GPU, "pod" for a slice of a
+TPU pod. Both need a corpus larger than the embedded one, and neither has been run yet.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from experiments.training.populations import grouping, throughput
 from experiments.training.populations.grouping import signature
 from scaling.machines import memory as scaling_memory
 
-DEVICE = {"cpu": "cpu", "accelerator": "gpu"}  # the platform whose program is assumed
+DEVICE = {"cpu": "cpu", "accelerator": "gpu"}  # the platform of the assumed program
 SPEED = ("program", "microbatch", "steps_per_dispatch")  # fields of an execution that decide on it
 
 Rates = Mapping[RunConfig, float]  # signature: tokens per second of all members together

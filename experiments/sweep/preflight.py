@@ -77,8 +77,8 @@ def check_layouts(runs: Sequence[Run]) -> None:
 def narrower_than_base(runs: Sequence[Run]) -> list[str]:
     """A warning line for each width below its base width.
 
-    Its rates are the base's times a power above 1. This is right for a table that transfers, and a
-    slip if the base was meant to be the smallest model.
+    Its rates are the base's times a power above 1. This is right for a table that transfers, and
+    wrong if the base was meant as the smallest model.
     """
     found = sorted(
         {
@@ -96,7 +96,7 @@ def narrower_than_base(runs: Sequence[Run]) -> list[str]:
 
 
 def check_folder(folder: Path, study: Study, missing: Sequence[Run]) -> None:
-    """Check that the folder is writable, of this study and version, and has room for the rest."""
+    """Check that the folder is writable, of this study and version, and has enough space."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -3,8 +3,8 @@
 MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME choose the place. The default is the database
 FOLDER/mlflow/mlflow.db and an experiment named after the study.
 
-A database stores equal values of one step and time once, so an incomplete point after a kill is
-sent again. The tokens are sent last; a point with tokens is whole.
+A database stores equal values of one step and time once, so the mirror resends a point that a kill
+left incomplete. The tokens are sent last; a point with tokens is whole.
 """
 
 from __future__ import annotations

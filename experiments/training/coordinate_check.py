@@ -1,7 +1,7 @@
 """Coordinates: the size of each activation and its change in training, by width or depth.
 
-A model of every width (or depth) trains for a few steps on one batch, at the peak learning rate
-throughout. Before each step and after the last one, on that batch and for every place,
+A model of every width (or depth) trains for a few steps on one batch, at the peak learning rate.
+Before each step and after the last one, on that batch and for every place,
 
     size = mean |x_t|        change = mean |x_t - x_0|
 

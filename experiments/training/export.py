@@ -152,7 +152,8 @@ def read(path: Path) -> tuple[RunConfig, Arrays]:
     """The config and the arrays of a file made by `write`.
 
     Raises:
-        UserError: safetensors is not installed, or the file is none, damaged, or without a config.
+        UserError: safetensors is not installed, or the file is of another format, damaged, or
+            without a config.
     """
     library = import_extra("safetensors", "safetensors", "an import")
     try:

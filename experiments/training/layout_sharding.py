@@ -71,7 +71,7 @@ def put(mesh: Mesh, tree: Any) -> Any:
 
     def leaf(value: Any) -> Any:
         if isinstance(value, jax.Array) and isinstance(value.sharding, NamedSharding):
-            return value  # it lies there
+            return value  # already placed
         return jax.make_array_from_callback(value.shape, where, np.asarray(value).__getitem__)
 
     return jax.tree.map(leaf, tree)

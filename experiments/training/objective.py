@@ -47,7 +47,7 @@ def objective(
 ) -> tuple[Float[Array, ""], Losses]:
     """cross_entropy + sum_k penalties[k] * found[k], and its parts.
 
-    A penalty whose value no part of the model finds adds nothing.
+    A penalty adds nothing if no part of the model finds its value.
 
     In chunks, memory holds one chunk of logits, computed once: the forward pass has the gradients
     of x and w up to a scalar, the upstream gradient.

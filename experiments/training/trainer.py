@@ -1,8 +1,8 @@
 """The trainer: the runs of a population from their configs to their records; interruptible.
 
-Metrics never stop the device: while one dispatch runs, the trainer writes the metrics of the one
-before, and the loader's thread gathers the next batches. One run is a population of one, by a
-program without the axis of members.
+Metrics never stop the device. While one dispatch runs, the trainer writes the metrics of the last
+one, and the loader's thread gathers the next batches. One run is a population of one, by a program
+without the axis of members.
 """
 
 from __future__ import annotations

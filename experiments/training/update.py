@@ -7,9 +7,9 @@
 
 with coupled and with independent decay. eta_t = s_t * eta, s_t the schedule's fraction; [decays] is
 0 for gains and biases, else 1. c_i is 1; where the gradient is the update, rule.learning_rate, so
-that |g|^2 is the fall of the loss per rate. It has the same size at every width, as the steps have,
-though the stored gradients of an embedding and of a matrix scale as m^-1/2 and 1. No division of a
-factor between a weight and its multiplier changes it.
+that |g|^2 is the fall of the loss per rate. This norm has the same size at every width, as the
+steps must; the stored gradients scale as m^-1/2 in an embedding and as 1 in a matrix. No division
+of a factor between a weight and its multiplier changes it.
 
 The direction u is the optimizer's: experiments/training/optimizers/<name>.py has its formula.
 """

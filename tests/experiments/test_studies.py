@@ -11,7 +11,7 @@ def test_packaged_studies_are_found_by_name_or_as_the_tree_shows_them():
     assert studies.load("quickstart") == studies.load("studies/quickstart")
 
 
-UNFITTED = ("lr_transfer", "critical_batch")  # their answer foretells no other runs
+UNFITTED = ("lr_transfer", "critical_batch")  # their answer predicts no other runs
 
 
 @pytest.mark.parametrize("name", studies.files(studies.STUDY))
@@ -28,5 +28,5 @@ def test_packaged_study_is_a_sound_plan(name):
     assert {run.rung for run in held_out} <= {len(rungs)}
     cheapest = [min(r.ledger["flops_6nd"] for r in fit if r.rung == rung) for rung in rungs]
     assert cheapest == sorted(cheapest)
-    dearest = max(run.ledger["flops_6nd"] for run in fit)
-    assert all(run.ledger["flops_6nd"] > dearest for run in held_out)
+    most = max(run.ledger["flops_6nd"] for run in fit)
+    assert all(run.ledger["flops_6nd"] > most for run in held_out)

@@ -20,7 +20,7 @@ BLOCKS = PartitionSpec(POPULATION)
 
 
 def mesh(members: int, devices: Sequence[jax.Device]) -> Mesh:
-    """A mesh of as many devices as divide the members evenly.
+    """A mesh of the most devices that divide the members evenly.
 
     Of D devices a multiple of D takes all, and fewer members than D take one each. Any other number
     takes its largest divisor up to D.

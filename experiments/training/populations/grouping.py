@@ -68,7 +68,7 @@ def largest(group: Sequence[Job], workers: int, platform: str) -> int:
 def to_measure(
     groups: Mapping[RunConfig, Sequence[Job]], places: int, platform: str
 ) -> list[tuple[RunConfig, int]]:
-    """Signatures whose throughput must be measured, each with its most members."""
+    """Signatures that need a measured throughput, each with its most members."""
     sizes = {kind: largest(group, places, platform) for kind, group in groups.items()}
     return [
         (kind, most)

@@ -1,9 +1,9 @@
 """Programs of a population: K runs of one recipe in one program.
 
-States, hypers and batches have a leading axis [K], and `vmap` maps the solo chunk over it, so a
-member takes the same steps as alone. Each member has a trip count: after its end, or once it
-diverges, a select keeps its state. No member's numbers enter another's. Each of several devices
-trains a block of the members.
+States, hypers and batches have a leading axis [K], and `vmap` maps the solo chunk over it: a member
+takes the same steps as alone. Each member has a trip count: after its end, or once it diverges, a
+select keeps its state. No member's numbers enter another's. Each of several devices trains a block
+of the members.
 """
 
 from __future__ import annotations

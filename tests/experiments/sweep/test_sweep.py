@@ -173,7 +173,7 @@ def test_held_out_run_records_the_prediction_as_it_stood(swept, cache):
     assert {file.name for file in (cache / "xla").glob("*-cache")} == programs
 
 
-def test_dearest_first_and_no_more_workers_than_runs(swept, tmp_path, handed_out):
+def test_most_compute_first_and_no_more_workers_than_runs(swept, tmp_path, handed_out):
     bound = copy(swept[0], tmp_path)
     budgets = (100, 3000, 1000)
     runs = [
