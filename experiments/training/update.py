@@ -1,7 +1,7 @@
 """The update of one step by any optimizer, with every hyperparameter traced and every rule applied.
 
     g      <- g min(1, clip_norm / |g|),  |g|^2 = sum_i c_i |g_i|^2      of all parameters together
-    u      =  direction(g)                             the optimizer's: the table below
+    u      =  direction(g)                             the optimizer's: the files below
     theta  <- theta - eta_t * rule.learning_rate * (u + lambda * rule.weight_decay * theta)
     theta  <- theta - eta_t * rule.learning_rate * u - s_t * lambda * [decays] * theta
 
