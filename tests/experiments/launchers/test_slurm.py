@@ -184,7 +184,7 @@ def test_nothing_is_submitted_while_slurm_does_not_answer(commands, bound):
     assert not (commands / "sbatch.calls").exists()
 
 
-def test_errors_of_elements_are_raised_when_all_have_ended(commands, bound, tmp_path, capsys):
+def test_errors_of_array_tasks_are_raised_when_all_have_ended(commands, bound, tmp_path, capsys):
     """The user's mistake as its own line; of anything else the name of its log. Slurm is away."""
     populations = [(job,) for job in _jobs(bound)]
     folder = bound.folder / slurm.FOLDER

@@ -62,8 +62,8 @@ def _rows(job: Job) -> list[dict[str, float]]:
 
 def _element(folder: Path, run_id: str) -> str:
     (file,) = (folder / slurm.FOLDER).glob("*.json")
-    elements = read_json(file, slurm.Submitted).elements
-    (name,) = [name for name, runs in elements.items() if run_id in runs]
+    array_tasks = read_json(file, slurm.Submitted).array_tasks
+    (name,) = [name for name, runs in array_tasks.items() if run_id in runs]
     return name
 
 
@@ -82,7 +82,7 @@ def test_records_are_those_of_the_local_launcher(texts, cache, tmp_path):
         assert _rows(our) == _rows(their)
 
 
-def test_elements_that_are_told_to_stop_go_on_from_there(texts, cache, tmp_path, capsys):
+def test_stopped_array_tasks_continue_from_their_checkpoints(texts, cache, tmp_path, capsys):
     """One is told that its time is nearly over, one is requeued by Slurm, one is left alone."""
     ours = _bind(tmp_path / "slurm", texts, cache, *LONG)
     theirs = _bind(tmp_path / "local", texts, cache, *LONG)
