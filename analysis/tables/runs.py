@@ -24,6 +24,7 @@ from experiments.record import (
     StudyPlan,
     read,
     read_rows,
+    scalar,
 )
 from scaling.common.errors import UserError
 
@@ -171,5 +172,5 @@ def _dotted(science: Mapping[str, Any], prefix: str = "") -> Row:
         if isinstance(value, dict):
             row |= _dotted(value, f"{prefix}{key}.")
         else:
-            row[prefix + key] = value
+            row[prefix + key] = scalar(value)
     return row

@@ -56,6 +56,7 @@ from experiments.record.schema import (
     File,
     Part,
     Status,
+    scalar,
 )
 from experiments.record.search import Candidate, SearchCost, SearchMethod, SearchRecord
 from experiments.record.store import (

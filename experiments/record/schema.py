@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -46,3 +46,8 @@ class File(Entry, frozen=True, kw_only=True, tag_field="schema", tag=SCHEMA):
     """A whole JSON file of the record, with its name in its folder and its schema version."""
 
     NAME: ClassVar[str]
+
+
+def scalar(value: Any) -> bool | int | float | str:
+    """Turn a field into one value, for tables and services: a list as text, "960,1920"."""
+    return ",".join(map(str, value)) if isinstance(value, list) else value

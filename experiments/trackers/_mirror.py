@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any
 
 from experiments import record, trackers
 from experiments.config.fields import flat
@@ -200,11 +199,6 @@ class _Mirror:
             self._open.pop(run.name).close()
 
 
-def scalar(value: Any) -> bool | int | float | str:
-    """Turn a field into one value for services: a list as on a command line, "960,1920"."""
-    return ",".join(map(str, value)) if isinstance(value, list) else value
-
-
 def _header(run: Path) -> Header:
     config = record.read(run, RunRecord)
     return Header(
@@ -212,7 +206,7 @@ def _header(run: Path) -> Header:
         study=config.study,
         part=config.part,
         rung=config.rung,
-        config={name: scalar(value) for name, value in flat(config.science)},
+        config={name: record.scalar(value) for name, value in flat(config.science)},
         begin=(run / record.CONFIG).stat().st_mtime,
     )
 

@@ -48,7 +48,7 @@ class Faulty(Parametrization):
     faults: Mapping[str, float] = field(default_factory=dict)
 
     def rule(self, weight: Weight, shape: Shape, family: Family = "normalised") -> Rule:
-        rule, scale, f = super().rule(weight, shape, family), self._scale(shape), self.faults
+        rule, scale, f = super().rule(weight, shape, family), self._ratios(shape), self.faults
         kind = "hidden" if weight.role in MATRICES else weight.role
         zero = {"query": f["keep_query"], "readout": f["keep_readout"]}
         depth = scale.r ** f["block_rate"] if weight.in_block else 1.0
@@ -63,7 +63,7 @@ class Faulty(Parametrization):
         )
 
     def residual_factor(self, shape: Shape) -> float:
-        return super().residual_factor(shape) * self._scale(shape).r ** self.faults["branch"]
+        return super().residual_factor(shape) * self._ratios(shape).r ** self.faults["branch"]
 
     def attention_factor(self, head_dim: int) -> float:
         return (

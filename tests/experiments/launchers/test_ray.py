@@ -241,11 +241,12 @@ def tasks(bound, here, tmp_path):
 
 def test_run_whose_worker_always_dies_is_recorded_as_failed(bound, tasks, tmp_path):
     doomed, other = (run.run_id for run in bound.study.runs[:2])
+    summary = records.run_summary()
 
     def act(population):
         if population[0].run.run_id == doomed:
             os._exit(1)
-        record.write(population[0].folder, records.run_summary())
+        record.write(population[0].folder, summary)
 
     found, events = tasks(act)
     assert found.run()

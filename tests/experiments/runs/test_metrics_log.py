@@ -61,6 +61,6 @@ def test_first_rate_is_unknown_since_it_holds_the_compilation(tmp_path):
 
 def test_evaluation_is_a_row_of_its_own(tmp_path):
     log = MetricsLog(tmp_path / "metrics.jsonl", first_step=0)
-    log.evaluation(8, 64, 1.25)
+    log.evaluation(8, 64, {"valid_loss": 1.25})
     rows = list(record.read_rows(tmp_path / "metrics.jsonl"))
     assert rows == [records.validation(8, 1.25)]
