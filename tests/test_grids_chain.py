@@ -16,6 +16,8 @@ from experiments import record
 from experiments.plan.law_settings import find, follow
 from experiments.record import Part, Prediction, RunSummary, StudyPlan
 
+pytestmark = pytest.mark.slow  # a minute; its parts have tests of their own
+
 STUDY = str(Path(tiny_grids.__file__))
 RATE = "optimizer.learning_rate"
 

@@ -83,7 +83,7 @@ def _backward(
 _average_barrier.defvjp(_forward, _backward)
 
 
-def _barrier(q: Array, k: Array, v: Array, scale: float) -> Array:
+def _barrier(q: Array, k: Array, v: Array, scale: float | Array) -> Array:
     B, T, H, K = q.shape
 
     def stack(x: Array) -> Array:  # heads of one group lie after one another along T
@@ -94,15 +94,20 @@ def _barrier(q: Array, k: Array, v: Array, scale: float) -> Array:
 
 
 def _dot_product(
-    q: Array, k: Array, v: Array, scale: float, implementation: Literal["xla", "cudnn"]
+    q: Array, k: Array, v: Array, scale: float | Array, implementation: Literal["xla", "cudnn"]
 ) -> Array:
     return jax.nn.dot_product_attention(
-        q, k, v, scale=scale, is_causal=True, implementation=implementation
+        q,
+        k,
+        v,
+        scale=scale,  # type: ignore[arg-type]  # a traced scalar too
+        is_causal=True,
+        implementation=implementation,
     )
 
 
 # models/mixers/attention.py says which of them a device and a model can run.
-BACKENDS: Mapping[str, Callable[[Array, Array, Array, float], Array]] = {
+BACKENDS: Mapping[str, Callable[[Array, Array, Array, float | Array], Array]] = {
     "barrier": _barrier,
     "xla": partial(_dot_product, implementation="xla"),
     "cudnn": partial(_dot_product, implementation="cudnn"),
@@ -111,7 +116,7 @@ BACKENDS: Mapping[str, Callable[[Array, Array, Array, float], Array]] = {
 
 
 def causal_scores(
-    q: Float[Array, "B T h k"], k: Float[Array, "B S g k"], scale: float
+    q: Float[Array, "B T h k"], k: Float[Array, "B S g k"], scale: float | Array
 ) -> Float[Array, "B h T S"]:
     """scale q.k in float32, 0 above the diagonal."""
     k = jnp.repeat(k, q.shape[2] // k.shape[2], axis=2)
@@ -126,7 +131,7 @@ def attend(
     q: Float[Array, "B T h k"],
     k: Float[Array, "B S g k"],
     v: Float[Array, "B S g k"],
-    scale: float,
+    scale: float | Array,
     backend: str,
     layout: Layout = ONE_DEVICE,
 ) -> Float[Array, "B T h k"]:

@@ -15,7 +15,7 @@ def splash(
     q: Float[Array, "B T h k"],
     k: Float[Array, "B T g k"],
     v: Float[Array, "B T g k"],
-    scale: float,
+    scale: float | Array,
     interpret: bool = False,
 ) -> Float[Array, "B T h k"]:
     """As `models.mixers._attention.attend`; T a multiple of 128.

@@ -13,7 +13,7 @@ from analysis.datasets.multi_power_law import MODELS, learning_rates
 from analysis.figures import Reproduction, Row, reproduce
 from scaling.laws.annealing import features, multi_power
 
-pytestmark = needs_tables("multi_power_law")
+pytestmark = [needs_tables("multi_power_law"), pytest.mark.slow]  # a minute of fits
 
 
 @pytest.fixture(scope="module", autouse=True)
