@@ -17,9 +17,9 @@ from tracker_readers import READERS
 
 from experiments import record, trackers
 from experiments.config.fields import flat, to_dict
-from experiments.record import Status
+from experiments.record import Status, scalar
 from experiments.runs.summary import write_config
-from experiments.trackers._mirror import mirror, scalar
+from experiments.trackers._mirror import mirror
 from scaling.common import files
 from scaling.common.errors import UserError
 
