@@ -20,10 +20,10 @@ study: $(VENV)/.installed
 	@$(BIN)/python -m analysis report $(OUT)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --durations=25
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder --durations=25
 
 test-slow: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --durations=25 -m slow
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder --durations=25 -m slow
 
 test-gpu: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m gpu

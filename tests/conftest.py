@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tiny import OneCorpus
 
 DEVICES = ("gpu", "tpu")
+LONG = ("tests/invariance/eight_devices/", "tests/transfer/", "tests/experiments/")
 
 
 # Tests check every shape that these files annotate; elsewhere the annotations cost nothing.
@@ -48,6 +49,11 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(config.cache.mkdir("xla"))  # type: ignore[union-attr]
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
         os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files, so that the workers end together."""
+    items.sort(key=lambda item: [not item.nodeid.startswith(folder) for folder in LONG])
 
 
 @pytest.hookimpl(optionalhook=True)
