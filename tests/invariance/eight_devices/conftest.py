@@ -1,8 +1,8 @@
 """Tests on eight fake devices of the CPU, all in one process.
 
 JAX fixes its number of devices when it starts. So a second pytest runs these tests with eight
-devices and sends its reports as they come. The session waits for the report of each test in turn
-and takes over its outcome. Names, durations, -k, -m and -x are as in every other folder.
+devices and sends its reports as they come. The first pytest waits for the report of each test
+in turn and takes over its outcome. Names, durations, -k, -m and -x are as in every other folder.
 """
 
 from __future__ import annotations
