@@ -10,6 +10,7 @@ evaluations/cloze.jsonl. The validation loss is the simplest task: one metric, a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -73,6 +74,9 @@ def numbers(evaluations: Evaluations) -> dict[str, float]:
 def evaluate(
     tasks: Iterable[str], model: Model, mixture: data.Mixture, science: Science
 ) -> Evaluations:
-    """Evaluate the model on every task; the validation loss always comes first."""
-    names = dict.fromkeys((VALIDATION, *tasks))
-    return {name: task(name)(model, mixture, science) for name in names}
+    """Evaluate the model on every task, validation first; a loss that is not finite ends it."""
+    found = {VALIDATION: task(VALIDATION)(model, mixture, science)}
+    if math.isfinite(found[VALIDATION].metrics["loss"]):
+        others = dict.fromkeys(name for name in tasks if name != VALIDATION)
+        found |= {name: task(name)(model, mixture, science) for name in others}
+    return found

@@ -71,7 +71,12 @@ class Writer:
 
     @on_leader
     def items(self, step: int, task: str, results: Sequence[ItemResult]) -> None:
-        """Write the items of a task at this step; rows of later steps are cut off."""
+        """Write the items of a task at this step; rows of later steps are cut off.
+
+        Raises:
+            ClaimLostError: another worker took the run over.
+        """
+        self._log.check()
         path = self._job.folder / record.EVALUATIONS / f"{task}.jsonl"
         before = [row for row in record.read_items(path) if row.step < step]
         rows = [ItemRow(step=step, **structs.asdict(result)) for result in results]

@@ -80,3 +80,9 @@ def test_an_unknown_task_names_the_nearest() -> None:
         UserError, match=r"evaluation\.tasks 'validaton': did you mean 'validation'"
     ):
         task.task("validaton")
+
+
+def test_a_model_without_a_finite_loss_is_asked_no_other_task(monkeypatch) -> None:
+    nothing = task.Evaluation({"loss": float("nan")})
+    monkeypatch.setattr(task, "task", lambda name: {"validation": lambda *_: nothing}[name])
+    assert task.evaluate(("words",), None, None, None) == {"validation": nothing}
