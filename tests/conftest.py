@@ -91,6 +91,16 @@ def windtunnel_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
         yield cache
 
 
+@pytest.fixture(scope="session", autouse=True)
+def windtunnel_data() -> Iterator[None]:
+    """The published tables that `paths.DATA` names, whether or not the caller named them."""
+    from paths import DATA
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WINDTUNNEL_DATA", str(DATA))
+        yield
+
+
 @pytest.fixture(scope="session")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The text files of the tiny corpus. Read only."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from nbclient import NotebookClient
 from paths import ROOT, needs_tables
 
 NOTEBOOKS = ROOT / "analysis" / "notebooks"
-DATA = Path(os.environ.get("WINDTUNNEL_DATA", ROOT.parent / "shared" / "data"))
 
 
 def run(name: str) -> tuple[str, list[bytes]]:
@@ -33,7 +31,6 @@ def run(name: str) -> tuple[str, list[bytes]]:
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel is another process: warnings of numbers are errors there too."""
     monkeypatch.setenv("PYTHONWARNINGS", "error::RuntimeWarning,error::UserWarning")
-    monkeypatch.setenv("WINDTUNNEL_DATA", str(DATA))
 
 
 def test_fit_your_table():

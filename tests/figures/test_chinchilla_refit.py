@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from paths import DATA, needs_tables
+from paths import needs_tables
 
 from analysis.figures import Reproduction, reproduce
 
@@ -13,10 +11,8 @@ pytestmark = needs_tables("chinchilla_epoch")
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[Reproduction]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WINDTUNNEL_DATA", str(DATA))
-        yield reproduce("chinchilla_refit")
+def made() -> Reproduction:
+    return reproduce("chinchilla_refit")
 
 
 def test_every_comparable_row_agrees(made: Reproduction):

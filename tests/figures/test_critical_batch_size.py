@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from paths import DATA, needs_tables
+from paths import needs_tables
 
 from analysis.figures import Reproduction, reproduce
 
@@ -11,10 +9,8 @@ pytestmark = needs_tables("critical_batch_size")
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[Reproduction]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WINDTUNNEL_DATA", str(DATA))
-        yield reproduce("critical_batch_size")
+def made() -> Reproduction:
+    return reproduce("critical_batch_size")
 
 
 def test_all_is_reproduced(made: Reproduction):

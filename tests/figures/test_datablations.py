@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from paths import DATA, needs_tables
+from paths import needs_tables
 
 from analysis.figures import Reproduction, Row, reproduce
 
@@ -13,10 +11,8 @@ pytestmark = needs_tables("datablations/tidy_all.csv")
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[Reproduction]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WINDTUNNEL_DATA", str(DATA))
-        yield reproduce("datablations")
+def made() -> Reproduction:
+    return reproduce("datablations")
 
 
 @pytest.fixture(scope="module")

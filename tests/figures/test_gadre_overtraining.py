@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from paths import DATA, needs_tables
+from paths import needs_tables
 
 from analysis.figures import Reproduction, reproduce
 
@@ -13,10 +11,8 @@ pytestmark = needs_tables("gadre_overtraining/tidy.csv")
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[Reproduction]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WINDTUNNEL_DATA", str(DATA))
-        yield reproduce("gadre_overtraining")
+def made() -> Reproduction:
+    return reproduce("gadre_overtraining")
 
 
 def test_the_four_errors_agree(made: Reproduction):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from paths import DATA, needs_tables
+from paths import needs_tables
 
 from analysis.figures import Reproduction, reproduce
 from analysis.figures.misfitting import VARIANTS
@@ -14,10 +12,8 @@ pytestmark = needs_tables("misfitting/tidy.csv.gz")
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[Reproduction]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WINDTUNNEL_DATA", str(DATA))
-        yield reproduce("misfitting")
+def made() -> Reproduction:
+    return reproduce("misfitting")
 
 
 def test_three_fits_agree_with_scipy(made: Reproduction):

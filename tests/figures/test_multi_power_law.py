@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
-from paths import DATA, needs_tables
+from paths import needs_tables
 
 from analysis.datasets import load
 from analysis.datasets.multi_power_law import MODELS, learning_rates
@@ -16,15 +14,8 @@ from scaling.laws.annealing import features, multi_power
 pytestmark = [needs_tables("multi_power_law"), pytest.mark.slow]  # a minute of fits
 
 
-@pytest.fixture(scope="module", autouse=True)
-def data() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WINDTUNNEL_DATA", str(DATA))
-        yield
-
-
 @pytest.fixture(scope="module")
-def made(data: None) -> Reproduction:
+def made() -> Reproduction:
     return reproduce("multi_power_law")
 
 

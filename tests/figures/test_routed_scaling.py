@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from paths import DATA, needs_tables
+from paths import needs_tables
 
 from analysis.figures import Reproduction, Row, reproduce
 
@@ -20,10 +18,8 @@ REFIT = {
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[Reproduction]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WINDTUNNEL_DATA", str(DATA))
-        yield reproduce("routed_scaling")
+def made() -> Reproduction:
+    return reproduce("routed_scaling")
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from paths import DATA
+from paths import needs_tables
 
 from analysis.__main__ import main
 
@@ -14,7 +14,7 @@ GADRE = [
 ]  # fmt: skip
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="needs the published tables")
+@needs_tables("gadre_overtraining/tidy.csv")
 def test_the_published_errors_of_two_targets(capsys):
     targets = "is_extrapolation_target==True and dataset==rpj"
     assert main([*GADRE, "--predict", targets]) == 0
@@ -26,7 +26,7 @@ def test_the_published_errors_of_two_targets(capsys):
     }
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="needs the published tables")
+@needs_tables("gadre_overtraining/tidy.csv")
 def test_a_run_that_is_not_in_the_table(capsys):
     assert main([*GADRE, "--at", "params=1.4e9", "--at", "tokens=9e11"]) == 0
     said = capsys.readouterr().out

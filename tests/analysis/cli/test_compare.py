@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from paths import DATA
+from paths import needs_tables
 
 from analysis.__main__ import main
 from scaling import laws
@@ -56,7 +56,7 @@ def test_budgets_are_rolled_over(csv: str, capsys):
     assert first[0] == "chinchilla" and 2 * float(first[4]) < float(second[4])
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="needs the published tables")
+@needs_tables("chinchilla_epoch")
 def test_published_points_do_not_tell_the_exponents_apart(capsys):
     asked = ["--law", "chinchilla", "--law", "chinchilla,beta=alpha", "--drop-highest", "5"]
     assert main(["compare", "chinchilla_epoch", *asked]) == 0

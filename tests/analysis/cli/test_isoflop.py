@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from paths import DATA
+from paths import needs_tables
 from synthetic import Plan, write_study
 
 from analysis.__main__ import main
@@ -52,7 +52,7 @@ def test_a_study_folder(tmp_path: Path, capsys):
     assert "held out: not fitted" in said
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="needs the published tables")
+@needs_tables("isoflop_collection/tidy.csv")
 def test_published_profiles_of_llama_3(capsys):
     rows = "experiment==llama_3__exp_loss and outlier==False"
     asked = ["--rows", rows, "--budget", "flops_budget"]

@@ -21,11 +21,6 @@ TIDY = {  # our column: that of the collected table
 FLOPS = {"flops_6nd": "flops"}
 
 
-@pytest.fixture(autouse=True)
-def published_tables(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("WINDTUNNEL_DATA", str(DATA))
-
-
 def assert_same(ours: pd.DataFrame, theirs: pd.DataFrame, columns: dict[str, str]) -> None:
     """Row by row: texts and flags exactly, numbers to 1e-9."""
     assert len(ours) == len(theirs)

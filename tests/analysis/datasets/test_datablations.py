@@ -21,11 +21,6 @@ gadre = needs_tables("gadre_overtraining/tidy.csv")
 repeated = needs_tables(f"datablations/{ALL}")
 
 
-@pytest.fixture(autouse=True)
-def published_tables(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("WINDTUNNEL_DATA", str(DATA))
-
-
 @gadre
 def test_overtraining_runs():
     table = load("gadre_overtraining")

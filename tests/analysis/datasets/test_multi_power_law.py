@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +19,6 @@ from scaling.common.errors import UserError
 from scaling.laws.annealing import multi_power
 
 published = needs_tables("multi_power_law")
-
-
-@pytest.fixture(autouse=True)
-def data() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WINDTUNNEL_DATA", str(DATA))
-        yield
 
 
 @published

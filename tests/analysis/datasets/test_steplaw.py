@@ -16,11 +16,6 @@ from scaling.common.errors import UserError
 pytestmark = needs_tables("steplaw/raw")
 
 
-@pytest.fixture(autouse=True)
-def published(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WINDTUNNEL_DATA", str(DATA))
-
-
 def test_steplaw_runs():
     runs = load("steplaw")
     tidy = pd.read_csv(DATA / "steplaw" / "tidy_dense.csv")

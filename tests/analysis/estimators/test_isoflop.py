@@ -279,10 +279,9 @@ def test_published_exponents_lie_in_their_intervals():
 
 
 @needs_tables("isoflop_collection/meta.json")
-def test_published_collection(monkeypatch: pytest.MonkeyPatch):
+def test_published_collection():
     """Exponents and coefficients of every experiment, as the collector's least squares on the
     vertices gave them; Akima on noisy, dense sizes comes only near them."""
-    monkeypatch.setenv("WINDTUNNEL_DATA", str(DATA))
     supports = json.loads(META.read_text(encoding="utf-8"))["supports"]
     known = next(each["recomputed"] for each in supports if "recomputed" in each)
     table = load("isoflop_collection")
