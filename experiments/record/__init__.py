@@ -21,6 +21,9 @@ A run with a parent has taken over one of its checkpoints. Its metrics.jsonl beg
 parent's rows. `steps_trained`, `tokens_trained` and `wall_seconds` of its summary count its own
 training alone, so that sums over runs count nothing twice.
 
+JSON files and rows end with a checksum (`checksums`), and a summary has the checksums of the other
+files of its run. Text without them, of earlier versions, is read as well.
+
 Losses are in nats per token unless the name says otherwise. An unmeasured number is null or absent.
 """
 
@@ -29,6 +32,7 @@ from __future__ import annotations
 from experiments.record.run import (
     Derivation,
     Environment,
+    FileSum,
     ItemResult,
     ItemRow,
     LawSetting,
@@ -61,6 +65,7 @@ from experiments.record.schema import (
 from experiments.record.search import Candidate, SearchCost, SearchMethod, SearchRecord
 from experiments.record.store import (
     append_rows,
+    changed,
     last_rows,
     read,
     read_file,
@@ -68,6 +73,7 @@ from experiments.record.store import (
     read_rows,
     rewrite_rows,
     run_status,
+    sums,
     write,
 )
 from experiments.record.study import Forecast, PlannedRun, Prediction, StudyPlan

@@ -119,6 +119,13 @@ class Environment(Entry, frozen=True, kw_only=True):
     members: int | None = None  # runs that its program trained at once
 
 
+class FileSum(Entry, frozen=True, kw_only=True):
+    """Size and checksum of a file."""
+
+    bytes: int
+    crc32: int
+
+
 class RunSummary(RunRecord, frozen=True, kw_only=True):
     """summary.json: a run that has ended."""
 
@@ -129,6 +136,7 @@ class RunSummary(RunRecord, frozen=True, kw_only=True):
     metrics: Measured = Measured()
     environment: Environment
     prediction_sha256: str | None = None  # of the prediction registered before a held-out run
+    files: Mapping[str, FileSum] = msgspec.field(default_factory=dict)  # the others of the run
 
     def __post_init__(self) -> None:
         if self.status not in ENDED:

@@ -46,6 +46,7 @@ class File(Entry, frozen=True, kw_only=True, tag_field="schema", tag=SCHEMA):
     """A whole JSON file of the record, with its name in its folder and its schema version."""
 
     NAME: ClassVar[str]
+    MEND: ClassVar[str] = "run the study again, which moves it aside"
 
 
 def scalar(value: Any) -> bool | int | float | str:

@@ -41,6 +41,7 @@ class SearchRecord(File, frozen=True, kw_only=True):
     """search.json, written before and after every rung."""
 
     NAME = SEARCH
+    MEND = "move it away"
     question: str
     method: str
     R: tuple[int, ...]  # the greatest budgets so far

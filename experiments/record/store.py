@@ -1,17 +1,34 @@
-"""Readers and writers of the record, one for files and one for rows."""
+"""Readers and writers of the record, one for files and one for rows.
+
+Each reader checks the bytes that it reads against their checksums (`checksums`). `run_status`
+checks all files of an ended run against its summary. Checkpoints are checked where they are used.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
-from experiments.record.run import ItemRow, MetricsRow, RunSummary
-from experiments.record.schema import CONFIG, ELSEWHERE, SCHEMA, SUMMARY, File, Status
+from experiments.record.checksums import FILE, ROW
+from experiments.record.run import FileSum, ItemRow, MetricsRow, RunSummary
+from experiments.record.schema import (
+    CONFIG,
+    ELSEWHERE,
+    EVALUATIONS,
+    METRICS,
+    SCHEMA,
+    SUMMARY,
+    File,
+    Status,
+)
 from scaling.common import files
 from scaling.common.errors import UserError
 from scaling.common.files import DamagedError, TypedError
@@ -27,8 +44,10 @@ class _Version(msgspec.Struct):
 
 
 def write(folder: Path, value: File) -> None:
-    """Write one JSON file of the record into its folder, atomically."""
-    files.write_json(folder / value.NAME, value, ELSEWHERE)
+    """Write one JSON file of the record into its folder, atomically, with its checksum."""
+    text = json.dumps(files.plain(value), indent=1, allow_nan=False) + "\n"
+    sealed, _ = FILE.add(text.encode())
+    files.write_bytes(folder / value.NAME, sealed, ELSEWHERE)
 
 
 def read(folder: Path, kind: type[F]) -> F:
@@ -40,40 +59,78 @@ def read_file(path: Path, kind: type[F]) -> F:
     """Read one JSON file of the record.
 
     Raises:
-        UserError: it is unreadable, of another version, or a field is unknown, missing or of
-            another type; DamagedError: it is not JSON.
+        UserError: it is unreadable, or another version wrote it.
+        DamagedError: it is not JSON, differs from its checksum, or has no checksum and a field that
+            is unknown, missing or of another type.
     """
     try:
-        return files.read_json(path, kind, "move the folder away")
-    except TypedError:
-        found = files.read_json(path, _Version).schema
-        if found == SCHEMA:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot read ({error.strerror})") from error
+    text, _, is_whole = FILE.take(content)
+    try:
+        value = files.decode(text, kind, str(path), kind.MEND)
+    except TypedError as error:
+        found = _schema(text)
+        if is_whole and found == SCHEMA:
             raise
+        if is_whole is False or not isinstance(found, int) or found == SCHEMA:
+            raise DamagedError(str(error)) from error
+    else:
+        if is_whole is False:
+            raise DamagedError(f"{path}: differs from its checksum; {kind.MEND}")
+        return value
     raise UserError(
         f"{path}: record schema {found}, this version reads {SCHEMA}; "
         "use another folder with --out, or move this one away"
     )
 
 
+def _schema(text: bytes) -> Any:
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        return msgspec.json.decode(text, type=_Version).schema
+    return None
+
+
 def append_rows(path: Path, rows: Iterable[MetricsRow | ItemRow]) -> None:
     """Append whole lines in one write: a kill leaves at most one torn last line."""
-    text = "".join(map(files.line, rows))
     with files.writing(path, ELSEWHERE):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
+        with path.open("ab+") as file:
+            file.write(_sealed(rows, _sum_of_rows(file)))
 
 
 def rewrite_rows(path: Path, rows: Iterable[MetricsRow | ItemRow]) -> None:
     """Replace the whole file with these rows, atomically."""
-    files.write_bytes(path, "".join(map(files.line, rows)).encode(), ELSEWHERE)
+    files.write_bytes(path, _sealed(rows, 0), ELSEWHERE)
+
+
+def _sealed(rows: Iterable[MetricsRow | ItemRow], total: int) -> bytes:
+    """Lines of these rows after others of the sum `total`."""
+    lines = []
+    for row in rows:
+        line, total = ROW.add(files.line(row).encode(), total)
+        lines.append(line)
+    return b"".join(lines)
+
+
+def _sum_of_rows(file: BinaryIO) -> int:
+    """The running sum at the end of a file: of its last row, or of rows that have none."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - TAIL))
+    last = file.read(min(size, TAIL)).rsplit(b"\n", 2)[-2:-1]
+    _, mark, digits = last[0].rpartition(ROW.mark) if last else (b"", b"", b"")
+    if mark and digits[:-1].isdigit():
+        return int(digits[:-1])
+    file.seek(0)
+    return zlib.crc32(file.read(size))
 
 
 def read_rows(path: Path) -> Iterator[MetricsRow]:
     """Read the rows of a metrics.jsonl, without a torn last line.
 
     Raises:
-        DamagedError: a whole line is not a row.
+        DamagedError: a whole line is not a row, or a row was changed, lost or doubled.
     """
     return _rows(path, MetricsRow)
 
@@ -94,18 +151,24 @@ def last_rows(path: Path) -> list[MetricsRow]:
     decoder, rows = msgspec.json.Decoder(MetricsRow), []
     for line in lines:
         with suppress(msgspec.DecodeError):
-            rows.append(decoder.decode(line))
+            rows.append(decoder.decode(ROW.take(line + b"\n")[0]))
     return rows
 
 
 def _rows(path: Path, kind: type[R]) -> Iterator[R]:
     if not path.exists():
         return
-    decoder = msgspec.json.Decoder(kind)
+    decoder, total, summed = msgspec.json.Decoder(kind), 0, False
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            if line.endswith(b"\n"):
-                yield _row(decoder, line, f"{path}:{number}")
+            if not line.endswith(b"\n"):
+                return
+            text, total, is_whole = ROW.take(line, total)
+            row = _row(decoder, text, f"{path}:{number}")
+            if is_whole is False or (summed and is_whole is None):
+                raise _damaged(f"{path}:{number}", "differs from its checksum")
+            summed = summed or is_whole is True
+            yield row
 
 
 def _row(decoder: msgspec.json.Decoder[R], line: bytes, where: str) -> R:
@@ -113,14 +176,56 @@ def _row(decoder: msgspec.json.Decoder[R], line: bytes, where: str) -> R:
         return decoder.decode(line)
     except msgspec.ValidationError as error:
         reason = f"not a row of the record ({files.field_and_reason(error)})"
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         reason = "not valid JSON"
-    raise DamagedError(f"{where}: {reason}; delete the line")
+    raise _damaged(where, reason)
+
+
+def _damaged(where: str, reason: str) -> DamagedError:
+    return DamagedError(f"{where}: {reason}; run the study again, which trains the run anew")
+
+
+def sums(run: Path) -> dict[str, FileSum]:
+    """Sizes and checksums of a run's config.json, rows and items, for its summary."""
+    items = sorted((run / EVALUATIONS).glob("*.jsonl"))
+    found = (path for path in (run / CONFIG, run / METRICS, *items) if path.exists())
+    return {path.relative_to(run).as_posix(): _sum(path) for path in found}
+
+
+def changed(run: Path, summary: RunSummary) -> dict[str, str]:
+    """Files of an ended run that differ from its summary, with the difference in words.
+
+    None can differ from a summary of an earlier version, without sums.
+    """
+    found = {}
+    for name, wanted in summary.files.items():
+        if not (run / name).exists():
+            found[name] = "is missing"
+        elif _sum(run / name) != wanted:
+            found[name] = "has changed since the run ended"
+    return found
+
+
+def _sum(path: Path) -> FileSum:
+    stat = path.stat()
+    return _read_sum(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+@cache
+def _read_sum(path: Path, size: int, modified: int, inode: int) -> FileSum:
+    """The sum of a file, read once for each of its states."""
+    return FileSum(bytes=size, crc32=zlib.crc32(path.read_bytes()))
 
 
 def run_status(run: Path) -> Status:
-    """State of one run folder, from its files alone; a damaged summary counts as none."""
-    with suppress(DamagedError):
-        if (run / SUMMARY).exists():
-            return read(run, RunSummary).status
+    """State of one run folder, from its files alone.
+
+    A damaged summary counts as none, and so does one from which the run's files differ.
+    """
+    if (run / SUMMARY).exists():
+        with suppress(DamagedError):
+            summary = read(run, RunSummary)
+            if not changed(run, summary):
+                return summary.status
+        return Status.STARTED
     return Status.STARTED if (run / CONFIG).exists() else Status.MISSING

@@ -57,6 +57,7 @@ class Prediction(File, frozen=True, kw_only=True):
     """prediction.json: `forecasts` of a law, or quantities of a reading by held-out run."""
 
     NAME = PREDICTION
+    MEND = "move it away and predict again"
     fitted_on: tuple[str, ...]  # run ids
     written: str  # ISO 8601, UTC
     law: str | None = None

@@ -1,13 +1,15 @@
 """Quarantine: damaged files of a run's folder are moved aside, never overwritten.
 
 Without its config or its summary a run continues from its checkpoint and writes them again. Without
-rows its trajectory would have a gap: its checkpoints are moved too, and it starts anew.
+rows or items its trajectory would have a gap: its checkpoints are moved too, and it starts anew.
+The summary of an ended run goes with any other file, whose checksum it holds.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,14 @@ from experiments import record
 from experiments.record import (
     CHECKPOINTS,
     CONFIG,
+    EVALUATIONS,
     METRICS,
     SUMMARY,
     DamagedError,
     RunRecord,
     RunSummary,
 )
+from scaling.common.files import writing
 
 READERS: Mapping[str, Callable[[Path], Any]] = {
     CONFIG: lambda path: record.read_file(path, RunRecord),
@@ -33,30 +37,64 @@ def quarantine(run: Path) -> str | None:
     """Move damaged files aside, for the owner of the run's claim; one line about it, or None.
 
     Raises:
-        UserError: another version wrote the record, or a field is not of its type: no damage.
+        UserError: another version wrote the record: no damage.
     """
-    damaged = [name for name in READERS if _is_damaged(run / name, READERS[name])]
-    if METRICS not in damaged and _reach(run) < _newest(run):
-        damaged.append(METRICS)
-    if METRICS in damaged:
-        damaged.append(CHECKPOINTS)
-    found = [name for name in damaged if (run / name).exists()]
+    damaged = damage(run)
+    begins_anew = any(name not in (CONFIG, SUMMARY) for name in damaged)
+    beside = [SUMMARY] if damaged else []
+    beside += [METRICS, CHECKPOINTS] if begins_anew else []
+    found = [name for name in dict.fromkeys([*damaged, *beside]) if (run / name).exists()]
     if not found:
         return None
-    aside = _fresh(run)
-    for name in found:
-        (run / name).rename(aside / name)
-    again = "from its start" if METRICS in damaged else "from its last checkpoint"
-    return f"{run}: {', '.join(found)} damaged, moved to {aside.name}; the run continues {again}"
+    aside = move_aside(run, *(run / name for name in found))
+    again = "from its start" if begins_anew else "from its last checkpoint"
+    moved = f"{', '.join(found)} moved to {aside.name}"
+    return f"{run}: {', '.join(damaged.values())}: {moved}; the run continues {again}"
 
 
-def _is_damaged(path: Path, read: Callable[[Path], Any]) -> bool:
+def move_aside(run: Path, *files: Path) -> Path:
+    """Move files or folders into a new quarantine of the run, and name it.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    with writing(run):
+        aside = _fresh(run)
+        for file in files:
+            file.rename(aside / file.name)
+    return aside
+
+
+def damage(run: Path) -> dict[str, str]:
+    """Damaged files of a run, each with a phrase; of an ended run changed and missing ones too.
+
+    Raises:
+        UserError: another version wrote the record: no damage.
+    """
+    items = {
+        path.relative_to(run).as_posix(): lambda path: list(record.read_items(path))
+        for path in sorted((run / EVALUATIONS).glob("*.jsonl"))
+    }
+    found = {}
+    for name, read in {**READERS, **items}.items():
+        if phrase := _phrase(run, name, read):
+            found[name] = phrase
+    if METRICS not in found and _reach(run) < (newest := _newest(run)):
+        found[METRICS] = f"{METRICS} ends before the checkpoint of step {newest}"
+    with suppress(DamagedError):
+        if (run / SUMMARY).exists():
+            changed = record.changed(run, record.read(run, RunSummary))
+            found |= {name: f"{name} {how}" for name, how in changed.items() if name not in found}
+    return found
+
+
+def _phrase(run: Path, name: str, read: Callable[[Path], Any]) -> str | None:
     try:
-        if path.exists():
-            read(path)
-    except DamagedError:
-        return True
-    return False
+        if (run / name).exists():
+            read(run / name)
+    except DamagedError as error:
+        return str(error).removeprefix(f"{run}/").partition(";")[0]
+    return None
 
 
 def _reach(run: Path) -> int:

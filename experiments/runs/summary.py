@@ -52,6 +52,7 @@ def write_summary(
         metrics=_measured(job, mixture, outcome, log),
         environment=_environment(outcome.members),
         prediction_sha256=job.prediction_sha256,
+        files=record.sums(job.folder),
     )
     record.write(job.folder, summary)
 
@@ -64,6 +65,7 @@ def write_failure(job: Job, message: str) -> None:
         message=message.splitlines()[0] if message else "",
         environment=Environment(**_software()),
         prediction_sha256=job.prediction_sha256,
+        files=record.sums(job.folder),
     )
     record.write(job.folder, summary)
 

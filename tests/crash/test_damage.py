@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import signal
+from pathlib import Path
 
 import pytest
 import records
@@ -63,6 +65,25 @@ def other_row(path):
         file.write("17\n")
 
 
+def other_digit(path):
+    """A number of the first row that is still a number."""
+    before, mark, rest = path.read_text().partition('"loss": ')
+    path.write_text(f"{before}{mark}{(int(rest[0]) + 1) % 10}{rest[1:]}")
+
+
+def double(path):
+    first, *others = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join((first, first, *others)))
+
+
+def no_object(path):
+    path.write_text("[]")
+
+
+def no_status(path):
+    path.write_text(path.read_text().replace("completed", "complexed"))
+
+
 def lose_rows(path):
     path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
 
@@ -75,6 +96,7 @@ def lose_rows(path):
         (record.METRICS, zeros, [record.CHECKPOINTS, record.METRICS], 0),
         (record.METRICS, other_row, [record.CHECKPOINTS, record.METRICS], 0),
         (record.METRICS, lose_rows, [record.CHECKPOINTS, record.METRICS], 0),
+        (record.METRICS, other_digit, [record.CHECKPOINTS, record.METRICS], 0),
     ],
 )
 def test_damage_is_moved_aside_told_and_the_run_ends_the_same(
@@ -94,6 +116,38 @@ def test_damage_is_moved_aside_told_and_the_run_ends_the_same(
     assert events[-1].phase is Status.COMPLETED
     assert rows(half) == rows(finished)
     assert record.read(half.folder, RunRecord).run_id == half.run.run_id
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "moved", "start"),
+    [
+        (record.METRICS, other_digit, [record.CHECKPOINTS, record.METRICS, record.SUMMARY], 0),
+        (record.METRICS, double, [record.CHECKPOINTS, record.METRICS, record.SUMMARY], 0),
+        (record.METRICS, Path.unlink, [record.CHECKPOINTS, record.SUMMARY], 0),
+        (record.CONFIG, Path.unlink, [record.SUMMARY], tiny.STEPS),
+        (record.SUMMARY, no_object, [record.SUMMARY], tiny.STEPS),
+        (record.SUMMARY, no_status, [record.SUMMARY], tiny.STEPS),
+        (record.SUMMARY, other_digit, [record.SUMMARY], tiny.STEPS),
+    ],
+)
+def test_damage_of_a_finished_run_is_moved_aside_told_and_mended(
+    tmp_path, finished, corpus, name, damage, moved, start
+):
+    job = tiny.job(tmp_path)
+    shutil.copytree(finished.folder, job.folder)
+    assert [event.phase for event in train(job, corpus)] == [Status.COMPLETED]
+    damage(job.folder / name)
+    assert record.run_status(job.folder) is Status.STARTED
+    events = train(job, corpus)
+    (note,) = (event.note for event in events if event.note)
+    assert name in note
+    assert "\n" not in note
+    assert sorted(path.name for path in (job.folder / "quarantine.1").iterdir()) == moved
+    assert [event.step for event in events if event.phase == "compiling"][-1] == start
+    assert events[-1].phase is Status.COMPLETED
+    assert rows(job) == rows(finished)
+    before, after = (record.read(each.folder, RunSummary) for each in (finished, job))
+    assert before.metrics.loss == after.metrics.loss
 
 
 def test_damaged_summary_is_no_summary(half, finished, corpus):

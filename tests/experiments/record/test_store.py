@@ -21,7 +21,7 @@ ROW = records.training(8, 3.0, 1.5, learning_rate=None)
     ("content", "message"),
     [
         ('{"schema": 99}', r"record schema 99, this version reads 2"),
-        ('{"name": "x"}', r"record schema None, this version reads 2"),
+        ('{"name": "x"}', r"\$: Object contains unknown field `name`"),
         ("[1, 2]", r"\$: Expected `object`, got `array`"),
         ('{"schema": 2', r"not valid JSON"),
         ("", r"not valid JSON"),
@@ -51,7 +51,7 @@ def test_rows_append_and_a_torn_last_line_is_left_out(tmp_path):
 def test_a_row_holds_no_field_that_was_not_measured(tmp_path):
     record.append_rows(tmp_path / record.METRICS, [records.validation(8, 2.5)])
     text = (tmp_path / record.METRICS).read_text()
-    assert json.loads(text) == {"step": 8, "tokens": 512, "metrics": {"valid_loss": 2.5}}
+    assert list(json.loads(text)) == ["step", "tokens", "metrics", "crc32"]
 
 
 def test_items_of_a_task_come_back(tmp_path):
@@ -91,7 +91,7 @@ def test_damage_inside_the_rows_names_its_line_and_its_field(tmp_path, text, sai
     record.append_rows(path, [ROW])
     with pytest.raises(record.DamagedError) as caught:
         list(record.read_rows(path))
-    assert str(caught.value) == f"{path}:2: {said}; delete the line"
+    assert str(caught.value) == f"{path}:2: {said}; run the study again, which trains the run anew"
     assert record.last_rows(path) == [ROW, ROW]
 
 
@@ -112,6 +112,29 @@ def test_full_disk_while_appending_is_one_line(tmp_path):
         UserError, match=r"metrics\.jsonl: cannot write \(No space left on device\).*--out"
     ):
         record.append_rows(path, [ROW])
+
+
+ENDED_FILES = (record.CONFIG, record.METRICS, f"{record.EVALUATIONS}/lambada.jsonl")
+
+
+def ended(run: Path) -> Path:
+    """A run that has ended, with rows and items."""
+    record.write(run, records.run_record())
+    record.append_rows(run / record.METRICS, [ROW, records.validation(8, 2.5)])
+    record.append_rows(run / record.EVALUATIONS / "lambada.jsonl", [ItemRow(step=8, item="3")])
+    record.write(run, records.run_summary(files=record.sums(run)))
+    return run
+
+
+@pytest.mark.parametrize("name", ENDED_FILES)
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{}")])
+def test_an_ended_run_whose_files_differ_from_its_summary_counts_as_begun(tmp_path, name, damage):
+    run = ended(tmp_path)
+    assert list(record.read(run, record.RunSummary).files) == list(ENDED_FILES)
+    assert record.run_status(run) is Status.COMPLETED
+    damage(run / name)
+    assert record.run_status(run) is Status.STARTED
+    assert list(record.changed(run, record.read(run, record.RunSummary))) == [name]
 
 
 def test_status_follows_from_the_files_alone(tmp_path):
