@@ -15,6 +15,9 @@ from jaxtyping import install_import_hook
 if TYPE_CHECKING:
     from tiny import OneCorpus
 
+    from experiments.runs.job import Event
+    from experiments.sweep.sweep import Sweep
+
 DEVICES = ("gpu", "tpu")
 LONG = ("tests/invariance/eight_devices/", "tests/transfer/", "tests/experiments/")
 
@@ -121,6 +124,16 @@ def corpus(texts: Path, cache: Path) -> OneCorpus:
     import tiny
 
     return tiny.OneCorpus(texts, cache)
+
+
+@pytest.fixture(scope="session")
+def swept(
+    texts: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Sweep, list[Event]]:
+    """The tiny study, trained: three runs by two workers, one of which diverges; and the events."""
+    import tiny
+
+    return tiny.swept(texts, tmp_path_factory.mktemp("swept"), cache)
 
 
 @pytest.fixture(scope="session")

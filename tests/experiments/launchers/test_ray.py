@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import records
-import tiny
 
 from experiments import launchers, record
 from experiments.devices.signals import STOP_SIGNALS
@@ -20,7 +19,7 @@ from experiments.launchers.local import Local
 from experiments.record import Part, RunSummary, Status
 from experiments.runs.claim import Owner
 from experiments.runs.job import Event
-from experiments.sweep.sweep import Sweep, bind, run_sweep
+from experiments.sweep.sweep import Sweep, run_sweep
 from scaling.common.errors import UserError
 from scaling.common.files import read_json
 
@@ -42,11 +41,10 @@ SOME, LONG = (
 )
 
 
-@pytest.fixture(scope="module")
-def bound(tmp_path_factory, texts, cache) -> Sweep:
-    """Three runs, one of which diverges."""
-    study = tiny.study(texts, rates=(1e-3, 1e30, 4e-3))
-    return bind(study, tmp_path_factory.mktemp("bound"), cache)
+@pytest.fixture
+def bound(swept) -> Sweep:
+    """Three runs, one of which diverges; two local workers have trained them."""
+    return swept[0]
 
 
 @pytest.fixture(scope="module")
@@ -153,14 +151,13 @@ def test_tasks_leave_the_records_of_the_local_launcher(bound, here, tmp_path, ca
     """And say nothing, and leave the handlers of signals as they were."""
     handlers = [signal.getsignal(number) for number in STOP_SIGNALS]
     events: list[Event] = []
-    swept, local = (replace(bound, folder=tmp_path / name) for name in ("ray", "local"))
+    swept = replace(bound, folder=tmp_path)
     run_sweep(swept, Part.FIT, here, events.append)
     assert [signal.getsignal(number) for number in STOP_SIGNALS] == handlers
-    run_sweep(local, Part.FIT, Local(1))
     fit = bound.study.part(Part.FIT)
     assert [swept.status(run) for run in fit] == ["completed", "diverged", "completed"]
     for run in fit:
-        assert trajectory(swept.folder / run.run_id) == trajectory(local.folder / run.run_id)
+        assert trajectory(swept.folder / run.run_id) == trajectory(bound.folder / run.run_id)
     last = {event.run_id: event.phase for event in events}
     assert last == {run.run_id: swept.status(run) for run in fit}
     assert capfd.readouterr() == ("", "")

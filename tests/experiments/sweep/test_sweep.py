@@ -38,16 +38,6 @@ from scaling.common.errors import UserError
 LONG = ["budget.tokens=6400000", "data.epochs=400"]
 
 
-@pytest.fixture(scope="module")
-def swept(tmp_path_factory, texts, cache):
-    """Three runs by two workers, one of which diverges; and the events."""
-    study = tiny.study(texts, rates=(1e-3, 1e30, 4e-3))
-    bound = bind(study, tmp_path_factory.mktemp("swept"), cache)
-    events: list[Event] = []
-    run_sweep(bound, Part.FIT, Local(2), events.append)
-    return bound, events
-
-
 def predict(bound: Sweep, *run_ids: str) -> None:
     quantities = {run_id: {"loss": 1.0} for run_id in run_ids}
     prediction = Prediction(fitted_on=(), written="today", quantities=quantities)
