@@ -73,7 +73,7 @@ class Tasks:
         with on_stop_signal(self.stop):
             try:
                 while (self.waiting or self.under_way) and not self.stopped:
-                    self._hand_out()
+                    self._hand_out(follower)
                     self._listen(follower)
                 for _, started in self.under_way.values():
                     started.cancel(force=False)  # a task that trains saves a checkpoint
@@ -90,7 +90,7 @@ class Tasks:
     def stop(self) -> None:
         self.stopped = True
 
-    def _hand_out(self) -> None:
+    def _hand_out(self, follower: Follower) -> None:
         """Start the next populations, without those that are wholly claimed.
 
         Another sweep trains these, or a dead node did and its claims are not stale yet.
@@ -100,6 +100,7 @@ class Tasks:
             if room < 1:
                 return
             if all(is_claimed(job.folder) for job in population):
+                follower.wait(population)
                 continue
             self.waiting.remove(population)
             if any(self.died[job.run.run_id] == ATTEMPTS for job in population):

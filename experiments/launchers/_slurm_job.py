@@ -67,7 +67,7 @@ class ArrayTask:
         """Wait until the claims of a killed attempt, perhaps on another node, lapse."""
         if "SLURM_RESTART_COUNT" not in os.environ:
             return
-        deadline = time.monotonic() + STALE
+        deadline = time.monotonic() + 2 * STALE
         while any(is_claimed(job.folder) for job in self.population):
             if asked or time.monotonic() > deadline:
                 return

@@ -2,11 +2,18 @@
 
 A claim is a file ``claim.N`` in the run's folder; the highest N names the owner. A worker takes the
 run by making N+1, which the file system allows only one of several workers. It does so only when
-the claim N is free: released, its owner dead, or not touched for `STALE` seconds. The highest claim
-is never removed, so a worker that decides late finds it and loses.
+the claim N is free. The highest claim is never removed, so a worker that decides late finds it and
+loses. An owner that slept finds its own file gone, or another's token in it.
 
-The owner touches its file every `BEAT` seconds. Clocks of machines must differ by much less than
-`STALE`. An owner that slept for longer finds its file gone if another worker took the run.
+The owner touches its file every `BEAT` seconds. A claim is free in three cases:
+
+- It was released: its time is 0.
+- Its owner is dead by the process table: of this host, boot and namespaces, where no process of its
+  number has its start. An owner that the table shows alive and not stopped keeps its run.
+- Its time stood still while this process watched for `STALE` seconds by its own monotonic clock.
+  The watcher then releases it for all.
+
+No two clocks are compared, so a clock that jumps or differs takes no run.
 """
 
 from __future__ import annotations
@@ -15,10 +22,14 @@ import contextlib
 import os
 import platform
 import re
+import secrets
 import threading
 import time
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 import msgspec
 
@@ -26,7 +37,7 @@ from scaling.common import files
 from scaling.common.errors import UserError
 
 BEAT = 5.0  # seconds between two touches
-STALE = 60.0  # seconds without a touch after which the owner counts as dead
+STALE = 60.0  # seconds of silence, while watched, after which the owner counts as dead
 NAME = re.compile(r"claim\.(\d+)")
 
 
@@ -37,17 +48,32 @@ class ClaimLostError(Exception):
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
     """Content of a claim: the process that trains the run."""
 
-    machine: str
+    host: str
+    boot: str | None  # random name of the kernel's start; None where the system has none
+    namespaces: str  # of process numbers and of time
     pid: int
     born: str | None  # start of the process, as the kernel counts it
+    token: str  # random, of this claim
     time: str
+
+
+@dataclass
+class _Watch:
+    """Silence of a claim, as far as this process watched it."""
+
+    time: int  # of the file
+    looked: float
+    silence: float = 0.0
+
+
+_watches: dict[Path, _Watch] = {}
 
 
 class Claim:
     """Ownership of a run; a context that touches the claim until it releases the run."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, text: bytes) -> None:
+        self._path, self._text = path, text
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._live, daemon=True)
 
@@ -64,7 +90,8 @@ class Claim:
         self._released.set()
         self._thread.join()
         with contextlib.suppress(FileNotFoundError):
-            os.utime(self._path, (0, 0))  # stale from here on
+            if self._path.read_bytes() == self._text:
+                _release(self._path)
 
     def check(self) -> None:
         """Touch the claim.
@@ -72,10 +99,11 @@ class Claim:
         Raises:
             ClaimLostError: another worker took the run over.
         """
-        try:
-            os.utime(self._path)
-        except FileNotFoundError as error:
-            raise ClaimLostError(f"{self._path}: taken over by another worker") from error
+        with contextlib.suppress(FileNotFoundError):
+            if self._path.read_bytes() == self._text:
+                os.utime(self._path)
+                return
+        raise ClaimLostError(f"{self._path}: taken over by another worker")
 
     def _live(self) -> None:
         while not self._released.wait(BEAT):
@@ -88,7 +116,8 @@ class Claim:
 
 
 def take(folder: Path) -> Claim | None:
-    """Take the run of this folder, made if missing; None if a living worker has it."""
+    """Take the run of this folder, made if missing; None if a worker has it."""
+    text = files.line(_owner()).encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         before = _numbers(folder)
@@ -100,7 +129,7 @@ def take(folder: Path) -> Claim | None:
             path.touch(exist_ok=False)
         except FileExistsError:
             return None
-        path.write_text(files.line(_owner()), encoding="utf-8")
+        path.write_bytes(text)
         if _numbers(folder)[-1] != number:  # decided late: others have claimed since
             path.unlink(missing_ok=True)
             return None
@@ -111,13 +140,54 @@ def take(folder: Path) -> Claim | None:
             f"{folder}: cannot claim the run ({error.strerror}); "
             "make room, or choose another folder with --out"
         ) from error
-    return Claim(path)
+    return Claim(path, text)
 
 
 def is_claimed(folder: Path) -> bool:
-    """Tell if a living worker has the run of this folder."""
-    numbers = _numbers(folder)
-    return bool(numbers) and _is_held(_path(folder, numbers[-1]))
+    """Tell if a worker has the run of this folder; a dead one elsewhere, until its silence."""
+    path = _latest(folder)
+    return path is not None and _is_held(path)
+
+
+def seems_live(folder: Path) -> bool:
+    """Guess, without watching, if a worker has the run: by the times of the claim and of now."""
+    path = _latest(folder)
+    if path is None or not _is_held(path):
+        return False
+    with contextlib.suppress(FileNotFoundError):
+        owner = _decoded(path.read_bytes(), path)
+        is_alive = owner is not None and _life(owner) == "alive"
+        return is_alive or time.time() - path.stat().st_mtime < STALE
+    return True
+
+
+def take_patiently(folder: Path) -> Claim | None:
+    """Take the run; watch an owner not heard of for long until its silence. None if one lives."""
+    while (claim := take(folder)) is None and not seems_live(folder):
+        time.sleep(BEAT / 2)
+    return claim
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The owner of a claim, and its last sign of life, in words."""
+
+    name: str
+    heard: str
+
+
+def holder(folder: Path) -> Holder | None:
+    """The owner of the run of this folder; None if it is free."""
+    path = _latest(folder)
+    if path is None or not _is_held(path):
+        return None
+    try:
+        age, text = time.time() - path.stat().st_mtime, path.read_bytes()
+    except FileNotFoundError:  # a newer claim has just replaced it
+        return holder(folder)
+    owner = _decoded(text, path)
+    name = f"process {owner.pid} on {owner.host}" if owner else f"an unreadable claim ({path})"
+    return Holder(name, f"{age:.0f} s ago" if age >= 0 else f"{-age:.0f} s in the future")
 
 
 def _path(folder: Path, number: int) -> Path:
@@ -131,54 +201,107 @@ def _numbers(folder: Path) -> list[int]:
     return sorted(int(match[1]) for match in found if match)
 
 
+def _latest(folder: Path) -> Path | None:
+    numbers = _numbers(folder)
+    return _path(folder, numbers[-1]) if numbers else None
+
+
+def _release(path: Path) -> None:
+    os.utime(path, (0, 0))
+
+
 def _is_held(path: Path) -> bool:
     try:
-        heard, text = path.stat().st_mtime, path.read_bytes()
+        modified, text = path.stat().st_mtime_ns, path.read_bytes()
     except FileNotFoundError:
         return True  # a newer claim has just replaced it
-    if time.time() - heard > STALE:
+    if modified == 0:
         return False
+    owner = _decoded(text, path)
+    life = _life(owner) if owner else "unknown"
+    if life == "unknown" and _is_silent(path, modified):
+        with contextlib.suppress(OSError):  # the taker says that it cannot write
+            _release(path)
+        return False
+    return life != "dead"
+
+
+def _is_silent(path: Path, modified: int) -> bool:
+    """Tell if the claim stood still for `STALE` seconds of looks.
+
+    A look adds `BEAT` seconds at most: after a pause of both processes the owner has time to beat.
+    """
+    now = time.monotonic()
+    watch = _watches.get(path)
+    if watch is None or watch.time != modified:
+        _watches[path] = _Watch(modified, now)
+        return False
+    watch.silence += min(now - watch.looked, BEAT)
+    watch.looked = now
+    return watch.silence >= STALE
+
+
+def _decoded(text: bytes, path: Path) -> Owner | None:
     try:
-        owner = files.decode(text, Owner, str(path))
+        return files.decode(text, Owner, str(path))
     except UserError:  # incomplete, for now or for ever
-        return True
-    return not (owner.machine == _machine() and _is_dead(owner.pid, owner.born))
+        return None
 
 
 def _owner() -> Owner:
+    host, boot, namespaces = _machine()
     return Owner(
-        machine=_machine(),
+        host=host,
+        boot=boot,
+        namespaces=namespaces,
         pid=os.getpid(),
         born=_born(os.getpid()),
+        token=secrets.token_hex(8),
         time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
 
 
-def _machine() -> str:
-    """Name of the PID namespace: the host, and on Linux the container on it."""
+@cache
+def _machine() -> tuple[str, str | None, str]:
+    """The host, its boot and its namespaces: together one process table.
+
+    Equal names of host and namespace are common; the kernel draws the boot's at random.
+    """
+    boot, namespaces = None, []
     with contextlib.suppress(OSError):
-        return f"{platform.node()} {Path('/proc/self/ns/pid').readlink()}"
-    return platform.node()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+    for name in ("pid", "time"):
+        with contextlib.suppress(OSError):
+            namespaces.append(str(Path(f"/proc/self/ns/{name}").readlink()))
+    return platform.node(), boot, " ".join(namespaces)
 
 
-def _is_dead(pid: int, born: str | None) -> bool:
+def _life(owner: Owner) -> Literal["alive", "dead", "unknown"]:
+    """State of an owner by the process table; unknown of another machine, or a stopped process."""
+    if owner.boot is None or (owner.host, owner.boot, owner.namespaces) != _machine():
+        return "unknown"
+    with contextlib.suppress(PermissionError):  # some process, of another user
+        try:
+            os.kill(owner.pid, 0)
+        except (ProcessLookupError, OverflowError):
+            return "dead"
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False  # alive, of another user
-    return _born(pid) != born
+        state, born = _stat(owner.pid)
+    except OSError:  # another user's may be hidden
+        return "unknown"
+    if state in "ZX" or born != owner.born:
+        return "dead"
+    return "unknown" if state in "Tt" else "alive"
+
+
+def _stat(pid: int) -> tuple[str, str]:
+    """State of a process, and its start in the kernel's ticks: another for a later process."""
+    text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    state, *fields = text.rpartition(")")[2].split()
+    return state, fields[18]
 
 
 def _born(pid: int) -> str | None:
-    """Start time of a process in the kernel's ticks; a later process of equal PID has another.
-
-    None for a zombie, and where the system has no /proc.
-    """
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    state, *fields = text.rpartition(")")[2].split()
-    return None if state in "ZX" else fields[18]
+    with contextlib.suppress(OSError):
+        return _stat(pid)[1]
+    return None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from experiments import record
 from experiments.record import ENDED, FINISHED, MetricsRow, Status
+from experiments.runs.claim import STALE, holder
 from experiments.runs.job import Event, Job
 
 
@@ -17,6 +18,7 @@ class Follower:
 
     watch: Callable[[Event], None]
     _sent: dict[str, Event] = field(default_factory=dict)
+    _waited_for: set[str] = field(default_factory=set)
 
     def pass_over_failures(self, jobs: Iterable[Job]) -> None:
         """Send no event for failures before this call: these runs are retried."""
@@ -24,6 +26,24 @@ class Follower:
             event = _event(job)
             if event is not None and event.phase is Status.FAILED:
                 self._sent[job.run.run_id] = event
+
+    def wait(self, jobs: Iterable[Job]) -> None:
+        """Send a note on each owner that these jobs wait for, once."""
+        owners: dict[str, tuple[str, list[str]]] = {}
+        for job in jobs:
+            if (found := holder(job.folder)) is not None:
+                owners.setdefault(found.name, (found.heard, []))[1].append(job.run.run_id)
+        for name in owners.keys() - self._waited_for:
+            heard, runs = owners[name]
+            more = f" and {len(runs) - 1} more" if len(runs) > 1 else ""
+            note = (
+                f"waiting for run {runs[0]}{more}: claimed by {name}, last heard {heard}; free "
+                f"when it ends, or after {STALE:.0f} seconds of silence"
+            )
+            before = self._sent.get(runs[0])
+            step = 0 if before is None else before.step
+            self.watch(Event(runs[0], Status.STARTED, step, note=note))
+        self._waited_for |= owners.keys()
 
     def look(self, jobs: Iterable[Job]) -> None:
         """Read the records, and send an event for each change."""

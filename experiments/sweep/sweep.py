@@ -19,7 +19,7 @@ from experiments.plan.run import Derived, Run
 from experiments.plan.study import Study
 from experiments.record import FINISHED, Part, Status
 from experiments.runs.branch_point import is_ready
-from experiments.runs.claim import is_claimed
+from experiments.runs.claim import is_claimed, seems_live
 from experiments.runs.job import Event, Job, Population
 from experiments.runs.watch import Follower
 from experiments.sweep.preflight import check_data, check_folder, check_layouts, check_programs
@@ -72,7 +72,7 @@ class Sweep:
     def standing(self, run: Run) -> Standing:
         """The state of a run, by its record and its claim."""
         status = self.status(run)
-        if status not in FINISHED and is_claimed(self.folder / run.run_id):
+        if status not in FINISHED and seems_live(self.folder / run.run_id):
             return Standing.RUNNING
         return STANDINGS[status]
 
@@ -186,6 +186,7 @@ def run_sweep(
     while jobs:
         free = [job for job in jobs if is_ready(job) and not is_claimed(job.folder)]
         if not free:
+            others.wait(jobs)
             time.sleep(LOOK_AGAIN)
             others.look(jobs)
         else:

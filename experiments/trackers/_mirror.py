@@ -32,7 +32,7 @@ from experiments.record import (
     Status,
     StudyPlan,
 )
-from experiments.runs.claim import ClaimLostError, take
+from experiments.runs.claim import ClaimLostError, take_patiently
 from experiments.trackers import Ending, Header, Held, Point, Session, Tracker
 from scaling.common.errors import UserError
 
@@ -61,7 +61,7 @@ def mirror(folder: Path, name: str, looks: Iterable[object]) -> int:
     """
     service = trackers.load(name)
     study, place = record.read(folder, StudyPlan).name, folder / name
-    claim = take(place)
+    claim = take_patiently(place)
     if claim is None:
         raise UserError(f"{place}: another process mirrors this study; wait until it has ended")
     with claim, _in_one_line(name, OSError, ClaimLostError, *service.errors()):

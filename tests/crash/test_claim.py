@@ -32,7 +32,7 @@ def age(folder, seconds):
 def of_another_machine(folder, **fields):
     (name,) = files(folder)
     owner = read_json(folder / name, Owner)
-    changed = msgspec.structs.replace(owner, **{"machine": "elsewhere", **fields})
+    changed = msgspec.structs.replace(owner, **{"boot": "another", **fields})
     write_json(folder / name, changed)
 
 
@@ -93,40 +93,145 @@ def test_number_that_another_process_has_by_now_is_not_the_owner(tmp_path):
         assert not is_claimed(tmp_path)
 
 
-def test_owner_elsewhere_counts_as_dead_when_not_heard_of(tmp_path):
+DAY = 86400.0
+
+
+@pytest.fixture
+def watch(monkeypatch):
+    """Pass seconds of the watcher's monotonic clock, in looks `BEAT` seconds apart at most."""
+    now = time.monotonic()
+
+    def monotonic():
+        return now
+
+    def passing(folder, seconds, step=claim.BEAT):
+        nonlocal now
+        for _ in range(round(seconds / step)):
+            now += step
+            is_claimed(folder)
+
+    monkeypatch.setattr(claim, "_watches", {})
+    monkeypatch.setattr(claim.time, "monotonic", monotonic)
+    return passing
+
+
+@pytest.mark.parametrize("seconds", [-DAY, 0.0, claim.STALE + 1, DAY])
+@pytest.mark.parametrize("fields", [{}, {"pid": 2**22 + 1}, {"boot": None}], ids=str)
+def test_owner_elsewhere_is_dead_after_silence_whatever_the_clocks_say(
+    tmp_path, watch, seconds, fields
+):
+    """A claim of the past or the future tells of a clock, and no process here of another boot."""
     first = take(tmp_path)
-    of_another_machine(tmp_path, pid=2**22 + 1)  # no process here, which means nothing
-    age(tmp_path, claim.STALE - 10)
+    of_another_machine(tmp_path, **fields)
+    age(tmp_path, seconds)
+    watch(tmp_path, claim.STALE)
     assert take(tmp_path) is None
-    age(tmp_path, claim.STALE + 1)
+    age(tmp_path, seconds - 1)  # a sign of life
+    watch(tmp_path, claim.STALE)
+    assert take(tmp_path) is None
+    watch(tmp_path, claim.BEAT)
     with take(tmp_path):
         with pytest.raises(ClaimLostError, match="taken over by another worker"):
             first.check()
         assert is_claimed(tmp_path)
 
 
-def test_claim_killed_before_it_was_written_is_kept_until_it_is_stale(tmp_path):
-    (tmp_path / "claim.7").touch()
+def test_pause_of_the_watcher_is_no_silence_of_the_owner(tmp_path, watch):
+    take(tmp_path)
+    of_another_machine(tmp_path)
+    watch(tmp_path, DAY, step=DAY / 4)
     assert take(tmp_path) is None
-    age(tmp_path, claim.STALE + 1)
+
+
+def test_silence_is_seen_by_others_once_one_has_watched(tmp_path, watch, monkeypatch):
+    take(tmp_path)
+    of_another_machine(tmp_path)
+    watch(tmp_path, claim.STALE + claim.BEAT)
+    monkeypatch.setattr(claim, "_watches", {})  # as of another process
+    with take(tmp_path):
+        assert files(tmp_path) == ["claim.2"]
+
+
+@pytest.mark.parametrize("field", ["host", "namespaces"])
+def test_same_number_on_another_host_or_in_another_container_is_not_judged(tmp_path, field):
+    take(tmp_path)
+    of_another_machine(tmp_path, **{"boot": claim._machine()[1], field: "other", "pid": 2**22 + 1})
+    assert take(tmp_path) is None
+
+
+def test_living_owner_keeps_its_run_through_any_silence(tmp_path, watch, holder):
+    """Its thread may be late, and its clock or ours may jump."""
+    age(tmp_path, DAY)
+    watch(tmp_path, 2 * claim.STALE)
+    assert take(tmp_path) is None
+    age(tmp_path, -DAY)
+    watch(tmp_path, 2 * claim.STALE)
+    assert take(tmp_path) is None
+
+
+def test_stopped_owner_is_followed_after_silence(tmp_path, watch, holder):
+    process, _ = holder
+    os.kill(process.pid, signal.SIGSTOP)
+    while claim._stat(process.pid)[0] != "T":
+        time.sleep(0.01)
+    assert take(tmp_path) is None
+    watch(tmp_path, claim.STALE + claim.BEAT)
+    with take(tmp_path):
+        os.kill(process.pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"pid": 1}', '{"pid": "x"}', "\xff"])
+def test_claim_that_names_no_owner_is_kept_until_its_silence(tmp_path, watch, text):
+    (tmp_path / "claim.7").write_text(text, encoding="latin-1")
+    watch(tmp_path, claim.STALE)
+    assert take(tmp_path) is None
+    assert claim.holder(tmp_path).name == f"an unreadable claim ({tmp_path / 'claim.7'})"
+    watch(tmp_path, claim.BEAT)
     with take(tmp_path):
         assert files(tmp_path) == ["claim.8"]
+
+
+def test_claim_of_another_process_by_the_same_name_is_not_ours(tmp_path):
+    """The folder was removed and made again, and another worker has it."""
+    with take(tmp_path) as first:
+        (tmp_path / "claim.1").unlink()
+        with take(tmp_path) as second:
+            assert files(tmp_path) == ["claim.1"]
+            with pytest.raises(ClaimLostError):
+                first.check()
+            first.__exit__(None, None, None)
+            second.check()
+            assert is_claimed(tmp_path)
+
+
+def test_old_sign_of_life_elsewhere_seems_dead_and_a_future_one_alive(tmp_path):
+    take(tmp_path)
+    assert claim.seems_live(tmp_path)
+    age(tmp_path, DAY)
+    assert claim.seems_live(tmp_path)  # this very process
+    of_another_machine(tmp_path)
+    assert claim.seems_live(tmp_path)
+    age(tmp_path, DAY)
+    assert not claim.seems_live(tmp_path)
+    age(tmp_path, -DAY)
+    assert claim.seems_live(tmp_path)
+    assert "in the future" in claim.holder(tmp_path).heard
 
 
 def test_signs_of_life_are_shown_while_the_owner_is_busy(tmp_path, monkeypatch):
     monkeypatch.setattr(claim, "BEAT", 0.01)
     with take(tmp_path):
-        age(tmp_path, claim.STALE + 1)
+        age(tmp_path, DAY)
         deadline = time.monotonic() + 30
-        while not is_claimed(tmp_path):
+        while time.time() - (tmp_path / "claim.1").stat().st_mtime > claim.STALE:
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
 
-def test_release_after_a_take_over_leaves_the_claim_of_the_other(tmp_path):
+def test_release_after_a_take_over_leaves_the_claim_of_the_other(tmp_path, watch):
     with take(tmp_path):
         of_another_machine(tmp_path)
-        age(tmp_path, claim.STALE + 1)
+        watch(tmp_path, claim.STALE + claim.BEAT)
         second = take(tmp_path)
     assert is_claimed(tmp_path)
     second.check()

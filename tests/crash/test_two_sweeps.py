@@ -8,13 +8,19 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import tiny
 
 from experiments import record
+from experiments.launchers import local
+from experiments.launchers.local import Local
+from experiments.record import Part
 from experiments.runs import claim
+from experiments.sweep import sweep
+from experiments.sweep.sweep import bind, run_sweep
 
 ROWS = [8, 16, 24, 32, 40, 48, 50]
 MANY = 200
@@ -103,6 +109,22 @@ def test_run_of_a_sweep_that_was_killed_is_taken_over(run, texts, tmp_path):
     assert len(ended) == 3
     for folder in ended:
         assert steps(folder) == sorted({*range(8, 2000, 8), 2000})
+
+
+def test_sweep_says_whom_it_waits_for_and_begins_once_the_runs_are_free(
+    texts, cache, tmp_path, monkeypatch
+):
+    bound = bind(tiny.study(texts), tmp_path, cache)
+    handed_out, events, held = [], [], ExitStack()
+    monkeypatch.setattr(local, "train_all", lambda populations, *_: handed_out.extend(populations))
+    monkeypatch.setattr(sweep.time, "sleep", lambda seconds: held.close())
+    jobs = [bound.job(run) for run in bound.study.part(Part.FIT)]
+    for job in jobs:
+        held.enter_context(claim.take(job.folder))
+    run_sweep(bound, Part.FIT, Local(1), events.append)
+    (note,) = [event.note for event in events if event.note]
+    assert note.startswith(f"waiting for run {jobs[0].run.run_id} and 2 more: claimed by process ")
+    assert len([job for population in handed_out for job in population]) == 3
 
 
 def test_terminated_before_anything_is_trained_exits_with_75(run, texts, tmp_path):

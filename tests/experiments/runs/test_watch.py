@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import math
+import os
+import platform
+import time
 
 import pytest
 import records
@@ -8,6 +11,7 @@ import tiny
 
 from experiments import record
 from experiments.record import Status
+from experiments.runs.claim import take
 from experiments.runs.job import Event, Job
 from experiments.runs.watch import Follower
 
@@ -76,3 +80,23 @@ def test_an_earlier_failure_gives_no_event_and_the_next_one_does(job):
     record.write(job.folder, records.run_summary(status=Status.FAILED))
     follower.look([job])
     assert events == [Event(run_id, "compiling"), Event(run_id, Status.FAILED)]
+
+
+def test_waiting_is_told_once_for_each_owner(tmp_path):
+    """Also where the claim lies in the future, as of a clock that is ahead."""
+    events: list[Event] = []
+    follower = Follower(events.append)
+    jobs = [Job(run, "tiny", tmp_path / run.run_id) for run in tiny.study("texts").runs]
+    follower.wait(jobs)
+    assert events == []
+    for job in jobs[:2]:
+        take(job.folder)
+        os.utime(job.folder / "claim.1", (time.time() + 86400,) * 2)
+    follower.wait(jobs)
+    follower.wait(jobs)
+    (event,) = events
+    assert event.phase is Status.STARTED
+    assert event.note.startswith(f"waiting for run {jobs[0].run.run_id} and 1 more: claimed by ")
+    assert f"process {os.getpid()} on {platform.node()}, last heard 86" in event.note
+    assert " s in the future; " in event.note
+    assert "\n" not in event.note
