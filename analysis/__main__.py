@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from scaling.common.command_line import Parser, add_commands, exit_code
+from scaling.common import command_line
+from scaling.common.command_line import Parser, add_commands
 
 
 def parser() -> Parser:
@@ -22,13 +23,8 @@ def parser() -> Parser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; a UserError is one line on stderr and exit status 2."""
-
-    def command() -> int:
-        options = parser().parse_args(arguments)
-        return int(options.run(options))
-
-    return exit_code(command)
+    """Run one command; exit codes as of `command_line.main`, and of a command's own."""
+    return command_line.main(parser, arguments, "give the same command again")
 
 
 if __name__ == "__main__":

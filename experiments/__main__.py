@@ -6,8 +6,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from experiments.record import AGAIN
-from scaling.common.command_line import Parser, add_commands, exit_code
+from scaling.common import command_line
+from scaling.common.command_line import Parser, add_commands
 
 EPILOG = """examples:
   python -m experiments run quickstart
@@ -37,16 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Of diff: 0 the same science, 1 another.
     """
 
-    def command() -> int:
-        options = parser().parse_args(arguments)
-        return int(options.run(options))
-
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # preempted: as Ctrl-C
     try:
-        return exit_code(command)
-    except KeyboardInterrupt:
-        print("stopped; the same command continues from there", file=sys.stderr)
-        return AGAIN
+        return command_line.main(parser, arguments, "the same command continues from there")
     finally:
         signal.signal(signal.SIGTERM, before)
 

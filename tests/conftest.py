@@ -38,6 +38,12 @@ SHAPED = (
 install_import_hook(SHAPED, "beartype.beartype")
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands in this process tell no progress, however slow the machine is."""
+    monkeypatch.setattr("scaling.common.progress.PATIENCE", 3600.0)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write tests/golden/*.json as things are now"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from scaling.common.command_line import Parser, add_commands, exit_code
+from scaling.common import command_line
+from scaling.common.command_line import Parser, add_commands
 
 
 def parser() -> Parser:
@@ -20,13 +21,8 @@ def parser() -> Parser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 a run fits in no way, 2 the user's mistake, or a command's own."""
-
-    def command() -> int:
-        options = parser().parse_args(arguments)
-        return int(options.run(options))
-
-    return exit_code(command)
+    """Exit codes: 0 done, 1 a run fits in no way, 2 the user's mistake, 75 interrupted."""
+    return command_line.main(parser, arguments, "give the same command again")
 
 
 if __name__ == "__main__":

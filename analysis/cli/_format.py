@@ -1,10 +1,11 @@
-"""Numbers as the commands print them."""
+"""Names of columns and texts of estimates as the commands show them."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
+
+from scaling.common.answers import Estimate
 
 LABELS: Mapping[str, str] = {
     "flops_6nd": "compute 6ND, FLOPs",
@@ -17,17 +18,9 @@ LABELS: Mapping[str, str] = {
 }
 
 
-def with_interval(value: Any, low: Any, high: Any, digits: int = 4) -> str:
-    """`1.234 [1.1, 1.3]`, or the value alone where there is no interval."""
-    text = f"{float(value):.{digits}g}"
-    if math.isnan(low) or math.isnan(high):
-        return text
-    return f"{text} [{float(low):.{digits}g}, {float(high):.{digits}g}]"
-
-
-def number(value: Any, digits: int = 4) -> str:
-    """A number, or a dash where there is none."""
-    return "-" if math.isnan(value) else f"{float(value):.{digits}g}"
+def estimates(found: Any) -> list[Estimate]:
+    """The points of a prediction, each with its interval."""
+    return [Estimate.of(ends) for ends in zip(found.value, found.low, found.high, strict=True)]
 
 
 def label(column: str) -> str:

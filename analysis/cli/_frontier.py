@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import argparse
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from analysis.cli._format import with_interval
+from analysis.cli._at import points
+from scaling.common.answers import Estimate, Line, Note, Part
 
 if TYPE_CHECKING:
     from analysis.estimators.frontier import Frontier
 
-
-def add_at(parser: Any) -> None:
-    """Declare --at."""
-    parser.add_argument(
-        "--at", action="append", default=[], type=float, metavar="C", help="predict N* and D* there"
-    )
+COMPUTE = ("flops",)
 
 
-def show(found: Frontier, budgets: Sequence[float]) -> None:
+def show(found: Frontier, options: argparse.Namespace) -> Iterator[Part]:
     """Both power laws with intervals, N* and D* at other budgets, and the warnings."""
     for symbol, law in (("N*", found.params), ("D*", found.tokens)):
-        coefficient = law.values[law.law.parameters[0]]
-        ends = law.interval() if len(law.samples) else (float("nan"),) * 2
-        print(f"{symbol} = {coefficient:.4g} C^{with_interval(law.exponent, *ends)}")
-    for flops in budgets:
-        n, d = (with_interval(*law.predict(flops)) for law in (found.params, found.tokens))
-        print(f"at C = {flops:.4g}: N* {n}, D* {d}")
-    for warning in found.warnings:
-        print(f"note: {warning}")
+        ends = law.interval() if len(law.samples) else ()
+        yield Line(
+            "{quantity} = {coefficient} C^{exponent}",
+            "power_laws",
+            quantity=symbol,
+            coefficient=float(law.values[law.law.parameters[0]]),
+            exponent=Estimate(law.exponent, *ends),
+        )
+    for point in points(options.at, COMPUTE):
+        n, d = (Estimate.of(law.predict(point["flops"])) for law in (found.params, found.tokens))
+        yield Line("at C = {flops}: N* {params}, D* {tokens}", "at", **point, params=n, tokens=d)
+    yield from map(Note, found.warnings)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.cli._progress import progress
+from scaling.common import quantities
+from scaling.common.answers import Line, Note, Part
 from scaling.common.errors import UserError, nearest
+from scaling.common.quantities import whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +65,7 @@ def add_table(parser: Any) -> None:
         "--objective", default="log_huber", help="log_ or raw_ with huber, squared or absolute"
     )
     parser.add_argument("--delta", default="1e-3", help="Huber width, or mad (default: 1e-3)")
-    parser.add_argument("--bootstrap", type=int, default=0, metavar="R", help="resamples")
+    parser.add_argument("--bootstrap", type=whole, default=0, metavar="R", help="resamples")
     parser.add_argument(
         "--resampling",
         choices=("pairs", "dirichlet"),
@@ -72,15 +74,16 @@ def add_table(parser: Any) -> None:
     )
     parser.add_argument("--cluster", metavar="COLUMN", help="resample rows of one value together")
     parser.add_argument("--weights", metavar="COLUMN", help="column of weights")
-    parser.add_argument("--drop-highest", type=int, default=0, metavar="K", help="drop K losses")
+    parser.add_argument("--drop-highest", type=whole, default=0, metavar="K", help="drop K losses")
     parser.add_argument(
         "--holdout", metavar="ROWS", help="rows to predict and not to fit: 'flops_6nd>1e15'"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
+    parser.add_argument("--seed", type=whole, default=0, help="seed of the bootstrap")
 
 
 def read(path: str, options: argparse.Namespace) -> Source:
     """The rows at `path` that the options choose, with the columns that they name."""
+    options.progress(f"reading {path}")
     source = _source(path)
     named = {name: getattr(options, name) for name in ("loss", "params", "tokens")}
     source = replace(source, **{name: column for name, column in named.items() if column})
@@ -99,15 +102,20 @@ def chosen(table: pd.DataFrame, query: str | None) -> pd.DataFrame:
     return found
 
 
-def measured(source: Source) -> pd.DataFrame:
-    """The rows of completed runs that a fit may see; all rows of any other table."""
+def measured(source: Source) -> tuple[pd.DataFrame, list[Note]]:
+    """The rows that a fit may see, and the notes on them."""
     from analysis.tables.points import pooled, visible
 
     keep, notes = visible(source.table)
     rows = source.table.loc[keep]
-    for note in (*notes, *pooled(rows)):
-        print(f"note: {note}")
-    return rows
+    return rows, [Note(text) for text in (*notes, *pooled(rows))]
+
+
+def summary(result: FitResult) -> Iterator[Part]:
+    """A line on a fit, and its warnings."""
+    said = {"law": result.law.name, "rows": len(result.points), "status": str(result.status)}
+    yield Line("{law} fitted on {rows} rows, {status}", **said)
+    yield from map(Note, result.warnings)
 
 
 def fit_path(path: str, law: str | None, options: argparse.Namespace) -> FitResult:
@@ -121,25 +129,25 @@ def fit_source(source: Source, law: str | None, options: argparse.Namespace) -> 
 
     chosen_law = law_named(law or source.law, pairs("--fix", options.fix))
     delta = _number(options.delta)
-    with progress(f"fitting {chosen_law.name} with {options.bootstrap} resamples"):
-        return fit(
-            chosen_law,
-            source.table,
-            loss=source.loss,
-            params=source.params,
-            tokens=source.tokens,
-            x=options.x,
-            columns=pairs("--column", options.column),
-            objective=options.objective,
-            delta=options.delta if delta is None else delta,
-            bootstrap=options.bootstrap,
-            resampling=options.resampling,
-            cluster=options.cluster,
-            seed=options.seed,
-            weights=options.weights,
-            drop_highest=options.drop_highest,
-            holdout=options.holdout,
-        )
+    options.progress(f"fitting {chosen_law.name} with {options.bootstrap} resamples")
+    return fit(
+        chosen_law,
+        source.table,
+        loss=source.loss,
+        params=source.params,
+        tokens=source.tokens,
+        x=options.x,
+        columns=pairs("--column", options.column),
+        objective=options.objective,
+        delta=options.delta if delta is None else delta,
+        bootstrap=options.bootstrap,
+        resampling=options.resampling,
+        cluster=options.cluster,
+        seed=options.seed,
+        weights=options.weights,
+        drop_highest=options.drop_highest,
+        holdout=options.holdout,
+    )
 
 
 def law_named(text: str, fixed: Mapping[str, str]) -> Law:
@@ -161,17 +169,6 @@ def pairs(option: str, texts: list[str]) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not (name and equals and value):
             raise UserError(f"{option} {text}: write name=value")
-        found[name] = value
-    return found
-
-
-def numbers(option: str, texts: list[str]) -> dict[str, float]:
-    """name=number, several times."""
-    found = {}
-    for name, text in pairs(option, texts).items():
-        value = _number(text)
-        if value is None:
-            raise UserError(f"{option} {name}={text}: write name=number")
         found[name] = value
     return found
 
@@ -198,7 +195,5 @@ def _source(path: str) -> Source:
 
 
 def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    """The number, or None where the text is a name."""
+    return quantities.number(text) if quantities.is_number(text) else None

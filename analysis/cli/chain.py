@@ -5,7 +5,7 @@
 The first law is fitted to the loss, the second (--then) to another column against that loss. The
 error of a run is predicted from its PREDICTED loss, with the intervals of both fits joined.
 
-  python -m analysis chain table.csv --then-loss error --at params=7e9 --at tokens=1.4e11
+  python -m analysis chain table.csv --then-loss error --at params=7e9,tokens=1.4e11
   python -m analysis chain gadre_overtraining --law overtraining --objective raw_squared \\
       --rows 'in_loss_fit==True and dataset==rpj' --then error --then-loss err_avg17 \\
       --then-rows 'in_error_fit==True and dataset==rpj' \\
@@ -16,12 +16,15 @@ from __future__ import annotations
 
 import argparse
 import copy
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from analysis.cli._format import number, with_interval
-from analysis.cli._table_options import PATH, add_table, chosen, fit_source, numbers, read
+from analysis.cli._at import add_at, points
+from analysis.cli._format import estimates
+from analysis.cli._table_options import PATH, add_table, chosen, fit_source, law_named, pairs, read
+from scaling.common.answers import Answer, Line, Note, Rows, Shown
 from scaling.common.errors import UserError
-from scaling.common.tables import table
 
 if TYPE_CHECKING:
     from analysis.fitting.result import FitResult
@@ -41,31 +44,40 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--then-rows", metavar="ROWS", help="the rows of the second fit (default: --rows)"
     )
-    parser.add_argument(
-        "--at", action="append", default=[], metavar="NAME=X", help="a run, by the law's variables"
-    )
+    add_at(parser)
     parser.add_argument(
         "--predict", metavar="ROWS", help="rows of the table to predict, beside their measurement"
     )
     add_table(parser)
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Fit both laws and print their predictions."""
     if bool(options.at) == bool(options.predict):
-        raise UserError("chain: give either --at NAME=X for each variable, or --predict ROWS")
-    first = fit_source(read(options.path, options), options.law, options)
+        raise UserError("chain: give either --at NAME=X,... or --predict ROWS")
+    source = read(options.path, options)
+    law = law_named(options.law or source.law, pairs("--fix", options.fix))
+    at = points(options.at, law.variables)
+    first = fit_source(source, options.law, options)
     second = _second(options, first)
     for result in (first, second):
-        constants = ", ".join(f"{name} {value:.4g}" for name, value in result.params.items())
-        print(f"{result.law.name} on {len(result.points)} rows, {result.status}: {constants}")
-        for warning in result.warnings:
-            print(f"note: {warning}")
+        yield Line(
+            "{law} on {rows} rows, {status}: {constants}",
+            "fits",
+            law=result.law.name,
+            rows=len(result.points),
+            status=str(result.status),
+            constants=Shown(
+                result.params,
+                ", ".join(f"{name} {value:.4g}" for name, value in result.params.items()),
+            ),
+        )
+        yield from map(Note, result.warnings)
     what = options.then_loss
     head = ("run", first.recipe.loss, what, f"measured {what}", "off, %")
-    print(f"\n{table(head, _rows(options, first, second))}")
+    yield Rows("predictions", head, _rows(options, at, first, second), above="\n")
     if not (first.has_intervals and second.has_intervals):
-        print("note: no intervals without --bootstrap 1000")
+        yield Note("no intervals without --bootstrap 1000")
     return 0
 
 
@@ -85,18 +97,24 @@ def _law(options: argparse.Namespace) -> Any:
     return by_name(options.then)
 
 
-def _rows(options: argparse.Namespace, first: FitResult, second: FitResult) -> list[list[str]]:
+def _rows(
+    options: argparse.Namespace,
+    at: Sequence[Mapping[str, float]],
+    first: FitResult,
+    second: FitResult,
+) -> list[list[Any]]:
     from analysis.inference.chained_laws import chained
     from analysis.tables.points import numbers as column_of
     from analysis.tables.points import row_labels
 
     if options.at:
         variables: dict[str, Any] = {
-            name: [value] for name, value in numbers("--at", options.at).items()
+            name: [point[name] for point in at] for name in first.law.variables
         }
-        labels, measured = [", ".join(options.at)], [float("nan")]
+        labels, measured = list(options.at), [math.nan] * len(at)
     else:
-        asked = argparse.Namespace(loss=None, params=None, tokens=None, rows=None)
+        asked = copy.copy(options)
+        asked.loss = asked.params = asked.tokens = asked.rows = None
         rows = chosen(read(options.path, asked).table, options.predict)
         labels = row_labels(rows)
         variables = {
@@ -105,13 +123,8 @@ def _rows(options: argparse.Namespace, first: FitResult, second: FitResult) -> l
         measured = column_of(rows, options.then_loss, labels).tolist()
     loss = first.predict_at(variables)
     error = chained(first, second, **variables)
+    off = [100 * abs(e / m - 1) for e, m in zip(error.value, measured, strict=True)]
     return [
-        [
-            label,
-            with_interval(loss.value[at], loss.low[at], loss.high[at]),
-            with_interval(error.value[at], error.low[at], error.high[at]),
-            number(measured[at]),
-            number(100 * abs(error.value[at] / measured[at] - 1)),
-        ]
-        for at, label in enumerate(labels)
+        list(row)
+        for row in zip(labels, estimates(loss), estimates(error), measured, off, strict=True)
     ]

@@ -17,11 +17,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from analysis.cli._format import label, number
+from analysis.cli._format import label
 from analysis.cli._plot import add_plot, plot
-from analysis.cli._progress import progress
 from analysis.cli._table_options import PATH, add_table, fit_source, read
-from scaling.common.tables import table
+from scaling.common.answers import Answer, Note, Rows
+from scaling.common.quantities import number
 
 if TYPE_CHECKING:
     from analysis.fitting.result import FitResult
@@ -41,36 +41,40 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--over", metavar="COLUMN", help="roll the fits forward over this column")
     parser.add_argument(
-        "--below", action="append", default=[], type=float, metavar="X", help="and its budgets"
+        "--below",
+        action="append",
+        default=[],
+        type=number,
+        metavar="X",
+        help="and its budgets",
     )
     add_table(parser)
     add_plot(parser, "the residuals of every law")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Fit every law and print the ranking."""
     from analysis.inference.compare import compare
 
     source = read(options.path, options)
     results = [fit_source(source, law, options) for law in options.law]
-    with progress("predicting from the rows below each budget"):
-        ranking = compare(results, over=options.over, below=options.below)
+    options.progress("predicting from the rows below each budget")
+    ranking = compare(results, over=options.over, below=options.below)
     rows = [
         (
             row["law"],
-            str(row["rank"]),
-            str(row["parameters"]),
-            number(100 * row["held_out"], 3),
-            number(100 * row["rolled"], 3),
-            number(row["aicc_above_best"], 3),
+            row["rank"],
+            row["parameters"],
+            100 * row["held_out"],
+            100 * row["rolled"],
+            row["aicc_above_best"],
             row["status"],
         )
         for row in ranking.to_dict("records")
     ]
-    print(table(HEAD, rows))
-    for note in dict.fromkeys(note for result in results for note in result.points.notes):
-        print(f"note: {note}")
-    plot(options, lambda: draw(results))
+    yield Rows("laws", HEAD, rows)
+    yield from map(Note, dict.fromkeys(note for each in results for note in each.points.notes))
+    yield from plot(options, lambda: draw(results))
     return 0
 
 

@@ -12,7 +12,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from scaling.common.answers import Answer, Line, Shown
 from scaling.common.errors import UserError
+from scaling.common.files import output_folder
 
 FAILS = 1
 
@@ -22,7 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("table", type=Path, help="coordinates.csv")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Print every slope of the last step and the rule that is broken; draw them."""
     from analysis.estimators.coordinate_check import AXES, check, draw, label
     from analysis.plotting.style import save
@@ -33,24 +35,36 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(
             f"{table}: no such file; measure it with python -m experiments coordinates STUDY"
         )
+    output_folder(table.parent)
+    options.progress(f"reading {table}")
     verdict = check(load_table(table))
-    step = int(verdict.judged["step"].iloc[0])
-    print(f"slopes of ln mean|x| on ln {AXES[verdict.axis]} after {step} steps [95 % over seeds]\n")
+    yield Line(
+        "slopes of ln mean|x| on ln {axis} after {step} steps [95 % over seeds]\n",
+        axis=AXES[verdict.axis],
+        step=int(verdict.judged["step"].iloc[0]),
+    )
     for row in verdict.judged.to_dict("records"):
         what = label(row["place"], row["layer"]) + " change" * (row["quantity"] == "change")
-        print(
-            f"{what:28} {row['slope']:>6.2f}  [{row['low']:>5.2f}, {row['high']:>5.2f}]"
-            f"{'' if row['passes'] else '  beyond the limit'}"
+        ends = f"[{row['low']:>5.2f}, {row['high']:>5.2f}]"
+        yield Line(
+            "{place:28} {slope:>6.2f}  {interval}{passes}",
+            "slopes",
+            place=what,
+            slope=row["slope"],
+            interval=Shown((row["low"], row["high"]), ends),
+            passes=Shown(bool(row["passes"]), "" if row["passes"] else "  beyond the limit"),
         )
+    options.progress("drawing")
+    step = int(verdict.judged["step"].iloc[0])
     save(draw(verdict, f"Coordinates after {step} steps"), table.parent, "coordinates")
-    print(f"\n{table.with_name('coordinates.png')}")
+    yield Line("\n{figure}", figure=str(table.with_name("coordinates.png")))
     if verdict.passes and not verdict.broken:
-        print("passes: every activation keeps its size")
+        yield Line("{verdict}: every activation keeps its size", verdict="passes")
         return 0
     if verdict.broken:
         rule, *others = verdict.broken
         seen = f" (also seen, perhaps its effects: {', '.join(others)})" if others else ""
-        print(f"broken rule: {rule}{seen}")
+        yield Line("broken rule: {broken}{also}", broken=rule, also=Shown(others, seen))
     else:
-        print("fails, and no single rule explains it")
+        yield Line("{verdict}, and no single rule explains it", verdict="fails")
     return FAILS

@@ -11,13 +11,13 @@ near 1 says that one row decides.
 from __future__ import annotations
 
 import argparse
+import math
 from typing import TYPE_CHECKING, Any
 
-from analysis.cli._format import number, with_interval
 from analysis.cli._plot import add_plot, plot
-from analysis.cli._progress import progress
-from analysis.cli._table_options import PATH, add_table, fit_path
-from scaling.common.tables import table
+from analysis.cli._table_options import PATH, add_table, fit_path, summary
+from scaling.common.answers import Answer, Line, Rows, Shown
+from scaling.common.quantities import whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,13 +33,17 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", help=PATH)
     parser.add_argument("--law", help="a law of `python -m analysis laws`")
     parser.add_argument(
-        "--drop", type=int, default=0, metavar="K", help="fit again without the 1 .. K worst losses"
+        "--drop",
+        type=whole,
+        default=0,
+        metavar="K",
+        help="fit again without the 1 .. K worst losses",
     )
     add_table(parser)
     add_plot(parser, "the most influential rows")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Fit, and print the diagnosis."""
     from analysis.inference.diagnostics import (
         drop_k_path,
@@ -49,32 +53,38 @@ def run(options: argparse.Namespace) -> int:
     )
 
     result = fit_path(options.path, options.law, options)
-    print(f"{result.law.name} on {len(result.points)} rows, {result.status}")
-    for warning in result.warnings:
-        print(f"note: {warning}")
+    yield from summary(result)
     known = identifiability(result)
     weakest = ", ".join(f"{name} {part:+.2g}" for name, part in known.weakest.items())
-    print(f"condition number {known.condition:.3g}; weakest direction: {weakest}")
-    with progress("looking for other minima") as say:
-        other = second_minimum(result)
-        say("profiling every parameter")
-        profiles = _profiles(result)
-        say("leaving out every row in turn")
-        change = influence(result)
+    yield Line(
+        "condition number {condition:.3g}; weakest direction: {weakest}",
+        condition=known.condition,
+        weakest=Shown(known.weakest, weakest),
+    )
+    options.progress("looking for other minima")
+    other = second_minimum(result)
+    options.progress("profiling every parameter")
+    profiles = _profiles(result)
+    options.progress("leaving out every row in turn")
+    change = influence(result)
     if other is None:
-        print("no second minimum found")
+        yield Line("{second_minimum}", second_minimum=Shown(None, "no second minimum found"))
     else:
         at = ", ".join(f"{name} {value:.4g}" for name, value in other.params.items())
-        print(f"second minimum at {other.relative:.4g} times the objective: {at}")
-    print(f"\n{_parameters(result, profiles)}")
+        yield Line(
+            "second minimum at {relative} times the objective: {second_minimum}",
+            relative=other.relative,
+            second_minimum=Shown(other.params, at),
+        )
+    yield _parameters(result, profiles)
     shares = _shares(change, profiles)
     if not shares.empty:
-        print(f"\n{_influential(_strongest(shares, SHOWN))}")
+        yield _influential(_strongest(shares, SHOWN))
     if options.drop:
         path = drop_k_path(result, options.drop)
-        rows = [[str(int(row[0])), *map(number, row[1:])] for row in path.to_numpy().tolist()]
-        print(f"\n{table(path.columns.tolist(), rows)}")
-    plot(options, lambda: draw(_strongest(shares, DRAWN)))
+        rows = [[int(row[0]), *row[1:]] for row in path.to_numpy().tolist()]
+        yield Rows("drop_highest", path.columns.tolist(), rows, above="\n")
+    yield from plot(options, lambda: draw(_strongest(shares, DRAWN)))
     return 0
 
 
@@ -86,19 +96,20 @@ def _profiles(result: FitResult) -> dict[str, Profile]:
     return {name: profile(result, name) for name in settled if not result.bounded}
 
 
-def _parameters(result: FitResult, profiles: dict[str, Profile]) -> str:
+def _parameters(result: FitResult, profiles: dict[str, Profile]) -> Rows:
     head = ("parameter", "value", "profile 95 %", "bootstrap 95 %")
-    nothing = (float("nan"), float("nan"))
     rows = []
     for name, value in result.params.items():
-        profiled = (profiles[name].low, profiles[name].high) if name in profiles else nothing
-        drawn = result.interval(name) if result.has_intervals else nothing
-        rows.append([name, number(value), _ends(*profiled), _ends(*drawn)])
-    return table(head, rows)
+        profiled = (profiles[name].low, profiles[name].high) if name in profiles else None
+        drawn = result.interval(name) if result.has_intervals else None
+        rows.append([name, value, _ends(profiled), _ends(drawn)])
+    return Rows("parameters", head, rows, above="\n")
 
 
-def _ends(low: float, high: float) -> str:
-    return "-" if low != low else with_interval(0.0, low, high).removeprefix("0 ")
+def _ends(ends: tuple[float, float] | None) -> Shown:
+    if ends is None or math.isnan(ends[0]):
+        return Shown(None, "-")
+    return Shown(ends, f"[{ends[0]:.4g}, {ends[1]:.4g}]")
 
 
 def _shares(change: pd.DataFrame, profiles: dict[str, Profile]) -> pd.DataFrame:
@@ -112,14 +123,13 @@ def _strongest(shares: pd.DataFrame, count: int) -> pd.DataFrame:
     return shares.loc[order]
 
 
-def _influential(shares: pd.DataFrame) -> str:
+def _influential(shares: pd.DataFrame) -> Rows:
     rows = [
-        [str(name), *(f"{value:+.2f}" for value in row)]
+        [str(name), *(Shown(value, f"{value:+.2f}") for value in row)]
         for name, row in zip(shares.index, shares.to_numpy(), strict=True)
     ]
-    return "influence, in half-widths of the profile interval:\n" + table(
-        ["without the row", *shares.columns], rows
-    )
+    above = "\ninfluence, in half-widths of the profile interval:\n"
+    return Rows("influence", ["without the row", *shares.columns], rows, above=above)
 
 
 def draw(shares: pd.DataFrame) -> Any:

@@ -14,11 +14,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from analysis.cli._at import add_at, points
 from analysis.cli._format import label
-from analysis.cli._frontier import add_at, show
+from analysis.cli._frontier import COMPUTE, show
 from analysis.cli._plot import add_plot, plot
-from analysis.cli._progress import progress
 from analysis.cli._table_options import PATH, Source, add_columns, measured, read
+from scaling.common.answers import Answer, Line
+from scaling.common.quantities import count, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,36 +34,45 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_columns(parser)
     parser.add_argument("--flops", default="flops_6nd", metavar="COLUMN", help="compute so far")
     parser.add_argument("--run-column", default="run_id", metavar="COLUMN", help="of the run")
-    parser.add_argument("--budgets", type=int, default=1500, metavar="K", help="log-spaced budgets")
-    parser.add_argument("--bootstrap", type=int, default=0, metavar="R", help="resamples of runs")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the resamples")
-    add_at(parser)
+    parser.add_argument(
+        "--budgets", type=count, default=1500, metavar="K", help="log-spaced budgets"
+    )
+    parser.add_argument("--bootstrap", type=whole, default=0, metavar="R", help="resamples of runs")
+    parser.add_argument("--seed", type=whole, default=0, help="seed of the resamples")
+    add_at(parser, "C")
     add_plot(parser, "the curves and the envelope")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Print the exponents and the optima of other budgets."""
     from analysis.estimators.envelope import envelope
 
-    with progress("reading the curves") as say:
-        source = read(options.path, options)
-        curves = _curves(source, measured(source))
-        say(f"finding the envelope of {options.bootstrap} resamples")
-        found = envelope(
-            curves,
-            run=options.run_column,
-            loss=source.loss,
-            params=source.params,
-            tokens=source.tokens,
-            flops=options.flops,
-            budgets=options.budgets,
-            bootstrap=options.bootstrap,
-            seed=options.seed,
-        )
-    used = int(found.optima["used"].sum())
-    print(f"{used} of {options.budgets} budgets have their best size between two others")
-    show(found, options.at)
-    plot(options, lambda: draw(curves, found, options.run_column, options.flops, source.loss))
+    points(options.at, COMPUTE)  # refused before the work
+    source = read(options.path, options)
+    rows, notes = measured(source)
+    yield from notes
+    curves = _curves(source, rows)
+    options.progress(f"finding the envelope of {options.bootstrap} resamples")
+    found = envelope(
+        curves,
+        run=options.run_column,
+        loss=source.loss,
+        params=source.params,
+        tokens=source.tokens,
+        flops=options.flops,
+        budgets=options.budgets,
+        bootstrap=options.bootstrap,
+        seed=options.seed,
+    )
+    yield Line(
+        "{used} of {budgets} budgets have their best size between two others",
+        used=int(found.optima["used"].sum()),
+        budgets=options.budgets,
+    )
+    yield from show(found, options)
+    yield from plot(
+        options, lambda: draw(curves, found, options.run_column, options.flops, source.loss)
+    )
     return 0
 
 

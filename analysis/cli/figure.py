@@ -11,52 +11,68 @@ Exit status 1: a number differs by more than its tolerance.
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
+from dataclasses import asdict
 
-from analysis.cli._progress import progress
+from scaling.common.answers import Answer, Line, Rows, Shown
 from scaling.common.errors import UserError
+from scaling.common.files import output_folder
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("name", nargs="?", help="name of the figure")
     parser.add_argument("--all", action="store_true", help="every figure")
-    parser.add_argument("--out", default="runs/figures", help="folder (default: runs/figures)")
+    parser.add_argument(
+        "--out", type=output_folder, default="runs/figures", help="folder (default: runs/figures)"
+    )
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Draw and print; the worst of the figures decides the exit status."""
     from analysis import figures
 
     if options.all:
-        return max(_guarded(name, Path(options.out)) for name in figures.names())
+        return (yield from _all(options))
     if options.name is None:
-        width = max(len(name) for name in figures.names())
-        for name in figures.names():
-            print(f"{name:<{width}}  {figures.about(name)}")
+        rows = [(name, figures.about(name)) for name in figures.names()]
+        yield Rows("figures", ("figure", "about"), rows, left=2)
         return 0
-    return _draw(options.name, Path(options.out))
+    return (yield from _draw(options.name, options))
 
 
-def _guarded(name: str, out: Path) -> int:
-    """Draw one of many: an error is printed, and the next figure is drawn."""
-    try:
-        return _draw(name, out)
-    except UserError as error:
-        print(f"error: {error}\n", file=sys.stderr)
-        return 2
+def _all(options: argparse.Namespace) -> Answer:
+    """Draw all: an error is told, and the next figure is drawn."""
+    from analysis import figures
+
+    worst = 0
+    for name in figures.names():
+        try:
+            code = yield from _draw(name, options)
+        except UserError as error:
+            yield Line("error: {error}\n", "errors", error=str(error))
+            code = 2
+        worst = max(worst, code)
+    return worst
 
 
-def _draw(name: str, out: Path) -> int:
+def _draw(name: str, options: argparse.Namespace) -> Answer:
     from analysis import figures
     from analysis.plotting.style import save
 
-    with progress(f"drawing {name}"):
-        made = figures.reproduce(name)
+    options.progress(f"drawing {name}")
+    made, out = figures.reproduce(name), options.out
     save(made.figure, out, name)
-    print(f"{made.title}\n{made.source}\n\n{figures.table_text(made.rows)}")
-    for note in made.notes:
-        print(f"note: {note}")
-    print(f"wrote {out / name}.png and .svg\n")
+    rows = [
+        {**asdict(row), "difference": row.difference, "verdict": row.verdict} for row in made.rows
+    ]
+    yield Line(
+        "{title}\n{source}\n\n{rows}\n{notes}wrote {figure}.png and .svg\n",
+        "drawn",
+        name=name,
+        title=made.title,
+        source=made.source,
+        rows=Shown(rows, figures.table_text(made.rows)),
+        notes=Shown(made.notes, "".join(f"note: {note}\n" for note in made.notes)),
+        figure=str(out / name),
+    )
     return 1 if any(row.verdict == "DIFFERS" for row in made.rows) else 0

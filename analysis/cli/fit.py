@@ -6,15 +6,23 @@ are those of study.json where there is one, else the defaults.
   python -m analysis fit runs/quickstart --bootstrap 1000
   python -m analysis fit table.csv --law chinchilla --loss loss --params n --tokens d
   python -m analysis fit runs/isoflop --holdout 'flops_6nd>1e11'
+  python -m analysis fit table.csv --params n --tokens d --at params=7B,tokens=140B
   python -m analysis fit chinchilla_epoch --drop-highest 5 --bootstrap 4000
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+from typing import TYPE_CHECKING, Any
 
-from analysis.cli._table_options import PATH, add_table, fit_path
+from analysis.cli._at import add_at, points
+from analysis.cli._format import estimates
+from analysis.cli._table_options import PATH, add_table, fit_source, law_named, pairs, read
+from scaling.common.answers import Answer, Note, Rows, Whole
+
+if TYPE_CHECKING:
+    from analysis.fitting.held_out import HeldOut
+    from analysis.fitting.result import FitResult
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -22,28 +30,56 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", help=PATH)
     parser.add_argument("--law", help="a law of `python -m analysis laws`")
     add_table(parser)
-    parser.add_argument("--json", action="store_true", help="print the fit as JSON")
+    add_at(parser)
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Fit and print."""
     from analysis import card
+    from analysis.fitting.card import sections
 
-    result = fit_path(options.path, options.law, options)
-    if options.json:
-        print(json.dumps(result.to_json(), indent=1, allow_nan=False))
-        return 0
-    width = max(len(name) for name in result.params)
-    for name, value in result.params.items():
-        low_high = ""
-        if result.has_intervals:
-            low, high = result.interval(name)
-            low_high = f"   [{low:.6g}, {high:.6g}]"
-        print(f"{name:>{width}} = {value:.6g}{low_high}")
-    print(f"objective {result.objective:.10g}, {result.status}, {len(result.points)} points")
-    for warning in result.warnings:
-        print(f"note: {warning}")
+    source = read(options.path, options)
+    law = law_named(options.law or source.law, pairs("--fix", options.fix))
+    at = points(options.at, law.variables)
+    result = fit_source(source, options.law, options)
+    yield Whole(result.to_json(), constants(result))
+    said = f"objective {result.objective:.10g}, {result.status}, {len(result.points)} points"
+    yield Whole({}, said)
+    yield from map(Note, result.warnings)
+    if at:
+        found = result.predict_at({name: [point[name] for point in at] for name in law.variables})
+        rows = [(*point.values(), each) for point, each in zip(at, estimates(found), strict=True)]
+        yield Rows("at", (*law.variables, result.recipe.loss), rows, left=0, above="\n")
+        if not result.has_intervals:
+            yield Note("no intervals without --bootstrap 1000")
     if result.held_out is not None:
-        print(f"\n{result.held_out}")
-    print(f"\n{card(result)}")
+        yield Whole({"held_out": _held_out(result.held_out)}, f"\n{result.held_out}")
+    values = {part.title: dict(part.items) for part in sections(result)}
+    yield Whole({"card": values}, f"\n{card(result)}")
     return 0
+
+
+def constants(result: FitResult) -> str:
+    """A line for each constant, with its interval."""
+    width = max(len(name) for name in result.params)
+    lines = []
+    for name, value in result.params.items():
+        ends = result.interval(name) if result.has_intervals else ()
+        said = "   [{:.6g}, {:.6g}]".format(*ends) if ends else ""
+        lines.append(f"{name:>{width}} = {value:.6g}{said}")
+    return "\n".join(lines)
+
+
+def _held_out(held: HeldOut) -> dict[str, Any]:
+    """The rows held out: predictions, measurements, and their summary."""
+    columns = ("labels", "predicted", "low", "high", "measured", "relative_error")
+    names = ("row", *columns[1:])
+    return {
+        "rows": [
+            dict(zip(names, row, strict=True))
+            for row in zip(*(getattr(held, name) for name in columns), strict=True)
+        ],
+        "mean_absolute_error": held.mean_absolute_error,
+        "coverage": held.coverage,
+        "level": held.level,
+    }

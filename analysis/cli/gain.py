@@ -15,17 +15,20 @@ its own allocation C = 6 N D, unless its law has one variable. Above 1, A is the
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from analysis.cli._format import label, number, with_interval
+from analysis.cli._format import label
 from analysis.cli._plot import add_plot, plot
 from analysis.cli._table_options import PATH, Source, add_table, chosen, fit_source, read
+from scaling.common.answers import Answer, Estimate, Line, Note, Rows, Shown
 from scaling.common.errors import UserError
-from scaling.common.tables import table
+from scaling.common.quantities import positive
 
 if TYPE_CHECKING:
     from analysis.fitting.result import FitResult
+    from analysis.inference.compute_gain import Gain
 
 HEAD = ("family", "law", "rows", "status")
 GAINS = ("budget of A", "loss", "gain", "B never gets there")
@@ -39,19 +42,33 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--b", metavar="ROWS", help="the rows of family B")
     parser.add_argument("--law", help="the law of both (default: that of the study)")
     parser.add_argument(
-        "--budget", action="append", default=[], type=float, metavar="C", help="compute of A"
+        "--budget",
+        action="append",
+        default=[],
+        type=positive,
+        metavar="C",
+        help="compute of A",
     )
     parser.add_argument(
-        "--at-loss", action="append", default=[], type=float, metavar="L", help="a loss to reach"
+        "--at-loss",
+        action="append",
+        default=[],
+        type=positive,
+        metavar="L",
+        help="a loss to reach",
     )
     parser.add_argument(
-        "--crossing", nargs=2, type=float, metavar=("LOW", "HIGH"), help="between two budgets"
+        "--crossing",
+        nargs=2,
+        type=positive,
+        metavar=("LOW", "HIGH"),
+        help="between two budgets",
     )
     add_table(parser)
     add_plot(parser, "the least loss of both families against compute")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Fit both families and print the gains."""
     from analysis.inference.compute_gain import crossing, gain
 
@@ -59,37 +76,39 @@ def run(options: argparse.Namespace) -> int:
         raise UserError("gain: give --budget C, --at-loss L or --crossing LOW HIGH")
     a, b = (fit_source(each, options.law, options) for each in _families(options))
     both = (("A", a), ("B", b))
-    rows = [(name, fit.law.name, str(len(fit.points)), str(fit.status)) for name, fit in both]
+    rows = [(name, fit.law.name, len(fit.points), str(fit.status)) for name, fit in both]
     found = [gain(a, b, budget=budget) for budget in options.budget]
     found += [gain(a, b, loss=loss) for loss in options.at_loss]
-    print(table(HEAD, rows, left=2))
+    yield Rows("families", HEAD, rows, left=2)
     for name, fit in both:
-        for warning in fit.warnings:
-            print(f"note: {name}: {warning}")
+        yield from (Note(f"{name}: {warning}") for warning in fit.warnings)
     if found:
-        gains = [
-            (
-                number(each.budget),
-                number(each.loss),
-                with_interval(each.value, each.low, each.high, 3),
-                "-" if each.unreached != each.unreached else f"{each.unreached:.0%} of resamples",
-            )
-            for each in found
-        ]
-        print(f"\n{table(GAINS, gains, left=0)}")
+        yield Rows("gains", GAINS, [_gain(each) for each in found], left=0, above="\n")
     if options.crossing:
         low, high = options.crossing
         met = crossing(a, b, between=(low, high))
         better, other = ("A", "B") if met.better == "a" else ("B", "A")
         if met.times:
-            ends = with_interval(met.budget, met.low, met.high, 3)
-            print(f"\n{better} is better below {ends} FLOPs, {other} above")
+            ends = Estimate(met.budget, met.low, met.high, 3)
+            yield Line(
+                "\n{better} is better below {crossing} FLOPs, {other} above",
+                better=better,
+                crossing=ends,
+                other=other,
+            )
         else:
-            print(f"\n{better} is better from {low:g} to {high:g} FLOPs")
+            said = "\n{better} is better from {low} to {high} FLOPs"
+            yield Line(said, better=better, low=low, high=high)
     if not a.has_intervals:
-        print("note: no intervals without --bootstrap 1000")
-    plot(options, lambda: draw(a, b))
+        yield Note("no intervals without --bootstrap 1000")
+    yield from plot(options, lambda: draw(a, b))
     return 0
+
+
+def _gain(found: Gain) -> tuple[Any, ...]:
+    never = "-" if math.isnan(found.unreached) else f"{found.unreached:.0%} of resamples"
+    value = Estimate(found.value, found.low, found.high, 3)
+    return found.budget, found.loss, value, Shown(found.unreached, never)
 
 
 def _families(options: argparse.Namespace) -> tuple[Source, Source]:

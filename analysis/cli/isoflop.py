@@ -16,12 +16,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from analysis.cli._format import label, number
-from analysis.cli._frontier import add_at, show
+from analysis.cli._at import add_at, points
+from analysis.cli._format import label
+from analysis.cli._frontier import COMPUTE, show
 from analysis.cli._plot import add_plot, plot
-from analysis.cli._progress import progress
 from analysis.cli._table_options import PATH, add_columns, measured, read
-from scaling.common.tables import table
+from scaling.common.answers import Answer, Rows, Shown
+from scaling.common.quantities import not_negative, positive, whole
 
 if TYPE_CHECKING:
     from analysis.estimators.frontier import Frontier
@@ -35,62 +36,75 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_columns(parser)
     parser.add_argument("--flops", default="flops_6nd", metavar="COLUMN", help="compute of a run")
     parser.add_argument("--budget", metavar="COLUMN", help="column that names the budget of a run")
-    parser.add_argument("--tolerance", type=float, default=0.1, help="of one budget (default: 0.1)")
+    parser.add_argument(
+        "--tolerance",
+        type=not_negative,
+        default=0.1,
+        help="of one budget (default: 0.1)",
+    )
     parser.add_argument("--curve", default="parabola", help="parabola (default) or akima")
     parser.add_argument(
-        "--noise", type=float, metavar="SD", help="of ln loss from run to run (default: measured)"
+        "--noise",
+        type=positive,
+        metavar="SD",
+        help="of ln loss from run to run (default: measured)",
     )
-    parser.add_argument("--bootstrap", type=int, default=1000, metavar="R", help="resamples")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the resamples")
-    add_at(parser)
+    parser.add_argument("--bootstrap", type=whole, default=1000, metavar="R", help="resamples")
+    parser.add_argument("--seed", type=whole, default=0, help="seed of the resamples")
+    add_at(parser, "C")
     add_plot(parser, "the profiles, their curves and minima")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Print the optima of each budget, the exponents, and the optima of other budgets."""
     from analysis.estimators.frontier import row_groups
     from analysis.estimators.isoflop import isoflop
     from analysis.readings.isoflop import draw_profiles, profiles
 
+    points(options.at, COMPUTE)  # refused before the work
     source = read(options.path, options)
-    rows = measured(source)
+    rows, notes = measured(source)
+    yield from notes
     columns = {"loss": source.loss, "params": source.params, "tokens": source.tokens}
-    with progress(f"seeking the minima of {options.bootstrap} resamples"):
-        found = isoflop(
-            rows,
-            **columns,
-            flops=options.flops,
-            budget=options.budget,
-            tolerance=options.tolerance,
-            curve=options.curve,
-            noise=options.noise,
-            bootstrap=options.bootstrap,
-            seed=options.seed,
-        )
-    print(optima(found))
-    show(found, options.at)
+    options.progress(f"seeking the minima of {options.bootstrap} resamples")
+    found = isoflop(
+        rows,
+        **columns,
+        flops=options.flops,
+        budget=options.budget,
+        tolerance=options.tolerance,
+        curve=options.curve,
+        noise=options.noise,
+        bootstrap=options.bootstrap,
+        seed=options.seed,
+    )
+    yield optima(found)
+    yield from show(found, options)
     groups = row_groups(rows, rows[options.flops].to_numpy(), options.budget, options.tolerance)
     shown = profiles([rows.iloc[each] for each in groups], found, source.params, source.loss)
     axes = source.params, label(source.loss), options.curve
-    plot(options, lambda: draw_profiles(shown, *axes))
+    yield from plot(options, lambda: draw_profiles(shown, *axes))
     return 0
 
 
-def optima(found: Frontier) -> str:
+def optima(found: Frontier) -> Rows:
     """A row for each budget; the errors are standard deviations, in percent."""
     rows = [
         [
-            number(row["flops"]),
-            str(row["sizes"]),
+            row["flops"],
+            row["sizes"],
             _with_error(row["params"], row["params_error"]),
             _with_error(row["tokens"], row["tokens_error"]),
-            number(row["loss"]),
-            "yes" if row["used"] else "no",
+            row["loss"],
+            Shown(bool(row["used"]), "yes" if row["used"] else "no"),
         ]
         for row in found.optima.to_dict("records")
     ]
-    return table(HEAD, rows, left=0)
+    return Rows("optima", HEAD, rows, left=0)
 
 
-def _with_error(value: float, error: float) -> str:
-    return number(value) if error != error else f"{value:.4g} +- {100 * error:.1f} %"
+def _with_error(value: float, error: float) -> Shown:
+    if value != value:
+        return Shown({"value": None, "error": None}, "-")
+    said = f"{value:.4g}" if error != error else f"{value:.4g} +- {100 * error:.1f} %"
+    return Shown({"value": value, "error": error}, said)

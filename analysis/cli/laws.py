@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from scaling.common.answers import Answer, Line, Shown, Whole
 
 if TYPE_CHECKING:
     from scaling.laws import Law, Published
 
 WIDTH = 96
+ENTRY = ("name", "values", "intervals", "recipe", "source")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -23,22 +26,37 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("law", nargs="?", help="name of one law")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Print the list, or one law."""
     from scaling.laws import LAWS, by_name
 
     if options.law is not None:
-        print(_whole(by_name(options.law)))
+        law = by_name(options.law)
+        yield Whole(_values(law), _whole(law))
         return 0
     for law in LAWS.values():
-        print(f"{law.name}\n{_item('form', law.form)}")
-        print(_item("variables", ", ".join(law.variables)))
-        print(_item("units", law.units))
-        print(_item("source", law.source))
-        if law.published:
-            print(_item("constants", ", ".join(entry.name for entry in law.published)))
-        print()
+        yield Line("{law}", "laws", law=Shown(_values(law), _short(law)))
     return 0
+
+
+def _values(law: Law) -> dict[str, Any]:
+    """All that is known of a law."""
+    known = ("name", "form", "variables", "units", "source", "parameters")
+    return {
+        **{name: getattr(law, name) for name in known},
+        "published": [
+            {**{name: getattr(each, name) for name in ENTRY}, "convention": vars(each.convention)}
+            for each in law.published
+        ],
+    }
+
+
+def _short(law: Law) -> str:
+    lines = [law.name, _item("form", law.form), _item("variables", ", ".join(law.variables))]
+    lines += [_item("units", law.units), _item("source", law.source)]
+    if law.published:
+        lines.append(_item("constants", ", ".join(entry.name for entry in law.published)))
+    return "\n".join(lines) + "\n"
 
 
 def _whole(law: Law) -> str:

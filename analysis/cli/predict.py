@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from analysis.cli._progress import progress
+from scaling.common.answers import Answer, Whole
+from scaling.common.files import output_folder, plain
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -19,23 +20,26 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", help="folder with study.json")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Write the prediction and print its first line."""
     from analysis.plotting.numbers import scientific
     from analysis.report.predict import predict_held_out
     from analysis.report.verdict import interval
     from experiments.record import PREDICTION
 
-    with progress("reading the runs") as say:
-        outcome = predict_held_out(options.study, say)
+    output_folder(options.study)
+    options.progress("reading the runs")
+    outcome = predict_held_out(options.study, options.progress)
     file, prediction = Path(options.study) / PREDICTION, outcome.prediction
     if prediction.law is None:
-        print(f"{outcome.action} {file}: {prediction.says}")
-        return 0
-    first = prediction.forecasts[0]
-    print(
-        f"{outcome.action} {file}: {first.loss:.3f} "
-        f"{interval(first.low, first.high)} {prediction.unit} for the "
-        f"{scientific(first.flops_6nd)}-FLOP run, from {len(prediction.fitted_on)} runs"
-    )
+        said = f"{outcome.action} {file}: {prediction.says}"
+    else:
+        first = prediction.forecasts[0]
+        said = (
+            f"{outcome.action} {file}: {first.loss:.3f} "
+            f"{interval(first.low, first.high)} {prediction.unit} for the "
+            f"{scientific(first.flops_6nd)}-FLOP run, from {len(prediction.fitted_on)} runs"
+        )
+    values = {"action": outcome.action, "file": str(file), "prediction": plain(prediction)}
+    yield Whole(values, said)
     return 0

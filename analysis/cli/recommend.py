@@ -12,9 +12,12 @@ spread of the laws follows. Your own fits (save_law) stand beside the published 
 from __future__ import annotations
 
 import argparse
-import json
 
+from analysis.cli._table_options import pairs
+from scaling.common import quantities
+from scaling.common.answers import Answer, Whole
 from scaling.common.errors import UserError
+from scaling.common.quantities import number
 from scaling.hyperparameters.given import GIVEN, TUNED
 
 OPTIONS = {"params_total": "--params"}  # the others have their own name
@@ -26,7 +29,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         if not name.startswith(TUNED):
             needed = name in ("params_total", "tokens")
             parser.add_argument(
-                option(name), dest=name, type=float, required=needed, metavar="X", help=meaning
+                option(name),
+                dest=name,
+                type=number,
+                required=needed,
+                metavar="X",
+                help=meaning,
             )
     tuned = ", ".join(name.removeprefix(TUNED) for name in GIVEN if name.startswith(TUNED))
     parser.add_argument(
@@ -39,7 +47,6 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fit", action="append", default=[], metavar="FILE", help="a law that save_law wrote"
     )
-    parser.add_argument("--json", action="store_true", help="print values and spread as JSON")
 
 
 def option(name: str) -> str:
@@ -47,23 +54,22 @@ def option(name: str) -> str:
     return OPTIONS.get(name, f"--{name.replace('_', '-')}")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Ask the laws and print."""
     from analysis.hyperparameters.recommend import recommend
 
     stated = vars(options)
     given = {name: stated[name] for name in GIVEN if stated.get(name) is not None}
     found = recommend(fits=options.fit, **given, **_tuned(options.tuned))
-    print(json.dumps(found.to_json(), indent=1, allow_nan=False) if options.json else found)
+    yield Whole(found.to_json(), str(found))
     return 0
 
 
 def _tuned(texts: list[str]) -> dict[str, float]:
-    found = {}
-    for text in texts:
-        name, _, value = text.partition("=")
-        try:
-            found[f"{TUNED}{name}"] = float(value)
-        except ValueError:
-            raise UserError(f"--tuned {text}: write name=number, such as lr=3e-4") from None
-    return found
+    try:
+        return {
+            f"{TUNED}{name}": quantities.number(value)
+            for name, value in pairs("--tuned", texts).items()
+        }
+    except UserError as error:
+        raise UserError(f"--tuned {error}") from error

@@ -14,17 +14,17 @@ import argparse
 import math
 from typing import TYPE_CHECKING, Any
 
-from analysis.cli._format import label, number
+from analysis.cli._format import label
 from analysis.cli._plot import add_plot, plot
 from analysis.cli._table_options import PATH, add_columns, measured, read
-from scaling.common.tables import table
+from scaling.common.answers import Answer, Line, Note, Rows, Shown
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.estimators.learning_regions import Regions
 
-HEAD = ("region", "sizes", "from", "to", "loss from", "to ")
+HEAD = ("region", "sizes", "from", "to", "loss from", "loss to")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -35,31 +35,34 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_plot(parser, "the curve, its regions and the fitted line")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Print the regions and the exponent of the middle."""
     from analysis.estimators.learning_regions import Region, regions
 
     source = read(options.path, options)
     samples = options.samples or source.tokens
-    curve = lowest(measured(source), samples, source.loss)
+    kept, notes = measured(source)
+    yield from notes
+    curve = lowest(kept, samples, source.loss)
+    options.progress("fitting the regions")
     found = regions(curve, samples=samples, loss=source.loss)
-    rows = []
+    rows: list[list[Any]] = []
     for region in Region:
         part = curve[found.rows(region)]
         if len(part):
             ends = [*part[samples].iloc[[0, -1]], *part[source.loss].iloc[[0, -1]]]
-            rows.append([str(region), str(len(part)), *map(number, ends)])
-    print(table(HEAD, rows))
-    print(f"exponent of the power law: {found.exponent:.4g}")
+            rows.append([str(region), len(part), *map(float, ends)])
+    yield Rows("regions", HEAD, rows)
+    yield Line("exponent of the power law: {exponent}", exponent=found.exponent)
     for name, at in (("begins", found.start), ("ends", found.end)):
         if not math.isnan(at):
-            print(f"the power law {name} at {samples} = {at:.4g}")
+            yield Line(f"the power law {name} at {samples} = {{{name}}}", **{name: at})
     best = min(found.bic.values())
-    others = ", ".join(f"{name} {bic - best:+.3g}" for name, bic in found.bic.items())
-    print(f"BIC above the best: {others}")
-    for warning in found.warnings:
-        print(f"note: {warning}")
-    plot(options, lambda: draw(curve, found, samples, source.loss))
+    above = {str(name): bic - best for name, bic in found.bic.items()}
+    others = ", ".join(f"{name} {bic:+.3g}" for name, bic in above.items())
+    yield Line("BIC above the best: {bic_above_best}", bic_above_best=Shown(above, others))
+    yield from map(Note, found.warnings)
+    yield from plot(options, lambda: draw(curve, found, samples, source.loss))
     return 0
 
 

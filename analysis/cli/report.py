@@ -8,9 +8,11 @@ The last line printed is the prediction beside the measurement.
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
-from analysis.cli._progress import progress
+from scaling.common.answers import Answer, Line, Note, Shown
+from scaling.common.files import output_folder
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -18,16 +20,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", help="folder with study.json")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Write the report; the last line is the prediction beside the measurement."""
     from analysis.report.report import PAGE, write_report
 
-    with progress("reading the runs") as say:
-        evidence = write_report(options.study, say)
-    for text in evidence.missing:
-        print(f"note: {text}")
+    output_folder(options.study)
+    options.progress("reading the runs")
+    evidence = write_report(options.study, options.progress)
+    yield from map(Note, evidence.missing)
     for table in evidence.tables:
-        print(f"\n{table}\n")
-    print(f"wrote {Path(options.study) / PAGE}")
-    print(evidence.sentence)
+        yield Line("\n{table}\n", "tables", table=Shown(asdict(table), str(table)))
+    yield Line("wrote {page}", page=str(Path(options.study) / PAGE))
+    yield Line("{sentence}", sentence=evidence.sentence)
     return 0

@@ -17,18 +17,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.cli._format import number, with_interval
+from analysis.cli._format import estimates
 from analysis.cli._plot import add_plot, plot
-from analysis.cli._progress import progress
 from analysis.cli._table_options import chosen
+from scaling.common.answers import Answer, Estimate, Line, Note, Rows
 from scaling.common.errors import UserError
-from scaling.common.tables import table
+from scaling.common.quantities import not_negative, positive, positives, whole
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.estimators.trajectory import TrajectoryFit
-    from analysis.fitting.types import Prediction
 
 COLUMNS = {
     "run": "run_id",
@@ -44,79 +43,81 @@ REACHED = ("loss", "steps", "tokens")
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("path", help="study folder, or a CSV file with a row per step of each run")
-    parser.add_argument("--size", type=float, required=True, metavar="N", help="of the new run")
-    parser.add_argument("--batch", type=float, required=True, metavar="TOKENS", help="of each step")
-    parser.add_argument("--steps", default="", metavar="S,...", help="where to predict the loss")
-    parser.add_argument("--to-loss", default="", metavar="L,...", help="losses to predict steps to")
+    parser.add_argument("--size", type=positive, required=True, metavar="N", help="of the new run")
+    parser.add_argument(
+        "--batch", type=positive, required=True, metavar="TOKENS", help="of each step"
+    )
+    parser.add_argument(
+        "--steps",
+        type=positives,
+        default=(),
+        metavar="S,...",
+        help="where to predict the loss",
+    )
+    parser.add_argument(
+        "--to-loss",
+        type=positives,
+        default=(),
+        metavar="L,...",
+        help="losses to predict steps to",
+    )
     parser.add_argument("--rows", metavar="ROWS", help="take these rows alone: 'step<1e4'")
     for name, column in COLUMNS.items():
         option = f"--{name.replace('_', '-')}-column"
         parser.add_argument(option, default=column, metavar="COLUMN", help=f"(default: {column})")
-    parser.add_argument("--warmup-steps", type=float, default=0.0, metavar="S", help="left out")
-    parser.add_argument("--bootstrap", type=int, default=0, metavar="R", help="resamples of runs")
+    parser.add_argument(
+        "--warmup-steps", type=not_negative, default=0.0, metavar="S", help="left out"
+    )
+    parser.add_argument("--bootstrap", type=whole, default=0, metavar="R", help="resamples of runs")
     add_plot(parser, "the curves, the fit, and the predicted curve with its interval")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Fit the curves and print the predicted one."""
     from analysis.estimators.trajectory import fit_trajectories
 
-    steps = _numbers("--steps", options.steps)
-    targets = _numbers("--to-loss", options.to_loss)
+    steps, targets = options.steps, options.to_loss
     if not steps and not targets:
         raise UserError("trajectory: give --steps S,... or --to-loss L,...")
     columns = {name: getattr(options, f"{name}_column") for name in COLUMNS}
-    with progress("reading the curves") as say:
-        curves = chosen(_curves(options.path), options.rows)
-        say(f"fitting the curves with {options.bootstrap} resamples")
-        found = fit_trajectories(
-            curves, **columns, warmup_steps=options.warmup_steps, bootstrap=options.bootstrap
-        )
-    for note in found.notes:
-        print(f"note: {note}")
+    options.progress("reading the curves")
+    curves = chosen(_curves(options.path), options.rows)
+    options.progress(f"fitting the curves with {options.bootstrap} resamples")
+    found = fit_trajectories(
+        curves, **columns, warmup_steps=options.warmup_steps, bootstrap=options.bootstrap
+    )
+    yield from map(Note, found.notes)
     rows = [[name, _constant(found, name)] for name in found.result.law.parameters]
-    print(table(("constant", "value"), rows))
+    yield Rows("constants", ("constant", "value"), rows)
     asked = {"params": options.size, "batch_tokens": options.batch}
-    print(f"\nN = {options.size:.4g}, {options.batch:.4g} tokens a step")
+    yield Line("\nN = {params}, {batch_tokens} tokens a step", **asked)
     if steps:
-        print(table(HEAD, _losses(found, steps, asked), left=0))
+        yield Rows("losses", HEAD, _losses(found, steps, asked), left=0)
     if targets:
-        print(table(REACHED, _reached(found, targets, asked), left=0))
+        yield Rows("reached", REACHED, _reached(found, targets, asked), left=0)
     floor = found.minimum_loss(params=options.size)
-    print(f"never below {with_interval(floor.value, floor.low, floor.high)} at this size")
-    plot(options, lambda: draw(found, options.size, options.batch, steps))
+    ends = Estimate.of((floor.value, floor.low, floor.high))
+    yield Line("never below {minimum_loss} at this size", minimum_loss=ends)
+    yield from plot(options, lambda: draw(found, options.size, options.batch, steps))
     return 0
 
 
 def _losses(
     found: TrajectoryFit, steps: Sequence[float], asked: Mapping[str, float]
-) -> list[list[str]]:
+) -> list[tuple[Any, ...]]:
     """Loss and critical batch at each number of steps."""
     loss = found.loss(steps=steps, **asked)
+    tokens = [step * asked["batch_tokens"] for step in steps]
     critical = found.critical_batch(loss.value)
-    return [
-        [number(step), number(step * asked["batch_tokens"]), _entry(loss, at), _entry(critical, at)]
-        for at, step in enumerate(steps)
-    ]
+    return list(zip(steps, tokens, estimates(loss), estimates(critical), strict=True))
 
 
 def _reached(
     found: TrajectoryFit, losses: Sequence[float], asked: Mapping[str, float]
-) -> list[list[str]]:
+) -> list[tuple[Any, ...]]:
     """Steps and tokens to each loss; inf where the size never reaches it."""
     steps, tokens = found.steps_to(losses, **asked), found.tokens_to(losses, **asked)
-    return [[number(loss), _entry(steps, at), _entry(tokens, at)] for at, loss in enumerate(losses)]
-
-
-def _entry(found: Prediction, at: int) -> str:
-    return with_interval(found.value[at], found.low[at], found.high[at])
-
-
-def _numbers(option: str, text: str) -> list[float]:
-    try:
-        return [float(each) for each in text.split(",") if each]
-    except ValueError:
-        raise UserError(f"{option} {text}: write numbers such as 1e3,1e4") from None
+    return list(zip(losses, estimates(steps), estimates(tokens), strict=True))
 
 
 def _curves(path: str) -> pd.DataFrame:
@@ -126,12 +127,12 @@ def _curves(path: str) -> pd.DataFrame:
     return load_table(path) if Path(path).is_file() else load_trajectories(path)
 
 
-def _constant(found: TrajectoryFit, name: str) -> str:
-    ends = found.interval(name) if found.result.has_intervals else (float("nan"),) * 2
-    return with_interval(found.result.params[name], *ends)
+def _constant(found: TrajectoryFit, name: str) -> Estimate:
+    ends = found.interval(name) if found.result.has_intervals else ()
+    return Estimate(found.result.params[name], *ends)
 
 
-def draw(found: TrajectoryFit, size: float, batch: float, steps: list[float]) -> Any:
+def draw(found: TrajectoryFit, size: float, batch: float, steps: Sequence[float]) -> Any:
     """Loss against steps: the curves and the law on each, and the predicted run with its band."""
     import numpy as np
 

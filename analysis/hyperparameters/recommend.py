@@ -89,10 +89,13 @@ class Recommended:
             "warnings": list(each.warnings),
             "form": each.law.form,
             "params_counted": each.law.convention.params,
+            "tokens_counted": each.law.convention.tokens,
+            "loss": each.law.convention.loss,
             "schedule": each.law.schedule,
             "recipe": each.law.recipe,
             "source": each.law.source,
             "notes": list(each.law.notes),
+            "remarks": self._remarks(each.law),
         }
 
     def __str__(self) -> str:
@@ -134,7 +137,6 @@ class Recommended:
         return f"{shown} [{number(each.quantity, low)}, {number(each.quantity, high)}]"
 
     def _assumed(self, law: HyperparameterLaw) -> str:
-        mine = [each for each in self.advice if each.law is law]
         items = {
             "Parameters": law.convention.params,
             "Tokens": law.convention.tokens,
@@ -145,13 +147,18 @@ class Recommended:
         }
         counted = (f"{name}: {text}." for name, text in items.items() if text not in _UNSAID)
         texts = [law.form, " ".join(counted)]
-        said = dict.fromkeys(text for each in mine for text in (*each.foreign, *_beyond(each)))
-        texts += [*said, *self._batches(mine), *law.notes]
+        texts += [*self._remarks(law), *law.notes]
         filled = (
             textwrap.fill(text, WIDTH, initial_indent="    ", subsequent_indent="      ")
             for text in texts
         )
         return "\n".join([f"  {law.name}", *filled])
+
+    def _remarks(self, law: HyperparameterLaw) -> list[str]:
+        """Remarks on this run: quantities of another convention, outside the range, the batch."""
+        mine = [each for each in self.advice if each.law is law]
+        said = dict.fromkeys(text for each in mine for text in (*each.foreign, *_beyond(each)))
+        return [*said, *self._batches(mine)]
 
     def _batches(self, mine: Sequence[Advice]) -> list[str]:
         """Remarks on learning rates that assume another batch than the user's."""

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaling.common.files import output_folder
+from scaling.common.quantities import count
+
 if TYPE_CHECKING:
     from experiments.plan.study import Study
     from experiments.sweep.sweep import Sweep
@@ -34,14 +37,18 @@ def add_assignments(parser: argparse.ArgumentParser, text: str) -> None:
 
 
 def add_cache(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--cache", type=Path, default=default_cache(), help="corpora and programs")
+    parser.add_argument(
+        "--cache", type=output_folder, default=default_cache(), help="corpora and programs"
+    )
 
 
 def add_file(parser: argparse.ArgumentParser, kind: str = "study") -> None:
     """Declare a study or a search, its settings, its folder and the cache."""
     parser.add_argument(kind, help=f"a {kind}'s name, or the path of a {kind} file")
     add_assignments(parser, SETTING.format(kind))
-    parser.add_argument("--out", type=Path, help="the folder of its runs (default runs/NAME)")
+    parser.add_argument(
+        "--out", type=output_folder, help="the folder of its runs (default runs/NAME)"
+    )
     add_cache(parser)
 
 
@@ -56,7 +63,9 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
         "--launcher", default="local", metavar="NAME", help="local (default), group, ray, slurm"
     )
     parser.add_argument(
-        "--workers", type=int, help="runs at once (default: one per core, or one per GPU)"
+        "--workers",
+        type=count,
+        help="runs at once (default: one per core, or one per GPU)",
     )
     parser.add_argument(
         "--resource",
@@ -81,9 +90,8 @@ def bind(options: argparse.Namespace, tell: Callable[[str], None] = lambda text:
     return sweep.bind(study, options.out or Path("runs") / study.name, options.cache, tell)
 
 
-def say_laws(study: Study) -> None:
-    """Print a line for each field that follows a hyperparameter law."""
+def laws(study: Study) -> list[str]:
+    """A line for each field that follows a hyperparameter law."""
     from experiments.plan import law_settings
 
-    for line in law_settings.summary(given for run in study.runs for given in run.given):
-        print(line)
+    return list(law_settings.summary(given for run in study.runs for given in run.given))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from scaling.common.tables import table
+from scaling.common.answers import Line, Part, Rows, Shown
 
 if TYPE_CHECKING:
     from experiments.plan.run import Run
@@ -17,10 +17,10 @@ HEAD = ("run", "part", "rung", "params_total", "tokens", "flops_6nd", "lr")
 COSTS = ("memory", "population", "time")
 
 
-def print_runs(
+def run_table(
     sweep: Sweep, runs: Sequence[Run], costs: Mapping[str, RunForecast] | None = None
-) -> None:
-    """A line per run, then the sum of their FLOPs.
+) -> Iterator[Part]:
+    """A row for each run, then the sum of their FLOPs.
 
     Raises:
         DamagedError: a record cannot be read; nothing is printed before.
@@ -34,32 +34,35 @@ def print_runs(
         ]
         for run in runs
     ]
-    print(table(head, rows, left=2))
-    total = sum(run.flops for run in runs)
-    print(f"{len(runs)} runs, {total:.3g} FLOPs (flops_model) in all")
+    yield Rows("runs", head, rows, left=2)
+    yield Line(
+        "{count} runs, {flops_model:.3g} FLOPs (flops_model) in all",
+        count=len(runs),
+        flops_model=sum(run.flops for run in runs),
+    )
 
 
-def _plan(run: Run) -> list[str]:
+def _plan(run: Run) -> list[Any]:
     entry = run.ledger
     return [
         run.run_id,
         run.part,
-        str(run.rung),
-        f"{entry['params_total']:,.0f}",
-        f"{entry['tokens']:,.0f}",
-        f"{entry['flops_6nd']:.3g}",
-        f"{run.config.science.optimizer.learning_rate:.3g}",
+        run.rung,
+        Shown.of(entry["params_total"], ",.0f"),
+        Shown.of(entry["tokens"], ",.0f"),
+        Shown.of(entry["flops_6nd"], ".3g"),
+        Shown.of(run.config.science.optimizer.learning_rate, ".3g"),
     ]
 
 
-def _cost(cost: RunForecast) -> list[str]:
+def _cost(cost: RunForecast) -> list[Any]:
     """The cells of a forecast: a population of "?" is not measured yet, a time of "-" unknown."""
     from rich import filesize
 
     from experiments.sweep.progress import clock
 
     return [
-        "-" if cost.bytes is None else filesize.decimal(cost.bytes),
-        "?" if cost.members is None else str(cost.members),
-        clock(math.nan if cost.seconds is None else cost.seconds),
+        Shown(cost.bytes, "-" if cost.bytes is None else filesize.decimal(cost.bytes)),
+        Shown(cost.members, "?" if cost.members is None else str(cost.members)),
+        Shown(cost.seconds, clock(math.nan if cost.seconds is None else cost.seconds)),
     ]

@@ -9,11 +9,12 @@ example:
 from __future__ import annotations
 
 import argparse
-import sys
 
 from experiments.cli import _common as common
+from scaling.common.answers import Answer, Line
 from scaling.common.command_line import Parser
 from scaling.common.errors import UserError
+from scaling.common.quantities import count, counts
 
 FILE = "coordinates.csv"  # in the study's folder
 FACTORS = (1, 2, 4, 8)
@@ -22,28 +23,27 @@ FACTORS = (1, 2, 4, 8)
 def add(parser: Parser) -> None:
     common.add_file(parser)
     parser.add_argument(
-        "--widths", type=_sizes, help="as 64,128,256 (default: 1, 2, 4 and 8 times the model's)"
+        "--widths",
+        type=counts,
+        help="as 64,128,256 (default: 1, 2, 4 and 8 times the model's)",
     )
-    parser.add_argument("--depths", type=_sizes, help="numbers of layers, at one width")
+    parser.add_argument("--depths", type=counts, help="numbers of layers, at one width")
     parser.add_argument(
         "--grow",
         choices=("head_dim", "heads"),
         default="head_dim",
         help="the axis that makes a model wider; head_dim (default) checks the attention scale too",
     )
-    parser.add_argument("--steps", type=int, default=8, help="steps on one batch (default 8)")
-    parser.add_argument("--seeds", type=int, default=3, help="default 3")
+    parser.add_argument("--steps", type=count, default=8, help="steps on one batch (default 8)")
+    parser.add_argument("--seeds", type=count, default=3, help="default 3")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     import numpy as np
 
     from experiments import data
     from experiments.training.coordinate_check import Coordinate, measure, resize, write
 
-    for name in ("steps", "seeds"):
-        if getattr(options, name) < 1:
-            raise UserError(f"--{name} {getattr(options, name)}: must be at least 1")
     if options.widths and options.depths:
         raise UserError("--widths or --depths, not both: the check is over one of them")
     sweep = common.bind(options)
@@ -65,13 +65,9 @@ def run(options: argparse.Namespace) -> int:
     )
     rows: list[Coordinate] = []
     for size, sized in zip(sizes, configs, strict=True):
-        print(f"{axis}={size}: {options.seeds} seeds, {options.steps} steps", file=sys.stderr)
+        options.progress(f"{axis}={size}: {options.seeds} seeds, {options.steps} steps")
         rows += measure(sized, np.asarray(batches), options.steps)
     path = sweep.folder / FILE
     write(rows, path)
-    print(f"{path}\nnext: python -m analysis coordinate-check {path}")
+    yield Line("{table}\nnext: python -m analysis coordinate-check {table}", table=str(path))
     return 0
-
-
-def _sizes(text: str) -> tuple[int, ...]:
-    return tuple(int(size) for size in text.split(","))

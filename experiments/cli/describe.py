@@ -8,12 +8,13 @@ examples:
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from experiments.cli import _common as common
+from scaling.common.answers import Answer, Line, Rows, Shown
 from scaling.common.command_line import Parser
 from scaling.common.errors import UserError
-from scaling.common.tables import table
+from scaling.common.quantities import whole
 
 if TYPE_CHECKING:
     from experiments.config.run import Science
@@ -38,10 +39,10 @@ HEAD = (
 
 def add(parser: Parser) -> None:
     common.add_study_or_config(parser)
-    parser.add_argument("--rung", type=int, default=0, help="show the first run of this rung")
+    parser.add_argument("--rung", type=whole, default=0, help="show the first run of this rung")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     from experiments import studies
     from experiments.training.step import recipe
 
@@ -51,15 +52,21 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"--rung {options.rung}: the study has rungs {sorted(planned)}")
     run = planned[options.rung]
     science, made = run.config.science, recipe(run.config, platform="cpu")
-    print(f"{science.model}\n{science.parametrization}\n")
-    print(table(HEAD, [_row(science, made, weight) for weight in made.table], left=2))
-    print()
-    for name, value in run.ledger.items():
-        print(f"{name:24} {value:>16,.0f}" if value < 1e12 else f"{name:24} {value:>16.4g}")
+    yield Line(
+        "{model}\n{parametrization}\n",
+        model=Shown(vars(science.model), str(science.model)),
+        parametrization=Shown(vars(science.parametrization), str(science.parametrization)),
+    )
+    yield Rows("weights", HEAD, [_row(science, made, each) for each in made.table], left=2)
+    counts = [
+        (name, Shown.of(value, ",.0f" if value < 1e12 else ".4g"))
+        for name, value in run.ledger.items()
+    ]
+    yield Rows("counts", ("count", "value"), counts, above="\n")
     return 0
 
 
-def _row(science: Science, made: Recipe, weight: Weight) -> list[str]:
+def _row(science: Science, made: Recipe, weight: Weight) -> list[Any]:
     from models.layout import sharding
 
     o = science.optimizer
@@ -68,14 +75,14 @@ def _row(science: Science, made: Recipe, weight: Weight) -> list[str]:
     return [
         _name(weight),
         weight.role,
-        str(weight.shape),
-        f"{weight.size:,}",
-        f"{science.init_scale * rule.init_std:.4g}",
-        f"{rule.multiplier:.4g}",
-        f"{rule.learning_rate:.4g}",
-        f"{o.learning_rate * rule.learning_rate:.3g}",
-        f"{o.weight_decay * decays:.3g}",
-        f"{o.epsilon * rule.epsilon:.2g}",
+        Shown(weight.shape, str(weight.shape)),
+        Shown.of(weight.size, ","),
+        Shown.of(science.init_scale * rule.init_std, ".4g"),
+        Shown.of(rule.multiplier, ".4g"),
+        Shown.of(rule.learning_rate, ".4g"),
+        Shown.of(o.learning_rate * rule.learning_rate, ".3g"),
+        Shown.of(o.weight_decay * decays, ".3g"),
+        Shown.of(o.epsilon * rule.epsilon, ".2g"),
         weight.letters,
         str(sharding(made.spec.layout, weight)),
     ]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from scaling.common.answers import Answer, Line, Rows, Shown
 from scaling.common.command_line import Parser
-from scaling.common.tables import table
 
 DIFFERENT = 1  # exit code, as of the shell's diff
 
@@ -20,13 +20,13 @@ def add(parser: Parser) -> None:
     parser.add_argument("run_b", type=Path, metavar="RUN_B", help="another run's folder")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     from experiments.config.diff import differences
 
     rows = differences(options.run_a, options.run_b)
     if not rows:
-        print("the same science")
+        yield Line("{verdict}", verdict="the same science")
         return 0
-    cells = [[str(value) or "''" for value in row] for row in rows]
-    print(table(("", "", ""), cells, left=3))
+    cells = [[Shown(value, str(value) or "''") for value in row] for row in rows]
+    yield Rows("differences", ("field", "A", "B"), cells, left=3)
     return DIFFERENT

@@ -12,6 +12,7 @@ import math
 from pathlib import Path
 
 from experiments.cli import _common as common
+from scaling.common.answers import Answer, Line
 from scaling.common.command_line import Parser
 
 
@@ -21,7 +22,7 @@ def add(parser: Parser) -> None:
     common.add_cache(parser)
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Evaluate the file's parameters, in a fresh state, on every task of its config."""
     from experiments import data
     from experiments.config.overrides import override
@@ -40,12 +41,16 @@ def run(options: argparse.Namespace) -> int:
     mixture = data.Corpora(options.cache, common.on_stderr).mixture(science.data)
     check_vocabulary(science, mixture)
     model = Trained(programs(made), fresh_state(made, hypers(science), params), made.microbatch)
+    options.progress("evaluating")
     found = evaluate(science.evaluation.tasks, model, mixture, science)
     loss = found[VALIDATION].metrics["loss"]
     per_byte = loss / mixture.bytes_per_token("valid")
-    print(
-        f"{loss:.6f} nats/token, {per_byte:.6f} nats/byte, {per_byte / math.log(2):.6f} bits/byte"
+    yield Line(
+        "{loss:.6f} nats/token, {loss_per_byte:.6f} nats/byte, {bits_per_byte:.6f} bits/byte",
+        loss=loss,
+        loss_per_byte=per_byte,
+        bits_per_byte=per_byte / math.log(2),
     )
     for name, value in numbers(found).items():
-        print(f"{name} {value:.6f}")
+        yield Line("{metric} {value:.6f}", "metrics", metric=name, value=value)
     return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import inspect
 
+from scaling.common.answers import Answer, Rows
 from scaling.common.command_line import Parser
 
 
@@ -16,11 +17,13 @@ def add(parser: Parser) -> None:
     pass
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     from experiments import studies
 
-    for command, kind in (("run", studies.STUDY), ("search", studies.SEARCH)):
-        for name, file in studies.files(kind).items():
-            headline, _, _ = (inspect.getdoc(file) or "").partition("\n")
-            print(f"{name:20} {command:8} {headline}")
+    rows = [
+        (name, command, (inspect.getdoc(file) or "").partition("\n")[0])
+        for command, kind in (("run", studies.STUDY), ("search", studies.SEARCH))
+        for name, file in studies.files(kind).items()
+    ]
+    yield Rows("studies", ("name", "command", "question"), rows, left=3)
     return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from scaling.common.answers import Answer, Line
 from scaling.common.command_line import Parser
 
 
@@ -22,10 +23,10 @@ def add(parser: Parser) -> None:
     )
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     from experiments.trackers import _mirror as mirrors
 
     looks = mirrors.forever() if options.follow else (None,)
     sent = mirrors.mirror(options.folder, options.tracker, looks)
-    print(f"{options.tracker}: {sent} points sent")
+    yield Line("{tracker}: {sent} points sent", tracker=options.tracker, sent=sent)
     return 0

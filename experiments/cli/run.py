@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from functools import partial
 from typing import TYPE_CHECKING
 
 from experiments.cli import _common as common
-from experiments.cli._run_table import print_runs
+from experiments.cli._run_table import run_table
 from experiments.record import AGAIN, FINISHED, Part, Status
+from scaling.common.answers import Answer, Line, Shown, Whole, add_json, deliver
 from scaling.common.command_line import Parser
 from scaling.common.errors import UserError
 
@@ -42,6 +42,7 @@ def add(parser: Parser) -> None:
         default=[],
         help="mirror the records meanwhile: tensorboard, wandb or mlflow; may be given again",
     )
+    add_json(parser)
     parser.add_argument("--dry-run", action="store_true", help="print every run, train none")
 
 
@@ -49,10 +50,10 @@ def run(options: argparse.Namespace) -> int:
     from experiments import launchers
 
     launcher = launchers.chosen(options)
-    return launcher.carry_out(partial(_run, options, launcher))
+    return launcher.carry_out(lambda: deliver(_run(options, launcher), options.json))
 
 
-def _run(options: argparse.Namespace, launcher: Launcher) -> int:
+def _run(options: argparse.Namespace, launcher: Launcher) -> Answer:
     from experiments import trackers
     from experiments.sweep.preflight import check_folder
     from experiments.sweep.progress import Progress
@@ -62,45 +63,63 @@ def _run(options: argparse.Namespace, launcher: Launcher) -> int:
     for name in options.trackers:
         trackers.load(name)
     if options.dry_run:
-        return _dry_run(common.bind(options), launcher)
+        options.progress("binding the study and its corpus")
+        return (yield from _dry_run(common.bind(options), launcher))
+    options.progress.stop()  # the corpus and the sweep tell their own
     sweep = common.bind(options, common.on_stderr)
     runs = sweep.runs(options.part)
     if not runs:
         raise UserError(f"--part {options.part}: the study '{sweep.study.name}' has no such runs")
     finished = [run.run_id for run in runs if sweep.status(run) in FINISHED]
-    print(f"{sweep.study.name}: {len(runs)} runs, {len(finished)} finished, into {sweep.folder}")
-    common.say_laws(sweep.study)
+    yield Line(
+        "{study}: {runs} runs, {finished} finished, into {folder}",
+        study=sweep.study.name,
+        runs=len(runs),
+        finished=len(finished),
+        folder=str(sweep.folder),
+    )
+    for text in common.laws(sweep.study):
+        yield Line("{field}", "laws", field=text)
     sys.stdout.flush()
     check_folder(sweep.folder, sweep.study, ())  # before mirrors look into it
     with mirrors.beside(sweep.folder, options.trackers), Progress(runs, finished) as progress:
         run_sweep(sweep, options.part, launcher, progress)
     counts = Counter(sweep.status(run) for run in runs)
-    print(", ".join(f"{counts[status]} {status}" for status in Status if counts[status]))
+    by_status = {str(status): counts[status] for status in Status if counts[status]}
+    said = ", ".join(f"{count} {status}" for status, count in by_status.items())
+    yield Line("{statuses}", statuses=Shown(by_status, said))
     if all(status in FINISHED for status in counts):
         return 0
     why = [sweep.failure(run) for run in runs if sweep.status(run) is Status.FAILED]
-    print(*why, "not finished: the same command continues from the last checkpoints", sep="\n")
+    for text in why:
+        yield Line("{failure}", "failures", failure=text)
+    yield Line("{left}", left="not finished: the same command continues from the last checkpoints")
     return AGAIN
 
 
-def _dry_run(sweep: Sweep, launcher: Launcher) -> int:
+def _dry_run(sweep: Sweep, launcher: Launcher) -> Answer:
     from experiments.sweep.cost import forecast
     from experiments.sweep.preflight import check_programs, narrower_than_base
     from experiments.sweep.progress import clock
 
-    print(f"{sweep.study.question}\n{sweep.corpora.describe()}\n")
+    question, corpora = sweep.study.question, sweep.corpora.describe()
+    yield Line("{question}\n{corpora}\n", question=question, corpora=corpora)
     runs = sweep.study.runs
     check_programs(runs, launcher.platform)
     costs = forecast(runs, sweep.study.name, launcher, sweep.site)
-    print_runs(sweep, runs, costs)
+    yield from run_table(sweep, runs, costs)
     left = [costs[run.run_id].seconds for run in runs if sweep.status(run) not in FINISHED]
     timed = [seconds for seconds in left if seconds is not None]
-    common.say_laws(sweep.study)
+    for text in common.laws(sweep.study):
+        yield Line("{field}", "laws", field=text)
     for text in narrower_than_base(runs):
-        print(text)
-    print("memory: of one device, for the whole population; time: of one worker")
+        yield Line("{warning}", "warnings", warning=text)
+    yield Whole({}, "memory: of one device, for the whole population; time: of one worker")
     if timed:
-        print(f"left: {clock(sum(timed))} over {launcher.places} workers")
+        seconds = Shown(sum(timed), clock(sum(timed)))
+        said = "left: {seconds_left} over {workers} workers"
+        yield Line(said, seconds_left=seconds, workers=launcher.places)
     if len(timed) < len(left):
-        print(f"{len(left) - len(timed)} runs are like none that was timed here yet")
+        said = "{untimed} runs are like none that was timed here yet"
+        yield Line(said, untimed=len(left) - len(timed))
     return 0

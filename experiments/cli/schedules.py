@@ -11,8 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
+from scaling.common.answers import Answer, Line
 from scaling.common.command_line import Parser
 from scaling.common.errors import UserError
+from scaling.common.files import output_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,19 +30,19 @@ SHADES = ("#103a55", "#b03a1c", "#457a95", "#000000", "#6b665d", "#6f9ab0")
 
 def add(parser: Parser) -> None:
     parser.add_argument(
-        "--out", type=Path, default=Path("schedules.png"), help="the picture: .png, .svg or .pdf"
+        "--out",
+        type=output_file,
+        default=Path("schedules.png"),
+        help="the picture: .png, .svg or .pdf",
     )
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     out: Path = options.out
     if out.suffix not in PICTURES:
         raise UserError(f"--out {out}: no picture; end it with one of {', '.join(PICTURES)}")
-    try:
-        figure().savefig(out, dpi=150)
-    except OSError as error:
-        raise UserError(f"--out {out}: cannot write it ({error.strerror})") from error
-    print(out)
+    figure().savefig(out, dpi=150)
+    yield Line("{figure}", figure=str(out))
     return 0
 
 

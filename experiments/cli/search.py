@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.cli import _common as common
 from experiments.record import AGAIN
+from scaling.common.answers import (
+    Answer,
+    Line,
+    Note,
+    Part,
+    Rows,
+    Shown,
+    add_json,
+    deliver,
+)
 from scaling.common.command_line import Parser
-from scaling.common.tables import table
 
 if TYPE_CHECKING:
     from experiments.launchers import Launcher
@@ -37,6 +45,7 @@ def add(parser: Parser) -> None:
         help="the sampler of candidates: 'random' (default) or 'optuna'",
     )
     common.add_launcher(parser)
+    add_json(parser)
     parser.add_argument("--dry-run", action="store_true", help="print the cost, train nothing")
 
 
@@ -44,10 +53,10 @@ def run(options: argparse.Namespace) -> int:
     from experiments import launchers
 
     launcher = launchers.chosen(options)
-    return launcher.carry_out(partial(_search, options, launcher))
+    return launcher.carry_out(lambda: deliver(_search(options, launcher), options.json))
 
 
-def _search(options: argparse.Namespace, launcher: Launcher) -> int:
+def _search(options: argparse.Namespace, launcher: Launcher) -> Answer:
     from experiments import studies
     from experiments.search.promotion import UnfinishedError
     from experiments.search.searcher import bind
@@ -56,7 +65,7 @@ def _search(options: argparse.Namespace, launcher: Launcher) -> int:
     def watching(runs: Sequence[Run], finished: Sequence[str]) -> Progress:
         if missing := len(runs) - len(finished):
             tokens = runs[-1].ledger["tokens"]
-            print(f"next rung: {missing} to train, to {tokens:,.0f} tokens each", flush=True)
+            common.on_stderr(f"next rung: {missing} to train, to {tokens:,.0f} tokens each")
         return Progress(runs, finished)
 
     plan = studies.load_search(options.search, options.assignments)
@@ -70,74 +79,81 @@ def _search(options: argparse.Namespace, launcher: Launcher) -> int:
         (lambda text: None) if options.dry_run else common.on_stderr,
     )
     if options.dry_run:
-        return _dry_run(found)
+        return (yield from _dry_run(found))
+    options.progress.stop()  # the sweep has its own
     try:
         found.run()
     except UnfinishedError as error:
-        print(error, "not finished: the same command continues from the last checkpoints", sep="\n")
+        left = "not finished: the same command continues from the last checkpoints"
+        yield Line("{failure}\n{left}", failure=str(error), left=left)
         return AGAIN
-    _results(found)
+    yield from _results(found)
     return 0
 
 
-def _dry_run(found: Searcher) -> int:
+def _dry_run(found: Searcher) -> Answer:
     from experiments.search.cost import planned, rungs
 
     plan = found.search
     science = plan.base.science
-    print(f"{plan.question}\n{found.corpora.describe()}\n")
-    print(
-        f"{plan.method}: R={plan.R}, eta={plan.eta}, {plan.candidates} candidates of the sampler "
-        f"'{found.sampler}'; budget 1 is {science.budget.tokens:,} tokens"
+    corpora = found.corpora.describe()
+    yield Line("{question}\n{corpora}\n", question=plan.question, corpora=corpora)
+    yield Line(
+        "{method}: R={R}, eta={eta}, {candidates} candidates of the sampler '{sampler}'; "
+        "budget 1 is {tokens:,} tokens",
+        method=plan.method,
+        R=plan.R,
+        eta=plan.eta,
+        candidates=plan.candidates,
+        sampler=found.sampler,
+        tokens=science.budget.tokens,
     )
     for name, kind in plan.space.items():
-        print(f"  {name}: {kind}")
+        yield Line("  {field}: {values}", "space", field=name, values=str(kind))
     rows = [
         [
-            str(rung.bracket),
-            f"{float(rung.budget):.4g}",
-            f"{rung.from_start.tokens:,.0f}",
-            str(rung.candidates),
-            f"{rung.from_start.flops_model:.3g}",
+            rung.bracket,
+            float(rung.budget),
+            Shown.of(rung.from_start.tokens, ",.0f"),
+            rung.candidates,
+            Shown.of(rung.from_start.flops_model, ".3g"),
         ]
         for rung in rungs(plan)
     ]
     head = ("bracket", "budget", "tokens", "candidates", "flops_model")
-    print(f"\n{table(head, rows, left=0)}")
-    print()
-    _print_totals(planned(plan))
+    yield Rows("rungs", head, rows, left=0, above="\n")
+    yield _totals(planned(plan))
     if len(found.greatest) > 1 and plan.promotion != "efficient":
-        print(f"at least: '{plan.promotion}' may promote more, depending on the scores")
+        yield Note(f"at least: '{plan.promotion}' may promote more, depending on the scores")
     if any(name.startswith(("model", "batch")) for name in plan.space):
-        print("FLOPs and whole steps are those of the base: the candidates differ in them")
+        yield Note("FLOPs and whole steps are those of the base: the candidates differ in them")
     return 0
 
 
-def _results(found: Searcher) -> None:
+def _results(found: Searcher) -> Iterator[Part]:
     ranked = [found.tried[candidate] for candidate in found.ranked()]
     fields = list(ranked[0].fields)
     budgets = sorted({tokens for one in ranked for tokens in one.scores})
     head = [*fields, *(f"{tokens:,}" for tokens in budgets)]
     rows = [
-        [*(_text(one.fields[name]) for name in fields), *(_loss(one, t) for t in budgets)]
+        [*(_cell(one.fields[name]) for name in fields), *(_loss(one, t) for t in budgets)]
         for one in ranked[:BEST]
     ]
-    print("validation loss in nats/token by tokens, best first:")
-    print(table(head, rows, left=0))
+    above = "validation loss in nats/token by tokens, best first:\n"
+    yield Rows("best", head, rows, left=0, above=above)
     if len(ranked) > BEST:
-        print(f"... and {len(ranked) - BEST} more in search.json")
-    print()
-    _print_totals(found.totals())
+        yield Line("... and {more} more in search.json", more=len(ranked) - BEST)
+    yield _totals(found.totals())
 
 
-def _print_totals(totals: Totals) -> None:
+def _totals(totals: Totals) -> Rows:
     rows = [
         [
             text,
-            f"{float(cost.units):,.4g}",
-            f"{cost.tokens:,.0f}",
-            f"{cost.flops_model:.3g}",
-            f"{cost.tokens / totals.everything.tokens:.1%}",
+            Shown.of(float(cost.units), ",.4g"),
+            Shown.of(cost.tokens, ",.0f"),
+            Shown.of(cost.flops_model, ".3g"),
+            Shown.of(cost.tokens / totals.everything.tokens, ".1%"),
         ]
         for text, cost in (
             ("promoted candidates continue", totals.resumed),
@@ -145,14 +161,16 @@ def _print_totals(totals: Totals) -> None:
             ("if all candidates were trained to R", totals.everything),
         )
     ]
-    print(table(("cost", "budgets", "tokens", "flops_model", "share"), rows))
+    head = ("cost", "budgets", "tokens", "flops_model", "share")
+    return Rows("costs", head, rows, above="\n")
 
 
-def _text(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _cell(value: object) -> object:
+    return Shown.of(value, "g") if isinstance(value, float) else value
 
 
-def _loss(one: Tried, tokens: int) -> str:
+def _loss(one: Tried, tokens: int) -> Shown:
     if tokens not in one.scores:
-        return ""
-    return "diverged" if math.isnan(one.scores[tokens]) else f"{one.scores[tokens]:.4f}"
+        return Shown(None, "")
+    loss = one.scores[tokens]
+    return Shown("diverged", "diverged") if math.isnan(loss) else Shown.of(loss, ".4f")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 
 from experiments.cli import _common as common
-from experiments.cli._run_table import print_runs
+from experiments.cli._run_table import run_table
+from scaling.common.answers import Answer
 from scaling.common.command_line import Parser
 
 
@@ -17,7 +18,8 @@ def add(parser: Parser) -> None:
     common.add_file(parser)
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
+    options.progress("reading the records")
     sweep = common.bind(options)
-    print_runs(sweep, sweep.study.runs)
+    yield from run_table(sweep, sweep.study.runs)
     return 0

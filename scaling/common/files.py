@@ -22,6 +22,7 @@ from scaling.common.errors import UserError
 SCRATCH = ".tmp"  # ends the name of a file that is being written
 MAKE_ROOM = "make room, or choose another folder"
 MOVE_AWAY = "move it away"
+ELSEWHERE = "choose another place"
 
 T = TypeVar("T")
 
@@ -64,6 +65,35 @@ def writing(path: Path, remedy: str = MAKE_ROOM) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(f"{path}: cannot write ({error.strerror}); {remedy}") from error
+
+
+def output_file(text: str) -> Path:
+    """A path to which a file can be written: refused before any work is done otherwise."""
+    path = Path(text).expanduser()
+    if path.is_dir():
+        raise UserError(f"{text}: is a folder; name a file in it")
+    _check_writable(path)
+    return path
+
+
+def output_folder(text: str | Path) -> Path:
+    """A path where a folder is or can be made, likewise."""
+    path = Path(text).expanduser()
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{text}: is a file; name a folder")
+    _check_writable(path)
+    return path
+
+
+def _check_writable(path: Path) -> None:
+    """Check that the path, or the nearest folder above it that exists, takes new content."""
+    place = path
+    while not os.path.lexists(place):
+        place = place.parent
+    if place != path and not place.is_dir():
+        raise UserError(f"{path}: {place} is a file, no folder; {ELSEWHERE}")
+    if not os.access(place, os.W_OK):
+        raise UserError(f"{path}: no right to write to {place}; {ELSEWHERE}")
 
 
 def plain(value: Any) -> Any:

@@ -6,6 +6,11 @@ import subprocess
 import sys
 
 
+def complaints(stderr: str) -> list[str]:
+    """The lines of stderr, without the progress that a slow machine brings about."""
+    return [line for line in stderr.splitlines() if not line.startswith("  ")]
+
+
 def command(room: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", room, *arguments], capture_output=True, text=True, timeout=300

@@ -9,7 +9,7 @@ chip sends, loops counted with their trips.
   python -m tpu compile isoflop --set scale=pod --topology v5e:4x4
   python -m tpu compile isoflop --topology v5p-256 --layout fsdp_tensor \\
       --set execution.layout.tensor=4
-  python -m tpu compile runs/isoflop/RUN/config.json --topology v6e:8x8 --json compiled.json
+  python -m tpu compile runs/isoflop/RUN/config.json --topology v6e:8x8 --json > compiled.json
 
 It needs libtpu, not a TPU: pip install -e '.[tpu]'. Exit codes: 0 all fit, 1 some do not, 2 the
 user's mistake.
@@ -18,13 +18,11 @@ user's mistake.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scaling.common.answers import Answer, Whole
 from scaling.common.errors import UserError
 from scaling.common.tables import table
 from scaling.machines.chips import GIB, Chip, chip
@@ -83,10 +81,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--topology", required=True, metavar="SLICE", help="as v5e:4x4, v5litepod-16 or v5p-128"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything, for scripts")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Print both tables once every program is compiled, and below those that do not fit."""
     from tpu.aot.compiler import NoRoom, compiled
 
@@ -102,23 +99,28 @@ def run(options: argparse.Namespace) -> int:
             refused.append(str(error))
             continue
         done.append((group, outcome))
-        print(f"{len(done)} of {len(groups)}: {outcome.seconds:.0f} s", file=sys.stderr)
+        options.progress(f"{len(done)} of {len(groups)} compiled: {outcome.seconds:.0f} s")
     if not done:
         raise UserError(refused[0])
     what = "chip" if slice_.generation.devices == 1 else "core"
-    print(
+    hbm = device.hbm_bytes / GIB
+    lines = [
         f"{slice_.name} ({slice_.accelerator_type}): {slice_.devices} {what}s of "
-        f"{device.hbm_bytes / GIB:.4g} GiB; memory in GiB of one {what}"
-    )
-    print(table(MEMORY, [_memory(*pair, device) for pair in done], "markdown"))
+        f"{hbm:.4g} GiB; memory in GiB of one {what}",
+        table(MEMORY, [_memory(*pair, device) for pair in done], "markdown"),
+    ]
     fitting = [(group, found) for group, found in done if not isinstance(found, NoRoom)]
-    _say_exchanges(fitting)
-    for text in [*_warnings(done), *dict.fromkeys(refused)]:
-        print(text)
-    if options.json:
-        rows = [_row(*pair) for pair in done]
-        value = {"topology": slice_.name, "programs": rows, "refused": refused}
-        _write(options.json, value)
+    refused, warnings = list(dict.fromkeys(refused)), _warnings(done)
+    values = {
+        "topology": slice_.name,
+        "accelerator_type": slice_.accelerator_type,
+        "devices": slice_.devices,
+        "hbm_gib": hbm,
+        "programs": [_row(*pair) for pair in done],
+        "warnings": warnings,
+        "refused": refused,
+    }
+    yield Whole(values, "\n".join([*lines, *_exchanges(fitting), *warnings, *refused]))
     return 0 if len(fitting) == len(done) and not refused else NO_ROOM
 
 
@@ -169,20 +171,20 @@ def _memory(group: Group, outcome: Outcome, device: Chip) -> list[str]:
     return [*row, f"{outcome.peak / device.hbm_bytes:.0%}", f"{outcome.seconds:.0f}", "yes"]
 
 
-def _say_exchanges(programs: Sequence[tuple[Group, Program]]) -> None:
+def _exchanges(programs: Sequence[tuple[Group, Program]]) -> list[str]:
     kinds = [
         kind
         for kind in SENT
         if any(one.kind == kind for _, program in programs for one in program.collectives)
     ]
     if not kinds:
-        return
-    print("\nexchanges in a step: number, and GiB sent by each")
+        return []
     rows = [
         [group.rungs, f"{group.params_total:,.0f}", *(_cell(program, kind) for kind in kinds)]
         for group, program in programs
     ]
-    print(table(("rungs", "params_total", *kinds), rows, "markdown"))
+    title = "\nexchanges in a step: number, and GiB sent by each"
+    return [title, table(("rungs", "params_total", *kinds), rows, "markdown")]
 
 
 def _cell(program: Program, kind: str) -> str:
@@ -232,10 +234,3 @@ def _row(group: Group, outcome: Outcome) -> dict[str, Any]:
     if not isinstance(outcome, NoRoom):
         row["collectives"] = [asdict(one) | {"sent": one.sent} for one in outcome.collectives]
     return row
-
-
-def _write(path: Path, value: dict[str, Any]) -> None:
-    try:
-        path.write_text(json.dumps(value, indent=1) + "\n")
-    except OSError as error:
-        raise UserError(f"--json {path}: cannot write it ({error.strerror})") from error

@@ -12,10 +12,11 @@ of the run. Times are lower bounds, no forecasts: give --mfu your measured utili
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from scaling.common.answers import Answer, Line, Rows, Shown
 from scaling.common.errors import UserError
-from scaling.common.tables import table
+from scaling.common.quantities import count, share
 from scaling.machines.chips import CHIPS, GIB, chip
 from tpu.cli import _studies as studies
 
@@ -47,24 +48,20 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     studies.add(parser)
     parser.add_argument("--chip", required=True, metavar="NAME", help=", ".join(CHIPS))
-    parser.add_argument("--chips", required=True, type=int, metavar="N", help="how many of them")
+    parser.add_argument("--chips", required=True, type=count, metavar="N", help="how many of them")
     parser.add_argument(
         "--mfu",
-        type=float,
+        type=share,
         metavar="PART",
         help="measured share of the peak; a step takes no less than its bound",
     )
     parser.add_argument("--why", action="store_true", help="list the other layouts too")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Print a row for every run, and below the reasons of those that do not fit."""
     from experiments.devices.auto_layout import choose
 
-    if options.chips < 1:
-        raise UserError(f"--chips {options.chips}: must be at least 1")
-    if options.mfu is not None and not 0 < options.mfu <= 1:
-        raise UserError(f"--mfu {options.mfu}: must lie above 0 and up to 1")
     device, runs = chip(options.chip), studies.runs(options, options.chips)
     choices: list[LayoutRanking | None] = []
     refused: dict[str, UserError] = {}
@@ -76,42 +73,55 @@ def run(options: argparse.Namespace) -> int:
             refused[str(error)] = error
     if not any(choices):
         raise next(iter(refused.values()))
-    print(_headline(device, options))
+    yield _headline(device, options)
     pairs = list(zip(runs, choices, strict=True))
     rows = [_row(planned, choice, options.mfu) for planned, choice in pairs]
-    print(table(HEAD, rows, "markdown"))
+    yield Rows("runs", HEAD, rows, "markdown")
     hours = sum(_hours(planned, choice, options.mfu) for planned, choice in pairs if choice)
-    print(f"in all {hours / options.chips / 24:,.3g} days, {hours:,.4g} chip-hours")
+    yield Line(
+        "in all {days:,.3g} days, {chip_hours:,.4g} chip-hours",
+        days=hours / options.chips / 24,
+        chip_hours=hours,
+    )
     if options.why:
-        reasons = {_why(choice): None for choice in choices if choice}
-        print("", *reasons, sep="\n\n")
+        reasons = {str(table): table for table in map(_why, filter(None, choices))}
+        yield from reasons.values()
     for text in refused:
-        print(f"fits in no way: {text}")
+        yield Line("fits in no way: {reason}", "refused", reason=text)
     return INCOMPLETE if refused else 0
 
 
-def _headline(chip: Chip, options: argparse.Namespace) -> str:
+def _headline(chip: Chip, options: argparse.Namespace) -> Line:
     peaks = ", ".join(f"{dtype} {peak / 1e12:.4g}" for dtype, peak in chip.peak.items())
     sides = "x".join(map(str, chip.torus(options.chips))) if chip.platform == "tpu" else ""
     times = f"at {options.mfu:.0%} MFU" if options.mfu else "at the bounds"
     recalled = f"; unchecked: {', '.join(chip.recalled)}" if chip.recalled else ""
-    return (
-        f"{options.chips} x {chip.name} {sides} ({peaks} TFLOP/s, {chip.hbm_bytes / GIB:.4g} GiB "
-        f"at {chip.hbm_bandwidth / 1e12:.3g} TB/s{recalled}), times {times}"
+    return Line(
+        "{chips} x {chip} {torus} ({peak_tflops} TFLOP/s, {hbm_gib} GiB at {hbm_tb_per_s:.3g} TB/s"
+        "{recalled}), times {mfu}",
+        chips=options.chips,
+        chip=chip.name,
+        torus=sides,
+        peak_tflops=Shown({dtype: each / 1e12 for dtype, each in chip.peak.items()}, peaks),
+        hbm_gib=chip.hbm_bytes / GIB,
+        hbm_tb_per_s=chip.hbm_bandwidth / 1e12,
+        recalled=Shown(chip.recalled, recalled),
+        mfu=Shown(options.mfu, times),
     )
 
 
-def _row(run: Run, choice: LayoutRanking | None, mfu: float | None) -> list[str]:
+def _row(run: Run, choice: LayoutRanking | None, mfu: float | None) -> list[Any]:
     book = run.ledger
     name = f"{run.part} {run.rung}"
-    row = [name, *(f"{book[n]:.3g}" for n in ("params_total", "tokens", "flops_model"))]
+    counts = ("params_total", "tokens", "flops_model")
+    row: list[Any] = [name, *(Shown.of(book[each], ".3g") for each in counts)]
     if choice is None:
-        return row + ["-"] * (len(HEAD) - len(row))
+        return row + [None] * (len(HEAD) - len(row))
     best, seconds, hours = choice.best, _seconds(choice, mfu), _hours(run, choice, mfu)
     bounds, chips = best.roofline, best.layout.devices
-    row += [best.name, str(best.step.microbatch), f"{best.bytes / GIB:.2f}", bounds.bound]
-    row += [f"{seconds:.3g}", f"{bounds.mfu(seconds):.0%}"]
-    return [*row, f"{hours / chips / 24:.3g}", f"{hours:.4g}"]
+    row += [best.name, best.step.microbatch, Shown.of(best.bytes / GIB, ".2f"), bounds.bound]
+    row += [Shown.of(seconds, ".3g"), Shown.of(bounds.mfu(seconds), ".0%")]
+    return [*row, Shown.of(hours / chips / 24, ".3g"), Shown.of(hours, ".4g")]
 
 
 def _seconds(choice: LayoutRanking, mfu: float | None) -> float:
@@ -125,11 +135,13 @@ def _hours(run: Run, choice: LayoutRanking, mfu: float | None) -> float:
     return steps * _seconds(choice, mfu) * choice.best.layout.devices / 3600
 
 
-def _why(choice: LayoutRanking) -> str:
-    return table(WHY, [_reasons(one) for one in (choice.best, *choice.others)][:SHOWN], "markdown")
+def _why(choice: LayoutRanking) -> Rows:
+    shown = (choice.best, *choice.others)[:SHOWN]
+    return Rows("layouts", WHY, [_reasons(one) for one in shown], "markdown", above="\n\n")
 
 
-def _reasons(one: Candidate) -> list[str]:
+def _reasons(one: Candidate) -> list[Any]:
     bounds = one.roofline.bounds.values()
-    cells = [one.name, str(one.step.microbatch), f"{one.bytes / GIB:.2f}"]
-    return cells + [f"{bound:.3g}" for bound in bounds] + [f"{one.roofline.waiting:.0%}"]
+    cells = [one.name, one.step.microbatch, Shown.of(one.bytes / GIB, ".2f")]
+    times = [Shown.of(bound, ".3g") for bound in bounds]
+    return [*cells, *times, Shown.of(one.roofline.waiting, ".0%")]

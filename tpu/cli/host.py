@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from scaling.common.command_line import Parser
+from scaling.common.quantities import positive, whole
 from tpu.pod.host_run import Host
 
 
@@ -16,12 +17,12 @@ def add(parser: Parser) -> None:
     parser.add_argument("--shared", type=Path, help="a folder that all hosts of the slice see")
     parser.add_argument(
         "--worker",
-        type=int,
+        type=whole,
         default=int(os.environ.get("TPU_WORKER_ID", "0")),
         help="which host this is (default: TPU_WORKER_ID, else 0)",
     )
     parser.add_argument("--log", type=Path, help="a file of the output, sent too")
-    parser.add_argument("--every", type=float, default=60, help="seconds between two sendings")
+    parser.add_argument("--every", type=positive, default=60, help="seconds between two sendings")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -28,10 +28,10 @@ def test_the_published_errors_of_two_targets(capsys):
 
 @needs_tables("gadre_overtraining/tidy.csv")
 def test_a_run_that_is_not_in_the_table(capsys):
-    assert main([*GADRE, "--at", "params=1.4e9", "--at", "tokens=9e11"]) == 0
+    assert main([*GADRE, "--at", "params=1.4B,tokens=9e11"]) == 0
     said = capsys.readouterr().out
-    assert "params=1.4e9, tokens=9e11" in said and "no intervals without --bootstrap" in said
+    assert "params=1.4B,tokens=9e11" in said and "no intervals without --bootstrap" in said
     assert main([*GADRE, "--at", "params=1.4e9"]) == 2
     assert "tokens" in capsys.readouterr().err
     assert main(GADRE) == 2
-    assert "give either --at NAME=X for each variable, or --predict" in capsys.readouterr().err
+    assert "give either --at NAME=X,... or --predict" in capsys.readouterr().err

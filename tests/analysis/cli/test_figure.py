@@ -8,7 +8,7 @@ from analysis.__main__ import main
 
 def test_the_list_names_every_figure(capsys):
     assert main(["figure"]) == 0
-    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
     assert tuple(listed) == figures.names() and "chinchilla_refit" in listed
 
 

@@ -66,7 +66,7 @@ def test_a_larger_run_is_predicted(curves: Path, tmp_path: Path, capsys):
 def test_mistakes_are_one_line(curves: Path, capsys):
     asked = ["trajectory", str(curves), "--size", "1e9", "--batch", "1e6"]
     assert main([*asked, "--steps", "many", *COLUMNS]) == 2
-    assert "--steps many: write numbers" in capsys.readouterr().err
+    assert "--steps 'many' is not a number" in capsys.readouterr().err
     assert main(asked) == 2
     assert "give --steps S,... or --to-loss L,..." in capsys.readouterr().err
     assert main([*asked, "--steps", "1e4"]) == 2

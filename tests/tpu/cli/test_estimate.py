@@ -90,7 +90,7 @@ def test_runs_that_fit_in_no_way_are_told_below(capsys: pytest.CaptureFixture[st
     [
         (("--chip", "v5x"), "chip 'v5x'"),
         (("--chips", "0"), "--chips 0: must be at least 1"),
-        (("--mfu", "40"), "--mfu 40.0: must lie above 0"),
+        (("--mfu", "40"), "--mfu 40: must lie above 0"),
         (("--layout", "single"), "one device is not the 128 devices"),
         (("--layout", "pipeline"), "give execution.layout.stage a size"),
     ],

@@ -1,0 +1,64 @@
+"""Parts of answers: text and JSON from the same values."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from scaling.common.answers import Answer, Estimate, Line, Note, Rows, Shown, deliver
+
+
+def answer() -> Answer:
+    yield Line(
+        "{law} on {rows} rows, {objective:.3g}",
+        law="chinchilla",
+        rows=np.int64(24),
+        objective=0.123456,
+    )
+    yield Line("at {flops}: {params}", "at", flops=1e20, params=Estimate(1.23456e9, 1e9, 2e9))
+    yield Line("at {flops}: {params}", "at", flops=1e21, params=Estimate(4e9))
+    cells = [["a", math.nan, Shown.of(0.25, ".0%")], ["b", np.float32(2.5), None]]
+    yield Rows("laws", ("law", "off, %", "N*"), cells)
+    yield Note("few rows")
+    return 3
+
+
+def test_text_shows_the_values(capsys):
+    assert deliver(answer(), as_json=False) == 3
+    first, one, two, *rows, note = capsys.readouterr().out.splitlines()
+    assert first == "chinchilla on 24 rows, 0.123"
+    assert (one, two) == ("at 1e+20: 1.235e+09 [1e+09, 2e+09]", "at 1e+21: 4e+09")
+    assert [row.split() for row in rows[1:]] == [["a", "-", "25%"], ["b", "2.5", "-"]]
+    assert note == "note: few rows"
+
+
+def test_json_holds_them_whole(capsys):
+    assert deliver(answer(), as_json=True) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert found == {
+        "law": "chinchilla",
+        "rows": 24,
+        "objective": 0.123456,
+        "at": [
+            {"flops": 1e20, "params": {"value": 1.23456e9, "low": 1e9, "high": 2e9}},
+            {"flops": 1e21, "params": {"value": 4e9, "low": None, "high": None}},
+        ],
+        "laws": [
+            {"law": "a", "off_percent": None, "N_star": 0.25},
+            {"law": "b", "off_percent": 2.5, "N_star": None},
+        ],
+        "notes": ["few rows"],
+    }
+
+
+def test_one_name_is_one_value():
+    def twice() -> Answer:
+        yield Line("{rows}", rows=1)
+        yield Line("{rows}", rows=2)
+        return 0
+
+    with pytest.raises(KeyError, match="rows"):
+        deliver(twice(), as_json=True)
