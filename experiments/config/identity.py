@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from experiments.config.data import PLACES
-from experiments.config.fields import flat, to_dict
+from experiments.config.fields import leaves, to_json
 from experiments.config.run import Science
 
 # Raised when the same config would give another result: a changed default, initialisation, order of
@@ -42,6 +45,14 @@ def identity(science: Science, derivation: Any = None) -> str:
 
 def canonical(science: Science) -> dict[str, Any]:
     """The fields that differ from their defaults, by path."""
-    default = dict(flat(to_dict(type(science)())))
-    found = flat(to_dict(science))
-    return {path: value for path, value in found if value != default[path]}
+    kind: Any = type(science)
+    kinds, read, default = _leaves(kind)
+    pairs = zip(kinds.items(), read(science), default, strict=True)
+    return {path: to_json(value, kind) for (path, kind), value, usual in pairs if value != usual}
+
+
+@cache
+def _leaves(kind: type) -> tuple[Mapping[str, Any], Any, tuple[Any, ...]]:
+    """The paths of a science and their types, the getter of all values, and the defaults."""
+    read = attrgetter(*leaves(kind))
+    return leaves(kind), read, read(kind())

@@ -101,9 +101,12 @@ EXECUTION_RANGES: Ranges = {
 }
 
 
+_READ = {path: attrgetter(path) for path in (*RANGES, *EXECUTION_RANGES)}
+
+
 def _check(config: Any, ranges: Ranges) -> None:
     for path, (least, greatest, rule) in ranges.items():
-        value = attrgetter(path)(config)
+        value = _READ[path](config)
         if not least <= value <= greatest:  # NaN is in no range
             raise UserError(f"{path}={value}: {rule}")
 

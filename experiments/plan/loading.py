@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar, cast, get_type_hints
+from typing import Any, Generic, TypeVar, cast
 
-from experiments.config.fields import from_text
 from experiments.config.overrides import split
+from experiments.plan import settings
 from scaling.common import plugins
 from scaling.common.errors import UserError, nearest
 
@@ -60,29 +60,30 @@ def build(kind: FileKind[T], name: str, assignments: Sequence[str]) -> T:
             f"see {kind.returns.__module__.replace('.', '/')}.py"
         )
     make: Callable[..., Any] = getattr(found, kind.function)
-    hints = get_type_hints(make)
-    settings = {key: known.default for key, known in inspect.signature(make).parameters.items()}
+    with _one_line(Path(inspect.getfile(found))):  # an annotation may name what is not there
+        values, types = settings.defaults(make), settings.kinds(make)
     rest: dict[str, str] = {}
     for text in assignments:
         key, value = split(text)
-        if key in settings:
-            settings[key] = from_text(f"--set {key}", value, hints[key])
+        if key in values:
+            values[key] = settings.read(f"--set {key}", value, types[key])
         elif key in kind.fields:
             rest[key] = value
         else:
-            known = [*settings, *kind.fields]
+            known = [*values, *kind.fields]
             raise UserError(f"--set {key}: no such field; {nearest(key, known)}")
-    if unset := [key for key, value in settings.items() if value is inspect.Parameter.empty]:
+    if unset := [key for key, value in values.items() if value is inspect.Parameter.empty]:
         raise UserError(f"--set {unset[0]}=...: the {kind.function} '{name}' needs this setting")
     with _one_line(Path(inspect.getfile(found))):
-        built = make(**settings)
+        built = make(**values)
     if not isinstance(built, kind.returns):
         raise UserError(
             f"{name}: its function '{kind.function}' gives a {type(built).__name__}, "
             f"no {kind.returns.__name__}"
         )
     changed: Any = cast(Any, built).override([f"{key}={value}" for key, value in rest.items()])
-    return cast(T, replace(changed, settings={**settings, **rest}))
+    told = {key: settings.plain(value) for key, value in values.items()}
+    return cast(T, replace(changed, settings={**told, **rest}))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 from experiments.config.data import DataConfig
@@ -19,6 +20,7 @@ from experiments.config.overrides import assign, override
 from experiments.config.run import RunConfig
 from experiments.plan.law_settings import Given, Source, find, follow
 from experiments.record import Part
+from models.config import TransformerConfig
 from scaling.counting.formulas import flops_by_part, ledger
 from scaling.counting.parts import Dims
 
@@ -81,7 +83,7 @@ class Run:
     label: str = ""  # its arm of the study's comparison
     given: tuple[Given, ...] = ()  # settings by hyperparameter laws, with the laws' variables
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """Hash of the science; of a derived run, of its parents, operation and settings too."""
         begun = self.beginning
@@ -101,7 +103,8 @@ class Run:
 
         A derived run counts its own training alone; its record adds `flops_parents`.
         """
-        return ledger(self.dims, self.config.science.tokens)
+        science = self.config.science
+        return {**_ledger(science.model, science.batch.seq_len, science.tokens)}
 
     @property
     def dims(self) -> Dims:
@@ -165,6 +168,11 @@ class Run:
             beginning=self.beginning.change(lambda parent: parent.follow(laws)),
             given=(*self.given, *given),
         )
+
+
+@lru_cache(maxsize=1024)  # the runs of a study have few sizes and budgets
+def _ledger(model: TransformerConfig, context: int, tokens: int) -> Mapping[str, float]:
+    return ledger(model.dims(context), tokens)
 
 
 def following(runs: Iterable[Run], laws: Mapping[str, str]) -> tuple[Run, ...]:

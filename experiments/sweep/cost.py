@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 from experiments import record
@@ -51,15 +52,18 @@ def forecast(
     }
     known = {kind: curve for kind, curve in curves.items() if curve is not None}
     settled = groups.keys() - (curves.keys() - known.keys())
+    seconds = cache(partial(seconds_per_step, slot=slot, known=timed))
+    size = cache(partial(_bytes, platform=DEVICE[platform]))
+    kinds = {job.run.run_id: kind for kind, group in groups.items() for job in group}
     found = {}
     for population in grouping.all_populations(groups, known, places):
         for job in population:
-            config, steps = job.run.config, job.run.config.science.steps
-            seconds = worker_seconds(config, len(population), slot, timed)
+            kind, members = kinds[job.run.run_id], len(population)
+            each, steps = seconds(kind, members), job.run.config.science.steps
             found[job.run.run_id] = RunForecast(
-                len(population) if signature(config) in settled else None,
-                _bytes(config, len(population), DEVICE[platform]),
-                None if seconds is None else seconds * (steps - job.run.first_step) / steps,
+                members if kind in settled else None,
+                size(kind, members),
+                None if each is None else each * (steps - job.run.first_step),
             )
     return found
 
@@ -94,13 +98,12 @@ def rates(runs: Sequence[Run], folder: Path) -> Rates:
     return found
 
 
-def worker_seconds(config: RunConfig, members: int, slot: Slot, known: Rates) -> float | None:
-    """Seconds of one worker, with all its devices, for a run in a population of `members`.
+def seconds_per_step(kind: RunConfig, members: int, slot: Slot, known: Rates) -> float | None:
+    """Seconds of one worker, with all its devices, for a step of one run of `members`.
 
-    The source is the measured throughput of its program, or else `known` rates; None: unknown.
+    The source is the measured throughput of its signature, or else `known` rates; None: unknown.
     """
-    science, kind = config.science, signature(config)
     curve = throughput.kept(kind, slot)
     if curve and members in curve:
-        return science.steps * curve[members] / members
-    return science.tokens / known[kind] if kind in known else None
+        return curve[members] / members
+    return kind.science.batch.batch_tokens / known[kind] if kind in known else None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
@@ -26,7 +27,14 @@ def check_choices(section: str, config: Any) -> None:
 
     So a config made in Python meets the same check as one overridden on the command line.
     """
-    for name, kind in get_type_hints(type(config)).items():
-        if get_origin(kind) is Literal and (value := getattr(config, name)) not in get_args(kind):
-            known = map(str, get_args(kind))
-            raise UserError(f"{section}.{name}={value}: {nearest(str(value), known)}")
+    kind: Any = type(config)
+    for name, choices in _choices(kind).items():
+        if (value := getattr(config, name)) not in choices:
+            raise UserError(f"{section}.{name}={value}: {nearest(str(value), map(str, choices))}")
+
+
+@cache
+def _choices(kind: type) -> Mapping[str, tuple[Any, ...]]:
+    """The names that each Literal field of a class may hold."""
+    hints = get_type_hints(kind).items()
+    return {name: get_args(hint) for name, hint in hints if get_origin(hint) is Literal}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from typing import Literal
+from unicodedata import east_asian_width
 
 Style = Literal["plain", "markdown"]
 
@@ -21,23 +22,24 @@ def table(
 
     Lines are never wrapped or cut, so that the text pastes whole.
     """
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    markdown = style == "markdown"
-    made = Table(
-        show_header=any(head),
-        box=box.MARKDOWN if markdown else None,
-        pad_edge=markdown,
-        padding=(0, 1) if markdown else (0, 2, 0, 0),
-    )
     places = range(left) if isinstance(left, int) else left
-    for number, name in enumerate(head):
-        made.add_column(name, justify="left" if number in places else "right", no_wrap=True)
-    for row in rows:
-        made.add_row(*row)
-    console = Console(width=10_000, color_system=None, markup=False, highlight=False)
-    with console.capture() as capture:
-        console.print(made)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n")
+    lines = [list(head)] * any(head) + [list(row) for row in rows]
+    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
+    before, between, after = ("| ", " | ", " |") if style == "markdown" else ("", "  ", "")
+    made = []
+    for line in lines:
+        cells = []
+        for place, (cell, width) in enumerate(zip(line, widths, strict=True)):
+            space = " " * (width - _width(cell))
+            cells.append(cell + space if place in places else space + cell)
+        made.append((before + between.join(cells) + after).rstrip())
+    if style == "markdown" and any(head):
+        made.insert(1, f"|{'|'.join('-' * (width + 2) for width in widths)}|")
+    return "\n".join(made)
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal that a text takes: two for a wide letter."""
+    if text.isascii():
+        return len(text)
+    return sum(1 + (east_asian_width(letter) in "WF") for letter in text)

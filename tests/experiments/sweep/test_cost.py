@@ -13,11 +13,14 @@ from paths import ROOT
 
 from experiments import record
 from experiments.config.fields import to_dict
+from experiments.config.identity import identity
 from experiments.config.overrides import override
+from experiments.config.run import Science
 from experiments.devices import machine
 from experiments.devices.slot import Slot
 from experiments.launchers import Site
 from experiments.launchers.local import Local
+from experiments.plan import run as run_file
 from experiments.plan.run import Continued, Run
 from experiments.record import Status
 from experiments.sweep import cost
@@ -48,12 +51,11 @@ def finish(run: Run, folder: Path, rate: float, members: int, status=Status.COMP
 def test_time_is_that_of_the_measured_population(slot) -> None:
     kept = throughput.Kept(4, 1, {1: 0.1, 2: 0.12, 4: 0.2})
     write_json(throughput._path(signature(CONFIG), slot), kept)
-    seconds = [cost.worker_seconds(CONFIG, members, slot, {}) for members in (1, 2, 4, 8)]
-    assert seconds == [*map(pytest.approx, (50 * 0.1, 50 * 0.06, 50 * 0.05)), None]
-    longer = override(CONFIG, ["budget.tokens=6400", "optimizer.learning_rate=0.1"])
-    assert cost.worker_seconds(longer, 1, slot, {}) == pytest.approx(100 * 0.1)
-    other = override(CONFIG, ["model.ffn=64"])
-    assert cost.worker_seconds(other, 1, slot, {}) is None
+    kind = signature(override(CONFIG, ["budget.tokens=6400", "optimizer.learning_rate=0.1"]))
+    seconds = [cost.seconds_per_step(kind, members, slot, {}) for members in (1, 2, 4, 8)]
+    assert seconds == [*map(pytest.approx, (0.1, 0.06, 0.05)), None]
+    other = signature(override(CONFIG, ["model.ffn=64"]))
+    assert cost.seconds_per_step(other, 1, slot, {}) is None
 
 
 def test_time_is_else_that_of_finished_runs_like_it(slot, tmp_path) -> None:
@@ -66,8 +68,10 @@ def test_time_is_else_that_of_finished_runs_like_it(slot, tmp_path) -> None:
     finish(diverged, tmp_path, 9999.0, members=1, status=Status.DIVERGED)
     known = cost.rates([slower, faster, diverged, wider, missing], tmp_path)
     assert known == {signature(CONFIG): 200.0}
-    assert cost.worker_seconds(missing.config, 4, slot, known) == pytest.approx(50 * 64 / 200)
-    assert cost.worker_seconds(wider.config, 4, slot, known) is None
+    told = [
+        cost.seconds_per_step(signature(run.config), 4, slot, known) for run in (missing, wider)
+    ]
+    assert told == [pytest.approx(64 / 200), None]
 
 
 def test_runs_of_another_execution_tell_nothing(tmp_path) -> None:
@@ -130,3 +134,17 @@ def test_a_branch_costs_what_it_trains_itself(runs, site) -> None:
     whole, part = (costs[run.run_id].seconds for run in (first, branch))
     assert whole == pytest.approx(50 * 64 / 100)
     assert part == pytest.approx(whole / 5)
+
+
+def test_a_plan_hashes_each_run_once(runs, site, monkeypatch) -> None:
+    """A plan asks for the identity, the status and the forecast of every run, some many times."""
+    hashed: list[Science] = []
+
+    def counted(science: Science) -> str:
+        hashed.append(science)
+        return identity(science)
+
+    monkeypatch.setattr(run_file, "identity", counted)
+    for _ in range(3):
+        cost.forecast(runs, "tiny", Local(1), site)
+    assert len(hashed) == len(runs)
