@@ -199,15 +199,18 @@ def _runs(study: StudyRecords) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _footer(study: StudyRecords) -> str:
-    corpora = [
-        "Corpus: " + ", ".join(f"{name} {facts[name]}" for name in CORPUS_FACTS if name in facts)
-        for facts in study.corpora.values()
-    ]
+    corpora = [_corpus(facts) for facts in study.corpora.values()]
     settings = [f"{name} {value}" for name, value in study.settings.items()] or ["the defaults"]
     return (
         f"{'. '.join(corpora)}. Settings: {', '.join(settings)}. The fit is in {FIT}, the "
         f"figures in {FIGURES}/ as PNG and SVG."
     )
+
+
+def _corpus(facts: Mapping[str, Any]) -> str:
+    """Its facts, and the documents left out of it or odd."""
+    known = ", ".join(f"{name} {facts[name]}" for name in CORPUS_FACTS if name in facts)
+    return "; ".join([f"Corpus: {known}", *facts.get("notes", ())])
 
 
 def _plain(value: float) -> str:

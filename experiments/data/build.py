@@ -20,9 +20,9 @@ from experiments.data.documents import (
     split_of,
     usable_documents,
 )
-from experiments.data.sources import documents
+from experiments.data.sources import SEPARATOR, documents
 from experiments.data.store import TokenWriter, stored_bytes, token_dtype
-from experiments.data.tokenizer import SEPARATOR, Tokenizer, build_tokenizer, tokenizer_digest
+from experiments.data.tokenizer import Tokenizer, build_tokenizer, digest, store_tokenizer
 from scaling.common.errors import UserError
 
 ENCODE_BYTES = 2**20  # documents are tokenized in groups of about this size
@@ -44,10 +44,17 @@ def read_usable(
             progress(f"corpus: {done / 1e6:,.1f} MB of text read ({purpose})")
 
 
-def build_corpus(config: CorpusConfig, folder: Path, progress: Progress) -> Manifest:
-    """Read the source; write tokens, tokenizer and manifest into an empty folder."""
+def build_corpus(
+    config: CorpusConfig, folder: Path, given: Tokenizer | None, progress: Progress
+) -> str:
+    """Read the source; write tokens, tokenizer and manifest into an empty folder.
+
+    Without a given tokenizer the corpus has its own. The manifest is of the corpus named as the
+    folder; the fingerprint of the text comes back.
+    """
     train = _train_contents(config, progress)
-    tokenizer = build_tokenizer(config.tokenizer, config.vocab_size, train, folder)
+    tokenizer = given or build_tokenizer(config.tokenizer, config.vocab_size, train)
+    store_tokenizer(tokenizer, folder)
     sides: dict[Split, _SplitBuilder] = {
         "train": _SplitBuilder(folder / "train", tokenizer),
         "valid": _SplitBuilder(folder / "valid", tokenizer),
@@ -61,22 +68,18 @@ def build_corpus(config: CorpusConfig, folder: Path, progress: Progress) -> Mani
             raise UserError(_empty_split(name, tally.documents, config))
     manifest = Manifest(
         format=FORMAT,
-        fingerprint=fingerprint.text(),
-        source=config.source,
-        path=config.path,
-        field=config.field,
+        fingerprint=folder.name,
         tokenizer=config.tokenizer,
-        tokenizer_sha256=tokenizer_digest(config.tokenizer, folder),
+        tokenizer_sha256=digest(tokenizer.content),
         vocab_size=tokenizer.vocab_size,
         vocab_used=tokenizer.vocab_used,
         dtype=token_dtype(tokenizer.vocab_size).name,
         valid_fraction=config.valid_fraction,
-        tally=tally,
         train=sides["train"].close(),
         valid=sides["valid"].close(),
     )
     (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
-    return manifest
+    return fingerprint.text()
 
 
 def _empty_split(name: Split, documents: int, config: CorpusConfig) -> str:

@@ -12,6 +12,7 @@ from experiments.data.cache import prepare, silent
 from experiments.data.corpus import Corpus
 from experiments.data.mixture import MixedTokens
 from experiments.data.store import TokenStore
+from experiments.data.tokenizer import Tokenizer
 from scaling.common.errors import UserError
 
 
@@ -67,10 +68,15 @@ class Mixture:
 
 
 class Corpora:
-    """Prepares corpora under a cache folder at their first use, and keeps them open."""
+    """Prepares corpora under a cache folder at their first use, and keeps them open.
 
-    def __init__(self, cache: Path, progress: Progress = silent) -> None:
-        self._cache, self._progress = cache, progress
+    A given tokenizer takes the place of their own.
+    """
+
+    def __init__(
+        self, cache: Path, progress: Progress = silent, tokenizer: Tokenizer | None = None
+    ) -> None:
+        self._cache, self._progress, self._tokenizer = cache, progress, tokenizer
         self._open: dict[CorpusConfig, Corpus] = {}
 
     def mixture(self, data: DataConfig) -> Mixture:
@@ -94,7 +100,7 @@ class Corpora:
 
     def _corpus(self, config: CorpusConfig) -> Corpus:
         if config not in self._open:
-            found = prepare(config, self._cache, self._progress)
+            found = prepare(config, self._cache, self._progress, tokenizer=self._tokenizer)
             known = replace(config, fingerprint=found.fingerprint)
             self._open[config] = self._open.setdefault(known, found)
         return self._open[config]

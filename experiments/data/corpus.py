@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.config.data import Split, TokenizerName
+from experiments.config.data import CorpusConfig, Split, TokenizerName
 from experiments.data.documents import FORMAT, Tally
 from experiments.data.store import (
     DiskTokens,
@@ -18,7 +17,9 @@ from experiments.data.store import (
     stored_bytes,
     token_dtype,
 )
-from experiments.data.tokenizer import Tokenizer, load_tokenizer, tokenizer_digest
+from experiments.data.tokenizer import Tokenizer, digest, load_tokenizer, stored_content
+from scaling.common.errors import UserError
+from scaling.common.files import read_json
 
 MANIFEST = "manifest.json"
 
@@ -36,28 +37,26 @@ class SplitFacts:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Identity, rules and counts of a stored corpus."""
+    """Identity, rules and counts of stored tokens."""
 
     format: int
     fingerprint: str
-    source: str
-    path: str
-    field: str
     tokenizer: TokenizerName
     tokenizer_sha256: str
     vocab_size: int
     vocab_used: int
     dtype: str
     valid_fraction: float
-    tally: Tally
     train: SplitFacts
     valid: SplitFacts
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus, ready for reading."""
+    """A corpus: the text as it was found, and its tokens, ready for reading."""
 
+    config: CorpusConfig
+    tally: Tally
     manifest: Manifest
     tokenizer: Tokenizer
     train: TokenStore
@@ -87,34 +86,35 @@ class Corpus:
             for fact in ("documents", "bytes", "tokens")
         }
         return {
-            "source": m.source,
-            "path": m.path,
+            "source": self.config.source,
+            "path": self.config.path,
             "fingerprint": m.fingerprint,
             "tokenizer": m.tokenizer,
             "vocab_size": m.vocab_size,
             "valid_fraction": m.valid_fraction,
             "bytes_per_token": self.bytes_per_token("valid"),
-            **asdict(m.tally),
+            "documents": self.tally.documents,
+            "notes": self.tally.lines(),
             **sides,
         }
 
     def describe(self) -> str:
-        """One line: the identity, the size, and the documents left out."""
+        """The identity and the size; then a line for each reason of documents left out or odd."""
         m = self.manifest
-        odd = m.tally.skipped()
-        return (
-            f"corpus {m.fingerprint} ({m.source}, {m.tokenizer}): {m.tally.documents:,} documents, "
+        head = (
+            f"corpus {m.fingerprint} ({self.config.source}, {m.tokenizer}): "
+            f"{self.tally.documents:,} documents, "
             f"{m.train.tokens:,} training and {m.valid.tokens:,} validation tokens"
-            + (f"; {odd}" if odd else "")
         )
+        return "\n  ".join([head, *self.tally.lines()])
 
 
 class DamagedError(Exception):
     """A stored corpus that is not whole; it is built again."""
 
 
-def load_corpus(folder: Path, memory_limit: int) -> Corpus:
-    """Open a stored corpus; splits of up to ``memory_limit`` bytes are read into memory.
+def load_corpus(folder: Path, config: CorpusConfig, tally: Tally, memory_limit: int) -> Corpus:
+    """Open a stored corpus of this text; splits of up to ``memory_limit`` bytes go into memory.
 
     Raises:
         DamagedError: it is not whole, by the digest of tokens in memory, or the size of files on
@@ -122,11 +122,14 @@ def load_corpus(folder: Path, memory_limit: int) -> Corpus:
     """
     manifest = _read_manifest(folder)
     try:
-        if tokenizer_digest(manifest.tokenizer, folder) != manifest.tokenizer_sha256:
+        content = stored_content(manifest.tokenizer, folder)
+        if digest(content) != manifest.tokenizer_sha256:
             raise DamagedError("its tokenizer is not the one that was stored")
         return Corpus(
+            config=config,
+            tally=tally,
             manifest=manifest,
-            tokenizer=load_tokenizer(manifest.tokenizer, manifest.vocab_size, folder),
+            tokenizer=load_tokenizer(manifest.tokenizer, manifest.vocab_size, content),
             train=_open_split(folder / "train", manifest.train, manifest, memory_limit),
             valid=_open_split(folder / "valid", manifest.valid, manifest, memory_limit),
         )
@@ -136,16 +139,8 @@ def load_corpus(folder: Path, memory_limit: int) -> Corpus:
 
 def _read_manifest(folder: Path) -> Manifest:
     try:
-        value = json.loads((folder / MANIFEST).read_bytes())
-        manifest = Manifest(
-            **{
-                **value,
-                "tally": Tally(**value["tally"]),
-                "train": SplitFacts(**value["train"]),
-                "valid": SplitFacts(**value["valid"]),
-            }
-        )
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        manifest = read_json(folder / MANIFEST, Manifest)
+    except UserError as error:
         raise DamagedError(f"no readable {MANIFEST}") from error
     if manifest.format != FORMAT or manifest.fingerprint != folder.name:
         raise DamagedError(f"{MANIFEST} is of another corpus")

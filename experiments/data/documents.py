@@ -14,35 +14,64 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from experiments.config.data import CorpusConfig, Split
-from experiments.data.sources._source import HEAD_BYTES, Document
+from experiments.data.sources import SEPARATOR, Document, Skipped
 
 FORMAT = 1  # of the stored tokens; part of the fingerprint, so another format is another corpus
 FINGERPRINT_LETTERS = 16
+NAMES, FEW = 10, 3  # names kept for each reason, and those shown where there are more
+NOT_UTF8 = "not UTF-8 (kept; for a BPE U+FFFD replaces the bytes)"
+
+
+@dataclass
+class Named:
+    """A count of documents, and the names of the first."""
+
+    count: int = 0
+    names: list[str] = field(default_factory=list)
+
+    def add(self, name: str) -> None:
+        self.count += 1
+        if self.count <= NAMES:
+            self.names.append(name if name.isprintable() else repr(name)[1:-1])
+
+    def __str__(self) -> str:
+        shown = self.names if self.count <= NAMES else self.names[:FEW]
+        more = self.count - len(shown)
+        return f"{self.count:,} ({', '.join(shown)}{f' and {more:,} more' if more else ''})"
 
 
 @dataclass
 class Tally:
-    """Counts of the documents read."""
+    """Counts of the documents read, and of all that was left out or is odd, by reason."""
 
     documents: int = 0  # kept
-    duplicates: int = 0  # dropped: same bytes as an earlier one
-    empty: int = 0  # dropped: nothing but white space
-    binary: int = 0  # dropped: a NUL byte in the head
-    non_utf8: int = 0  # kept: exact as bytes, U+FFFD replaces what BPE cannot decode
+    skipped: dict[str, Named] = field(default_factory=dict)
+    remarks: dict[str, Named] = field(default_factory=dict)  # on kept documents
 
-    def skipped(self) -> str:
-        """The documents left out or odd, in words; empty if there are none."""
-        counts = {
-            "duplicates dropped": self.duplicates,
-            "empty skipped": self.empty,
-            "binary skipped": self.binary,
-            "not UTF-8 (kept)": self.non_utf8,
-        }
-        return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    def skip(self, name: str, reason: str) -> None:
+        self.skipped.setdefault(reason, Named()).add(name)
+
+    def keep(self, name: str, *remarks: str) -> None:
+        self.documents += 1
+        for remark in filter(None, remarks):
+            self.remarks.setdefault(remark, Named()).add(name)
+
+    def lines(self) -> list[str]:
+        """One line for each reason, with names."""
+        skipped = [f"skipped, {reason}: {found}" for reason, found in self.skipped.items()]
+        return skipped + [f"{remark}: {found}" for remark, found in self.remarks.items()]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One pass over the text of a corpus: its identity and its counts."""
+
+    fingerprint: str
+    tally: Tally
 
 
 class Usable(NamedTuple):
@@ -50,25 +79,27 @@ class Usable(NamedTuple):
     content: bytes
 
 
-def usable_documents(documents: Iterable[Document], tally: Tally) -> Iterator[Usable]:
+def usable_documents(found: Iterable[Document | Skipped], tally: Tally) -> Iterator[Usable]:
     """The documents for training or validation, counted into ``tally``."""
     seen: set[bytes] = set()
-    for document in documents:
-        content = document.content
-        if not content.strip():
-            tally.empty += 1
+    for each in found:
+        if isinstance(each, Skipped):
+            tally.skip(*each)
             continue
-        if b"\0" in content[:HEAD_BYTES]:
-            tally.binary += 1
-            continue
-        digest = hashlib.sha256(content).digest()
-        if digest in seen:
-            tally.duplicates += 1
+        digest = hashlib.sha256(each.content).digest()
+        reason = _unusable(each.content) or ("duplicate" if digest in seen else "")
+        if reason:
+            tally.skip(each.name, reason)
             continue
         seen.add(digest)
-        tally.documents += 1
-        tally.non_utf8 += not _is_utf8(content)
-        yield Usable(digest, content)
+        tally.keep(each.name, each.remark, "" if _is_utf8(each.content) else NOT_UTF8)
+        yield Usable(digest, each.content)
+
+
+def _unusable(content: bytes) -> str:
+    if not content.strip():
+        return "empty"
+    return "binary" if SEPARATOR in content else ""
 
 
 def _is_utf8(content: bytes) -> bool:

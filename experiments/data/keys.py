@@ -1,4 +1,4 @@
-"""Fingerprints remembered by the times of the files, so that large corpora are read once.
+"""Readings remembered by the times of the files, so that large corpora are read once.
 
 The key of a set of files is the digest of their paths, sizes, modification and change times. The
 kernel moves the change time with every write, even one that restores the rest. A file changed in
@@ -14,45 +14,53 @@ import time
 from pathlib import Path
 
 from experiments.config.data import CorpusConfig
-from experiments.data.documents import FORMAT
-from experiments.data.sources import source_of
+from experiments.data.documents import FORMAT, Reading
+from experiments.data.sources import UNREADABLE, Skipped, source_of
 from scaling.common.errors import UserError
-from scaling.common.files import write_bytes
+from scaling.common.files import read_json, write_json
 
 SETTLED_SECONDS = 2.0
-FOLDER = "keys"
+FOLDER = "readings"
+RULES = 1  # of reading files; raise it where the same files would give other documents or counts
 
 
 def files_key(config: CorpusConfig) -> str:
-    """The present key of the files; empty where a source reads none, or one changed just now.
+    """The present key of the files; empty where it cannot stand for them.
+
+    So it is where a source reads none, a folder cannot be listed, or a file changed just now.
 
     Take it before reading the files.
     """
     files = source_of(config).files
     if files is None:
         return ""
-    rules = [FORMAT, config.field, config.tokenizer, config.vocab_size, config.valid_fraction]
-    digest = hashlib.sha256(json.dumps(rules).encode())
+    rules = [FORMAT, RULES, config.field, config.tokenizer, config.vocab_size]
+    digest = hashlib.sha256(json.dumps([*rules, config.valid_fraction]).encode())
     newest = 0.0
-    for path in files(config):
-        stat = path.stat()
-        newest = max(newest, stat.st_ctime)
-        row = [str(path.absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+    for file in files(config):
+        if isinstance(file, Skipped):
+            return ""
+        row: list[object] = [str(file.absolute())]
+        with contextlib.suppress(OSError):  # a broken link: its name is all there is
+            stat = file.stat()
+            newest = max(newest, stat.st_ctime)
+            row += [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
         digest.update(json.dumps(row).encode())
     return digest.hexdigest()[:32] if time.time() - newest > SETTLED_SECONDS else ""
 
 
-def recall_fingerprint(key: str, cache: Path) -> str:
-    """The fingerprint found under this key earlier, or empty."""
-    try:
-        return (cache / FOLDER / key).read_text(encoding="utf-8") if key else ""
-    except OSError:
-        return ""
-
-
-def remember_fingerprint(key: str, cache: Path, fingerprint: str) -> None:
-    """Remember a fingerprint; with an unwritable cache the files are read again."""
-    if not key:
-        return
+def recall(key: str, cache: Path) -> Reading | None:
+    """The reading made under this key earlier, if any."""
     with contextlib.suppress(UserError):
-        write_bytes(cache / FOLDER / key, fingerprint.encode())
+        return read_json(cache / FOLDER / f"{key}.json", Reading) if key else None
+    return None
+
+
+def remember(key: str, cache: Path, reading: Reading) -> None:
+    """Remember a reading in which nothing was unreadable: that may pass, without a new key.
+
+    With an unwritable cache the files are read again.
+    """
+    if key and not any(reason.startswith(UNREADABLE) for reason in reading.tally.skipped):
+        with contextlib.suppress(UserError):
+            write_json(cache / FOLDER / f"{key}.json", reading)

@@ -19,15 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.config.data import BYTE_VALUES, TokenizerName
+from experiments.data.sources import SEPARATOR
 from scaling.common.extras import import_extra
 
-SEPARATOR = b"\0"
 FILE = "tokenizer.json"
 
 Tokens = NDArray[Any]  # of any unsigned integer type
 
 
 class Tokenizer(Protocol):
+    @property
+    def content(self) -> bytes:
+        """Its file, in the JSON of the package tokenizers; empty for bytes, which need none."""
+
     @property
     def vocab_size(self) -> int:
         """Exclusive upper bound of the ids, the size of the embedding."""
@@ -53,6 +57,7 @@ class Tokenizer(Protocol):
 class ByteTokenizer:
     """Each byte is its own id."""
 
+    content = b""
     vocab_size = BYTE_VALUES
     vocab_used = BYTE_VALUES
     separator = SEPARATOR[0]
@@ -71,11 +76,16 @@ class BpeTokenizer:
     """Byte-level byte-pair encoding: every byte has an id, so there is no unknown token.
 
     Merges work on text: U+FFFD replaces bytes that are not UTF-8.
+
+    Raises:
+        ValueError: the content is of no tokenizer.
     """
 
-    def __init__(self, inner: Any, vocab_size: int) -> None:
-        self._inner = inner
-        self._pieces = _piece_bytes(inner)
+    def __init__(self, content: bytes, vocab_size: int) -> None:
+        tokenizers = import_extra("tokenizers", "text", "data.tokenizer=bpe")
+        self.content = content
+        self._inner = tokenizers.Tokenizer.from_buffer(content)
+        self._pieces = _piece_bytes(self._inner)
         self.vocab_size = vocab_size
         self.vocab_used = len(self._pieces)
         self.separator = self._pieces.index(SEPARATOR)
@@ -89,9 +99,6 @@ class BpeTokenizer:
 
     def decode(self, tokens: Tokens) -> bytes:
         return b"".join(self._pieces[token] for token in np.asarray(tokens).tolist())
-
-    def to_json(self) -> bytes:
-        return str(self._inner.to_str()).encode("utf-8")
 
 
 def train_bpe(contents: Iterable[bytes], vocab_size: int) -> BpeTokenizer:
@@ -109,31 +116,33 @@ def train_bpe(contents: Iterable[bytes], vocab_size: int) -> BpeTokenizer:
     )
     texts = (content.decode("utf-8", errors="replace") for content in contents)
     inner.train_from_iterator(texts, trainer=trainer)
-    return BpeTokenizer(inner, vocab_size)
+    return BpeTokenizer(inner.to_str().encode("utf-8"), vocab_size)
 
 
-def build_tokenizer(
-    name: TokenizerName, vocab_size: int, train: Iterable[bytes], folder: Path
-) -> Tokenizer:
-    """The tokenizer of a new corpus, stored in its folder; a BPE learns from ``train``."""
-    if name == "bytes":
-        return ByteTokenizer()
-    tokenizer = train_bpe(train, vocab_size)
-    (folder / FILE).write_bytes(tokenizer.to_json())
-    return tokenizer
+def build_tokenizer(name: TokenizerName, vocab_size: int, train: Iterable[bytes]) -> Tokenizer:
+    """The tokenizer of a new corpus; a BPE learns from ``train``."""
+    return ByteTokenizer() if name == "bytes" else train_bpe(train, vocab_size)
 
 
-def load_tokenizer(name: TokenizerName, vocab_size: int, folder: Path) -> Tokenizer:
-    """The tokenizer of a stored corpus."""
-    if name == "bytes":
-        return ByteTokenizer()
-    tokenizers = import_extra("tokenizers", "text", "data.tokenizer=bpe")
-    return BpeTokenizer(tokenizers.Tokenizer.from_buffer((folder / FILE).read_bytes()), vocab_size)
+def store_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write its file; bytes have none."""
+    if tokenizer.content:
+        (folder / FILE).write_bytes(tokenizer.content)
 
 
-def tokenizer_digest(name: TokenizerName, folder: Path) -> str:
-    """SHA-256 of the stored tokenizer; empty for bytes, which store none."""
-    return "" if name == "bytes" else hashlib.sha256((folder / FILE).read_bytes()).hexdigest()
+def load_tokenizer(name: TokenizerName, vocab_size: int, content: bytes) -> Tokenizer:
+    """The tokenizer of this name and content. Raises a ValueError as `BpeTokenizer`."""
+    return ByteTokenizer() if name == "bytes" else BpeTokenizer(content, vocab_size)
+
+
+def stored_content(name: TokenizerName, folder: Path) -> bytes:
+    """The content of a stored tokenizer; empty for bytes. Raises an OSError."""
+    return b"" if name == "bytes" else (folder / FILE).read_bytes()
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 of a tokenizer's content; empty for bytes."""
+    return hashlib.sha256(content).hexdigest() if content else ""
 
 
 def _piece_bytes(inner: Any) -> list[bytes]:

@@ -10,11 +10,13 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 from scaling.common import plugins
 from scaling.common.answers import add_json, deliver
 from scaling.common.errors import UserError, nearest
+from scaling.common.files import check_local
 from scaling.common.progress import Progress
 
 MISTAKE = 2
@@ -59,6 +61,12 @@ class Parser(argparse.ArgumentParser):
             word = unknown[0].partition("=")[0]
             hint = nearest(word, self._option_string_actions) if word.startswith("-") else ""
             raise UserError(f"{word}: no such argument of {self.prog}; {hint or 'see --help'}")
+        for action in self._actions:
+            value = getattr(parsed, action.dest, None)
+            if isinstance(value, Path):
+                check_local(
+                    "".join(action.option_strings[-1:]) or str(action.metavar or action.dest), value
+                )
         return parsed, unknown
 
 

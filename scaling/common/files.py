@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ SCRATCH = ".tmp"  # ends the name of a file that is being written
 MAKE_ROOM = "make room, or choose another folder"
 MOVE_AWAY = "move it away"
 ELSEWHERE = "choose another place"
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # also as a Path has it, with one slash
 
 T = TypeVar("T")
 
@@ -141,3 +143,17 @@ def field_and_reason(error: msgspec.ValidationError) -> str:
     """The path of the field that is wrong and the reason: ``$.a.b: Expected `int`, got `str```."""
     reason, _, path = str(error).partition(" - at ")
     return f"{path.strip('`') or '$'}: {reason}"
+
+
+def check_local(name: str, path: str | Path) -> None:
+    """Refuse a URL, which would be taken for a folder of this machine.
+
+    Raises:
+        UserError: the path begins with a scheme, as gs://bucket/x.
+    """
+    if found := URL.match(str(path)):
+        given = f"{found[0]}/{str(path)[found.end() :].lstrip('/')}"
+        raise UserError(
+            f"{name} {given}: a URL, and only paths of this machine are read and written; "
+            "mount it, or copy it here"
+        )

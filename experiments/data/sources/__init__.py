@@ -1,7 +1,7 @@
 """Sources of text: a plug-in folder, one file for each, found by its name.
 
-A source file defines ``SOURCE``, a `Source`. experiments/data/documents.py drops empty, binary and
-repeated documents.
+A source file defines ``SOURCE``, a `Source`. experiments/data/documents.py drops empty and repeated
+documents.
 """
 
 from __future__ import annotations
@@ -9,9 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from experiments.config.data import CorpusConfig
-from experiments.data.sources._source import Document, Source
+from experiments.data.sources._source import SEPARATOR, UNREADABLE, Document, Skipped, Source
 from scaling.common import plugins
 from scaling.common.errors import UserError
+
+__all__ = [
+    "SEPARATOR",
+    "UNREADABLE",
+    "Document",
+    "Skipped",
+    "Source",
+    "documents",
+    "source_of",
+]
 
 
 def source_of(config: CorpusConfig) -> Source:
@@ -31,6 +41,6 @@ def source_of(config: CorpusConfig) -> Source:
     return source
 
 
-def documents(config: CorpusConfig) -> Iterator[Document]:
-    """The documents of a corpus, in the order of its source."""
+def documents(config: CorpusConfig) -> Iterator[Document | Skipped]:
+    """The documents of a corpus, and all that gives none, in the order of its source."""
     return source_of(config).documents(config)

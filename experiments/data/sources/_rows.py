@@ -1,82 +1,128 @@
-"""Documents from the rows of a file; a new format is a function and its line in ``FORMATS``."""
+"""Documents from the rows of a file; a new format is a function and its line in ``FORMATS``.
+
+A row that gives no text is skipped. Where no row gives any, the first is refused: then the setting
+or the format is wrong.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import IO, Any, TypeVar
 
-from experiments.data.sources._files import one_line, unreadable
-from experiments.data.sources._source import Document
+from experiments.data.sources._files import one_line, reason_of
+from experiments.data.sources._source import Document, Skipped
 from scaling.common.errors import UserError, nearest
 from scaling.common.extras import import_extra
 
+T = TypeVar("T")
+PARQUET = ".parquet"
+Rows = Iterator[Document | Skipped]
 
-def read_jsonl(path: Path, field: str) -> Iterator[Document]:
+
+class RowError(Exception):
+    """A row that gives no text: the reason that many rows may share, and the rest of the line."""
+
+    def __init__(self, reason: str, rest: str) -> None:
+        super().__init__(f"{reason}{rest}")
+        self.reason = reason
+
+
+def usable_rows(rows: Iterable[tuple[str, T]], text: Callable[[T], bytes]) -> Rows:
+    """A document for each (place, row).
+
+    Raises:
+        UserError: rows were refused, and none gave a text.
+    """
+    refused, used = "", False
+    for place, row in rows:
+        try:
+            content = text(row)
+        except RowError as error:
+            refused = refused or f"{place}: {error}"
+            yield Skipped(place, error.reason)
+        else:
+            used = True
+            yield Document(place, content)
+    if refused and not used:
+        raise UserError(refused)
+
+
+def read_jsonl(file: IO[bytes], name: str, field: str) -> Rows:
     """One document per line: the value under ``field``. Blank lines are no rows."""
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    place = f"{path}:{number}"
-                    yield Document(place, _jsonl_text(line, field, place))
-    except OSError as error:
-        raise unreadable(path, error) from error
+    lines = ((f"{name}:{k}", line) for k, line in enumerate(file, start=1) if line.strip())
+    return usable_rows(lines, partial(_jsonl_text, field=field))
 
 
-def _jsonl_text(line: bytes, field: str, place: str) -> bytes:
+def _jsonl_text(line: bytes, field: str) -> bytes:
     try:
         row = json.loads(line)
-    except ValueError as error:
-        raise UserError(f"{place}: not valid JSON ({error}); mend or remove the line") from error
+    except (ValueError, RecursionError) as error:
+        rest = f" ({one_line(error)}); mend or remove the line"
+        raise RowError("not valid JSON", rest) from error
     if not isinstance(row, dict):
-        raise UserError(f"{place}: a JSON {type(row).__name__}, not an object with fields")
-    if field not in row:
-        raise no_field(place, field, row)
-    return text_bytes(row[field], field, place)
+        raise RowError(f"a JSON {type(row).__name__}, not an object with fields", "")
+    return row_text(row, field)
 
 
-def read_parquet(path: Path, field: str) -> Iterator[Document]:
+def read_parquet(file: IO[bytes], name: str, field: str) -> Rows:
     """One document per row: the value of the column ``field``."""
-    parquet = import_extra("pyarrow.parquet", "text", f"{path}: reading Parquet")
+    parquet = import_extra("pyarrow.parquet", "text", f"{name}: reading Parquet")
     try:
-        with parquet.ParquetFile(path) as file:
-            if field not in file.schema_arrow.names:
-                raise no_field(f"{path}: row 0", field, file.schema_arrow.names)
-            row = 0
-            for batch in file.iter_batches(batch_size=1024, columns=[field]):
-                for value in batch.column(0).to_pylist():
-                    place = f"{path}: row {row}"
-                    yield Document(place, text_bytes(value, field, place))
-                    row += 1
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except ValueError as error:  # pyarrow's ArrowInvalid is one
-        raise UserError(f"{path}: not a readable Parquet file ({one_line(error)})") from error
+        table = parquet.ParquetFile(file)
+        column = column_of(field, table.schema_arrow.names, name)
+        batches = table.iter_batches(batch_size=1024, columns=[column])
+        rows = (row for batch in batches for row in batch.to_pylist())
+        places = ((f"{name}: row {k}", row) for k, row in enumerate(rows))
+        yield from usable_rows(places, partial(row_text, field=field))
+    except (ValueError, NotImplementedError) as error:  # pyarrow's errors are such
+        yield Skipped(name, reason_of(error))
 
 
-def text_bytes(value: object, field: str, place: str) -> bytes:
-    """A row's text as UTF-8; null is empty, and a lone surrogate stays visible as non-UTF-8."""
+def column_of(field: str, known: Sequence[str], name: str) -> str:
+    """The column that holds a field, its own or that of its first level.
+
+    Raises:
+        UserError: there is none.
+    """
+    column = field if field in known else field.partition(".")[0]
+    if column not in known:
+        raise UserError(f"{name}: row 0: {_no_field(field, known)}")
+    return column
+
+
+def row_text(row: Mapping[str, Any], field: str) -> bytes:
+    """The text of a row as UTF-8, under ``field``, or level by level under ``a.b.c``.
+
+    Null is empty, and a lone surrogate stays visible as non-UTF-8.
+
+    Raises:
+        RowError: there is no such field, or it holds no text.
+    """
+    value: Any = row
+    for name in [field] if field in row else field.split("."):
+        if not isinstance(value, Mapping) or name not in value:
+            raise _no_field(field, value if isinstance(value, Mapping) else row)
+        value = value[name]
     if value is None:
         return b""
     if isinstance(value, bytes):
         return value
     if isinstance(value, str):
         return value.encode("utf-8", errors="surrogatepass")
-    raise UserError(
-        f"{place}: field '{field}' holds a {type(value).__name__}, not text; set data.field"
-    )
+    raise RowError(f"field '{field}' holds a {type(value).__name__}, not text", "; set data.field")
 
 
-def no_field(place: str, field: str, known: Collection[str]) -> UserError:
-    hint = nearest(field, map(str, known))
+def _no_field(field: str, known: Iterable[str]) -> RowError:
+    hint = nearest(field.rpartition(".")[2], map(str, known))
     names = ", ".join(sorted(map(str, known)))
     listed = hint if hint.startswith("known") else f"{hint}; known: {names}"
-    return UserError(f"{place}: no field '{field}' ({listed}); set data.field")
+    return RowError(f"no field '{field}'", f" ({listed}); set data.field")
 
 
-FORMATS: Mapping[str, Callable[[Path, str], Iterator[Document]]] = {
+FORMATS: Mapping[str, Callable[[IO[bytes], str, str], Rows]] = {
     ".jsonl": read_jsonl,
     ".ndjson": read_jsonl,
-    ".parquet": read_parquet,
+    PARQUET: read_parquet,
 }

@@ -9,14 +9,23 @@ from typing import NamedTuple
 
 from experiments.config.data import CorpusConfig
 
-HEAD_BYTES = 8192  # a NUL byte in this head marks a binary file, as for git and grep
+SEPARATOR = b"\0"  # ends every document in a token store; content that holds it is binary
+UNREADABLE = "unreadable"  # begins a reason that may pass: an error of the system
 
 
 class Document(NamedTuple):
-    """A name for messages, and the text as bytes, unfiltered."""
+    """A name for messages, the text as bytes, unfiltered, and a remark on how it was read."""
 
     name: str
     content: bytes
+    remark: str = ""
+
+
+class Skipped(NamedTuple):
+    """A file, folder or row that gives no document, and the reason."""
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,6 @@ class Source:
     ``files``       its files, where their times can stand for their content.
     """
 
-    documents: Callable[[CorpusConfig], Iterator[Document]]
+    documents: Callable[[CorpusConfig], Iterator[Document | Skipped]]
     takes_path: bool = True
-    files: Callable[[CorpusConfig], Sequence[Path]] | None = None
+    files: Callable[[CorpusConfig], Sequence[Path | Skipped]] | None = None

@@ -1,54 +1,108 @@
-"""Text, JSONL and Parquet files of data.path: a file, a folder or a glob.
+"""Text, JSONL and Parquet files of data.path: a file, a folder, a glob, or several with commas.
 
 A file is one document; a JSONL or Parquet file is one document per row, the value of data.field.
-Paths are sorted; hidden files and folders are left out.
+Files compressed by gzip, zstd, bzip2 or xz are read. Hidden files and folders are left out. A file
+that gives no text is skipped, and so is a row beside others that give some.
 """
 
 from __future__ import annotations
 
-import glob
+import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from experiments.config.data import CorpusConfig
-from experiments.data.sources._files import read_file, walk
-from experiments.data.sources._rows import FORMATS
-from experiments.data.sources._source import Document, Source
+from experiments.data.sources._codecs import CODECS, DAMAGE, HEAD_BYTES, format_suffix, opened
+from experiments.data.sources._files import by_real_path, find, home, is_folder, no_file, reason_of
+from experiments.data.sources._rows import FORMATS, PARQUET
+from experiments.data.sources._source import SEPARATOR, Document, Skipped, Source
 from scaling.common.errors import UserError
+from scaling.common.files import check_local
+
+FIRST_BYTES = {  # of what is no text
+    b"%PDF-": "a PDF",
+    b"PK\x03\x04": "a zip archive",
+    b"\xff\xfe": "UTF-16; convert it to UTF-8",
+    b"\xfe\xff": "UTF-16; convert it to UTF-8",
+}
+SYNTAX = (".csv", ".jl", ".json", ".tsv")
+CHUNK_BYTES = 2**20
+NO_SUCH = "no such file or folder, and no file matches it"
+AS_TEXT = "read as plain text, syntax and all; rows are read from .jsonl and .parquet"
 
 
-def list_files(config: CorpusConfig) -> list[Path]:
-    """The files that data.path names, sorted.
+def list_files(config: CorpusConfig) -> list[Path | Skipped]:
+    """The files that data.path names, sorted; folders that cannot be read come first.
 
     Raises:
-        UserError: there are none.
+        UserError: a name stands for no file.
     """
-    root = Path(config.path).expanduser()
-    if root.is_file():
-        return [root]
-    if root.is_dir():
-        found = list(walk(root, _is_visible))
-        empty = "the folder holds no files"
+    check_local("data.path", config.path)
+    whole = os.path.lexists(home(config.path))
+    names = [config.path] if whole else list(map(str.strip, config.path.split(",")))
+    unlisted: list[Skipped] = []
+    found: list[Path] = []
+    for name in filter(None, names):
+        files = find(name, unlisted)
+        if not files and not unlisted:
+            nothing = "the folder holds no files" if is_folder(home(name)) else NO_SUCH
+            raise UserError(f"data.path={name}: {nothing}")
+        found += files
+    return [*dict.fromkeys(unlisted), *by_real_path(found)]
+
+
+def documents(config: CorpusConfig) -> Iterator[Document | Skipped]:
+    for file in list_files(config):
+        yield from [file] if isinstance(file, Skipped) else _documents(file, config.field)
+
+
+def _documents(path: Path, field: str) -> Iterator[Document | Skipped]:
+    """The documents of one file, as many as can be read of it."""
+    name, rows = str(path), 0
+    try:
+        reason = no_file(path) or _no_text(path)
+        if reason:
+            yield Skipped(name, reason)
+            return
+        for each in _rows(path, field):
+            rows += 1
+            yield each
+    except DAMAGE as error:
+        kept = f", after {rows:,} rows" if rows else ""
+        yield Skipped(name, reason_of(error) + kept)
     else:
-        matches = glob.iglob(str(root), recursive=True)  # noqa: PTH207 - Path.glob is relative
-        found = [path for path in map(Path, matches) if path.is_file()]
-        empty = "no such file or folder, and no file matches it"
-    if not found:
-        raise UserError(f"data.path={config.path}: {empty}")
-    return sorted(found, key=Path.as_posix)
+        if not rows:
+            yield Skipped(name, "empty")
 
 
-def documents(config: CorpusConfig) -> Iterator[Document]:
-    for path in list_files(config):
-        suffix = path.suffix.lower()
-        if suffix in FORMATS:
-            yield from FORMATS[suffix](path, config.field)
-        else:
-            yield Document(str(path), read_file(path))
+def _rows(path: Path, field: str) -> Iterator[Document | Skipped]:
+    name, suffix = str(path), format_suffix(path)
+    with opened(path) as (content, codec):
+        if suffix not in FORMATS:
+            yield Document(name, content.read(), AS_TEXT if suffix in SYNTAX else "")
+            return
+        if suffix == PARQUET and codec:
+            content = io.BytesIO(content.read())  # its index is at the end
+        yield from FORMATS[suffix](content, name, field)
 
 
-def _is_visible(name: str) -> bool:
-    return not name.startswith(".")
+def _no_text(path: Path) -> str | None:
+    """The reason why a file holds no text, by its first bytes; None if it may.
+
+    A compressed file is read to its end, so that no row of a damaged one is used.
+    """
+    with opened(path) as (content, codec):
+        head = content.read(HEAD_BYTES)
+        while codec and content.read(CHUNK_BYTES):  # checksums are at the end
+            pass
+    named = path.suffix.lower()
+    if named in CODECS and named != codec and head:
+        return f"named {named}, and not compressed so"
+    if format_suffix(path) == PARQUET:
+        return None
+    found = next((kind for first, kind in FIRST_BYTES.items() if head.startswith(first)), None)
+    return found or ("binary" if SEPARATOR in head else None)
 
 
 SOURCE = Source(documents, files=list_files)

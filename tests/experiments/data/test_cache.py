@@ -67,13 +67,13 @@ def test_tokens_are_the_documents_of_each_side_in_order(config: CorpusConfig, ca
     assert min(map(len, side.values())) > 5
     assert bytes(all_tokens(corpus.train)) == b"".join(c + b"\0" for c in side["train"])
     assert bytes(all_tokens(corpus.valid)) == b"".join(c + b"\0" for c in side["valid"])
-    tally = corpus.manifest.tally
-    assert (tally.documents, tally.duplicates, tally.empty) == (61, 1, 1)
-    assert (tally.binary, tally.non_utf8) == (1, 1)
+    left_out = {reason: found.count for reason, found in corpus.tally.skipped.items()}
+    assert left_out == {"duplicate": 1, "empty": 1, "binary": 1}
     assert corpus.bytes_per_token("train") == 1
     card = json.loads(json.dumps(corpus.card()))
     assert card["train_documents"] + card["valid_documents"] == card["documents"] == 61
-    assert "1 binary skipped" in corpus.describe()
+    binary = f"skipped, binary: 1 ({config.path}/062.txt)"
+    assert binary in corpus.describe() and binary in card["notes"]
 
 
 def _share(content: bytes) -> float:
@@ -130,8 +130,8 @@ def test_fingerprint_follows_the_text_and_can_be_pinned(config: CorpusConfig, ca
 @pytest.mark.parametrize(
     ("contents", "says"),
     [
-        ([b"", b" "], "no text to train on (2 empty skipped)"),
-        ([b"\0\1", b""], "1 empty skipped, 1 binary skipped"),
+        ([b"", b" "], "no text to train on (skipped, empty: 2 ("),
+        ([b"\0\1", b""], "skipped, binary: 1 ("),
         ([b"one large text"], "of 1 document(s) none fell in the"),
     ],
 )

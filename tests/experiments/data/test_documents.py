@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.config.data import CorpusConfig
-from experiments.data.documents import Fingerprint, Tally, split_of, usable_documents
+from experiments.data.documents import NOT_UTF8, Fingerprint, Tally, split_of, usable_documents
 from experiments.data.sources._source import Document
 
 
@@ -27,13 +27,32 @@ def fingerprint(config: CorpusConfig, *contents: bytes) -> str:
     return result.text()
 
 
-def test_empty_binary_and_repeated_documents_are_dropped_and_counted() -> None:
-    kept, tally = keep(b"a", b"", b" \n", b"\x89PNG\0\0", b"a", b"caf\xe9", b"b")
-    assert kept == [b"a", b"caf\xe9", b"b"]
-    assert tally == Tally(documents=3, duplicates=1, empty=2, binary=1, non_utf8=1)
-    assert tally.skipped() == (
-        "1 duplicates dropped, 2 empty skipped, 1 binary skipped, 1 not UTF-8 (kept)"
+def test_all_that_is_left_out_or_odd_is_named_with_its_reason() -> None:
+    kept, tally = keep(
+        b"a", b"", b" \n", b"\x89PNG\0\0", b"a", b"caf\xe9", b"b", b"t" * 9000 + b"\0"
     )
+    assert kept == [b"a", b"caf\xe9", b"b"]
+    assert tally.documents == 3
+    assert tally.lines() == [
+        "skipped, empty: 2 (1, 2)",
+        "skipped, binary: 2 (3, 7)",
+        "skipped, duplicate: 1 (4)",
+        f"{NOT_UTF8}: 1 (5)",
+    ]
+
+
+def test_many_of_one_reason_are_counted_and_three_are_named() -> None:
+    _, few = keep(*[b""] * 10)
+    _, many = keep(*[b""] * 5000)
+    assert few.lines() == ["skipped, empty: 10 (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)"]
+    assert many.lines() == ["skipped, empty: 5,000 (0, 1, 2 and 4,997 more)"]
+    assert len(many.skipped["empty"].names) == 10
+
+
+def test_names_that_cannot_be_printed_are_spelled_out() -> None:
+    tally = Tally()
+    tally.skip("a\nb\udcff", "empty")
+    assert tally.lines() == ["skipped, empty: 1 (a\\nb\\udcff)"]
 
 
 @given(st.lists(st.binary(min_size=1), max_size=30), st.floats(0.01, 0.99))

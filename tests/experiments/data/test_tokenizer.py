@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.data.sources import SEPARATOR
 from experiments.data.tokenizer import (
-    SEPARATOR,
     BpeTokenizer,
     ByteTokenizer,
     build_tokenizer,
     load_tokenizer,
+    store_tokenizer,
+    stored_content,
     train_bpe,
 )
 from scaling.common.errors import UserError
@@ -57,8 +59,8 @@ def test_bpe_compresses_and_has_every_byte_and_a_separator(bpe: BpeTokenizer) ->
 
 
 def test_bpe_training_is_deterministic(bpe: BpeTokenizer) -> None:
-    assert train_bpe([TEXT], 300).to_json() == bpe.to_json()
-    assert train_bpe([TEXT[:200]], 300).to_json() != bpe.to_json()
+    assert train_bpe([TEXT], 300).content == bpe.content
+    assert train_bpe([TEXT[:200]], 300).content != bpe.content
 
 
 def test_a_text_too_small_for_its_vocabulary(bpe: BpeTokenizer) -> None:
@@ -67,8 +69,9 @@ def test_a_text_too_small_for_its_vocabulary(bpe: BpeTokenizer) -> None:
 
 
 def test_stored_tokenizer_is_the_trained_one(tmp_path: Path, bpe: BpeTokenizer) -> None:
-    built = build_tokenizer("bpe", 300, [TEXT], tmp_path)
-    loaded = load_tokenizer("bpe", 300, tmp_path)
+    built = build_tokenizer("bpe", 300, [TEXT])
+    store_tokenizer(built, tmp_path)
+    loaded = load_tokenizer("bpe", 300, stored_content("bpe", tmp_path))
     (first,), (second,) = built.encode([TEXT]), loaded.encode([TEXT])
     assert first.tolist() == second.tolist() == bpe.encode([TEXT])[0].tolist()
     assert loaded.separator == bpe.separator

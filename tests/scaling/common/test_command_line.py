@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from commands import complaints
@@ -24,12 +25,13 @@ def parser() -> Parser:
     run = verbs.add_parser("run")
     run.add_argument("--workers", type=int)
     run.add_argument("--out")
+    run.add_argument("--to", type=Path)
     return top
 
 
 def test_good_arguments_are_parsed() -> None:
     assert parser().parse_args(["run", "--workers", "2"]) == argparse.Namespace(
-        verb="run", workers=2, out=None
+        verb="run", workers=2, out=None, to=None
     )
 
 
@@ -40,6 +42,7 @@ def test_good_arguments_are_parsed() -> None:
         (["run", "--werkers=2"], "--werkers: .* did you mean '--workers'?"),
         (["run", "surplus"], "surplus: no such argument of tool run; see --help"),
         (["run", "--workers", "two"], "--workers: invalid int value: 'two'; see tool run --help"),
+        (["run", "--to", "gs://b/x"], "--to gs://b/x: a URL, and only paths of this machine"),
         (["rnu"], "verb 'rnu': did you mean 'run'"),
         ([], "required: verb; see tool --help"),
     ],
