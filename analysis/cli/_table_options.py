@@ -177,8 +177,9 @@ def _source(path: str) -> Source:
     from analysis import datasets
     from analysis.tables.runs import load_runs, load_table
     from analysis.tables.study import load_study
-    from experiments.record import STUDY
+    from experiments.record import STUDY, study_folder
 
+    path = str(study_folder(path))
     if (Path(path) / STUDY).exists():
         study = load_study(path)
         law = study.law.name if study.law else DEFAULT_LAW

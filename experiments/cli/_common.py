@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from experiments.plan.study import Study
     from experiments.sweep.sweep import Sweep
 
+NAMED = {
+    "study": "a study's name, the path of its file, or the folder of its runs",
+    "search": "a search's name, or the path of its file",
+}
 SETTING = "a setting of the {} (scale=gpu) or a field of every run (model.width=64)"
 
 
@@ -44,7 +48,7 @@ def add_cache(parser: argparse.ArgumentParser) -> None:
 
 def add_file(parser: argparse.ArgumentParser, kind: str = "study") -> None:
     """Declare a study or a search, its settings, its folder and the cache."""
-    parser.add_argument(kind, help=f"a {kind}'s name, or the path of a {kind} file")
+    parser.add_argument(kind, help=NAMED[kind])
     add_assignments(parser, SETTING.format(kind))
     parser.add_argument(
         "--out", type=output_folder, help="the folder of its runs (default runs/NAME)"
@@ -54,7 +58,7 @@ def add_file(parser: argparse.ArgumentParser, kind: str = "study") -> None:
 
 def add_study_or_config(parser: argparse.ArgumentParser) -> None:
     """Declare the study, or the one run, that `studies.runs` reads."""
-    parser.add_argument("study", help="a study's name, the path of its file, or a config.json")
+    parser.add_argument("study", help=f"{NAMED['study']}, or a config.json")
     add_assignments(parser, SETTING.format("study"))
 
 
@@ -87,7 +91,8 @@ def bind(options: argparse.Namespace, tell: Callable[[str], None] = lambda text:
     from experiments.sweep import sweep
 
     study = studies.load(options.study, options.assignments)
-    return sweep.bind(study, options.out or Path("runs") / study.name, options.cache, tell)
+    folder = options.out or studies.named(options.study).folder or Path("runs") / study.name
+    return sweep.bind(study, folder, options.cache, tell)
 
 
 def laws(study: Study) -> list[str]:

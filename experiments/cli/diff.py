@@ -28,5 +28,5 @@ def run(options: argparse.Namespace) -> Answer:
         yield Line("{verdict}", verdict="the same science")
         return 0
     cells = [[Shown(value, str(value) or "''") for value in row] for row in rows]
-    yield Rows("differences", ("field", "A", "B"), cells, left=3)
+    yield Rows("differences", ("", "", ""), cells, left=3, keys=("field", "a", "b"))
     return DIFFERENT

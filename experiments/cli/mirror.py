@@ -7,14 +7,16 @@ example:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from experiments.record import study_folder
 from scaling.common.answers import Answer, Line
 from scaling.common.command_line import Parser
 
 
 def add(parser: Parser) -> None:
-    parser.add_argument("folder", type=Path, help="the study's folder, such as runs/STUDY")
+    parser.add_argument(
+        "folder", type=study_folder, help="the study's folder, or its name in runs/"
+    )
     parser.add_argument(
         "--tracker", required=True, metavar="NAME", help="tensorboard, wandb or mlflow"
     )

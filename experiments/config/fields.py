@@ -18,6 +18,7 @@ from functools import cache
 from numbers import Integral, Real
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from scaling.common import quantities
 from scaling.common.errors import UserError, nearest
 
 
@@ -51,7 +52,7 @@ def from_text(name: str, text: str, kind: Any) -> Any:
         return _choice(name, text, kind)
     try:
         return _READ[kind](text)
-    except ValueError as error:
+    except (ValueError, UserError) as error:
         raise UserError(f"{name}={text}: expected {kind.__name__}") from error
 
 
@@ -116,15 +117,9 @@ def _choice(name: str, value: Any, kind: Any) -> Any:
     return choices[str(value)]
 
 
-def _integer(text: str) -> int:
-    """The int that 1000000, 1_000_000 or 1e6 write."""
-    try:
-        return int(text)
-    except ValueError:
-        if not float(text).is_integer():
-            raise
-        return int(float(text))
-
-
-_READ: Mapping[type, Callable[[str], Any]] = {int: _integer, float: float, str: str}
+_READ: Mapping[type, Callable[[str], Any]] = {
+    int: quantities.integer,
+    float: quantities.real,
+    str: str,
+}
 _ACCEPTED: Mapping[type, type] = {int: Integral, float: Real, str: str}

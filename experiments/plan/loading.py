@@ -27,7 +27,7 @@ T = TypeVar("T")
 class FileKind(Generic[T]):
     """A kind of file: the function that it defines, the function's value, and its `--set` fields.
 
-    A value has `override(assignments)` for the fields, and a field `settings`.
+    A value has `override(assignments)` for the fields, and the fields `settings` and `file`.
     """
 
     package: str  # the plug-in folder of the files that come with the package
@@ -45,7 +45,7 @@ def module(kind: FileKind[Any], name: str) -> ModuleType:
         with _one_line(path):
             return plugins.from_path(path)
     with _one_line():
-        return plugins.load(kind.package, path.name, kind.function)
+        return plugins.load(kind.package, name, kind.function)
 
 
 def build(kind: FileKind[T], name: str, assignments: Sequence[str]) -> T:
@@ -83,7 +83,8 @@ def build(kind: FileKind[T], name: str, assignments: Sequence[str]) -> T:
         )
     changed: Any = cast(Any, built).override([f"{key}={value}" for key, value in rest.items()])
     told = {key: settings.plain(value) for key, value in values.items()}
-    return cast(T, replace(changed, settings={**told, **rest}))
+    file = str(Path(name).absolute()) if Path(name).suffix == ".py" else ""
+    return cast(T, replace(changed, settings={**told, **rest}, file=file))
 
 
 @contextmanager

@@ -37,6 +37,7 @@ class Study:
     tokens: str = "tokens"
     published: Mapping[str, Literal["yes", "no"]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)  # as built, overrides included
+    file: str = ""  # of a study outside the package
 
     def __post_init__(self) -> None:
         if self.params not in PARAMS:

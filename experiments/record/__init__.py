@@ -73,6 +73,7 @@ from experiments.record.store import (
     read_rows,
     rewrite_rows,
     run_status,
+    study_folder,
     sums,
     write,
 )

@@ -25,6 +25,7 @@ from experiments.record.schema import (
     EVALUATIONS,
     METRICS,
     SCHEMA,
+    STUDY,
     SUMMARY,
     File,
     Status,
@@ -41,6 +42,12 @@ R = TypeVar("R", MetricsRow, ItemRow)
 
 class _Version(msgspec.Struct):
     schema: Any = None
+
+
+def study_folder(text: str | Path) -> Path:
+    """The folder of a study that a command names: a path, or a name of a folder in runs/."""
+    path, there = Path(text), Path("runs") / text
+    return there if not path.exists() and (there / STUDY).is_file() else path
 
 
 def write(folder: Path, value: File) -> None:

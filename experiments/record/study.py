@@ -35,6 +35,7 @@ class StudyPlan(File, frozen=True, kw_only=True):
         default_factory=dict
     )  # others' findings, by the label of a run
     settings: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    file: str = ""  # of a study outside the package
     corpora: Mapping[str, Mapping[str, Any]]  # facts of each, by fingerprint
     runs: tuple[PlannedRun, ...]
 

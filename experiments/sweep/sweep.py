@@ -147,6 +147,7 @@ def write_study(sweep: Sweep) -> None:
         tokens=study.tokens,
         published=study.published,
         settings=study.settings,
+        file=study.file,
         corpora={one.fingerprint: one.card() for one in sweep.corpora.opened()},
         runs=tuple(
             record.PlannedRun(

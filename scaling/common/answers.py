@@ -97,13 +97,14 @@ class Rows:
     style: Style = "plain"
     left: int | Collection[int] = 1
     above: str = ""
+    keys: Sequence[str] = ()  # names of the cells in JSON, where the head does not give them
 
     def __str__(self) -> str:
         cells = [[text(cell) for cell in row] for row in self.rows]
         return self.above + table(self.head, cells, self.style, self.left)
 
     def into(self, found: dict[str, Any]) -> None:
-        keys = [_key(name) for name in self.head]
+        keys = self.keys or [_key(name) for name in self.head]
         entries = [dict(zip(keys, row, strict=True)) for row in self.rows]
         found.setdefault(self.name, []).extend(entries)
 

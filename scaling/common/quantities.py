@@ -18,6 +18,11 @@ LOOSE = Context(prec=400, traps=[InvalidOperation])  # 1e999 is infinite, no err
 WITH_LETTER = re.compile(rf"(.*\d\.?)\s?([{''.join(POWERS)}])")
 
 
+def real(text: str) -> float:
+    """A float, which may be infinite or none: for fields that have bounds of their own."""
+    return float(_read(text))
+
+
 def number(text: str) -> float:
     """A finite number."""
     return float(_exact(text))
@@ -47,12 +52,20 @@ def share(text: str) -> float:
     return value
 
 
-def whole(text: str) -> int:
-    """A whole number of 0 or more; `1e3` is one."""
+def integer(text: str) -> int:
+    """A whole number; `1e3` is one."""
     exact = _exact(text)
-    if exact != exact.to_integral_value() or exact < 0:
-        raise UserError(f"{text}: must be a whole number, 0 or more")
+    if exact != exact.to_integral_value():
+        raise UserError(f"{text}: must be a whole number")
     return int(exact)
+
+
+def whole(text: str) -> int:
+    """A whole number of 0 or more."""
+    value = integer(text)
+    if value < 0:
+        raise UserError(f"{text}: must be 0 or more")
+    return value
 
 
 def count(text: str) -> int:
@@ -79,11 +92,16 @@ def is_number(text: str) -> bool:
 
 
 def _exact(text: str) -> Decimal:
+    value = _read(text)
+    if not math.isfinite(float(value)):
+        raise UserError(f"{text}: must be a finite number")
+    return value
+
+
+def _read(text: str) -> Decimal:
     value = _decimal(text)
     if value is None:
         raise UserError(f"'{text}' is not a number; write it as 7e9 or 7B")
-    if not math.isfinite(float(value)):
-        raise UserError(f"{text}: must be a finite number")
     return value
 
 

@@ -146,6 +146,18 @@ def test_dry_run_prints_every_run_and_writes_nothing(call, tmp_path):
     assert lines[-1] == "4 runs are like none that was timed here yet"
 
 
+def test_a_study_is_its_file_or_the_folder_of_its_runs(study_file, call, cache, tmp_path):
+    """The folder of a study of one's own brings its file and settings."""
+    out = tmp_path / "out"
+    sweeps.write_study(sweeps.bind(studies.load(study_file, ["seed=3"]), out, cache))
+    by_file = call("status", "--set", "seed=3")
+    assert by_file[0] == 0 and by_file == call("status", study=str(out))
+    assert by_file != call("status")  # other runs
+    seen = call("describe", "--set", "seed=3")
+    assert seen[0] == 0 and seen == call("describe", study=str(out))
+    assert "no such folder" in error(call("status", study=str(out / "mine")))
+
+
 def test_status_follows_the_files(call, tmp_path):
     run_ids = [line.split()[0] for line in call("status")[1].splitlines()[1:-1]]
     assert len(run_ids) == 4

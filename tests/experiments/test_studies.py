@@ -1,14 +1,46 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import records
+import tiny
 
-from experiments import studies
+from experiments import record, studies
 from experiments.record import Part
+from scaling.common.errors import UserError
 
 
-def test_packaged_studies_are_found_by_name_or_as_the_tree_shows_them():
+def test_packaged_studies_are_found_by_name():
     assert {"quickstart", "isoflop"} <= set(studies.files(studies.STUDY))
-    assert studies.load("quickstart") == studies.load("studies/quickstart")
+
+
+@pytest.mark.parametrize("text", ["/nonsense/quickstart", "studies/quickstart", "./quickstart"])
+def test_no_part_of_a_path_is_dropped(text):
+    with pytest.raises(UserError, match=f"{text}: no such folder"):
+        studies.load(text)
+
+
+def test_a_folder_of_runs_names_its_study_with_its_settings(tmp_path, monkeypatch):
+    """By any way of writing the folder; a folder called as a packaged study is read as a folder."""
+    mine = tmp_path / "mine.py"
+    mine.write_text(tiny.STUDY_FILE.format(path="texts"))
+    for given, settings in ((str(mine), ["seed=3", "model.ffn=64"]), ("quickstart", ["seed=2"])):
+        study = studies.load(given, settings)
+        folder = tmp_path / "quickstart"
+        plan = records.plan(study.name, [], settings=study.settings, file=study.file)
+        folder.mkdir(exist_ok=True)
+        record.write(folder, plan)
+        monkeypatch.chdir(tmp_path)
+        for text in (str(folder), "./quickstart", "quickstart/"):
+            assert studies.load(text) == study
+            assert studies.named(text).folder == Path(text)
+        assert studies.load(str(folder), ["seed=5"]) == studies.load(given, [*settings, "seed=5"])
+
+
+def test_a_folder_without_a_study(tmp_path):
+    with pytest.raises(UserError, match="holds no study"):
+        studies.load(str(tmp_path))
 
 
 UNFITTED = ("lr_transfer", "critical_batch")  # their answer predicts no other runs

@@ -54,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"{args.study}: give its path from the top of the repository")
     from experiments import studies  # after the arguments, so that --help stays quick
 
+    if studies.named(args.study).folder:
+        raise UserError(f"{args.study}: give the study's name or file; the hosts lack this folder")
     studies.load(args.study, args.assignments)
     if not args.dry_run:
         _refuse_changes()
