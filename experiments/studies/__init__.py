@@ -19,7 +19,7 @@ from typing import Any
 from experiments import record
 from experiments.config.from_record import read_config
 from experiments.config.overrides import override, paths
-from experiments.plan import loading
+from experiments.plan import loading, settings
 from experiments.plan.loading import FileKind
 from experiments.plan.run import Run
 from experiments.plan.study import Study
@@ -59,8 +59,8 @@ def named(text: str) -> Named:
         return Named(text)
     if (path / record.STUDY).is_file():
         plan = record.read(path, record.StudyPlan)
-        settings = tuple(f"{name}={_text(value)}" for name, value in plan.settings.items())
-        return Named(plan.file or plan.name, path, settings)
+        given = tuple(f"{name}={_text(value)}" for name, value in plan.settings.items())
+        return Named(plan.file or plan.name, path, given)
     if path.is_dir():
         raise UserError(f"{text}: holds no {record.STUDY}, so no runs of a study")
     if text != path.name:
@@ -88,4 +88,6 @@ def runs(name: str, assignments: Sequence[str] = ()) -> tuple[Run, ...]:
 
 def _text(value: Any) -> str:
     """A setting of a record, as --set takes it."""
+    if value is None:
+        return settings.NONE
     return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
