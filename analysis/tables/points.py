@@ -179,6 +179,12 @@ def visible(table: pd.DataFrame) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
             keep &= ~out
             if out.any():
                 notes.append(f"{_runs(out.sum())} {said}: not fitted")
+    if "planned" in table.columns:
+        out = keep & (table["planned"] == False).to_numpy()  # noqa: E712 - a column
+        if out.any():
+            names = ", ".join(row_labels(table.loc[out])[:NAMED])
+            notes.append(f"{_runs(out.sum())} no longer planned ({names}): left out")
+            keep &= ~out
     if "status" in table.columns:
         for status in sorted(set(table.loc[keep, "status"].astype(str)) - {"completed"}):
             out = keep & (table["status"].astype(str) == status).to_numpy()

@@ -1,8 +1,9 @@
 """Records to a table: one row per run, read from `summary.json` alone where there is one.
 
 Columns are run_id, study, part, rung, status, path and device, the `metrics`, and `science` under
-dotted names ("model.width", "seed"). Planned runs without a summary are rows too, with status
-missing or started and no metrics.
+dotted names ("model.width", "seed"). Planned runs without a sound summary are rows too, with status
+missing or started and no metrics. Rows of a study say if its plan still names the run (`planned`);
+fits leave out the others, as reports do.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from experiments.record import (
     METRICS,
     STUDY,
     SUMMARY,
+    DamagedError,
     RunRecord,
     RunSummary,
     Status,
@@ -110,22 +112,29 @@ def _rows_below(root: Path) -> Iterator[Row]:
 def _study_rows(study: Path) -> Iterator[Row]:
     """The runs on disk, then the planned ones that have no folder."""
     plan = read(study, StudyPlan)
-    seen = set()
+    planned, seen, damaged = {run.run_id for run in plan.runs}, set(), {}
     for folder in _folders(study):
-        row = _row(folder)
+        try:
+            row = _row(folder)
+        except DamagedError as error:
+            damaged[Path(folder).name] = str(error)
+            continue
         if row:
             seen.add(row["run_id"])
-            yield row
+            yield row | {"planned": row["run_id"] in planned}
     for run in plan.runs:
         if run.run_id not in seen:
+            message = damaged.get(run.run_id)
             yield {
                 "run_id": run.run_id,
                 "study": plan.name,
                 "part": str(run.part),
                 "rung": run.rung,
                 "label": run.label,
-                "status": str(Status.MISSING),
+                "status": str(Status.MISSING if message is None else Status.STARTED),
                 "path": str(study / run.run_id),
+                "message": message,
+                "planned": True,
             }
 
 
@@ -135,23 +144,37 @@ def _folders(parent: Path) -> list[str]:
 
 
 def _row(folder: str) -> Row:
-    """One run from its summary, else from its config; empty where the folder is not a run."""
+    """One run from its summary, else from its config; empty where the folder is not a run.
+
+    Raises:
+        DamagedError: neither can be read.
+    """
+    damage = None
     if os.path.exists(f"{folder}/{SUMMARY}"):  # noqa: PTH110 - pathlib costs as much as the parse
-        summary = read(Path(folder), RunSummary)
-        return {
-            **_head(summary, folder, summary.status),
-            "message": summary.message,
-            "diverged_step": summary.diverged_step,
-            "device": summary.environment.device,
-            "code": summary.environment.code,
-            "prediction_sha256": summary.prediction_sha256,
-            **summary.numbers(),
-            **_dotted(summary.science),
-        }
+        try:
+            return _ended(read(Path(folder), RunSummary), folder)
+        except DamagedError as error:
+            damage = error
     if os.path.exists(f"{folder}/{CONFIG}"):  # noqa: PTH110
         config = read(Path(folder), RunRecord)
-        return {**_head(config, folder, Status.STARTED), **_dotted(config.science)}
+        head = _head(config, folder, Status.STARTED)
+        return {**head, "message": damage and str(damage), **_dotted(config.science)}
+    if damage is not None:
+        raise damage
     return {}
+
+
+def _ended(summary: RunSummary, folder: str) -> Row:
+    return {
+        **_head(summary, folder, summary.status),
+        "message": summary.message,
+        "diverged_step": summary.diverged_step,
+        "device": summary.environment.device,
+        "code": summary.environment.code,
+        "prediction_sha256": summary.prediction_sha256,
+        **summary.numbers(),
+        **_dotted(summary.science),
+    }
 
 
 def _head(run: RunRecord, folder: str, status: Status) -> Row:

@@ -81,7 +81,9 @@ def _run(options: argparse.Namespace, launcher: Launcher) -> Answer:
     for text in common.laws(sweep.study):
         yield Line("{field}", "laws", field=text)
     sys.stdout.flush()
-    check_folder(sweep.folder, sweep.study, ())  # before mirrors look into it
+    check_folder(
+        sweep.folder, sweep.study, (), sweep.corpora.opened()
+    )  # before mirrors look into it
     with mirrors.beside(sweep.folder, options.trackers), Progress(runs, finished) as progress:
         run_sweep(sweep, options.part, launcher, progress)
     counts = Counter(sweep.status(run) for run in runs)

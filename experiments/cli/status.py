@@ -10,7 +10,7 @@ import argparse
 
 from experiments.cli import _common as common
 from experiments.cli._run_table import run_table
-from scaling.common.answers import Answer
+from scaling.common.answers import Answer, Line
 from scaling.common.command_line import Parser
 
 
@@ -22,4 +22,6 @@ def run(options: argparse.Namespace) -> Answer:
     options.progress("reading the records")
     sweep = common.bind(options)
     yield from run_table(sweep, sweep.study.runs)
+    for text in sweep.remarks():
+        yield Line("{remark}", "remarks", remark=text)
     return 0

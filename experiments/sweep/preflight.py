@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from experiments import data, record
 from experiments.config.run import Science
+from experiments.data.corpus import Corpus
 from experiments.devices.machine import Platform
 from experiments.devices.resolve import check
 from experiments.evaluation.task import task
 from experiments.plan.run import Run
 from experiments.plan.study import Study
+from experiments.record import StudyPlan
 from experiments.training.populations.grouping import signature
 from scaling.common.errors import UserError
 
@@ -95,8 +98,13 @@ def narrower_than_base(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def check_folder(folder: Path, study: Study, missing: Sequence[Run]) -> None:
-    """Check that the folder is writable, of this study and version, and has enough space."""
+def check_folder(
+    folder: Path, study: Study, missing: Sequence[Run], corpora: Iterable[Corpus] = ()
+) -> None:
+    """Check that the folder is writable, of this study and version, and has enough space.
+
+    A damaged plan is not checked: the sweep moves it aside, and runs are known by their ids.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -105,8 +113,8 @@ def check_folder(folder: Path, study: Study, missing: Sequence[Run]) -> None:
         raise UserError(
             f"{folder}: cannot write there ({error.strerror}); choose another folder with --out"
         ) from error
-    if (folder / record.STUDY).exists():
-        _check_plan(folder, record.read(folder, record.StudyPlan), study)
+    if (plan := plan_of(folder)) is not None:
+        _check_plan(folder, plan, study, changed_text(plan, corpora))
     for run in missing:
         with suppress(record.DamagedError):  # the worker that claims the run moves it aside
             if (folder / run.run_id / record.CONFIG).exists():
@@ -128,15 +136,47 @@ def _bytes(run: Run) -> float:
     return RECORD_BYTES + checkpoints * FLOAT32 * copies * run.ledger["params_total"]
 
 
-def _check_plan(folder: Path, plan: record.StudyPlan, study: Study) -> None:
+def plan_of(folder: Path) -> StudyPlan | None:
+    """The plan in a folder; None without one, or with a damaged one."""
+    with suppress(record.DamagedError):
+        if (folder / record.STUDY).exists():
+            return record.read(folder, StudyPlan)
+    return None
+
+
+def changed_text(plan: StudyPlan, corpora: Iterable[Corpus]) -> str:
+    """The corpora of a plan that are others now, in words: both fingerprints, and what differs."""
+    now = {one.fingerprint: one.card() for one in corpora}
+    gone = [mark for mark in plan.corpora if mark not in now]
+    come = [mark for mark in now if mark not in plan.corpora]
+    return "; ".join(
+        f"the text of {now[new]['path']} has changed, corpus {old} -> {new} "
+        f"({_differences(plan.corpora[old], now[new])})"
+        for old, new in zip(gone, come, strict=False)  # in the order of the runs
+    )
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The facts of two corpora that differ, but for their names."""
+    names = [name for name in now if name not in ("fingerprint", "path") and name in before]
+    facts = [f"{n} {before[n]} -> {now[n]}" for n in names if before[n] != now[n]]
+    return ", ".join(facts) or "other text of the same size"
+
+
+def _check_plan(folder: Path, plan: StudyPlan, study: Study, changed: str) -> None:
     """Check that the folder is of this study: a plan may grow or lose runs, but keeps some."""
     if plan.name != study.name:
         raise UserError(
             f"{folder}: holds the study '{plan.name}'; choose another folder with --out"
         )
     planned, ours = {run.run_id for run in plan.runs}, {run.run_id for run in study.runs}
-    if not planned & ours:
-        raise UserError(
-            f"{folder}: holds '{study.name}' with other science (settings {dict(plan.settings)}, "
-            f"now {dict(study.settings)}); choose another folder with --out"
-        )
+    if planned & ours:
+        return
+    before, now = dict(plan.settings), dict(study.settings)
+    if changed:
+        raise UserError(f"{folder}: {changed}; restore it, or choose another folder with --out")
+    what = f"settings {before}, now {now}" if before != now else "the study file or its defaults"
+    raise UserError(
+        f"{folder}: holds '{study.name}' with other science ({what}); "
+        "choose another folder with --out"
+    )

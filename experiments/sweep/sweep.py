@@ -21,8 +21,16 @@ from experiments.record import FINISHED, Part, Status
 from experiments.runs.branch_point import is_ready
 from experiments.runs.claim import is_claimed, seems_live
 from experiments.runs.job import Event, Job, Population
+from experiments.runs.quarantine import damage, move_aside
 from experiments.runs.watch import Follower
-from experiments.sweep.preflight import check_data, check_folder, check_layouts, check_programs
+from experiments.sweep.preflight import (
+    changed_text,
+    check_data,
+    check_folder,
+    check_layouts,
+    check_programs,
+    plan_of,
+)
 from experiments.training.populations import grouping
 from scaling.common.errors import UserError
 
@@ -37,6 +45,7 @@ class Standing(StrEnum):
     FAILED = "failed"
     DIVERGED = "diverged"
     STALE = "stale"  # begun and not claimed: interrupted or killed; rerun to continue
+    DAMAGED = "damaged"  # rerun to move the damage aside and to mend the run
     MISSING = "missing"
 
 
@@ -74,7 +83,12 @@ class Sweep:
         status = self.status(run)
         if status not in FINISHED and seems_live(self.folder / run.run_id):
             return Standing.RUNNING
-        return STANDINGS[status]
+        return Standing.DAMAGED if self.damage(run) else STANDINGS[status]
+
+    def damage(self, run: Run) -> str:
+        """Damaged files of a run that has no sound end, in words."""
+        folder = self.folder / run.run_id
+        return ", ".join(damage(folder).values()) if self.status(run) is Status.STARTED else ""
 
     def runs(self, part: Part) -> tuple[Run, ...]:
         """The runs of a part, and the parents that must be trained before them."""
@@ -86,6 +100,14 @@ class Sweep:
             if self.status(run) not in FINISHED and not is_ready(self.job(run)):
                 waiting += [planned[parent.run_id] for parent in run.beginning.parents]
         return tuple(run for run in self.study.runs if run.run_id in wanted)
+
+    def remarks(self) -> list[str]:
+        """Lines on damaged runs, and on text that has changed since the plan was written."""
+        plan = plan_of(self.folder)
+        changed = "" if plan is None else changed_text(plan, self.corpora.opened())
+        found = {run.run_id: self.damage(run) for run in self.study.runs}
+        lines = [f"{run}: {what}: `run` mends it" for run, what in found.items() if what]
+        return [*lines, *([changed] if changed else [])]
 
     def failure(self, run: Run) -> str:
         """The reason of a failed run, in one line."""
@@ -180,8 +202,10 @@ def run_sweep(
     """
     missing = [run for run in sweep.runs(part) if sweep.status(run) not in FINISHED]
     check_programs(missing, launcher.platform)
-    check_folder(sweep.folder, sweep.study, missing)
+    check_folder(sweep.folder, sweep.study, missing, sweep.corpora.opened())
     jobs = [sweep.job(run) for run in missing]
+    if jobs and (note := _set_plan_aside(sweep.folder)):
+        watch(Event(jobs[0].run.run_id, Status.STARTED, note=note))
     write_study(sweep)
     others = Follower(watch)
     while jobs:
@@ -195,6 +219,14 @@ def run_sweep(
             if not launcher.train(sweep.site, populations, watch):
                 return
         jobs = _left(sweep, jobs)
+
+
+def _set_plan_aside(folder: Path) -> str | None:
+    """Move a damaged study.json aside; one line about it, or None."""
+    if not (folder / record.STUDY).exists() or plan_of(folder) is not None:
+        return None
+    aside = move_aside(folder, folder / record.STUDY)
+    return f"{folder}: {record.STUDY} is damaged: moved to {aside.name}, and written anew"
 
 
 def _left(sweep: Sweep, jobs: Sequence[Job]) -> list[Job]:

@@ -127,6 +127,17 @@ def test_sweep_says_whom_it_waits_for_and_begins_once_the_runs_are_free(
     assert len([job for population in handed_out for job in population]) == 3
 
 
+def test_damaged_plan_is_moved_aside_told_and_written_anew(texts, cache, tmp_path, monkeypatch):
+    bound, events = bind(tiny.study(texts), tmp_path, cache), []
+    monkeypatch.setattr(local, "train_all", lambda *_: False)
+    (tmp_path / record.STUDY).write_text("{")
+    run_sweep(bound, Part.FIT, Local(1), events.append)
+    (note,) = [event.note for event in events if event.note]
+    assert "study.json is damaged: moved to quarantine.1" in note
+    assert (tmp_path / "quarantine.1" / record.STUDY).read_text() == "{"
+    assert record.read(tmp_path, record.StudyPlan).name == "tiny"
+
+
 def test_terminated_before_anything_is_trained_exits_with_75(run, texts, tmp_path):
     """The worker is importing JAX or compiling; it is waited for, and says nothing else."""
     process = run(tiny.STUDY_FILE.format(path=str(texts)), tmp_path / "out")

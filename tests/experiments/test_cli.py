@@ -165,7 +165,13 @@ def test_status_follows_the_files(call, tmp_path):
     record.write(tmp_path / "out" / run_ids[1], records.run_summary())
     stands = [line.split()[-1] for line in call("status")[1].splitlines()[1:-1]]
     assert stands == ["stale", "done", "missing", "missing"]
-    (tmp_path / "out" / run_ids[1] / record.SUMMARY).write_text('{"schema": 5}')
+    summary = tmp_path / "out" / run_ids[1] / record.SUMMARY
+    summary.write_bytes(summary.read_bytes().replace(b"completed", b"complexed"))
+    *table, _, remark = call("status")[1].splitlines()
+    assert [line.split()[-1] for line in table[1:]] == ["stale", "damaged", "missing", "missing"]
+    assert remark.startswith(f"{run_ids[1]}: {record.SUMMARY}: $.status: ")
+    assert remark.endswith(": `run` mends it")
+    summary.write_text('{"schema": 5}')
     found = call("status")
     assert "record schema 5" in error(found)
     assert found[1] == ""

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import records
 from synthetic import Plan, write_study
 
 from analysis import load_runs, load_table
+from analysis.tables.points import visible
 from analysis.tables.runs import trajectory
-from experiments.record import RunSummary, read
+from experiments import record
+from experiments.record import RunSummary, StudyPlan, read
 from scaling.common.errors import UserError
 
 
@@ -54,18 +57,46 @@ def test_trajectory_leaves_a_torn_line_out(tmp_path: Path):
     ("text", "message"),
     [
         ("{", "summary.json: not valid JSON"),
-        ('{"schema": 7}', "record schema 7"),
-        ('{"schema": 2, "run_id": "x"}', r"summary.json: \$: Object missing required field"),
+        ("[]", "summary.json: $: Expected `object`"),
+        ('{"schema": 2, "run_id": "x"}', "summary.json: $: Object missing required field"),
         ("", "not valid JSON"),
     ],
 )
-def test_a_damaged_summary_is_named(tmp_path: Path, text: str, message: str):
+@pytest.mark.parametrize("config", ["whole", "gone"])
+def test_a_damaged_summary_is_none_and_named(tmp_path: Path, text: str, message: str, config: str):
     folder = write_study(tmp_path / "study")
     file = sorted(folder.glob("*/summary.json"))[4]
+    run = read(file.parent, RunSummary)
+    if config == "whole":
+        record.write(file.parent, records.run_record(run.run_id, study=run.study))
     file.write_text(text)
-    with pytest.raises(UserError, match=message) as error:
+    table = load_runs(folder).set_index("run_id")
+    assert len(table) == 19
+    assert (table["status"] == "completed").sum() == 17
+    assert table.loc[run.run_id, "status"] == "started"
+    assert message in table.loc[run.run_id, "message"]
+    assert str(file) in table.loc[run.run_id, "message"]
+
+
+def test_a_summary_of_another_version_is_named(tmp_path: Path):
+    folder = write_study(tmp_path / "study")
+    next(folder.glob("*/summary.json")).write_text('{"schema": 7}')
+    with pytest.raises(UserError, match="record schema 7"):
         load_runs(folder)
-    assert str(file) in str(error.value)
+
+
+def test_runs_that_the_plan_no_longer_names_are_marked_and_not_fitted(tmp_path: Path):
+    folder = write_study(tmp_path / "study")
+    plan = read(folder, StudyPlan)
+    gone, *stay = plan.runs
+    records.change(folder, StudyPlan, runs=tuple(stay))
+    table = load_runs(folder).set_index("run_id")
+    assert list(table.index[~table["planned"]]) == [gone.run_id]
+    keep, notes = visible(load_runs(folder))
+    assert list(load_runs(folder)["run_id"][keep]) == [
+        run for run in table.index[table["status"] == "completed"] if run != gone.run_id
+    ]
+    assert any(f"1 run no longer planned ({gone.run_id})" in note for note in notes)
 
 
 def test_folders_without_runs(tmp_path: Path):

@@ -138,6 +138,42 @@ def test_folder_of_the_same_study_with_other_science_is_refused(tmp_path):
     one_line(caught)
 
 
+def test_text_that_has_changed_is_told_with_both_fingerprints(tmp_path, cache):
+    """The plan is of the text before; a page was added since, or a word was changed."""
+    texts = tiny.write_texts(tmp_path / "texts")
+
+    def opened():
+        return (data.Corpora(cache).mixture(tiny.config(texts=texts).science.data)).corpora
+
+    (before,) = opened()
+    out, others = tmp_path / "out", tiny.study("texts", seed=1).runs
+    card = {before.fingerprint: before.card()}
+    record.write(
+        out, records.plan("tiny", [records.planned(r.run_id) for r in others], corpora=card)
+    )
+    (texts / "more.txt").write_text("one more page of text")
+    (after,) = opened()
+    with pytest.raises(UserError) as caught:
+        check_folder(out, STUDY, RUNS, [after])
+    said = one_line(caught)
+    assert (
+        f"text of {texts} has changed, corpus {before.fingerprint} -> {after.fingerprint}" in said
+    )
+    assert "restore it, or choose another folder with --out" in said
+    check_folder(tmp_path / "new", STUDY, RUNS, [after])
+
+
+def test_same_settings_and_text_name_the_study_file(tmp_path):
+    record.write(tmp_path, records.plan("tiny", [records.planned("0" * 12)]))
+    with pytest.raises(UserError, match=r"other science \(the study file or its defaults\)"):
+        check_folder(tmp_path, STUDY, RUNS)
+
+
+def test_damaged_plan_is_left_to_the_sweep(tmp_path):
+    (tmp_path / record.STUDY).write_text("{")
+    check_folder(tmp_path, STUDY, RUNS)
+
+
 def test_study_may_grow(tmp_path):
     record.write(tmp_path, plan("tiny", RUNS[:2]))
     check_folder(tmp_path, STUDY, RUNS)
