@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -100,7 +101,10 @@ def beside(folder: Path, names: Sequence[str]) -> Iterator[None]:
                 process.join()
                 if process.exitcode != 0:
                     again = f"python -m experiments mirror {folder} --tracker {name}"
-                    print(f"not all is in {name} yet ({folder / LOG}): {again}", file=sys.stderr)
+                    late = f"{name} may lack the last points, its mirror had {grace:g} s for them"
+                    failed = f"not all is in {name} yet ({folder / LOG})"
+                    was_ended = process.exitcode == -signal.SIGKILL
+                    print(f"{late if was_ended else failed}: {again}", file=sys.stderr)
 
 
 def _start(folder: Path, name: str) -> tuple[SpawnProcess, Connection]:
