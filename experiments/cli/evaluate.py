@@ -1,7 +1,10 @@
 """Measure the validation loss of an exported file, and other tasks, on its data or others.
 
-example:
+Any text is read by the file's own tokenizer.
+
+examples:
   python -m experiments evaluate model.safetensors --set evaluation.windows=4096
+  python -m experiments evaluate model.safetensors --set data.source=files --set data.path=texts
   python -m experiments evaluate model.safetensors --set evaluation.tasks=my_task
 """
 
@@ -9,11 +12,13 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.cli import _common as common
 from scaling.common.answers import Answer, Line
 from scaling.common.command_line import Parser
+from scaling.common.errors import UserError
 
 
 def add(parser: Parser) -> None:
@@ -34,11 +39,21 @@ def run(options: argparse.Namespace) -> Answer:
     from experiments.training.populations.trained import Trained
     from experiments.training.step import fresh_state, recipe
 
-    config, arrays = export.read(options.file)
-    config = override(config, options.assignments)
+    exported = export.read(options.file)
+    trained_on = exported.config.science.data
+    config = override(exported.config, _of_any_text(options.assignments))
     made, science = recipe(config), config.science
-    params = export.from_arrays(made, arrays, str(options.file))
-    mixture = data.Corpora(options.cache, common.on_stderr).mixture(science.data)
+    for name in ("tokenizer", "vocab_size"):
+        if getattr(science.data, name) != getattr(trained_on, name):
+            raise UserError(
+                f"data.{name}={getattr(science.data, name)}: the model reads by its own tokenizer, "
+                f"with {getattr(trained_on, name)}; leave it out"
+            )
+    params = export.from_arrays(made, exported.arrays, str(options.file))
+    corpora = data.Corpora(options.cache, common.on_stderr, exported.tokenizer)
+    mixture = corpora.mixture(science.data)
+    if not mixture.fingerprint.startswith(trained_on.fingerprint):
+        common.on_stderr(f"this is not the text of its training, {trained_on.fingerprint}")
     check_vocabulary(science, mixture)
     model = Trained(programs(made), fresh_state(made, hypers(science), params), made.microbatch)
     options.progress("evaluating")
@@ -54,3 +69,9 @@ def run(options: argparse.Namespace) -> Answer:
     for name, value in numbers(found).items():
         yield Line("{metric} {value:.6f}", "metrics", metric=name, value=value)
     return 0
+
+
+def _of_any_text(assignments: Sequence[str]) -> list[str]:
+    """The assignments; those that change the data set its known fingerprint free first."""
+    changed = any(text.startswith("data.") for text in assignments)
+    return [*(["data.fingerprint="] if changed else []), *assignments]

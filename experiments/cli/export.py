@@ -1,7 +1,8 @@
-"""Write the parameters of a completed run, with its config, as a safetensors file.
+"""Write a run's parameters, config and tokenizer as one safetensors file: the whole model.
 
-example:
+examples:
   python -m experiments export runs/quickstart/RUN --to model.safetensors
+  python -m experiments export runs/wsd_branches/RUN --step 512 --to early.safetensors
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ def add(parser: Parser) -> None:
     parser.add_argument(
         "--to", type=output_file, required=True, metavar="FILE", help="the file to write"
     )
+    parser.add_argument(
+        "--step", type=int, help="a kept checkpoint (default: the last, of a completed run)"
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:
     from experiments.training import export
 
-    config, params = export.finished(options.folder)
-    export.write(options.to, config, params)
-    said = "{file}: the parameters of {run}; python -m experiments evaluate {file}"
-    yield Line(said, file=str(options.to), run=str(options.folder))
+    found = export.trained(options.folder, options.step)
+    export.write(options.to, found)
+    said = "{file}: {run} after {step} steps; python -m experiments evaluate {file}"
+    yield Line(said, file=str(options.to), run=str(options.folder), step=found.step)
     return 0

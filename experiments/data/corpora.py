@@ -33,6 +33,10 @@ class Mixture:
         return self.corpora[0].vocab_size
 
     @property
+    def tokenizer(self) -> Tokenizer:
+        return self.corpora[0].tokenizer
+
+    @property
     def train(self) -> MixedTokens:
         return MixedTokens(tuple(corpus.train for corpus in self.corpora), self.weights)
 

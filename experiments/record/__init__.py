@@ -11,6 +11,7 @@ A study folder holds::
     slurm/                     submissions and their logs: experiments/launchers/slurm.py
     <run_id>/config.json       RunRecord: science, execution, accounting, parents
     <run_id>/metrics.jsonl     MetricsRow per line, append-only: the trajectory
+    <run_id>/tokenizer.json              of a run on trained tokens
     <run_id>/evaluations/<task>.jsonl    ItemRow per line: one item of a task, scored
     <run_id>/summary.json      RunSummary: atomic, last; status and every measured number
     <run_id>/checkpoints/      orbax
@@ -57,6 +58,7 @@ from experiments.record.schema import (
     SEARCH,
     STUDY,
     SUMMARY,
+    TOKENIZER,
     File,
     Part,
     Status,

@@ -13,6 +13,7 @@ AGAIN = 75  # exit code of interrupted work that the same command continues: EX_
 STUDY, PREDICTION, SEARCH = "study.json", "prediction.json", "search.json"
 CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
 CHECKPOINTS, EVALUATIONS = "checkpoints", "evaluations"
+TOKENIZER = "tokenizer.json"
 ELSEWHERE = "make room, or choose another folder with --out"
 
 

@@ -27,6 +27,7 @@ from experiments.record.schema import (
     SCHEMA,
     STUDY,
     SUMMARY,
+    TOKENIZER,
     File,
     Status,
 )
@@ -193,9 +194,10 @@ def _damaged(where: str, reason: str) -> DamagedError:
 
 
 def sums(run: Path) -> dict[str, FileSum]:
-    """Sizes and checksums of a run's config.json, rows and items, for its summary."""
+    """Sizes and checksums of a run's files but checkpoints, for its summary."""
     items = sorted((run / EVALUATIONS).glob("*.jsonl"))
-    found = (path for path in (run / CONFIG, run / METRICS, *items) if path.exists())
+    named = [run / name for name in (CONFIG, TOKENIZER, METRICS)]
+    found = (path for path in [*named, *items] if path.exists())
     return {path.relative_to(run).as_posix(): _sum(path) for path in found}
 
 

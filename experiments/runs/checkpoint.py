@@ -111,12 +111,7 @@ class Checkpoints:
         """Load the state of this step, or the reason that a process cannot read it."""
         restored = reason = None
         try:
-            saved = self._orbax.metadata(step).metadata
-            if is_stacked(saved) == is_stacked(state):
-                restored = self._orbax.load(step, jax.tree.map(_abstract, state))
-            else:
-                other = jax.tree.map(_abstract, jax.jit(turn)(state))
-                restored = turned_like(self._orbax.load(step, other), state)
+            restored = _load_like(state, self._orbax, step)
         except (KeyError, ValueError, OSError) as error:  # KeyError: Orbax's word for damage
             reason = str(error)
         if any(ask(lambda: reason is not None)()):
@@ -150,6 +145,41 @@ def _disk_error(error: OSError | ValueError) -> str | None:
         return error.strerror
     found = re.search(r"os_error_code='(\d+)'", str(error))
     return os.strerror(int(found[1])) if found else None
+
+
+def kept(folder: Path) -> list[int]:
+    """The steps of the whole checkpoints in a folder, in order."""
+    found = (path for path in folder.glob("*") if path.name.isdecimal() and is_sealed(path))
+    return sorted(int(path.name) for path in found)
+
+
+def read(folder: Path, step: int, state: Any) -> Any:
+    """Load one checkpoint, in the form and placement of `state`; its folder may be in use.
+
+    Raises:
+        UserError: it is missing, damaged, or of another model.
+    """
+    from orbax.checkpoint import v1 as orbax
+
+    path = folder / str(step)
+    if step not in (steps := kept(folder)):
+        raise UserError(f"{path}: no whole checkpoint; of the run are kept steps {steps}")
+    reason = damage(path)
+    if reason is None:
+        try:
+            return _load_like(state, orbax, path.absolute())
+        except (KeyError, ValueError, OSError) as error:
+            reason = str(error).partition("\n")[0]
+    raise UserError(f"{path}: cannot be read: {reason}; of the run are kept steps {steps}")
+
+
+def _load_like(state: Any, orbax: Any, which: int | Path) -> Any:
+    """Load a step of a checkpointer, or a path by the module, in the form of `state`."""
+    saved = orbax.metadata(which).metadata
+    if is_stacked(saved) == is_stacked(state):
+        return orbax.load(which, jax.tree.map(_abstract, state))
+    other = jax.tree.map(_abstract, jax.jit(turn)(state))
+    return turned_like(orbax.load(which, other), state)
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:

@@ -20,6 +20,7 @@ from experiments.record import (
     EVALUATIONS,
     METRICS,
     SUMMARY,
+    TOKENIZER,
     DamagedError,
     RunRecord,
     RunSummary,
@@ -40,7 +41,7 @@ def quarantine(run: Path) -> str | None:
         UserError: another version wrote the record: no damage.
     """
     damaged = damage(run)
-    begins_anew = any(name not in (CONFIG, SUMMARY) for name in damaged)
+    begins_anew = any(name not in (CONFIG, SUMMARY, TOKENIZER) for name in damaged)
     beside = [SUMMARY] if damaged else []
     beside += [METRICS, CHECKPOINTS] if begins_anew else []
     found = [name for name in dict.fromkeys([*damaged, *beside]) if (run / name).exists()]

@@ -21,6 +21,7 @@ from experiments.runs.branch_point import parents
 from experiments.runs.job import Job, Outcome
 from experiments.runs.metrics_log import MetricsLog
 from experiments.runs.summary import write_config, write_summary
+from scaling.common import files
 
 P = ParamSpec("P")
 
@@ -48,9 +49,11 @@ class Writer:
 
     @on_leader
     def open(self) -> None:
-        """Write config.json, or check the present one."""
+        """Write config.json, or check the present one, and the tokenizer beside it."""
         self._parents = parents(self._job)
         write_config(self._job, self._parents)
+        if content := self._mixture.tokenizer.content:
+            files.write_bytes(self._job.folder / record.TOKENIZER, content)
 
     @on_leader
     def begin(self, step: int) -> None:

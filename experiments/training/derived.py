@@ -12,7 +12,7 @@ import jax
 from experiments import operations
 from experiments.plan.run import Derived
 from experiments.runs.job import Job
-from experiments.training.export import finished, from_arrays, to_arrays
+from experiments.training.export import from_arrays, parameters
 from experiments.training.hypers import hypers
 from experiments.training.step import TrainState, fresh_state, recipe
 
@@ -24,8 +24,7 @@ def derived_state(job: Job, derived: Derived, like: TrainState) -> TrainState:
         UserError: a parent is not completed, or the result does not fit the model.
     """
     science = job.run.config.science
-    parents = [finished(job.folder.parent / parent.run_id) for parent in derived.parents]
-    arrays = [to_arrays(recipe(config), params) for config, params in parents]
+    arrays = [parameters(job.folder.parent / parent.run_id)[-1] for parent in derived.parents]
     made = recipe(job.run.config)
     result = operations.apply(derived.operation, arrays, derived.settings)
     params = from_arrays(made, result, f"operation '{derived.operation}'")

@@ -7,6 +7,8 @@ Scanned and unrolled layers give the same file. The file's metadata hold, as JSO
     config         {"science": ..., "execution": ...} as in config.json
     letters        of every array
     multipliers    of every array, by the parametrization
+    step           of the checkpoint
+    tokenizer      of the package tokenizers, or "bytes": each byte is its own id, 0 ends a document
     factors        on q.k ("attention"), on a branch's output ("residual"), and on the logits where
                    the embedding is the readout too ("tied_readout")
 
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax
@@ -25,10 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import record
+from experiments.config.data import CorpusConfig
 from experiments.config.from_record import from_record, read_config, stored
 from experiments.config.run import RunConfig
+from experiments.data.tokenizer import Tokenizer, load_tokenizer
 from experiments.record import Status, StoredConfig
-from experiments.runs.checkpoint import Checkpoints
+from experiments.runs import checkpoint
 from experiments.training.hypers import hypers
 from experiments.training.populations.programs import programs
 from experiments.training.step import Recipe, recipe
@@ -41,7 +45,8 @@ from scaling.machines.layout import Layout
 from scaling.parametrization.weight import Weight
 
 Arrays = Mapping[str, NDArray[np.float32]]
-CONFIG = "config"
+CONFIG, STEP, TOKENIZER = "config", "step", "tokenizer"
+BYTES = "bytes"
 AGAIN = "export it again"
 
 
@@ -59,7 +64,7 @@ def to_arrays(made: Recipe, params: Params) -> Arrays:
         arrays = [(weight.layer, value)]
         if weight.stacked:
             arrays = list(zip(weight.layers(made.spec.config.layers), value, strict=True))
-        found |= {name(weight, layer): np.ascontiguousarray(part) for layer, part in arrays}
+        found |= {name(weight, layer): np.asarray(part, order="C") for layer, part in arrays}
     return found
 
 
@@ -74,7 +79,7 @@ def from_arrays(made: Recipe, arrays: Arrays, where: str) -> Params:
     def take(weight: Weight, layer: int | None) -> NDArray[np.float32]:
         key = name(weight, layer)
         if key not in left:
-            raise UserError(f"{where}: no array '{key}', which this model has; export it again")
+            raise UserError(f"{where}: no array '{key}', which this model has; {AGAIN}")
         value = left.pop(key)
         if value.shape != weight.shape:
             raise UserError(
@@ -96,26 +101,67 @@ def from_arrays(made: Recipe, arrays: Arrays, where: str) -> Params:
     return params
 
 
-def finished(folder: Path) -> tuple[RunConfig, Params]:
-    """The config of a completed run, for one device, and the parameters that it is evaluated by.
+@dataclass(frozen=True)
+class Model:
+    """All that an export holds: the config of a run, for one device, and its trained parts."""
+
+    config: RunConfig
+    arrays: Arrays
+    tokenizer: Tokenizer
+    step: int
+
+
+def trained(folder: Path, step: int | None = None) -> Model:
+    """The model of a run at a kept checkpoint. Raises as `parameters`, or it has no tokenizer."""
+    config, step, arrays = parameters(folder, step)
+    return Model(config, arrays, _tokenizer(config, folder / record.TOKENIZER), step)
+
+
+def parameters(folder: Path, step: int | None = None) -> tuple[RunConfig, int, Arrays]:
+    """The config, step and arrays of a kept checkpoint, those that the run is evaluated by.
+
+    Without a step it is the last, of a completed run.
 
     Raises:
-        UserError: it is not completed, or its last checkpoint is gone.
+        UserError: the run is not completed, or there is no such checkpoint.
     """
-    if (status := record.run_status(folder)) is not Status.COMPLETED:
-        raise UserError(f"{folder}: {status}; give the folder of a completed run: runs/STUDY/RUN")
+    status = record.run_status(folder)
+    if status is Status.MISSING or (step is None and status is not Status.COMPLETED):
+        raise UserError(
+            f"{folder}: {status}; give the folder of a completed run: runs/STUDY/RUN, "
+            "or a kept checkpoint of another by --step"
+        )
     config = read_config(folder / record.CONFIG)
     config = replace(config, execution=replace(config.execution, layout=Layout()))
-    made = recipe(config)
-    with Checkpoints(folder / record.CHECKPOINTS) as checkpoints:
-        state = checkpoints.restore(programs(made).init(hypers(config.science)))
-    if int(state.step) < config.science.steps:
-        raise UserError(f"{folder / record.CHECKPOINTS}: that of the last step is gone")
-    return config, evaluated(state.optimizer, state.params)
+    made, step = recipe(config), config.science.steps if step is None else step
+    fresh = programs(made).init(hypers(config.science))
+    state = checkpoint.read(folder / record.CHECKPOINTS, step, fresh)
+    return config, step, to_arrays(made, evaluated(state.optimizer, state.params))
 
 
-def metadata(config: RunConfig) -> dict[str, str]:
-    """The metadata of a file: its config, and the letters and factors of its arrays."""
+def _tokenizer(config: RunConfig, path: Path) -> Tokenizer:
+    """The tokenizer of a run, whose folder holds it."""
+    corpus = config.science.data
+    try:
+        content = b"" if corpus.tokenizer == "bytes" else path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot read ({error.strerror}); copy the one of the corpus "
+            f"{corpus.fingerprint} from a cache"
+        ) from error
+    return _load(corpus, content, str(path))
+
+
+def _load(corpus: CorpusConfig, content: bytes, where: str) -> Tokenizer:
+    try:
+        return load_tokenizer(corpus.tokenizer, corpus.vocab_size, content)
+    except ValueError as error:
+        raise UserError(f"{where}: no tokenizer ({error}); {AGAIN}") from error
+
+
+def metadata(found: Model) -> dict[str, str]:
+    """The metadata of a file: its config, its tokenizer, the letters and factors of its arrays."""
+    config = found.config
     made, model = recipe(config), config.science.model
     p = config.science.parametrization
     names: dict[str, Weight] = {}
@@ -133,27 +179,28 @@ def metadata(config: RunConfig) -> dict[str, str]:
         "letters": {key: weight.letters for key, weight in names.items()},
         "multipliers": {key: p.rule(weight, model).multiplier for key, weight in names.items()},
         "factors": factors,
+        STEP: found.step,
     }
-    return {key: json.dumps(value) for key, value in values.items()}
+    tokenizer = found.tokenizer.content.decode() or json.dumps(BYTES)
+    return {key: json.dumps(value) for key, value in values.items()} | {TOKENIZER: tokenizer}
 
 
-def write(path: Path, config: RunConfig, params: Params) -> None:
+def write(path: Path, found: Model) -> None:
     """Write the file, whole or not at all.
 
     Raises:
         UserError: safetensors is not installed, or the file cannot be written.
     """
     library = import_extra("safetensors.numpy", "safetensors", "an export")
-    data = library.save(to_arrays(recipe(config), params), metadata(config))
-    files.write_bytes(path, data)
+    files.write_bytes(path, library.save(found.arrays, metadata(found)))
 
 
-def read(path: Path) -> tuple[RunConfig, Arrays]:
-    """The config and the arrays of a file made by `write`.
+def read(path: Path) -> Model:
+    """The content of a file made by `write`.
 
     Raises:
         UserError: safetensors is not installed, or the file is of another format, damaged, or
-            without a config.
+            without a config or its tokenizer.
     """
     library = import_extra("safetensors", "safetensors", "an import")
     try:
@@ -163,8 +210,14 @@ def read(path: Path) -> tuple[RunConfig, Arrays]:
     except OSError as error:
         raise UserError(f"{path}: cannot read ({error.strerror or error})") from error
     except library.SafetensorError as error:
-        raise UserError(f"{path}: no whole safetensors file ({error}); export it again") from error
+        raise UserError(f"{path}: no whole safetensors file ({error}); {AGAIN}") from error
     if CONFIG not in found:
         raise UserError(f"{path}: its metadata hold no config; was it exported here?")
-    config = files.decode(found[CONFIG], StoredConfig, f"{path}: {CONFIG}", AGAIN)
-    return from_record(config, str(path)), arrays
+    stored_config = files.decode(found[CONFIG], StoredConfig, f"{path}: {CONFIG}", AGAIN)
+    config = from_record(stored_config, str(path))
+    for key in (STEP, TOKENIZER):
+        if key not in found:
+            raise UserError(f"{path}: its metadata hold no {key}; {AGAIN}")
+    step = files.decode(found[STEP], int, f"{path}: {STEP}", AGAIN)
+    tokenizer = _load(config.science.data, found[TOKENIZER].encode(), f"{path}: {TOKENIZER}")
+    return Model(config, arrays, tokenizer, step)
