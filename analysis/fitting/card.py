@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNKNOWN = "not recorded"
+HELD_OUT = "held-out validation"
 
 DEFINITIONS = {
     "params_total": "every weight, embeddings included; a tied head counted once",
@@ -149,7 +150,7 @@ def _fitting(result: FitResult) -> dict[str, str]:
         "status": str(result.status),
         "intervals": intervals,
         "goodness of fit": f"rms log residual {100 * rms:.2f} %",
-        "held-out validation": "none in this fit"
+        HELD_OUT: "none in this fit"
         if result.held_out is None
         else str(result.held_out).splitlines()[0],
         "code": "analysis/fitting/solvers/additive.py",

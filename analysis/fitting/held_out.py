@@ -43,8 +43,8 @@ class HeldOut:
 
     @property
     def relative_error(self) -> Array:
-        """(predicted - measured) / measured."""
-        return self.predicted / self.measured - 1
+        """(measured - predicted) / predicted, as residuals are measured above fitted."""
+        return self.measured / self.predicted - 1
 
     @property
     def coverage(self) -> float:
@@ -71,7 +71,7 @@ class HeldOut:
                 self.relative_error, strict=True,
             )
         ]  # fmt: skip
-        head = ("row", "predicted", "interval", "measured", "error")
+        head = ("row", "predicted", "interval", "measured", "measured above")
         more = len(rows) - SHOWN
         return f"{said}\n\n{table(head, rows[:SHOWN])}" + (f"\nand {more} more" if more > 0 else "")
 

@@ -95,7 +95,10 @@ class FitResult:
         """The prediction of every resample, (R, ...)."""
         shape = np.broadcast_shapes(*(np.shape(value) for value in variables.values()))
         columns = self.samples.T.reshape(len(self.estimates), -1, *([1] * len(shape)))
-        return self.law.predict(dict(zip(self.law.parameters, columns, strict=True)), **variables)
+        with np.errstate(over="ignore"):  # a wild resample is infinite far from the rows
+            return self.law.predict(
+                dict(zip(self.law.parameters, columns, strict=True)), **variables
+            )
 
     def optimal(self, flops: ArrayLike, level: float = LEVEL) -> Allocation:
         """Least loss at C = 6 params tokens; intervals are nan without a bootstrap.

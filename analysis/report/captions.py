@@ -58,7 +58,7 @@ def pictures(evidence: Evidence) -> tuple[list[Picture], list[Picture]]:
     if assessment.rolled:
         fitted = result.points.rows["flops_6nd"].max()
         held = [
-            (math.log(each.forecast.flops_6nd / fitted), -math.log1p(each.error))
+            (math.log(each.forecast.flops_6nd / fitted), math.log1p(each.error))
             for each in evidence.verdicts
         ]
         lesson.append(

@@ -1,13 +1,45 @@
-"""The first lesson in words: a bootstrap alone is too narrow."""
+"""The lesson of a prediction in words: its intervals, and how they held."""
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
 
 from analysis.report.evidence import Evidence
 from analysis.report.verdict import interval
 
+LEAST = 5  # errors of one sign that are no accident: 1 in 16
 
-def lesson(evidence: Evidence) -> list[str]:
-    """Paragraphs: the bootstrap's interval, the rolled fit's, and which of them held."""
+
+@dataclass(frozen=True)
+class Lesson:
+    heading: str
+    paragraphs: tuple[str, ...]
+
+
+def lesson(evidence: Evidence) -> Lesson:
+    """Heading and text of the held-out runs, both from the data."""
+    return Lesson(_heading(evidence), tuple(_paragraphs(evidence)))
+
+
+def _heading(evidence: Evidence) -> str:
+    verdicts, total = evidence.verdicts, len(evidence.verdicts)
+    if not evidence.forecasts:
+        return "No prediction yet"
+    if not verdicts:
+        return "The prediction, before its measurement"
+    kept = sum(each.inside for each in verdicts)
+    narrow = sum(each.inside_bootstrap for each in verdicts)
+    if kept < total:
+        return f"The interval missed {total - kept} of {total} measurements"
+    if narrow < total:
+        return "The full interval held; a bootstrap alone is too narrow"
+    return "The prediction held, even in the bootstrap's interval"
+
+
+def _paragraphs(evidence: Evidence) -> list[str]:
+    """The bootstrap's interval, the rolled fit's, which of them held, and a bias."""
     assessment = evidence.assessment
     if assessment is None or not evidence.forecasts:
         return [f"Nothing to show yet: {evidence.sentence}."]
@@ -54,4 +86,14 @@ def lesson(evidence: Evidence) -> list[str]:
                 f"and {kept} inside the full one. They share a design and differ by seed: their "
                 "spread is the noise of one run."
             )
+    signed = [
+        *(float(error) for each in assessment.rolled for error in each.log_errors),
+        *(each.error for each in evidence.verdicts),
+    ]
+    if len(signed) >= LEAST and abs(sum(map(partial(math.copysign, 1), signed))) == len(signed):
+        side = "above" if signed[0] > 0 else "below"
+        paragraphs.append(
+            f"All {len(signed)} errors have one sign: every run came out {side} its prediction. "
+            "The law is biased when it is extrapolated, and the intervals are drawn on both sides."
+        )
     return paragraphs

@@ -9,17 +9,18 @@ import base64
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.fitting.card import UNKNOWN, sections
+from analysis.fitting.card import HELD_OUT, UNKNOWN, Section, sections
 from analysis.fitting.result import FitResult
 from analysis.plotting.numbers import quantity, scientific
 from analysis.readings._finding import Picture
 from analysis.report.evidence import Evidence
 from analysis.report.lesson import lesson as lesson_of
 from analysis.report.predict import FIT
-from analysis.report.verdict import fitted_on, headline, interval, size
+from analysis.report.verdict import fitted_on, headline, interval, signed, size, validation
 from analysis.tables.study import StudyRecords
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def render(
             result=result,
             described=None if result is None else _described(result),
             constants=[] if result is None else _constants(result),
-            card=[] if result is None else sections(result),
+            card=[] if result is None else _card(evidence, result),
             missing=evidence.missing,
             tables=evidence.tables,
             unknown=UNKNOWN,
@@ -127,11 +128,10 @@ def _numbers(evidence: Evidence) -> list[tuple[str, str, str, str]]:
         cells.append(("measured", "Measured", "–", "the run is still to come"))
     else:
         seeds = "" if len(runs) == 1 else f", mean of {len(runs)} seeds"
-        error = f"{100 * verdict.error:+.1f} %".replace("-", "−")
         inside = f"{sum(run.inside for run in runs)} of {len(runs)} inside the interval"
         cells += [
             ("measured", f"Measured{seeds}", f"{verdict.measured:.3f}", size(first)),
-            ("", "Difference", error, inside),
+            ("", "Measured above predicted", signed(verdict.error), inside),
         ]
     if evidence.assessment is not None:
         largest = evidence.assessment.result.points.rows["flops_6nd"].max()
@@ -154,6 +154,20 @@ def _described(result: FitResult) -> str:
         f"{fitted_on(len(rows), float(rows['flops_6nd'].max()))}; status {result.status}; "
         f"rms residual {rms:.2f} %; {result.law.units}"
     )
+
+
+def _card(evidence: Evidence, result: FitResult) -> list[Section]:
+    """The card of the fit, with the study's held-out runs as its validation."""
+    said = validation(evidence.forecasts, evidence.verdicts)
+    return [
+        replace(
+            part,
+            items=tuple(
+                (name, said if name == HELD_OUT and said else text) for name, text in part.items
+            ),
+        )
+        for part in sections(result)
+    ]
 
 
 def _constants(result: FitResult) -> list[tuple[str, str, str, str]]:

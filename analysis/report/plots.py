@@ -113,12 +113,11 @@ def ladder(study: StudyRecords, result: FitResult) -> Any:
             )  # fmt: skip
         if _has_optimum(result):
             best = result.optimal(np.geomspace(flops.min(), reach * 1.5, 60))
-            axes.fill_between(
-                best.flops, best.loss[1], best.loss[2], color=FITTED, alpha=0.18, lw=0
-            )
             axes.plot(best.flops, best.loss[0], color=FITTED, linestyle="--", label="optimal split")
         _runs(axes, study, "flops_6nd")
         log_log(axes, "compute 6ND, FLOPs", f"validation loss, {study.unit}")
+        if _has_optimum(result):
+            _band(axes, best.flops, best.loss, 0.18)
         log_ticks(axes.yaxis, *axes.get_ylim())
         _rung_legend(axes, study)
         return figure
@@ -145,6 +144,8 @@ def predicted_against_measured(
         if result.has_intervals:
             drawn = result.sampled(**result.points.variables)
             ends = np.quantile(drawn, [0.025, 0.975], axis=0)
+            least, most = result.points.loss.min() / 10, 10 * result.points.loss.max()
+            ends = np.clip(ends, least, most)  # a wild interval leaves the axis, not its numbers
             bars = np.maximum(0, np.stack([fitted - ends[0], ends[1] - fitted]))
         axes.errorbar(
             result.points.loss, fitted, yerr=bars, fmt="o", color=FITTED, markersize=4.5,
@@ -205,8 +206,7 @@ def frontier(study: StudyRecords, result: FitResult) -> Any:
         for name, mark, line, column in (
             ("tokens", "^", "--", study.tokens), ("params", "o", "-", study.params),
         ):  # fmt: skip
-            value, low, high = getattr(best, name)
-            axes.fill_between(best.flops, low, high, color=FITTED, alpha=0.16, lw=0)
+            value = getattr(best, name)[0]
             axes.plot(best.flops, value, color=FITTED, linestyle=line, label=f"optimal {name}")
             axes.plot(
                 flops, rows[column], linestyle="none", marker=mark, color=MUTED, markersize=4,
@@ -217,6 +217,8 @@ def frontier(study: StudyRecords, result: FitResult) -> Any:
             [rows[study.params], rows[study.tokens], best.params[0], best.tokens[0]]
         )
         axes.set_ylim(seen.min() / 2, seen.max() * 2)
+        for ends in (best.params, best.tokens):
+            _band(axes, best.flops, ends, 0.16)
         log_ticks(axes.yaxis, *axes.get_ylim())
         figure.legend(loc="outside upper center", ncols=2, columnspacing=1.2)
         return figure
@@ -300,6 +302,14 @@ def _levels(values: Any) -> Any:
 def _has_optimum(result: FitResult) -> bool:
     settled = {*result.unidentified, *result.bounded} - {result.law.constant}
     return result.law.allocation is not None and not settled
+
+
+def _band(axes: Any, x: Any, ends: tuple[Any, Any, Any], alpha: float) -> None:
+    """An interval within the axis as the values set it: a wild end reaches its edge, no further."""
+    bottom, top = axes.get_ylim()
+    low, high = (np.clip(np.nan_to_num(end, nan=top), bottom, top) for end in ends[1:])
+    axes.fill_between(x, low, high, color=FITTED, alpha=alpha, lw=0)
+    axes.set_ylim(bottom, top)
 
 
 def _runs(axes: Any, study: StudyRecords, column: str) -> None:

@@ -25,8 +25,8 @@ class Verdict:
 
     @property
     def error(self) -> float:
-        """(predicted - measured) / measured."""
-        return self.forecast.loss / self.measured - 1
+        """(measured - predicted) / predicted: above 0 where the law was too hopeful."""
+        return self.measured / self.forecast.loss - 1
 
     @property
     def inside(self) -> bool:
@@ -78,6 +78,11 @@ def off(verdict: Verdict) -> str:
     return f"{abs(100 * verdict.error):.1f} % off"
 
 
+def signed(error: float) -> str:
+    """A share as percent with its sign."""
+    return f"{100 * error:+.1f} %".replace("-", "−")
+
+
 def interval(low: float, high: float) -> str:
     return f"[{low:.3f}, {high:.3f}]"
 
@@ -109,6 +114,20 @@ def sentence(
     average = f"; mean of seeds {seeds}" if len(runs) > 1 else ""
     where = "inside" if all(each.inside for each in runs) else "outside"
     return f"{said}; measured {told.measured:.3f} ({off(told)}{average}), {where} the interval"
+
+
+def validation(forecasts: Sequence[Forecast], verdicts: Sequence[Verdict]) -> str:
+    """The held-out runs in one line of the card; empty where the study has none."""
+    if not verdicts:
+        return f"{len(forecasts)} runs predicted, none measured yet" if forecasts else ""
+    errors = [each.error for each in verdicts]
+    kept = sum(each.inside for each in verdicts)
+    first = sum(each.order == "predicted first" for each in verdicts)
+    return (
+        f"{len(verdicts)} of {len(forecasts)} runs measured, {signed(min(errors))} to "
+        f"{signed(max(errors))} above the prediction, {kept} inside the interval; "
+        f"{first} proved to be predicted first"
+    )
 
 
 def size(forecast: Forecast) -> str:

@@ -53,9 +53,9 @@ def test_interval_of_a_new_run_covers_at_its_level():
     assert np.mean(alone) < 0.87
 
 
-def test_errors_are_relative_to_the_measurement():
+def test_errors_are_measured_above_predicted():
     held = fit(laws.chinchilla, table(1), holdout=np.arange(60) < 3).held_out
-    np.testing.assert_allclose(held.relative_error, held.predicted / held.measured - 1)
+    np.testing.assert_allclose(held.relative_error, held.measured / held.predicted - 1)
     assert held.mean_absolute_error == pytest.approx(np.abs(held.relative_error).mean())
     assert "3 rows held out" in str(held) and "row 0" in str(held)
 
