@@ -24,6 +24,7 @@ from experiments.record import (
     RunSummary,
     Status,
     StudyPlan,
+    changed,
     read,
     read_rows,
     scalar,
@@ -80,12 +81,20 @@ def load_table(path: str | Path) -> pd.DataFrame:
 
 
 def trajectory(run: str | Path) -> pd.DataFrame:
-    """The metrics of one run, in the order written: training and evaluation rows together."""
+    """The metrics of one run, in the order written: training and evaluation rows together.
+
+    Raises:
+        UserError: the rows are damaged, or differ from the summary of the run that has ended.
+    """
     import pandas as pd
 
     file = Path(run) / METRICS
     if not file.exists():
         raise UserError(f"{file}: no such file; give the folder of one run")
+    if (Path(run) / SUMMARY).exists():
+        how = changed(Path(run), read(Path(run), RunSummary)).get(METRICS)
+        if how is not None:
+            raise DamagedError(f"{file}: {how}; {RunSummary.MEND}")
     return pd.DataFrame(
         [
             {"step": row.step, "tokens": row.tokens, **row.metrics}

@@ -167,16 +167,23 @@ def _rows(path: Path, kind: type[R]) -> Iterator[R]:
     if not path.exists():
         return
     decoder, total, summed = msgspec.json.Decoder(kind), 0, False
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return
-            text, total, is_whole = ROW.take(line, total)
-            row = _row(decoder, text, f"{path}:{number}")
-            if is_whole is False or (summed and is_whole is None):
-                raise _damaged(f"{path}:{number}", "differs from its checksum")
-            summed = summed or is_whole is True
-            yield row
+    for number, line in enumerate(_lines(path), 1):
+        if not line.endswith(b"\n"):
+            return
+        text, total, is_whole = ROW.take(line, total)
+        row = _row(decoder, text, f"{path}:{number}")
+        if is_whole is False or (summed and is_whole is None):
+            raise _damaged(f"{path}:{number}", "differs from its checksum")
+        summed = summed or is_whole is True
+        yield row
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            yield from file
+    except OSError as error:
+        raise UserError(f"{path}: cannot read ({error.strerror})") from error
 
 
 def _row(decoder: msgspec.json.Decoder[R], line: bytes, where: str) -> R:
@@ -223,7 +230,10 @@ def _sum(path: Path) -> FileSum:
 @cache
 def _read_sum(path: Path, size: int, modified: int, inode: int) -> FileSum:
     """The sum of a file, read once for each of its states."""
-    return FileSum(bytes=size, crc32=zlib.crc32(path.read_bytes()))
+    try:
+        return FileSum(bytes=size, crc32=zlib.crc32(path.read_bytes()))
+    except OSError as error:
+        raise UserError(f"{path}: cannot read ({error.strerror})") from error
 
 
 def run_status(run: Path) -> Status:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -204,7 +204,7 @@ def run_sweep(
     check_programs(missing, launcher.platform)
     check_folder(sweep.folder, sweep.study, missing, sweep.corpora.opened())
     jobs = [sweep.job(run) for run in missing]
-    if jobs and (note := _set_plan_aside(sweep.folder)):
+    for note in _notes(sweep) if jobs else ():
         watch(Event(jobs[0].run.run_id, Status.STARTED, note=note))
     write_study(sweep)
     others = Follower(watch)
@@ -221,12 +221,14 @@ def run_sweep(
         jobs = _left(sweep, jobs)
 
 
-def _set_plan_aside(folder: Path) -> str | None:
-    """Move a damaged study.json aside; one line about it, or None."""
-    if not (folder / record.STUDY).exists() or plan_of(folder) is not None:
-        return None
-    aside = move_aside(folder, folder / record.STUDY)
-    return f"{folder}: {record.STUDY} is damaged: moved to {aside.name}, and written anew"
+def _notes(sweep: Sweep) -> Iterator[str]:
+    """Lines on the plan of earlier calls: text that has changed, or a damaged plan moved aside."""
+    folder, plan = sweep.folder, plan_of(sweep.folder)
+    if plan is not None and (changed := changed_text(plan, sweep.corpora.opened())):
+        yield f"{folder}: {changed}: runs on it are trained anew"
+    if plan is None and (folder / record.STUDY).exists():
+        aside = move_aside(folder, folder / record.STUDY)
+        yield f"{folder}: {record.STUDY} is damaged: moved to {aside.name}, and written anew"
 
 
 def _left(sweep: Sweep, jobs: Sequence[Job]) -> list[Job]:

@@ -53,6 +53,17 @@ def test_trajectory_leaves_a_torn_line_out(tmp_path: Path):
     assert "valid_loss" in trajectory(run).columns
 
 
+def test_trajectory_of_an_ended_run_has_all_its_rows(tmp_path: Path):
+    folder = write_study(tmp_path / "study")
+    run = next(path.parent for path in folder.glob("*/metrics.jsonl"))
+    records.change(run, RunSummary, files=record.sums(run))
+    *rows, _ = (run / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    assert len(trajectory(run)) == len(rows) + 1
+    (run / "metrics.jsonl").write_bytes(b"".join(rows))
+    with pytest.raises(UserError, match=r"metrics\.jsonl: has changed since the run ended"):
+        trajectory(run)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
