@@ -29,8 +29,8 @@ small, so the interval is a judgement and not a theorem.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,6 +80,21 @@ class Assessment:
     rolled: tuple[RolledRung, ...]
     forecasts: tuple[Forecast, ...]
     level: float
+    arms: Mapping[str, Assessment] = field(default_factory=dict)  # by label, where there are labels
+
+    @property
+    def fits(self) -> tuple[FitResult, ...]:
+        """The fit, or those of all labels."""
+        return tuple(each.result for each in self.arms.values()) or (self.result,)
+
+    @property
+    def fitted_on(self) -> tuple[str, ...]:
+        return tuple(sorted(label for each in self.fits for label in each.points.labels))
+
+    @property
+    def largest(self) -> float:
+        """The largest compute of a fitted run, in FLOPs (6 N D)."""
+        return max(float(each.points.rows["flops_6nd"].max()) for each in self.fits)
 
 
 def roll(
@@ -167,6 +182,24 @@ def assess(
     study: StudyRecords, level: float = LEVEL, say: Callable[[str], None] = lambda _: None
 ) -> Assessment:
     """Fit the completed runs of the study, roll the fit, predict the held-out runs.
+
+    Runs of different labels are never taken as one: each label has its own fit and forecasts, and
+    the first label's fit is that of the whole.
+    """
+    if not study.labels:
+        return _assess(study, level, say)
+    arms = {}
+    for label in study.labels:
+        try:
+            arms[label] = _assess(study.of(label), level, say)
+        except UserError as error:
+            raise UserError(f"label '{label}': {error}") from error
+    forecasts = tuple(each for arm in arms.values() for each in arm.forecasts)
+    return replace(next(iter(arms.values())), forecasts=forecasts, arms=arms)
+
+
+def _assess(study: StudyRecords, level: float, say: Callable[[str], None]) -> Assessment:
+    """The assessment of runs that are taken as one.
 
     Small ladders lose a whole size in many pairs resamples, so the bootstrap here is by Dirichlet
     weights.

@@ -6,7 +6,7 @@ import math
 
 from analysis.inference.forecast import Assessment
 from analysis.readings._finding import Picture
-from analysis.report import plots
+from analysis.report import arms, plots
 from analysis.report.evidence import Evidence
 from analysis.report.verdict import interval
 from analysis.tables.runs import trajectory
@@ -38,7 +38,7 @@ def pictures(evidence: Evidence) -> tuple[list[Picture], list[Picture]]:
         shown = [*evidence.finding.pictures(), *shown]
     if assessment is None:
         return [], shown
-    result = assessment.result
+    result, one = assessment.result, arms.shown(study, assessment)
     measured = {each.forecast.run_id: each.measured for each in evidence.verdicts}
     lesson = []
     if evidence.forecasts:
@@ -56,7 +56,7 @@ def pictures(evidence: Evidence) -> tuple[list[Picture], list[Picture]]:
             )
         )
     if assessment.rolled:
-        fitted = result.points.rows["flops_6nd"].max()
+        fitted = assessment.largest
         held = [
             (math.log(each.forecast.flops_6nd / fitted), math.log1p(each.error))
             for each in evidence.verdicts
@@ -74,8 +74,20 @@ def pictures(evidence: Evidence) -> tuple[list[Picture], list[Picture]]:
                 ),
             )
         )
+    if assessment.arms:
+        shown.insert(
+            0,
+            Picture(
+                "labels",
+                lambda: arms.draw(study, assessment),
+                "The labels.",
+                "Loss against compute. Dashed: the loss that each label's own law gives the best "
+                "split of a budget.",
+                f"Loss against compute for {', '.join(assessment.arms)}, with each one's law.",
+            ),
+        )
     if set(result.law.variables) == {"params", "tokens"}:
-        shown += _two_variable_pictures(study, assessment, evidence)
+        shown += _two_variable_pictures(one, assessment, evidence)
     shown += [
         Picture(
             "predicted_measured",
@@ -87,7 +99,7 @@ def pictures(evidence: Evidence) -> tuple[list[Picture], list[Picture]]:
         ),
         Picture(
             "residuals",
-            lambda: plots.residuals(study, result),
+            lambda: plots.residuals(one, result),
             "Residuals.",
             "Measured above fitted, in percent; the band is one rms. A slope or a bend with "
             "compute is an error of the law, not noise.",

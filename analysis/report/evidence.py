@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from analysis import readings
 from analysis.inference.forecast import Assessment, assess
 from analysis.readings._finding import Finding, Table
+from analysis.report import arms
 from analysis.report.verdict import Verdict, judge, sentence, unproved
 from analysis.tables.study import StudyRecords
 from experiments import record
@@ -29,7 +30,8 @@ class Evidence:
 
     @property
     def tables(self) -> Sequence[Table]:
-        return () if self.finding is None else self.finding.tables
+        compared = () if self.assessment is None else arms.tables(self.assessment)
+        return (*compared, *(() if self.finding is None else self.finding.tables))
 
     @property
     def sentence(self) -> str:
@@ -37,9 +39,9 @@ class Evidence:
             return str(self.finding or "too few runs have finished to compare settings")
         if self.assessment is None:
             return f"no fit yet: {self.missing[0]}"
-        rows = self.assessment.result.points.rows
+        told = self.assessment
         return sentence(
-            self.study, len(rows), float(rows["flops_6nd"].max()), self.forecasts, self.verdicts
+            self.study, len(told.fitted_on), told.largest, self.forecasts, self.verdicts
         )
 
 
@@ -53,6 +55,8 @@ def gather(study: StudyRecords, say: Callable[[str], None] = lambda _: None) -> 
             assessment = assess(study, say=say)
         except UserError as error:
             missing.append(str(error))
+    if assessment is not None and assessment.arms:
+        missing.append(arms.notice(assessment))
     if study.unfinished:
         missing.append(
             f"{len(study.unfinished)} of {len(study.planned_fit)} planned runs have not finished"

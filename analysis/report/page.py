@@ -68,7 +68,7 @@ def render(
             missing=evidence.missing,
             tables=evidence.tables,
             unknown=UNKNOWN,
-            run_heads=("run", "rung", "parameters", "tokens", "FLOPs 6ND", study.loss, _use(study)),
+            run_heads=_run_heads(study),
             runs=_runs(study),
             left_out=study.planned_fit[study.planned_fit["status"] != "completed"],
             footer=_footer(study),
@@ -134,7 +134,7 @@ def _numbers(evidence: Evidence) -> list[tuple[str, str, str, str]]:
             ("", "Measured above predicted", signed(verdict.error), inside),
         ]
     if evidence.assessment is not None:
-        largest = evidence.assessment.result.points.rows["flops_6nd"].max()
+        largest = evidence.assessment.largest
         reach = f"{first.flops_6nd / largest:.2g} ×"
         cells.append(("", "Reach", reach, "the compute of the largest fitted run"))
     return cells
@@ -180,6 +180,12 @@ def _constants(result: FitResult) -> list[tuple[str, str, str, str]]:
     return rows
 
 
+def _run_heads(study: StudyRecords) -> tuple[str, ...]:
+    label = ("label",) if study.labels else ()
+    counts = ("rung", "parameters", "tokens", "FLOPs 6ND")
+    return ("run", *label, *counts, study.loss, _use(study))
+
+
 def _use(study: StudyRecords) -> str:
     return "in the fit" if study.law else "standing"
 
@@ -201,6 +207,7 @@ def _runs(study: StudyRecords) -> list[tuple[str, tuple[str, ...]]]:
         kind = "held" if part == "held_out" else "" if done and part != "trunk" else "out"
         cells = (
             str(run["run_id"]),
+            *([str(run["label"])] if study.labels else []),
             str(int(run["rung"])),
             quantity(float(run[study.params])),
             quantity(float(run[study.tokens])),

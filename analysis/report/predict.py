@@ -102,7 +102,7 @@ def law_prediction(study: StudyRecords, assessment: Assessment) -> Prediction:
         law=assessment.result.law.name,
         loss_name=study.loss,
         unit=study.unit,
-        fitted_on=tuple(sorted(assessment.result.points.labels)),
+        fitted_on=assessment.fitted_on,
         level=assessment.level,
         rule=RULE,
         written=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -126,6 +126,7 @@ def fit_json(assessment: Assessment) -> dict[str, Any]:
             for step in assessment.rolled
         ],
         "forecasts": plain(assessment.forecasts),
+        "labels": {label: fit_json(arm) for label, arm in assessment.arms.items()},
     }
 
 

@@ -6,7 +6,7 @@ Folders of runs that the plan no longer names, because the study file changed, a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,16 @@ class StudyRecords:
         if self.law is None:
             raise UserError(f"{self.folder}: the study compares settings and names no law to fit")
         return self.law
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The arms of its comparison, in the order of the plan; none where all runs are alike."""
+        found = tuple(dict.fromkeys(str(label) for label in self.runs["label"]))
+        return found if len(found) > 1 else ()
+
+    def of(self, label: str) -> StudyRecords:
+        """The runs of one label."""
+        return replace(self, runs=self.runs[self.runs["label"] == label])
 
     @property
     def unit(self) -> str:

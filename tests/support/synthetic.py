@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import records
 
@@ -35,6 +36,8 @@ class Plan:
     isoflop: str = "no"
     statuses: dict[int, str] = field(default_factory=dict)  # run number: other than completed
     held_out_seeds: int = 1
+    # its arms: each is as good as one with this factor of both parameters and tokens
+    labels: dict[str, float] = field(default_factory=dict)
 
 
 def write_study(folder: Path, plan: Plan = Plan(), fit_runs: str = "all") -> Path:
@@ -97,7 +100,12 @@ def planned(plan: Plan) -> list[PlannedRun]:
             _entry(rung, size, tokens, "held_out", plan.seed + at)
             for at in range(plan.held_out_seeds)
         ]
-    return entries
+    return [_arm(entry, label) for label in plan.labels for entry in entries] or entries
+
+
+def _arm(entry: PlannedRun, label: str) -> PlannedRun:
+    name = hashlib.sha256(f"{label} {entry.run_id}".encode()).hexdigest()[:12]
+    return msgspec.structs.replace(entry, run_id=name, label=label)
 
 
 def _entry(rung: int, size: float, tokens: float, part: str, seed: int) -> PlannedRun:
@@ -138,6 +146,7 @@ def write_run(
         "evaluation": {"sequences": 1024},
         "seed": plan.seed,
     }
+    good = plan.labels[entry.label] if plan.labels else 1.0
     head = {
         "study": "synthetic",
         "part": entry.part,
@@ -158,7 +167,7 @@ def write_run(
         for s, v in zip(at[:cut], curve[:cut], strict=True)
     ]
     final = float(
-        laws.chinchilla.predict(TRUTH, params=size, tokens=tokens)
+        laws.chinchilla.predict(TRUTH, params=good * size, tokens=good * tokens)
         * np.exp(rng.normal(0, plan.noise))
     )
     if status == "completed":
