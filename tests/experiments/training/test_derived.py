@@ -21,7 +21,7 @@ from experiments.runs.branch_point import is_ready
 from experiments.runs.job import Job
 from experiments.sweep.sweep import bind, run_sweep
 from experiments.training.derived import derived_state
-from experiments.training.export import finished
+from experiments.training.export import from_arrays, parameters
 from experiments.training.hypers import hypers
 from experiments.training.populations.programs import programs
 from experiments.training.populations.trained import Trained
@@ -49,6 +49,12 @@ def folder(tmp_path_factory, parents, corpus) -> Path:
     return folder
 
 
+def params_of(folder: Path, run: Run):
+    """The last parameters of a run that has ended."""
+    config, _, arrays = parameters(folder / run.run_id)
+    return from_arrays(recipe(config), arrays, "here")
+
+
 def start(folder: Path, run: Run):
     """Its programs and its state before the first step."""
     compiled = programs(recipe(run.config))
@@ -61,7 +67,7 @@ def test_average_of_a_run_with_itself_has_its_loss(parents, folder, corpus) -> N
         override(parents[0].config, ["seed=7"]), 0, beginning=Derived((parents[0],) * 2, "average")
     )
     compiled, state, fresh = start(folder, run)
-    _, params = finished(job(folder, parents[0]).folder)
+    params = params_of(folder, parents[0])
     jax.tree.map(np.testing.assert_array_equal, state.params, params)
     mixture = corpus.mixture(run.config.science.data)
 
@@ -80,7 +86,7 @@ def test_derived_run_trains_from_the_average_and_its_record_names_it(
     short = override(parents[0].config, ["budget.tokens=640", "optimizer.learning_rate=1e-4"])
     run = Run(short, 0, beginning=Derived(parents, "average", {"weights": (1.0, 3.0)}))
     _, state, _ = start(folder, run)
-    both = [finished(job(folder, parent).folder)[1] for parent in parents]
+    both = [params_of(folder, parent) for parent in parents]
     jax.tree.map(
         lambda ours, a, b: np.testing.assert_allclose(ours, 0.25 * a + 0.75 * b, atol=1e-6),
         state.params,
