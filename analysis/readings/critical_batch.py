@@ -254,12 +254,13 @@ def _descent(row: pd.Series) -> _Descent:
     """The validation losses of one run after its warm-up, made monotone: the mean of the lowest so
     far and the highest to come."""
     rows = trajectory(row["path"])
-    if "valid_loss" not in rows.columns:
+    seen = rows.reindex(columns=["step", "valid_loss"]).dropna()
+    seen = seen[seen["step"] < row["steps"]]
+    if seen.empty:
         raise UserError(
             f"{row['path']}: validated at its end alone, so the steps to a loss are unknown; "
             "set evaluation.times=32"
         )
-    seen = rows.dropna(subset=["valid_loss"])
     seen = seen[seen["step"] > row["schedule.warmup_fraction"] * row["steps"]]
     steps = np.array([*seen["step"], row["steps"]], np.float64)
     losses = np.array([*seen["valid_loss"], row["loss"]], np.float64)

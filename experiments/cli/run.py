@@ -55,9 +55,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace, launcher: Launcher) -> Answer:
     from experiments import trackers
-    from experiments.sweep.preflight import check_folder
+    from experiments.sweep.preflight import notes
     from experiments.sweep.progress import Progress
-    from experiments.sweep.sweep import run_sweep
+    from experiments.sweep.sweep import ready, train
     from experiments.trackers import _mirror as mirrors
 
     for name in options.trackers:
@@ -80,12 +80,12 @@ def _run(options: argparse.Namespace, launcher: Launcher) -> Answer:
     )
     for text in common.laws(sweep.study):
         yield Line("{field}", "laws", field=text)
+    for text in notes(runs, sweep.corpora):
+        yield Line("{warning}", "warnings", warning=text)
     sys.stdout.flush()
-    check_folder(
-        sweep.folder, sweep.study, (), sweep.corpora.opened()
-    )  # before mirrors look into it
+    jobs = ready(sweep, options.part, launcher)  # before mirrors look into the folder
     with mirrors.beside(sweep.folder, options.trackers), Progress(runs, finished) as progress:
-        run_sweep(sweep, options.part, launcher, progress)
+        train(sweep, jobs, launcher, progress)
     counts = Counter(sweep.status(run) for run in runs)
     by_status = {str(status): counts[status] for status in Status if counts[status]}
     said = ", ".join(f"{count} {status}" for status, count in by_status.items())
@@ -101,20 +101,21 @@ def _run(options: argparse.Namespace, launcher: Launcher) -> Answer:
 
 def _dry_run(sweep: Sweep, launcher: Launcher) -> Answer:
     from experiments.sweep.cost import forecast
-    from experiments.sweep.preflight import check_programs, narrower_than_base
+    from experiments.sweep.preflight import check_programs, check_tasks, notes
     from experiments.sweep.progress import clock
 
     question, corpora = sweep.study.question, sweep.corpora.describe()
     yield Line("{question}\n{corpora}\n", question=question, corpora=corpora)
     runs = sweep.study.runs
     check_programs(runs, launcher.platform)
+    check_tasks(runs, sweep.corpora)
     costs = forecast(runs, sweep.study.name, launcher, sweep.site)
     yield from run_table(sweep, runs, costs)
     left = [costs[run.run_id].seconds for run in runs if sweep.status(run) not in FINISHED]
     timed = [seconds for seconds in left if seconds is not None]
     for text in common.laws(sweep.study):
         yield Line("{field}", "laws", field=text)
-    for text in narrower_than_base(runs):
+    for text in notes(runs, sweep.corpora):
         yield Line("{warning}", "warnings", warning=text)
     yield Whole({}, "memory: of one device, for the whole population; time: of one worker")
     if timed:

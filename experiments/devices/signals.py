@@ -28,8 +28,11 @@ def handle_stop_signals(handler: Callable[[int], None]) -> None:
 
 
 @contextmanager
-def on_stop_signal(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` on the first stop signal; later ones go to the handlers of before."""
+def on_stop_signal(stop: Callable[[], bool]) -> Iterator[None]:
+    """Call `stop` on the first stop signal; later ones go to the handlers of before.
+
+    `stop` tells if there is anything to save.
+    """
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
     def restore() -> None:
@@ -38,8 +41,8 @@ def on_stop_signal(stop: Callable[[], None]) -> Iterator[None]:
 
     def first(*_: object) -> None:
         restore()
-        print("saving checkpoints and stopping; interrupt again to stop at once", file=sys.stderr)
-        stop()
+        how = "saving checkpoints and stopping" if stop() else "stopping; there is nothing to save"
+        print(f"{how}; interrupt again to stop at once", file=sys.stderr)
 
     for number in STOP_SIGNALS:
         signal.signal(number, first)

@@ -11,6 +11,7 @@ evaluations/cloze.jsonl. The validation loss is the simplest task: one metric, a
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,6 +23,7 @@ from experiments import data
 from experiments.config.run import Science
 from experiments.record import ItemResult
 from scaling.common import plugins
+from scaling.common.errors import UserError
 
 VALIDATION = "validation"  # its loss is the loss of the run
 
@@ -61,10 +63,44 @@ def task(name: str) -> Task:
     return found
 
 
+@dataclass(frozen=True)
+class Uniform:
+    """The model that gives each of `vocab` tokens the same probability."""
+
+    vocab: int
+
+    def loss(self, windows: NDArray[np.integer]) -> float:
+        return math.log(self.vocab)
+
+    def log_probabilities(
+        self, windows: NDArray[np.integer], scored: NDArray[np.bool_]
+    ) -> NDArray[np.floating]:
+        return -math.log(self.vocab) * scored.sum(-1, dtype=np.float64)
+
+
+def rehearse(name: str, mixture: data.Mixture, science: Science) -> None:
+    """Evaluate a task on the uniform model, so that its faults show before training.
+
+    Raises:
+        UserError: the task is unknown, an item of it is not valid, or its code fails.
+    """
+    evaluate = task(name)
+    try:
+        numbers({name: evaluate(Uniform(mixture.vocab_size), mixture, science)})
+    except UserError as error:
+        raise UserError(f"evaluation.tasks={name}: {error}") from error
+    except Exception as error:
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        what = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise UserError(
+            f"evaluation.tasks={name}: {at.filename}:{at.lineno}: {what}; mend the task"
+        ) from error
+
+
 def numbers(evaluations: Evaluations) -> dict[str, float]:
     """The metrics of every task but validation, by name: ``cloze.accuracy``."""
     return {
-        f"{task}.{name}": value
+        f"{task}.{name}": float(value)
         for task, found in evaluations.items()
         if task != VALIDATION
         for name, value in found.metrics.items()

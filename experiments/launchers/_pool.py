@@ -60,6 +60,7 @@ class _Worker:
     process: SpawnProcess
     slot: Slot
     left: dict[str, Job] = field(default_factory=dict)  # of its population, not ended yet
+    has_begun: bool = False  # it has sent an event
     is_training: bool = False  # False while it compiles
 
 
@@ -72,12 +73,16 @@ class _Pool:
     errors: list[UserError] = field(default_factory=list)
     stopped: bool = False
 
-    def stop(self) -> None:
-        """Ask all workers to save and end; kill those that still compile: nothing to save."""
+    def stop(self) -> bool:
+        """Ask all workers to save and end; kill those that still compile: nothing to save.
+
+        True if one saves.
+        """
         self.stopped = True
         self.waiting.clear()
         for worker in self.workers.values():
             (worker.process.terminate if worker.is_training else worker.process.kill)()
+        return any(worker.is_training for worker in self.workers.values())
 
     def start(self, slot: Slot) -> None:
         """Start one worker; stop signals are blocked until it has its handlers."""
@@ -102,6 +107,7 @@ class _Pool:
             self.stop()
             return
         worker = self.workers[pipe]
+        worker.has_begun = True
         worker.is_training = worker.is_training or message.phase != "compiling"
         self.watch(message)
         if isinstance(message.phase, Status):
@@ -123,7 +129,7 @@ class _Pool:
         worker = self.workers.pop(pipe)
         worker.process.join()
         code = worker.process.exitcode or 0
-        if code > 0:
+        if code > 0 and not worker.has_begun:
             text = "a worker failed; the end of workers.log in the study's folder says why"
             self.errors.append(UserError(text))
             self.stop()
@@ -134,7 +140,7 @@ class _Pool:
                 self.start(worker.slot)
 
     def _try_again(self, job: Job, code: int) -> None:
-        run_id, how = job.run.run_id, signal.Signals(-code).name if code else "by itself"
+        run_id, how = job.run.run_id, _how(code)
         self.ended[run_id] += 1
         if self.ended[run_id] < ATTEMPTS:
             self.watch(Event(run_id, Status.STARTED, note=f"{run_id}: its worker ended ({how})"))
@@ -143,3 +149,10 @@ class _Pool:
             why = f"its worker ended {ATTEMPTS} times ({how}), perhaps for want of memory"
             give_up(job, f"{why}; --workers 1 needs less")
             self.watch(Event(run_id, Status.FAILED))
+
+
+def _how(code: int) -> str:
+    """The manner of a worker's end, by its exit code."""
+    if code < 0:
+        return signal.Signals(-code).name
+    return f"exit code {code}" if code else "by itself"

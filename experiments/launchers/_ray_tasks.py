@@ -87,8 +87,10 @@ class Tasks:
             raise self.errors[0]
         return not self.stopped
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
+        """Start no more tasks; True if one trains, and saves."""
         self.stopped = True
+        return bool(self.under_way)
 
     def _hand_out(self, follower: Follower) -> None:
         """Start the next populations, without those that are wholly claimed.

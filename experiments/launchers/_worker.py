@@ -7,7 +7,8 @@ SIGINT and SIGTERM ask it to save a checkpoint and to end.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 
 from experiments import record
@@ -15,12 +16,14 @@ from experiments.data import Corpora
 from experiments.devices.machine import use_compilation_cache
 from experiments.devices.signals import handle_stop_signals
 from experiments.devices.slot import Slot, prepare
-from experiments.record import FINISHED, Status
+from experiments.record import ENDED, FINISHED, Status
 from experiments.runs.branch_point import take_over
 from experiments.runs.claim import ClaimLostError, take
 from experiments.runs.job import Event, Job, Population
 from experiments.runs.quarantine import quarantine
 from scaling.common.errors import UserError
+
+log = logging.getLogger(__name__)
 
 Train = Callable[[Population, Corpora, Callable[[Event], None], Callable[[], bool]], None]
 
@@ -81,8 +84,9 @@ def attend(
             if (status := record.run_status(job.folder)) in FINISHED:
                 watch(Event(job.run.run_id, status, job.run.config.science.steps))
                 continue
-            _tidy(job, watch)
-            free.append(job)
+            with _contained(job, watch):
+                _tidy(job, watch)
+                free.append(job)
 
         def check() -> None:
             for claim in claims:
@@ -127,6 +131,19 @@ def _tidy(job: Job, watch: Callable[[Event], None]) -> None:
         watch(Event(job.run.run_id, "compiling", note=reason))
 
 
+@contextlib.contextmanager
+def _contained(job: Job, watch: Callable[[Event], None]) -> Iterator[None]:
+    """An error in here ends this run as failed, and no other."""
+    from experiments.runs.summary import NOT_OF_A_RUN, fail
+
+    try:
+        yield
+    except NOT_OF_A_RUN:
+        raise
+    except Exception as error:  # noqa: BLE001 - of any kind: it is the run's own
+        fail(job, error, watch)
+
+
 def _attempt(
     population: Population,
     corpora: Corpora,
@@ -134,21 +151,22 @@ def _attempt(
     interrupted: Callable[[], bool],
     train: Train,
 ) -> None:
-    """Train a population; halve one that exceeds the machine, down to single runs."""
-    from jax.errors import JaxRuntimeError
+    """Train a population; halve one that exceeds the machine or fails, down to single runs."""
+    from experiments.runs.summary import NOT_OF_A_RUN
 
-    from experiments.runs.summary import write_failure
-
+    if len(population) == 1:
+        with _contained(population[0], watch):
+            train(population, corpora, watch, interrupted)
+        return
     try:
         train(population, corpora, watch, interrupted)
         return
-    except JaxRuntimeError as error:  # of the machine, such as too little memory
-        message = str(error)  # the text alone: the trace holds the population's arrays
-    if len(population) == 1:
-        write_failure(population[0], message)
-        watch(Event(population[0].run.run_id, Status.FAILED))
-        return
-    left = tuple(job for job in population if record.run_status(job.folder) not in FINISHED)
+    except NOT_OF_A_RUN:
+        raise
+    except Exception:
+        log.exception("a population of %d failed, and is tried in halves", len(population))
+    # out here, where no trace holds the population's arrays
+    left = tuple(job for job in population if record.run_status(job.folder) not in ENDED)
     half = len(left) // 2
     for part in filter(None, (left[:half], left[half:])):
         _attempt(part, corpora, watch, interrupted, train)

@@ -100,7 +100,11 @@ class Group(Launcher):
             if Status.STARTED in stands:  # interrupted, in any process
                 asked.append(True)
 
-        with on_stop_signal(lambda: asked.append(True)):
+        def stop() -> bool:
+            asked.append(True)
+            return self._is_training
+
+        with on_stop_signal(stop):
             for population in populations:
                 absolute = tuple(replace(job, folder=job.folder.absolute()) for job in population)
                 worker.attend(absolute, corpora, watch, lambda: bool(asked), together)
@@ -140,7 +144,12 @@ def _follow() -> int:
     """Train the populations that process 0 broadcasts, until it broadcasts an exit code."""
     asked: list[bool] = []
     corpora = cache(Corpora)
-    with on_stop_signal(lambda: asked.append(True)):
+
+    def stop() -> bool:
+        asked.append(True)
+        return True
+
+    with on_stop_signal(stop):
         while not isinstance(message := hear(), int):
             population, slot = message
             use_compilation_cache(slot.cache)

@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 from submitit import AutoExecutor
-from submitit.core.utils import FailedJobError, JobPaths
+from submitit.core.utils import FailedJobError, FailedSubmissionError, JobPaths
 
 from experiments.config.fields import from_text
 from experiments.config.run import RunConfig
@@ -36,6 +36,7 @@ from scaling.common.errors import UserError, nearest
 from scaling.common.files import read_json, write_json
 
 FOLDER = "slurm"
+COMMANDS = ("sbatch", "srun", "squeue")  # of Slurm, on this machine
 PLACES = 256  # without --workers; Slurm grants fewer
 TIMEOUTS = 100  # time limits that an array task may reach; each time it continues
 LOOK, ASK = 2.0, 30.0  # seconds between two looks at the records, and two questions to Slurm
@@ -144,7 +145,7 @@ class Slurm(Launcher):
         ]
         try:
             ids = [job.job_id for job in executor.submit_array(array_tasks)]
-        except FailedJobError as error:
+        except (FailedJobError, FailedSubmissionError, OSError) as error:
             raise UserError(str(error).splitlines()[-1]) from error
         runs = ([job.run.run_id for job in population] for population in populations)
         name = f"{ids[0].partition('_')[0]}.json"
@@ -207,8 +208,11 @@ class _Left:
 
 def launcher(workers: int | None, resources: Mapping[str, str]) -> Slurm:
     """The launcher with these resources, checked before a job is submitted."""
-    if shutil.which("sbatch") is None:
-        raise UserError("--launcher slurm: no sbatch here; run it where the cluster takes jobs")
+    for command in COMMANDS:
+        if shutil.which(command) is None:
+            raise UserError(
+                f"--launcher slurm: no {command} here; run it where the cluster takes jobs"
+            )
     asked = {**DEFAULTS, **{name: _typed(name, text) for name, text in resources.items()}}
     delay = asked["signal_delay_s"]
     if 60 * asked["timeout_min"] <= delay:
@@ -246,7 +250,10 @@ def _held(folder: Path) -> dict[str, str]:
 def _queue() -> set[str] | None:
     """The user's waiting and running jobs and array tasks; None where Slurm does not answer."""
     command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
-    answer = subprocess.run(command, capture_output=True, text=True)
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True)
+    except OSError:
+        return None
     return None if answer.returncode else set(answer.stdout.split())
 
 

@@ -62,6 +62,7 @@ from experiments.record.schema import (
     File,
     Part,
     Status,
+    finite,
     scalar,
 )
 from experiments.record.search import Candidate, SearchCost, SearchMethod, SearchRecord

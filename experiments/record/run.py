@@ -170,7 +170,7 @@ class ItemResult(Entry, frozen=True, kw_only=True, omit_defaults=True):
     """A model's answer to one item of a task."""
 
     item: str  # its name within the task
-    log_probabilities: tuple[float, ...] = ()  # nats, of each choice
+    log_probabilities: tuple[float | None, ...] = ()  # nats, of each choice; null: not finite
     bytes: tuple[int, ...] = ()  # of each choice
     answer: int | None = None  # the right choice
     samples: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -48,6 +49,11 @@ class File(Entry, frozen=True, kw_only=True, tag_field="schema", tag=SCHEMA):
 
     NAME: ClassVar[str]
     MEND: ClassVar[str] = "run the study again, which moves it aside"
+
+
+def finite(value: float) -> float | None:
+    """Turn a number into what JSON can hold: null where it is not finite."""
+    return float(value) if math.isfinite(value) else None
 
 
 def scalar(value: Any) -> bool | int | float | str:

@@ -50,8 +50,7 @@ def take_over(job: Job) -> str | None:
     origin = job.run.origin
     if origin is None or _is_begun(job.folder):
         return None
-    for name in (CONFIG, METRICS):  # of an attempt without a checkpoint
-        (job.folder / name).unlink(missing_ok=True)
+    forget(job)  # an attempt without a checkpoint
     source, copy = _source(job), job.folder / COPY
     shutil.rmtree(copy, ignore_errors=True)
     rows = _rows(source, origin.step)
@@ -66,6 +65,12 @@ def take_over(job: Job) -> str | None:
     (job.folder / CHECKPOINTS).mkdir(exist_ok=True)
     copy.rename(_checkpoint(job.folder, origin.step))
     return None
+
+
+def forget(job: Job) -> None:
+    """Remove the beginning of a record that names a parent: no checkpoint of it is left."""
+    for name in (CONFIG, METRICS):
+        (job.folder / name).unlink(missing_ok=True)
 
 
 def parents(job: Job) -> tuple[Parent, ...]:
@@ -97,9 +102,10 @@ def _copy(checkpoint: Path, copy: Path) -> str | None:
 
 
 def _rows(folder: Path, last: int) -> list[MetricsRow]:
-    """The rows up to a step; none where the file is damaged."""
+    """The rows of training up to a step; none where the file is damaged."""
     with suppress(DamagedError):
-        return [row for row in record.read_rows(folder / METRICS) if row.step <= last]
+        rows = record.read_rows(folder / METRICS)
+        return [row for row in rows if row.step <= last and row.seconds is not None]
     return []
 
 

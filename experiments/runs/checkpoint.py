@@ -1,16 +1,16 @@
 """Checkpoints of a run's state: save and restore, by Orbax, which no other file imports.
 
 Saving is asynchronous and atomic: an interrupted save leaves the one before it in place. A complete
-save gets checksums; restoring skips a checkpoint that differs from them. The data need no state:
-batches are a function of (seed, step), and the step is in the state.
+save gets checksums; restoring passes over a checkpoint that differs from them. The run's owner
+moves it aside, for Orbax saves nothing below its newest step. The data need no state: batches are a
+function of (seed, step), and the step is in the state.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,9 +22,12 @@ import jax
 from experiments.devices.multihost import ask, leads, told
 from experiments.runs.checksums import damage, is_sealed, seal
 from experiments.runs.layer_stacking import is_stacked, turn, turned_like
+from scaling.common import files
 from scaling.common.errors import UserError
 
 log = logging.getLogger(__name__)
+
+Aside = Callable[[Path, str], None]  # moves a damaged checkpoint away and tells the reason
 
 
 class Checkpoints:
@@ -77,33 +80,39 @@ class Checkpoints:
             response = self._orbax.save_async(step, state, overwrite=True)
         self._saving, self._current = (step, response), step
 
-    def restore(self, state: Any) -> Any:
-        """Load the latest readable state, in the form and placement of `state`.
+    def restore(self, state: Any, aside: Aside | None = None) -> Any:
+        """Load the latest sound state, in the form and placement of `state`.
 
-        Without any checkpoint, `state` comes back.
+        Without one, `state` comes back. `aside` is for the run's owner; a reader passes damage by.
 
         Raises:
-            UserError: there are checkpoints, and none can be read.
+            UserError: a checkpoint is whole and still cannot be loaded, or, for a reader, all are
+                damaged.
         """
         steps = told(
             lambda: sorted((found.step for found in self._orbax.checkpoints), reverse=True)
         )
         for step in steps:
             folder = self._folder / str(step)
-            reason = told(partial(damage, folder))
+            sealed, reason = told(partial(is_sealed, folder)), told(partial(damage, folder))
             if reason is None:
                 restored, reason = self._load(step, state)
-            if reason is not None:
-                log.warning("%s: cannot be read: %s", folder, reason)
-                continue
-            self._current = step
-            if leads() and not is_sealed(folder):  # its save was killed before that
-                seal(folder)
-            return restored
-        if steps:
+                if reason is None:
+                    self._current = step
+                    if leads() and not sealed:  # its save was killed before that
+                        seal(folder)
+                    return restored
+                if sealed:
+                    raise UserError(
+                        f"{folder}: whole, and {reason}: of another version or model; use that, or "
+                        "move it away to continue from the one before"
+                    )
+            if aside is not None:
+                told(partial(aside, folder, reason))
+                self._orbax.reload()
+        if steps and aside is None:
             raise UserError(
-                f"{self._folder}: no checkpoint can be read (steps {steps}); "
-                "delete that folder to train this run from its start"
+                f"{self._folder}: no checkpoint can be read (steps {steps}); train the run again"
             )
         return state
 
@@ -113,7 +122,8 @@ class Checkpoints:
         try:
             restored = _load_like(state, self._orbax, step)
         except (KeyError, ValueError, OSError) as error:  # KeyError: Orbax's word for damage
-            reason = str(error)
+            log.warning("%s/%d: %s", self._folder, step, error)
+            reason = "cannot be loaded"
         if any(ask(lambda: reason is not None)()):
             return None, reason or "another process failed"
         return restored, None
@@ -133,18 +143,18 @@ class Checkpoints:
         try:
             yield
         except (OSError, ValueError) as error:
-            reason = _disk_error(error)
-            if reason is None:
+            number = _error_number(error)
+            if number is None:
                 raise
-            raise UserError(f"{self._folder}: cannot write ({reason}); make room") from error
+            raise files.refused(self._folder, number, "make room") from error
 
 
-def _disk_error(error: OSError | ValueError) -> str | None:
-    """The system's error text; TensorStore puts its number into the text of a ValueError."""
+def _error_number(error: OSError | ValueError) -> int | None:
+    """The system's number; TensorStore puts it into the text of a ValueError."""
     if isinstance(error, OSError):
-        return error.strerror
+        return error.errno
     found = re.search(r"os_error_code='(\d+)'", str(error))
-    return os.strerror(int(found[1])) if found else None
+    return int(found[1]) if found else None
 
 
 def kept(folder: Path) -> list[int]:

@@ -18,10 +18,15 @@ class MetricsLog:
     """Append-only log from `first_step` on; rows beyond that step are cut off.
 
     Rows up to the step `inherited` are a parent's. They count neither in `seconds` nor in `tokens`.
+    The validation of the step `last` is cut off too: the run repeats it before its end.
     """
 
-    def __init__(self, path: Path, first_step: int, inherited: int = 0) -> None:
-        rows = [row for row in record.read_rows(path) if row.step <= first_step]
+    def __init__(self, path: Path, first_step: int, inherited: int = 0, last: int = -1) -> None:
+        rows = [
+            row
+            for row in record.read_rows(path)
+            if row.step <= first_step and (row.seconds is not None or row.step != last)
+        ]
         record.rewrite_rows(path, rows)
         training = [row for row in rows if row.seconds is not None]
         self._path, self._inode = path, path.stat().st_ino
@@ -54,11 +59,10 @@ class MetricsLog:
         if math.isnan(self.first_dispatch_seconds):
             self.first_dispatch_seconds, rate = now - self._start, math.nan
         self._last = now
-        means = {
-            name: float(value.mean()) if np.isfinite(value).all() else None
-            for name, value in values.items()
-        }
-        self._tokens, self.train_loss = step * batch_tokens, float(values["loss"].mean())
+        with np.errstate(over="ignore", invalid="ignore"):  # a sum of great numbers overflows
+            means = {name: record.finite(value.mean()) for name, value in values.items()}
+        loss = means["loss"]
+        self._tokens, self.train_loss = step * batch_tokens, math.nan if loss is None else loss
         self._append(
             MetricsRow(step=step, tokens=self._tokens, seconds=self._elapsed, metrics=means)
         )
@@ -66,7 +70,7 @@ class MetricsLog:
 
     def evaluation(self, step: int, batch_tokens: int, metrics: Mapping[str, float]) -> None:
         """Append the metrics of the tasks, such as the validation loss in nats per token."""
-        found = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+        found = {name: record.finite(value) for name, value in metrics.items()}
         self._append(MetricsRow(step=step, tokens=step * batch_tokens, metrics=found))
 
     def _append(self, row: MetricsRow) -> None:

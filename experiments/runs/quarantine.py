@@ -2,7 +2,8 @@
 
 Without its config or its summary a run continues from its checkpoint and writes them again. Without
 rows or items its trajectory would have a gap: its checkpoints are moved too, and it starts anew.
-The summary of an ended run goes with any other file, whose checksum it holds.
+Without a checkpoint it continues from the one before. The summary of an ended run goes with any
+other file, whose checksum it holds.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from experiments.record import (
     EVALUATIONS,
     METRICS,
     SUMMARY,
-    TOKENIZER,
     DamagedError,
     RunRecord,
     RunSummary,
 )
+from experiments.runs import checksums
 from scaling.common.files import writing
+
+# damage to these means a new start
+START = (METRICS, CHECKPOINTS)
 
 READERS: Mapping[str, Callable[[Path], Any]] = {
     CONFIG: lambda path: record.read_file(path, RunRecord),
@@ -40,15 +44,15 @@ def quarantine(run: Path) -> str | None:
     Raises:
         UserError: another version wrote the record: no damage.
     """
-    damaged = damage(run)
-    begins_anew = any(name not in (CONFIG, SUMMARY, TOKENIZER) for name in damaged)
+    damaged = damage(run) | _checkpoints(run)
+    begins_anew = any(name in START or name.startswith(f"{EVALUATIONS}/") for name in damaged)
     beside = [SUMMARY] if damaged else []
     beside += [METRICS, CHECKPOINTS] if begins_anew else []
     found = [name for name in dict.fromkeys([*damaged, *beside]) if (run / name).exists()]
     if not found:
         return None
     aside = move_aside(run, *(run / name for name in found))
-    again = "from its start" if begins_anew else "from its last checkpoint"
+    again = "from its last checkpoint" if _steps(run) else "from its beginning"
     moved = f"{', '.join(found)} moved to {aside.name}"
     return f"{run}: {', '.join(damaged.values())}: {moved}; the run continues {again}"
 
@@ -82,6 +86,8 @@ def damage(run: Path) -> dict[str, str]:
             found[name] = phrase
     if METRICS not in found and _reach(run) < (newest := _newest(run)):
         found[METRICS] = f"{METRICS} ends before the checkpoint of step {newest}"
+    if (run / CHECKPOINTS).is_file():
+        found[CHECKPOINTS] = f"{CHECKPOINTS} is no folder"
     with suppress(DamagedError):
         if (run / SUMMARY).exists():
             changed = record.changed(run, record.read(run, RunSummary))
@@ -90,12 +96,25 @@ def damage(run: Path) -> dict[str, str]:
 
 
 def _phrase(run: Path, name: str, read: Callable[[Path], Any]) -> str | None:
+    if (run / name).is_dir():
+        return f"{name} is no file"
     try:
         if (run / name).exists():
             read(run / name)
     except DamagedError as error:
         return str(error).removeprefix(f"{run}/").partition(";")[0]
     return None
+
+
+def _checkpoints(run: Path) -> dict[str, str]:
+    """Checkpoints that differ from their checksums, down to the newest that does not."""
+    found = {}
+    for step in sorted(_steps(run), reverse=True):
+        name = f"{CHECKPOINTS}/{step}"
+        if (how := checksums.damage(run / name)) is None:
+            break
+        found[name] = f"{name}/{how}"
+    return found
 
 
 def _reach(run: Path) -> int:
@@ -105,8 +124,13 @@ def _reach(run: Path) -> int:
 
 def _newest(run: Path) -> int:
     """The step of the newest checkpoint."""
-    names = (path.name for path in (run / CHECKPOINTS).glob("*"))
-    return max((int(name) for name in names if name.isdecimal()), default=0)
+    return max(_steps(run), default=0)
+
+
+def _steps(run: Path) -> list[int]:
+    """The steps that have a checkpoint."""
+    folders = (path for path in (run / CHECKPOINTS).glob("*") if path.is_dir())
+    return [int(path.name) for path in folders if path.name.isdecimal()]
 
 
 def _fresh(run: Path) -> Path:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import platform
 import subprocess
+from collections.abc import Callable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -23,13 +25,20 @@ from experiments.record import (
     RunRecord,
     RunSummary,
     Status,
+    finite,
 )
-from experiments.runs.branch_point import parents
-from experiments.runs.job import Job, Outcome
+from experiments.runs.claim import ClaimLostError
+from experiments.runs.job import Event, Job, Outcome
 from experiments.runs.metrics_log import MetricsLog
+from scaling.common.errors import UserError
+from scaling.common.files import DiskError
 from scaling.counting.formulas import params_by_part
 
 Parents = tuple[Parent, ...]
+log = logging.getLogger(__name__)
+
+# Errors that are no run's own: the disk's, a lost claim, a sweep that is gone
+NOT_OF_A_RUN = (DiskError, ClaimLostError, BrokenPipeError)
 
 
 def write_config(job: Job, begun_from: Parents) -> None:
@@ -57,12 +66,27 @@ def write_summary(
     record.write(job.folder, summary)
 
 
+def fail(job: Job, error: Exception, watch: Callable[[Event], None]) -> None:
+    """Record a run as failed by its own error, whose trace goes to the worker's log."""
+    log.error("%s: failed", job.folder, exc_info=error)
+    write_failure(job, reason(error))
+    watch(Event(job.run.run_id, Status.FAILED))
+
+
+def reason(error: Exception) -> str:
+    """The first line of an error; that of an unexpected one begins with its kind."""
+    line = str(error).strip().partition("\n")[0]
+    kind = type(error).__name__
+    expected = isinstance(error, UserError) or kind == "JaxRuntimeError"
+    return line if expected and line else f"{kind}: {line}".removesuffix(": ")
+
+
 def write_failure(job: Job, message: str) -> None:
-    """Write summary.json of a run that an error ended, with the first line of the error."""
+    """Write summary.json of a run that an error ended, with the error's line."""
     summary = RunSummary(
-        **_identity(job, parents(job)),
+        **_identity(job, ()),
         status=Status.FAILED,
-        message=message.splitlines()[0] if message else "",
+        message=message,
         environment=Environment(**_software()),
         prediction_sha256=job.prediction_sha256,
         files=record.sums(job.folder),
@@ -105,26 +129,22 @@ def _measured(job: Job, mixture: Mixture, outcome: Outcome, log: MetricsLog) -> 
     per_byte = outcome.loss / mixture.bytes_per_token("valid")
     seconds = log.seconds
     return Measured(
-        loss=_finite(outcome.loss),
-        loss_per_byte=_finite(per_byte),
-        bits_per_byte=_finite(per_byte / math.log(2)),
-        train_loss=_finite(log.train_loss),
+        loss=finite(outcome.loss),
+        loss_per_byte=finite(per_byte),
+        bits_per_byte=finite(per_byte / math.log(2)),
+        train_loss=finite(log.train_loss),
         steps=science.steps,
         steps_trained=log.tokens // science.batch.batch_tokens,
         tokens_trained=log.tokens,
         epochs=mixture.epochs(science),
         batch_tokens=science.batch.batch_tokens,
         wall_seconds=seconds,
-        first_dispatch_seconds=_finite(log.first_dispatch_seconds),
+        first_dispatch_seconds=finite(log.first_dispatch_seconds),
         tokens_per_second=log.tokens / seconds,
         tokens_by_source=mixture.tokens_by_source(science),
         epochs_by_source=mixture.epochs_by_source(science),
         evaluations=outcome.evaluations,
     )
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def _environment(members: int) -> Environment:

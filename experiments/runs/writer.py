@@ -37,6 +37,10 @@ def on_leader(method: Callable[P, None]) -> Callable[P, None]:
     return call
 
 
+def _finite(value: float | None) -> float | None:
+    return None if value is None else record.finite(value)
+
+
 class Writer:
     """Record of one run in training: `open` it, `begin` at a step, then write rows."""
 
@@ -60,7 +64,8 @@ class Writer:
         """Continue from this step; rows beyond it are cut off."""
         copied = self._parents if self._job.run.origin else ()
         inherited = max((each.step for each in copied), default=0)
-        self._log = MetricsLog(self._job.folder / record.METRICS, step, inherited)
+        last = self._job.run.config.science.steps
+        self._log = MetricsLog(self._job.folder / record.METRICS, step, inherited, last)
 
     @on_leader
     def row(self, step: int, steps: int, values: dict[str, np.ndarray]) -> None:
@@ -69,7 +74,7 @@ class Writer:
 
     @on_leader
     def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Append the metrics of the tasks at a step before the last."""
+        """Append the metrics of the tasks at a step."""
         self._log.evaluation(step, self._batch_tokens, metrics)
 
     @on_leader
@@ -82,7 +87,14 @@ class Writer:
         self._log.check()
         path = self._job.folder / record.EVALUATIONS / f"{task}.jsonl"
         before = [row for row in record.read_items(path) if row.step < step]
-        rows = [ItemRow(step=step, **structs.asdict(result)) for result in results]
+        rows = [
+            ItemRow(
+                step=step,
+                **structs.asdict(result)
+                | {"log_probabilities": tuple(map(_finite, result.log_probabilities))},
+            )
+            for result in results
+        ]
         record.rewrite_rows(path, [*before, *rows])
 
     @on_leader

@@ -14,7 +14,7 @@ from experiments.config.run import Science
 from experiments.data.corpus import Corpus
 from experiments.devices.machine import Platform
 from experiments.devices.resolve import check
-from experiments.evaluation.task import task
+from experiments.evaluation.task import VALIDATION, rehearse
 from experiments.plan.run import Run
 from experiments.plan.study import Study
 from experiments.record import StudyPlan
@@ -43,11 +43,22 @@ def check_data(runs: Sequence[Run], corpora: data.Corpora) -> None:
 
 
 def check_programs(runs: Sequence[Run], kind: Platform) -> None:
-    """Check that each run's program suits the kind of device, and its tasks are known."""
-    for name in {name for run in runs for name in run.config.science.evaluation.tasks}:
-        task(name)
+    """Check that each run's program suits the kind of device."""
     for run in runs:
         check(run.config, *PLATFORMS[kind])
+
+
+def check_tasks(runs: Sequence[Run], corpora: data.Corpora) -> None:
+    """Check each task of the runs, with all its items, on their data."""
+    sciences = (run.config.science for run in runs)
+    different = {
+        (name, s.data, s.evaluation, s.batch.seq_len): s
+        for s in sciences
+        for name in s.evaluation.tasks
+        if name != VALIDATION  # `check_data` counts its windows
+    }
+    for (name, *_), science in different.items():
+        rehearse(name, corpora.mixture(science.data), science)
 
 
 def check_vocabulary(science: Science, mixture: data.Mixture) -> None:
@@ -77,6 +88,30 @@ def check_layouts(runs: Sequence[Run]) -> None:
             of_weight(made.spec.layout, weight, "optimizer")
 
 
+def notes(runs: Sequence[Run], corpora: data.Corpora) -> list[str]:
+    """Lines about settings that are valid and may not be meant."""
+    return [*narrower_than_base(runs), *fewer_windows(runs, corpora)]
+
+
+def fewer_windows(runs: Sequence[Run], corpora: data.Corpora) -> list[str]:
+    """A line for each number of validation windows that the valid split does not have."""
+    asked = dict.fromkeys(
+        (science.data, science.evaluation.windows, science.batch.seq_len)
+        for science in (run.config.science for run in runs)
+    )
+    found = [
+        (wanted, seq_len, len(stores) * data.validation_share(stores, wanted, seq_len))
+        for config, wanted, seq_len in asked
+        for stores in [corpora.mixture(config).valid]
+    ]
+    return [
+        f"evaluation.windows={wanted}: the valid split has {have} windows of "
+        f"batch.seq_len={seq_len}, and each loss is of these"
+        for wanted, seq_len, have in dict.fromkeys(found)
+        if have < wanted
+    ]
+
+
 def narrower_than_base(runs: Sequence[Run]) -> list[str]:
     """A warning line for each width below its base width.
 
@@ -101,31 +136,39 @@ def narrower_than_base(runs: Sequence[Run]) -> list[str]:
 def check_folder(
     folder: Path, study: Study, missing: Sequence[Run], corpora: Iterable[Corpus] = ()
 ) -> None:
-    """Check that the folder is writable, of this study and version, and has enough space.
+    """Check that the folder can be written, is of this study and version, and has enough space.
 
-    A damaged plan is not checked: the sweep moves it aside, and runs are known by their ids.
+    A folder that does not exist is not made: a refused command leaves nothing behind. A damaged
+    plan is not checked: the sweep moves it aside, and runs are known by their ids.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"{folder}: cannot write there ({error.strerror}); choose another folder with --out"
-        ) from error
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    _check_writable(place, folder)
     if (plan := plan_of(folder)) is not None:
         _check_plan(folder, plan, study, changed_text(plan, corpora))
     for run in missing:
+        if (folder / run.run_id).exists():
+            _check_writable(folder / run.run_id, folder / run.run_id)
         with suppress(record.DamagedError):  # the worker that claims the run moves it aside
             if (folder / run.run_id / record.CONFIG).exists():
                 record.read(folder / run.run_id, record.RunRecord)
     needed = sum(map(_bytes, missing))
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(place).free
     if free < needed:
         raise UserError(
             f"{folder}: {free / 1e6:.0f} MB free, the runs need about {needed / 1e6:.0f} MB; "
             "free some space or choose another folder with --out"
         )
+
+
+def _check_writable(place: Path, folder: Path) -> None:
+    """Check that `folder` can be written, or made in `place`."""
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot write there ({error.strerror}); choose another folder with --out"
+        ) from error
 
 
 def _bytes(run: Run) -> float:

@@ -29,10 +29,12 @@ from experiments.sweep.preflight import (
     check_folder,
     check_layouts,
     check_programs,
+    check_tasks,
     plan_of,
 )
 from experiments.training.populations import grouping
 from scaling.common.errors import UserError
+from scaling.common.files import writing
 
 LOOK_AGAIN = 2.0  # seconds between two looks at other workers' runs
 
@@ -185,25 +187,44 @@ def write_study(sweep: Sweep) -> None:
     record.write(sweep.folder, plan)
 
 
+def ready(sweep: Sweep, part: Part, launcher: Launcher) -> list[Job]:
+    """The jobs left of a part, after every check that needs no device; makes the folder.
+
+    Raises:
+        UserError: a run would fail; nothing is written.
+    """
+    missing = [run for run in sweep.runs(part) if sweep.status(run) not in FINISHED]
+    jobs = [sweep.job(run) for run in missing]
+    check_programs(missing, launcher.platform)
+    check_tasks(missing, sweep.corpora)
+    check_folder(sweep.folder, sweep.study, missing, sweep.corpora.opened())
+    with writing(sweep.folder, record.ELSEWHERE):
+        sweep.folder.mkdir(parents=True, exist_ok=True)
+    return jobs
+
+
 def run_sweep(
     sweep: Sweep,
     part: Part,
     launcher: Launcher,
     watch: Callable[[Event], None] = lambda event: None,
 ) -> None:
-    """Train the missing runs of one part of the study, those with the most compute first.
+    """Train the missing runs of one part of the study."""
+    train(sweep, ready(sweep, part, launcher), launcher, watch)
+
+
+def train(
+    sweep: Sweep, jobs: Sequence[Job], launcher: Launcher, watch: Callable[[Event], None]
+) -> None:
+    """Train the jobs that `ready` gave, those with the most compute first.
 
     Parents come before their children, whatever their part. Afterwards `Sweep.status` gives the
     state of each run.
 
-    On SIGINT or SIGTERM every run under way saves a checkpoint and this returns early. A run that
-    fails on the machine is recorded as failed; the next call retries it. The sweep waits for runs
+    On SIGINT or SIGTERM every run under way saves a checkpoint and this returns early. A run's own
+    error ends it as failed and no other run; the next call retries it. The sweep waits for runs
     that another sweep has claimed, and takes them over if that sweep dies.
     """
-    missing = [run for run in sweep.runs(part) if sweep.status(run) not in FINISHED]
-    check_programs(missing, launcher.platform)
-    check_folder(sweep.folder, sweep.study, missing, sweep.corpora.opened())
-    jobs = [sweep.job(run) for run in missing]
     for note in _notes(sweep) if jobs else ():
         watch(Event(jobs[0].run.run_id, Status.STARTED, note=note))
     write_study(sweep)

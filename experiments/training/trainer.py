@@ -52,27 +52,30 @@ def train_population(
     Every process of a group calls this alike; an interrupt of one stops all.
 
     Returns:
-        for each run COMPLETED or DIVERGED, as in its summary; STARTED after `interrupted`, with a
-        checkpoint saved and no summary.
+        for each run COMPLETED, DIVERGED or, among others, FAILED by an error of its own, as in its
+        summary; STARTED after `interrupted`, with a checkpoint saved and no summary.
     """
     jobs = [settle(job, watch) for job in jobs]
     made = recipe(jobs[0].run.config)
     with ExitStack() as stack:
         mixtures = [corpora.mixture(job.run.config.science.data) for job in jobs]
         members = [
-            stack.enter_context(Member(job, mixture, watch))
+            stack.enter_context(Member(job, mixture, watch, members=len(jobs)))
             for job, mixture in zip(jobs, mixtures, strict=True)
         ]
         place = programs(made, len(jobs)).place
-        states = [place(m.restore(programs(made)), k) for k, m in enumerate(members)]
-        for member, state in zip(members, states, strict=True):
-            if member.step == member.total:  # interrupted just before its validation
-                member.finish(programs(made), state)
+        states: list[TrainState] = []
+        for k, member in enumerate(members):
+            with member.contained():
+                state = place(member.restore(programs(made)), k)
+                if member.step == member.total:  # interrupted just before its validation
+                    member.finish(programs(made), state)
+                else:
+                    states.append(state)
+                del state  # the loop owns the only references
         population = [member for member in members if member.is_active]
         if population:
-            left = [s for s, m in zip(states, members, strict=True) if m.is_active]
-            del state, states  # the loop owns the only references
-            _Loop(population, programs(made, len(population)), interrupted).run(left)
+            _Loop(population, programs(made, len(population)), interrupted).run(states)
         return [member.status for member in members]
 
 
@@ -135,14 +138,15 @@ class _Loop:
             for k, member in enumerate(self.population):
                 if not member.is_active:
                     continue
-                if passed[k]:
-                    member.evaluate(self.compiled, self.compiled.part(state, k))
-                if stop or due or member.is_permanent:
-                    member.save(self.compiled.part(state, k))
-                if stop:
-                    member.tell(Status.STARTED)
-                elif ended[k]:
-                    member.finish(self.compiled, self.compiled.part(state, k))
+                with member.contained():
+                    if passed[k]:
+                        member.evaluate(self.compiled, self.compiled.part(state, k))
+                    if stop or due or member.is_permanent:
+                        member.save(self.compiled.part(state, k))
+                    if stop:
+                        member.tell(Status.STARTED)
+                    elif ended[k]:
+                        member.finish(self.compiled, self.compiled.part(state, k))
             if due:
                 saved = time.monotonic()
             if stop or not any(member.is_active for member in self.population):
@@ -185,4 +189,5 @@ class _Loop:
         values = {name: np.asarray(value).reshape(shape) for name, value in metrics.items()}
         for k, (member, start) in enumerate(zip(self.population, starts, strict=True)):
             if member.is_active:
-                member.take(start, {name: value[k] for name, value in values.items()})
+                with member.contained():
+                    member.take(start, {name: value[k] for name, value in values.items()})

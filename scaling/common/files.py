@@ -7,6 +7,7 @@ number that is not finite is refused on the way out.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -26,7 +27,14 @@ MOVE_AWAY = "move it away"
 ELSEWHERE = "choose another place"
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # also as a Path has it, with one slash
 
+# errors of a whole disk, as against those of one file or folder
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+
 T = TypeVar("T")
+
+
+class DiskError(UserError):
+    """The disk is full, read-only or broken: nothing more can be written anywhere on it."""
 
 
 class DamagedError(UserError):
@@ -61,12 +69,18 @@ def writing(path: Path, remedy: str = MAKE_ROOM) -> Iterator[None]:
     """Turn an error of the disk into one line.
 
     Raises:
-        UserError: the disk refuses.
+        UserError: the disk refuses; DiskError: it would refuse any other file too.
     """
     try:
         yield
     except OSError as error:
-        raise UserError(f"{path}: cannot write ({error.strerror}); {remedy}") from error
+        raise refused(path, error.errno, remedy) from error
+
+
+def refused(path: Path, number: int | None, remedy: str = MAKE_ROOM) -> UserError:
+    """The error of a write that the system refused with this number."""
+    kind = DiskError if number in DISK else UserError
+    return kind(f"{path}: cannot write ({os.strerror(number or errno.EIO)}); {remedy}")
 
 
 def output_file(text: str) -> Path:

@@ -6,27 +6,35 @@ A run trained alone is a population of one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 
+import jax
 import numpy as np
+from jax.errors import JaxRuntimeError
 
 from experiments import record
 from experiments.data import Mixture
+from experiments.devices.multihost import leads
 from experiments.evaluation.task import VALIDATION, Evaluations, evaluate, numbers
 from experiments.plan.run import Derived
 from experiments.record import Status
+from experiments.runs.branch_point import forget
 from experiments.runs.checkpoint import Checkpoints
 from experiments.runs.job import Event, Job, Outcome, Phase
+from experiments.runs.quarantine import move_aside
+from experiments.runs.summary import NOT_OF_A_RUN, fail
 from experiments.runs.writer import Writer
 from experiments.training.derived import derived_state
 from experiments.training.hypers import Hypers, hypers
 from experiments.training.populations.programs import Programs
 from experiments.training.populations.trained import Trained
 from experiments.training.step import DIVERGED_BEYOND, TrainState, recipe
+from scaling.common.errors import UserError
 
 Values = dict[str, np.ndarray]  # the metrics of a dispatch: [S] each
 
@@ -74,6 +82,24 @@ class Member:
         """True if the checkpoint of this step is kept for good."""
         return self.step in self.job.run.config.execution.permanent
 
+    @contextmanager
+    def contained(self) -> Iterator[None]:
+        """An error in here ends this run as failed, and no other of its population.
+
+        It is raised where there is no other, or several processes must end together. An error of
+        the machine is raised too: fewer members may fit.
+        """
+        try:
+            yield
+        except (*NOT_OF_A_RUN, JaxRuntimeError):
+            raise
+        except Exception as error:
+            if self.members == 1 or jax.process_count() > 1:
+                raise
+            self._open.close()
+            fail(self.job, error, self.watch)
+            self.status = Status.FAILED
+
     def restore(self, compiled: Programs) -> TrainState:
         """Open the folder; the state of its latest checkpoint, or that before the first step."""
         self.tell("compiling")
@@ -84,8 +110,11 @@ class Member:
             Checkpoints(folder / record.CHECKPOINTS, execution.keep, execution.permanent)
         )
         fresh = compiled.init(self.hypers)
-        state: TrainState = self._checkpoints.restore(fresh)
+        state: TrainState = self._checkpoints.restore(fresh, self._set_aside)
         begun = self.job.run.beginning
+        if state is fresh and self.job.run.origin is not None and leads():
+            forget(self.job)
+            self.writer.open()
         if state is fresh and isinstance(begun, Derived):
             state = derived_state(self.job, begun, fresh)
         self.step = int(state.step)
@@ -119,26 +148,34 @@ class Member:
         rate = self.writer.tokens_per_second
         self.watch(Event(self._run_id, "training", start + rows, float(loss.mean()), rate))
 
-    def evaluate(self, compiled: Programs, state: TrainState) -> None:
-        """Evaluate every task before the last step, and write the results."""
+    def evaluate(self, compiled: Programs, state: TrainState) -> tuple[float, dict[str, float]]:
+        """Evaluate every task and write the results: the loss, and the others' numbers."""
         found = self._evaluations(compiled, state)
-        loss = found[VALIDATION].metrics["loss"]
-        self.writer.evaluation(self.step, {"valid_loss": loss, **numbers(found)})
+        loss, others = found[VALIDATION].metrics["loss"], numbers(found)
+        self.writer.evaluation(self.step, {"valid_loss": loss, **others})
+        return loss, others
 
     def save(self, state: TrainState) -> None:
         self._checkpoints.save(self.step, state)
 
     def finish(self, compiled: Programs, state: TrainState) -> None:
-        """Save the last checkpoint, evaluate every task, and write the summary."""
+        """Save the last checkpoint, evaluate every task, and write the summary.
+
+        Raises:
+            UserError: a task gave a number that is not finite, though the loss is.
+        """
         self.save(state)
-        found = self._evaluations(compiled, state)
-        loss = found[VALIDATION].metrics["loss"]
-        if math.isfinite(loss):
-            self._end(
-                Outcome(Status.COMPLETED, loss, members=self.members, evaluations=numbers(found))
-            )
-        else:
+        loss, found = self.evaluate(compiled, state)
+        if not math.isfinite(loss):
             self._end(Outcome.diverged(self.total, "was not finite", self.members))
+            return
+        for name, value in found.items():
+            if not math.isfinite(value):
+                raise UserError(
+                    f"evaluation.tasks: {name} is {value} after the last step; mend the task, and "
+                    "the same command evaluates the run again"
+                )
+        self._end(Outcome(Status.COMPLETED, loss, members=self.members, evaluations=found))
 
     def tell(self, phase: Phase | Status) -> None:
         self.watch(Event(self._run_id, phase, self.step))
@@ -152,6 +189,11 @@ class Member:
             if evaluation.items:
                 self.writer.items(self.step, name, evaluation.items)
         return found
+
+    def _set_aside(self, checkpoint: Path, reason: str) -> None:
+        aside = move_aside(self.job.folder, checkpoint)
+        note = f"{checkpoint}: {reason}; moved to {aside.name}, the run continues from before it"
+        self.watch(Event(self._run_id, "compiling", note=note))
 
     @property
     def _run_id(self) -> str:

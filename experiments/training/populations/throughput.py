@@ -24,6 +24,7 @@ from experiments.devices import machine
 from experiments.devices.machine import use_compilation_cache
 from experiments.devices.slot import Slot, prepare
 from experiments.training.populations.grouping import ALONE, GAIN, Curve, doublings
+from scaling.common.errors import UserError
 from scaling.common.files import read_json, write_json
 
 MEMORY = 0.8  # of the device's, for the members; the rest is the compiler's and the data's
@@ -133,7 +134,10 @@ def kept(config: RunConfig, slot: Slot, most: int = 1) -> Curve | None:
     path = _path(config, slot)
     if not path.exists():
         return None
-    found = read_json(path, Kept)
+    try:
+        found = read_json(path, Kept)
+    except UserError:  # damaged, or of another version: it is measured again
+        return None
     wanted, measured = (doublings(size, found.devices)[-1] for size in (most, found.most))
     return None if wanted > measured else found.seconds
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gc
 import resource
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -34,6 +36,17 @@ def restore(folder: Path):
         return checkpoints.restore(state(0))
 
 
+def restore_and_move(folder: Path, told: list[str]):
+    """As the owner of a run does."""
+
+    def aside(checkpoint: Path, reason: str) -> None:
+        told.append(reason)
+        checkpoint.rename(folder.with_name(f"aside.{checkpoint.name}"))
+
+    with Checkpoints(folder) as checkpoints:
+        return checkpoints.restore(state(0), aside)
+
+
 def truncate(folder: Path) -> None:
     files = [file for file in folder.rglob("*") if file.is_file()]
     truncate_file(max(files, key=lambda file: file.stat().st_size))
@@ -55,6 +68,41 @@ def remove_metadata(folder: Path) -> None:
 def empty(folder: Path) -> None:
     shutil.rmtree(folder)
     folder.mkdir()
+
+
+def content(name: str, text: bytes) -> Callable[[Path], None]:
+    """Replace files of an unsealed checkpoint."""
+
+    def damage(folder: Path) -> None:
+        (folder / SEAL).unlink()
+        found = [path for path in folder.rglob(name) if path.is_file()]
+        assert found
+        for file in found:
+            file.write_bytes(text)
+
+    return damage
+
+
+CONTENTS = [
+    content(*case)
+    for case in (
+        ("_METADATA", b""),
+        ("_METADATA", b"[]"),
+        ("_METADATA", b"\xff{"),
+        ("manifest.ocdbt", b"{"),
+        ("*", bytes(64)),
+    )
+]
+
+
+@pytest.fixture
+def collected():
+    """Reads that Orbax leaves behind after an error are collected here, and warn of themselves."""
+    yield
+    gc.collect()
+
+
+LEFT = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 def test_without_a_checkpoint_the_given_state_comes_back(tmp_path):
@@ -110,14 +158,43 @@ def test_saved_state_may_be_donated_at_once(tmp_path):
         assert_same(checkpoints.restore(saved), state(7, size=3_000_000))
 
 
-@pytest.mark.parametrize("damage", [truncate, remove_metadata, break_the_seal, empty])
-def test_damaged_checkpoint_gives_way_to_the_one_before_it(tmp_path, damage, caplog):
-    save(tmp_path, 1, 2)
-    damage(tmp_path / "2")
-    assert_same(restore(tmp_path), state(1))
-    assert f"{tmp_path}/2: cannot be read" in caplog.text
-    save(tmp_path, 2)  # training comes by again, and puts it right
-    assert_same(restore(tmp_path), state(2))
+@LEFT
+@pytest.mark.parametrize("damage", [truncate, remove_metadata, break_the_seal, empty, *CONTENTS])
+def test_damaged_checkpoint_gives_way_to_the_one_before_it(tmp_path, damage, collected):
+    folder, told = tmp_path / "checkpoints", []
+    save(folder, 1, 9)
+    damage(folder / "9")
+    assert_same(restore(folder), state(1))  # a reader leaves it where it is
+    assert (folder / "9").exists()
+    assert_same(restore_and_move(folder, told), state(1))
+    assert len(told) == 1
+    assert "\n" not in told[0]
+    assert (tmp_path / "aside.9").exists()
+    save(folder, 2, 3)  # below the damaged step
+    assert_same(restore(folder), state(3))
+
+
+def test_save_follows_in_the_process_that_found_the_damage(tmp_path):
+    folder = tmp_path / "checkpoints"
+    save(folder, 1, 9)
+    truncate(folder / "9")
+    with Checkpoints(folder) as checkpoints:
+        checkpoints.restore(state(0), lambda checkpoint, _: checkpoint.rename(tmp_path / "aside"))
+        checkpoints.save(2, state(2))
+    assert_same(restore(folder), state(2))
+
+
+@LEFT
+def test_whole_checkpoint_of_another_model_stays_and_is_one_line(tmp_path, collected):
+    folder, told = tmp_path / "checkpoints", []
+    save(folder, 1)
+    with (
+        Checkpoints(folder) as checkpoints,
+        pytest.raises(UserError, match=r"1: whole, and cannot be loaded"),
+    ):
+        checkpoints.restore(state(0, size=7), lambda *_: told.append(_))
+    assert told == []
+    assert_same(restore(folder), state(1))
 
 
 def test_flipped_bit_of_an_array_is_seen(tmp_path):
@@ -142,13 +219,18 @@ def test_save_that_was_killed_before_its_seal_is_trusted_and_sealed_once_read(tm
     assert_same(restore(tmp_path), state(2))
 
 
-def test_no_readable_checkpoint_is_one_line(tmp_path):
-    save(tmp_path, 1, 2)
-    truncate(tmp_path / "1")
-    truncate(tmp_path / "2")
+def test_no_readable_checkpoint_is_one_line_for_a_reader_and_a_new_start_for_the_owner(tmp_path):
+    folder, told = tmp_path / "checkpoints", []
+    save(folder, 1, 2)
+    truncate(folder / "1")
+    truncate(folder / "2")
     with pytest.raises(UserError, match=r"no checkpoint can be read \(steps \[2, 1\]\)") as caught:
-        restore(tmp_path)
+        restore(folder)
     assert "\n" not in str(caught.value)
+    assert_same(restore_and_move(folder, told), state(0))
+    assert len(told) == 2
+    save(folder, 1)
+    assert_same(restore(folder), state(1))
 
 
 def test_unfinished_save_is_passed_over_and_cleaned_up(tmp_path):

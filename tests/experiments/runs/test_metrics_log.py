@@ -50,6 +50,29 @@ def test_rows_beyond_the_checkpoint_are_cut_and_time_goes_on(tmp_path):
     assert [row.step for row in record.read_rows(path)] == [4, 4, 8]
 
 
+def test_validation_of_the_last_step_is_cut_for_it_is_repeated(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    rows = [
+        records.training(4, 3.0, 10.0),
+        records.validation(4, 3.5),
+        records.training(8, 2.0, 20.0),
+        records.validation(8, 2.5),
+    ]
+    record.append_rows(path, rows)
+    log = MetricsLog(path, first_step=8, last=8)
+    log.evaluation(8, 64, {"valid_loss": 2.5})
+    assert list(record.read_rows(path)) == rows
+
+
+def test_mean_of_great_numbers_may_overflow(tmp_path):
+    log = MetricsLog(tmp_path / "metrics.jsonl", first_step=0)
+    great = np.full(4, 3e38, np.float32)
+    log.row(4, 64, 4, {"loss": great, "grad_norm": great})
+    (row,) = record.read_rows(tmp_path / "metrics.jsonl")
+    assert row.metrics == {"loss": None, "grad_norm": None}
+    assert math.isnan(log.train_loss)
+
+
 def test_first_rate_is_unknown_since_it_holds_the_compilation(tmp_path):
     log = MetricsLog(tmp_path / "metrics.jsonl", first_step=0)
     assert math.isnan(log.row(4, 64, 4, values(2.0)))

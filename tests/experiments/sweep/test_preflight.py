@@ -34,7 +34,7 @@ def one_line(caught) -> str:
 def test_runs_that_fit_pass(tmp_path, corpus):
     check_data(RUNS, corpus)
     check_folder(tmp_path / "new", STUDY, RUNS)
-    assert list((tmp_path / "new").iterdir()) == []
+    assert not (tmp_path / "new").exists()
 
 
 def test_vocabulary_must_be_the_tokenizers(corpus):
@@ -63,7 +63,7 @@ def test_corpus_of_less_than_a_window_is_refused(corpus):
 def test_folder_that_is_a_file_is_one_line(tmp_path):
     (tmp_path / "out").write_text("in the way")
     with pytest.raises(
-        UserError, match=r"out: cannot write there \(File exists\).*--out"
+        UserError, match=r"out: cannot write there \(Not a directory\).*--out"
     ) as caught:
         check_folder(tmp_path / "out", STUDY, RUNS)
     one_line(caught)

@@ -337,17 +337,6 @@ def test_interrupt_while_compiling_does_not_wait_for_the_compiler(long):
     assert multiprocessing.active_children() == []
 
 
-def test_mistake_found_by_a_worker_is_raised_here(swept, tmp_path):
-    bound = copy(swept[0], tmp_path)
-    for run in bound.study.part(Part.FIT):
-        (tmp_path / run.run_id).mkdir()
-        (tmp_path / run.run_id / record.CHECKPOINTS).write_text("in the way")
-    with pytest.raises(UserError, match=r"checkpoints: cannot write \(Not a directory\)") as caught:
-        run_sweep(bound, Part.FIT, Local(1))
-    assert "\n" not in str(caught.value)
-    assert multiprocessing.active_children() == []
-
-
 def test_fault_of_ours_in_a_worker_points_to_its_trace(tmp_path, cache):
     log = tmp_path / "workers.log"
     slot = Slot(cache, log)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -100,7 +101,8 @@ def test_summary_says_what_was_measured(finished, corpus):
     assert 2 < metrics.loss < 5.5
     assert metrics.loss_per_byte == metrics.loss  # byte tokens
     assert metrics.bits_per_byte == pytest.approx(metrics.loss / math.log(2))
-    assert metrics.train_loss == rows(finished.folder)[-1]["loss"]
+    *_, trained, validated = rows(finished.folder)
+    assert (metrics.train_loss, metrics.loss) == (trained["loss"], validated["valid_loss"])
     assert (metrics.steps, metrics.tokens_trained, metrics.batch_tokens) == (50, 3200, 64)
     assert metrics.epochs == pytest.approx(3200 / corpus.only.corpora[0].train.tokens, rel=0.01)
     assert metrics.tokens_by_source == {corpus.only.fingerprint: 3200}
@@ -132,6 +134,7 @@ def test_rows_are_one_per_dispatch_and_one_per_evaluation(finished):
         (40, *evaluation),
         (48, *training),
         (50, *training),
+        (50, *evaluation),
     ]
     assert all(row["tokens"] == 64 * row["step"] for row in rows(finished.folder))
 
@@ -257,7 +260,7 @@ def test_how_steps_are_dispatched_does_not_change_the_result(tmp_path, corpus, f
     assert train(job, corpus) is Status.COMPLETED
     ours, theirs = (summary(j.folder).metrics.loss for j in (job, finished))
     assert ours == pytest.approx(theirs, rel=1e-4)
-    assert [row["step"] for row in rows(job.folder)] == [50]
+    assert [row["step"] for row in rows(job.folder)] == [50, 50]
 
 
 def test_events_tell_the_story_in_order(tmp_path, corpus):
@@ -293,14 +296,31 @@ def test_damaged_checkpoint_costs_a_little_work_and_not_the_result(tmp_path, cor
     assert_same_run(job, finished)
 
 
-def test_no_readable_checkpoint_is_one_line(tmp_path, corpus):
-    job = tiny.job(tmp_path)
+def test_run_whose_checkpoints_are_all_damaged_begins_again(tmp_path, corpus, finished):
+    job = tiny.job(tmp_path, TIMES)
     train(job, corpus, interrupted=Interruption(1))
     shutil.rmtree(job.folder / record.CHECKPOINTS / "8" / "state")
-    with pytest.raises(
-        UserError, match=rf"{job.run.run_id}/checkpoints: no checkpoint can be read"
-    ):
-        train(job, corpus)
+    notes: list[str] = []
+    watch = lambda event: notes.extend([event.note] if event.note else [])  # noqa: E731
+    assert train(job, corpus, watch=watch) is Status.COMPLETED
+    (note,) = notes
+    assert re.search(r"checkpoints/8: state/.* is missing; moved to quarantine\.1", note)
+    assert (job.folder / "quarantine.1" / "8").is_dir()
+    assert_same_run(job, finished)
+
+
+def test_three_preemptions_behind_a_damaged_checkpoint_make_progress(tmp_path, corpus, finished):
+    """Each saves below the step of the damaged one."""
+    job = tiny.job(tmp_path, TIMES)
+    train(job, corpus, interrupted=Interruption(1))
+    train(job, corpus, interrupted=Interruption(5))
+    assert kept(job) == [8, 48]
+    (job.folder / record.CHECKPOINTS / "48" / SEAL).write_text("[]")
+    for step in (16, 24, 32):
+        assert train(job, corpus, interrupted=Interruption(1)) is Status.STARTED
+        assert kept(job)[-1] == step
+    assert train(job, corpus) is Status.COMPLETED
+    assert_same_run(job, finished)
 
 
 def test_config_of_another_version_is_refused(tmp_path, corpus):
