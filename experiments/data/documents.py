@@ -13,16 +13,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from experiments.config.data import CorpusConfig, Split
-from experiments.data.sources import SEPARATOR, Document, Skipped
+from experiments.data.sources import SEPARATOR, Document, Skipped, printable
 
 FORMAT = 1  # of the stored tokens; part of the fingerprint, so another format is another corpus
 FINGERPRINT_LETTERS = 16
 NAMES, FEW = 10, 3  # names kept for each reason, and those shown where there are more
+CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")  # in no text of an older encoding
 NOT_UTF8 = "not UTF-8 (kept; for a BPE U+FFFD replaces the bytes)"
 
 
@@ -36,7 +38,7 @@ class Named:
     def add(self, name: str) -> None:
         self.count += 1
         if self.count <= NAMES:
-            self.names.append(name if name.isprintable() else repr(name)[1:-1])
+            self.names.append(printable(name))
 
     def __str__(self) -> str:
         shown = self.names if self.count <= NAMES else self.names[:FEW]
@@ -87,19 +89,21 @@ def usable_documents(found: Iterable[Document | Skipped], tally: Tally) -> Itera
             tally.skip(*each)
             continue
         digest = hashlib.sha256(each.content).digest()
-        reason = _unusable(each.content) or ("duplicate" if digest in seen else "")
+        is_utf8 = _is_utf8(each.content)
+        reason = _unusable(each.content, is_utf8) or ("duplicate" if digest in seen else "")
         if reason:
             tally.skip(each.name, reason)
             continue
         seen.add(digest)
-        tally.keep(each.name, each.remark, "" if _is_utf8(each.content) else NOT_UTF8)
+        tally.keep(each.name, each.remark, "" if is_utf8 else NOT_UTF8)
         yield Usable(digest, each.content)
 
 
-def _unusable(content: bytes) -> str:
+def _unusable(content: bytes, is_utf8: bool) -> str:
     if not content.strip():
         return "empty"
-    return "binary" if SEPARATOR in content else ""
+    is_text = SEPARATOR not in content and (is_utf8 or not CONTROL.search(content))
+    return "" if is_text else "binary"
 
 
 def _is_utf8(content: bytes) -> bool:

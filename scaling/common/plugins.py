@@ -14,7 +14,9 @@ import importlib.util
 import os
 import pkgutil
 import sys
+from contextlib import suppress
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -66,8 +68,17 @@ def find(package: str, name: str, kind: str, attribute: str) -> Any:
 
 
 def missing(package: str, extra: str) -> str:
-    """The remedy for a package that is not installed: the extra that brings it."""
-    return f"needs the package '{package}': pip install -e '.[{extra}]'"
+    """The remedy for a package that is not installed: the extra that brings it, if one does."""
+    known = f"pip install -e '.[{extra}]'" if extra in _extras() else "install it"
+    return f"needs the package '{package}': {known}"
+
+
+@cache
+def _extras() -> frozenset[str]:
+    """The extras of the installed project; none where it is not installed."""
+    with suppress(metadata.PackageNotFoundError):
+        return frozenset(metadata.metadata("windtunnel").get_all("Provides-Extra") or ())
+    return frozenset()
 
 
 def values(package: str, kind: type[T]) -> dict[str, T]:

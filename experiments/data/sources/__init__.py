@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from experiments.config.data import CorpusConfig
-from experiments.data.sources._source import SEPARATOR, UNREADABLE, Document, Skipped, Source
+from experiments.data.sources._source import (
+    SEPARATOR,
+    UNREADABLE,
+    Document,
+    Skipped,
+    Source,
+    printable,
+)
 from scaling.common import plugins
 from scaling.common.errors import UserError
 
@@ -20,6 +27,7 @@ __all__ = [
     "Skipped",
     "Source",
     "documents",
+    "printable",
     "source_of",
 ]
 

@@ -10,10 +10,10 @@ import fnmatch
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from experiments.data.sources._source import UNREADABLE, Skipped
+from experiments.data.sources._source import UNREADABLE, Skipped, printable
 
 ANY_DEPTH = "**"
 MAGIC = re.compile(r"[*?\[]")
@@ -46,12 +46,6 @@ def is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
-def by_real_path(found: Sequence[Path]) -> list[Path]:
-    """The files, sorted, each once by the first of its names."""
-    real = {os.path.realpath(path): path for path in reversed(found)}
-    return [real[key] for key in sorted(real)]
-
-
 def home(name: str) -> Path:
     """The path, with "~" where such a user has a home: Path.expanduser raises for others."""
     return Path(os.path.expanduser(name))  # noqa: PTH111
@@ -77,7 +71,7 @@ def listed(folder: Path, unlisted: list[Skipped]) -> list[str]:
     except NotADirectoryError:
         return []
     except OSError as error:
-        unlisted.append(Skipped(str(folder), reason_of(error)))
+        unlisted.append(Skipped(printable(str(folder)), reason_of(error)))
         return []
 
 

@@ -28,6 +28,11 @@ class Skipped(NamedTuple):
     reason: str
 
 
+def printable(name: str) -> str:
+    """The name of a file in one line: line breaks and undecodable bytes are spelled out."""
+    return name if name.isprintable() else repr(name)[1:-1]
+
+
 @dataclass(frozen=True)
 class Source:
     """The documents of a corpus, in an order that depends on the text alone.

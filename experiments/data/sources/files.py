@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from experiments.config.data import CorpusConfig
 from experiments.data.sources._codecs import CODECS, DAMAGE, HEAD_BYTES, format_suffix, opened
-from experiments.data.sources._files import by_real_path, find, home, is_folder, no_file, reason_of
+from experiments.data.sources._files import find, home, is_folder, no_file, reason_of
 from experiments.data.sources._rows import FORMATS, PARQUET
-from experiments.data.sources._source import SEPARATOR, Document, Skipped, Source
+from experiments.data.sources._source import SEPARATOR, Document, Skipped, Source, printable
 from scaling.common.errors import UserError
 from scaling.common.files import check_local
 
 FIRST_BYTES = {  # of what is no text
     b"%PDF-": "a PDF",
     b"PK\x03\x04": "a zip archive",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"\x04\x22\x4d\x18": "compressed by lz4, which is not read",
+    b"\x1f\x9d": "compressed by compress, which is not read",
     b"\xff\xfe": "UTF-16; convert it to UTF-8",
     b"\xfe\xff": "UTF-16; convert it to UTF-8",
 }
@@ -49,7 +52,20 @@ def list_files(config: CorpusConfig) -> list[Path | Skipped]:
             nothing = "the folder holds no files" if is_folder(home(name)) else NO_SUCH
             raise UserError(f"data.path={name}: {nothing}")
         found += files
-    return [*dict.fromkeys(unlisted), *by_real_path(found)]
+    return [*dict.fromkeys(unlisted), *_by_real_path(found)]
+
+
+def _by_real_path(found: Sequence[Path]) -> list[Path]:
+    """The files, sorted by real path, each once: by a name with a known suffix, if it has one."""
+    best_last = sorted(found, key=lambda path: (_suffix(path) in FORMATS, str(path)))
+    real = {os.path.realpath(path): path for path in best_last}
+    return [real[key] for key in sorted(real)]
+
+
+def _suffix(path: Path) -> str:
+    """The suffix of a file's name, or of that which a link leads to, if it tells the format."""
+    own, real = format_suffix(path), format_suffix(Path(os.path.realpath(path)))
+    return real if own not in FORMATS and real in FORMATS else own
 
 
 def documents(config: CorpusConfig) -> Iterator[Document | Skipped]:
@@ -59,7 +75,7 @@ def documents(config: CorpusConfig) -> Iterator[Document | Skipped]:
 
 def _documents(path: Path, field: str) -> Iterator[Document | Skipped]:
     """The documents of one file, as many as can be read of it."""
-    name, rows = str(path), 0
+    name, rows = printable(str(path)), 0
     try:
         reason = no_file(path) or _no_text(path)
         if reason:
@@ -77,7 +93,7 @@ def _documents(path: Path, field: str) -> Iterator[Document | Skipped]:
 
 
 def _rows(path: Path, field: str) -> Iterator[Document | Skipped]:
-    name, suffix = str(path), format_suffix(path)
+    name, suffix = printable(str(path)), _suffix(path)
     with opened(path) as (content, codec):
         if suffix not in FORMATS:
             yield Document(name, content.read(), AS_TEXT if suffix in SYNTAX else "")
@@ -99,7 +115,7 @@ def _no_text(path: Path) -> str | None:
     named = path.suffix.lower()
     if named in CODECS and named != codec and head:
         return f"named {named}, and not compressed so"
-    if format_suffix(path) == PARQUET:
+    if _suffix(path) == PARQUET:
         return None
     found = next((kind for first, kind in FIRST_BYTES.items() if head.startswith(first)), None)
     return found or ("binary" if SEPARATOR in head else None)

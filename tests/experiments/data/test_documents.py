@@ -28,14 +28,13 @@ def fingerprint(config: CorpusConfig, *contents: bytes) -> str:
 
 
 def test_all_that_is_left_out_or_odd_is_named_with_its_reason() -> None:
-    kept, tally = keep(
-        b"a", b"", b" \n", b"\x89PNG\0\0", b"a", b"caf\xe9", b"b", b"t" * 9000 + b"\0"
-    )
+    binary = (b"t" * 9000 + b"\0", b"\xff\xd8\x02\x10 no byte 0")
+    kept, tally = keep(b"a", b"", b" \n", b"\x89PNG\0\0", b"a", b"caf\xe9", b"b", *binary)
     assert kept == [b"a", b"caf\xe9", b"b"]
     assert tally.documents == 3
     assert tally.lines() == [
         "skipped, empty: 2 (1, 2)",
-        "skipped, binary: 2 (3, 7)",
+        "skipped, binary: 3 (3, 7, 8)",
         "skipped, duplicate: 1 (4)",
         f"{NOT_UTF8}: 1 (5)",
     ]

@@ -161,6 +161,19 @@ def test_a_url_is_refused(url: str) -> None:
         found(url)
 
 
+def test_a_link_is_read_as_the_file_that_it_leads_to(tmp_path: Path) -> None:
+    """And a name with the suffix of a format tells it where the file's own has none."""
+    folder = write(tmp_path / "a", "0")
+    (folder / "part.jsonl").write_text('{"text": "row"}\n')
+    (folder / "blob").write_text('{"text": "rows"}\n')
+    for name, target in (("now", "part.jsonl"), ("now.txt", "part.jsonl"), ("z.jsonl", "blob")):
+        (folder / name).symlink_to(target)
+    assert texts(folder / "now") == texts(folder / "now.txt") == [b"row"]
+    assert texts(folder) == [b"text of 0", b"rows", b"row"]
+    assert texts(f"{folder}/blob,{folder}/z.jsonl") == [b"rows"]
+    assert texts(f"{folder}/z.jsonl,{folder}/blob") == [b"rows"]
+
+
 # ---- files that are no text ----
 
 
