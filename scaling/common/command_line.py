@@ -17,6 +17,7 @@ from scaling.common import plugins
 from scaling.common.answers import add_json, deliver
 from scaling.common.errors import UserError, nearest
 from scaling.common.files import check_local
+from scaling.common.packages import check_packages
 from scaling.common.progress import Progress
 
 MISTAKE = 2
@@ -78,6 +79,7 @@ def add_commands(top: Parser, package: str) -> None:
     yields the parts of an answer and then has --json, or prints nothing but news of its work; both
     return the exit code. `options.progress("fitting")` names the present task.
     """
+    check_packages(package.partition(".")[0])
     table = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in plugins.names(package):
         file = plugins.load(package, name, "command")

@@ -20,7 +20,7 @@ from analysis.report.plots import ladder
 from analysis.report.predict import predict_held_out
 from analysis.report.report import write_report
 from analysis.tables.study import load_study
-from experiments.record import StudyPlan
+from experiments.record import Prediction, StudyPlan
 
 NAMES = {
     "held_out", "rolled_extrapolation", "loss_curves", "loss_params", "loss_tokens", "ladder",
@@ -74,8 +74,7 @@ def test_a_prediction_changed_later_is_not_shown_to_be_first(tmp_path: Path):
     folder = write_study(tmp_path / "study")
     predict_held_out(folder)
     train_held_out(folder)
-    file = folder / "prediction.json"
-    file.write_text(file.read_text().replace('"level": 0.95', '"level": 0.950'))
+    records.change(folder, Prediction, written="later")
     evidence = write_report(folder)
     assert [each.order for each in evidence.verdicts] == ["not shown"]
 
