@@ -11,17 +11,20 @@ if TYPE_CHECKING:
     from analysis.fitting.card import card
     from analysis.fitting.fit import fit
     from analysis.fitting.result import FitResult
-    from analysis.tables.runs import load_runs, load_table, trajectory
+    from analysis.tables.files import load_table
+    from analysis.tables.query import where
+    from analysis.tables.runs import load_runs, trajectory
 
-__all__ = ["FitResult", "card", "fit", "load_runs", "load_table", "trajectory"]
+__all__ = ["FitResult", "card", "fit", "load_runs", "load_table", "trajectory", "where"]
 
 _HOME = {
     "card": "analysis.fitting.card",
     "fit": "analysis.fitting.fit",
     "FitResult": "analysis.fitting.result",
     "load_runs": "analysis.tables.runs",
-    "load_table": "analysis.tables.runs",
+    "load_table": "analysis.tables.files",
     "trajectory": "analysis.tables.runs",
+    "where": "analysis.tables.query",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from scaling.laws import Law
 
 DEFAULT_LAW = "chinchilla"
-PATH = "study folder, run folder, folder of studies, CSV file or published table"
+PATH = "study, run folder, folder of studies, file of rows (- for standard input), published table"
+WHERE = "take these rows alone: 'loss<4 and status==finished'; COLUMN==* takes all values as one"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Source:
 
 def add_columns(parser: Any) -> None:
     """The arguments that choose rows and the commonest columns."""
-    parser.add_argument("--rows", metavar="ROWS", help="take these rows alone: 'loss<4'")
+    parser.add_argument("--where", metavar="ROWS", help=WHERE)
     parser.add_argument("--loss", help="column of the loss (default: loss)")
     parser.add_argument("--params", help="column of the parameters (default: params_total)")
     parser.add_argument("--tokens", help="column of the training tokens (default: tokens)")
@@ -84,31 +85,22 @@ def add_table(parser: Any) -> None:
 def read(path: str, options: argparse.Namespace) -> Source:
     """The rows at `path` that the options choose, with the columns that they name."""
     options.progress(f"reading {path}")
-    source = _source(path)
+    return choose(open_source(path, text_columns(options)), options)
+
+
+def text_columns(options: argparse.Namespace) -> tuple[str, ...]:
+    """The columns whose values are names alone."""
+    named = (getattr(options, name, None) for name in ("cluster", "run_column"))
+    return tuple(name for name in named if name)
+
+
+def choose(source: Source, options: argparse.Namespace) -> Source:
+    """The rows that the options choose, with the columns that they name."""
+    from analysis.tables.query import where
+
     named = {name: getattr(options, name) for name in ("loss", "params", "tokens")}
     source = replace(source, **{name: column for name, column in named.items() if column})
-    return replace(source, table=chosen(source.table, options.rows))
-
-
-def chosen(table: pd.DataFrame, query: str | None) -> pd.DataFrame:
-    """The rows that meet a condition, or all of them where there is none."""
-    from analysis.tables.query import rows
-
-    if query is None:
-        return table
-    found = table.loc[rows(table, query)]
-    if found.empty:
-        raise UserError(f"rows '{query}': none of the {len(table)} rows is left")
-    return found
-
-
-def measured(source: Source) -> tuple[pd.DataFrame, list[Note]]:
-    """The rows that a fit may see, and the notes on them."""
-    from analysis.tables.points import pooled, visible
-
-    keep, notes = visible(source.table)
-    rows = source.table.loc[keep]
-    return rows, [Note(text) for text in (*notes, *pooled(rows))]
+    return replace(source, table=where(source.table, options.where))
 
 
 def summary(result: FitResult) -> Iterator[Part]:
@@ -119,7 +111,7 @@ def summary(result: FitResult) -> Iterator[Part]:
 
 
 def fit_path(path: str, law: str | None, options: argparse.Namespace) -> FitResult:
-    """Fit the rows at `path`: a study, a folder of runs, a CSV file or a published table."""
+    """Fit the rows at `path`: a study, a folder of runs, a file of rows or a published table."""
     return fit_source(read(path, options), law, options)
 
 
@@ -173,9 +165,11 @@ def pairs(option: str, texts: list[str]) -> dict[str, str]:
     return found
 
 
-def _source(path: str) -> Source:
+def open_source(path: str, text: Sequence[str] = ()) -> Source:
+    """All rows at a path. A pipe and standard input can be read once."""
     from analysis import datasets
-    from analysis.tables.runs import load_runs, load_table
+    from analysis.tables.files import STDIN, read_table
+    from analysis.tables.runs import load_runs
     from analysis.tables.study import load_study
     from experiments.record import STUDY, study_folder
 
@@ -184,10 +178,10 @@ def _source(path: str) -> Source:
         study = load_study(path)
         law = study.law.name if study.law else DEFAULT_LAW
         return Source(path, study.runs, law, study.loss, study.params, study.tokens)
-    if Path(path).is_file():
-        return Source(path, load_table(path))
-    if Path(path).exists():
+    if Path(path).is_dir():
         return Source(path, load_runs(path))
+    if path == STDIN or Path(path).exists():
+        return Source(path, read_table(path, text))
     if path in datasets.names():
         return Source(path, datasets.load(path))
     raise UserError(

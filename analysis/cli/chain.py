@@ -7,8 +7,8 @@ error of a run is predicted from its PREDICTED loss, with the intervals of both 
 
   python -m analysis chain table.csv --then-loss error --at params=7e9,tokens=1.4e11
   python -m analysis chain gadre_overtraining --law overtraining --objective raw_squared \\
-      --rows 'in_loss_fit==True and dataset==rpj' --then error --then-loss err_avg17 \\
-      --then-rows 'in_error_fit==True and dataset==rpj' \\
+      --where 'in_loss_fit==True and dataset==rpj' --then error --then-loss err_avg17 \\
+      --then-where 'in_error_fit==True and dataset==rpj' \\
       --predict 'is_extrapolation_target==True and dataset==rpj'
 """
 
@@ -22,7 +22,17 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.cli._at import add_at, points
 from analysis.cli._format import estimates
-from analysis.cli._table_options import PATH, add_table, chosen, fit_source, law_named, pairs, read
+from analysis.cli._table_options import (
+    PATH,
+    Source,
+    add_table,
+    choose,
+    fit_source,
+    law_named,
+    open_source,
+    pairs,
+    text_columns,
+)
 from scaling.common.answers import Answer, Line, Note, Rows, Shown
 from scaling.common.errors import UserError
 
@@ -42,7 +52,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="the column of the second law",
     )
     parser.add_argument(
-        "--then-rows", metavar="ROWS", help="the rows of the second fit (default: --rows)"
+        "--then-where", metavar="ROWS", help="the rows of the second fit (default: --where)"
     )
     add_at(parser)
     parser.add_argument(
@@ -55,11 +65,13 @@ def run(options: argparse.Namespace) -> Answer:
     """Fit both laws and print their predictions."""
     if bool(options.at) == bool(options.predict):
         raise UserError("chain: give either --at NAME=X,... or --predict ROWS")
-    source = read(options.path, options)
+    options.progress(f"reading {options.path}")
+    every = open_source(options.path, text_columns(options))
+    source = choose(every, options)
     law = law_named(options.law or source.law, pairs("--fix", options.fix))
     at = points(options.at, law.variables)
     first = fit_source(source, options.law, options)
-    second = _second(options, first)
+    second = _second(every, options, first)
     for result in (first, second):
         yield Line(
             "{law} on {rows} rows, {status}: {constants}",
@@ -75,20 +87,19 @@ def run(options: argparse.Namespace) -> Answer:
         yield from map(Note, result.warnings)
     what = options.then_loss
     head = ("run", first.recipe.loss, what, f"measured {what}", "off, %")
-    yield Rows("predictions", head, _rows(options, at, first, second), above="\n")
+    yield Rows("predictions", head, _rows(every, options, at, first, second), above="\n")
     if not (first.has_intervals and second.has_intervals):
         yield Note("no intervals without --bootstrap 1000")
     return 0
 
 
-def _second(options: argparse.Namespace, first: FitResult) -> FitResult:
+def _second(source: Source, options: argparse.Namespace, first: FitResult) -> FitResult:
     """The second law, fitted to its column against the loss of the first."""
     asked = copy.copy(options)
-    asked.loss, asked.rows = options.then_loss, options.then_rows or options.rows
-    source = read(options.path, asked)
+    asked.loss, asked.where = options.then_loss, options.then_where or options.where
     (fed, *_) = _law(options).variables
     asked.column, asked.fix, asked.holdout = [f"{fed}={first.recipe.loss}"], [], None
-    return fit_source(source, options.then, asked)
+    return fit_source(choose(source, asked), options.then, asked)
 
 
 def _law(options: argparse.Namespace) -> Any:
@@ -98,14 +109,16 @@ def _law(options: argparse.Namespace) -> Any:
 
 
 def _rows(
+    source: Source,
     options: argparse.Namespace,
     at: Sequence[Mapping[str, float]],
     first: FitResult,
     second: FitResult,
 ) -> list[list[Any]]:
     from analysis.inference.chained_laws import chained
-    from analysis.tables.points import numbers as column_of
-    from analysis.tables.points import row_labels
+    from analysis.tables.columns import numbers as column_of
+    from analysis.tables.columns import row_labels
+    from analysis.tables.query import where
 
     if options.at:
         variables: dict[str, Any] = {
@@ -113,9 +126,7 @@ def _rows(
         }
         labels, measured = list(options.at), [math.nan] * len(at)
     else:
-        asked = copy.copy(options)
-        asked.loss = asked.params = asked.tokens = asked.rows = None
-        rows = chosen(read(options.path, asked).table, options.predict)
+        rows = where(source.table, options.predict)
         labels = row_labels(rows)
         variables = {
             name: column_of(rows, column, labels) for name, column in first.recipe.columns.items()

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> Answer:
     """Print every slope of the last step and the rule that is broken; draw them."""
     from analysis.estimators.coordinate_check import AXES, check, draw, label
     from analysis.plotting.style import save
-    from analysis.tables.runs import load_table
+    from analysis.tables.files import load_table
 
     table: Path = options.table
     if not table.is_file():

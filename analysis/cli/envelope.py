@@ -6,7 +6,8 @@ Reads a row per step of each run: a study's training losses, a CSV file or a pub
 whose learning rate has not decayed lies too high: give curves of several horizons for each size.
 
   python -m analysis envelope runs/wsd_branches --bootstrap 200
-  python -m analysis envelope misfitting --rows 'learning_rate==0.002' --at 1e22 --plot envelope.png
+  python -m analysis envelope misfitting --where 'learning_rate==0.002' --at 1e22 \\
+      --plot envelope.png
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from analysis.cli._at import add_at, points
 from analysis.cli._format import label
 from analysis.cli._frontier import COMPUTE, show
 from analysis.cli._plot import add_plot, plot
-from analysis.cli._table_options import PATH, Source, add_columns, measured, read
-from scaling.common.answers import Answer, Line
+from analysis.cli._table_options import PATH, Source, add_columns, read
+from scaling.common.answers import Answer, Line, Note
 from scaling.common.quantities import count, whole
 
 if TYPE_CHECKING:
@@ -46,11 +47,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Answer:
     """Print the exponents and the optima of other budgets."""
     from analysis.estimators.envelope import envelope
+    from analysis.tables.population import is_ours, kept
 
     points(options.at, COMPUTE)  # refused before the work
     source = read(options.path, options)
-    rows, notes = measured(source)
-    yield from notes
+    rows = source.table
+    if is_ours(rows):
+        rows, notes = kept(rows)
+        yield from map(Note, notes)
     curves = _curves(source, rows)
     options.progress(f"finding the envelope of {options.bootstrap} resamples")
     found = envelope(

@@ -9,7 +9,7 @@ its own allocation C = 6 N D, unless its law has one variable. Above 1, A is the
   python -m analysis gain runs/muon runs/adamw --budget 1e13 --bootstrap 1000
   python -m analysis gain runs/mine --a 'label==muon' --b 'label==adamw' --budget 1e13
   python -m analysis gain xlstm_isoflop --a 'architecture==mLSTM (xLSTM)' \\
-      --b 'architecture==Llama transformer' --rows 'context==16384' --budget 1e19
+      --b 'architecture==Llama transformer' --where 'context==16384' --budget 1e19
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.cli._format import label
 from analysis.cli._plot import add_plot, plot
-from analysis.cli._table_options import PATH, Source, add_table, chosen, fit_source, read
+from analysis.cli._table_options import PATH, Source, add_table, fit_source, read
 from scaling.common.answers import Answer, Estimate, Line, Note, Rows, Shown
 from scaling.common.errors import UserError
 from scaling.common.quantities import positive
@@ -113,6 +113,8 @@ def _gain(found: Gain) -> tuple[Any, ...]:
 
 def _families(options: argparse.Namespace) -> tuple[Source, Source]:
     """The rows of A and of B, from one path or from two."""
+    from analysis.tables.query import where
+
     if options.second is None and not (options.a and options.b):
         raise UserError(
             f"gain {options.first}: give a second path, or --a ROWS and --b ROWS that tell the "
@@ -121,8 +123,8 @@ def _families(options: argparse.Namespace) -> tuple[Source, Source]:
     a = read(options.first, options)
     b = a if options.second is None else read(options.second, options)
     return (
-        replace(a, table=chosen(a.table, options.a)),
-        replace(b, table=chosen(b.table, options.b)),
+        replace(a, table=where(a.table, options.a)),
+        replace(b, table=where(b.table, options.b)),
     )
 
 

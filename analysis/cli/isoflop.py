@@ -7,7 +7,7 @@ budget is a value of the column --budget, else rows whose FLOPs lie within a fac
 of each other. Optima at the edge of their grid are left out, and a note says so.
 
   python -m analysis isoflop runs/isoflop --plot profiles.png
-  python -m analysis isoflop isoflop_collection --rows 'experiment==llama_3__exp_loss' \\
+  python -m analysis isoflop isoflop_collection --where 'experiment==llama_3__exp_loss' \\
       --budget flops_budget --at 3.8e25
 """
 
@@ -20,7 +20,7 @@ from analysis.cli._at import add_at, points
 from analysis.cli._format import label
 from analysis.cli._frontier import COMPUTE, show
 from analysis.cli._plot import add_plot, plot
-from analysis.cli._table_options import PATH, add_columns, measured, read
+from analysis.cli._table_options import PATH, add_columns, read
 from scaling.common.answers import Answer, Rows, Shown
 from scaling.common.quantities import not_negative, positive, whole
 
@@ -60,15 +60,15 @@ def run(options: argparse.Namespace) -> Answer:
     from analysis.estimators.frontier import row_groups
     from analysis.estimators.isoflop import isoflop
     from analysis.readings.isoflop import draw_profiles, profiles
+    from analysis.tables.columns import numeric
+    from analysis.tables.population import kept
 
     points(options.at, COMPUTE)  # refused before the work
     source = read(options.path, options)
-    rows, notes = measured(source)
-    yield from notes
     columns = {"loss": source.loss, "params": source.params, "tokens": source.tokens}
     options.progress(f"seeking the minima of {options.bootstrap} resamples")
     found = isoflop(
-        rows,
+        source.table,
         **columns,
         flops=options.flops,
         budget=options.budget,
@@ -80,7 +80,9 @@ def run(options: argparse.Namespace) -> Answer:
     )
     yield optima(found)
     yield from show(found, options)
-    groups = row_groups(rows, rows[options.flops].to_numpy(), options.budget, options.tolerance)
+    apart = () if options.budget is None else (options.budget,)
+    rows, _ = kept(source.table, source.loss, (source.params, source.tokens, options.flops), apart)
+    groups = row_groups(rows, numeric(rows[options.flops]), options.budget, options.tolerance)
     shown = profiles([rows.iloc[each] for each in groups], found, source.params, source.loss)
     axes = source.params, label(source.loss), options.curve
     yield from plot(options, lambda: draw_profiles(shown, *axes))

@@ -2,7 +2,7 @@
 
 The curve is the least loss at each size (samples, tokens, parameters or compute). Four shapes are
 fitted, with neither break, one or both; the least BIC chooses. Fit a power law without offset to
-the middle alone, with --rows.
+the middle alone, with --where.
 
   python -m analysis regions runs/quickstart --samples tokens
   python -m analysis regions table.csv --samples images --loss error --plot regions.png
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.cli._format import label
 from analysis.cli._plot import add_plot, plot
-from analysis.cli._table_options import PATH, add_columns, measured, read
+from analysis.cli._table_options import PATH, add_columns, read
 from scaling.common.answers import Answer, Line, Note, Rows, Shown
 
 if TYPE_CHECKING:
@@ -38,12 +38,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Answer:
     """Print the regions and the exponent of the middle."""
     from analysis.estimators.learning_regions import Region, regions
+    from analysis.tables.population import kept
 
     source = read(options.path, options)
     samples = options.samples or source.tokens
-    kept, notes = measured(source)
-    yield from notes
-    curve = lowest(kept, samples, source.loss)
+    visible, notes = kept(source.table, source.loss, (samples,))
+    yield from map(Note, notes)
+    curve = lowest(visible, samples, source.loss)
     options.progress("fitting the regions")
     found = regions(curve, samples=samples, loss=source.loss)
     rows: list[list[Any]] = []
@@ -68,7 +69,7 @@ def run(options: argparse.Namespace) -> Answer:
 
 def lowest(rows: pd.DataFrame, samples: str, loss: str) -> pd.DataFrame:
     """The least loss at each size, in the order of the sizes."""
-    from analysis.tables.points import numbers, row_labels
+    from analysis.tables.columns import numbers, row_labels
 
     labels = row_labels(rows)
     table = rows.assign(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.cli._format import estimates
 from analysis.cli._plot import add_plot, plot
-from analysis.cli._table_options import chosen
+from analysis.cli._table_options import WHERE
 from scaling.common.answers import Answer, Estimate, Line, Note, Rows
 from scaling.common.errors import UserError
 from scaling.common.quantities import not_negative, positive, positives, whole
@@ -42,7 +42,7 @@ REACHED = ("loss", "steps", "tokens")
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("path", help="study folder, or a CSV file with a row per step of each run")
+    parser.add_argument("path", help="study folder, or a file with a row per step of each run")
     parser.add_argument("--size", type=positive, required=True, metavar="N", help="of the new run")
     parser.add_argument(
         "--batch", type=positive, required=True, metavar="TOKENS", help="of each step"
@@ -61,7 +61,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="L,...",
         help="losses to predict steps to",
     )
-    parser.add_argument("--rows", metavar="ROWS", help="take these rows alone: 'step<1e4'")
+    parser.add_argument("--where", metavar="ROWS", help=WHERE)
     for name, column in COLUMNS.items():
         option = f"--{name.replace('_', '-')}-column"
         parser.add_argument(option, default=column, metavar="COLUMN", help=f"(default: {column})")
@@ -75,13 +75,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Answer:
     """Fit the curves and print the predicted one."""
     from analysis.estimators.trajectory import fit_trajectories
+    from analysis.tables.query import where
 
     steps, targets = options.steps, options.to_loss
     if not steps and not targets:
         raise UserError("trajectory: give --steps S,... or --to-loss L,...")
     columns = {name: getattr(options, f"{name}_column") for name in COLUMNS}
     options.progress("reading the curves")
-    curves = chosen(_curves(options.path), options.rows)
+    curves = where(_curves(options), options.where)
     options.progress(f"fitting the curves with {options.bootstrap} resamples")
     found = fit_trajectories(
         curves, **columns, warmup_steps=options.warmup_steps, bootstrap=options.bootstrap
@@ -120,11 +121,13 @@ def _reached(
     return list(zip(losses, estimates(steps), estimates(tokens), strict=True))
 
 
-def _curves(path: str) -> pd.DataFrame:
+def _curves(options: argparse.Namespace) -> pd.DataFrame:
     from analysis.estimators.trajectory import load_trajectories
-    from analysis.tables.runs import load_table
+    from analysis.tables.files import read_table
 
-    return load_table(path) if Path(path).is_file() else load_trajectories(path)
+    if Path(options.path).is_dir():
+        return load_trajectories(options.path)
+    return read_table(options.path, (options.run_column,))
 
 
 def _constant(found: TrajectoryFit, name: str) -> Estimate:

@@ -17,7 +17,8 @@ from analysis.estimators.frontier import (
     read_columns,
     row_groups,
 )
-from analysis.tables.points import Array
+from analysis.tables.columns import Array
+from analysis.tables.population import ENDS, kept
 from scaling.common.errors import UserError
 from scaling.laws.allocation import params_allocation, tokens_allocation
 
@@ -47,6 +48,7 @@ def envelope(
     """
     import pandas as pd
 
+    table, notes = kept(table, loss, (params, tokens, flops), (run, *ENDS))
     read = read_columns(table, (loss, params, tokens, flops), bootstrap)
     read = {name: np.log(values) for name, values in read.items()}
     members = row_groups(table, read[flops], run, 0.0)
@@ -72,7 +74,7 @@ def envelope(
             f"no envelope: {int(used.sum())} of {budgets} budgets have a best size between a "
             "smaller and a larger one; add runs of more sizes"
         )
-    warnings = []
+    warnings = list(notes)
     if (held & ~used).any():
         warnings.append(
             f"{int((held & ~used).sum())} of {int(held.sum())} budgets left out: their best size "

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis.fitting.bootstrap import percentile_interval
 from analysis.fitting.types import LEVEL
-from analysis.tables.points import Array, numbers, row_labels
-from scaling.common.errors import UserError, nearest
+from analysis.tables.columns import Array, named, numbers, row_labels
+from scaling.common.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,8 +69,6 @@ class Frontier:
 
 
 def read_columns(table: pd.DataFrame, columns: tuple[str, ...], bootstrap: int) -> dict[str, Array]:
-    if len(table) == 0:
-        raise UserError("the table has no rows")
     if bootstrap < 0:
         raise UserError(f"bootstrap={bootstrap}: the number of resamples cannot be negative")
     labels = row_labels(table)
@@ -85,10 +83,7 @@ def row_groups(
     if column is None:
         steps = np.diff(np.log(flops[order])) > tolerance
         return np.split(order, np.flatnonzero(steps) + 1)
-    if column not in table.columns:
-        known = map(str, table.columns)
-        raise UserError(f"the table has no column '{column}': {nearest(column, known)}")
-    values = table[column].astype(str).to_numpy()[order]
+    values = named(table, column).to_numpy()[order]
     return [order[values == value] for value in dict.fromkeys(values)]
 
 

@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 
 from analysis.estimators.frontier import SIZES, Frontier, line, power_law, read_columns, row_groups
 from analysis.estimators.vertex import parabola
-from analysis.tables.points import Array, check_compute
+from analysis.tables.columns import Array
+from analysis.tables.points import check_compute
+from analysis.tables.population import kept
 from scaling.common.errors import UserError, nearest
 from scaling.laws.allocation import params_allocation, tokens_allocation
 
@@ -84,9 +86,11 @@ def isoflop(
     if curve not in CURVES:
         raise UserError(f"curve='{curve}': {nearest(curve, CURVES)}")
     check_compute(table, params)
+    apart = () if budget is None else (budget,)
+    table, notes = kept(table, loss, (params, tokens, flops), apart)
     read = read_columns(table, (loss, params, tokens, flops), bootstrap)
     groups = row_groups(table, read[flops], budget, tolerance)
-    warnings: list[str] = []
+    warnings = list(notes)
     spread = _pooled_noise(read[params], read[loss], groups) if noise is None else noise
     if np.isnan(spread) and bootstrap:
         warnings.append(

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.tables.points import Array, distinct_values, numbers, row_labels
+from analysis.tables.columns import Array, numbers, row_labels
+from analysis.tables.points import distinct_values
 from scaling.common.errors import UserError
 
 if TYPE_CHECKING:

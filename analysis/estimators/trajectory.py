@@ -38,7 +38,9 @@ from analysis.fitting.bootstrap import Resampling, percentile_interval, student_
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
 from analysis.fitting.types import LEVEL, Prediction
-from analysis.tables.points import TIGHT, Array, numbers, row_labels
+from analysis.tables.columns import Array, column_of, named, numbers, numeric, row_labels
+from analysis.tables.points import TIGHT
+from analysis.tables.population import ENDS, kept
 from analysis.tables.runs import load_runs, trajectory
 from experiments.record import Part
 from scaling.common.errors import UserError, nearest
@@ -219,15 +221,15 @@ def load_trajectories(folder: str | Path) -> pd.DataFrame:
     import pandas as pd
 
     runs = load_runs(folder)
-    kept = ["run_id", "params_nonembedding", "batch_tokens"]
+    of_run = ["run_id", "params_nonembedding", "batch_tokens"]
     parts = []
     read = (runs["status"] == "completed") & (runs["part"] != str(Part.TRUNK))
     for _, row in runs[read].iterrows():
         curve = trajectory(row["path"]).dropna(subset=["loss"])
-        parts.append(curve[["step", "loss"]].assign(**{name: row[name] for name in kept}))
+        parts.append(curve[["step", "loss"]].assign(**{name: row[name] for name in of_run}))
     if not parts:
         raise UserError(f"{folder}: no completed run, so no trajectory")
-    return pd.concat(parts, ignore_index=True)[[*kept, "step", "loss"]]
+    return pd.concat(parts, ignore_index=True)[[*of_run, "step", "loss"]]
 
 
 def _binned(
@@ -238,9 +240,10 @@ def _binned(
     import pandas as pd
 
     run, *measures = columns
-    if run not in table.columns:
-        raise UserError(f"the table has no column '{run}': {nearest(run, map(str, table.columns))}")
-    late = table[pd.to_numeric(table[measures[2]], errors="coerce") > warmup_steps]
+    size, batch, steps, loss = measures
+    column_of(table, run)
+    table, notes = kept(table, loss, (size, batch), (run, *ENDS))
+    late = table[numeric(column_of(table, steps)) > warmup_steps]
     if late.empty:
         raise UserError(f"warmup_steps={warmup_steps}: no row lies beyond it")
     labels = row_labels(late)
@@ -252,7 +255,7 @@ def _binned(
             )
         }
     )
-    logs["run"] = late[run].astype(str).to_numpy()
+    logs["run"] = named(late, run).to_numpy()
     for name, column in zip(("params", "batch_tokens"), measures, strict=False):
         spread = logs.groupby("run")[name].agg(np.ptp)
         if (spread > TIGHT).any():
@@ -267,7 +270,7 @@ def _binned(
     measured = ["params", "batch_tokens", "steps", "measured"]
     means[measured] = np.exp(means[measured])
     note = f"{len(late)} rows after step {warmup_steps:g}, averaged to {len(means)} in ln steps"
-    return means[["run", *measured]], (note,)
+    return means[["run", *measured]], (*notes, note)
 
 
 def _critical_batches(rows: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.tables.points import Array
+from analysis.tables.columns import Array, named
 from scaling.common.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ def clusters(rows: pd.DataFrame, column: str | None) -> NDArray[np.intp]:
     cluster. Rows of one cluster are resampled together."""
     if column is None:
         return np.arange(len(rows))
-    if column not in rows.columns:
-        raise UserError(f"cluster: no column '{column}'; {nearest(column, map(str, rows.columns))}")
-    found = np.unique(rows[column].astype(str).to_numpy(), return_inverse=True)[1]
+    found = np.unique(named(rows, column).to_numpy(str), return_inverse=True)[1]
     if found.max() == 0:
         raise UserError(
             f"cluster: column '{column}' has one value, so there is nothing to resample"

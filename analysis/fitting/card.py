@@ -16,6 +16,7 @@ import numpy as np
 from analysis.fitting.result import FitResult
 from analysis.fitting.solvers.additive import SCAN_POINTS, SCAN_RANGE
 from analysis.fitting.solvers.newton import CONTINUATION
+from analysis.tables.population import is_ours
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,7 +112,7 @@ def _training(result: FitResult) -> dict[str, str]:
 
 def _collection(result: FitResult) -> dict[str, str]:
     rows, recipe = result.points.rows, result.recipe
-    ours = _is_ours(rows)
+    ours = is_ours(rows)
     return {
         "checkpoints released": UNKNOWN,
         "checkpoints per run in the fit": "one, the last" if ours else UNKNOWN,
@@ -157,14 +158,9 @@ def _fitting(result: FitResult) -> dict[str, str]:
     }
 
 
-def _is_ours(rows: pd.DataFrame) -> bool:
-    """True for records of this project, whose columns have one meaning."""
-    return {"run_id", "status", "part"} <= set(rows.columns)
-
-
 def _defined(rows: pd.DataFrame, column: str) -> str:
     """Definition of a column; unknown in a table of another project."""
-    known = _is_ours(rows) and column in DEFINITIONS
+    known = is_ours(rows) and column in DEFINITIONS
     return f"{column}: {DEFINITIONS[column] if known else UNKNOWN}"
 
 

@@ -23,7 +23,9 @@ from analysis.fitting.result import FitResult
 from analysis.fitting.solvers.engine import Ends, engine
 from analysis.fitting.solvers.objective import MAD, Objective, objective
 from analysis.fitting.types import LEVEL, FitRecipe, Status
-from analysis.tables.points import TIGHT, Array, Points, select, select_held_out
+from analysis.tables.columns import Array, aligned
+from analysis.tables.points import TIGHT, Points, select, select_held_out
+from analysis.tables.population import checkpoints, outliers
 from analysis.tables.query import rows as query_rows
 from scaling.common.errors import UserError, nearest
 from scaling.laws import Law
@@ -69,9 +71,9 @@ def fit(
         drop_highest: number of the highest losses to leave out; a warning names them.
         holdout: rows to predict, not fit: a condition such as "flops_6nd>1e15", or a mask.
 
-    Rows of this project's records that did not complete, or are held out, are left out and named
-    in `.warnings`. Units of parameters follow the columns. Raises UserError where the rows cannot
-    be fitted at all.
+    `analysis.tables.population.visible` chooses the rows; `.warnings` names those left out. A
+    Series of weights or a mask is aligned by its labels. Units of parameters follow the columns.
+    Raises UserError where the rows cannot be fitted at all.
     """
     if bootstrap < 0:
         raise UserError(f"bootstrap={bootstrap}: the number of resamples cannot be negative")
@@ -105,7 +107,12 @@ def fit(
         for name, held in zip(law.parameters, best.held[0], strict=True)
         if held and name not in unidentified
     )
-    notes = [*points.notes, *why, *(_bound_note(law, name) for name in bounded)]
+    notes = [
+        *points.notes,
+        *checkpoints(points.rows, cluster),
+        *why,
+        *(_bound_note(law, name) for name in bounded),
+    ]
 
     status = Status.CONVERGED
     if bounded:
@@ -144,6 +151,8 @@ def fit(
         recipe=recipe,
         engine=run,
     )
+    far = outliers(points.labels, result.residuals, size)
+    result = replace(result, warnings=(*result.warnings, *far))
     if held_out is None:
         return result
     kept_out = select_held_out(table.loc[held_out], named, loss)
@@ -165,7 +174,11 @@ def _columns(law: Law, given: Mapping[str, str]) -> dict[str, str]:
 def _mask(table: pd.DataFrame, holdout: str | NDArray[np.bool_] | None) -> Any:
     if holdout is None:
         return None
-    mask = query_rows(table, holdout) if isinstance(holdout, str) else np.asarray(holdout)
+    mask = (
+        query_rows(table, holdout)
+        if isinstance(holdout, str)
+        else np.asarray(aligned(holdout, table, "holdout"))
+    )
     if mask.dtype != bool or mask.shape != (len(table),):
         raise UserError(
             f"holdout: need a condition or {len(table)} true-or-false values, one per row"

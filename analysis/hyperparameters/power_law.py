@@ -22,7 +22,8 @@ from analysis.fitting.bootstrap import Resampling, expanded, percentile_interval
 from analysis.fitting.types import LEVEL, Prediction
 from analysis.hyperparameters.cells import describe
 from analysis.hyperparameters.optimum import Optima, Where
-from analysis.tables.points import Array, select
+from analysis.tables.columns import Array, named
+from analysis.tables.points import select
 from scaling.common.errors import UserError, nearest
 from scaling.laws._law import require
 
@@ -170,13 +171,8 @@ def regress(
     points = select(table, {name: name for name in variables}, hyper, None, 0)
     together: NDArray[np.intp] = np.arange(len(points), dtype=np.intp)
     if cluster is not None:
-        missing = [name for name in cluster if name not in points.rows.columns]
-        if missing:
-            raise UserError(
-                f"cluster: no column '{missing[0]}'; "
-                f"{nearest(missing[0], map(str, points.rows.columns))}"
-            )
-        together = np.asarray(points.rows.groupby(list(cluster)).ngroup(), np.intp)
+        cells = [named(points.rows, name).to_numpy() for name in cluster]
+        together = np.asarray(points.rows.groupby(cells).ngroup(), np.intp)
     law = _fit(
         hyper, variables, points.log_x.T, np.log(points.loss), np.ones(len(points)), together,
         bootstrap, resampling, seed,

@@ -1,7 +1,9 @@
-"""Conditions that choose rows of a table: `flops_6nd>1e15`, `rung>=3 and seed==0`.
+"""Conditions that choose rows of a table: `flops_6nd>1e15`, `rung>=3 and seed==0 or n<1.2B`.
 
-Numbers compare as numbers, text and true or false by == and != alone. A value may stand in quotes,
-and must if it contains the word and. A row with an empty column meets no condition.
+A condition compares a column with a value or another column; `and` binds closer than `or`.
+Cells that are numbers compare as numbers, others by == and != alone; `column==*` takes every value.
+A value may stand in quotes, and must if it contains the words and or or. A row with an empty column
+meets no condition.
 """
 
 from __future__ import annotations
@@ -11,14 +13,14 @@ import re
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.tables.columns import Mask, column_of, is_identifier, is_truth, numeric, texts
+from analysis.tables.number_text import number
 from scaling.common.errors import UserError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Mask = NDArray[np.bool_]
 COMPARE = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -27,46 +29,124 @@ COMPARE = {
     ">": operator.gt,
     "<": operator.lt,
 }
-AND = re.compile(r"""\s+and\s+(?=(?:[^'"]|'[^']*'|"[^"]*")*$)""")  # outside quotes
+TURNED = {">=": "<=", "<=": ">=", ">": "<", "<": ">", "==": "==", "!=": "!="}
+OUTSIDE_QUOTES = r"""(?=(?:[^'"]|'[^']*'|"[^"]*")*$)"""
+AND = re.compile(rf"(?:\s+and\s+|\s*&&?\s*){OUTSIDE_QUOTES}", re.I)
+OR = re.compile(rf"(?:\s+or\s+|\s*\|\|?\s*){OUTSIDE_QUOTES}", re.I)
 NAMED = 20  # values that an error lists
 CONDITION = re.compile(r"\s*([^<>=!]+?)\s*(>=|<=|==|!=|>|<)\s*([^<>=!].*?)\s*")
+GRAMMAR = (
+    "write column, comparison and value, such as 'flops_6nd>1e15', joined by and or or, "
+    "without brackets"
+)
+CHOSEN = "chosen"  # attribute of a table: columns that conditions have named
+
+
+def where(table: pd.DataFrame, query: str | None) -> pd.DataFrame:
+    """The rows that meet a condition, or all of them where there is none.
+
+    A column that the condition names is decided about: no rule leaves out rows by it any more.
+    """
+    if query is None:
+        return table
+    found = table.loc[rows(table, query)]
+    if found.empty:
+        raise UserError(f"rows '{query}': none of the {len(table)} rows is left")
+    found.attrs[CHOSEN] = (*chosen(table), *columns_in(table, query))
+    return found
+
+
+def chosen(table: pd.DataFrame) -> tuple[str, ...]:
+    """The columns that conditions have named."""
+    return tuple(table.attrs.get(CHOSEN, ()))
+
+
+def columns_in(table: pd.DataFrame, query: str) -> tuple[str, ...]:
+    """The columns that a condition names."""
+    parts = [part for either in OR.split(query.strip()) for part in AND.split(either)]
+    return tuple(dict.fromkeys(name for part in parts for name in _read(table, part)[0]))
 
 
 def rows(table: pd.DataFrame, query: str) -> Mask:
-    """True for the rows that meet every condition, joined by `and`."""
-    chosen = np.ones(len(table), dtype=bool)
-    for part in AND.split(query.strip()):
-        found = CONDITION.fullmatch(part)
-        if found is None:
-            raise UserError(
-                f"rows '{part}': write column, comparison and value, such as 'flops_6nd>1e15'"
-            )
-        column, compare, text = found.groups()
-        if column not in table.columns:
-            raise UserError(
-                f"rows '{part}': no column '{column}'; {nearest(column, map(str, table.columns))}"
-            )
-        chosen &= _compared(table[column], compare, text.strip("'\""))
-    return chosen
+    """True for the rows that meet the conditions."""
+    met = np.zeros(len(table), dtype=bool)
+    for either in OR.split(query.strip()):
+        every = np.ones(len(table), dtype=bool)
+        for part in AND.split(either):
+            every &= _met(table, part)
+        met |= every
+    return met
+
+
+def _read(table: pd.DataFrame, part: str) -> tuple[tuple[str, ...], str, str]:
+    """The columns of a condition, one or two, its comparison, and the value on the right."""
+    found = CONDITION.fullmatch(part)
+    if found is None:
+        raise UserError(f"rows '{part}': {GRAMMAR}")
+    left, compare, right = found.groups()
+    column, other = _unquoted(left), _unquoted(right)
+    if column not in table.columns and other in table.columns:
+        return (other,), TURNED[compare], column
+    if column not in table.columns:
+        hint = nearest(column, map(str, table.columns))
+        asked = f"; {GRAMMAR}" if column[:1] in "(!" or column.lower().startswith("not ") else ""
+        raise UserError(f"rows '{part}': no column '{column}'; {hint}{asked}")
+    both = right == other in table.columns and column_of(table, column).dtype.kind in "iuf"
+    return (column, other) if both else (column,), compare, other
+
+
+def _unquoted(text: str) -> str:
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\"`"
+    return text[1:-1] if quoted else text
+
+
+def _met(table: pd.DataFrame, part: str) -> Mask:
+    names, compare, value = _read(table, part)
+    column = column_of(table, names[0])
+    there = column.notna().to_numpy()
+    if value == "*" and compare == "==":
+        return np.asarray(there)
+    if len(names) == 2:
+        left, right = (numeric(column_of(table, name)) for name in names)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(COMPARE[compare](left, right) & ~np.isnan(left) & ~np.isnan(right))
+    return _compared(column, compare, value) & there
 
 
 def _compared(column: pd.Series, compare: str, text: str) -> Mask:
-    import pandas as pd
-
-    there = column.notna().to_numpy()
-    kind = pd.api.types
-    if kind.is_numeric_dtype(column) and not kind.is_bool_dtype(column):
-        try:
-            value: float | str = float(text)
-        except ValueError as error:
-            raise UserError(f"rows: column '{column.name}' holds numbers, not '{text}'") from error
-        numbers = column.to_numpy(np.float64, na_value=np.nan)
-        return np.asarray(COMPARE[compare](numbers, value)) & there
-    if compare not in ("==", "!="):
+    equal = compare in ("==", "!=")
+    named = is_identifier(column.name) and column.dtype.kind not in "iuf"
+    if not (truth := is_truth(column)) and not (equal and named):
+        values = numeric(column)
+        numbered = ~np.isnan(values)
+        whole = (numbered | column.isna().to_numpy()).all()
+        # text with a number here and there is compared as numbers by order alone
+        if (whole or not equal) and numbered.any():
+            return _as_numbers(column, values, compare, text)
+    if not equal:
         raise UserError(f"rows: column '{column.name}' holds text: use == or !=")
-    met = np.asarray(COMPARE[compare](column.astype(str).to_numpy(), text)) & there
+    cells = texts(column)
+    if truth and text.lower() in ("true", "false"):
+        text = text.capitalize()
+    met = np.asarray(COMPARE[compare](cells.to_numpy(), text), dtype=bool)
     if compare == "==" and not met.any():
-        known = sorted({str(value) for value in column[there]})
+        known = sorted(cells.dropna().unique())
         hint = nearest(text, known) if len(known) <= NAMED else f"but {len(known)} other values"
         raise UserError(f"rows: column '{column.name}' holds no '{text}'; {hint}")
+    return met
+
+
+def _as_numbers(column: pd.Series, values: np.ndarray, compare: str, text: str) -> Mask:
+    value = number(text)
+    if value is None:
+        try:
+            value = float(text)  # inf
+        except ValueError as error:
+            raise UserError(
+                f"rows: column '{column.name}' holds numbers, not '{text}'; {GRAMMAR}"
+            ) from error
+    met = np.asarray(COMPARE[compare](values, value) & ~np.isnan(values))
+    if compare == "==" and not met.any() and len(values):
+        near = values[np.nanargmin(np.abs(values - value))]
+        raise UserError(f"rows: column '{column.name}' holds no {text}; the nearest is {near:.10g}")
     return met

@@ -9,7 +9,6 @@ fits leave out the others, as reports do.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,33 +50,6 @@ def load_runs(path: str | Path) -> pd.DataFrame:
             "give the folder of a study, of a run, or of several studies"
         )
     return pd.DataFrame(rows)
-
-
-def load_table(path: str | Path) -> pd.DataFrame:
-    """Runs from a CSV file (.csv, .csv.gz) of any origin; the fit names their columns."""
-    import pandas as pd
-
-    file = Path(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
-            table = pd.read_csv(file, index_col=False, skipinitialspace=True, low_memory=False)
-    except OSError as error:
-        raise UserError(f"{file}: cannot read ({error.strerror})") from error
-    except pd.errors.ParserWarning as error:
-        raise UserError(
-            f"{file}: rows have more fields than the header has names; separate fields by commas, "
-            "and write decimals with a point"
-        ) from error
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{file}: not a table in CSV ({reason})") from error
-    header = str(table.columns[0])
-    if len(table.columns) == 1 and (found := [mark for mark in ";\t|" if mark in header]):
-        raise UserError(f"{file}: columns are separated by {found[0]!r}; write it with commas")
-    if table.empty:
-        raise UserError(f"{file}: the table has a header and no rows")
-    return table
 
 
 def trajectory(run: str | Path) -> pd.DataFrame:

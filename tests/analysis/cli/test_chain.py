@@ -9,8 +9,8 @@ from analysis.__main__ import main
 
 GADRE = [
     "chain", "gadre_overtraining", "--law", "overtraining", "--objective", "raw_squared",
-    "--rows", "in_loss_fit==True and dataset==rpj", "--then-loss", "err_avg17",
-    "--then-rows", "in_error_fit==True and dataset==rpj",
+    "--where", "in_loss_fit==True and dataset==rpj", "--then-loss", "err_avg17",
+    "--then-where", "in_error_fit==True and dataset==rpj",
 ]  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def test_profile_condition_and_influence(tmp_path: Path, capsys):
     found = float(said.split("condition number ")[1].split(";")[0])
     assert abs(found / np.sqrt((1 + cos) / (1 - cos)) - 1) < 0.01
     first = said.split("without the row")[1].splitlines()[1]
-    assert first.startswith("row 23")
+    assert first.startswith("line 25")
     assert [line.split()[0] for line in said.splitlines()[-4:-1]] == ["0", "1", "2"]
     assert (tmp_path / "influence.png").exists()
 

@@ -31,10 +31,10 @@ def test_fit_holds_and_ties_parameters(csv, capsys):
 
 
 def test_rows_are_chosen_before_the_fit(csv, capsys):
-    assert main(["fit", csv, *COLUMNS, "--rows", "c<1e20", "--json"]) == 0
+    assert main(["fit", csv, *COLUMNS, "--where", "c<1e20", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert 10 < found["points"] < 40
-    assert main(["fit", csv, *COLUMNS, "--rows", "c<1"]) == 2
+    assert main(["fit", csv, *COLUMNS, "--where", "c<1"]) == 2
     assert "none of the 40 rows is left" in capsys.readouterr().err
 
 

@@ -46,7 +46,7 @@ def test_the_known_gain_lies_in_its_interval(csv: str, tmp_path: Path, capsys):
 
 def test_two_paths_are_two_families(csv: str, capsys):
     """A table against itself: the gain is 1."""
-    assert main(["gain", csv, csv, "--rows", "family==ours", "--at-loss", "2.5"]) == 0
+    assert main(["gain", csv, csv, "--where", "family==ours", "--at-loss", "2.5"]) == 0
     assert " 1  " in capsys.readouterr().out.split("gain")[1]
 
 

@@ -55,7 +55,7 @@ def test_a_study_folder(tmp_path: Path, capsys):
 @needs_tables("isoflop_collection/tidy.csv")
 def test_published_profiles_of_llama_3(capsys):
     rows = "experiment==llama_3__exp_loss and outlier==False"
-    asked = ["--rows", rows, "--budget", "flops_budget"]
+    asked = ["--where", rows, "--budget", "flops_budget"]
     assert main(["isoflop", "isoflop_collection", *asked]) == 0
     said = capsys.readouterr().out
     value, low, high = exponent(said, "D*")

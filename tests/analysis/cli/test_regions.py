@@ -40,7 +40,7 @@ def test_breaks_and_exponent(tmp_path: Path, capsys):
 
 
 def test_few_sizes_hold_no_regions(tmp_path: Path, capsys):
-    asked = ["--samples", "images", "--loss", "error", "--rows", "images<5e3"]
+    asked = ["--samples", "images", "--loss", "error", "--where", "images<5e3"]
     assert main(["regions", write(tmp_path), *asked]) == 2
     assert "regions need at least 5" in capsys.readouterr().err
 
@@ -49,7 +49,8 @@ def test_runs_on_different_data_are_named(tmp_path: Path, capsys):
     table = pd.read_csv(write(tmp_path)).assign(**{"data.fingerprint": "one"})
     table.loc[::2, "data.fingerprint"] = "two"
     table.to_csv(tmp_path / "two.csv", index=False)
-    assert (
-        main(["regions", str(tmp_path / "two.csv"), "--samples", "images", "--loss", "error"]) == 0
-    )
-    assert "note: runs on 2 kinds of data" in capsys.readouterr().out
+    asked = ["regions", str(tmp_path / "two.csv"), "--samples", "images", "--loss", "error"]
+    assert main(asked) == 2
+    assert "2 values of 'data.fingerprint' (one, two): take one" in capsys.readouterr().err
+    assert main([*asked, "--where", "data.fingerprint==*"]) == 0
+    assert "taken as one on request" in capsys.readouterr().out

@@ -164,7 +164,7 @@ def test_mistakes_are_named():
     with pytest.raises(UserError, match="'batch_tokens' changes within the run"):
         fit_trajectories(table.assign(run_id="one", params_nonembedding=1e6))
     with pytest.raises(UserError, match="finite and positive"):
-        fit_trajectories(table.assign(loss=np.nan))
+        fit_trajectories(table.assign(loss=-1.0))
 
 
 def test_trajectories_of_records(tmp_path: Path):

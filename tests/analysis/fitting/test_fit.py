@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis import where
 from analysis.fitting.card import card
 from analysis.fitting.fit import fit
 from analysis.fitting.types import Status
@@ -44,9 +45,11 @@ def test_weights_are_repeated_rows(table: pd.DataFrame):
 def test_runs_on_different_data_are_not_pooled_silently(table: pd.DataFrame):
     one = table.assign(**{"data.fingerprint": "0123", "data.weights": [[0.5, 0.5]] * 30})
     two = one.assign(**{"data.fingerprint": ["0123", "4567"] * 15})
-    notes = [fit(laws.chinchilla, rows).warnings for rows in (table, one, two)]
-    said = [any("taken as one" in note for note in found) for found in notes]
-    assert said == [False, False, True]
+    assert not any("taken as one" in note for note in fit(laws.chinchilla, one).warnings)
+    with pytest.raises(UserError, match=r"2 values of 'data.fingerprint' \(0123, 4567\): take one"):
+        fit(laws.chinchilla, two)
+    pooled = fit(laws.chinchilla, where(two, "data.fingerprint==*"))
+    assert any("taken as one on request" in note for note in pooled.warnings)
 
 
 def test_order_and_units_do_not_matter(table: pd.DataFrame):
@@ -138,7 +141,7 @@ def test_as_many_rows_as_parameters(table: pd.DataFrame):
         (lambda t: t.iloc[:4], "has 5 parameters and the table 4 different row"),
         (lambda t: pd.concat([t.iloc[:4]] * 3), "table 4 different row"),
         (lambda t: t.assign(loss=2.0), "the same in every row"),
-        (lambda t: t.assign(loss=t.loss.where(t.index != 7)), r"'loss'.*\(row 7: nan\)"),
+        (lambda t: t.assign(loss=t.loss.where(t.index != 7, -1.0)), r"'loss'.*\(row 7: -1.0\)"),
         (lambda t: t.assign(tokens=t.tokens.where(t.index != 2, -5.0)), r"'tokens'.*row 2: -5.0"),
         (lambda t: t.assign(params_total=0.0), "and 25 more"),
         (lambda t: t.assign(loss=t.loss.astype(object).where(t.index != 4, "bad")), "row 4: bad"),

@@ -1,0 +1,226 @@
+"""The rows that a fit may see: those left out, named and refused, in tables of any origin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import fit, where
+from analysis.estimators.envelope import envelope
+from analysis.estimators.isoflop import isoflop
+from analysis.estimators.trajectory import fit_trajectories
+from analysis.hyperparameters.cells import cells
+from analysis.tables.population import kept, visible
+from scaling import laws
+from scaling.common.errors import UserError
+
+TRUTH = {"E": 1.8, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37}
+
+
+@pytest.fixture
+def runs() -> pd.DataFrame:
+    """24 runs: 6 sizes by 4 token counts, noise 0.3 %."""
+    n, d = np.repeat(np.geomspace(5e7, 1e10, 6), 4), np.tile(np.geomspace(1e9, 3e11, 4), 6)
+    noise = np.random.default_rng(0).normal(0, 0.003, 24)
+    loss = laws.chinchilla.predict(TRUTH, params=n, tokens=d) * np.exp(noise)
+    return pd.DataFrame({"params_total": n, "tokens": d, "flops_6nd": 6 * n * d, "loss": loss})
+
+
+def half(first: object, second: object) -> list[object]:
+    return [first] * 12 + [second] * 12
+
+
+@pytest.mark.parametrize(
+    ("column", "words", "rows"),
+    [
+        ("status", half("FINISHED", "FAILED"), 12),
+        ("status", half("Completed", "finished"), 24),
+        ("state", half("COMPLETE", "PRUNED"), 12),
+        ("State", half("finished", "crashed"), 12),
+        ("info.status", half("done", "running"), 12),
+        ("status", half("TERMINATED", "ERROR"), 12),
+        ("run_state", half("OK", None), 24),
+        ("status", half(True, False), 12),
+        ("status", half("new", "old"), 24),
+        ("state", half("Texas", "Ohio"), 24),
+        ("status", half("baseline", "running"), 24),
+        ("status", half("success", "odd"), 24),
+    ],
+)
+def test_words_of_a_status(runs: pd.DataFrame, column: str, words: list[object], rows: int):
+    keep, notes = visible(runs.assign(**{column: words}))
+    assert keep.sum() == rows
+    assert rows == 24 or str(words[-1]) in notes[0]
+
+
+def test_a_condition_decides_about_the_columns_that_it_names(runs: pd.DataFrame):
+    table = runs.assign(status=half("finished", "failed"))
+    assert len(kept(where(table, "status==failed"))[0]) == 12
+    assert len(kept(where(table, "status==*"))[0]) == 24
+    assert len(kept(where(table, "loss>0"))[0]) == 12
+    with pytest.raises(UserError, match="no completed run to fit: 12 runs failed"):
+        kept(table.iloc[12:])
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"part": half("trunk", "head")},
+        {"part": half("held_out", "fit")},
+        {"part": half("held_out", "web"), "run_id": range(24), "status": "completed"},
+        {"part": half("held_out", "fit"), "run_id": range(24), "status": "FINISHED"},
+    ],
+)
+def test_words_of_ours_in_tables_of_others(runs: pd.DataFrame, foreign: dict[str, object]):
+    assert visible(runs.assign(**foreign))[0].all()
+
+
+def test_our_own_record_is_read_with_our_meaning(runs: pd.DataFrame):
+    ids = [f"r{at}" for at in range(24)]
+    table = runs.assign(run_id=ids, status="completed", part=half("fit", "held_out"))
+    assert visible(table)[0].sum() == 12
+    assert visible(table, held_out=True)[0].all()
+
+
+@pytest.mark.parametrize("gap", [None, np.nan, pd.NA, "", "—", "N/A", "nan"])
+def test_rows_without_a_loss_are_left_out_by_name(runs: pd.DataFrame, gap: object):
+    loss = runs["loss"].astype(object).where(~runs.index.isin([3, 7]), gap)
+    found = fit(laws.chinchilla, runs.assign(loss=loss))
+    assert len(found.points) == 22
+    assert found.warnings[0] == "2 runs without a loss (row 3, row 7): left out"
+
+
+POOLED: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "architecture": lambda t: t.assign(architecture=half("llama", "xlstm")),
+    "arch of a tracker": lambda t: t.assign(**{"config/Arch": half("a", "b")}),
+    "label": lambda t: t.assign(label=half("muon", "adamw")),
+    "corpus": lambda t: t.assign(corpus=half("web", "code")),
+    "unit": lambda t: t.assign(loss_kind=half("nats", "bits")),
+    "tag": lambda t: t.assign(tag=["loss", "accuracy"] * 12),
+    "experiment": lambda t: t.assign(experiment_id=half(1, 2)),
+}
+
+
+@pytest.mark.parametrize("name", POOLED)
+def test_populations_are_pooled_by_request_alone(runs: pd.DataFrame, name: str):
+    table = POOLED[name](runs)
+    column = table.columns[-1]
+    with pytest.raises(UserError, match=f"2 values of '{column}' .*--where '{column}==") as error:
+        kept(table)
+    assert "\n" not in str(error.value)
+    rows, notes = kept(where(table, f"{column}==*"))
+    assert len(rows) == 24 and "taken as one on request" in notes[0]
+    one = table[column].iloc[0]
+    assert kept(where(table, f"{column}=={one}"))[1] == ()
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        {"label": [f"run {at}" for at in range(24)]},  # a name for each run
+        {"arch": np.repeat([f"{at}b" for at in range(6)], 4)},  # a name for each size
+        {"experiment": "one"},
+        {"corpus": [None] * 24},
+    ],
+)
+def test_names_of_runs_and_sizes_are_no_populations(runs: pd.DataFrame, column: dict[str, object]):
+    assert kept(runs.assign(**column), "loss", ("params_total", "tokens"))[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("flag", "bad"), [("diverged", True), ("outlier", 1), ("is_final", False), ("excluded", True)]
+)
+def test_rows_that_the_table_flags_are_named(runs: pd.DataFrame, flag: str, bad: int):
+    table = runs.assign(**{flag: [bad, bad] + [type(bad)(not bad)] * 22})
+    (note,) = kept(table)[1]
+    assert note.startswith(f"2 runs of 24 with {flag} ") and "(row 0, row 1)" in note
+    remedy = note.split("'")[1]
+    assert len(kept(where(table, remedy))[0]) == 22
+    assert kept(where(table, remedy))[1] == ()
+
+
+def test_rows_far_off_the_law_are_named(runs: pd.DataFrame):
+    clean = fit(laws.chinchilla, runs)
+    assert not any("robust" in note for note in clean.warnings)
+    far = runs.assign(loss=runs["loss"] * np.where(runs.index == 5, 2.5, 1.0))
+    (note,) = [n for n in fit(laws.chinchilla, far).warnings if "robust" in n]
+    assert note.startswith("1 run more than 10 robust") and "(row 5: +1" in note
+
+
+def test_outliers_are_not_cried_in_small_clean_tables():
+    rng, cried = np.random.default_rng(1), 0
+    for _ in range(20):
+        n, d = 10 ** rng.uniform(7.5, 10, 10), 10 ** rng.uniform(9, 11.5, 10)
+        loss = laws.chinchilla.predict(TRUTH, params=n, tokens=d) * np.exp(rng.normal(0, 0.01, 10))
+        table = pd.DataFrame({"params_total": n, "tokens": d, "loss": loss})
+        cried += any("robust" in note for note in fit(laws.chinchilla, table).warnings)
+    assert cried <= 1
+
+
+def test_checkpoints_of_one_run_are_named_unless_clustered(runs: pd.DataFrame):
+    table = runs.assign(run=np.repeat([f"m{at}" for at in range(6)], 4))
+    (note,) = [n for n in fit(laws.chinchilla, table).warnings if "checkpoints" in n]
+    assert note.startswith("24 rows look like checkpoints of 6 runs (column 'run')")
+    clustered = fit(laws.chinchilla, table, bootstrap=5, cluster="run")
+    assert not any("checkpoints" in note for note in clustered.warnings)
+
+
+def left_out(runs: pd.DataFrame) -> pd.DataFrame:
+    """Doubled: each run again with a loss of nonsense, held out, crashed or without a loss."""
+    again = runs.assign(loss=runs["loss"] * 3, status="failed")
+    return pd.concat([runs.assign(status="completed"), again], ignore_index=True)
+
+
+def test_every_estimator_takes_the_same_rows():
+    flops = np.repeat([1e19, 1e20, 1e21], 5)
+    n = np.tile(np.geomspace(1e8, 1.6e9, 5), 3) * flops**0.5 / 1e10
+    d = flops / 6 / n
+    loss = laws.chinchilla.predict(TRUTH, params=n, tokens=d)
+    names = [f"r{at}" for at in range(15)]
+    runs = pd.DataFrame(
+        {"params_total": n, "tokens": d, "flops_6nd": flops, "loss": loss, "run_id": names}
+    )
+    both = left_out(runs)
+    one, two = (isoflop(table, bootstrap=0) for table in (runs, both))
+    assert two.params.values == one.params.values
+    assert any(note.startswith("15 runs failed") for note in two.warnings)
+    found = cells(both, ("flops_6nd",), ("params_total",), "loss")
+    assert len(found.loss) == 15
+
+    steps = np.tile(np.geomspace(10, 1e4, 20), 15)
+    curves = runs.loc[np.repeat(np.arange(15), 20)].assign(
+        tokens=steps * 1e6, step=steps, batch_tokens=np.tile(np.repeat([1e5, 1e6, 1e7], 100), 1),
+    )  # fmt: skip
+    curves["flops_6nd"] = 6 * curves["params_total"] * curves["tokens"]
+    curves["loss"] = laws.chinchilla.predict(
+        TRUTH, params=curves["params_total"], tokens=curves["tokens"]
+    )
+    curves = curves.reset_index(drop=True)
+    one, two = (envelope(table, budgets=200) for table in (curves, left_out(curves)))
+    assert two.params.values == one.params.values
+    with pytest.raises(UserError, match="no completed run to fit"):
+        fit_trajectories(curves.assign(status="failed"), params="params_total")
+
+
+def test_weights_and_masks_are_aligned_by_label(runs: pd.DataFrame):
+    rng = np.random.default_rng(0)
+    weights = pd.Series(rng.uniform(0.1, 10, 24))
+    expected = fit(laws.chinchilla, runs, weights=weights.to_numpy()).params
+    reordered = weights.sample(frac=1, random_state=1)
+    assert fit(laws.chinchilla, runs, weights=reordered).params == expected
+    mask = runs["flops_6nd"] > 1e21
+    shuffled = fit(laws.chinchilla, runs, holdout=mask.sample(frac=1, random_state=2))
+    assert shuffled.held_out is not None
+    assert set(shuffled.held_out.labels) == {f"row {at}" for at in runs.index[mask]}
+    for wrong in (weights.set_axis(range(1, 25)), weights.iloc[:-1]):
+        with pytest.raises(UserError, match="weights: the labels of its index"):
+            fit(laws.chinchilla, runs, weights=wrong)
+
+
+def test_a_cluster_that_is_missing_is_named(runs: pd.DataFrame):
+    table = runs.assign(c=["a", "b", None, *"cdefgh" * 3, "i", "j", np.nan])
+    with pytest.raises(UserError, match=r"column 'c' is empty \(row 2, row 23\)"):
+        fit(laws.chinchilla, table, bootstrap=5, cluster="c")
