@@ -1,20 +1,26 @@
-"""Check that activations keep their size as models grow; name the rule that is broken if not.
+"""Check that a model follows its parametrization's theory as it grows; name a rule that is broken.
 
-Fits the slope of ln mean|activation| on ln width (or depth) at every place, from the table that
-`python -m experiments coordinates` measured. Exit status 1: a slope is beyond its limit.
+Each rule in force (init, learning rate, epsilon, decay, factors) has a power of the width or depth;
+each activation a slope of ln mean|activation|, from the table that `python -m experiments
+coordinates` measured. Exit status 1: a rule is broken, or a slope is beyond its limit.
 
-  python -m experiments coordinates lr_transfer --set parametrization.name=mup
-  python -m analysis coordinate-check runs/lr_transfer/coordinates.csv
+  python -m experiments coordinates quickstart --set parametrization.name=mup
+  python -m analysis coordinate-check runs/quickstart/coordinates.csv
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaling.common.answers import Answer, Line, Shown
 from scaling.common.errors import UserError
 from scaling.common.files import output_folder
+
+if TYPE_CHECKING:
+    from analysis.estimators.coordinate_check import CoordinateCheck
 
 FAILS = 1
 
@@ -25,7 +31,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Answer:
-    """Print every slope of the last step and the rule that is broken; draw them."""
+    """Print every slope that theory speaks of and the rules that are broken; draw the slopes."""
     from analysis.estimators.coordinate_check import AXES, check, draw, label
     from analysis.plotting.style import save
     from analysis.tables.files import load_table
@@ -39,32 +45,71 @@ def run(options: argparse.Namespace) -> Answer:
     options.progress(f"reading {table}")
     verdict = check(load_table(table))
     yield Line(
-        "slopes of ln mean|x| on ln {axis} after {step} steps [95 % over seeds]\n",
+        "slopes of ln mean|x| on ln {axis} [95 % of all together], limits by {parametrization}'s "
+        "theory\n",
         axis=AXES[verdict.axis],
-        step=int(verdict.judged["step"].iloc[0]),
+        parametrization=verdict.parametrization,
     )
     for row in verdict.judged.to_dict("records"):
         what = label(row["place"], row["layer"]) + " change" * (row["quantity"] == "change")
-        ends = f"[{row['low']:>5.2f}, {row['high']:>5.2f}]"
+        when = f"after {row['step']} steps" if row["step"] else "at the start"
+        ends = (row["low"], row["high"])
+        limits = (row["limit_low"], row["limit_high"])
         yield Line(
-            "{place:28} {slope:>6.2f}  {interval}{passes}",
+            "{place:28} {step} {slope:>6.2f}  {interval}  limits {limits}{verdict}",
             "slopes",
             place=what,
+            step=Shown(row["step"], f"{when:14}"),
             slope=row["slope"],
-            interval=Shown((row["low"], row["high"]), ends),
-            passes=Shown(bool(row["passes"]), "" if row["passes"] else "  beyond the limit"),
+            interval=Shown(ends, "[{:>5.2f}, {:>5.2f}]".format(*ends)),
+            limits=Shown(limits, "{:>5.2f} {:>5.2f}".format(*limits)),
+            verdict=Shown(row["verdict"], _remark(row["verdict"])),
         )
     options.progress("drawing")
-    step = int(verdict.judged["step"].iloc[0])
-    save(draw(verdict, f"Coordinates after {step} steps"), table.parent, "coordinates")
+    steps = int(verdict.slopes["step"].max())
+    save(draw(verdict, f"Coordinates after {steps} steps"), table.parent, "coordinates")
     yield Line("\n{figure}", figure=str(table.with_name("coordinates.png")))
-    if verdict.passes and not verdict.broken:
-        yield Line("{verdict}: every activation keeps its size", verdict="passes")
-        return 0
-    if verdict.broken:
-        rule, *others = verdict.broken
-        seen = f" (also seen, perhaps its effects: {', '.join(others)})" if others else ""
-        yield Line("broken rule: {broken}{also}", broken=rule, also=Shown(others, seen))
+    yield from _conclusion(verdict)
+    return 0 if verdict.passes else FAILS
+
+
+def _remark(verdict: str) -> str:
+    return {"within": "", "beyond": "  beyond the limit"}.get(verdict, "  undetermined")
+
+
+def _conclusion(verdict: CoordinateCheck) -> Iterator[Line]:
+    from analysis.estimators.coordinate_check import AXES
+
+    axis, name = AXES[verdict.axis], verdict.parametrization
+    for text in verdict.unseen:
+        yield Line("not to be seen here: {rule}", "unseen", rule=text)
+    if not verdict.claims:
+        yield Line(
+            "{claim}",
+            claim=f"{name} does not claim to keep activations over {axis}: after the start no "
+            "slope is judged, and a learning rate does not transfer",
+        )
+    for rule, shown in verdict.named.items():
+        yield Line("broken rule: {rule}", "broken", rule=rule)
+        for power in shown:
+            yield Line(
+                "  {rule}: {axis}^{measured:.2f}, by theory {theory}",
+                "powers",
+                rule=str(power),
+                axis=axis,
+                measured=power.measured,
+                theory=Shown(power.theory, _theory(power.theory)),
+            )
+    if verdict.named:
+        return
+    if not verdict.passes:
+        said = ("fails", f"every rule is {name}'s, and none explains the slopes beyond limits")
+    elif verdict.undetermined:
+        said = ("undetermined", f"{' and '.join(verdict.undetermined)}; no rule is broken")
     else:
-        yield Line("{verdict}, and no single rule explains it", verdict="fails")
-    return FAILS
+        said = ("passes", f"every rule and every slope is {name}'s over {axis}")
+    yield Line("{verdict}: {why}", verdict=said[0], why=said[1])
+
+
+def _theory(power: float) -> str:
+    return "none" if power == -float("inf") else f"{power:.2f}"

@@ -1,14 +1,14 @@
-"""Coordinate check of a parametrization: sizes of activations and of their changes across models.
+"""Coordinate check of a parametrization: does a model follow its theory as it grows?
 
 For every place in the model and every step:  ln mean|x| = a + b ln(size)  over the widths (or
-depths) measured, seed by seed. The slope is the mean over the seeds, with Student's 95 % interval.
-A parametrization that transfers has |b| < 0.1 everywhere after a few steps, for the activations and
-for their changes since the start. The logits of the model, of attention and of a router may start
-as random sums. Then they may shrink like the root of the size at first, and must not grow.
+depths) measured, seed by seed. The slope is the mean over the seeds. Its interval is Student's, at
+95 % for all slopes judged together (Bonferroni). Theory gives each slope a range
+(scaling/parametrization/theory.py): of the size at the start, and of size and change after training
+where the parametrization claims to keep them. A slope is beyond its limit where its interval lies
+outside the range by more than `TOLERANCE`. Is that so over all sizes, but not over the two largest,
+then the sizes are too small for theory: wider ones decide.
 
-A broken rule shows in the order of the forward pass: places before the fault are right, and places
-behind it follow it. So the first of `SYMPTOMS` that is present names the rule. Mistakes that the
-measured sizes cannot show (heads that do not grow, an epsilon far below the gradients) have none.
+Rules in force (coordinate_rules.py) are judged one by one, which names a broken rule.
 
 `python -m experiments coordinates` writes the table.
 """
@@ -17,62 +17,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis.estimators.coordinate_rules import Power, broken, growth, powers, unseen
 from scaling.common.errors import UserError
+from scaling.parametrization.theory import THEORIES, Axis, Range, Theory
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TOLERANCE = 0.1  # of a slope, for a place to pass
-VISIBLE = 0.15  # distance of a slope from the expected one, for a symptom; mistakes are 1/2 or more
-RANDOM_SUM = -0.5  # the slope of a sum over the size of independent terms, divided by the size
-RANDOM_SUMS = {"logits", "attention/logits", "mlp/router"}
-COLUMNS = ("width", "layers", "head_dim", "seed", "step", "place", "layer", "size", "change")
+TOLERANCE = 0.25  # half of the least power by which a mistake moves a slope, which is 1/2
+LEVEL = 0.95
+COLUMNS = (
+    "parametrization", "width", "layers", "head_dim", "seed", "step", "quantity", "place", "layer",
+    "value", "role", "family", "fan_in",
+)  # fmt: skip
 AXES = {"width": "width", "layers": "depth"}
-
-MATRICES = ("attention/query", "attention/key", "attention/value", "mlp/in", "mlp/experts/in")
-EVERYWHERE = ("embedded", *MATRICES, "stream")
-Axis = Literal["width", "layers"]
-
-
-@dataclass(frozen=True)
-class Symptom:
-    """A mean slope other than expected, and the rule that causes it.
-
-    `step` is 0 (at the start), 1 (after one step) or -1 (after the last one). `sign` is the side on
-    which it shows: 1 above, -1 below, 0 either.
-    """
-
-    rule: str
-    quantity: Literal["size", "change"]
-    step: int
-    places: tuple[str, ...]
-    expected: float = 0.0
-    sign: int = 0
-
-
-# In the order of the forward pass, the start before the changes
-SYMPTOMS: Mapping[Axis, tuple[Symptom, ...]] = {
-    "width": (
-        Symptom("embedding init", "size", 0, ("embedded",)),
-        Symptom("hidden init", "size", 0, MATRICES),
-        Symptom("attention scale", "size", 0, ("attention/logits",), RANDOM_SUM),
-        Symptom("readout multiplier", "size", 0, ("logits",), RANDOM_SUM),
-        Symptom("epsilon", "change", 1, EVERYWHERE, sign=-1),
-        Symptom("embedding learning rate", "change", 1, ("embedded",)),
-        Symptom("hidden learning rate", "change", 1, MATRICES),
-        Symptom("attention scale", "change", -1, ("attention/logits",), sign=1),
-        Symptom("readout learning rate", "change", -1, ("logits",), sign=1),
-    ),
-    "layers": (
-        Symptom("residual multiplier", "size", 0, ("stream",)),
-        Symptom("learning rate in the blocks", "change", 1, ("stream",)),
-        Symptom("learning rate in the blocks", "change", -1, ("stream",)),
-    ),
+MORE_SEEDS, LARGER = "more --seeds", "go wider"
+REMEDIES: Mapping[Axis, Mapping[str, str]] = {
+    "width": {MORE_SEEDS: "more --seeds", LARGER: "go wider (--widths)"},
+    "layers": {MORE_SEEDS: "more --seeds", LARGER: "go deeper (--depths)"},
 }
+OF_ACTIVATIONS = ["size", "change"]
 
 
 @dataclass(frozen=True)
@@ -81,38 +49,70 @@ class CoordinateCheck:
 
     Attributes:
         axis: "width" or "layers": the one that varies.
-        slopes: a row per place, layer, step and quantity: slope, low, high, mean at the last size.
-        judged: the rows of the last step, with `limit_low`, `limit_high` and `passes`.
-        broken: the rules whose symptoms are present, the cause first; others may be effects.
+        parametrization: the table whose theory judges.
+        slopes: a row per place, layer, step and quantity: slope, low, high.
+        judged: those that theory speaks of, with `limit_low`, `limit_high` and `verdict`: "within",
+            "beyond", or a key of `REMEDIES` where it is undetermined.
+        rules: every rule in force that was measured, with its theory.
+        named: the broken rules, each with the powers that show it.
+        unseen: what these runs cannot show.
     """
 
     axis: Axis
+    parametrization: str
     slopes: pd.DataFrame
     judged: pd.DataFrame
-    broken: tuple[str, ...]
+    rules: tuple[Power, ...]
+    named: Mapping[str, list[Power]]
+    unseen: tuple[str, ...]
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The names of the broken rules."""
+        return tuple(self.named)
+
+    @property
+    def claims(self) -> bool:
+        """True where the parametrization claims to keep activations over this axis."""
+        return self.axis in THEORIES[self.parametrization].keeps  # type: ignore[index]
 
     @property
     def passes(self) -> bool:
-        return bool(self.judged["passes"].all())
+        """No rule is broken and no slope is beyond its limit."""
+        return not self.named and not (self.judged["verdict"] == "beyond").any()
+
+    @property
+    def undetermined(self) -> tuple[str, ...]:
+        """The remedies of slopes that are neither within their limit nor beyond it."""
+        verdicts = set(self.judged["verdict"])
+        return tuple(text for key, text in REMEDIES[self.axis].items() if key in verdicts)
 
 
 def check(table: pd.DataFrame) -> CoordinateCheck:
-    """Fit every slope, judge those of the last step, and name the rule that is broken.
+    """Judge every rule and every slope by the theory of the parametrization.
 
-    Raises UserError where columns are missing, fewer than two sizes were measured, or both vary.
+    Raises UserError where columns are missing, fewer than two sizes were measured, both vary, or
+    the parametrizations are several or unknown.
     """
     axis = _axis(table)
-    slopes = _slopes(table, axis)
-    heads_grow = table["head_dim"].nunique() > 1
-    last = slopes["step"].max()
-    judged = slopes[slopes["step"] == last].reset_index(drop=True)
-    starts = slopes[(slopes["step"] == 0) & (slopes["quantity"] == "size")]
-    random = set(starts["place"]) & RANDOM_SUMS  # a zero start has no slope
-    low = [-TOLERANCE + RANDOM_SUM * (place in random) for place in judged["place"]]
-    judged = judged.assign(limit_low=low, limit_high=TOLERANCE)
-    judged["passes"] = judged["slope"].between(judged["limit_low"], judged["limit_high"])
-    found = [s.rule for s in SYMPTOMS[axis] if _shows(s, slopes, int(last), heads_grow)]
-    return CoordinateCheck(axis, slopes, judged, tuple(dict.fromkeys(found)))
+    name = _parametrization(table)
+    theory = THEORIES[name]  # type: ignore[index]
+    weights = powers(table, axis, theory)
+    activations = table[table["quantity"].isin(OF_ACTIVATIONS)]
+    each = _slopes(activations, axis)
+    first = table.drop_duplicates(axis)
+    heads = growth(first, axis, "head_dim") if axis == "width" else 1.0
+    tied = ((table["quantity"] == "factor") & (table["place"] == "tied")).any()
+    judged = _judge(each, axis, theory, heads, bool(tied))
+    return CoordinateCheck(
+        axis,
+        name,
+        _with_intervals(each, LEVEL),
+        judged,
+        tuple(power for weight in weights for power in weight),
+        broken(weights, axis),
+        tuple(unseen(table, axis)),
+    )
 
 
 def _axis(table: pd.DataFrame) -> Axis:
@@ -122,66 +122,120 @@ def _axis(table: pd.DataFrame) -> Axis:
             f"coordinates: no column '{missing[0]}'; "
             "write the table with python -m experiments coordinates"
         )
-    vary: list[Axis] = [axis for axis in SYMPTOMS if table[axis].nunique() > 1]
+    axes: tuple[Axis, ...] = ("width", "layers")
+    vary = [axis for axis in axes if table[axis].nunique() > 1]
     if len(vary) != 1:
         which = "both vary" if vary else "both are the same in every row"
         raise UserError(f"coordinates: width and layers, {which}; measure several of one alone")
-    if not np.isfinite(table[["size", "change"]].to_numpy(np.float64)).all():
+    if not np.isfinite(table["value"].to_numpy(np.float64)).all():
         raise UserError("coordinates: a run diverged; measure with a lower learning rate")
     return vary[0]
 
 
+def _parametrization(table: pd.DataFrame) -> str:
+    names = [str(name) for name in table["parametrization"].unique()]
+    if len(names) > 1:
+        raise UserError(f"coordinates: parametrizations {', '.join(names)}; measure one alone")
+    if names[0] not in THEORIES:
+        known = ", ".join(THEORIES)
+        raise UserError(f"coordinates: no theory of parametrization '{names[0]}'; known: {known}")
+    return names[0]
+
+
 def _slopes(table: pd.DataFrame, axis: Axis) -> pd.DataFrame:
-    """The slope of every place that is nowhere zero; over depth, of the last layer of a model."""
+    """The slope of each seed at every place that is nowhere zero, and that of the two largest.
+
+    Over depth, of the last layer of a model.
+    """
     import pandas as pd
 
     if axis == "layers":
         last = table["layer"] == table["layers"] - 1
         table = table[last | (table["layer"] < 0)].assign(layer=lambda t: t["layer"].clip(upper=0))
     rows = []
-    for (place, layer, step), group in table.groupby(["place", "layer", "step"], sort=False):
-        for quantity in ("size", "change"):
-            means = group.pivot_table(index=axis, columns="seed", values=quantity)
-            values = means.to_numpy(np.float64)
-            if (values <= 0).any():
-                continue
-            each = np.polyfit(np.log(means.index.to_numpy(np.float64)), np.log(values), 1)[0]
-            half = _half_width(each)
-            slope = float(each.mean())
-            rows.append(
-                (place, layer, step, quantity, slope, slope - half, slope + half, values[-1].mean())
-            )
-    names = ["place", "layer", "step", "quantity", "slope", "low", "high", "largest"]
-    return pd.DataFrame(rows, columns=names)
+    keys = ["place", "layer", "step", "quantity"]
+    for key, group in table.groupby(keys, sort=False):
+        means = group.pivot_table(index=axis, columns="seed", values="value")
+        values = means.to_numpy(np.float64)
+        if (values <= 0).any():
+            continue
+        sizes, logs = np.log(means.index.to_numpy(np.float64)), np.log(values)
+        slopes, last_two = (np.polyfit(sizes[n:], logs[n:], 1)[0] for n in (0, -2))
+        rows.append((*key, slopes, last_two))
+    return pd.DataFrame(rows, columns=[*keys, "each", "largest"])
 
 
-def _half_width(slopes: Any) -> float:
+def _judge(
+    each: pd.DataFrame, axis: Axis, theory: Theory, heads: float, tied: bool
+) -> pd.DataFrame:
+    """The slopes that theory speaks of, with their limits and verdicts."""
+    last = each["step"].max()
+    spoken, limits = [], []
+    for i, row in each.iterrows():
+        start = row["step"] == 0 and row["quantity"] == "size"
+        theirs: Range | None
+        if start:
+            theirs = theory.at_start(axis, row["place"], heads, tied)
+        elif row["step"] == last:
+            theirs = theory.after(axis, row["place"], row["quantity"], heads, tied)
+        else:
+            continue
+        if theirs is not None:
+            spoken.append(i)
+            limits.append((theirs[0] - TOLERANCE, theirs[1] + TOLERANCE))
+    chosen = each.loc[spoken].reset_index(drop=True)
+    level = 1 - (1 - LEVEL) / max(len(chosen), 1)
+    judged = _with_intervals(chosen, level)
+    ends = [_interval(slopes, level) for slopes in chosen["largest"]]
+    bounds = np.reshape(limits, (-1, 2))
+    judged = judged.assign(limit_low=bounds[:, 0], limit_high=bounds[:, 1])
+    rows = zip(judged.itertuples(), ends, bounds, strict=True)
+    return judged.assign(
+        verdict=[
+            _verdict(row.slope, (row.low, row.high), end, limit)  # type: ignore[arg-type]
+            for row, end, limit in rows
+        ]
+    )
+
+
+def _verdict(
+    slope: float, all_sizes: tuple[float, float], largest: tuple[float, float], limit: Any
+) -> str:
+    def excludes(interval: tuple[float, float]) -> bool:
+        return interval[0] > limit[1] or interval[1] < limit[0]  # False of NaN
+
+    if limit[0] <= slope <= limit[1]:
+        return "within"
+    if not excludes(all_sizes):
+        return MORE_SEEDS
+    return "beyond" if excludes(largest) else LARGER
+
+
+def _with_intervals(each: pd.DataFrame, level: float) -> pd.DataFrame:
+    ends = np.reshape([_interval(slopes, level) for slopes in each["each"]], (-1, 2))
+    means = [float(np.mean(slopes)) for slopes in each["each"]]
+    return each.drop(columns=["each", "largest"]).assign(
+        slope=means, low=ends[:, 0], high=ends[:, 1]
+    )
+
+
+def _interval(slopes: Any, level: float) -> tuple[float, float]:
+    """Student's interval of the mean, NaN of one seed."""
     from scipy.stats import t
 
-    n = len(slopes)
-    return float(t.ppf(0.975, n - 1) * slopes.std(ddof=1) / n**0.5) if n > 1 else float("nan")
-
-
-def _shows(symptom: Symptom, slopes: pd.DataFrame, last: int, heads_grow: bool) -> bool:
-    step = last if symptom.step < 0 else symptom.step
-    here = slopes[(slopes["step"] == step) & (slopes["quantity"] == symptom.quantity)]
-    found = [here.loc[here["place"] == place, "slope"].mean() for place in symptom.places]
-    found = [slope for slope in found if not np.isnan(slope)]
-    if not found:
-        return False
-    if symptom.places == ("attention/logits",) and not heads_grow:
-        return False  # a fixed size of the heads: no factor on q.k can be wrong
-    if len(found) > 1 and symptom.sign < 0:  # everywhere, not on average
-        return max(found) < -VISIBLE
-    off = float(np.mean(found)) - symptom.expected
-    return abs(off) > VISIBLE and off * symptom.sign >= 0
+    n, mean = len(slopes), float(np.mean(slopes))
+    if n < 2:
+        return float("nan"), float("nan")
+    half = float(t.ppf((1 + level) / 2, n - 1) * np.std(slopes, ddof=1) / n**0.5)
+    return mean - half, mean + half
 
 
 def draw(found: CoordinateCheck, title: str) -> Any:
     """The slope of every place after the last step: filled the activation, open its change."""
     from analysis.plotting import style
 
-    judged = found.judged
+    slopes = found.slopes
+    judged = slopes[slopes["step"] == slopes["step"].max()]
     places = list(dict.fromkeys(zip(judged["place"], judged["layer"], strict=True)))
     with style.house_style():
         figure, axes = style.canvas(height=0.8 + 0.21 * len(places))

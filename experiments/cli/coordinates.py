@@ -3,7 +3,7 @@
 The model is the study's first run's. `python -m analysis coordinate-check` judges the table.
 
 example:
-  python -m experiments coordinates lr_transfer --set parametrization.name=mup
+  python -m experiments coordinates quickstart --set parametrization.name=mup
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def add(parser: Parser) -> None:
         help="the axis that makes a model wider; head_dim (default) checks the attention scale too",
     )
     parser.add_argument("--steps", type=count, default=8, help="steps on one batch (default 8)")
-    parser.add_argument("--seeds", type=count, default=3, help="default 3")
+    parser.add_argument("--seeds", type=count, default=5, help="default 5")
 
 
 def run(options: argparse.Namespace) -> Answer:

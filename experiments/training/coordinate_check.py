@@ -5,8 +5,15 @@ Before each step and after the last one, on that batch and for every place,
 
     size = mean |x_t|        change = mean |x_t - x_0|
 
-Their scaling with the width tests the parametrization: `python -m analysis coordinate-check` judges
-the table written here.
+The rules in force are measured too, one by one, of every weight w = multiplier * theta:
+
+    init     standard deviation of w at the start, from which it is drawn
+    rate     RMS of the optimizer's first change of w, for a gradient of w of entries +1 and -1
+    epsilon  which halves that change, up to a constant
+    decay    change of theta by a weight decay of 1, as a share of theta
+
+and the factors of the forward pass. Their scaling with the width tests the parametrization:
+`python -m analysis coordinate-check` judges the table written here.
 """
 
 from __future__ import annotations
@@ -14,8 +21,10 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,34 +34,47 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
+from experiments.config.optimizer import optimizer
 from experiments.config.run import RunConfig
 from experiments.config.schedule import ScheduleConfig
 from experiments.training.hypers import Hypers, hypers
 from experiments.training.populations.programs import QUICK_COMPILE
-from experiments.training.step import Recipe, init_state, recipe, step
-from models.config import TransformerConfig
+from experiments.training.step import Recipe, init_state, recipe, step, update
+from models.module import Spec
 from models.transformer import activations
 from models.weights import STACK
 from scaling.common.errors import UserError
 from scaling.common.files import write_bytes
+from scaling.parametrization.tables import Rule
+from scaling.parametrization.weight import Weight
 
 Grow = Literal["head_dim", "heads"]
 Seen = tuple[Any, Any]  # two trees of places
 
+LARGE = 1e6  # an epsilon far above any gradient
+ISOLATED = {"epsilon": 0.0, "weight_decay": 0.0, "clip_norm": float("inf")}  # the rate alone
+
 
 @dataclass(frozen=True)
 class Coordinate:
-    """One row of the table."""
+    """One row of the table: of an activation, of a rule in force, or of a factor.
 
+    A rule belongs to no seed and no layer: its row has the first of each.
+    """
+
+    parametrization: str
     width: int
     layers: int
     head_dim: int
     seed: int
     step: int  # steps taken before
-    place: str  # "attention/query", "stream", "logits", ...
+    quantity: str  # "size" or "change"; "init", "multiplier", "rate", "epsilon", "decay"; "factor"
+    place: str  # "attention/query", "stream", "logits", ...; of a rule, its weight
     layer: int  # -1 outside of the blocks
-    size: float
-    change: float
+    value: float
+    role: str = ""  # of a weight
+    family: str = ""  # of its updates
+    fan_in: int = 0
 
 
 def resize(config: RunConfig, grow: Grow, **size: int) -> RunConfig:
@@ -96,8 +118,10 @@ def measure(config: RunConfig, batches: NDArray[np.int32], steps: int) -> Iterat
 
     options = QUICK_COMPILE[jax.default_backend()]
     seeds = science.seed + np.arange(len(batches), dtype=np.uint32)
+    found = jax.jit(partial(probe, made), compiler_options=options)(leaves)
+    yield from rule_rows(made, science.seed, jax.device_get(found))
     seen = jax.device_get(jax.jit(jax.vmap(one), compiler_options=options)(seeds, batches))
-    return rows(science.model, seeds, seen)
+    yield from rows(made.spec, seeds, seen)
 
 
 def observe(made: Recipe, leaves: Hypers, batch: Array, steps: int) -> Seen:
@@ -120,27 +144,91 @@ def observe(made: Recipe, leaves: Hypers, batch: Array, steps: int) -> Seen:
     return seen
 
 
-def rows(model: TransformerConfig, seeds: NDArray[np.uint32], seen: Seen) -> Iterator[Coordinate]:
+def probe(made: Recipe, leaves: Hypers) -> dict[str, Any]:
+    """Each rule in force as a tree of numbers, one for a weight; pure.
+
+    The optimizer is asked for its first change, without clipping.
+    """
+
+    def said(pick: Callable[[Rule], float]) -> Any:
+        return jax.tree.map(
+            lambda rule: jnp.float32(pick(rule)), made.rules, is_leaf=lambda x: isinstance(x, Rule)
+        )
+
+    multipliers = said(lambda rule: rule.multiplier)
+    shapes = jax.eval_shape(lambda: init_state(made, leaves).params)
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    ones = jax.tree.map(jnp.ones_like, zeros)
+    signs = _signs(made.weights, zeros)
+    grads = jax.tree.map(jnp.multiply, signs, multipliers)
+
+    def change(params: Any, **numbers: float) -> Any:
+        asked = leaves.replace(**{**ISOLATED, **numbers})
+        optimizer = update(made, asked, jnp.float32(1))
+        return optimizer.update(grads, optimizer.init(params), params)[0]
+
+    def rms(tree: Any) -> Any:
+        return jax.tree.map(lambda x: jnp.sqrt(jnp.square(x).mean()), tree)
+
+    free = change(zeros)
+    damped = rms(change(zeros, epsilon=LARGE))
+    decayed = change(ones, weight_decay=1.0)
+    # independent decay has no rule but to decay or not
+    coupled = float(made.decay == "coupled")
+    return {
+        "init": said(lambda rule: rule.init_std * rule.multiplier),
+        "multiplier": multipliers,
+        "rate": jax.tree.map(jnp.multiply, rms(free), multipliers),
+        # 0 where the optimizer does not read it
+        "epsilon": jax.tree.map(
+            lambda a, b: jnp.where(b < 0.5 * a, a / b / LARGE, 0), rms(free), damped
+        ),
+        "decay": rms(jax.tree.map(lambda a, b: coupled * (a - b), decayed, free)),
+    }
+
+
+def _signs(weights: Any, zeros: Any) -> Any:
+    """+1 and -1 at random, for each weight its own."""
+
+    def draw(weight: Weight, x: Array) -> Array:
+        key = jax.random.fold_in(jax.random.key(0), zlib.crc32(weight.path.encode()))
+        return jax.random.rademacher(key, x.shape, x.dtype)
+
+    return jax.tree.map(draw, weights, zeros, is_leaf=lambda x: isinstance(x, Weight))
+
+
+def rule_rows(made: Recipe, seed: int, found: dict[str, Any]) -> Iterator[Coordinate]:
+    """The rows of the values of `probe`, and of the factors of the forward pass; none of a zero."""
+    model, p, kind = made.spec.config, made.spec.parametrization, optimizer(made.optimizer)
+    fixed = (p.name, model.width, model.layers, model.head_dim, seed, 0)
+    for quantity, tree in found.items():
+        for weight, value in zip(made.table, jax.tree.leaves(tree), strict=True):
+            if value > 0:
+                place = weight.path.removeprefix(f"{STACK}/")
+                of = (weight.role, kind.family_of(weight.role), weight.fan_in)
+                layer = 0 if weight.in_block else -1
+                yield Coordinate(*fixed, quantity, place, layer, float(value), *of)
+    factors = {
+        "attention": p.attention_factor(model.head_dim),
+        "residual": p.residual_factor(model),
+    }
+    if model.embeddings == "tied":
+        factors["tied"] = p.tied_readout_factor(model)
+    for name, value in factors.items():
+        yield Coordinate(*fixed, "factor", name, -1, float(value))
+
+
+def rows(spec: Spec, seeds: NDArray[np.uint32], seen: Seen) -> Iterator[Coordinate]:
     """The rows of the values of `observe`, with a leading axis of seeds."""
-    sizes, changes = seen
-    for (path, size), change in zip(
-        jax.tree_util.tree_leaves_with_path(sizes), jax.tree.leaves(changes), strict=True
-    ):
-        place, layer, block = _place(path)
-        for k, t in np.ndindex(size.shape[:2]):
-            pairs = zip(size[k, t].flat, change[k, t].flat, strict=True)
-            for i, (mean, moved) in enumerate(pairs):
-                where = (place, i * len(model.pattern) + block if layer is None else layer)
-                yield Coordinate(
-                    model.width,
-                    model.layers,
-                    model.head_dim,
-                    int(seeds[k]),
-                    t,
-                    *where,
-                    float(mean),
-                    float(moved),
-                )
+    model, name = spec.config, spec.parametrization.name
+    for quantity, tree in zip(("size", "change"), seen, strict=True):
+        for path, values in jax.tree_util.tree_leaves_with_path(tree):
+            place, layer, block = _place(path)
+            for k, t in np.ndindex(values.shape[:2]):
+                fixed = (name, model.width, model.layers, model.head_dim, int(seeds[k]), t)
+                for i, value in enumerate(values[k, t].flat):
+                    at = i * len(model.pattern) + block if layer is None else layer
+                    yield Coordinate(*fixed, quantity, place, at, float(value))
 
 
 def _mean(path: Any, x: Array) -> Array:

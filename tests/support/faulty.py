@@ -1,7 +1,9 @@
 """Parametrizations with mistakes in them, and many tables in one compiled program.
 
-A fault e multiplies what it names by m^e (or r^e over depth); the zero factors start weights at
-zero. Without faults it is the table itself. Every number of the table is traced.
+A fault e multiplies what it names by m^e (`branch`, `block_rate` and `block_epsilon` by r^e):
+"hidden_rate", "f->d_init" of the weights of these letters, "epsilon" of all. `keep_query` and
+`keep_readout` 0 start weights at zero. Without faults it is the table itself. Every number of the
+table is traced.
 """
 
 from __future__ import annotations
@@ -16,29 +18,22 @@ import numpy as np
 from experiments.config.optimizer import OptimizerConfig, optimizer
 from experiments.config.run import BatchConfig, Execution, RunConfig, Science
 from experiments.config.schedule import ScheduleConfig
-from experiments.training.coordinate_check import Coordinate, observe, resize, rows
+from experiments.training.coordinate_check import (
+    Coordinate,
+    observe,
+    probe,
+    resize,
+    rows,
+    rule_rows,
+)
 from experiments.training.hypers import hypers
 from experiments.training.populations.programs import QUICK_COMPILE
 from experiments.training.step import Recipe, recipe
 from models.config import PLAIN, TransformerConfig
 from scaling.parametrization.parametrization import Parametrization, Shape
-from scaling.parametrization.tables import Family, Rule
+from scaling.parametrization.tables import FAMILIES, TABLES, Family, Rule
 from scaling.parametrization.weight import Weight
 
-MATRICES = ("query", "hidden")
-FAULTS = (
-    "embedding_init",
-    "embedding_rate",
-    "hidden_init",
-    "hidden_rate",
-    "readout_multiplier",
-    "readout_init",
-    "readout_rate",
-    "attention",
-    "epsilon",
-    "branch",  # of r
-    "block_rate",  # of r
-)
 STEPS = 4
 Numbers = dict[str, Any]
 
@@ -48,27 +43,43 @@ class Faulty(Parametrization):
     faults: Mapping[str, float] = field(default_factory=dict)
 
     def rule(self, weight: Weight, shape: Shape, family: Family = "normalised") -> Rule:
-        rule, scale, f = super().rule(weight, shape, family), self._ratios(shape), self.faults
-        kind = "hidden" if weight.role in MATRICES else weight.role
-        zero = {"query": f["keep_query"], "readout": f["keep_readout"]}
-        depth = scale.r ** f["block_rate"] if weight.in_block else 1.0
-        return replace(
-            rule,
-            init_std=rule.init_std
-            * scale.m ** f.get(f"{kind}_init", 0.0)
-            * zero.get(weight.role, 1.0),
-            multiplier=rule.multiplier * scale.m ** f.get(f"{kind}_multiplier", 0.0),
-            learning_rate=rule.learning_rate * scale.m ** f.get(f"{kind}_rate", 0.0) * depth,
-            epsilon=rule.epsilon * scale.m ** f["epsilon"],
+        scale, f = self._ratios(shape), self.faults
+        rule = TABLES[self.name].rows[weight.role](weight, scale)
+        kind = "hidden" if weight.role == "query" else weight.role
+        zero = {"query": "keep_query", "readout": "keep_readout"}.get(weight.role, "")
+
+        def factor(part: str) -> float:
+            names = f"{kind}_{part}", f"{weight.letters}_{part}", part
+            return scale.m ** sum(f.get(name, 0.0) for name in names)
+
+        depth = scale.r if weight.in_block else 1.0
+        return FAMILIES[family](
+            replace(
+                rule,
+                init_std=rule.init_std * factor("init") * f.get(zero, 1.0),
+                multiplier=rule.multiplier * factor("multiplier"),
+                learning_rate=rule.learning_rate
+                * factor("rate")
+                * depth ** f.get("block_rate", 0.0),
+                weight_decay=rule.weight_decay * factor("decay"),
+                epsilon=rule.epsilon * factor("epsilon") * depth ** f.get("block_epsilon", 0.0),
+            ),
+            TABLES[self.name].full_rank(scale),
         )
 
     def residual_factor(self, shape: Shape) -> float:
-        return super().residual_factor(shape) * self._ratios(shape).r ** self.faults["branch"]
+        return super().residual_factor(shape) * self._ratios(shape).r ** self.faults.get(
+            "branch", 0.0
+        )
 
     def attention_factor(self, head_dim: int) -> float:
-        return (
-            super().attention_factor(head_dim)
-            * (head_dim / self.base_head_dim) ** self.faults["attention"]
+        return super().attention_factor(head_dim) * (
+            head_dim / self.base_head_dim
+        ) ** self.faults.get("attention", 0.0)
+
+    def tied_readout_factor(self, shape: Shape) -> float:
+        return super().tied_readout_factor(shape) * self._ratios(shape).m ** self.faults.get(
+            "tied", 0.0
         )
 
     def numbers(self, made: Recipe) -> Numbers:
@@ -82,6 +93,7 @@ class Faulty(Parametrization):
             },
             "residual": self.residual_factor(model),
             "attention": self.attention_factor(model.head_dim),
+            "tied": self.tied_readout_factor(model) if model.embeddings == "tied" else 1.0,
         }
 
 
@@ -104,6 +116,9 @@ class Traced(Parametrization):
     def attention_factor(self, head_dim: int) -> Any:
         return self.said["attention"]
 
+    def tied_readout_factor(self, shape: Shape) -> Any:
+        return self.said["tied"]
+
 
 def config(name: Any = "mup", **model: Any) -> RunConfig:
     """The model at its base shape, untied, with one set of gains and rates for all tests."""
@@ -124,11 +139,11 @@ def config(name: Any = "mup", **model: Any) -> RunConfig:
 
 
 Variant = Mapping[str, Any]  # faults, "name" of the table, "learning_rate" and "adam_epsilon"
-NOTHING: Variant = dict.fromkeys(FAULTS, 0.0) | {"keep_query": 1.0, "keep_readout": 1.0}
+SETTINGS = ("name", "learning_rate", "adam_epsilon")
 
 
 def faulty(base: Parametrization, variant: Variant) -> Faulty:
-    faults = {name: variant.get(name, none) for name, none in NOTHING.items()}
+    faults = {name: value for name, value in variant.items() if name not in SETTINGS}
     return Faulty(**{**vars(base), "name": variant.get("name", base.name), "faults": faults})
 
 
@@ -139,7 +154,10 @@ def tables(
     steps: int = STEPS,
     **sizes: Sequence[int],
 ) -> list[list[Coordinate]]:
-    """The coordinates of each variant over the sizes `width=` or `layers=`."""
+    """The coordinates of each variant over the sizes `width=` or `layers=`.
+
+    Without steps the rules in force alone, and no activation.
+    """
     rng = np.random.default_rng(0)
     # a few of the tokens are frequent, as in text
     b = base.science.batch
@@ -150,28 +168,45 @@ def tables(
     for value in values:
         sized = resize(base, "head_dim", **{axis: value})
         made = recipe(sized)
+        mistaken = [faulty(p, variant) for variant in variants]
         each = [
             {
-                "said": faulty(p, variant).numbers(made),
+                "said": own.numbers(made),
                 "learning_rate": variant.get("learning_rate", plain.learning_rate),
                 "epsilon": variant.get("adam_epsilon", plain.epsilon),
             }
-            for variant in variants
+            for own, variant in zip(mistaken, variants, strict=True)
         ]
 
-        def one(numbers: Any, seed: Any, batch: Any, made: Recipe = made) -> Any:
+        def traced(numbers: Any, made: Recipe = made) -> tuple[Recipe, Any]:
             rest = {name: numbers[name] for name in ("learning_rate", "epsilon")}
             spec = replace(made.spec, parametrization=Traced(**vars(p), said=numbers["said"]))
-            return observe(replace(made, spec=spec), plain.replace(seed=seed, **rest), batch, steps)
+            return replace(made, spec=spec), plain.replace(**rest)
 
-        over_seeds = jax.vmap(one, in_axes=(None, 0, 0))
-        program = jax.jit(
-            jax.vmap(over_seeds, in_axes=(0, None, None)), compiler_options=QUICK_COMPILE["cpu"]
-        )
+        def rules(numbers: Any, made: Recipe = made) -> Any:
+            return probe(*traced(numbers, made))
+
+        def one(numbers: Any, seed: Any, batch: Any, made: Recipe = made) -> Any:
+            own, leaves = traced(numbers, made)
+            return observe(own, leaves.replace(seed=seed), batch, steps)
+
+        def run(function: Any, *arguments: Any) -> Any:
+            program = jax.jit(function, compiler_options=QUICK_COMPILE["cpu"])
+            return jax.device_get(program(*arguments))
+
         stacked = jax.tree.map(lambda *leaves: np.float32(leaves), *each)
         numbers = np.arange(seeds, dtype=np.uint32)
-        seen = jax.device_get(program(stacked, numbers, batches.astype(np.int32)))
-        for i, table in enumerate(out):
-            own = jax.tree.map(lambda x, i=i: x[i], seen)
-            table.extend(rows(sized.science.model, numbers, own))
+        found = run(jax.vmap(rules), stacked)
+        for i, (table, own) in enumerate(zip(out, mistaken, strict=True)):
+            spec = replace(made.spec, parametrization=own)
+            told = jax.tree.map(lambda x, i=i: x[i], found)
+            table.extend(rule_rows(replace(made, spec=spec), 0, told))
+        if not steps:
+            continue
+        over_seeds = jax.vmap(one, in_axes=(None, 0, 0))
+        over_variants = jax.vmap(over_seeds, in_axes=(0, None, None))
+        seen = run(over_variants, stacked, numbers, batches.astype(np.int32))
+        for i, (table, own) in enumerate(zip(out, mistaken, strict=True)):
+            spec = replace(made.spec, parametrization=own)
+            table.extend(rows(spec, numbers, jax.tree.map(lambda x, i=i: x[i], seen)))
     return out

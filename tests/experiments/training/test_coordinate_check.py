@@ -10,11 +10,15 @@ import tiny
 from quick import quick_jit
 
 from experiments.__main__ import main
-from experiments.training.coordinate_check import measure, resize
+from experiments.training.coordinate_check import measure, probe, resize, rule_rows
+from experiments.training.hypers import hypers
+from experiments.training.step import recipe
 from models.config import PLAIN
 from models.module import Spec
 from models.transformer import activations, apply, init
 from scaling.common.errors import UserError
+from scaling.parametrization import tables
+from scaling.parametrization.tables import Rule
 
 BATCHES = np.random.default_rng(0).integers(0, 256, (2, 4, 17), dtype=np.int32)
 PLACES = {
@@ -30,20 +34,60 @@ def measured():
 
 
 def test_every_place_of_every_layer_seed_and_step_is_measured(measured):
-    assert {row.place for row in measured} == PLACES
-    outside = 2 * len({"embedded", "logits"})
-    assert len(measured) == (outside // 2 + (len(PLACES) - 2) * 2) * 2 * 3
-    assert {row.layer for row in measured if row.place == "stream"} == {0, 1}
-    assert {row.layer for row in measured if row.place == "logits"} == {-1}
-    assert {row.seed for row in measured} == {0, 1}
-    assert {row.step for row in measured} == {0, 1, 2}
+    sizes = [row for row in measured if row.quantity == "size"]
+    assert {row.place for row in sizes} == PLACES
+    outside = len({"embedded", "logits"})
+    assert len(sizes) == (outside + (len(PLACES) - outside) * 2) * 2 * 3
+    assert len(sizes) == len([row for row in measured if row.quantity == "change"])
+    assert {row.layer for row in sizes if row.place == "stream"} == {0, 1}
+    assert {row.layer for row in sizes if row.place == "logits"} == {-1}
+    assert {row.seed for row in sizes} == {0, 1}
+    assert {row.step for row in sizes} == {0, 1, 2}
     assert {(row.width, row.layers, row.head_dim) for row in measured} == {(16, 2, 8)}
+    assert {row.parametrization for row in measured} == {"sp"}
 
 
 def test_nothing_has_changed_before_the_first_step_and_everything_after_it(measured):
-    assert {row.change for row in measured if row.step == 0} == {0.0}
-    assert min(row.change for row in measured if row.step == 1) > 0
-    assert min(row.size for row in measured) > 0
+    changes = [row for row in measured if row.quantity == "change"]
+    assert {row.value for row in changes if row.step == 0} == {0.0}
+    assert min(row.value for row in changes if row.step == 1) > 0
+    assert min(row.value for row in measured if row.quantity == "size") > 0
+
+
+RULE = Rule(0.5, multiplier=2.0, learning_rate=3.0, weight_decay=5.0, epsilon=7.0)
+RATE = 0.01
+IN_FORCE = {  # by hand, of w = 2 theta
+    "adamw": {"init": 1.0, "rate": 2 * 3 * RATE, "epsilon": 7 / 2, "decay": 3 * 5 * RATE},
+    "lion": {"init": 1.0, "rate": 2 * 3 * RATE, "decay": 3 * 5 * RATE},
+    # the rate is that of Adam over epsilon, and the gradient passes the multiplier twice
+    "sgd": {"init": 1.0, "rate": 4 * 3 / 7 * RATE, "decay": 3 * 5 * RATE},
+}
+
+
+@pytest.mark.parametrize("name", IN_FORCE)
+def test_each_rule_in_force_is_measured_by_itself(name, monkeypatch):
+    """Whatever the run's own decay, epsilon and clipping are."""
+    own = ("weight_decay=0.3", "epsilon=0.01", "clip_norm=0.001", f"learning_rate={RATE}")
+    assignments = (f"optimizer.{text}" for text in (f"name={name}", *own))
+    science = tiny.config("model.embeddings=untied", *assignments)
+    sp = tables.TABLES["sp"]
+    changed = replace(sp, rows={**sp.rows, "readout": lambda w, s: RULE})
+    monkeypatch.setitem(tables.TABLES, "sp", changed)
+    made, leaves = recipe(science), hypers(science.science)
+    found = rule_rows(made, 0, jax.device_get(quick_jit(partial(probe, made))(leaves)))
+    readout = {row.quantity: row.value for row in found if row.place == "readout"}
+    assert readout == pytest.approx(IN_FORCE[name] | {"multiplier": 2.0}, rel=1e-4)
+
+
+def test_rules_that_a_weight_has_not_have_no_row(measured):
+    rules = {(row.place, row.quantity) for row in measured if row.role}
+    assert ("mlp/in", "decay") in rules
+    assert ("final_norm/gain", "rate") in rules
+    assert ("final_norm/gain", "decay") not in rules
+    assert ("final_norm/gain", "init") not in rules
+    assert {row.place for row in measured if row.quantity == "factor"} == {
+        "attention", "residual", "tied",
+    }  # fmt: skip
 
 
 def test_activations_are_those_of_the_forward_pass_however_it_is_compiled():
@@ -93,18 +137,17 @@ def test_a_wider_model_has_larger_or_more_heads():
 
 
 def test_the_command_measures_and_the_check_judges(tmp_path, study_file, cache, capsys):
-    """SP, whose check fails: both commands as a user types them."""
+    """A rate that is not the table's: both commands as a user types them."""
     from analysis.__main__ import main as analyse
 
+    rate = ["--set", "parametrization.learning_rate_powers.hidden=-1"]
     places = ["--out", str(tmp_path / "out"), "--cache", str(cache)]
-    arguments = ["coordinates", study_file, *places, "--seeds", "2", "--steps", "3"]
+    arguments = ["coordinates", study_file, *places, *rate, "--seeds", "2", "--steps", "1"]
     assert main([*arguments, "--widths", "16,64"]) == 0
     table = tmp_path / "out" / "coordinates.csv"
     assert str(table) in capsys.readouterr().out
     assert analyse(["coordinate-check", str(table)]) == 1
-    out = capsys.readouterr().out
-    assert "stream [0] change" in out
-    assert "broken rule: attention scale" in out
+    assert "broken rule: hidden learning rate\n" in capsys.readouterr().out
     assert table.with_suffix(".png").is_file()
     assert main([*arguments, "--widths", "16", "--depths", "2"]) == 2
     assert "not both" in capsys.readouterr().err

@@ -1,0 +1,82 @@
+"""Theory and tables were written apart; here each range of theory is worked out by hand."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from scaling.parametrization.tables import TABLES
+from scaling.parametrization.theory import GROUPS, THEORIES, Powers
+from scaling.parametrization.weight import Role
+
+
+def test_every_table_has_a_theory_and_every_role_a_group() -> None:
+    assert THEORIES.keys() == TABLES.keys()
+    assert set(GROUPS) == set(get_args(Role))
+
+
+def test_the_rate_of_a_family_of_updates_is_that_of_its_size() -> None:
+    mup = THEORIES["mup"]
+    hidden, embedding = mup.width["hidden"], mup.width["embedding"]
+    assert mup.rate(hidden, "normalised", "width") == -1
+    assert mup.rate(hidden, "orthogonal", "width") == -0.5
+    assert mup.rate(hidden, "gradient", "width") == 0
+    assert mup.rate(embedding, "gradient", "width") == 1
+    assert mup.rate(Powers(0, 0, 0, 0), "orthogonal", "layers") == 0
+
+
+def test_an_input_side_that_does_not_grow_needs_no_power() -> None:
+    found = THEORIES["mup"].of_weight("width", "hidden", True, fan_in=0.0)
+    assert (found.init, found.rate) == (0, 0)
+    assert THEORIES["mup"].of_weight("width", "embedding", False, fan_in=0.0).rate == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "heads", "tied", "expected"),
+    [
+        ("mup", "logits", 1.0, False, (-0.5, -0.5)),  # a random sum over d, divided by d
+        ("mup", "logits", 1.0, True, (-0.5, 0.0)),
+        ("sp", "logits", 1.0, False, (0.0, 0.0)),
+        ("sp", "logits", 1.0, True, (0.5, 1.0)),
+        ("mup", "attention/logits", 1.0, False, (-0.5, -0.5)),
+        ("mup", "attention/logits", 0.0, False, (0.0, 0.0)),  # more heads of one size
+        ("ntk", "attention/logits", 1.0, False, (0.0, 0.0)),
+        ("mup", "mlp/router", 1.0, False, (-0.5, -0.5)),
+        ("mup", "stream", 1.0, False, (0.0, 0.0)),
+    ],
+)
+def test_the_start_over_width(
+    name: str, place: str, heads: float, tied: bool, expected: tuple[float, float]
+) -> None:
+    theory = THEORIES[name]  # type: ignore[index]
+    assert theory.at_start("width", place, heads, tied) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("mup", (0.0, 0.5)),
+        ("depth_mup", (0.0, 0.0)),
+        ("umup", (0.0, 0.0)),
+        ("completep", (-0.5, 0.0)),
+    ],
+)
+def test_the_stream_over_depth_is_an_embedding_and_random_branches(
+    name: str, expected: tuple[float, float]
+) -> None:
+    theory = THEORIES[name]  # type: ignore[index]
+    assert theory.at_start("layers", "stream") == expected
+    assert theory.at_start("layers", "mlp/in") == (0.0, 0.0)
+
+
+def test_only_what_a_table_claims_is_judged_after_training() -> None:
+    assert THEORIES["sp"].after("width", "stream", "change") is None
+    assert THEORIES["mup"].after("layers", "stream", "change") is None
+    assert THEORIES["mup"].after("width", "stream", "change") == (0.0, 0.0)
+    assert THEORIES["umup"].after("width", "embedded", "change") == (-0.5, -0.5)
+    assert THEORIES["umup"].after("width", "embedded", "size") == (0.0, 0.0)
+    assert THEORIES["ntk"].after("width", "attention/logits", "size") == (0.0, 0.5)
+    assert THEORIES["depth_mup"].after("layers", "mlp/in", "change") == (-0.5, 0.0)
+    assert THEORIES["depth_mup"].after("layers", "stream", "change") == (0.0, 0.0)
+    assert THEORIES["completep"].after("layers", "mlp/in", "change") == (0.0, 0.0)
