@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -42,7 +43,8 @@ class Checkpoints:
         policies = orbax.training.preservation_policies
         self._folder = folder
         self._current: int | None = None  # the step last restored or saved
-        self._saving: tuple[int, Any] | None = None  # the save under way: its step and response
+        self._sealer = ThreadPoolExecutor(1)
+        self._saving: Future[None] | None = None  # the save under way
         with self._writing():
             self._orbax = orbax.training.Checkpointer(
                 folder.absolute(),
@@ -65,6 +67,7 @@ class Checkpoints:
             try:
                 self._finish()
             finally:
+                self._sealer.shutdown()
                 self._orbax.close()
 
     def save(self, step: int, state: Any) -> None:
@@ -78,7 +81,7 @@ class Checkpoints:
         with self._writing():
             self._finish()
             response = self._orbax.save_async(step, state, overwrite=True)
-        self._saving, self._current = (step, response), step
+        self._saving, self._current = self._sealer.submit(self._complete, step, response), step
 
     def restore(self, state: Any, aside: Aside | None = None) -> Any:
         """Load the latest sound state, in the form and placement of `state`.
@@ -94,19 +97,16 @@ class Checkpoints:
         )
         for step in steps:
             folder = self._folder / str(step)
-            sealed, reason = told(partial(is_sealed, folder)), told(partial(damage, folder))
+            reason = told(partial(damage, folder))
             if reason is None:
-                restored, reason = self._load(step, state)
-                if reason is None:
+                restored, trouble = self._load(step, state)
+                if trouble is None:
                     self._current = step
-                    if leads() and not sealed:  # its save was killed before that
-                        seal(folder)
                     return restored
-                if sealed:
-                    raise UserError(
-                        f"{folder}: whole, and {reason}: of another version or model; use that, or "
-                        "move it away to continue from the one before"
-                    )
+                raise UserError(
+                    f"{folder}: whole, and {trouble}: of another version or model; use that, or "
+                    "move it away to continue from the one before"
+                )
             if aside is not None:
                 told(partial(aside, folder, reason))
                 self._orbax.reload()
@@ -129,13 +129,16 @@ class Checkpoints:
         return restored, None
 
     def _finish(self) -> None:
-        """Wait for the save under way, and write its checksums."""
+        """Wait for the save under way and its checksums."""
         saving, self._saving = self._saving, None
         if saving is not None:
-            step, response = saving
-            response.result()  # of all processes
-            if leads():
-                seal(self._folder / str(step))
+            saving.result()
+
+    def _complete(self, step: int, response: Any) -> None:
+        """Write the checksums as soon as the save is whole, in a thread of its own."""
+        response.result()  # of all processes
+        if leads():
+            seal(self._folder / str(step))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

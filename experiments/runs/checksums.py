@@ -30,9 +30,12 @@ def is_sealed(folder: Path) -> bool:
 
 
 def damage(folder: Path) -> str | None:
-    """The first difference from the checksums, in words; None without any, or without a seal."""
+    """The first difference from the checksums, in words; None without any.
+
+    Without checksums nothing is known to be whole: the save was cut short before them.
+    """
     if not is_sealed(folder):
-        return None
+        return f"{SEAL} is missing, its save was cut short"
     try:
         sealed = read_json(folder / SEAL, Seal).crc32
     except UserError:

@@ -4,6 +4,7 @@ import gc
 import resource
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from experiments.runs.checkpoint import Checkpoints
-from experiments.runs.checksums import SEAL
+from experiments.runs.checksums import SEAL, damage
 from scaling.common.errors import UserError
 
 
@@ -211,12 +212,22 @@ def test_flipped_bit_of_an_array_is_seen(tmp_path):
         assert_same(checkpoints.restore(noise), noise)
 
 
-def test_save_that_was_killed_before_its_seal_is_trusted_and_sealed_once_read(tmp_path):
+def test_save_without_a_seal_gives_way_to_the_one_before_it(tmp_path):
+    """Killed before its checksums, so nobody knows that its bytes are whole."""
     save(tmp_path, 1, 2)
     (tmp_path / "2" / SEAL).unlink()
-    assert_same(restore(tmp_path), state(2))
-    assert (tmp_path / "2" / SEAL).exists()
-    assert_same(restore(tmp_path), state(2))
+    assert "its save was cut short" in str(damage(tmp_path / "2"))
+    assert_same(restore(tmp_path), state(1))
+
+
+def test_seal_is_written_as_soon_as_the_save_is_whole(tmp_path):
+    """Not at the next save: a kill between two saves loses none."""
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state(1))
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "1" / SEAL).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 def test_no_readable_checkpoint_is_one_line_for_a_reader_and_a_new_start_for_the_owner(tmp_path):
