@@ -37,6 +37,19 @@ class Setting:
     layout: Layout
 
 
+# Fields of a `TransformerConfig` that its parts alone read
+FIELDS = (
+    "heads",
+    "kv_heads",
+    "head_dim",
+    "qk_norm",
+    "ffn",
+    "mlp",
+    "experts",
+    "experts_active",
+    "router",
+    "capacity_factor",
+)
 Needs = Mapping[str, Callable[[Setting], bool]]
 
 
@@ -50,6 +63,7 @@ class Part:
             so that counting imports no JAX. Its weights record their letters and roles.
         causal: no output depends on a later token.
         source: where it was described.
+        reads: those of `FIELDS` that change what it computes.
         kernels: by platform, the kernels that it may run with, the preferred one first.
         needs: of each kernel, every need in words and a test of it.
     """
@@ -58,6 +72,7 @@ class Part:
     module: Callable[[], type[nn.Module]]
     causal: bool
     source: str
+    reads: tuple[str, ...] = FIELDS
     kernels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     needs: Mapping[str, Needs] = field(default_factory=dict)
 
@@ -99,6 +114,13 @@ def feed_forward(name: str) -> Part:
     """The feed-forward of this name; UserError where there is none."""
     found: Part = plugins.find("models.ffn", name, "feed-forward", "PART")
     return found
+
+
+def reads(model: TransformerConfig) -> frozenset[str]:
+    """The `FIELDS` that the parts of a model read; the pattern may leave its experts open."""
+    parts = [each for m, f in model.blocks for each in (mixer(m), feed_forward(f))]
+    named = {"experts"} if any("+" not in block for block in model.pattern) else set()
+    return frozenset(named.union(*(part.reads for part in parts)))
 
 
 def router(name: str) -> Router:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaling.common.answers import Line
 from scaling.common.files import output_folder
 from scaling.common.quantities import count
 
@@ -95,8 +96,12 @@ def bind(options: argparse.Namespace, tell: Callable[[str], None] = lambda text:
     return sweep.bind(study, folder, options.cache, tell)
 
 
-def laws(study: Study) -> list[str]:
-    """A line for each field that follows a hyperparameter law."""
+def facts(study: Study) -> Iterator[Line]:
+    """A line for each field that follows a hyperparameter law, and for each note."""
     from experiments.plan import law_settings
+    from experiments.plan.notes import notes
 
-    return list(law_settings.summary(given for run in study.runs for given in run.given))
+    for text in law_settings.summary(given for run in study.runs for given in run.given):
+        yield Line("{field}", "laws", field=text)
+    for text in notes(study):
+        yield Line("note: {note}", "notes", note=text)

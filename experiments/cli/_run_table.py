@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from experiments.sweep.sweep import Sweep
 
 HEAD = ("run", "part", "rung", "params_total", "tokens", "flops_6nd", "lr")
+SHOWN = ("budget.tokens", "optimizer.learning_rate", "data.fingerprint")  # in other columns
 COSTS = ("memory", "population", "time")
 
 
@@ -25,14 +26,16 @@ def run_table(
     Raises:
         DamagedError: a record cannot be read; nothing is printed before.
     """
-    head = (*HEAD, *(() if costs is None else COSTS), "status")
+    varied = varying(runs)
+    head = (*HEAD, *varied, *(() if costs is None else COSTS), "status")
     rows = [
         [
             *_plan(run),
+            *(str(values[number]) for values in varied.values()),
             *([] if costs is None else _cost(costs[run.run_id])),
             sweep.standing(run),
         ]
-        for run in runs
+        for number, run in enumerate(runs)
     ]
     yield Rows("runs", head, rows, left=2)
     yield Line(
@@ -40,6 +43,27 @@ def run_table(
         count=len(runs),
         flops_model=sum(run.flops for run in runs),
     )
+
+
+def varying(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """Labels and fields of the science that vary, by column.
+
+    A column that another one decides is left out, as heads by the width.
+    """
+    from experiments.config.overrides import paths, value_of
+
+    found = {"label": [run.label for run in runs]}
+    for path in paths():
+        if path not in SHOWN and not path.startswith("execution."):
+            found[path] = [value_of(run.config, path) for run in runs]
+    kept: dict[str, list[Any]] = {}
+    for name, values in found.items():
+        many = len(set(values))
+        if many > 1 and not any(
+            len(set(zip(one, values, strict=True))) == len(set(one)) for one in kept.values()
+        ):
+            kept[name] = values
+    return {name.rpartition(".")[2]: values for name, values in kept.items()}
 
 
 def _plan(run: Run) -> list[Any]:

@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace, launcher: Launcher) -> Answer:
     from experiments import trackers
-    from experiments.sweep.preflight import notes
+    from experiments.sweep.preflight import fewer_windows
     from experiments.sweep.progress import Progress
     from experiments.sweep.sweep import ready, train
     from experiments.trackers import _mirror as mirrors
@@ -78,10 +78,9 @@ def _run(options: argparse.Namespace, launcher: Launcher) -> Answer:
         finished=len(finished),
         folder=str(sweep.folder),
     )
-    for text in common.laws(sweep.study):
-        yield Line("{field}", "laws", field=text)
-    for text in notes(runs, sweep.corpora):
-        yield Line("{warning}", "warnings", warning=text)
+    yield from common.facts(sweep.study)
+    for text in fewer_windows(runs, sweep.corpora):
+        yield Line("note: {note}", "notes", note=text)
     sys.stdout.flush()
     jobs = ready(sweep, options.part, launcher)  # before mirrors look into the folder
     with mirrors.beside(sweep.folder, options.trackers), Progress(runs, finished) as progress:
@@ -101,7 +100,7 @@ def _run(options: argparse.Namespace, launcher: Launcher) -> Answer:
 
 def _dry_run(sweep: Sweep, launcher: Launcher) -> Answer:
     from experiments.sweep.cost import forecast
-    from experiments.sweep.preflight import check_programs, check_tasks, notes
+    from experiments.sweep.preflight import check_programs, check_tasks, fewer_windows
     from experiments.sweep.progress import clock
 
     question, corpora = sweep.study.question, sweep.corpora.describe()
@@ -113,10 +112,9 @@ def _dry_run(sweep: Sweep, launcher: Launcher) -> Answer:
     yield from run_table(sweep, runs, costs)
     left = [costs[run.run_id].seconds for run in runs if sweep.status(run) not in FINISHED]
     timed = [seconds for seconds in left if seconds is not None]
-    for text in common.laws(sweep.study):
-        yield Line("{field}", "laws", field=text)
-    for text in notes(runs, sweep.corpora):
-        yield Line("{warning}", "warnings", warning=text)
+    yield from common.facts(sweep.study)
+    for text in fewer_windows(runs, sweep.corpora):
+        yield Line("note: {note}", "notes", note=text)
     yield Whole({}, "memory: of one device, for the whole population; time: of one worker")
     if timed:
         seconds = Shown(sum(timed), clock(sum(timed)))

@@ -51,7 +51,7 @@ class DataConfig(CorpusConfig):
 
 
 # Fields of the text's place. A known fingerprint replaces them in the identity of a run.
-PLACES = ("data.path", "data.corpora")
+PLACES = ("data.path", "data.corpora", "data.field")
 
 
 def corpus_configs(data: DataConfig) -> tuple[CorpusConfig, ...]:

@@ -2,7 +2,8 @@
 
     identity = SHA-256 of [SCIENCE_VERSION, {path: value where it differs from the default}]
 
-A new field leaves the ids of all earlier runs unchanged, since its default is left out. A changed
+Fields that nothing reads under the run's settings are left out (experiments/config/unread.py). A
+new field leaves the ids of all earlier runs unchanged, since its default is left out. A changed
 default would give one id to two sciences: tests/golden/defaults.json pins all.
 """
 
@@ -18,6 +19,7 @@ from typing import Any
 from experiments.config.data import PLACES
 from experiments.config.fields import leaves, to_json
 from experiments.config.run import Science
+from experiments.config.unread import is_read
 
 # Raised when the same config would give another result: a changed default, initialisation, order of
 # the data or update.
@@ -44,11 +46,15 @@ def identity(science: Science, derivation: Any = None) -> str:
 
 
 def canonical(science: Science) -> dict[str, Any]:
-    """The fields that differ from their defaults, by path."""
+    """The fields that differ from their defaults and that the run reads, by path."""
     kind: Any = type(science)
     kinds, read, default = _leaves(kind)
     pairs = zip(kinds.items(), read(science), default, strict=True)
-    return {path: to_json(value, kind) for (path, kind), value, usual in pairs if value != usual}
+    return {
+        path: to_json(value, kind)
+        for (path, kind), value, usual in pairs
+        if value != usual and is_read(science, path)
+    }
 
 
 @cache

@@ -13,6 +13,8 @@ from scaling.parametrization.tables import Family
 from scaling.parametrization.weight import Role
 
 FOLDER = "experiments.training.optimizers"
+# Fields of `OptimizerConfig` that some optimizers do not read
+NUMBERS = ("beta1", "beta2", "momentum", "epsilon")
 MATRICES: tuple[Role, ...] = ("hidden", "query")
 
 
@@ -24,6 +26,7 @@ class Optimizer:
         chain: the optax transformations from the clipped gradient to the update, made from an
             `UpdateInputs` (experiments/training/update.py). Only its call imports JAX.
         family: of its update.
+        reads: those of `NUMBERS` that enter its update.
         copies: float32 values that its state keeps for each parameter, at most.
         matrices: the family of its update of the roles `MATRICES`, where that is another.
         averages: it evaluates its own average of the parameters, at a constant rate.
@@ -33,6 +36,7 @@ class Optimizer:
     family: Family
     copies: int
     matrices: Family | None = None
+    reads: tuple[str, ...] = NUMBERS
     averages: bool = False
 
     @property
@@ -56,7 +60,7 @@ def optimizer(name: str) -> Optimizer:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """An optimizer and its numbers; each file of `FOLDER` says which of them it reads.
+    """An optimizer and its numbers; each file of `FOLDER` says which of `NUMBERS` it reads.
 
     The weight decay never enters the gradient's statistics (Loshchilov and Hutter 2019); `decay`
     says whether the peak learning rate multiplies it.
@@ -70,7 +74,7 @@ class OptimizerConfig:
     epsilon: float = 1e-8
     weight_decay: float = 0.1
     decay: Literal["coupled", "independent"] = "coupled"
-    clip_norm: float = 1.0
+    clip_norm: float = 1.0  # of the gradient; 0: no clipping
 
     @property
     def kind(self) -> Optimizer:

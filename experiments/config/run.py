@@ -81,7 +81,7 @@ RANGES: Ranges = {
     "schedule.plateau_fraction": (1e-6, 1, "must be positive and at most 1"),
     "optimizer.learning_rate": _POSITIVE,
     "optimizer.epsilon": _POSITIVE,
-    "optimizer.clip_norm": _POSITIVE,
+    "optimizer.clip_norm": (0, sys.float_info.max, "must be positive, or 0 for no clipping"),
     "optimizer.weight_decay": _NOT_NEGATIVE,
     "optimizer.beta1": _BETA,
     "optimizer.beta2": _BETA,

@@ -25,7 +25,7 @@ ScheduleName = Literal[
 class ScheduleConfig:
     """Linear warm-up, a plateau, and a decay to `final_fraction` of the peak.
 
-    A schedule reads the fields that its formula has; others do not change the run.
+    A schedule reads the fields that its formula has (`READS`); others do not change the run.
     """
 
     name: ScheduleName = "linear"
@@ -53,6 +53,20 @@ DECAYS: Mapping[ScheduleName, Literal["rest", "part", "none"]] = {
     "inverse_sqrt": "part",
     "power": "part",
     "infinite": "part",
+}
+
+
+# Fields that a schedule reads besides its warm-up and the lengths and ends of its decay
+READS: Mapping[ScheduleName, tuple[str, ...]] = {
+    "linear": (),
+    "cosine": (),
+    "wsd": ("decay_shape",),
+    "constant": (),
+    "trapezoid": (),
+    "multistep": (),
+    "inverse_sqrt": ("decay_shape",),
+    "power": ("decay_shape", "power_amplitude", "power_exponent"),
+    "infinite": ("decay_shape", "settling_fraction", "plateau_fraction"),
 }
 
 

@@ -43,7 +43,7 @@ TRACED: Mapping[str, Traced] = {
     "momentum": _field("optimizer.momentum"),
     "epsilon": _field("optimizer.epsilon"),
     "weight_decay": _field("optimizer.weight_decay"),
-    "clip_norm": _field("optimizer.clip_norm"),
+    "clip_norm": Traced(lambda s: s.optimizer.clip_norm or math.inf, ("optimizer.clip_norm",)),
     "warmup_steps": Traced(lambda s: s.warmup_steps, ("schedule.warmup_fraction",)),
     "decay_steps": Traced(lambda s: s.decay_steps, ("schedule.decay_fraction",)),
     "total_steps": Traced(lambda s: s.steps, ("budget.tokens",), "int32"),

@@ -37,6 +37,7 @@ class Study:
     tokens: str = "tokens"
     published: Mapping[str, Literal["yes", "no"]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)  # as built, overrides included
+    designed: tuple[Run, ...] = ()  # the runs before overrides, where there are any
     file: str = ""  # of a study outside the package
 
     def __post_init__(self) -> None:
@@ -50,7 +51,7 @@ class Study:
         """Every run with the same overrides applied, and then with what laws give."""
         plain, laws = separate(assignments)
         runs = tuple(run.override(plain).follow(laws) for run in self.runs)
-        return replace(self, runs=runs)
+        return replace(self, runs=runs, designed=self.runs if assignments else ())
 
     def with_fingerprints(self, find: Callable[[DataConfig], str]) -> Study:
         """Every run bound to the corpora found for its data, which fixes its identity."""

@@ -88,11 +88,6 @@ def check_layouts(runs: Sequence[Run]) -> None:
             of_weight(made.spec.layout, weight, "optimizer")
 
 
-def notes(runs: Sequence[Run], corpora: data.Corpora) -> list[str]:
-    """Lines about settings that are valid and may not be meant."""
-    return [*narrower_than_base(runs), *fewer_windows(runs, corpora)]
-
-
 def fewer_windows(runs: Sequence[Run], corpora: data.Corpora) -> list[str]:
     """A line for each number of validation windows that the valid split does not have."""
     asked = dict.fromkeys(
@@ -109,27 +104,6 @@ def fewer_windows(runs: Sequence[Run], corpora: data.Corpora) -> list[str]:
         f"batch.seq_len={seq_len}, and each loss is of these"
         for wanted, seq_len, have in dict.fromkeys(found)
         if have < wanted
-    ]
-
-
-def narrower_than_base(runs: Sequence[Run]) -> list[str]:
-    """A warning line for each width below its base width.
-
-    Its rates are the base's times a power above 1. This is right for a table that transfers, and
-    wrong if the base was meant as the smallest model.
-    """
-    found = sorted(
-        {
-            (run.config.science.model.width, run.config.science.parametrization.base_width)
-            for run in runs
-            if run.config.science.parametrization.name != "sp"
-        }
-    )
-    return [
-        f"model.width={width} is below parametrization.base_width={base}: factors are those of "
-        f"{width}/{base}"
-        for width, base in found
-        if width < base
     ]
 
 

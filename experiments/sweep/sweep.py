@@ -15,6 +15,7 @@ from pathlib import Path
 from experiments import data, operations, record
 from experiments.launchers import Launcher, Site
 from experiments.plan.branching import check_continued
+from experiments.plan.notes import same_science
 from experiments.plan.run import Derived, Run
 from experiments.plan.study import Study
 from experiments.record import FINISHED, Part, Status
@@ -130,9 +131,8 @@ def bind(
     bound = study.with_fingerprints(lambda config: corpora.mixture(config).fingerprint)
     check_data(bound.runs, corpora)
     check_layouts(bound.runs)
-    identities = [run.run_id for run in bound.runs]
-    if len(set(identities)) < len(identities):
-        raise UserError("two runs of the study are the same science; vary a field, or drop one")
+    if alike := same_science(bound.runs):
+        raise UserError(alike)
     _check_beginnings(bound.runs)
     return Sweep(bound, corpora, folder, cache)
 

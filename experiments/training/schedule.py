@@ -67,6 +67,7 @@ SHAPES: Mapping[str, Decay] = {
     "square": partial(_fall, jnp.square),
     "exponential": partial(_factor, lambda x: x),
     "staircase": partial(_factor, lambda x: jnp.ceil(2 * x) / 2),
+    "none": lambda p, f, x: p,
 }
 
 
@@ -93,7 +94,7 @@ SCHEDULES: Mapping[ScheduleName, tuple[Plateau, str | None]] = {
     "linear": (_one, "linear"),
     "cosine": (_one, "cosine"),
     "wsd": (_one, None),
-    "constant": (_one, "linear"),  # of no steps
+    "constant": (_one, "none"),
     "trapezoid": (_one, "linear"),
     "multistep": (_one, "staircase"),
     "inverse_sqrt": (_inverse_sqrt, None),

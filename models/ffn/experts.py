@@ -47,5 +47,6 @@ PART = Part(
     counts=counts,
     module=module,
     causal=True,  # with a causal router
+    reads=("ffn", "mlp", "experts", "experts_active", "router", "capacity_factor"),
     source="Shazeer et al. 2017, arXiv:1701.06538",
 )

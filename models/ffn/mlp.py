@@ -46,5 +46,6 @@ PART = Part(
     counts=counts,
     module=module,
     causal=True,
+    reads=("ffn", "mlp"),
     source="gated: Shazeer 2020, arXiv:2002.05202",
 )

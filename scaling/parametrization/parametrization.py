@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Literal, Protocol
 
+from scaling.common.alphabet import parse
 from scaling.common.errors import UserError, check_choices
 from scaling.parametrization.tables import (
     FAMILIES,
@@ -30,6 +31,12 @@ class Shape(Protocol):
     def width(self) -> int: ...
     @property
     def layers(self) -> int: ...
+    @property
+    def ffn(self) -> int: ...
+    @property
+    def heads(self) -> int: ...
+    @property
+    def head_dim(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -71,12 +78,18 @@ class Parametrization:
     zero_init: ZeroInit = "none"
     learning_rate_powers: RolePowers = RolePowers()
     init_powers: RolePowers = RolePowers()
+    base_ffn: int = 0  # 0: ffn grows as the width
+    base_attention: int = 0  # heads * head_dim; 0: it grows as the width
 
     def __post_init__(self) -> None:
         check_choices("parametrization", self)
         for name in ("base_width", "base_head_dim", "base_layers"):
             if getattr(self, name) < 1:
                 raise UserError(f"parametrization.{name}={getattr(self, name)}: must be at least 1")
+        for name in ("base_ffn", "base_attention"):
+            if getattr(self, name) < 0:
+                value = getattr(self, name)
+                raise UserError(f"parametrization.{name}={value}: must be 0 (as the width) or more")
         for name in ("learning_rate_powers", "init_powers"):
             for entry in fields(powers := getattr(self, name)):
                 power = getattr(powers, entry.name)
@@ -109,7 +122,7 @@ class Parametrization:
 
     def rule(self, weight: Weight, shape: Shape, family: Family = "normalised") -> Rule:
         """The rule of one weight; `init_std` and `multiplier` are the same for every family."""
-        table, ratios = TABLES[self.name], self._ratios(shape)
+        table, ratios = TABLES[self.name], self._ratios(shape, weight)
         rule = FAMILIES[family](table.rows[weight.role](weight, ratios), table.full_rank(ratios))
         role = _POWER_OF.get(weight.role, weight.role)
         rate, init = (getattr(p, role) for p in (self.learning_rate_powers, self.init_powers))
@@ -137,6 +150,22 @@ class Parametrization:
             return TABLES[self.name].attention(head_dim, self.base_head_dim)
         return head_dim ** {"1/sqrt(d)": -0.5, "1/d": -1.0}[self.attention_scale]
 
-    def _ratios(self, shape: Shape) -> Ratios:
+    def _ratios(self, shape: Shape, weight: Weight | None = None) -> Ratios:
         m, r = self.width_ratio(shape.width), shape.layers / self.base_layers
-        return Ratios(m, r, shape.width, shape.layers)
+        if weight is None:
+            return Ratios(m, r, shape.width, shape.layers, m, m, m)
+        _, inputs, outputs = parse(weight.letters)
+        m_in, m_out = (self._side(letters, shape, m) for letters in (inputs, outputs))
+        rank = m
+        if m_in != m_out:
+            base = min(weight.fan_in / m_in, weight.fan_out / m_out)
+            rank = min(weight.fan_in, weight.fan_out) / base
+        return Ratios(m, r, shape.width, shape.layers, m_in, m_out, rank)
+
+    def _side(self, letters: str, shape: Shape, m: float) -> float:
+        """The ratio of one side of a weight to the base's."""
+        if letters == "f" and self.base_ffn:
+            return shape.ffn / self.base_ffn
+        if letters in ("hk", "gk") and self.base_attention:
+            return shape.heads * shape.head_dim / self.base_attention
+        return m

@@ -4,7 +4,9 @@ A weight acts in the forward pass as  w = multiplier * theta,  theta_0 ~ Normal(
 optimizer moves theta with the global learning rate, weight decay and epsilon times the rule's.
 
 Notation: m = width / base_width, r = layers / base_layers, d width, fan_in and fan_out products of
-the letters on each side. Tables in m and r (relative) are SP at the base width and depth.
+the letters on each side, m_in and m_out their ratios to the base's: m for a side that grows as the
+width does. A gradient by one of n activations goes as 1/n, so epsilon has the fan-out's ratio.
+Tables in m and r (relative) are SP at the base width and depth.
 
 Three facts hold the tables together, and tests/transfer holds them by training:
 
@@ -46,6 +48,7 @@ Name = Literal[
 Family = Literal["normalised", "gradient", "orthogonal"]
 
 EMBEDDING_STD = 0.1
+SIDES = ("base_width", "base_ffn", "base_attention")
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,22 @@ class Rule:
 
 
 class Ratios(NamedTuple):
-    """Ratios of a model to its base, and its width and depth."""
+    """Ratios of a model to its base, and its width and depth.
+
+    Attributes:
+        m, r: of the widths and of the layers.
+        m_in, m_out: of the weight's fan-in and fan-out; m where a side grows with the width, as
+            all do unless the base says otherwise.
+        rank: of the lesser of fan-in and fan-out.
+    """
 
     m: float
     r: float
     width: int
     layers: int
+    m_in: float
+    m_out: float
+    rank: float
 
 
 Row = Callable[[Weight, Ratios], Rule]
@@ -80,15 +93,17 @@ class Table:
         tied: the factor on the logits when the embedding is also the readout; None: no rule.
         residual: the factor on a branch's output, which the residual stream adds.
         families: the updates that it has rules for.
+        bases: fields of a `Parametrization` that it reads.
         full_rank: the rate of an orthogonal update over that of a normalised one.
     """
 
     rows: Mapping[Role, Row]
     attention: Callable[[int, int], float]
     tied: Callable[[Ratios], float] | None
+    bases: tuple[str, ...]
     residual: Callable[[Ratios], float] = lambda s: 1.0
     families: tuple[Family, ...] = ("normalised", "gradient", "orthogonal")
-    full_rank: Callable[[Ratios], float] = lambda s: s.m**0.5
+    full_rank: Callable[[Ratios], float] = lambda s: s.rank**0.5
 
 
 def _inverse_sqrt(head_dim: int, base_head_dim: int) -> float:
@@ -136,6 +151,7 @@ SP = Table(
     ),
     attention=_inverse_sqrt,
     tied=lambda s: 1.0,
+    bases=(),
     full_rank=lambda s: 1.0,
 )
 
@@ -145,13 +161,14 @@ MUP = Table(
     rows=_roles(
         embedding=lambda w, s: Rule(EMBEDDING_STD, epsilon=1 / s.m),
         hidden=lambda w, s: Rule(
-            w.fan_in**-0.5, learning_rate=1 / s.m, weight_decay=s.m, epsilon=1 / s.m
+            w.fan_in**-0.5, learning_rate=1 / s.m_in, weight_decay=s.m_in, epsilon=1 / s.m_out
         ),
         readout=lambda w, s: Rule((w.fan_in / s.m) ** -0.5, multiplier=1 / s.m, epsilon=1 / s.m),
         vector=lambda w, s: _vector(epsilon=1 / s.m),
     ),
     attention=_inverse_from_base,
     tied=lambda s: 1 / s.m,
+    bases=(*SIDES, "base_head_dim"),
 )
 
 # The same, table 3: the readout's factor is in its variance and its rate.
@@ -180,7 +197,7 @@ def _deep(alpha: float) -> Table:
         return s.r ** (alpha - 1) if w.in_block else 1.0
 
     def epsilon(w: Weight, s: Ratios) -> float:
-        return s.r**-alpha / s.m if w.in_block else 1 / s.m
+        return s.r**-alpha / s.m_out if w.in_block else 1 / s.m
 
     return replace(
         MUP,
@@ -188,18 +205,19 @@ def _deep(alpha: float) -> Table:
             embedding=MUP.rows["embedding"],
             hidden=lambda w, s: Rule(
                 w.fan_in**-0.5,
-                learning_rate=rate(w, s) / s.m,
-                weight_decay=s.m,
+                learning_rate=rate(w, s) / s.m_in,
+                weight_decay=s.m_in,
                 epsilon=epsilon(w, s),
             ),
             readout=MUP.rows["readout"],
             vector=lambda w, s: _vector(rate(w, s), epsilon(w, s)),
         ),
         residual=lambda s: s.r**-alpha,
+        bases=(*MUP.bases, "base_layers"),
     )
 
 
-def _lingle(rate: Callable[[Weight, Ratios], float]) -> Table:
+def _lingle(rate: Callable[[Weight, Ratios], float], bases: tuple[str, ...]) -> Table:
     """Lingle 2024 (arXiv:2404.05728), from its code: variance form, embeddings of variance 1.
 
     The decay is coupled and its lambda unscaled, so it weakens as the rate of a matrix does. There
@@ -214,6 +232,7 @@ def _lingle(rate: Callable[[Weight, Ratios], float]) -> Table:
         ),
         attention=_inverse,
         tied=None,  # one matrix cannot have both variances
+        bases=bases,
         families=("normalised",),
     )
 
@@ -238,6 +257,7 @@ UMUP = Table(
     ),
     attention=_inverse,
     tied=lambda s: 1 / s.width,
+    bases=(),
     residual=lambda s: s.layers**-0.5,
     families=("normalised",),
 )
@@ -252,11 +272,11 @@ NTK = Table(
     rows=_roles(
         embedding=lambda w, s: Rule(EMBEDDING_STD, epsilon=s.m**-0.5),
         hidden=lambda w, s: Rule(
-            (w.fan_in / s.m) ** -0.5,
-            multiplier=s.m**-0.5,
-            learning_rate=s.m**-0.5,
-            weight_decay=s.m**0.5,
-            epsilon=1 / s.m,
+            (w.fan_in / s.m_in) ** -0.5,
+            multiplier=s.m_in**-0.5,
+            learning_rate=s.m_in**-0.5,
+            weight_decay=s.m_in**0.5,
+            epsilon=(s.m_in * s.m_out) ** -0.5,
         ),
         readout=lambda w, s: Rule(
             (w.fan_in / s.m) ** -0.5,
@@ -269,6 +289,7 @@ NTK = Table(
     ),
     attention=_inverse_sqrt,
     tied=None,  # a readout's rate would be 1/m of the embedding's
+    bases=SIDES,
 )
 
 # Mei et al. 2018: a readout that averages (1/m) over hidden matrices with multiplier m^-1/2. By the
@@ -278,11 +299,11 @@ MEAN_FIELD = replace(
     rows=_roles(
         embedding=MUP.rows["embedding"],
         hidden=lambda w, s: Rule(
-            (w.fan_in / s.m) ** -0.5,
-            multiplier=s.m**-0.5,
-            learning_rate=s.m**-0.5,
-            weight_decay=s.m**0.5,
-            epsilon=s.m**-1.5,
+            (w.fan_in / s.m_in) ** -0.5,
+            multiplier=s.m_in**-0.5,
+            learning_rate=s.m_in**-0.5,
+            weight_decay=s.m_in**0.5,
+            epsilon=s.m_in**-0.5 / s.m_out,
         ),
         readout=MUP.rows["readout"],
         vector=MUP.rows["gain"],
@@ -293,8 +314,8 @@ TABLES: Mapping[Name, Table] = {
     "sp": SP,
     "mup": MUP,
     "mup_variance": MUP_VARIANCE,
-    "lingle_relative": _lingle(lambda w, s: 1 / s.m),
-    "lingle_absolute": _lingle(lambda w, s: 1 / w.fan_in),
+    "lingle_relative": _lingle(lambda w, s: 1 / s.m_in, SIDES),
+    "lingle_absolute": _lingle(lambda w, s: 1 / w.fan_in, ()),
     "umup": UMUP,
     "depth_mup": _deep(0.5),
     "completep": _deep(1.0),
@@ -318,7 +339,7 @@ def _for_orthogonal(rule: Rule, full_rank: float) -> Rule:
 
     Take updates with entries of 1. One aligned with its input x moves w x by fan_in |x|. An
     orthogonal one moves it by its singular value, sqrt(max(fan_in, fan_out)), times sqrt(fan_in /
-    fan_out) |x|. That is less by sqrt(min(fan_in, fan_out)), which goes as m^1/2. So its rate is
+    fan_out) |x|. That is less by sqrt(min(fan_in, fan_out)), which goes as rank^1/2. So its rate is
     that much larger. Its size is that of the spectral condition of Yang et al. 2023
     (arXiv:2310.17813).
     """

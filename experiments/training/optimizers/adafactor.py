@@ -23,4 +23,4 @@ def chain(s: UpdateInputs) -> Sequence[Any]:
     return adafactor(s.weights), descend(s)
 
 
-OPTIMIZER = Optimizer(chain, family="normalised", copies=0)
+OPTIMIZER = Optimizer(chain, family="normalised", copies=0, reads=())

@@ -24,4 +24,4 @@ def chain(s: UpdateInputs) -> Sequence[Any]:
     return *adam(s), descend(s)
 
 
-OPTIMIZER = Optimizer(chain, family="normalised", copies=2)
+OPTIMIZER = Optimizer(chain, family="normalised", copies=2, reads=("beta1", "beta2", "epsilon"))

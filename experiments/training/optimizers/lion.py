@@ -22,4 +22,4 @@ def chain(s: UpdateInputs) -> Sequence[Any]:
     return optax.scale_by_lion(s.hypers.beta1, s.hypers.beta2), descend(s)
 
 
-OPTIMIZER = Optimizer(chain, family="normalised", copies=1)
+OPTIMIZER = Optimizer(chain, family="normalised", copies=1, reads=("beta1", "beta2"))

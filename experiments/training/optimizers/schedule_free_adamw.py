@@ -24,4 +24,6 @@ def chain(s: UpdateInputs) -> Sequence[Any]:
     return (schedule_free((undo_epsilon(s), second), s),)
 
 
-OPTIMIZER = Optimizer(chain, family="normalised", copies=2, averages=True)
+OPTIMIZER = Optimizer(
+    chain, family="normalised", copies=2, reads=("beta1", "beta2", "epsilon"), averages=True
+)

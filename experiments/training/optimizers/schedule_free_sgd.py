@@ -20,4 +20,4 @@ def chain(s: UpdateInputs) -> Sequence[Any]:
     return (schedule_free((), s),)
 
 
-OPTIMIZER = Optimizer(chain, family="gradient", copies=1, averages=True)
+OPTIMIZER = Optimizer(chain, family="gradient", copies=1, reads=("beta1",), averages=True)

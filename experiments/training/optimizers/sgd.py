@@ -22,4 +22,4 @@ def chain(s: UpdateInputs) -> Sequence[Any]:
     return optax.trace(s.hypers.momentum), descend(s)
 
 
-OPTIMIZER = Optimizer(chain, family="gradient", copies=1)
+OPTIMIZER = Optimizer(chain, family="gradient", copies=1, reads=("momentum",))

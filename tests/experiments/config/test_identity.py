@@ -3,45 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args, get_origin
+from typing import Literal
 
 import pytest
 import tiny
+from other_values import another, leaf
 
 from experiments.config.data import PLACES
-from experiments.config.fields import field_types
 from experiments.config.identity import canonical, identity
 from experiments.config.optimizer import OptimizerConfig
 from experiments.config.overrides import override, paths
 from experiments.config.run import BudgetConfig, Science
+from experiments.config.unread import is_read
 from models.config import TransformerConfig
 
 FINGERPRINT = "data.fingerprint=0123456789abcdef"
-
-
-def another(value: object, kind: object) -> str:
-    """Some other valid value of a field, as the command line writes it."""
-    if value == "adamw":
-        return "sgd"
-    if get_origin(kind) is Literal:
-        return next(str(name) for name in get_args(kind) if name != value)
-    if isinstance(value, str):
-        return value + "x"
-    if value == ("attention",):
-        return "attention+mlp"
-    if isinstance(value, tuple):
-        return "16,32"
-    if isinstance(value, int):
-        return str(value * 2 or 2)
-    assert isinstance(value, float)
-    return str(value / 2 or 0.5)
-
-
-def leaf(config: object, path: str) -> tuple[object, object]:
-    *sections, name = path.split(".")
-    for section in sections:
-        config = getattr(config, section)
-    return getattr(config, name), field_types(type(config))[name]
 
 
 BASE = tiny.config("model.heads=4", "execution.microbatch=2", FINGERPRINT)
@@ -52,9 +28,11 @@ EXECUTION = [path for path in paths() if path.startswith("execution.")]
 
 
 @pytest.mark.parametrize("path", [path for path in SCIENCE if path not in PLACES])
-def test_every_field_of_the_science_is_identity(path):
+def test_a_field_of_the_science_is_identity_where_it_is_read(path):
+    """tests/experiments/config/test_unread.py compares `is_read` with the program."""
     value = another(*leaf(BASE.science, path))
-    assert identity(override(BASE, [f"{path}={value}"]).science) != identity(BASE.science)
+    same = identity(override(BASE, [f"{path}={value}"]).science) == identity(BASE.science)
+    assert same != is_read(BASE.science, path)
 
 
 @pytest.mark.parametrize("path", EXECUTION)

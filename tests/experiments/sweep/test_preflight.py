@@ -13,12 +13,10 @@ import records
 import tiny
 
 from experiments import data, record
-from experiments.config.overrides import override
-from experiments.config.run import RunConfig
 from experiments.plan.run import Run
 from experiments.record import Part
 from experiments.sweep import preflight
-from experiments.sweep.preflight import check_data, check_folder, narrower_than_base
+from experiments.sweep.preflight import check_data, check_folder
 from scaling.common.errors import UserError
 
 STUDY = tiny.study("texts")
@@ -191,10 +189,3 @@ def test_held_out_runs_are_checked_against_the_corpus_too(corpus):
     held_out = Run(tiny.config("budget.tokens=1e9"), rung=1, part=Part.HELD_OUT)
     with pytest.raises(UserError, match=r"data\.epochs"):
         check_data([*RUNS, held_out], corpus)
-
-
-def test_widths_below_their_base_are_told_where_a_table_scales_with_them():
-    run = Run(override(RunConfig(), ["model.width=32", "parametrization.name=mup"]), 0)
-    wide, sp = (run.override([text]) for text in ("model.width=64", "parametrization.name=sp"))
-    (line,) = narrower_than_base([run, run, wide, sp])
-    assert line.startswith("model.width=32 is below parametrization.base_width=64")

@@ -201,7 +201,10 @@ def test_summary_of_another_version_is_one_line(swept, tmp_path, handed_out):
 
 def test_equal_runs_are_refused(texts, cache, tmp_path):
     study = tiny.study(texts, rates=(1e-3, 1e-3))
-    with pytest.raises(UserError, match="two runs of the study are the same science"):
+    with pytest.raises(
+        UserError,
+        match=r"runs 1 and 2 of the study are the same science: they agree in every field",
+    ):
         bind(study, tmp_path, cache)
 
 

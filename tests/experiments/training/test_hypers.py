@@ -26,6 +26,10 @@ def test_every_leaf_is_a_scalar_array():
     assert (leaves.total_steps.dtype, int(leaves.total_steps)) == (jnp.int32, tiny.STEPS)
 
 
+def test_a_clip_of_zero_is_none():
+    assert hypers(tiny.config("optimizer.clip_norm=0").science).clip_norm == jnp.inf
+
+
 def test_each_number_of_the_config_reaches_its_leaf():
     base = flat(hypers(tiny.config("schedule.name=wsd").science))
     moved = {

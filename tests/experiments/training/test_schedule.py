@@ -87,7 +87,7 @@ def leaves(name: str, *assignments: str, shape: str = "linear"):
 def test_every_schedule_and_every_shape_has_its_table():
     assert {name for name, _ in TABLE} == set(SCHEDULES) == set(DECAYS)
     assert {shape for name, shape in TABLE if name == "wsd"} == set(SHAPES_TO_CHOOSE)
-    assert set(SHAPES_TO_CHOOSE) | {"staircase"} == set(SHAPES)
+    assert set(SHAPES_TO_CHOOSE) | {"staircase", "none"} == set(SHAPES)
 
 
 @pytest.mark.parametrize(("name", "shape"), TABLE)
