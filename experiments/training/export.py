@@ -215,9 +215,11 @@ def read(path: Path) -> Model:
         raise UserError(f"{path}: its metadata hold no config; was it exported here?")
     stored_config = files.decode(found[CONFIG], StoredConfig, f"{path}: {CONFIG}", AGAIN)
     config = from_record(stored_config, str(path))
-    for key in (STEP, TOKENIZER):
-        if key not in found:
-            raise UserError(f"{path}: its metadata hold no {key}; {AGAIN}")
-    step = files.decode(found[STEP], int, f"{path}: {STEP}", AGAIN)
-    tokenizer = _load(config.science.data, found[TOKENIZER].encode(), f"{path}: {TOKENIZER}")
+    corpus, where = config.science.data, f"{path}: {TOKENIZER}"
+    if TOKENIZER not in found and corpus.tokenizer != BYTES:
+        raise UserError(f"{path}: its metadata hold no {TOKENIZER}; {AGAIN}")
+    tokenizer = _load(corpus, found[TOKENIZER].encode() if TOKENIZER in found else b"", where)
+    step = config.science.steps  # of a file of an earlier version
+    if STEP in found:
+        step = files.decode(found[STEP], int, f"{path}: {STEP}", AGAIN)
     return Model(config, arrays, tokenizer, step)

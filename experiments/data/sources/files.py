@@ -57,15 +57,24 @@ def list_files(config: CorpusConfig) -> list[Path | Skipped]:
 
 def _by_real_path(found: Sequence[Path]) -> list[Path]:
     """The files, sorted by real path, each once: by a name with a known suffix, if it has one."""
+    folders = {folder: os.path.realpath(folder) for folder in {path.parent for path in found}}
+
+    def real_path(path: Path) -> str:
+        own = f"{folders[path.parent]}/{path.name}"
+        return os.path.realpath(own) if path.is_symlink() else own
+
     best_last = sorted(found, key=lambda path: (_suffix(path) in FORMATS, str(path)))
-    real = {os.path.realpath(path): path for path in best_last}
+    real = {real_path(path): path for path in best_last}
     return [real[key] for key in sorted(real)]
 
 
 def _suffix(path: Path) -> str:
     """The suffix of a file's name, or of that which a link leads to, if it tells the format."""
-    own, real = format_suffix(path), format_suffix(Path(os.path.realpath(path)))
-    return real if own not in FORMATS and real in FORMATS else own
+    own = format_suffix(path)
+    if own in FORMATS or not path.is_symlink():
+        return own
+    real = format_suffix(Path(os.path.realpath(path)))
+    return real if real in FORMATS else own
 
 
 def documents(config: CorpusConfig) -> Iterator[Document | Skipped]:

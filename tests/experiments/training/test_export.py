@@ -94,6 +94,11 @@ def test_the_config_and_the_arrays_come_back(file):
     found = read(file)
     assert to_dict(found.config) == to_dict(config)
     assert_equal(from_arrays(made, found.arrays, "here"), params)
+    with safe_open(file, framework="numpy") as opened:
+        meta = {k: v for k, v in opened.metadata().items() if k not in ("tokenizer", "step")}
+    save_file(load_file(file), file, meta)  # as an earlier version wrote it, of bytes
+    assert read(file).step == config.science.steps
+    assert isinstance(read(file).tokenizer, ByteTokenizer)
 
 
 @pytest.mark.parametrize(
