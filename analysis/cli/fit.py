@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.cli._at import add_at, points
 from analysis.cli._format import estimates
+from analysis.cli._plot import add_plot, plot
+from analysis.cli._residuals import draw
 from analysis.cli._table_options import PATH, add_table, fit_source, law_named, pairs, read
 from scaling.common.answers import Answer, Note, Rows, Whole
 
@@ -31,6 +33,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--law", help="a law of `python -m analysis laws`")
     add_table(parser)
     add_at(parser)
+    add_plot(parser, "the residuals of the rows, fitted and held out")
 
 
 def run(options: argparse.Namespace) -> Answer:
@@ -56,6 +59,7 @@ def run(options: argparse.Namespace) -> Answer:
         yield Whole({"held_out": _held_out(result.held_out)}, f"\n{result.held_out}")
     values = {part.title: dict(part.items) for part in sections(result)}
     yield Whole({"card": values}, f"\n{card(result)}")
+    yield from plot(options, lambda: draw([result]))
     return 0
 
 

@@ -51,6 +51,8 @@ def cells(table: pd.DataFrame, cell: tuple[str, ...], hyper: tuple[str, ...], lo
     twice = sorted(set(cell) & set(hyper))
     if twice:
         raise UserError(f"hyper='{twice[0]}' is also a column of the cell: it is one or the other")
+    for name in (*cell, *hyper):
+        _check_logs(table, name)
     points = select(table, {name: name for name in (*cell, *hyper)}, loss, None, 0)
     fixed = np.log(np.stack([points.variables[name] for name in cell], axis=1))
     # one size read from two logs may differ in the last digit
@@ -69,6 +71,27 @@ def cells(table: pd.DataFrame, cell: tuple[str, ...], hyper: tuple[str, ...], lo
         rows=points.rows,
         notes=points.notes,
     )
+
+
+def _check_logs(table: pd.DataFrame, column: str) -> None:
+    """Refuse text and zeros, with the remedy: optima are fitted in logarithms of numbers."""
+    import pandas as pd
+
+    if column not in table.columns:
+        return  # `select` names the nearest
+    given = table[column].dropna()
+    values = pd.to_numeric(given, errors="coerce")
+    if len(given) and values.isna().all():
+        shown = ", ".join(map(str, given.unique()[:3]))
+        raise UserError(
+            f"column '{column}' holds text ({shown}), and cells are told apart by numbers: fit one "
+            "value of it at a time"
+        )
+    if zeros := int((values == 0).sum()):
+        raise UserError(
+            f"column '{column}' is 0 in {zeros} row(s), and its law is of logarithms: leave these "
+            "rows out"
+        )
 
 
 def describe(values: Mapping[str, float]) -> str:

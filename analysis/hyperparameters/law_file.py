@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from analysis.hyperparameters.power_law import COEFFICIENT, OptimumLaw
-from scaling.common.errors import UserError
+from scaling.common.errors import UserError, nearest
 from scaling.common.files import plain, read_json, write_bytes
+from scaling.hyperparameters.given import GIVEN
 from scaling.hyperparameters.law import QUANTITIES, Batch, Confidence, HyperparameterLaw, Power
 from scaling.hyperparameters.law_file import REMEDY, LawFile, Resamples, from_law, to_law
 from scaling.laws._law import Convention
@@ -54,6 +55,11 @@ def save_law(
         if not np.isfinite(fit.estimate).all():
             raise UserError(f"save_law: the law of '{quantity}' has no finite constants")
     variables = dict.fromkeys(name for fit in fits.values() for name in fit.variables)
+    for unknown in [each for each in variables if each not in GIVEN]:
+        raise UserError(
+            f"save_law: no run is ever described by '{unknown}', so the law could give no advice: "
+            f"{nearest(unknown, GIVEN)}; rename the column of the table and fit again"
+        )
     law = HyperparameterLaw(
         name=name,
         form="; ".join(map(str, fits.values())),

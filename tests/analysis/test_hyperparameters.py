@@ -271,3 +271,18 @@ def test_the_jacobian_of_the_bowl_is_its_derivative():
 def test_mistakes_are_named(call: object, match: str):
     with pytest.raises(UserError, match=match):
         call(cells(np.array([1e8, 4e8, 1.6e9])))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("n", "transformer", r"'n' holds text \(transformer\).*one value of it at a time"),
+        ("lr", 0.0, r"'lr' is 0 in 1 row\(s\).*leave these rows out"),
+    ],
+)
+def test_a_cell_that_has_no_logarithm_has_a_remedy(column: str, value: object, said: str):
+    table = pd.DataFrame({"n": [1e7, 1e7, 1e8], "lr": [1e-3, 2e-3, 1e-3], "loss": [3.0, 3.1, 2.8]})
+    whole = table.astype({column: object})
+    whole.loc[[0] if value == 0.0 else slice(None), column] = value
+    with pytest.raises(UserError, match=said):
+        sorted_cells(whole, ("n",), ("lr",), "loss")

@@ -24,6 +24,14 @@ def test_fit_prints_constants_intervals_held_out_rows_and_card(csv, capsys):
         assert expected in said
 
 
+def test_residuals_of_a_table_are_drawn(csv, tmp_path, capsys):
+    asked = ["--holdout", "c>1e20", "--plot", str(tmp_path / "rows.png")]
+    assert main(["fit", csv, *COLUMNS, *asked]) == 0
+    assert (tmp_path / "rows.png").stat().st_size > 10_000
+    assert (tmp_path / "rows.svg").exists()
+    assert f"wrote {tmp_path / 'rows'}.png" in capsys.readouterr().out
+
+
 def test_fit_holds_and_ties_parameters(csv, capsys):
     assert main(["fit", csv, *COLUMNS, "--fix", "E=1.8", "--fix", "beta=alpha", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

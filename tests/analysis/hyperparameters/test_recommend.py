@@ -160,3 +160,12 @@ def test_a_damaged_law_is_named(text, said, saved):
 def test_only_hyperparameters_are_saved(fits, tmp_path):
     with pytest.raises(UserError, match="'rate': one of lr"):
         save_law(tmp_path / "x", {"rate": fits["lr"]}, name="x", loss="", schedule="", recipe="")
+
+
+def test_a_law_of_columns_that_no_run_is_described_by_is_refused_when_saved(tmp_path):
+    size = 10 ** np.linspace(7, 9, 6)
+    table = pd.DataFrame({"N": size, "lr": 3 * size**-0.6})
+    fits = {"lr": regress(table, "lr", ("N",), bootstrap=20)}
+    with pytest.raises(UserError, match=r"no run is ever described by 'N'.*rename the column"):
+        save_law(tmp_path / "x", fits, name="x", loss="", schedule="", recipe="")
+    assert not (tmp_path / "x").exists()
