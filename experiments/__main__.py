@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
 
-from scaling.common import command_line
-from scaling.common.command_line import Parser, add_commands
+if TYPE_CHECKING:  # all else is imported where a stop signal is already heard
+    from scaling.common.command_line import Parser
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, preemption
+AGAIN = "the same command continues from there"
 EPILOG = """examples:
   python -m experiments run quickstart
   python -m experiments run isoflop --set scale=gpu --set model.mlp=swiglu
@@ -22,6 +26,8 @@ EPILOG = """examples:
 
 def parser() -> Parser:
     """A command for every file in experiments/cli."""
+    from scaling.common.command_line import Parser, add_commands
+
     top = Parser(
         prog="python -m experiments",
         description="Run studies and searches and look at their records.",
@@ -31,17 +37,33 @@ def parser() -> Parser:
     return top
 
 
+class StoppedError(KeyboardInterrupt):
+    """A stop signal.
+
+    After a plain KeyboardInterrupt in an `exec`, caught or not, Python ends by SIGINT.
+    """
+
+
+def stop(*_: object) -> NoReturn:
+    raise StoppedError
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 all finished, 2 the user's mistake, 75 interrupted or to be tried again.
 
     Of diff: 0 the same science, 1 another.
     """
-
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # preempted: as Ctrl-C
+    before = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
     try:
-        return command_line.main(parser, arguments, "the same command continues from there")
+        from scaling.common import command_line
+
+        return command_line.main(parser, arguments, AGAIN)
+    except StoppedError:
+        print(f"stopped; {AGAIN}", file=sys.stderr)
+        return os.EX_TEMPFAIL
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

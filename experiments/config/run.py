@@ -235,7 +235,13 @@ class RunConfig:
             )
         last, dispatch = self.science.steps, self.execution.steps_per_dispatch
         for step in self.execution.permanent:
-            if not 0 < step <= last or (step % dispatch and step != last):
+            if step > last:
+                raise UserError(
+                    f"budget.tokens={self.science.budget.tokens}: the run ends at step {last}, and "
+                    f"keeps a checkpoint of step {step} (execution.permanent), where a branch may "
+                    "begin; train it longer, or change budget and branches in the study file"
+                )
+            if step < 1 or (step % dispatch and step != last):
                 raise UserError(
                     f"execution.permanent={step}: no dispatch ends there; choose multiples of "
                     f"execution.steps_per_dispatch={dispatch} up to the last step, {last}"

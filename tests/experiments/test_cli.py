@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 import pytest
@@ -327,3 +328,30 @@ def test_terminated_run_exits_with_75_and_the_same_command_finishes_it(study_fil
     assert lines[-1].endswith("[3/3 runs, 0:00 left]")
     assert all("runs, " in line for line in lines[1:]), "something else reached the terminal"
     assert python(*command).stdout.splitlines()[-1] == "3 completed"
+
+
+# A stop signal while the command's first module is imported, and inside an `exec`
+STOPPED_AT = {
+    "import": """
+        class Finder:
+            def find_spec(name, *_):
+                if name == "scaling.common.command_line":
+                    os.kill(os.getpid(), NUMBER)
+        sys.meta_path.insert(0, Finder)
+    """,
+    "exec": """
+        from experiments.cli import list as command
+        command.run = lambda options: exec("os.kill(os.getpid(), NUMBER)")
+    """,
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("point", STOPPED_AT)
+def test_stop_signal_ends_a_command_with_75_wherever_it_comes(point, number):
+    code = textwrap.dedent(STOPPED_AT[point]).replace("NUMBER", str(int(number)))
+    program = f"import os, runpy, sys\nsys.argv = ['experiments', 'list']\n{code}"
+    program += "runpy.run_module('experiments', run_name='__main__')"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert found.returncode == 75
+    assert found.stderr == "stopped; the same command continues from there\n"

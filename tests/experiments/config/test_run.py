@@ -85,13 +85,18 @@ def test_microbatch_must_divide_the_batch():
     assert tiny.config("execution.microbatch=2").execution.microbatch == 2
 
 
-@pytest.mark.parametrize("step", [-8, 0, 12, 49, 56])
+@pytest.mark.parametrize("step", [-8, 0, 12, 49])
 def test_permanent_checkpoint_is_of_a_step_where_a_dispatch_ends(step):
     """The tiny run has 50 steps in dispatches of 8."""
     rule = rf"^execution\.permanent={step}: .*steps_per_dispatch=8 up to the last step, 50$"
     with pytest.raises(UserError, match=rule):
         tiny.config(f"execution.permanent=16,{step}")
     assert tiny.config("execution.permanent=8,48,50").execution.permanent == (8, 48, 50)
+
+
+def test_budget_that_ends_before_a_permanent_checkpoint_is_named():
+    with pytest.raises(UserError, match=r"^budget\.tokens=640: .* step 10, .* step 48 .* branch"):
+        tiny.config("execution.permanent=8,48", "budget.tokens=640")
 
 
 def test_steps_are_whole_and_tokens_are_those_really_seen():

@@ -120,6 +120,20 @@ def test_resource_that_slurm_cannot_give_is_refused(commands, resources, message
         launchers.load("slurm", 1, resources)
 
 
+@pytest.mark.parametrize("absent", slurm.COMMANDS)
+def test_absent_command_of_slurm_is_one_line(commands, monkeypatch, absent):
+    (commands / absent).unlink()
+    monkeypatch.setenv("PATH", str(commands))
+    with pytest.raises(UserError, match=rf"--launcher slurm: no {absent} here"):
+        launchers.load("slurm", 1, {})
+
+
+def test_command_that_vanishes_later_is_no_answer(commands, monkeypatch):
+    (commands / "squeue").unlink()
+    monkeypatch.setenv("PATH", str(commands))
+    assert slurm._queue() is None
+
+
 def test_choices_are_typed_and_the_rest_has_defaults(commands):
     asked = {"partition": "gpu", "gpus_per_node": "1", "mem_gb": "1.5"}
     found = launchers.load("slurm", 8, asked)

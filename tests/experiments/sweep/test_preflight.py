@@ -16,7 +16,7 @@ from experiments import data, record
 from experiments.plan.run import Run
 from experiments.record import Part
 from experiments.sweep import preflight
-from experiments.sweep.preflight import check_data, check_folder
+from experiments.sweep.preflight import check_data, check_folder, fewer_windows
 from scaling.common.errors import UserError
 
 STUDY = tiny.study("texts")
@@ -189,3 +189,19 @@ def test_held_out_runs_are_checked_against_the_corpus_too(corpus):
     held_out = Run(tiny.config("budget.tokens=1e9"), rung=1, part=Part.HELD_OUT)
     with pytest.raises(UserError, match=r"data\.epochs"):
         check_data([*RUNS, held_out], corpus)
+
+
+def test_fewer_windows_than_asked_are_told_once(corpus):
+    (have,) = {store.tokens // 16 for store in corpus.only.valid}
+    few = [Run(tiny.config(f"evaluation.windows={n}"), rung=0) for n in (have, have + 9)]
+    (line,) = fewer_windows([*few, *few], corpus)
+    assert line.startswith(f"evaluation.windows={have + 9}: the valid split has {have} windows")
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_every_split_must_have_a_window(corpus, split):
+    store = data.MemoryTokens(np.zeros(9, np.uint8))
+    small = copy.copy(corpus)
+    small.only = data.Mixture((replace(corpus.only.corpora[0], **{split: store}),))
+    with pytest.raises(UserError, match=rf"the {split} split has 9 tokens.* needs 17"):
+        check_data(RUNS, small)

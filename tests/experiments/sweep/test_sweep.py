@@ -148,6 +148,10 @@ def test_held_out_runs_wait_for_their_prediction(swept, handed_out):
     predict(bound, "another")
     with pytest.raises(UserError, match=r"it does not predict the held-out run"):
         run_sweep(bound, Part.HELD_OUT, Local(1))
+    elsewhere = copy(bound, bound.folder / "elsewhere")
+    with pytest.raises(UserError, match="no prediction"):
+        run_sweep(elsewhere, Part.HELD_OUT, Local(1))
+    assert not elsewhere.folder.exists()  # a refused command leaves nothing behind
     assert handed_out == []
 
 
@@ -319,7 +323,7 @@ def test_run_whose_worker_is_always_killed_is_recorded_as_failed(swept, tmp_path
     assert [bound.status(run) for run in fit] == ["completed", "diverged", "completed"]
 
 
-def test_interrupt_while_compiling_does_not_wait_for_the_compiler(long):
+def test_interrupt_while_compiling_does_not_wait_for_the_compiler(long, capsys):
     """The worker is frozen: one that compiles cannot hear, and has nothing to save."""
     frozen: list[int] = []
 
@@ -336,6 +340,7 @@ def test_interrupt_while_compiling_does_not_wait_for_the_compiler(long):
     start = time.monotonic()
     run_sweep(long, Part.FIT, Local(1), watch)
     assert frozen
+    assert "there is nothing to save" in capsys.readouterr().err
     assert time.monotonic() - start < 50
     assert multiprocessing.active_children() == []
 
