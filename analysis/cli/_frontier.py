@@ -28,5 +28,9 @@ def show(found: Frontier, options: argparse.Namespace) -> Iterator[Part]:
         )
     for point in points(options.at, COMPUTE):
         n, d = (Estimate.of(law.predict(point["flops"])) for law in (found.params, found.tokens))
-        yield Line("at C = {flops}: N* {params}, D* {tokens}", "at", **point, params=n, tokens=d)
+        away = found.beyond(point["flops"])
+        yield Line(
+            "at C = {flops}: N* {params}, D* {tokens}, {beyond} x outside the budgets used",
+            "at", **point, params=n, tokens=d, beyond=away,
+        )  # fmt: skip
     yield from map(Note, found.warnings)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.common import quantities
-from scaling.common.answers import Line, Note, Part
+from scaling.common.answers import Estimate, Line, Note, Part
 from scaling.common.errors import UserError, nearest
 from scaling.common.quantities import whole
 
@@ -32,15 +32,25 @@ class Source:
     table: pd.DataFrame
     law: str = DEFAULT_LAW
     loss: str = "loss"
-    params: str = "params_total"
-    tokens: str = "tokens"
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def params(self) -> str:
+        return self.columns.get("params", "params_total")
+
+    @property
+    def tokens(self) -> str:
+        return self.columns.get("tokens", "tokens")
 
 
 def add_columns(parser: Any) -> None:
     """The arguments that choose rows and the commonest columns."""
     parser.add_argument("--where", metavar="ROWS", help=WHERE)
     parser.add_argument("--loss", help="column of the loss (default: loss)")
-    parser.add_argument("--params", help="column of the parameters (default: params_total)")
+    parser.add_argument(
+        "--params",
+        help="column of the parameters (default: as the law counts)",
+    )
     parser.add_argument("--tokens", help="column of the training tokens (default: tokens)")
 
 
@@ -65,13 +75,12 @@ def add_table(parser: Any) -> None:
     parser.add_argument(
         "--objective", default="log_huber", help="log_ or raw_ with huber, squared or absolute"
     )
-    parser.add_argument("--delta", default="1e-3", help="Huber width, or mad (default: 1e-3)")
+    parser.add_argument("--delta", help="Huber width, or mad (default: 1e-3)")
     parser.add_argument("--bootstrap", type=whole, default=0, metavar="R", help="resamples")
     parser.add_argument(
         "--resampling",
         choices=("pairs", "dirichlet"),
-        default="pairs",
-        help="weights of a resample: counts of drawn rows, or dirichlet for few rows",
+        help="weights of a resample: counts of drawn rows (the default), or dirichlet for few",
     )
     parser.add_argument("--cluster", metavar="COLUMN", help="resample rows of one value together")
     parser.add_argument("--weights", metavar="COLUMN", help="column of weights")
@@ -79,7 +88,16 @@ def add_table(parser: Any) -> None:
     parser.add_argument(
         "--holdout", metavar="ROWS", help="rows to predict and not to fit: 'flops_6nd>1e15'"
     )
-    parser.add_argument("--seed", type=whole, default=0, help="seed of the bootstrap")
+    parser.add_argument("--seed", type=whole, help="seed of the bootstrap (default: 0)")
+
+
+def refuse_idle(options: argparse.Namespace, why: str) -> None:
+    """Refuse arguments of `add_table` where nothing is read or fitted."""
+    default = {"objective": "log_huber", "bootstrap": 0, "drop_highest": 0, "column": [], "fix": []}
+    names = ("where", "loss", "params", "tokens", "x", "delta", "resampling", "cluster", "weights")
+    for name in (*names, "holdout", "seed", *default):
+        if getattr(options, name) != default.get(name):
+            raise UserError(f"{why} --{name.replace('_', '-')}")
 
 
 def read(path: str, options: argparse.Namespace) -> Source:
@@ -98,15 +116,25 @@ def choose(source: Source, options: argparse.Namespace) -> Source:
     """The rows that the options choose, with the columns that they name."""
     from analysis.tables.query import where
 
-    named = {name: getattr(options, name) for name in ("loss", "params", "tokens")}
-    source = replace(source, **{name: column for name, column in named.items() if column})
-    return replace(source, table=where(source.table, options.where))
+    named = {name: getattr(options, name) for name in ("params", "tokens")}
+    asked = {name: column for name, column in named.items() if column}
+    return replace(
+        source,
+        table=where(source.table, options.where),
+        loss=options.loss or source.loss,
+        columns={**source.columns, **asked},
+    )
 
 
 def summary(result: FitResult) -> Iterator[Part]:
     """A line on a fit, and its warnings."""
     said = {"law": result.law.name, "rows": len(result.points), "status": str(result.status)}
-    yield Line("{law} fitted on {rows} rows, {status}", **said)
+    rms = Estimate(100 * result.rms, digits=2)
+    yield Line(
+        "{law} fitted on {rows} rows, {status}, rms about it {rms_percent} %",
+        **said,
+        rms_percent=rms,
+    )
     yield from map(Note, result.warnings)
 
 
@@ -120,15 +148,13 @@ def fit_source(source: Source, law: str | None, options: argparse.Namespace) -> 
     from analysis.fitting.fit import fit
 
     chosen_law = law_named(law or source.law, pairs("--fix", options.fix))
-    delta = _number(options.delta)
+    delta = None if options.delta is None else _number(options.delta)
     options.progress(f"fitting {chosen_law.name} with {options.bootstrap} resamples")
     return fit(
         chosen_law,
         source.table,
         loss=source.loss,
-        params=source.params,
-        tokens=source.tokens,
-        x=options.x,
+        **_short(source, chosen_law, options),
         columns=pairs("--column", options.column),
         objective=options.objective,
         delta=options.delta if delta is None else delta,
@@ -140,6 +166,16 @@ def fit_source(source: Source, law: str | None, options: argparse.Namespace) -> 
         drop_highest=options.drop_highest,
         holdout=options.holdout,
     )
+
+
+def _short(source: Source, law: Law, options: argparse.Namespace) -> dict[str, str | None]:
+    """Columns by the short arguments: those asked for, and for the law of the study its own."""
+    asked = {name: getattr(options, name) for name in ("params", "tokens", "x")}
+    own = source.columns if law.name == source.law else {}
+    return {
+        name: column or (own.get(name) if name in law.variables else None)
+        for name, column in asked.items()
+    }
 
 
 def law_named(text: str, fixed: Mapping[str, str]) -> Law:
@@ -156,12 +192,13 @@ def law_named(text: str, fixed: Mapping[str, str]) -> Law:
 
 def pairs(option: str, texts: list[str]) -> dict[str, str]:
     """name=value, several times."""
-    found = {}
+    found: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not (name and equals and value):
             raise UserError(f"{option} {text}: write name=value")
-        found[name] = value
+        if found.setdefault(name, value) != value:
+            raise UserError(f"{option} {text}: {name} is {found[name]} already")
     return found
 
 
@@ -177,7 +214,8 @@ def open_source(path: str, text: Sequence[str] = ()) -> Source:
     if (Path(path) / STUDY).exists():
         study = load_study(path)
         law = study.law.name if study.law else DEFAULT_LAW
-        return Source(path, study.runs, law, study.loss, study.params, study.tokens)
+        columns = {"params": study.params, "tokens": study.tokens}
+        return Source(path, study.runs, law, study.loss, columns)
     if Path(path).is_dir():
         return Source(path, load_runs(path))
     if path == STDIN or Path(path).exists():

@@ -87,7 +87,10 @@ def run(options: argparse.Namespace) -> Answer:
         yield from map(Note, result.warnings)
     what = options.then_loss
     head = ("run", first.recipe.loss, what, f"measured {what}", "off, %")
-    yield Rows("predictions", head, _rows(every, options, at, first, second), above="\n")
+    rows, away = _rows(every, options, at, first, second)
+    yield Rows("predictions", head, rows, above="\n")
+    if away:
+        yield Note(f"up to {away}")
     if not (first.has_intervals and second.has_intervals):
         yield Note("no intervals without --bootstrap 1000")
     return 0
@@ -99,6 +102,7 @@ def _second(source: Source, options: argparse.Namespace, first: FitResult) -> Fi
     asked.loss, asked.where = options.then_loss, options.then_where or options.where
     (fed, *_) = _law(options).variables
     asked.column, asked.fix, asked.holdout = [f"{fed}={first.recipe.loss}"], [], None
+    asked.params = asked.tokens = asked.x = None
     return fit_source(choose(source, asked), options.then, asked)
 
 
@@ -114,7 +118,8 @@ def _rows(
     at: Sequence[Mapping[str, float]],
     first: FitResult,
     second: FitResult,
-) -> list[list[Any]]:
+) -> tuple[list[list[Any]], str]:
+    """The rows of the answer, and the distance of the farthest run in words."""
     from analysis.inference.chained_laws import chained
     from analysis.tables.columns import numbers as column_of
     from analysis.tables.columns import row_labels
@@ -135,7 +140,5 @@ def _rows(
     loss = first.predict_at(variables)
     error = chained(first, second, **variables)
     off = [100 * abs(e / m - 1) for e, m in zip(error.value, measured, strict=True)]
-    return [
-        list(row)
-        for row in zip(labels, estimates(loss), estimates(error), measured, off, strict=True)
-    ]
+    cells = zip(labels, estimates(loss), estimates(error), measured, off, strict=True)
+    return [list(row) for row in cells], error.distance

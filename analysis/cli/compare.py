@@ -13,11 +13,13 @@ extrapolation, use the errors.
 from __future__ import annotations
 
 import argparse
+import copy
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from analysis.cli._plot import add_plot, plot
 from analysis.cli._residuals import draw
-from analysis.cli._table_options import PATH, add_table, fit_source, read
+from analysis.cli._table_options import PATH, add_table, fit_source, law_named, pairs, read
 from scaling.common.answers import Answer, Note, Rows
 from scaling.common.quantities import number
 
@@ -55,7 +57,8 @@ def run(options: argparse.Namespace) -> Answer:
     from analysis.inference.compare import compare
 
     source = read(options.path, options)
-    results = [fit_source(source, law, options) for law in options.law]
+    laws = {each: law_named(each, pairs("--fix", options.fix)).variables for each in options.law}
+    results = [fit_source(source, law, _of(laws, law, options)) for law in options.law]
     options.progress("predicting from the rows below each budget")
     ranking = compare(results, over=options.over, below=options.below)
     rows = [
@@ -74,3 +77,15 @@ def run(options: argparse.Namespace) -> Answer:
     yield from map(Note, dict.fromkeys(note for each in results for note in each.points.notes))
     yield from plot(options, lambda: draw(results))
     return 0
+
+
+def _of(
+    laws: Mapping[str, tuple[str, ...]], law: str, options: argparse.Namespace
+) -> argparse.Namespace:
+    """The options for one law, without the columns that are of other laws alone."""
+    asked = copy.copy(options)
+    elsewhere = {name for names in laws.values() for name in names} - set(laws[law])
+    for name in elsewhere & {"params", "tokens", "x"}:
+        setattr(asked, name, None)
+    asked.column = [each for each in options.column if each.partition("=")[0] not in elsewhere]
+    return asked

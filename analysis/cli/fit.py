@@ -38,6 +38,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Fit and print."""
+    import numpy as np
+
     from analysis import card
     from analysis.fitting.card import sections
 
@@ -46,13 +48,25 @@ def run(options: argparse.Namespace) -> Answer:
     at = points(options.at, law.variables)
     result = fit_source(source, options.law, options)
     yield Whole(result.to_json(), constants(result))
-    said = f"objective {result.objective:.10g}, {result.status}, {len(result.points)} points"
-    yield Whole({}, said)
+    yield Whole(
+        {},
+        f"objective {result.objective:.10g}, {result.status}, {len(result.points)} points, "
+        f"rms log residual {100 * result.rms:.2g} %",
+    )
+    columns = ", ".join(f"{name} = {column}" for name, column in result.recipe.columns.items())
+    yield Whole({}, f"columns: {columns}, loss = {result.recipe.loss}")
     yield from map(Note, result.warnings)
     if at:
         found = result.predict_at({name: [point[name] for point in at] for name in law.variables})
-        rows = [(*point.values(), each) for point, each in zip(at, estimates(found), strict=True)]
-        yield Rows("at", (*law.variables, result.recipe.loss), rows, left=0, above="\n")
+        away = np.max(list(found.beyond.values()), axis=0)
+        rows = [
+            (*point.values(), *each)
+            for point, *each in zip(at, estimates(found), away, strict=True)
+        ]
+        head = (*law.variables, result.recipe.loss, "times outside")
+        yield Rows("at", head, rows, left=0, above="\n")
+        if found.distance:
+            yield Note(f"up to {found.distance}")
         if not result.has_intervals:
             yield Note("no intervals without --bootstrap 1000")
     if result.held_out is not None:
@@ -68,14 +82,21 @@ def constants(result: FitResult) -> str:
     width = max(len(name) for name in result.params)
     lines = []
     for name, value in result.params.items():
-        ends = result.interval(name) if result.has_intervals else ()
-        said = "   [{:.6g}, {:.6g}]".format(*ends) if ends else ""
+        said = ""
+        if name in result.law.fixed:
+            said = "   given"
+        elif result.has_intervals:
+            said = "   [{:.6g}, {:.6g}]".format(*result.interval(name))
+        if name in result.law.equal:
+            said += f"   = {result.law.equal[name]}"
         lines.append(f"{name:>{width}} = {value:.6g}{said}")
     return "\n".join(lines)
 
 
 def _held_out(held: HeldOut) -> dict[str, Any]:
     """The rows held out: predictions, measurements, and their summary."""
+    from analysis.fitting.types import plain
+
     columns = ("labels", "predicted", "low", "high", "measured", "relative_error")
     names = ("row", *columns[1:])
     return {
@@ -86,4 +107,5 @@ def _held_out(held: HeldOut) -> dict[str, Any]:
         "mean_absolute_error": held.mean_absolute_error,
         "coverage": held.coverage,
         "level": held.level,
+        "beyond": {name: plain(each) for name, each in held.beyond.items()},
     }

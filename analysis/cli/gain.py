@@ -70,6 +70,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Fit both families and print the gains."""
+    from analysis.fitting.reach import far
     from analysis.inference.compute_gain import crossing, gain
 
     if not (options.budget or options.at_loss or options.crossing):
@@ -84,6 +85,11 @@ def run(options: argparse.Namespace) -> Answer:
         yield from (Note(f"{name}: {warning}") for warning in fit.warnings)
     if found:
         yield Rows("gains", GAINS, [_gain(each) for each in found], left=0, above="\n")
+        yield from (
+            Note(f"gain at {each.budget:.4g}: {away}")
+            for each in found
+            if (away := far(each.beyond))
+        )
     if options.crossing:
         low, high = options.crossing
         met = crossing(a, b, between=(low, high))
@@ -141,7 +147,7 @@ def draw(a: FitResult, b: FitResult) -> Any:
             ("A", a, style.FITTED, "-", "o"),
             ("B", b, style.HELD, "--", "^"),
         ):
-            spent = _budgets(fit)
+            spent = fit.budgets
             span = np.geomspace(spent.min(), spent.max() * 3, 80)
             if len(fit.law.variables) == 1:
                 found = fit.predict_at({fit.law.variables[0]: span})
@@ -163,10 +169,3 @@ def draw(a: FitResult, b: FitResult) -> Any:
         style.log_ticks(axes.yaxis, *axes.get_ylim())
         figure.legend(loc="outside upper center", ncols=2)
         return figure
-
-
-def _budgets(fit: FitResult) -> Any:
-    """The budget of each fitted row: its one variable, or 6 N D."""
-    if len(fit.law.variables) == 1:
-        return fit.points.variables[fit.law.variables[0]]
-    return 6 * fit.points.variables["params"] * fit.points.variables["tokens"]

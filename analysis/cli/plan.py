@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from analysis.cli._table_options import add_table, fit_path, summary
+from analysis.cli._table_options import add_table, fit_path, refuse_idle, summary
 from scaling.common.answers import Answer, Estimate, Line, Note, Rows
 from scaling.common.errors import UserError
 from scaling.common.quantities import positive
@@ -46,7 +46,10 @@ def run(options: argparse.Namespace) -> Answer:
     columns = result.recipe.columns
     said = "C = {compute}, with N = {params}, D = {tokens}, loss = {loss}"
     yield Line(said, "columns", compute="6 N D", **columns, loss=result.recipe.loss)
-    yield _plans(plans)
+    yield _plans(plans, [float(plan.beyond["compute"]) for plan in plans])
+    yield from (
+        Note(f"C = {float(plan.flops):g}: {plan.distance}") for plan in plans if plan.distance
+    )
     return 0
 
 
@@ -55,6 +58,7 @@ def _published(options: argparse.Namespace, name: str, constants: str) -> Answer
     from analysis.inference.published_plan import plan_published
     from scaling.laws import by_name
 
+    refuse_idle(options, "plan of published constants: give rows to fit, or leave out")
     law = by_name(name)
     if not constants:
         known = ", ".join(f"{law.name}:{entry.name}" for entry in law.published)
@@ -74,11 +78,15 @@ def _published(options: argparse.Namespace, name: str, constants: str) -> Answer
     return 0
 
 
-def _plans(plans: Sequence[Allocation | Plan]) -> Rows:
+def _plans(plans: Sequence[Allocation | Plan], outside: Sequence[float] = ()) -> Rows:
+    """A row for each plan, and how far outside the fitted compute it lies where that is known."""
     columns = ("params", "tokens", "tokens_per_param", "loss")
-    rows = [
+    head = ["C, FLOPs", "N*, parameters", "D*, tokens", "D/N", "loss"]
+    rows: list[list[Any]] = [
         [float(plan.flops), *(Estimate.of(getattr(plan, name)) for name in columns)]
         for plan in plans
     ]
-    head = ("C, FLOPs", "N*, parameters", "D*, tokens", "D/N", "loss")
+    if outside:
+        head.append("C, times outside")
+        rows = [[*row, factor] for row, factor in zip(rows, outside, strict=True)]
     return Rows("plans", head, rows, left=0, above="\n")

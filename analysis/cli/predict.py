@@ -42,6 +42,7 @@ def run(options: argparse.Namespace) -> Answer:
             f"{outcome.action} {file}: {first.loss:.3f} "
             f"{interval(first.low, first.high)} {prediction.unit} for the "
             f"{scientific(first.flops_6nd)}-FLOP run, from {len(prediction.fitted_on)} runs"
+            + (f", {first.beyond:.3g} x beyond their compute" if first.beyond else "")
         )
     values = {"action": outcome.action, "file": str(file), "prediction": plain(prediction)}
     yield Whole(values, said)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.fitting.bootstrap import percentile_interval
+from analysis.fitting.reach import beyond
 from analysis.fitting.types import LEVEL
 from analysis.tables.columns import Array, named, numbers, row_labels
 from scaling.common.errors import UserError
@@ -66,6 +67,11 @@ class Frontier:
     tokens: PowerLaw
     optima: pd.DataFrame
     warnings: tuple[str, ...]
+
+    def beyond(self, flops: float) -> float:
+        """The factor by which a budget lies outside those used; 1 inside."""
+        used = self.optima.loc[self.optima["used"], "flops"].to_numpy(np.float64)
+        return float(beyond(flops, used))
 
 
 def read_columns(table: pd.DataFrame, columns: tuple[str, ...], bootstrap: int) -> dict[str, Array]:

@@ -89,9 +89,9 @@ def fit_curves(
             f"law '{law.name}' is not one of loss curves: use multi_power or annealing_momentum"
         )
     points = _points(curves)
-    if len(points) < len(law.space):
+    if len(points) < len(law.parameters):
         raise UserError(
-            f"law '{law.name}' has {len(law.space)} parameters and the curves {len(points)} "
+            f"law '{law.name}' has {len(law.parameters)} parameters and the curves {len(points)} "
             "point(s): add curves, or choose a law with fewer parameters"
         )
     run = engine(law, points, named_objective(objective, delta))

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 LEVELS = 24  # of loss, at which each size gives a critical batch
 LEAST_BATCHES = 3  # a hyperbola passes through any two
 BINS = 24  # of ln steps, in each run
-SPREAD = (0.8, 1.0, 1.25)  # starts of step 4, around the ends of the steps before
+SPREAD = np.array([0.8, 1.0, 1.25])  # starts of step 4, around the ends of the steps before
 
 
 def _from_measured(xp: Any, p: Mapping[str, Any], x: Mapping[str, Any]) -> Any:
@@ -77,7 +77,7 @@ trajectory_law = Law(
     space=(
         *kaplan_steps.space,
         positive("B_star", 1e5, 1e7, 1e9),
-        exponent("alpha_B", (0.15, 0.3)),
+        exponent("alpha_B", 0.15, 0.3),
     ),
     formula=_from_measured,
     units=f"{kaplan_steps.units}; B and B_star tokens",
@@ -194,7 +194,7 @@ def fit_trajectories(
     law = replace(
         trajectory_law,
         space=tuple(
-            replace(each, starts=tuple(recipe[each.name] * factor for factor in SPREAD))
+            replace(each, starts=tuple(np.clip(recipe[each.name] * SPREAD, each.low, each.high)))
             for each in trajectory_law.space
         ),
     )
@@ -205,13 +205,14 @@ def fit_trajectories(
         params="params",
         delta=delta,
         bootstrap=bootstrap,
-        resampling=resampling,
-        cluster="run",
-        seed=seed,
+        resampling=resampling if bootstrap else None,
+        cluster="run" if bootstrap else None,
+        seed=seed if bootstrap else None,
     )
     count = rows["run"].nunique()
-    if bootstrap and count <= len(law.space):
-        notes = (*notes, f"{count} runs for {len(law.space)} constants: too few for an interval")
+    if bootstrap and count <= len(law.parameters):
+        few = f"{count} runs for {len(law.parameters)} constants: too few for an interval"
+        notes = (*notes, few)
     return TrajectoryFit(result, recipe, levels, (*notes, *result.warnings))
 
 

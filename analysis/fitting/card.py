@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.fitting.result import FitResult
-from analysis.fitting.solvers.additive import SCAN_POINTS, SCAN_RANGE
 from analysis.fitting.solvers.newton import CONTINUATION
 from analysis.tables.population import is_ours
 
@@ -84,6 +83,9 @@ def _hypothesis(result: FitResult) -> dict[str, str]:
         "fitted parameters": fitted,
         "principle": law.source,
         "assumed relations": ", ".join(law.relations) or "none: every parameter is free",
+        "ranges searched": ", ".join(
+            f"{each.name} {each.low:.3g} to {each.high:.3g}" for each in law.free
+        ),
     }
 
 
@@ -118,12 +120,17 @@ def _collection(result: FitResult) -> dict[str, str]:
         "checkpoints per run in the fit": "one, the last" if ours else UNKNOWN,
         "metric": _defined(rows, recipe.loss),
         "evaluation set": _prefixed(rows, "evaluation."),
-        "transforms": "logarithms of variables and loss; no smoothing, no interpolation"
-        if ours
-        else f"logarithms in the fit; before it {UNKNOWN}",
+        "transforms": _transforms(result)
+        + ("; no smoothing, no interpolation" if ours else f"; before it {UNKNOWN}"),
         "code for them": "analysis/tables/points.py and analysis/fitting/fit.py",
         "caveats": _attribute(rows, "caveats", UNKNOWN),
     }
+
+
+def _transforms(result: FitResult) -> str:
+    if not result.recipe.objective.log:
+        return "none in the fit: residuals of the loss itself"
+    return "logarithm of the loss in the fit"
 
 
 def _fitting(result: FitResult) -> dict[str, str]:
@@ -133,16 +140,13 @@ def _fitting(result: FitResult) -> dict[str, str]:
         if result.has_intervals
         else "none"
     )
-    rms = float(np.sqrt(np.mean(result.residuals**2)))
     return {
         "objective": str(recipe.objective),
         "value at the optimum": f"{result.objective:.7g}",
-        "algorithm": "variable-projection scan, then damped Newton with the exact Huber Hessian, "
-        "in float64",
-        "its settings": f"delta continuation from {CONTINUATION[0]:g}; stops at a predicted gain "
-        "below 1e-14 of the objective",
-        "initialisation": f"{SCAN_POINTS} log-spaced exponents in "
-        f"[{SCAN_RANGE[0]:g}, {SCAN_RANGE[1]:g}] per variable",
+        "algorithm": f"damped Newton with the exact Hessian, {result.engine.derivatives}, in "
+        "float64",
+        "its settings": _settings(recipe.objective.delta),
+        "initialisation": result.engine.initialisation,
         "weights": recipe.weights,
         "outlier rule": f"{recipe.drop_highest} highest losses dropped"
         if recipe.drop_highest
@@ -150,12 +154,21 @@ def _fitting(result: FitResult) -> dict[str, str]:
         "points": "; ".join((f"{len(points)} fitted", *points.notes)),
         "status": str(result.status),
         "intervals": intervals,
-        "goodness of fit": f"rms log residual {100 * rms:.2f} %",
+        "goodness of fit": f"rms log residual {100 * result.rms:.2f} %",
         HELD_OUT: "none in this fit"
         if result.held_out is None
         else str(result.held_out).splitlines()[0],
-        "code": "analysis/fitting/solvers/additive.py",
+        "code": result.engine.code,
     }
+
+
+def _settings(delta: float) -> str:
+    end = "stops at a predicted gain below 1e-14 of the objective"
+    if delta >= CONTINUATION[0]:
+        return end
+    return (
+        f"where ends differ or few rows lie within delta, it falls from {CONTINUATION[0]:g}; {end}"
+    )
 
 
 def _defined(rows: pd.DataFrame, column: str) -> str:

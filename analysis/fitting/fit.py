@@ -11,36 +11,45 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.fitting import notes as said
+from analysis.fitting.arguments import (
+    as_law,
+    as_table,
+    chosen_objective,
+    columns_of,
+    refuse_idle,
+    whole,
+)
 from analysis.fitting.bootstrap import Resampling, clusters, resample_weights
 from analysis.fitting.held_out import evaluate
 from analysis.fitting.identifiability import unidentified as lost_to_the_rows
 from analysis.fitting.result import FitResult
-from analysis.fitting.solvers.engine import Ends, engine
-from analysis.fitting.solvers.objective import MAD, Objective, objective
+from analysis.fitting.solvers.engine import engine
+from analysis.fitting.solvers.objective import Objective
+from analysis.fitting.solvers.objective import objective as named_objective
 from analysis.fitting.types import LEVEL, FitRecipe, Status
 from analysis.tables.columns import Array, aligned
 from analysis.tables.points import TIGHT, Points, select, select_held_out
 from analysis.tables.population import checkpoints, outliers
 from analysis.tables.query import rows as query_rows
-from scaling.common.errors import UserError, nearest
+from scaling.common.errors import UserError
 from scaling.laws import Law
 
 if TYPE_CHECKING:
     import pandas as pd
 
 STARTS = 8  # starts of the fit itself; a resample takes one and the fit
-SHORT = ("params", "tokens", "x")  # short arguments, ignored by laws without that variable
-COLUMNS = {"params": "params_total", "x": "flops_6nd", "flops": "flops_6nd"}  # else its own name
 
 
 def fit(
-    law: Law,
-    table: pd.DataFrame,
+    law: Law | str,
+    table: pd.DataFrame | str | Path | Mapping[str, Any] | list[Mapping[str, Any]],
     *,
     loss: str = "loss",
     params: str | None = None,
@@ -48,11 +57,11 @@ def fit(
     x: str | None = None,
     columns: Mapping[str, str] | None = None,
     objective: str = "log_huber",
-    delta: float | Literal["mad"] = 1e-3,
+    delta: float | Literal["mad"] | None = None,
     bootstrap: int = 0,
-    resampling: Resampling = "pairs",
+    resampling: Resampling | None = None,
     cluster: str | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     weights: str | Array | None = None,
     drop_highest: int = 0,
     holdout: str | NDArray[np.bool_] | None = None,
@@ -60,12 +69,15 @@ def fit(
     """Fit `law` to the rows of `table`; the named columns hold its variables and the loss.
 
     Args:
+        law: the law, or its name.
+        table: a DataFrame, or a file, columns or rows to make one of.
         columns: the column of each variable of the law; `params`, `tokens` and `x` are short for
-            its commonest entries.
+            its commonest entries. One not named has the law's own definition, or its own name.
         objective: log_ or raw_ residuals, huber, squared or absolute
             (`analysis.fitting.solvers.objective`).
-        delta: Huber width, in log loss (in the unit of the loss for raw_huber); "mad" takes
-            1.345 x 1.4826 x the median absolute deviation of the residuals of a first fit.
+        delta: Huber width, in log loss (in the unit of the loss for raw_huber), 1e-3 if not given;
+            "mad" takes 1.345 x 1.4826 x the median absolute deviation of the residuals of a first
+            fit.
         bootstrap: resamples behind the intervals; 0 gives none.
         cluster: column whose values are resampled as a whole, such as the run of checkpoints.
         drop_highest: number of the highest losses to leave out; a warning names them.
@@ -75,14 +87,23 @@ def fit(
     Series of weights or a mask is aligned by its labels. Units of parameters follow the columns.
     Raises UserError where the rows cannot be fitted at all.
     """
-    if bootstrap < 0:
-        raise UserError(f"bootstrap={bootstrap}: the number of resamples cannot be negative")
+    law, table = as_law(law), as_table(table)
+    bootstrap, drop_highest = whole("bootstrap", bootstrap), whole("drop_highest", drop_highest)
+    refuse_idle(bootstrap, resampling=resampling, cluster=cluster, seed=seed)
+    seed = whole("seed", 0 if seed is None else seed)
+    resampling = resampling or "pairs"
+    if not law.parameters:
+        raise UserError(
+            f"law '{law.name}': every parameter is given, so nothing is left to fit; its predict() "
+            "gives the losses"
+        )
     short = {"params": params, "tokens": tokens, "x": x}
-    named = _columns(law, {**(columns or {}), **{k: v for k, v in short.items() if v is not None}})
+    named, defaults = columns_of(law, table, short, columns)
     held_out = _mask(table, holdout)
     options = (loss, weights, drop_highest)
     points = select(table, named, *options, leave_out=held_out)
-    goal = _objective(law, points, objective, delta)
+    said.check_floor(law, points)
+    goal = chosen_objective(objective, delta) or _measured_width(law, points, objective)
     recipe = FitRecipe(
         loss=loss,
         columns=named,
@@ -95,11 +116,16 @@ def fit(
         weights=_describe(weights),
         holdout=None if holdout is None else holdout if isinstance(holdout, str) else "given rows",
     )
-    size = len(law.space)
+    size = len(law.parameters)
     distinct = _refuse_hopeless(law, points, loss)
 
     run = engine(law, points, goal)
     best = run(points.weights[None], STARTS, None)
+    if not np.isfinite(best.objective[0]):
+        raise UserError(
+            f"law '{law.name}': its formula is not a finite positive number on these rows at any "
+            "start; mend the formula, or give other starts"
+        )
     found = dict(zip(law.parameters, best.values[0].tolist(), strict=True))
     unidentified, why = lost_to_the_rows(law, points, found)
     bounded = tuple(
@@ -109,9 +135,10 @@ def fit(
     )
     notes = [
         *points.notes,
+        *defaults,
         *checkpoints(points.rows, cluster),
         *why,
-        *(_bound_note(law, name) for name in bounded),
+        *said.bounds(law, points, named, found, bounded),
     ]
 
     status = Status.CONVERGED
@@ -131,13 +158,12 @@ def fit(
         )
     elif bootstrap and status is not Status.REFUSED:
         together = clusters(points.rows, cluster)
-        if cluster is not None:
-            count = int(together.max()) + 1
-            notes.append(f"resampled by {cluster}: {count} clusters of {len(points)} rows")
         drawn = resample_weights(resampling, together, bootstrap, seed, size)
         ends = run(drawn * points.weights, 1, best.values[0])
         samples = ends.values
-        notes += _bootstrap_notes(law, ends, bounded, unidentified)
+        groups = int(together.max()) + 1
+        settled = (*bounded, *unidentified)
+        notes += said.resamples(law, ends, settled, cluster, groups, len(points))
     result = FitResult(
         law=law,
         estimates=found,
@@ -152,23 +178,13 @@ def fit(
         engine=run,
     )
     far = outliers(points.labels, result.residuals, size)
-    result = replace(result, warnings=(*result.warnings, *far))
+    misses = said.lack_of_fit(points, result.residuals, size)
+    result = replace(result, warnings=(*notes, *far, *misses))
     if held_out is None:
         return result
     kept_out = select_held_out(table.loc[held_out], named, loss)
     prediction = result.predict_at(kept_out.variables)
     return replace(result, held_out=evaluate(kept_out, prediction, result.residuals, size, LEVEL))
-
-
-def _columns(law: Law, given: Mapping[str, str]) -> dict[str, str]:
-    """The column of each variable of the law."""
-    for name in given:
-        if name not in (*law.variables, *SHORT):
-            raise UserError(
-                f"columns: law '{law.name}' has no variable '{name}'; "
-                f"{nearest(name, law.variables)}"
-            )
-    return {name: given.get(name, COLUMNS.get(name, name)) for name in law.variables}
 
 
 def _mask(table: pd.DataFrame, holdout: str | NDArray[np.bool_] | None) -> Any:
@@ -190,25 +206,21 @@ def _mask(table: pd.DataFrame, holdout: str | NDArray[np.bool_] | None) -> Any:
     return mask
 
 
-def _objective(law: Law, points: Points, name: str, delta: float | str) -> Objective:
-    """The objective; delta="mad" takes its width from the residuals of a first fit."""
-    if delta != MAD:
-        if isinstance(delta, str):
-            raise UserError(f"delta='{delta}': give a positive number or 'mad'")
-        return objective(name, delta)
-    first = objective(name, 1e-3)
+def _measured_width(law: Law, points: Points, name: str) -> Objective:
+    """The objective with a Huber width from the residuals of a first fit."""
+    first = named_objective(name, 1e-3)
     values = engine(law, points, first)(points.weights[None], STARTS, None).values[0]
     fitted = law.predict(dict(zip(law.parameters, values, strict=True)), **points.variables)
     residuals = np.log(points.loss / fitted) if first.log else points.loss - fitted
     spread = float(np.median(np.abs(residuals - np.median(residuals))))
     if spread <= TIGHT:
         raise UserError("delta='mad': the first fit leaves no residuals to take a width from")
-    return objective(name, 1.345 * 1.4826 * spread)
+    return named_objective(name, 1.345 * 1.4826 * spread)
 
 
 def _refuse_hopeless(law: Law, points: Points, loss: str) -> int:
     """The number of different rows, where they can be fitted."""
-    needed = len(law.space)
+    needed = len(law.parameters)
     rows = np.unique(np.vstack([points.log_x, np.log(points.loss)]).round(12), axis=1).shape[1]
     if rows < needed:
         raise UserError(
@@ -218,35 +230,6 @@ def _refuse_hopeless(law: Law, points: Points, loss: str) -> int:
     if np.ptp(np.log(points.loss)) < TIGHT:
         raise UserError(f"column '{loss}' is the same in every row: no exponent can be fitted")
     return int(rows)
-
-
-def _bound_note(law: Law, name: str) -> str:
-    if name == law.constant:
-        return (
-            f"{name} = 0 fits best: these runs show no floor, and the true one may lie anywhere "
-            "below the losses seen"
-        )
-    return f"{name} is at a bound: this term is dead or flat over the range of the runs"
-
-
-def _bootstrap_notes(
-    law: Law,
-    ends: Ends,
-    bounded: tuple[str, ...],
-    unidentified: tuple[str, ...],
-) -> list[str]:
-    notes = []
-    missed = 1 - ends.certified.mean()
-    if missed > 0.01:
-        notes.append(f"{missed:.0%} of resamples ended without a certified minimum")
-    free = law.constant is not None and law.constant not in (*bounded, *unidentified)
-    if free:
-        zero = float((ends.values[:, 0] == 0).mean())
-        if zero > 0.025:
-            notes.append(
-                f"{law.constant} is 0 in {zero:.0%} of resamples: the runs bound it from above only"
-            )
-    return notes
 
 
 def _describe(weights: str | Array | None) -> str:

@@ -22,7 +22,22 @@ def unidentified(
     law: Law, points: Points, estimates: Mapping[str, float]
 ) -> tuple[tuple[str, ...], list[str]]:
     """Names, in the order of the law, and one line for each reason."""
-    lost, why = _design(law, points) if law.terms else _flat(law, points, estimates)
+    design = law.terms and not law.relations
+    lost, why = _design(law, points) if design else _flat(law, points, estimates)
+    for term in law.terms:
+        # a term that hardly falls is a second constant
+        lowest = {each.name: each.low for each in law.free}.get(term.exponent)
+        names = {term.amplitude, law.constant or term.amplitude}
+        if (
+            law.constant
+            and estimates.get(term.exponent) == lowest is not None
+            and names <= set(law.parameters)
+        ):
+            lost |= names
+            why.append(
+                f"{term.exponent} is at its lower bound, so {term.amplitude} and {law.constant} "
+                "can be exchanged: not identified"
+            )
     return tuple(name for name in law.parameters if name in lost), why
 
 
@@ -51,8 +66,12 @@ def _design(law: Law, points: Points) -> tuple[set[str], list[str]]:
 def _flat(law: Law, points: Points, estimates: Mapping[str, float]) -> tuple[set[str], list[str]]:
     sensitivity = sensitivities(law, points, estimates)
     size = np.linalg.norm(sensitivity, axis=0)
-    dead = {name for name, each in zip(law.parameters, size, strict=True) if not each > 0}
-    live = [at for at, name in enumerate(law.parameters) if name not in dead]
+    # a term of exactly zero is at its bound
+    terms = [name for term in law.terms for name in (term.amplitude, term.exponent)]
+    zero = {name for name in terms if estimates.get(name) == 0}
+    still = {name for name, each in zip(law.parameters, size, strict=True) if not each > 0}
+    dead = still - zero
+    live = [at for at, name in enumerate(law.parameters) if name not in still]
     _, strength, directions = np.linalg.svd(sensitivity[:, live] / size[live], full_matrices=False)
     tied: set[str] = set()
     for direction in directions[strength <= FLAT * strength.max()]:
@@ -71,7 +90,7 @@ def sensitivities(law: Law, points: Points, estimates: Mapping[str, float]) -> A
     """d ln L_i / d theta_j at the estimates, (n, P), by central differences; theta is ln p for the
     parameters that the law searches by their logarithm and p for the others."""
     columns = []
-    for each in law.space:
+    for each in law.free:
         value = estimates[each.name]
         step = STEP * (1.0 if each.scale == "log" else max(abs(value), 1e-3))
         moved = [

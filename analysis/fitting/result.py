@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 
 from analysis.fitting.bootstrap import percentile_interval
 from analysis.fitting.held_out import HeldOut
+from analysis.fitting.reach import beyond, numbers_of
 from analysis.fitting.solvers.engine import Engine
-from analysis.fitting.types import LEVEL, Allocation, FitRecipe, Prediction, Status
+from analysis.fitting.types import LEVEL, Allocation, FitRecipe, Prediction, Status, plain
 from analysis.tables.points import (
     TIGHT,
     Array,
@@ -27,7 +28,7 @@ from scaling.laws import Law
 from scaling.laws._law import require
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FitResult:
     """A fitted law.
 
@@ -48,13 +49,28 @@ class FitResult:
     engine: Engine = field(repr=False)
     held_out: HeldOut | None = None  # the rows of `holdout`, predicted
 
+    def __repr__(self) -> str:
+        constants = ", ".join(f"{name} {value:.4g}" for name, value in self.params.items())
+        return (
+            f"FitResult({self.law.name}, {self.status}, {len(self.points)} rows, rms "
+            f"{100 * self.rms:.2g} %: {constants}; {len(self.samples)} resamples)"
+        )
+
     @cached_property
     def params(self) -> dict[str, float]:
-        """The fitted constants; nan where the rows do not identify one."""
-        return {
+        """Every constant of the law, also those that are given or tied; nan where the rows do not
+        identify one."""
+        known = {
             name: float("nan") if name in self.unidentified else value
             for name, value in self.estimates.items()
         }
+        filled = self.law.filled(known)
+        return {each.name: filled[each.name] for each in self.law.space}
+
+    @property
+    def rms(self) -> float:
+        """Root mean square of the log residuals."""
+        return float(np.sqrt(np.mean(self.residuals**2)))
 
     @cached_property
     def residuals(self) -> Array:
@@ -66,13 +82,15 @@ class FitResult:
         return len(self.samples) > 0
 
     def interval(self, name: str, level: float = LEVEL) -> tuple[float, float]:
-        """Percentile interval of one parameter; nan for one at a bound or not identified."""
-        if name not in self.estimates:
+        """Percentile interval of one parameter, for a tied one that of its tie; nan for one that
+        is given, at a bound or not identified."""
+        if name not in self.params:
             raise UserError(
-                f"law '{self.law.name}' has no parameter '{name}': {nearest(name, self.estimates)}"
+                f"law '{self.law.name}' has no parameter '{name}': {nearest(name, self.params)}"
             )
         self._need_samples()
-        if name in self.unidentified or name in self.bounded:
+        name = self.law.equal.get(name, name)
+        if name in (*self.unidentified, *self.bounded, *self.law.fixed):
             return float("nan"), float("nan")
         column = self.samples[:, self.law.parameters.index(name)]
         low, high = percentile_interval(column, level)
@@ -86,10 +104,13 @@ class FitResult:
         """`predict`, with the variables in a mapping."""
         self._check_reach(variables)
         value = self.law.predict(self.estimates, **variables)
+        factors = {
+            name: beyond(variables[name], fitted) for name, fitted in self.points.variables.items()
+        }
         if not self.has_intervals:
             nothing = np.full_like(value, np.nan)
-            return Prediction(value, nothing, nothing)
-        return Prediction(value, *percentile_interval(self.sampled(**variables), level))
+            return Prediction(value, nothing, nothing, factors)
+        return Prediction(value, *percentile_interval(self.sampled(**variables), level), factors)
 
     def sampled(self, **variables: ArrayLike) -> Array:
         """The prediction of every resample, (R, ...)."""
@@ -111,7 +132,7 @@ class FitResult:
         lost = [n for n in (*self.unidentified, *self.bounded) if n != self.law.constant]
         if lost:
             raise UserError(f"no compute optimum: {', '.join(lost)} not determined by these rows")
-        budget = np.asarray(flops, np.float64)
+        budget = numbers_of("flops", flops)
         if not (np.isfinite(budget) & (budget > 0)).all():
             raise UserError(f"flops={flops!r}: a compute budget must be finite and positive")
         params, tokens = self.law.optimal(self.estimates, budget)
@@ -134,31 +155,39 @@ class FitResult:
             tokens=with_interval(tokens, logs[1]),
             tokens_per_param=with_interval(tokens / params, logs[1] - logs[0]),
             loss=(loss.value, loss.low, loss.high),
+            beyond={"compute": beyond(budget, self.budgets), **loss.beyond},
         )
+
+    @property
+    def budgets(self) -> Array:
+        """The budget of each fitted row: the one variable of its law, or 6 params tokens."""
+        if len(self.law.variables) == 1:
+            return self.points.variables[self.law.variables[0]]
+        return 6 * self.points.variables["params"] * self.points.variables["tokens"]
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and text; null for a number that is not finite."""
         intervals = {
-            name: [_number(end) for end in self.interval(name)] if self.has_intervals else None
-            for name in self.estimates
+            name: plain(self.interval(name)) if self.has_intervals else None for name in self.params
         }
         return {
             "law": self.law.name,
             "form": self.law.form,
             "status": str(self.status),
             "warnings": list(self.warnings),
-            "params": {name: _number(value) for name, value in self.params.items()},
+            "params": {name: plain(value) for name, value in self.params.items()},
+            "relations": list(self.law.relations),
             "intervals": intervals,
             "level": LEVEL,
             "objective": self.objective,
-            "rms_log_residual": _number(float(np.sqrt(np.mean(self.residuals**2)))),
+            "rms_log_residual": plain(self.rms),
             "points": len(self.points),
             "fitted_on": list(self.points.labels),
             "recipe": {
                 "loss": self.recipe.loss,
                 "columns": dict(self.recipe.columns),
                 "objective": str(self.recipe.objective),
-                "delta": _number(self.recipe.objective.delta),
+                "delta": plain(self.recipe.objective.delta),
                 "bootstrap": self.recipe.bootstrap,
                 "resampling": self.recipe.resampling,
                 "cluster": self.recipe.cluster,
@@ -178,7 +207,7 @@ class FitResult:
         require(self.law.variables, variables, f"predict with law '{self.law.name}'")
         logs = []
         for name, value in variables.items():
-            numbers = np.asarray(value, np.float64)
+            numbers = numbers_of(name, value)
             if not (np.isfinite(numbers) & (numbers > 0)).all():
                 raise UserError(f"{name}={value!r}: must be finite and positive")
             logs.append(np.log(numbers))
@@ -189,7 +218,13 @@ class FitResult:
                     f"{name}={value!r}: the fitted rows hold only {len(seen)} value(s) of {name}, "
                     "so the fit determines no other value; add runs at more values"
                 )
-        stacked = np.stack(np.broadcast_arrays(*logs)).reshape(len(logs), -1)
+        try:
+            stacked = np.stack(np.broadcast_arrays(*logs)).reshape(len(logs), -1)
+        except ValueError as error:
+            shapes = ", ".join(
+                f"{name} {log.shape}" for name, log in zip(variables, logs, strict=True)
+            )
+            raise UserError(f"predict: shapes that do not go together: {shapes}") from error
         order = [list(variables).index(name) for name in self.points.variables]
         centre = self.points.log_x.mean(axis=1, keepdims=True)
         basis, strength, _ = np.linalg.svd(self.points.log_x - centre, full_matrices=False)
@@ -200,7 +235,3 @@ class FitResult:
                 f"the fitted rows tie {' and '.join(self.law.variables)} together, and this point "
                 "is off that line; add runs that vary them apart"
             )
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

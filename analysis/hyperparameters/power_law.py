@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.fitting.bootstrap import Resampling, expanded, percentile_interval, resample_weights
+from analysis.fitting.reach import beyond
 from analysis.fitting.types import LEVEL, Prediction
 from analysis.hyperparameters.cells import describe
 from analysis.hyperparameters.optimum import Optima, Where
@@ -84,12 +85,15 @@ class OptimumLaw:
             logs.append(np.log(values))
         x = np.stack(np.broadcast_arrays(1.0, *logs))
         value = np.exp(np.tensordot(self.estimate, x, 1))
+        distance = {
+            name: beyond(variables[name], np.array(self.fitted_on[name])) for name in self.variables
+        }
         if not len(self.samples):
             nothing = np.full_like(value, np.nan)
-            return Prediction(value, nothing, nothing)
+            return Prediction(value, nothing, nothing, distance)
         drawn = np.tensordot(self.samples, x, 1)
         low, high = percentile_interval(drawn, self._expanded(level))
-        return Prediction(value, np.exp(low), np.exp(high))
+        return Prediction(value, np.exp(low), np.exp(high), distance)
 
     def _expanded(self, level: float) -> float:
         return expanded(level, self.units, len(self.estimate))

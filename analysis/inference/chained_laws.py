@@ -32,10 +32,13 @@ def chained(
             "law of one variable, the prediction of the first, such as error"
         )
     (fed,) = second.law.variables
-    value = second.predict_at({fed: first.predict_at(variables).value}).value
+    run = first.predict_at(variables)
+    fed_loss = second.predict_at({fed: run.value})
+    value = fed_loss.value
+    distance = {**fed_loss.beyond, **run.beyond}
     if not (first.has_intervals and second.has_intervals):
         nothing = np.full_like(value, np.nan)
-        return Prediction(value, nothing, nothing)
+        return Prediction(value, nothing, nothing, distance)
     losses = first.sampled(**variables)
     count = max(len(losses), len(second.samples))
     # in their own order, equal seeds would tie the resamples of the two fits together
@@ -44,4 +47,4 @@ def chained(
     columns = drawn.T.reshape(drawn.shape[1], count, *([1] * value.ndim))
     params = dict(zip(second.law.parameters, columns, strict=True))
     errors = second.law.predict(params, **{fed: losses[np.arange(count) % len(losses)]})
-    return Prediction(value, *percentile_interval(errors, level))
+    return Prediction(value, *percentile_interval(errors, level), distance)

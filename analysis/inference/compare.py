@@ -58,7 +58,7 @@ def compare(
     table = pd.DataFrame(
         {
             "law": [title(result) for result in results],
-            "parameters": [len(result.law.space) for result in results],
+            "parameters": [len(result.law.parameters) for result in results],
             "status": [str(result.status) for result in results],
             "aicc": [aicc(result) for result in results],
             "held_out": [held_out_error(result) for result in results],
@@ -112,7 +112,7 @@ def rolled_error(result: FitResult, over: str, below: Sequence[float]) -> float:
 def aicc(result: FitResult) -> float:
     """Akaike's criterion with its small-sample term; nan where the fit is no maximum of the
     likelihood, where parameters are not identified, or for n <= parameters + 2 rows."""
-    count, numbers = len(result.points), len(result.law.space) + 1
+    count, numbers = len(result.points), len(result.law.parameters) + 1
     if result.status not in SOLID or count <= numbers + 1:
         return np.nan
     correction = 2 * numbers * (numbers + 1) / (count - numbers - 1)

@@ -13,13 +13,14 @@ paired at random, as independent, even where they share some rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.fitting.reach import beyond
 from analysis.fitting.result import FitResult
 from analysis.fitting.types import LEVEL
 from analysis.inference.compare import same_rows, title
@@ -37,7 +38,8 @@ class Gain:
 
     The gain is inf where B never reaches it, and 0 in resamples where A does not. The interval is
     nan without a bootstrap. `unreached` is the share of resamples in which B never reaches it. The
-    interval leaves out the share `undefined`, in which neither law reaches it.
+    interval leaves out the share `undefined`, in which neither law reaches it. `beyond` is the
+    factor by which the budget of each law lies outside its fitted rows.
     """
 
     value: float
@@ -47,6 +49,7 @@ class Gain:
     budget: float
     unreached: float
     undefined: float
+    beyond: Mapping[str, Array]
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,11 @@ def gain(
         budget=float(np.exp(spent[0])),
         unreached=_share(np.isposinf(needed[1:])),
         undefined=_share(np.isnan(drawn)),
+        beyond={
+            f"budget of {name}": beyond(np.exp(log), fit.budgets)
+            for name, fit, log in (("A", a, spent[0]), ("B", b, needed[0]))
+            if np.isfinite(log)
+        },
     )
 
 

@@ -108,10 +108,10 @@ def drop_k_path(result: FitResult, k_max: int, flops: float | None = None) -> pd
     import pandas as pd
 
     law, points = result.law, result.points
-    if not 0 <= k_max <= len(points) - len(law.space) - 1:
+    if not 0 <= k_max <= len(points) - len(law.parameters) - 1:
         raise UserError(
-            f"k_max={k_max}: {len(points)} rows and {len(law.space)} parameters allow 0 to "
-            f"{len(points) - len(law.space) - 1}"
+            f"k_max={k_max}: {len(points)} rows and {len(law.parameters)} parameters allow 0 to "
+            f"{len(points) - len(law.parameters) - 1}"
         )
     highest = np.argsort(-points.loss, kind="stable")
     weights = np.repeat(points.weights[None], k_max + 1, axis=0)

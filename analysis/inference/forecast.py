@@ -37,6 +37,7 @@ import numpy as np
 
 from analysis.fitting.bootstrap import student_t
 from analysis.fitting.fit import fit
+from analysis.fitting.reach import beyond
 from analysis.fitting.result import FitResult
 from analysis.fitting.types import LEVEL
 from analysis.tables.points import Array
@@ -112,7 +113,7 @@ def roll(
         if len(below) <= len(law.parameters):
             continue
         try:
-            result = fit(law, below, loss=loss, params=params, tokens=tokens)
+            result = fit(law, below, loss=loss, columns=_columns(law, params, tokens))
             predicted = result.predict_at(_variables(law, here, params, tokens)).value
         except UserError:
             # the runs below do not determine this rung: no evidence, so no observation
@@ -151,12 +152,12 @@ def forecast(
     level: float = LEVEL,
 ) -> tuple[Forecast, ...]:
     """Predict the rows of `targets`."""
-    fitted_flops = result.points.rows["flops_6nd"].max()
+    compute = result.points.rows["flops_6nd"].to_numpy(np.float64)
     predicted = result.predict_at(_variables(result.law, targets, params, tokens), level)
     forecasts = []
     for at, (_, row) in enumerate(targets.iterrows()):
         extra = extrapolation_half_width(
-            result, rolled, _distance(row["flops_6nd"], fitted_flops), level
+            result, rolled, _distance(row["flops_6nd"], compute.max()), level
         )
         value, low, high = (
             float(part[at]) for part in (predicted.value, predicted.low, predicted.high)
@@ -173,6 +174,7 @@ def forecast(
                 high=value * math.exp(math.hypot(max(0.0, math.log(high / value)), extra)),
                 bootstrap_low=low,
                 bootstrap_high=high,
+                beyond=float(beyond(row["flops_6nd"], compute)),
             )
         )
     return tuple(forecasts)
@@ -212,8 +214,7 @@ def _assess(study: StudyRecords, level: float, say: Callable[[str], None]) -> As
         law,
         study.planned_fit,
         loss=loss,
-        params=params,
-        tokens=tokens,
+        columns=_columns(law, params, tokens),
         bootstrap=BOOTSTRAP,
         resampling="dirichlet",
     )
@@ -229,8 +230,14 @@ def _assess(study: StudyRecords, level: float, say: Callable[[str], None]) -> As
 
 
 def _variables(law: Law, rows: pd.DataFrame, params: str, tokens: str) -> dict[str, Array]:
-    columns = {"params": params, "tokens": tokens, "x": "flops_6nd"}
-    return {name: rows[columns[name]].to_numpy(np.float64) for name in law.variables}
+    columns = _columns(law, params, tokens)
+    return {name: rows[column].to_numpy(np.float64) for name, column in columns.items()}
+
+
+def _columns(law: Law, params: str, tokens: str) -> dict[str, str]:
+    """The columns of a study's records that hold the variables of its law."""
+    known = {"params": params, "tokens": tokens, "x": "flops_6nd"}
+    return {name: known.get(name, name) for name in law.variables}
 
 
 def _distance(flops: float, fitted: float) -> float:

@@ -81,6 +81,7 @@ def profile(
     """The interval of parameter `name`, for any law. Resamples are drawn as those of the fit: by
     its clusters and its kind of weights."""
     law, goal = result.law, result.recipe.objective
+    name = law.equal.get(name, name)
     if name not in result.estimates:
         raise UserError(
             f"law '{law.name}' has no parameter '{name}': {nearest(name, result.estimates)}"

@@ -57,9 +57,9 @@ def _draws(
     law: Law, constants: Published, covariance: tuple[tuple[float, ...], ...]
 ) -> dict[str, Array]:
     values = constants.values
-    centre = [np.log(values[p.name]) if p.scale == "log" else values[p.name] for p in law.space]
+    centre = [np.log(values[p.name]) if p.scale == "log" else values[p.name] for p in law.free]
     drawn = np.random.default_rng(0).multivariate_normal(centre, np.array(covariance), size=DRAWS)
     return {
         each.name: np.exp(column) if each.scale == "log" else column
-        for each, column in zip(law.space, drawn.T, strict=True)
+        for each, column in zip(law.free, drawn.T, strict=True)
     }

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.tables.columns import Array, aligned, listed, numbers, row_labels
+from analysis.tables.columns import (
+    Array,
+    aligned,
+    column_of,
+    listed,
+    numbers,
+    numeric,
+    row_labels,
+)
 from analysis.tables.population import runs, visible
 from scaling.common.errors import UserError
 from scaling.laws import Law
@@ -62,22 +70,23 @@ def select(
             f"take one row per run, or a sample such as table.sample({ROWS // 2})"
         )
     keep = np.ones(len(table), dtype=bool) if leave_out is None else ~leave_out
+    given = _weights(table, weights)
+    idle = keep & (given == 0)
+    keep &= given != 0
+    if not keep.any():
+        raise UserError("weights: every row that could be fitted has a weight of 0")
     seen, notes = visible(table.loc[keep], loss, columns.values(), apart)
     if leave_out is not None:
         notes = (*notes, f"{runs(int(leave_out.sum()))} held out on request: not fitted")
     keep[keep] = seen
-    chosen = table.loc[keep]
+    if idle.any():
+        notes = (*notes, f"{runs(int(idle.sum()))} of weight 0: left out")
+    chosen, weighting = table.loc[keep], given[keep]
     labels = row_labels(chosen)
-    given = np.ones(len(table)) if weights is None else weights
-    if isinstance(given, str):
-        weighting = numbers(chosen, given, labels)
-    else:
-        given = np.asarray(aligned(given, table, "weights"), np.float64)
-        if given.shape != (len(table),) or not (np.isfinite(given) & (given > 0)).all():
-            raise UserError(
-                f"weights: need {len(table)} finite positive numbers, one per row of the table"
-            )
-        weighting = given[keep]
+    if not (np.isfinite(weighting) & (weighting > 0)).all():
+        wrong = np.flatnonzero(~(np.isfinite(weighting) & (weighting > 0)))
+        named = listed([f"{labels[at]}: {weighting[at]:g}" for at in wrong])
+        raise UserError(f"weights must be finite and not negative ({named})")
     variables = {name: numbers(chosen, column, labels) for name, column in columns.items()}
     values = numbers(chosen, loss, labels)
     if not 0 <= drop_highest < max(1, len(values)):
@@ -98,6 +107,21 @@ def select(
         rows=chosen.loc[stay],
         notes=notes,
     )
+
+
+def _weights(table: pd.DataFrame, weights: str | Array | None) -> Array:
+    """A number for each row of the table; 0 leaves it out."""
+    if weights is None:
+        return np.ones(len(table))
+    if isinstance(weights, str):
+        return numeric(column_of(table, weights))
+    try:
+        given = np.asarray(aligned(weights, table, "weights"), np.float64)
+    except (TypeError, ValueError) as error:
+        raise UserError("weights: need numbers, or the name of a column") from error
+    if given.shape != (len(table),):
+        raise UserError(f"weights: need {len(table)} numbers, one per row of the table")
+    return given
 
 
 def check_compute(rows: pd.DataFrame, params: str) -> None:
@@ -145,5 +169,6 @@ def distinct_values(logs: Array) -> Array:
 
 
 def values_needed(law: Law) -> int:
-    """Different values of a variable that an amplitude, an exponent and an offset take."""
-    return 2 if law.constant is None else 3
+    """Different values of a variable that an amplitude, an exponent and an offset take; relations
+    of parameters leave one of them to the others."""
+    return 3 if law.terms and law.constant and not law.relations else 2

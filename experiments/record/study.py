@@ -52,6 +52,7 @@ class Forecast(Entry, frozen=True, kw_only=True):
     high: float
     bootstrap_low: float
     bootstrap_high: float
+    beyond: float | None = None  # its compute over the largest fitted; None in older files
 
 
 class Prediction(File, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -33,7 +33,8 @@ class Parameter:
 
     A `log` parameter is positive and searched by its logarithm. A `linear` one is searched
     directly, and should be of order one. A `solved` one is linear in the law once the others are
-    fixed: least squares starts it, or `starts` where that fails.
+    fixed: least squares starts it, or `starts` where that fails. No value of the law lies below
+    its `floor`.
     """
 
     name: str
@@ -42,33 +43,64 @@ class Parameter:
     starts: tuple[float, ...]
     scale: Literal["log", "linear"] = "log"
     solved: bool = False
+    floor: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high or (self.scale == "log" and not self.low > 0):
+            needed = "0 < low < high" if self.scale == "log" else "low < high"
+            raise UserError(
+                f"parameter '{self.name}': low={self.low}, high={self.high}; need {needed}"
+            )
+        for start in self.starts:
+            if not self.low <= start <= self.high:
+                raise UserError(
+                    f"parameter '{self.name}': start {start} is outside {self.low:g} to "
+                    f"{self.high:g}"
+                )
 
 
 def offset(name: str, high: float = math.inf) -> Parameter:
-    """An irreducible part, E >= 0, in which the law is linear."""
-    return Parameter(name, 0.0, high, (0.5,), scale="linear", solved=True)
+    """An irreducible part, E >= 0, in which the law is linear and below which it never falls."""
+    start = min(0.5, high / 2)
+    return Parameter(name, 0.0, high, (start,), scale="linear", solved=True, floor=True)
 
 
 def amplitude(name: str, start: float = 1.0) -> Parameter:
     """A positive factor, in which the law is linear."""
-    return Parameter(name, 1e-300, 1e300, (start,), solved=True)
+    return Parameter(name, 1e-300, 1e300, _starts(name, (start,)), solved=True)
 
 
-def exponent(name: str, starts: tuple[float, ...] = (0.05, 0.15, 0.4, 1.0)) -> Parameter:
-    """A positive power."""
-    return Parameter(name, 1e-3, 6.0, starts)
+def exponent(name: str, *starts: float | tuple[float, ...]) -> Parameter:
+    """A positive power, with the values that fits start from."""
+    return Parameter(name, 1e-3, 6.0, _starts(name, starts) or (0.05, 0.15, 0.4, 1.0))
 
 
-def positive(name: str, *starts: float, low: float = 1e-300, high: float = 1e300) -> Parameter:
+def positive(
+    name: str, *starts: float | tuple[float, ...], low: float = 1e-300, high: float = 1e300
+) -> Parameter:
     """A positive number that the law is not linear in, with the values that fits start from."""
-    return Parameter(name, low, high, starts)
+    middle = 1.0 if low <= 1.0 <= high else math.sqrt(low) * math.sqrt(high)
+    return Parameter(name, low, high, _starts(name, starts) or (middle,))
 
 
 def real(
-    name: str, *starts: float, low: float = -math.inf, high: float = math.inf, solved: bool = False
+    name: str,
+    *starts: float | tuple[float, ...],
+    low: float = -math.inf,
+    high: float = math.inf,
+    solved: bool = False,
 ) -> Parameter:
     """A number of either sign, of order one."""
-    return Parameter(name, low, high, starts or (0.0,), scale="linear", solved=solved)
+    chosen = _starts(name, starts) or (min(max(0.0, low), high),)
+    return Parameter(name, low, high, chosen, scale="linear", solved=solved)
+
+
+def _starts(name: str, starts: tuple[float | tuple[float, ...], ...]) -> tuple[float, ...]:
+    """Starts as numbers, given one by one or as one tuple."""
+    try:
+        return tuple(float(at) for each in starts for at in np.atleast_1d(np.asarray(each)))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"parameter '{name}': starts {starts} must be numbers") from error
 
 
 @dataclass(frozen=True)
@@ -110,10 +142,12 @@ class Published:
 class Law:
     """A functional form. Holds no data and no fitted numbers.
 
-    `formula(xp, p, x)` is the value from parameters p and variables x, by name, in float64.
+    `formula(xp, p, x)` is the value from all parameters p and the variables x, by name, in float64.
     `allocation` maps (parameters, FLOPs) to the loss-minimising (params, tokens) at
-    C = 6 params tokens, where a closed form is known. `relations` are the ties and fixed values of
-    parameters. `terms` and `constant` are set by `additive` alone.
+    C = 6 params tokens, where a closed form is known. `columns` name the definition of a variable
+    that the law counts by, such as params_nonembedding. `terms` are set by `additive` alone.
+    `fixed` and `equal` are the relations that `given` and `tied` add: the parameters in them are
+    known or follow others, and are not fitted.
     """
 
     name: str
@@ -125,33 +159,71 @@ class Law:
     source: str = "this study"
     allocation: Allocation | None = None
     published: tuple[Published, ...] = ()
-    relations: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
     terms: tuple[Term, ...] = ()
-    constant: str | None = None
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    equal: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        parameters = [each.name for each in self.space if isinstance(each, Parameter)]
+        names = isinstance(self.variables, str) or not all(self.variables)
+        wrong = {
+            "variables must be a tuple of names": names,
+            "space must be a tuple of parameters: offset, amplitude, exponent, positive, real": (
+                not parameters or len(parameters) < len(self.space)
+            ),
+            "two of its parameters have one name": len(set(parameters)) < len(parameters),
+            "two of its variables have one name": len(set(self.variables)) < len(self.variables),
+            "formula must be a function of (xp, p, x)": not callable(self.formula),
+        }
+        for said, true in wrong.items():
+            if true:
+                raise UserError(f"law '{self.name}': {said}")
+
+    @property
+    def free(self) -> tuple[Parameter, ...]:
+        """The parameters to fit."""
+        return tuple(p for p in self.space if p.name not in self.fixed and p.name not in self.equal)
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """The names of the parameters, in the order of the fitter."""
-        return tuple(each.name for each in self.space)
+        """The names of the parameters to fit, in the order of the fitter."""
+        return tuple(each.name for each in self.free)
+
+    @property
+    def constant(self) -> str | None:
+        """The irreducible part: the parameter that is a floor of the law."""
+        return next((each.name for each in self.space if each.floor), None)
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """The fixed values and ties of parameters, in words."""
+        known = tuple(f"{name} = {value:g}" for name, value in self.fixed.items())
+        return known + tuple(f"{name} = {other}" for name, other in self.equal.items())
+
+    def filled(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """All parameters of the formula, from those to fit."""
+        known = {**params, **self.fixed}
+        return {**known, **{name: known[other] for name, other in self.equal.items()}}
 
     def predict(self, params: Mapping[str, ArrayLike], /, **variables: ArrayLike) -> Array:
         """L(x), float64; parameters and variables broadcast against each other."""
-        require(self.parameters, params, f"parameters of law '{self.name}'")
+        values = self._checked(params)
         require(self.variables, variables, f"variables of law '{self.name}'")
-        return np.asarray(self.formula(np, _float64(params), _float64(variables)), np.float64)
+        return np.asarray(self.formula(np, values, _float64(variables)), np.float64)
 
     def optimal(self, params: Mapping[str, ArrayLike], flops: ArrayLike) -> tuple[Array, Array]:
         """The (params, tokens) of least loss at C = 6 params tokens = `flops`: in closed form where
         the law has one, else by a search over params."""
-        require(self.parameters, params, f"parameters of law '{self.name}'")
+        values = self._checked(params)
         if self.allocation is not None:
-            return self.allocation(params, flops)
+            return self.allocation(values, flops)
         if set(self.variables) != {"params", "tokens"}:
             raise UserError(
                 f"law '{self.name}' has no allocation of compute to size and data; "
                 "use a law of params and tokens such as chinchilla"
             )
-        return self._search(_float64(params), np.asarray(flops, np.float64) / 6)
+        return self._search(values, np.asarray(flops, np.float64) / 6)
 
     def _search(self, params: Mapping[str, Array], product: Array) -> tuple[Array, Array]:
         """Golden section on ln N, for every entry at once, from one parameter to one token."""
@@ -161,7 +233,7 @@ class Law:
 
         def loss(log_params: Array) -> Array:
             size = np.exp(log_params)
-            return self.predict(params, params=size, tokens=product / size)
+            return self.formula(np, params, {"params": size, "tokens": product / size})
 
         for _ in range(80):
             left, right = high - golden * (high - low), low + golden * (high - low)
@@ -178,46 +250,71 @@ class Law:
         return known[name]
 
     def given(self, **values: float) -> Law:
-        """The law with some parameters held at known values: they are then not fitted."""
-        return self._narrowed(
-            values, tuple(f"{name} = {value:g}" for name, value in values.items()), values, {}
-        )
+        """The law with some parameters held at known values: they are then not fitted.
+
+        Raises:
+            UserError: a value is outside the range of its parameter, or not finite.
+        """
+        for name, value in values.items():
+            each = self._known(name)
+            if not isinstance(value, int | float | np.number) or not math.isfinite(value):
+                raise UserError(f"law '{self.name}': {name} = {value!r}; give a finite number")
+            if not each.low <= value <= each.high:
+                raise UserError(
+                    f"law '{self.name}': {name} = {value:g} is outside the range of this "
+                    f"parameter, {each.low:g} to {each.high:g}"
+                )
+        known = {name: float(value) for name, value in values.items()}
+        known |= {name: known[other] for name, other in self.equal.items() if other in known}
+        ties = {name: other for name, other in self.equal.items() if name not in known}
+        return replace(self, fixed={**self.fixed, **known}, equal=ties)
 
     def tied(self, **equal: str) -> Law:
-        """The law with parameters tied to others: tied(beta="alpha") fits one exponent."""
-        for name in equal.values():
-            self._known(name)
-        return self._narrowed(equal, tuple(f"{a} = {b}" for a, b in equal.items()), {}, equal)
+        """The law with parameters tied to others: tied(beta="alpha") fits one exponent.
 
-    def _narrowed(
-        self,
-        names: Mapping[str, object],
-        relations: tuple[str, ...],
-        values: Mapping[str, float],
-        equal: Mapping[str, str],
-    ) -> Law:
-        for name in names:
-            self._known(name)
-        whole, allocation = self.formula, self.allocation
+        A tie to a parameter that is fixed, or tied itself, is one to what that follows.
+        """
+        law = self
+        for name, other in equal.items():
+            law._known(name)
+            known = tuple(each.name for each in law.space)
+            if other not in known:
+                raise UserError(
+                    f"law '{law.name}' has no parameter '{other}': {nearest(other, known)}"
+                )
+            end = law.equal.get(other, other)
+            if end == name:
+                raise UserError(f"law '{law.name}': {name} = {other} ties {name} to itself")
+            if end in law.fixed:
+                law = law.given(**{name: law.fixed[end]})
+                continue
+            follow = {at: end if to == name else to for at, to in law.equal.items()}
+            law = replace(law, equal={**follow, name: end})
+        return law
 
-        def filled(p: Mapping[str, Any]) -> dict[str, Any]:
-            return {**p, **values, **{name: p[other] for name, other in equal.items()}}
+    def _known(self, name: str) -> Parameter:
+        """A parameter that is still free."""
+        free = {each.name: each for each in self.free}
+        if name in free:
+            return free[name]
+        if name in self.fixed or name in self.equal:
+            said = self.fixed.get(name, self.equal.get(name))
+            raise UserError(f"law '{self.name}': {name} = {said} already, so it takes no other")
+        raise UserError(f"law '{self.name}' has no parameter '{name}': {nearest(name, free)}")
 
-        return replace(
-            self,
-            space=tuple(each for each in self.space if each.name not in names),
-            formula=lambda xp, p, x: whole(xp, filled(p), x),
-            allocation=None if allocation is None else lambda p, c: allocation(filled(p), c),
-            relations=(*self.relations, *relations),
-            terms=(),
-            constant=None,
-        )
-
-    def _known(self, name: str) -> None:
-        if name not in self.parameters:
-            raise UserError(
-                f"law '{self.name}' has no parameter '{name}': {nearest(name, self.parameters)}"
-            )
+    def _checked(self, params: Mapping[str, ArrayLike]) -> dict[str, Array]:
+        """All parameters as arrays, from those to fit; ones that follow may be given as well."""
+        follow = {*self.fixed, *self.equal}
+        free = {name: value for name, value in params.items() if name not in follow}
+        require(self.parameters, free, f"parameters of law '{self.name}'")
+        whole = _float64(self.filled(free))
+        for name in follow & set(params):
+            if not np.array_equal(whole[name], np.asarray(params[name], np.float64), True):
+                raise UserError(
+                    f"parameters of law '{self.name}': {name} = {params[name]!r} is against its "
+                    f"relations, {', '.join(self.relations)}"
+                )
+        return whole
 
 
 def additive(
@@ -230,6 +327,7 @@ def additive(
     constant: str | None = None,
     allocation: Allocation | None = None,
     published: tuple[Published, ...] = (),
+    columns: Mapping[str, str] | None = None,
 ) -> Law:
     """L(x) = E + sum_k A_k x_k^-alpha_k, without E where there is no `constant`. Parameters stand
     in the order that the exact fitter uses: constant, amplitudes, exponents."""
@@ -254,8 +352,8 @@ def additive(
         source=source,
         allocation=allocation,
         published=published,
+        columns=columns or {},
         terms=terms,
-        constant=constant,
     )
 
 
@@ -270,4 +368,9 @@ def require(wanted: tuple[str, ...], given: Mapping[str, object], what: str) -> 
 
 
 def _float64(values: Mapping[str, ArrayLike]) -> dict[str, Array]:
-    return {name: np.asarray(value, np.float64) for name, value in values.items()}
+    try:
+        arrays = {name: np.asarray(value, np.float64) for name, value in values.items()}
+        np.broadcast_shapes(*(array.shape for array in arrays.values()))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{', '.join(values)}: {str(error).splitlines()[0]}") from error
+    return arrays

@@ -29,8 +29,8 @@ from scaling.laws._law import (
     Published,
     amplitude,
     exponent,
-    offset,
     positive,
+    real,
 )
 
 VARIABLES = ("lr_sum", "drop", "drop_lr", "lr_since", "steps_since")
@@ -134,7 +134,11 @@ def _published(
     )
 
 
-_START = (offset("L0"), amplitude("A"), exponent("alpha", (0.3, 0.6)))
+_START = (  # L0 is no floor: annealing goes below it
+    real("L0", 0.5, low=0.0, solved=True),
+    amplitude("A"),
+    exponent("alpha", 0.3, 0.6),
+)
 
 multi_power = Law(
     name="multi_power",
@@ -145,8 +149,8 @@ multi_power = Law(
         *_START,
         amplitude("B"),
         positive("C", 0.5, 2.0),
-        exponent("beta", (0.3, 0.6)),
-        exponent("gamma", (0.3, 0.6)),
+        exponent("beta", 0.3, 0.6),
+        exponent("gamma", 0.3, 0.6),
     ),
     formula=_multi_power,
     units="variables by `scaling.laws.annealing.features`; L nats per token",

@@ -60,6 +60,7 @@ chinchilla = additive(
     constant="E",
     terms=(Term("params", "A", "alpha"), Term("tokens", "B", "beta")),
     allocation=allocation,
+    columns={"params": "params_total"},
     published=(
         Published(
             name="hoffmann2022",

@@ -125,6 +125,7 @@ critical_batch_of_size = Law(
     formula=lambda xp, p, x: p["c"] * xp.exp(p["p"] * xp.log(x["params"])),
     units="N parameters; CBS and c in the unit of the batch column",
     source="Zhang et al. 2024, arXiv 2410.21676",
+    columns={"params": "params_nonembedding"},
     published=(
         Published(
             name="zhang2024",

@@ -68,14 +68,15 @@ data_constrained = Law(
         # not `solved`: N_U moves with A / B, so the law is linear in neither
         positive("A", 50, 500, 5000),
         positive("B", 50, 500, 5000),
-        exponent("alpha", (0.2, 0.35, 0.5)),
-        exponent("beta", (0.2, 0.35, 0.5)),
+        exponent("alpha", 0.2, 0.35, 0.5),
+        exponent("beta", 0.2, 0.35, 0.5),
         positive("R_D_star", 5, 20, 80, 320, low=1e-6, high=1e9),
         positive("R_N_star", 0.6, 1.8, 5.4, 16, low=1e-6, high=1e9),
     ),
     formula=_formula,
     units="N parameters, D and U tokens, L and E nats per token (or per byte, as measured)",
     source="Muennighoff et al. 2023, arXiv 2305.16264, section 3.1",
+    columns={"params": "params_total"},
     published=(
         Published(
             name="muennighoff2023",

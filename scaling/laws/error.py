@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scaling.laws._law import Convention, Law, Published, amplitude, offset, positive
+from scaling.laws._law import Convention, Law, Published, amplitude, positive, real
 
 
 def _formula(xp: Any, p: Mapping[str, Any], x: Mapping[str, Any]) -> Any:
@@ -41,7 +41,11 @@ error = Law(
     name="error",
     form="Err(L) = eps - k exp(-gamma L)",
     variables=("loss",),
-    space=(offset("eps"), amplitude("k"), positive("gamma", 0.2, 0.5, 1.0, 2.0)),
+    space=(
+        real("eps", 0.5, low=0.0, solved=True),
+        amplitude("k"),
+        positive("gamma", 0.2, 0.5, 1.0, 2.0),
+    ),
     formula=_formula,
     units="L nats per token; Err and eps as the fitted column, usually a fraction",
     source="Gadre et al. 2024, arXiv 2403.08540",

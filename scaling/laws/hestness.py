@@ -37,7 +37,7 @@ hestness_size = Law(
     name="hestness_size",
     form="s(m) = c m^b_p",
     variables=("samples",),
-    space=(amplitude("c"), exponent("b_p", (0.5, 1.0))),
+    space=(amplitude("c"), exponent("b_p", 0.5, 1.0)),
     formula=_size,
     units="m samples in the task's own unit, s parameters",
     source=_SOURCE,

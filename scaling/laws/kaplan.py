@@ -43,6 +43,7 @@ OPENWEBTEXT = Convention(
 _KAPLAN = "Kaplan et al. 2020, arXiv 2001.08361"
 _SECOND_HAND = f"{_KAPLAN}, as quoted by later papers"
 _NANOGPT = "shehper/scaling_laws, README"
+_COLUMNS = {"params": "params_nonembedding", "flops": "flops_6nd_nonembedding"}
 _SCALES = (1e4, 1e7, 1e10, 1e13, 1e16, 1e19, 1e22)  # starts of x_c, which lies far beyond any run
 
 
@@ -64,6 +65,7 @@ def _single(
         units=units,
         source=_KAPLAN,
         published=published,
+        columns={name: column for name, column in _COLUMNS.items() if name == variable},
     )
 
 
@@ -155,13 +157,14 @@ kaplan = Law(
     space=(
         positive("N_c", *_SCALES),
         positive("D_c", *_SCALES),
-        exponent("alpha_N", (0.05, 0.1, 0.3)),
-        exponent("alpha_D", (0.05, 0.1, 0.3)),
+        exponent("alpha_N", 0.05, 0.1, 0.3),
+        exponent("alpha_D", 0.05, 0.1, 0.3),
     ),
     formula=_joint,
     units="N and N_c parameters without embeddings, D and D_c tokens, L nats per token",
     source=f"{_KAPLAN}, section 4",
     allocation=_joint_allocation,
+    columns={"params": "params_nonembedding"},
     published=(
         Published(
             name="kaplan2020",
@@ -196,14 +199,15 @@ kaplan_steps = Law(
     variables=("params", "steps_min"),
     space=(
         positive("N_c", *_SCALES),
-        exponent("alpha_N", (0.05, 0.1, 0.3)),
+        exponent("alpha_N", 0.05, 0.1, 0.3),
         positive("S_c", 1e1, 1e2, 1e3, 1e4, 1e5),
-        exponent("alpha_S", (0.3, 0.7, 1.2)),
+        exponent("alpha_S", 0.3, 0.7, 1.2),
     ),
     formula=_learning,
     units="N and N_c parameters without embeddings, S_min and S_c steps at a batch far above the "
     "critical one, L nats per token",
     source=f"{_KAPLAN}, section 5",
+    columns={"params": "params_nonembedding"},
 )
 
 

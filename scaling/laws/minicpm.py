@@ -41,6 +41,7 @@ minicpm = additive(
     constant="L0",
     terms=(Term("params", "C_N", "alpha"), Term("tokens", "C_D", "beta")),
     allocation=allocation,
+    columns={"params": "params_nonembedding"},
 )
 
 AVERAGES = Published(

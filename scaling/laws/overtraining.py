@@ -80,11 +80,12 @@ overtraining = Law(
     name="overtraining",
     form="L(C, M) = E + (a M^eta + b M^-eta) / C^eta, C = 6 N D, M = D / N",
     variables=("params", "tokens"),
-    space=(offset("E"), amplitude("a"), amplitude("b"), exponent("eta", (0.05, 0.1, 0.2, 0.4))),
+    space=(offset("E"), amplitude("a"), amplitude("b"), exponent("eta", 0.05, 0.1, 0.2, 0.4)),
     formula=_formula,
     units="N parameters, D tokens, C FLOPs, L and E nats per token (or per byte, as measured)",
     source="Gadre et al. 2024, arXiv 2403.08540",
     allocation=allocation,
+    columns={"params": "params_total"},
     published=(
         _released(
             "gadre2024_c4",

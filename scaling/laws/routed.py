@@ -91,6 +91,7 @@ routed = Law(
     formula=_formula,
     units="N parameters seen by one token, E experts, L nats per token; lg to base 10",
     source="Clark et al. 2022, arXiv 2202.01169, Eq. 1",
+    columns={"params": "params_active"},
     published=(
         _published("clark2022_sbase", (-0.082, -0.108, 0.009, 1.104, 1.847, 314.478), "937e9"),
         _published("clark2022_rlr", (-0.083, -0.126, 0.012, 1.111, 1.880, 469.982), "85e9"),

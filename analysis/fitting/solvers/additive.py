@@ -5,12 +5,13 @@
 for additive power laws. z is the centred log of a variable, which takes the Hessian's condition
 from 1e7 to 1e4. theta = (E / smallest loss, a_1 .. a_K, alpha_1 .. alpha_K), without the first
 where the law has no offset. E is kept linear, so that Newton can reach and certify E = 0, which a
-log only nears; amplitudes are logs, and a dead term has a = -inf.
+log only nears; amplitudes are logs, and a dead term has a = -inf. Parameters that are held or tied
+make theta an affine function of fewer free numbers, and everything else stays as it is.
 
 A variable-projection scan over the exponents gives starts, and damped exact Newton with the true
 Huber Hessian finishes each. Where the ends differ, or delta is narrow, continuation in delta runs
 too, and the better end is kept. Neither way alone finds the global minimum of every weighting.
-Shapes: R weightings, n points, P numbers, m terms (offset first).
+Shapes: R weightings, n points, P numbers in theta, F <= P free ones, m terms (offset first).
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from functools import cached_property
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.fitting.solvers.newton import Solution, best_of, blocks, solve_small
+from analysis.fitting.solvers.relations import Relations
 from analysis.tables.points import Array
 
 EXPONENT_RANGE = (1e-3, 6.0)  # outside it a power of any real range of scales is flat or dead
@@ -41,6 +44,7 @@ class Problem:
     y: Array
     offset_terms: int  # 0 or 1
     delta: float
+    relations: Relations | None = None
 
     @property
     def terms(self) -> int:
@@ -51,23 +55,35 @@ class Problem:
         return self.terms + len(self.z)
 
     @cached_property
+    def related(self) -> Relations:
+        """The relations, or those of a law whose parameters are all free."""
+        return self.relations or Relations(np.eye(self.size), np.zeros(self.size))
+
+    def whole(self, free: Array) -> Array:
+        """theta (R, P) of free numbers (R, F)."""
+        if self.relations is None:
+            return free
+        return free @ self.relations.turn.T + self.relations.shift
+
+    @cached_property
     def scale(self) -> float:
         """The smallest loss: the unit of E in theta."""
         return float(np.exp(self.y.min()))
 
     @cached_property
     def box(self) -> tuple[Array, Array]:
-        """Lower and upper ends of theta."""
+        """Lower and upper ends of the free numbers."""
         powers = len(self.z)
         ends = ((0.0, -np.inf, EXPONENT_RANGE[0]), (10.0, np.inf, EXPONENT_RANGE[1]))
         low, high = (
             np.array([*[offset] * self.offset_terms, *[log] * powers, *[exponent] * powers])
             for offset, log, exponent in ends
         )
-        return low, high
+        own = self.related.own
+        return low[own], high[own]
 
-    def directions(self, weights: Array, theta: Array) -> None:
-        """theta itself, since z is centred."""
+    def directions(self, weights: Array, free: Array) -> None:
+        """The free numbers themselves, since z is centred."""
 
     @cached_property
     def factors(self) -> tuple[tuple[slice, Array], ...]:
@@ -93,8 +109,18 @@ class Problem:
             if j <= m
         }
 
-    def derivatives(self, weights: Array, theta: Array, delta: float) -> tuple[Array, Array, Array]:
-        """f (R,), gradient (R, P) and exact Hessian (R, P, P).
+    def derivatives(self, weights: Array, free: Array, delta: float) -> tuple[Array, Array, Array]:
+        """f (R,), gradient (R, F) and exact Hessian (R, F, F)."""
+        value, gradient, hessian = self._derivatives(weights, self.whole(free), delta)
+        if self.relations is None:
+            return value, gradient, hessian
+        turn = self.relations.turn
+        return value, gradient @ turn, turn.T @ hessian @ turn
+
+    def _derivatives(
+        self, weights: Array, theta: Array, delta: float
+    ) -> tuple[Array, Array, Array]:
+        """The same in theta: f (R,), gradient (R, P) and exact Hessian (R, P, P).
 
         H = sum_i w_i [psi' grad m grad m^T + psi hess m]. m is a logarithm of a sum. With p =
         dm/d(E, u_k), hess m is -p p^T, plus p_k on the diagonal of each log amplitude. So all
@@ -143,28 +169,33 @@ def log_model(problem: Problem, theta: Array) -> tuple[Array, list[Array]]:
     return np.log(total, out=total) + floor, slopes
 
 
-def objective(problem: Problem, weights: Array, theta: Array, delta: float) -> Array:
-    """f_w(theta), (R,)."""
-    residual = log_model(problem, theta)[0] - problem.y
+def objective(problem: Problem, weights: Array, free: Array, delta: float) -> Array:
+    """f_w, (R,)."""
+    residual = log_model(problem, problem.whole(free))[0] - problem.y
     psi = np.clip(residual, -delta, delta)
     return np.einsum("rn,rn->r", weights, psi * (residual - psi / 2))
 
 
 def scan(problem: Problem, weights: Array, count: int) -> Array:
     """Variable projection over a grid of exponents: the `count` best starts per weighting,
-    (R, count, P), or all of the grid where that is smaller.
+    (R, count, F), or all of the grid where that is smaller.
 
     With the exponents fixed, weights w / L^2 make linear least squares on L the first-order log
     residual; every cell of every weighting then comes from matrix products and one small solve.
     Cells with a term that is not positive are left out.
     """
+    own = problem.related.own
+    powers = int(np.count_nonzero(own >= problem.terms))
     grid = np.geomspace(*SCAN_RANGE, SCAN_POINTS)
-    cells = np.array(list(product(grid, repeat=len(problem.z))))
+    cells = np.array(list(product(grid, repeat=powers)))
     seen = np.sort(np.random.default_rng(0).permutation(problem.y.size)[:SCAN_ROWS])
-    gram, right = _moments(replace(problem, z=problem.z[:, seen], y=problem.y[seen]), grid)
-    plain = _plain_start(problem)
+    basis, target = _basis(problem, seen, grid)
+    # a product of two terms varies along their own exponents alone, and has length 1 along others
+    gram = {(j, m): basis[j] * basis[m] for j in range(len(basis)) for m in range(j + 1)}
+    right = [each * target for each in basis]
+    plain = _plain_start(problem)[own]
     count = min(count, len(cells))
-    starts = np.empty((len(weights), count, problem.size))
+    starts = np.empty((len(weights), count, own.size))
     for block in blocks(len(weights), len(cells), CACHED):
         drawn = weights[block].T[seen]
         solution, explained = solve_small(
@@ -172,35 +203,62 @@ def scan(problem: Problem, weights: Array, count: int) -> Array:
             [products @ drawn for products in right],
             lambda pivot, whole: np.where(pivot > 1e-13 * whole, pivot, np.nan),
         )
-        usable = np.logical_and.reduce([amplitude > 0 for amplitude in solution])
-        score = np.where(usable, -explained, np.inf).reshape(len(cells), -1)
+        usable = np.asarray(True)
+        for each in solution:
+            usable = usable & (each > 0)
+        left = target**2 @ drawn if target.ndim else 0.0
+        shape = (*[SCAN_POINTS] * powers, drawn.shape[1])
+        score = np.broadcast_to(np.where(usable, left - explained, np.inf), shape)
+        score = score.reshape(len(cells), -1)
         best = np.argpartition(score, range(count), axis=0)[:count].T
         members = np.arange(len(best))[:, None]
         lost = ~np.isfinite(score[best, members])
         for at, amplitude in enumerate(solution):
-            chosen = np.where(lost, 1.0, amplitude.reshape(len(cells), -1)[best, members])
-            offset = at < problem.offset_terms
+            every = np.broadcast_to(amplitude, shape).reshape(len(cells), -1)
+            chosen = np.where(lost, 1.0, every[best, members])
+            offset = own[at] < problem.offset_terms
             starts[block, :, at] = chosen / problem.scale if offset else np.log(chosen)
-        starts[block, :, problem.terms :] = cells[best]
+        starts[block, :, len(solution) :] = cells[best]
         starts[block][lost] = plain
     return starts
 
 
-def _moments(problem: Problem, grid: Array) -> tuple[dict[tuple[int, int], Array], list[Array]]:
-    """Factors of the weights at every cell of the grid of exponents: products of two terms / L, and
-    terms / L, (cells of x_1, .., cells of x_K, n). A product of two terms varies along their own
-    exponents alone, and has length 1 along the others."""
-    powers, loss = len(problem.z), np.exp(problem.y)
-    basis = [(1 / loss).reshape(*[1] * powers, -1)] * problem.offset_terms
-    for k, z in enumerate(problem.z):
-        shape = [len(grid) if axis == k else 1 for axis in range(powers)]
-        basis.append((np.exp(-grid[:, None] * z) / loss).reshape(*shape, -1))
-    pairs = {(j, m): basis[j] * basis[m] for j in range(len(basis)) for m in range(j + 1)}
-    return pairs, basis
+def _basis(problem: Problem, seen: NDArray[np.intp], grid: Array) -> tuple[list[Array], Array]:
+    """Terms over L at every cell of the grid of free exponents, (cells of x_1, .., rows seen): one
+    for each free amplitude, summed over terms tied to it. Second, 1 less the known terms."""
+    related, z, loss = problem.related, problem.z[:, seen], np.exp(problem.y[seen])
+    linear = related.own < problem.terms
+    powers = np.count_nonzero(~linear)
+
+    def affine(entry: int) -> Array:
+        """An entry of theta as far as it follows from the exponents, over the cells."""
+        total = np.full([1] * (powers + 1), related.shift[entry])
+        for axis, factor in enumerate(related.turn[entry, ~linear]):
+            if factor:
+                shape = [len(grid) if at == axis else 1 for at in range(powers + 1)]
+                total = total + factor * grid.reshape(shape)
+        return total
+
+    sums: dict[int, Array] = {}
+    known = np.zeros(())
+    for term in range(problem.terms):
+        columns = np.flatnonzero(related.turn[term, linear])
+        if term < problem.offset_terms:
+            part = (1 / loss).reshape(*[1] * powers, -1)
+            part = part if columns.size else part * (related.shift[term] * problem.scale)
+        else:
+            at = term - problem.offset_terms
+            part = np.exp(affine(term) - affine(problem.terms + at) * z[at]) / loss
+        if columns.size:
+            column = int(columns[0])
+            sums[column] = sums[column] + part if column in sums else part
+        else:
+            known = known + part
+    return [sums[column] for column in sorted(sums)], 1 - known
 
 
 def _plain_start(problem: Problem) -> Array:
-    """Equal terms and exponents of 0.3, for a scan without a usable cell."""
+    """theta of equal terms and exponents of 0.3, for a scan without a usable cell."""
     powers = len(problem.z)
     level = np.median(problem.y) - np.log(problem.terms)
     offset = [np.exp(level) / problem.scale] * problem.offset_terms
@@ -209,7 +267,7 @@ def _plain_start(problem: Problem) -> Array:
 
 def solve(problem: Problem, weights: Array, starts: int, warm: Array | None = None) -> Solution:
     """The best minimum found per weighting, from `starts` cells of the scan and, where given,
-    the `warm` theta (P,); then every negligible term is tried at exactly zero.
+    the `warm` free numbers (F,); then every negligible term is tried at exactly zero.
     """
     parts = [
         _solve_block(problem, weights[block], starts, warm)
@@ -234,29 +292,41 @@ def _drop_dead_terms(problem: Problem, weights: Array, solution: Solution, start
     """A log amplitude cannot reach zero, so a vanishing power term is a limit that Newton nears.
 
     Where one is negligible at every point (for a single weighting: always), the law without it is
-    solved outright, and kept if it is no worse.
+    solved outright, and kept if it is no worse. A term whose amplitude is known or shared stays.
     """
     if len(problem.z) == 1:
         return solution
-    theta, value = solution.theta.copy(), solution.value.copy()
-    certified = solution.certified.copy()
+    free, value = solution.theta.copy(), solution.value.copy()
+    certified, related = solution.certified.copy(), problem.related
     for power in range(len(problem.z)):
         term = problem.offset_terms + power
+        column = np.flatnonzero(related.own == term)
+        if not column.size or np.count_nonzero(related.turn[:, column]) > 1:
+            continue
+        with np.errstate(invalid="ignore"):  # of terms that are dead already
+            theta = problem.whole(free)
         columns, factor = problem.factors[term]
         share = (theta[:, columns] @ factor.T - problem.y).max(axis=1)
-        suspects = np.arange(len(theta)) if len(theta) == 1 else np.flatnonzero(share < DEAD_SHARE)
+        suspects = np.arange(len(free)) if len(free) == 1 else np.flatnonzero(share < DEAD_SHARE)
         if not suspects.size:
             continue
-        smaller = Problem(
-            np.delete(problem.z, power, axis=0), problem.y, problem.offset_terms, problem.delta
+        fewer, left = related.without(term, problem.terms + power)
+        smaller = replace(
+            problem,
+            z=np.delete(problem.z, power, axis=0),
+            relations=None if problem.relations is None else fewer,
         )
-        others = np.delete(np.arange(problem.size), [term, problem.terms + power])
-        ends = _solve_block(smaller, weights[suspects], min(starts, 4), None)
+        if left.size:
+            ends = _solve_block(smaller, weights[suspects], min(starts, 4), None)
+        else:
+            none = np.empty((suspects.size, 0))
+            known = objective(smaller, weights[suspects], none, problem.delta)
+            ends = Solution(none, known, np.ones(suspects.size, dtype=bool))
         # within rounding of each other, zero is the simpler statement
         won = ends.value <= value[suspects] * (1 + 1e-9)
         rows = suspects[won]
-        theta[np.ix_(rows, others)] = ends.theta[won]
-        theta[rows, term] = -np.inf
-        theta[rows, problem.terms + power] = 0.0
+        free[rows] = 0.0
+        free[np.ix_(rows, left)] = ends.theta[won]
+        free[rows, column] = -np.inf
         value[rows], certified[rows] = ends.value[won], ends.certified[won]
-    return Solution(theta, value, certified)
+    return Solution(free, value, certified)

@@ -11,31 +11,23 @@ least squares sets it. Newton and the choice of the best end are those of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import product
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from analysis.fitting.solvers.newton import Solution, best_of, blocks
+from analysis.fitting.solvers.programs import Program, bucket, float64, program, slots, trace
 from analysis.tables.points import Array
 from scaling.common.errors import UserError
 from scaling.laws._law import Law
 
 GRID = 1024  # more combinations of starts than this are thinned, by a fixed rule
 PADDING = 8  # batches are filled up to powers of it, so that few shapes are compiled
-
-
-@contextmanager
-def float64() -> Iterator[None]:
-    """Context of double precision on the CPU."""
-    with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
-        yield
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,19 +40,63 @@ class Formula:
     log: bool
 
     @cached_property
+    def rows(self) -> int:
+        """Rows of the program: those of the table, filled up to a bucket where rows of no weight
+        leave the others as they are."""
+        rows, law = bucket(self.y.size), self.law
+        first = {each.name: np.float64(each.starts[0]) for each in law.free}
+        with np.errstate(all="ignore"):
+            try:
+                alone, among = (
+                    law.formula(np, law.filled(first), {k: _fill(v, n) for k, v in self._columns})
+                    for n in (self.y.size, rows)
+                )
+            except ValueError:  # it holds arrays for its rows
+                return self.y.size
+        same = np.allclose(alone, among[: self.y.size], rtol=1e-9, atol=0, equal_nan=True)
+        return rows if same else self.y.size
+
+    @property
+    def _columns(self) -> list[tuple[str, Array]]:
+        return [(name, self.variables[name]) for name in self.law.variables]
+
+    @cached_property
+    def program(self) -> Program:
+        """The compiled form."""
+        return program(trace(self.law, self.variables, self.rows), slots(self.law), self.log)
+
+    @cached_property
+    def data(self) -> tuple[Array, list[Array], Array]:
+        """Held values, the variables and y, as the program takes them."""
+        held = np.array(list(self.law.fixed.values()), np.float64)
+        columns = [_fill(column, self.rows) for _, column in self._columns]
+        return held, columns, _fill(self.y, self.rows)
+
+    def weigh(self, weights: Array) -> Array:
+        """Weights (R, n), of zero in the rows that fill the bucket."""
+        return np.pad(weights, ((0, 0), (0, self.rows - self.y.size)))
+
+    @property
+    def initialisation(self) -> str:
+        """The starts of a fit, in words."""
+        solved = ", ".join(each.name for each in self.law.free if each.solved)
+        rest = f"; {solved} by least squares" if solved else ""
+        return f"the best of {len(self._grid())} combinations of the law's starts{rest}"
+
+    @cached_property
     def size(self) -> int:
         """Numbers that one weighting holds: rows times the values of a variable in each."""
         return max(self.y.size, *(value.size for value in self.variables.values()))
 
     @cached_property
     def logs(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        return np.array([each.scale == "log" for each in self.law.space])
+        return np.array([each.scale == "log" for each in self.law.free])
 
     @cached_property
     def box(self) -> tuple[Array, Array]:
         """Lower and upper ends of theta."""
-        low = np.array([each.low for each in self.law.space], np.float64)
-        high = np.array([each.high for each in self.law.space], np.float64)
+        low = np.array([each.low for each in self.law.free], np.float64)
+        high = np.array([each.high for each in self.law.free], np.float64)
         return self.to_theta(low), self.to_theta(high)
 
     def to_theta(self, values: Array) -> Array:
@@ -79,8 +115,8 @@ class Formula:
         padded = PADDING ** math.ceil(math.log(max(members, 1), PADDING))
         fill = np.arange(padded) % members
         with float64():
-            found = _derivatives(
-                self.law, self.log, theta[fill], weights[fill], self.variables, self.y, delta
+            found = self.program.derivatives(
+                theta[fill], self.weigh(weights[fill]), *self.data, delta
             )
             value, gradient, hessian = (np.asarray(each)[:members] for each in found)
         lost = ~(
@@ -105,16 +141,13 @@ class Formula:
         """UserError where the formula fails, gives other than one value per row, or computes in
         less than float64."""
         name = f"law '{self.law.name}'"
-        params = {each.name: np.float64(1) for each in self.law.space}
         try:
-            with float64():
-                traced = jax.make_jaxpr(partial(self.law.formula, jnp))(
-                    params, dict(self.variables)
-                )
+            traced = trace(self.law, self.variables, self.y.size)
         except KeyError as error:
             raise UserError(
                 f"{name}: its formula asks for {error}; parameters: "
-                f"{', '.join(self.law.parameters)}; variables: {', '.join(self.law.variables)}"
+                f"{', '.join(each.name for each in self.law.space)}; variables: "
+                f"{', '.join(self.law.variables)}"
             ) from error
         except (AttributeError, NameError, TypeError, ValueError, IndexError) as error:
             raise UserError(
@@ -129,7 +162,7 @@ class Formula:
             )
         kinds = {
             str(each.aval.dtype)
-            for line in traced.eqns
+            for line in traced.jaxpr.eqns
             for each in line.outvars
             if jnp.issubdtype(each.aval.dtype, jnp.floating)
         }
@@ -148,14 +181,8 @@ class Formula:
             repeated = np.broadcast_to(weighting, (len(thetas), weighting.size))
             with float64():
                 value = np.asarray(
-                    _objective(
-                        self.law,
-                        self.log,
-                        thetas,
-                        repeated,
-                        self.variables,
-                        self.y,
-                        max(delta, 0.1),
+                    self.program.objective(
+                        thetas, self.weigh(repeated), *self.data, max(delta, 0.1)
                     )
                 )
             value = np.where(np.isfinite(value), value, np.inf)
@@ -165,7 +192,7 @@ class Formula:
 
     def _grid(self) -> Array:
         """Every combination of the starts of the parameters, (G, P)."""
-        choices = [each.starts[:1] if each.solved else each.starts for each in self.law.space]
+        choices = [each.starts[:1] if each.solved else each.starts for each in self.law.free]
         grid = np.array(list(product(*choices)), np.float64)
         if len(grid) > GRID:
             grid = grid[np.random.default_rng(0).permutation(len(grid))[:GRID]]
@@ -174,18 +201,17 @@ class Formula:
     def _solved(self, grid: Array, weights: Array) -> Array:
         """The grid with its linear parameters by weighted least squares, where they come out inside
         their ranges."""
-        solved = [at for at, each in enumerate(self.law.space) if each.solved]
+        solved = [at for at, each in enumerate(self.law.free) if each.solved]
         if not solved:
             return grid
         none = grid.copy()
         none[:, solved] = 0.0
-        with float64():
-            bare = _models(self.law, none, self.variables)
-            basis = []
-            for at in solved:
-                one = none.copy()
-                one[:, at] = 1.0
-                basis.append(_models(self.law, one, self.variables) - bare)
+        bare = self._models(none)
+        basis = []
+        for at in solved:
+            one = none.copy()
+            one[:, at] = 1.0
+            basis.append(self._models(one) - bare)
         root = np.sqrt(weights) / (self.y if self.log else 1.0)
         design = np.stack(basis, axis=-1) * root[:, None]
         target = (self.y - bare) * root
@@ -195,13 +221,18 @@ class Formula:
         size = np.sqrt(np.maximum(np.einsum("gjj->gj", gram), 1e-300))
         scaled = gram / (size[:, :, None] * size[:, None, :]) + 1e-12 * np.eye(len(solved))
         answer = np.linalg.solve(scaled, (right / size)[..., None])[..., 0] / size
-        low = np.array([self.law.space[at].low for at in solved])
-        high = np.array([self.law.space[at].high for at in solved])
+        low = np.array([self.law.free[at].low for at in solved])
+        high = np.array([self.law.free[at].high for at in solved])
         inside = ((answer >= low) & (answer <= high)).all(axis=1)
         out = grid.copy()
         rows = np.flatnonzero(usable)[inside]
         out[np.ix_(rows, solved)] = answer[inside]
         return out
+
+    def _models(self, values: Array) -> Array:
+        """The law at rows of parameters (G, P): (G, n)."""
+        with float64():
+            return np.asarray(self.program.models(values, *self.data[:2]))[:, : self.y.size]
 
 
 def solve(
@@ -228,49 +259,6 @@ def solve(
     )
 
 
-def _value(
-    law: Law, log: bool, theta: Any, weights: Any, variables: Any, y: Any, delta: Any
-) -> Any:
-    params = {
-        each.name: jnp.exp(at) if each.scale == "log" else at
-        for each, at in zip(law.space, theta, strict=True)
-    }
-    model = law.formula(jnp, params, variables)
-    residual = jnp.log(model) - jnp.log(y) if log else model - y
-    psi = jnp.clip(residual, -delta, delta)
-    return jnp.sum(weights * psi * (residual - psi / 2))
-
-
-@partial(jax.jit, static_argnames=("law", "log"))
-def _objective(
-    law: Law, log: bool, theta: Any, weights: Any, variables: Any, y: Any, delta: Any
-) -> Any:
-    each = jax.vmap(lambda t, w: _value(law, log, t, w, variables, y, delta))
-    return each(theta, weights)
-
-
-@partial(jax.jit, static_argnames=("law", "log"))
-def _derivatives(
-    law: Law, log: bool, theta: Any, weights: Any, variables: Any, y: Any, delta: Any
-) -> Any:
-    def one(at: Any, weighting: Any) -> Any:
-        def value(t: Any) -> Any:
-            return _value(law, log, t, weighting, variables, y, delta)
-
-        return *jax.value_and_grad(value)(at), jax.hessian(value)(at)
-
-    return jax.vmap(one)(theta, weights)
-
-
-def _models(law: Law, values: Array, variables: Mapping[str, Array]) -> Array:
-    """The law at rows of parameters (G, P): (G, n)."""
-    return np.asarray(_batch_model(law, values, variables))
-
-
-@partial(jax.jit, static_argnames=("law",))
-def _batch_model(law: Law, values: Any, variables: Any) -> Any:
-    def one(row: Any) -> Any:
-        params = {each.name: at for each, at in zip(law.space, row, strict=True)}
-        return law.formula(jnp, params, variables)
-
-    return jax.vmap(one)(values)
+def _fill(column: Array, rows: int) -> Array:
+    """The first `rows` rows of a column, or the column with its first row repeated up to them."""
+    return np.concatenate([column, np.repeat(column[:1], max(0, rows - len(column)), axis=0)])

@@ -60,6 +60,15 @@ def test_errors_are_measured_above_predicted():
     assert "3 rows held out" in str(held) and "row 0" in str(held)
 
 
+def test_no_interval_and_no_coverage_without_the_error_of_the_constants():
+    """The noise of one run alone covered 8 % of rows far from the data."""
+    held = fit(laws.chinchilla, table(2), holdout="flops_6nd>3e19").held_out
+    assert np.isnan(held.low).all() and np.isnan(held.high).all() and np.isnan(held.coverage)
+    first, head = str(held).splitlines()[0], str(held).splitlines()[2]
+    assert "no intervals without bootstrap=1000" in first and "inside their" not in first
+    assert "interval" not in head and "[" not in str(held)
+
+
 @pytest.mark.parametrize(
     ("holdout", "said"),
     [

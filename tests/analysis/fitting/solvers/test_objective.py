@@ -53,7 +53,8 @@ def test_nothing_better_is_found_from_many_starts(runs: pd.DataFrame, name: str)
             return np.inf
         return 1e3 * float(cost(np.log(model / y) if where == "log" else model - y).sum())
 
-    result = fit(laws.power_law, runs, objective=name, delta=WIDTH[where])
+    width = {"delta": WIDTH[where]} if kind == "huber" else {}
+    result = fit(laws.power_law, runs, objective=name, **width)
     ends = []
     for start in (np.array([1.5, 0.0, 0.16]), np.array([1.0, 0.5, 0.3])):
         at = start

@@ -1,0 +1,156 @@
+"""Arguments of a fit: accepted in any usual shape, or refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.fitting.card import card
+from analysis.fitting.fit import fit
+from scaling import laws
+from scaling.common.errors import UserError
+from scaling.laws import Law, amplitude, exponent
+
+TRUTH = {"E": 1.8, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37}
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    size, data = (each.ravel() for each in np.meshgrid([1e7, 3e7, 1e8, 3e8], [1e9, 3e9, 1e10]))
+    loss = laws.chinchilla.predict(TRUTH, params=size, tokens=data)
+    noise = np.random.default_rng(0).normal(0, 0.005, 12)
+    return pd.DataFrame(
+        {
+            "params_total": size,
+            "params_nonembedding": size - 5e6,
+            "tokens": data,
+            "flops_6nd": 6 * size * data,
+            "loss": loss * np.exp(noise),
+        }
+    )
+
+
+def test_laws_by_name_and_tables_of_any_shape(table, tmp_path: Path):
+    usual = fit(laws.chinchilla, table).params
+    table.to_csv(tmp_path / "runs.csv", index=False)
+    for each in (
+        str(tmp_path / "runs.csv"),
+        tmp_path / "runs.csv",
+        table.to_dict("list"),
+        table.to_dict("records"),
+    ):
+        assert fit("chinchilla", each).params == pytest.approx(usual, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("law", "rows", "message"),
+    [
+        ("chinchila", None, "did you mean 'chinchilla'"),
+        (None, None, "law: give a Law"),
+        (laws.chinchilla, [1.0, 2.0], "table: give a DataFrame"),
+        (laws.chinchilla, 3, "table: give a DataFrame"),
+        (laws.chinchilla, {"loss": [1.0], "tokens": [1.0, 2.0]}, "table: "),
+        (laws.chinchilla, np.ones((3, 3)), "table: give a DataFrame"),
+    ],
+)
+def test_laws_and_tables_that_are_none(table, law, rows, message):
+    with pytest.raises(UserError, match=message) as error:
+        fit(law, table if rows is None else rows)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bootstrap": 10.5}, "bootstrap=10.5: give a whole number"),
+        ({"bootstrap": "many"}, "bootstrap='many'"),
+        ({"bootstrap": 10, "seed": -1}, "seed=-1"),
+        ({"drop_highest": np.nan}, "drop_highest=nan"),
+        ({"weights": "loud"}, "weights: no column 'loud'"),
+        ({"weights": ["a"] * 12}, "weights: need numbers"),
+        ({"weights": [1.0] * 3}, "weights: need 12 numbers"),
+        ({"weights": [-1.0] + [1.0] * 11}, "not negative .row 0: -1"),
+        ({"columns": ["params_total"]}, "columns: give a mapping"),
+        ({"delta": "wide"}, "delta='wide'"),
+        # without effect
+        ({"x": "flops_6nd"}, "no variable 'x'"),
+        ({"columns": {"size": "params_total"}}, "no variable 'size'"),
+        ({"params": "params_total", "columns": {"params": "tokens"}}, "named twice"),
+        ({"cluster": "tokens"}, "cluster: nothing is resampled"),
+        ({"seed": 0, "resampling": "pairs"}, "resampling and seed: nothing is resampled"),
+        ({"objective": "log_squared", "delta": 1e-2}, "log_squared has no Huber width"),
+        ({"objective": "raw_absolute", "delta": "mad"}, "raw_absolute has no Huber width"),
+    ],
+)
+def test_options_that_are_wrong_or_without_effect(table, options, message):
+    with pytest.raises(UserError, match=message) as error:
+        fit(laws.chinchilla, table, **options)
+    assert "\n" not in str(error.value)
+
+
+def test_whole_numbers_may_be_floats(table):
+    assert len(fit(laws.chinchilla, table, bootstrap=100.0).samples) == 100
+
+
+def test_rows_of_no_weight_are_left_out(table):
+    weight = np.where(table["params_total"] > 1e8, 0.0, 1.0)
+    spoilt = table.assign(loss=table["loss"].where(weight > 0), w=weight)
+    for weights in ("w", weight):
+        result = fit(laws.chinchilla, spoilt, weights=weights)
+        assert len(result.points) == 9 and "3 runs of weight 0: left out" in result.warnings
+        assert result.params == pytest.approx(
+            fit(laws.chinchilla, table[table["params_total"] <= 1e8]).params, rel=1e-9
+        )
+
+
+@pytest.mark.parametrize("law", ["kaplan", "kaplan_params"])
+def test_the_default_column_is_the_laws_own_count_and_is_said(table, law):
+    result = fit(law, table)
+    assert result.recipe.columns["params"] == "params_nonembedding"
+    assert "params is column params_nonembedding; the table also has params_total" in (
+        result.warnings
+    )
+    assert fit(laws.chinchilla, table).recipe.columns["params"] == "params_total"
+    with pytest.raises(UserError, match=r"counts params as params_nonembedding.*params=\.\.\."):
+        fit(law, table.drop(columns="params_nonembedding"))
+
+
+def test_a_law_of_ones_own_takes_the_column_of_its_variable(table):
+    law = Law(
+        "mine", form="L = A / N^a", variables=("params",), space=(amplitude("A"), exponent("a")),
+        formula=lambda xp, p, x: p["A"] * x["params"] ** -p["a"],
+    )  # fmt: skip
+    assert fit(law, table).recipe.columns["params"] == "params_total"
+    assert fit(law, table.assign(params=1.5e7 + table.tokens)).recipe.columns["params"] == "params"
+
+
+def test_the_card_tells_what_ran(table):
+    mine = Law(
+        "mine", form="L = A / N^a", variables=("params",), space=(amplitude("A"), exponent("a")),
+        formula=lambda xp, p, x: p["A"] * x["params"] ** -p["a"],
+    )  # fmt: skip
+    exact, derived, raw = (
+        card(fit(law, table, **options), width=10_000)
+        for law, options in (
+            (laws.chinchilla.given(E=1.8), {}),
+            (mine, {}),
+            (laws.chinchilla, {"objective": "raw_squared"}),
+        )
+    )
+    assert "solvers/additive.py" in exact and "variable projection" in exact
+    assert "E 0 to" not in exact and "alpha 0.001 to 6" in exact
+    for text in (derived, raw):
+        assert "solvers/formula.py" in text and "variable projection" not in text
+        assert "automatic differentiation" in text
+    assert "A by least squares" in derived and "delta" not in raw
+    assert "none in the fit: residuals of the loss itself" in raw
+    assert "logarithm of the loss" in exact
+
+
+def test_a_result_is_short_in_a_notebook(table):
+    result = fit(laws.chinchilla, table, bootstrap=200, holdout="params_total>1e8")
+    assert len(repr(result)) < 300 and "chinchilla" in repr(result)
+    assert len(repr(result.held_out)) < 1500
