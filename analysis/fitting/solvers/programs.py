@@ -62,7 +62,7 @@ def trace(law: Law, variables: Mapping[str, Array], rows: int) -> ClosedJaxpr:
 
 
 def slots(law: Law) -> Slots:
-    """Where each parameter of the formula comes from."""
+    """Places of the parameters of the formula: among those fitted, or those held."""
     fitted = {each.name: (True, at, each.scale == "log") for at, each in enumerate(law.free)}
     fixed = {name: (False, at, False) for at, name in enumerate(law.fixed)}
     known = {**fitted, **fixed}

@@ -69,7 +69,7 @@ def test_laws_and_tables_that_are_none(table, law, rows, message):
         ({"bootstrap": "many"}, "bootstrap='many'"),
         ({"bootstrap": 10, "seed": -1}, "seed=-1"),
         ({"drop_highest": np.nan}, "drop_highest=nan"),
-        ({"weights": "loud"}, "weights: no column 'loud'"),
+        ({"weights": "loud"}, "no column .loud."),
         ({"weights": ["a"] * 12}, "weights: need numbers"),
         ({"weights": [1.0] * 3}, "weights: need 12 numbers"),
         ({"weights": [-1.0] + [1.0] * 11}, "not negative .row 0: -1"),
