@@ -204,8 +204,10 @@ def tables(
         if not steps:
             continue
         over_seeds = jax.vmap(one, in_axes=(None, 0, 0))
-        over_variants = jax.vmap(over_seeds, in_axes=(0, None, None))
-        seen = run(over_variants, stacked, numbers, batches.astype(np.int32))
+        seen = run(  # one variant after another, so that memory holds the seeds of one
+            lambda s, n, b, f=over_seeds: jax.lax.map(lambda mine: f(mine, n, b), s),
+            stacked, numbers, batches.astype(np.int32),
+        )  # fmt: skip
         for i, (table, own) in enumerate(zip(out, mistaken, strict=True)):
             spec = replace(made.spec, parametrization=own)
             table.extend(rows(spec, numbers, jax.tree.map(lambda x, i=i: x[i], seen)))

@@ -55,13 +55,13 @@ BACK: dict[str, Variant] = {
 }
 
 
-def verdicts(base: Any, variants: Any, seeds: int, steps: int, **sizes: Any) -> list[Any]:
-    measured = tables(base, list(variants), seeds, steps, **sizes)
-    return [pd.DataFrame([vars(row) for row in table]) for table in measured]
+def measured(base: Any, variants: Any, seeds: int, steps: int, **sizes: Any) -> list[pd.DataFrame]:
+    found = tables(base, list(variants), seeds, steps, **sizes)
+    return [pd.DataFrame([vars(row) for row in table]) for table in found]
 
 
 def named(base: Any, variants: dict[str, Variant], **sizes: Any) -> dict[str, tuple[str, ...]]:
-    frames = verdicts(base, variants.values(), 1, 0, **sizes)
+    frames = measured(base, variants.values(), 1, 0, **sizes)
     return {name: check(frame).broken for name, frame in zip(variants, frames, strict=True)}
 
 
@@ -147,18 +147,19 @@ def test_sound_tables_alarm_in_at_most_one_of_twenty_checks(
     base = override(config(embedding_norm="none"), [f"optimizer.name={optimizer_name}"])
     families = set(optimizer(optimizer_name).families)
     names = [name for name in TABLES if families <= set(TABLES[name].families)]
+    variants: list[Variant] = [
+        {"name": name} | ({"learning_rate": RATES[name]} if name in RATES else {}) for name in names
+    ]
     alarms: dict[str, int] = {}
-    undetermined: dict[str, int] = {}
-    for name in names:
-        rate = {"learning_rate": RATES[name]} if name in RATES else {}
-        (frame,) = verdicts(base, [{"name": name} | rate], DRAWS * SEEDS, STEPS, **{axis: sizes})
+    frames = measured(base, variants, DRAWS * SEEDS, STEPS, **{axis: sizes})
+    for name, frame in zip(names, frames, strict=True):
         found = [check(part) for part in draws(frame)]
         alarms[name] = sum(not verdict.passes for verdict in found)
-        undetermined[name] = sum(bool(verdict.undetermined) for verdict in found)
+        undetermined = sum(bool(verdict.undetermined) for verdict in found)
         with capsys.disabled():
             print(
                 f"{optimizer_name} {axis} {name}: of {DRAWS} checks {alarms[name]} alarm, "
-                f"{undetermined[name]} are undetermined"
+                f"{undetermined} are undetermined"
             )
     assert max(alarms.values()) <= DRAWS * 0.05, alarms
 
