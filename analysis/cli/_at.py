@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.cli._table_options import pairs
+from analysis.cli._table_options import named, pairs
 from scaling.common import quantities
 from scaling.common.errors import UserError
 
@@ -37,7 +37,4 @@ def _point(text: str, names: Sequence[str]) -> Mapping[str, float]:
     if set(given) != set(names):
         example = ",".join(f"{name}=1e9" for name in names)
         raise UserError(f"--at {text}: give {' and '.join(names)}, such as --at {example}")
-    try:
-        return {name: quantities.positive(given[name]) for name in names}
-    except UserError as error:
-        raise UserError(f"--at {error}") from error
+    return {name: named("--at", name, given[name], quantities.positive) for name in names}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from scaling.common import quantities
 from scaling.common.answers import Estimate, Line, Note, Part
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from analysis.fitting.result import FitResult
     from scaling.laws import Law
 
+T = TypeVar("T")
 DEFAULT_LAW = "chinchilla"
 PATH = "study, run folder, folder of studies, file of rows (- for standard input), published table"
 WHERE = "take these rows alone: 'loss<4 and status==finished'; COLUMN==* takes all values as one"
@@ -75,7 +76,7 @@ def add_table(parser: Any) -> None:
     parser.add_argument(
         "--objective", default="log_huber", help="log_ or raw_ with huber, squared or absolute"
     )
-    parser.add_argument("--delta", help="Huber width, or mad (default: 1e-3)")
+    parser.add_argument("--delta", type=_delta, help="Huber width, or mad (default: 1e-3)")
     parser.add_argument("--bootstrap", type=whole, default=0, metavar="R", help="resamples")
     parser.add_argument(
         "--resampling",
@@ -148,7 +149,6 @@ def fit_source(source: Source, law: str | None, options: argparse.Namespace) -> 
     from analysis.fitting.fit import fit
 
     chosen_law = law_named(law or source.law, pairs("--fix", options.fix))
-    delta = None if options.delta is None else _number(options.delta)
     options.progress(f"fitting {chosen_law.name} with {options.bootstrap} resamples")
     return fit(
         chosen_law,
@@ -157,7 +157,7 @@ def fit_source(source: Source, law: str | None, options: argparse.Namespace) -> 
         **_short(source, chosen_law, options),
         columns=pairs("--column", options.column),
         objective=options.objective,
-        delta=options.delta if delta is None else delta,
+        delta=options.delta,
         bootstrap=options.bootstrap,
         resampling=options.resampling,
         cluster=options.cluster,
@@ -185,9 +185,20 @@ def law_named(text: str, fixed: Mapping[str, str]) -> Law:
     name, *more = text.split(",")
     law = by_name(name)
     for parameter, value in {**fixed, **pairs("--law", more)}.items():
-        number = _number(value)
-        law = law.tied(**{parameter: value}) if number is None else law.given(**{parameter: number})
+        if quantities.is_number(value):
+            number = named("--fix", parameter, value, quantities.number)
+            law = law.given(**{parameter: number})
+        else:
+            law = law.tied(**{parameter: value})
     return law
+
+
+def named(option: str, name: str, text: str, kind: Callable[[str], T]) -> T:
+    """The number of name=text; an error names all three."""
+    try:
+        return kind(text)
+    except UserError as error:
+        raise UserError(f"{option} {name}={error}") from error
 
 
 def pairs(option: str, texts: list[str]) -> dict[str, str]:
@@ -227,6 +238,6 @@ def open_source(path: str, text: Sequence[str] = ()) -> Source:
     )
 
 
-def _number(text: str) -> float | None:
-    """The number, or None where the text is a name."""
-    return quantities.number(text) if quantities.is_number(text) else None
+def _delta(text: str) -> float | str:
+    """A positive number, or the name of a rule."""
+    return quantities.positive(text) if quantities.is_number(text) else text

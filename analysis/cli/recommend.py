@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import argparse
 
-from analysis.cli._table_options import pairs
+from analysis.cli._table_options import named, pairs
 from scaling.common import quantities
 from scaling.common.answers import Answer, Whole
-from scaling.common.errors import UserError
 from scaling.common.quantities import number
 from scaling.hyperparameters.given import GIVEN, TUNED
 
@@ -66,10 +65,7 @@ def run(options: argparse.Namespace) -> Answer:
 
 
 def _tuned(texts: list[str]) -> dict[str, float]:
-    try:
-        return {
-            f"{TUNED}{name}": quantities.number(value)
-            for name, value in pairs("--tuned", texts).items()
-        }
-    except UserError as error:
-        raise UserError(f"--tuned {error}") from error
+    return {
+        f"{TUNED}{name}": named("--tuned", name, value, quantities.number)
+        for name, value in pairs("--tuned", texts).items()
+    }

@@ -13,6 +13,7 @@ from pathlib import Path
 from scaling.common.answers import Answer, Line
 from scaling.common.command_line import Parser
 from scaling.common.files import output_file
+from scaling.common.quantities import whole
 
 
 def add(parser: Parser) -> None:
@@ -21,7 +22,7 @@ def add(parser: Parser) -> None:
         "--to", type=output_file, required=True, metavar="FILE", help="the file to write"
     )
     parser.add_argument(
-        "--step", type=int, help="a kept checkpoint (default: the last, of a completed run)"
+        "--step", type=whole, help="a kept checkpoint (default: the last, of a completed run)"
     )
 
 

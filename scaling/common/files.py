@@ -12,6 +12,7 @@ import json
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,8 +109,12 @@ def _check_writable(path: Path) -> None:
         place = place.parent
     if place != path and not place.is_dir():
         raise UserError(f"{path}: {place} is a file, no folder; {ELSEWHERE}")
+    try:
+        tempfile.TemporaryFile(dir=place if place.is_dir() else place.parent).close()
+    except OSError as error:
+        raise UserError(f"{path}: cannot write here ({error.strerror}); {ELSEWHERE}") from error
     if not os.access(place, os.W_OK):
-        raise UserError(f"{path}: no right to write to {place}; {ELSEWHERE}")
+        raise UserError(f"{path}: no right to write it; {ELSEWHERE}")
 
 
 def plain(value: Any) -> Any:

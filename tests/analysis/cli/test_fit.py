@@ -57,6 +57,10 @@ def test_a_path_that_is_nothing(capsys):
     [
         (["--params", "N"], "no column 'N'"),
         (["--objective", "log_hubber"], "did you mean 'log_huber'"),
+        (["--fix", "E=nan"], "--fix E=nan: must be a finite number"),
+        (["--delta", "inf"], "--delta inf: must be a finite number"),
+        (["--at", "params=-1,tokens=1B"], "--at params=-1: must lie above 0"),
+        (["--at", "params=7B"], "--at params=7B: give params and tokens, such as"),
         (["--column", "x"], "--column x: write name=value"),
         (["--fix", "gamma=1"], "no parameter 'gamma'"),
         (["--delta", "wide"], "delta='wide': give a positive number or 'mad'"),
