@@ -186,7 +186,9 @@ def holder(folder: Path) -> Holder | None:
     except FileNotFoundError:  # a newer claim has just replaced it
         return holder(folder)
     owner = _decoded(text, path)
-    name = f"process {owner.pid} on {owner.host}" if owner else f"an unreadable claim ({path})"
+    name = (
+        f"process {owner.pid} on {owner.host}" if owner else f"a claim that cannot be read ({path})"
+    )
     return Holder(name, f"{age:.0f} s ago" if age >= 0 else f"{-age:.0f} s in the future")
 
 

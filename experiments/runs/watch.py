@@ -37,7 +37,7 @@ class Follower:
             heard, runs = owners[name]
             more = f" and {len(runs) - 1} more" if len(runs) > 1 else ""
             note = (
-                f"waiting for run {runs[0]}{more}: claimed by {name}, last heard {heard}; free "
+                f"waiting for run {runs[0]}{more}: held by {name}, last heard {heard}; free "
                 f"when it ends, or after {STALE:.0f} seconds of silence"
             )
             before = self._sent.get(runs[0])

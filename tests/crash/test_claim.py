@@ -185,7 +185,7 @@ def test_claim_that_names_no_owner_is_kept_until_its_silence(tmp_path, watch, te
     (tmp_path / "claim.7").write_text(text, encoding="latin-1")
     watch(tmp_path, claim.STALE)
     assert take(tmp_path) is None
-    assert claim.holder(tmp_path).name == f"an unreadable claim ({tmp_path / 'claim.7'})"
+    assert claim.holder(tmp_path).name == f"a claim that cannot be read ({tmp_path / 'claim.7'})"
     watch(tmp_path, claim.BEAT)
     with take(tmp_path):
         assert files(tmp_path) == ["claim.8"]

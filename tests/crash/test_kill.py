@@ -89,5 +89,9 @@ def test_killed_at_twenty_points_the_record_is_the_same(lives, finished, tmp_pat
     assert (code, events[-1].phase) == (0, "completed")
     assert rows(folder) == rows(finished)
     assert summary(folder) == summary(finished)
-    kept = sorted(path.name for path in folder.iterdir() if not path.name.startswith("claim."))
+    others = ("claim.", "quarantine.")
+    kept = sorted(path.name for path in folder.iterdir() if not path.name.startswith(others))
     assert kept == ["checkpoints", "config.json", "metrics.jsonl", "summary.json"]
+    aside = [path.name for path in folder.glob("quarantine.*/*")]
+    assert len(aside) <= killed["seal"] + killed["sealing"]  # checkpoints without a seal
+    assert all(name.isdecimal() for name in aside)

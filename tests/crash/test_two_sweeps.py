@@ -123,7 +123,7 @@ def test_sweep_says_whom_it_waits_for_and_begins_once_the_runs_are_free(
         held.enter_context(claim.take(job.folder))
     run_sweep(bound, Part.FIT, Local(1), events.append)
     (note,) = [event.note for event in events if event.note]
-    assert note.startswith(f"waiting for run {jobs[0].run.run_id} and 2 more: claimed by process ")
+    assert note.startswith(f"waiting for run {jobs[0].run.run_id} and 2 more: held by process ")
     assert len([job for population in handed_out for job in population]) == 3
 
 

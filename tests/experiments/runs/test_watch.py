@@ -96,7 +96,7 @@ def test_waiting_is_told_once_for_each_owner(tmp_path):
     follower.wait(jobs)
     (event,) = events
     assert event.phase is Status.STARTED
-    assert event.note.startswith(f"waiting for run {jobs[0].run.run_id} and 1 more: claimed by ")
+    assert event.note.startswith(f"waiting for run {jobs[0].run.run_id} and 1 more: held by ")
     assert f"process {os.getpid()} on {platform.node()}, last heard 86" in event.note
     assert " s in the future; " in event.note
     assert "\n" not in event.note

@@ -132,7 +132,7 @@ def test_run_that_another_sweep_has_is_followed_to_its_end(
     with take(tmp_path / run.run_id):
         run_sweep(bound, Part.FIT, Local(1), events.append)
     waits, *events = events
-    assert waits.note.startswith(f"waiting for run {run.run_id}: claimed by process ")
+    assert waits.note.startswith(f"waiting for run {run.run_id}: held by process ")
     assert events == [Event(run.run_id, Status.COMPLETED)]
     assert handed_out == []
 
