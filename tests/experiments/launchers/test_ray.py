@@ -19,7 +19,7 @@ from experiments.launchers.local import Local
 from experiments.record import Part, RunSummary, Status
 from experiments.runs.claim import Owner
 from experiments.runs.job import Event
-from experiments.sweep.sweep import Sweep, run_sweep
+from experiments.sweep.sweep import Sweep, ready, run_sweep, train
 from scaling.common.errors import UserError
 from scaling.common.files import read_json
 
@@ -208,11 +208,10 @@ def test_interrupted_tasks_save_what_was_done(bound, here, tmp_path, capfd):
 
 def test_mistake_found_by_a_task_is_raised_here(bound, here, tmp_path):
     swept = one(bound, tmp_path)
-    folder = tmp_path / swept.study.runs[0].run_id
-    folder.mkdir()
-    (folder / record.CHECKPOINTS).write_text("in the way")
-    with pytest.raises(UserError, match=r"checkpoints: cannot write \(Not a directory\)") as caught:
-        run_sweep(swept, Part.FIT, here)
+    jobs = ready(swept, Part.FIT, here)
+    (tmp_path / swept.study.runs[0].run_id).write_text("in the way")
+    with pytest.raises(UserError, match=r"cannot claim the run \(File exists\)") as caught:
+        train(swept, jobs, here, lambda event: None)
     assert "\n" not in str(caught.value)
 
 
