@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from analysis.estimators.frontier import SIZES, Frontier, line, power_law, read_columns, row_groups
 from analysis.estimators.vertex import parabola
-from analysis.tables.columns import Array
-from analysis.tables.points import check_compute
+from analysis.tables.columns import Array, listed
+from analysis.tables.points import check_compute, with_compute
 from analysis.tables.population import kept
 from scaling.common.errors import UserError, nearest
 from scaling.laws.allocation import params_allocation, tokens_allocation
@@ -87,6 +87,7 @@ def isoflop(
         raise UserError(f"curve='{curve}': {nearest(curve, CURVES)}")
     check_compute(table, params)
     apart = () if budget is None else (budget,)
+    table = with_compute(table, flops, params, tokens)
     table, notes = kept(table, loss, (params, tokens, flops), apart)
     read = read_columns(table, (loss, params, tokens, flops), bootstrap)
     groups = row_groups(table, read[flops], budget, tolerance)
@@ -242,7 +243,8 @@ def _frontier(rows: list[dict[str, Any]], minima: list[Array], warnings: list[st
     if used.sum() < 2:
         raise UserError(
             f"{int(used.sum())} of {len(rows)} budgets have an optimum, and a power law needs 2: "
-            + "; ".join(warnings)
+            f"{listed(warnings, '; ')}; a column that names the budget of each run, or another "
+            "tolerance, may tell them apart"
         )
     logs = np.log(optima["flops"].to_numpy()[used])
     stacked = np.stack([each for each, on in zip(minima, used, strict=True) if on], axis=-1)

@@ -7,6 +7,7 @@ Text such as `1.2B` counts; a missing cell is nan, and never the text "nan".
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,7 +47,13 @@ def column_of(table: pd.DataFrame, name: str) -> pd.Series:
     import pandas as pd
 
     if name not in table.columns:
-        known = map(str, table.columns)
+        known = [str(column) for column in table.columns]
+        curves = [column for column in known if " - " in column]
+        if len(curves) > len(known) / 2:
+            raise UserError(
+                f"the table has no column '{name}': it is a history with a column for each run "
+                f"({listed(curves)}); export a row for each run, with its size, tokens and loss"
+            )
         raise UserError(f"the table has no column '{name}': {nearest(name, known)}")
     found = table[name]
     if isinstance(found, pd.DataFrame):
@@ -166,10 +173,10 @@ def _said(column: pd.Series, at: int, labels: list[str]) -> str:
     return f"{labels[at]}: {cell}{why}"
 
 
-def listed(names: list[str]) -> str:
+def listed(names: Sequence[str], between: str = ", ") -> str:
     """The first few names, and the number of the others."""
-    more = "" if len(names) <= NAMED else f", and {len(names) - NAMED} more"
-    return ", ".join(names[:NAMED]) + more
+    more = "" if len(names) <= NAMED else f"{between}and {len(names) - NAMED} more"
+    return between.join(names[:NAMED]) + more
 
 
 def aligned(values: Any, table: pd.DataFrame, what: str) -> Any:

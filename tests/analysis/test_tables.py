@@ -367,3 +367,24 @@ def test_ten_million_rows_are_refused(tmp_path: Path, capsys: pytest.CaptureFixt
         out.writelines("1e8,1e9,3.1\n2e8,1e9,2.9\n" for _ in range(5_000_000))
     assert main(["fit", str(file), "--params", "n", "--tokens", "d"]) == 2
     assert "the table has 10,000,000 rows, and a fit takes" in capsys.readouterr().err
+
+
+def test_names_stay_text_and_lines_are_those_of_the_file(tmp_path: Path, capsys):
+    """Ids that look like numbers; comments, a blank line and a quoted end of line before a row."""
+    ids = ["5381e182", "12e5", "120e4", "00123", "4e563", *(f"{at}" for at in range(15))]
+    file = tmp_path / "runs.csv"
+    lines = text(good().assign(run_id=ids)).decode().splitlines()
+    lines[3:3] = ["# a remark", ""]
+    file.write_text("\n".join(lines))
+    columns = ["--params", "n", "--tokens", "d"]
+    assert main(["fit", str(file), *columns, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["fitted_on"] == ids
+    assert load_table(file)["run_id"].tolist() == ids
+    cluster = text(good().assign(c=["12e5", "120e4", "1200000", "7", "07"] * 4))
+    file.write_bytes(cluster)
+    assert main(["fit", str(file), *columns, "--bootstrap", "5", "--cluster", "c"]) == 0
+    assert "resampled by c: 5 clusters of 20 rows" in capsys.readouterr().out
+    broken = text(set_at(good(), "loss", -1).assign(note='"two\nlines"'))
+    file.write_bytes(b"# a remark\n\n" + broken)
+    assert main(["fit", str(file), *columns]) == 2
+    assert "line 10: -1" in capsys.readouterr().err

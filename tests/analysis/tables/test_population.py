@@ -224,3 +224,22 @@ def test_a_cluster_that_is_missing_is_named(runs: pd.DataFrame):
     table = runs.assign(c=["a", "b", None, *"cdefgh" * 3, "i", "j", np.nan])
     with pytest.raises(UserError, match=r"column 'c' is empty \(row 2, row 23\)"):
         fit(laws.chinchilla, table, bootstrap=5, cluster="c")
+
+
+def test_a_history_with_a_column_for_each_run_is_told(runs: pd.DataFrame):
+    wide = pd.DataFrame({"Step": [1, 2], "a - loss": [3.0, 2.0], "b - loss": [3.0, 2.0]})
+    with pytest.raises(
+        UserError, match=r"a column for each run \(a - loss, b - loss\); export a row"
+    ):
+        fit(laws.chinchilla, wide)
+
+
+def test_compute_follows_from_size_and_tokens(runs: pd.DataFrame):
+    table = pd.concat([runs.assign(tokens=c / 6 / runs.params_total) for c in (1e19, 1e20)])
+    loss = laws.chinchilla.predict(TRUTH, params=table.params_total, tokens=table.tokens)
+    table = table.assign(loss=loss, flops_6nd=6 * table.params_total * table.tokens)
+    given, derived = (
+        isoflop(each, bootstrap=0).params.values
+        for each in (table, table.drop(columns="flops_6nd"))
+    )
+    assert derived == given

@@ -18,6 +18,9 @@ def table() -> pd.DataFrame:
         "data.source": ["web", "web and books", None, "code"],
         "Model Size": [1, 2, 3, 4],
         "tied": [True, False, True, False],
+        "size": ["60M", "1.2B", "2e9", "total"],
+        "C": np.array([10**20, 10**23, 2**64, 3 * 10**22], dtype=object),
+        "run_id": ["5381e182", "12e5", "120e4", "00123"],
     })  # fmt: skip
 
 
@@ -40,6 +43,18 @@ def table() -> pd.DataFrame:
         ("Model Size>2", [2, 3]),
         ("tied==True", [0, 2]),
         ("tied!=True and Model Size>=1", [1, 3]),
+        ("tied==true", [0, 2]),
+        ("rung==0 or rung==2", [0, 2]),
+        ("rung==0 or rung>=1 AND flops_6nd>1e15", [0, 2]),
+        ("rung>=1 && flops_6nd<1e16 | Model Size==4", [1, 3]),
+        ("1e15<flops_6nd", [2]),
+        ("Model Size>rung", [0, 1, 2]),
+        ("data.source==*", [0, 1, 3]),
+        ("size>60M", [1, 2]),
+        ("size==1.2B", [1]),
+        ("C>1e22", [1, 3]),
+        ("run_id==120e4", [2]),
+        ("run_id!=12e5", [0, 2, 3]),
     ],
 )
 def test_rows_that_meet_every_condition(table: pd.DataFrame, query: str, chosen: list[int]):
@@ -62,6 +77,9 @@ def test_rows_that_meet_every_condition(table: pd.DataFrame, query: str, chosen:
         ("flops_6nd>large", "'flops_6nd' holds numbers, not 'large'"),
         ("data.source>web", "'data.source' holds text: use == or !="),
         ("tied>0", "'tied' holds text"),
+        ("(rung>1)", "without brackets"),
+        ("not rung>1", "without brackets"),
+        ("Model Size==7", "holds no 7; the nearest is 4"),
         ("data.source==wbe", "'data.source' holds no 'wbe'; did you mean 'web'"),
     ],
 )
