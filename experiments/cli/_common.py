@@ -86,14 +86,18 @@ def on_stderr(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def bind(options: argparse.Namespace, tell: Callable[[str], None] = lambda text: None) -> Sweep:
-    """The study of `add_file` bound to its corpus and its folder."""
+def bind(
+    options: argparse.Namespace,
+    tell: Callable[[str], None] = lambda text: None,
+    change: Callable[[Study], Study] = lambda study: study,
+) -> Sweep:
+    """The study of `add_file`, as `change` makes it, bound to its corpus and its folder."""
     from experiments import studies
     from experiments.sweep import sweep
 
     study = studies.load(options.study, options.assignments)
     folder = options.out or studies.named(options.study).folder or Path("runs") / study.name
-    return sweep.bind(study, folder, options.cache, tell)
+    return sweep.bind(change(study), folder, options.cache, tell)
 
 
 def facts(study: Study) -> Iterator[Line]:

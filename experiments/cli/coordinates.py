@@ -9,12 +9,17 @@ example:
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from experiments.cli import _common as common
 from scaling.common.answers import Answer, Line
 from scaling.common.command_line import Parser
 from scaling.common.errors import UserError
 from scaling.common.quantities import count, counts
+
+if TYPE_CHECKING:
+    from experiments.plan.study import Study
 
 FILE = "coordinates.csv"  # in the study's folder
 FACTORS = (1, 2, 4, 8)
@@ -46,7 +51,7 @@ def run(options: argparse.Namespace) -> Answer:
 
     if options.widths and options.depths:
         raise UserError("--widths or --depths, not both: the check is over one of them")
-    sweep = common.bind(options)
+    sweep = common.bind(options, change=_first)
     config = sweep.study.runs[0].config
     model, batch = config.science.model, config.science.batch
     axis, sizes = ("layers", options.depths) if options.depths else ("width", options.widths)
@@ -71,3 +76,10 @@ def run(options: argparse.Namespace) -> Answer:
     write(rows, path)
     yield Line("{table}\nnext: python -m analysis coordinate-check {table}", table=str(path))
     return 0
+
+
+def _first(study: Study) -> Study:
+    """The study of its first run alone, from its start."""
+    from experiments.plan.run import Fresh
+
+    return replace(study, runs=(replace(study.runs[0], beginning=Fresh()),), designed=())

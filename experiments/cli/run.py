@@ -100,7 +100,12 @@ def _run(options: argparse.Namespace, launcher: Launcher) -> Answer:
 
 def _dry_run(sweep: Sweep, launcher: Launcher) -> Answer:
     from experiments.sweep.cost import forecast
-    from experiments.sweep.preflight import check_programs, check_tasks, fewer_windows
+    from experiments.sweep.preflight import (
+        check_budgets,
+        check_programs,
+        check_tasks,
+        fewer_windows,
+    )
     from experiments.sweep.progress import clock
 
     question, corpora = sweep.study.question, sweep.corpora.describe()
@@ -115,6 +120,10 @@ def _dry_run(sweep: Sweep, launcher: Launcher) -> Answer:
     yield from common.facts(sweep.study)
     for text in fewer_windows(runs, sweep.corpora):
         yield Line("note: {note}", "notes", note=text)
+    try:
+        check_budgets(runs, sweep.corpora)
+    except UserError as error:  # a plan may wait for its corpus
+        yield Line("not to be trained yet: {obstacle}", obstacle=str(error))
     yield Whole({}, "memory: of one device, for the whole population; time: of one worker")
     if timed:
         seconds = Shown(sum(timed), clock(sum(timed)))

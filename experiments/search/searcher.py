@@ -27,7 +27,7 @@ from experiments.search.plan import METHODS, Search, halve, longer, raises
 from experiments.search.promotion import Evaluator, Watching
 from experiments.search.samplers import Tried
 from experiments.search.samplers.random import candidates as at_random
-from experiments.sweep.preflight import check_data
+from experiments.sweep.preflight import check_budgets, check_data
 from scaling.common import files
 from scaling.common.errors import UserError
 
@@ -124,7 +124,9 @@ def bind(
     most = search.tokens(Fraction(search.R))
     drawn = islice(at_random(search.space, search.base.science.seed), search.candidates)
     configs = [search.config(fields) for fields in drawn]
-    check_data([Run(longer(config, most), rung=0) for config in configs], corpora)
+    longest = [Run(longer(config, most), rung=0) for config in configs]
+    check_data(longest, corpora)
+    check_budgets(longest, corpora)
     found = _found(search, sampler, folder)
     candidates = found.candidates if found else ()
     return Searcher(

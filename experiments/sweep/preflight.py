@@ -27,19 +27,26 @@ RECORD_BYTES = 1_000_000
 
 
 def check_data(runs: Sequence[Run], corpora: data.Corpora) -> None:
-    """Check that each run's vocabulary is the tokenizer's, and the corpora are large enough."""
+    """Check that each run's vocabulary is the tokenizer's, and its corpora have a window."""
     for run in runs:
         science = run.config.science
         mixture = corpora.mixture(science.data)
         check_vocabulary(science, mixture)
+        mixture.train.targets_per_epoch(science.batch.seq_len)
+        data.validation_share(mixture.valid, science.evaluation.windows, science.batch.seq_len)
+
+
+def check_budgets(runs: Sequence[Run], corpora: data.Corpora) -> None:
+    """Check that the corpora are large enough; a study is planned and looked at without."""
+    for run in runs:
+        science = run.config.science
         data.check_budget(
-            mixture.train,
+            corpora.mixture(science.data).train,
             seed=science.seed,
             tokens=science.tokens,
             seq_len=science.batch.seq_len,
             epochs=science.data.epochs,
         )
-        data.validation_share(mixture.valid, science.evaluation.windows, science.batch.seq_len)
 
 
 def check_programs(runs: Sequence[Run], kind: Platform) -> None:

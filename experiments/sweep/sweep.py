@@ -26,6 +26,7 @@ from experiments.runs.quarantine import damage, move_aside
 from experiments.runs.watch import Follower
 from experiments.sweep.preflight import (
     changed_text,
+    check_budgets,
     check_data,
     check_folder,
     check_layouts,
@@ -195,6 +196,7 @@ def ready(sweep: Sweep, part: Part, launcher: Launcher) -> list[Job]:
     """
     missing = [run for run in sweep.runs(part) if sweep.status(run) not in FINISHED]
     jobs = [sweep.job(run) for run in missing]
+    check_budgets(sweep.study.runs, sweep.corpora)
     check_programs(missing, launcher.platform)
     check_tasks(missing, sweep.corpora)
     check_folder(sweep.folder, sweep.study, missing, sweep.corpora.opened())

@@ -128,7 +128,8 @@ def observe(made: Recipe, leaves: Hypers, batch: Array, steps: int) -> Seen:
     """(size, change) of every place, [steps + 1] or [steps + 1, L] each; pure."""
 
     def look(params: Any) -> Any:
-        return activations(made.spec, params, batch[:, :-1])
+        with made.products:
+            return activations(made.spec, params, batch[:, :-1])
 
     def advance(carry: Any, t: Array) -> Any:
         state, first = carry

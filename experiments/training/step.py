@@ -5,6 +5,7 @@ Letters: S steps of a chunk, B sequences of a batch, M sequences of a microbatch
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -33,6 +34,11 @@ from scaling.parametrization.weight import Weight
 Metrics = dict[str, Array]
 
 
+# Precision of products in a program. Left to itself JAX has float32 products in TF32 on a GPU, and
+# in bfloat16 on a TPU; float32 means float32 on every device. Operands of bfloat16 need no more.
+PRODUCTS = {"float32": "highest", "bfloat16": "default"}
+
+
 class TrainState(struct.PyTreeNode):
     """Everything that a run carries from step to step."""
 
@@ -56,6 +62,11 @@ class Recipe:
     optimizer: str
     decay: str
     evaluated: str
+
+    @property
+    def products(self) -> AbstractContextManager[Any]:
+        """The context in which its products are traced."""
+        return jax.default_matmul_precision(PRODUCTS[self.spec.compute])
 
     @cached_property
     def weights(self) -> Any:
@@ -148,9 +159,10 @@ def gradients(
     parts = batch.reshape(-1, recipe.microbatch, batch.shape[-1])
 
     def one(windows: Array) -> tuple[Losses, Params]:
-        grads, found = jax.grad(partial(objective, recipe.spec), has_aux=True)(
-            params, windows, penalties
-        )
+        with recipe.products:
+            grads, found = jax.grad(partial(objective, recipe.spec), has_aux=True)(
+                params, windows, penalties
+            )
         return found, grads
 
     if len(parts) == 1:
@@ -175,7 +187,9 @@ def step(
     """One update on a batch [B, T+1] of int32 windows."""
     (value, found), grads = gradients(recipe, state.params, batch, hypers.penalties)
     scale = fraction(recipe.schedule, recipe.decay_shape, state.step, hypers)
-    updates, optimizer = update(recipe, hypers, scale).update(grads, state.optimizer, state.params)
+    with recipe.products:  # of Muon
+        change = update(recipe, hypers, scale)
+        updates, optimizer = change.update(grads, state.optimizer, state.params)
     first_loss = jnp.where(state.step == 0, value, state.first_loss)
     diverged = has_diverged(value, first_loss)
     metrics = {
@@ -227,7 +241,8 @@ def evaluate(recipe: Recipe, state: TrainState, windows: Array) -> Array:
     params = updates.evaluated(state.optimizer, state.params)
 
     def add(total: Array, part: Array) -> tuple[Array, None]:
-        return total + loss(recipe.spec, params, part), None
+        with recipe.products:
+            return total + loss(recipe.spec, params, part), None
 
     return jax.lax.scan(add, jnp.float32(0), windows)[0] / windows.shape[0]
 
@@ -238,6 +253,9 @@ def score(recipe: Recipe, state: TrainState, windows: Array, scored: Array) -> A
     Of the same parameters as `evaluate`, M windows at a time.
     """
     params = updates.evaluated(state.optimizer, state.params)
-    return jax.lax.map(
-        lambda part: log_probabilities(recipe.spec, params, *part), (windows, scored)
-    )
+
+    def one(part: tuple[Array, Array]) -> Array:
+        with recipe.products:
+            return log_probabilities(recipe.spec, params, *part)
+
+    return jax.lax.map(one, (windows, scored))

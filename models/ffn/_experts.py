@@ -90,7 +90,8 @@ class Experts(Module):
         c, T = self.spec.config, x.shape[1]
         # in float32 at any compute dtype, for one rounding may change the choice
         router = self.weight("router", "router", "d->r").astype(jnp.float32)
-        logits = dense(x.astype(jnp.float32), router, "d->r", self.spec.program.backward)
+        with jax.default_matmul_precision("highest"):
+            logits = dense(x.astype(jnp.float32), router, "d->r", self.spec.program.backward)
         logits = self.lay(logits, "BTr")
         self.tap("router", lambda: logits)
         route = part.router(c.router).route

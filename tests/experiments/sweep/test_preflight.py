@@ -16,7 +16,7 @@ from experiments import data, record
 from experiments.plan.run import Run
 from experiments.record import Part
 from experiments.sweep import preflight
-from experiments.sweep.preflight import check_data, check_folder, fewer_windows
+from experiments.sweep.preflight import check_budgets, check_data, check_folder, fewer_windows
 from scaling.common.errors import UserError
 
 STUDY = tiny.study("texts")
@@ -45,9 +45,9 @@ def test_corpus_smaller_than_the_budget_asks_for_epochs(corpus):
     needs = corpus.only.corpora[0].train.tokens * 3 // 2
     run = Run(tiny.config(f"budget.tokens={needs}"), rung=0)
     with pytest.raises(UserError, match=r"declare data\.epochs=2") as caught:
-        check_data([*RUNS, run], corpus)
+        check_budgets([*RUNS, run], corpus)
     one_line(caught)
-    check_data([Run(tiny.config(f"budget.tokens={needs}", "data.epochs=2"), rung=0)], corpus)
+    check_budgets([Run(tiny.config(f"budget.tokens={needs}", "data.epochs=2"), rung=0)], corpus)
 
 
 def test_corpus_of_less_than_a_window_is_refused(corpus):
@@ -188,7 +188,7 @@ def test_damaged_config_is_left_to_whoever_claims_the_run(tmp_path):
 def test_held_out_runs_are_checked_against_the_corpus_too(corpus):
     held_out = Run(tiny.config("budget.tokens=1e9"), rung=1, part=Part.HELD_OUT)
     with pytest.raises(UserError, match=r"data\.epochs"):
-        check_data([*RUNS, held_out], corpus)
+        check_budgets([*RUNS, held_out], corpus)
 
 
 def test_fewer_windows_than_asked_are_told_once(corpus):

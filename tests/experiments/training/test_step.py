@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import cache, partial
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -15,11 +16,12 @@ from experiments.config.run import RunConfig
 from experiments.devices.resolve import check
 from experiments.training.hypers import hypers
 from experiments.training.populations.programs import programs
-from experiments.training.step import Recipe, evaluate, gradients, recipe, step
+from experiments.training.step import Recipe, evaluate, gradients, init_state, recipe, step
 from models.transformer import apply
 from scaling.common.errors import UserError
 
 RECIPE = recipe(tiny.config())
+PLAIN = ("execution.program.backward=plain", "execution.program.attention=xla")
 
 
 def batches(steps: int = 3, seed: int = 0) -> np.ndarray:
@@ -203,3 +205,17 @@ def test_microbatch_left_open_is_one_whose_activations_an_accelerator_can_spare(
     with_remat = override(config, ["execution.program.remat=block"])
     assert recipe(with_remat, "gpu").microbatch > recipe(config, "gpu").microbatch
     assert recipe(config, "tpu").microbatch < recipe(config, "gpu").microbatch
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_float32_products_ask_for_float32_on_accelerators(platform):
+    """Left to itself a device multiplies in TF32, or in bfloat16; Muon has products of its own."""
+    config = tiny.config("optimizer.name=muon", *PLAIN)
+    made, batch = recipe(config), jax.ShapeDtypeStruct((4, 17), jnp.int32)
+    numbers = hypers(config.science)
+    state = jax.eval_shape(lambda: init_state(made, numbers))
+    both = jax.jit(lambda state, batch: step(made, state, numbers, batch))
+    lowered = jax.export.export(both, platforms=[platform])(state, batch)
+    products = [row for row in lowered.mlir_module().splitlines() if "stablehlo.dot_general" in row]
+    assert len(products) > 10
+    assert all("precision = [HIGHEST, HIGHEST]" in row for row in products)
