@@ -231,7 +231,7 @@ def test_a_history_with_a_column_for_each_run_is_told(runs: pd.DataFrame):
     with pytest.raises(
         UserError, match=r"a column for each run \(a - loss, b - loss\); export a row"
     ):
-        fit(laws.chinchilla, wide)
+        fit(laws.chinchilla, wide, params="n", tokens="d")
 
 
 def test_compute_follows_from_size_and_tokens(runs: pd.DataFrame):
