@@ -12,15 +12,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import commands
 import numpy as np
 import pandas as pd
 import pytest
+from commands import parsers
 
 from scaling import laws
 from scaling.common import files, quantities
 from scaling.common.command_line import Parser
 
-ROOMS = ("analysis", "experiments", "tpu")
 NUMBERS = tuple(
     getattr(quantities, name)
     for name in (
@@ -39,15 +40,7 @@ OUTPUTS = {files.output_file: "a folder", files.output_folder: "a file"}
 WORK = {"tpu delete", "tpu fetch", "tpu host", "tpu launch", "tpu logs", "tpu state"}
 
 
-def commands() -> Iterator[tuple[str, str, Parser]]:
-    for room in ROOMS:
-        top = import_module(f"{room}.__main__").parser()
-        (table,) = (each for each in top._actions if isinstance(each, argparse._SubParsersAction))
-        for name, parser in table.choices.items():
-            yield room, name, parser
-
-
-COMMANDS = list(commands())
+COMMANDS = list(parsers())
 OPTIONS = [(room, name, parser, a) for room, name, parser in COMMANDS for a in parser._actions]
 
 
@@ -116,7 +109,7 @@ def test_every_answer_has_json():
         if "--json" not in parser._option_string_actions
     }
     assert lacking == WORK
-    rooms = [Path(inspect.getfile(import_module(f"{room}.cli"))).parent for room in ROOMS]
+    rooms = [Path(inspect.getfile(import_module(f"{room}.cli"))).parent for room in commands.ROOMS]
     texts = {file: file.read_text() for folder in rooms for file in folder.glob("*.py")}
     assert len(texts) > 40
     assert [file.name for file, text in texts.items() if re.search(r"\bprint\(", text)] == [

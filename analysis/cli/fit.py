@@ -5,7 +5,7 @@ are those of study.json where there is one, else the defaults.
 
   python -m analysis fit runs/quickstart --bootstrap 1000
   python -m analysis fit table.csv --law chinchilla --loss loss --params n --tokens d
-  python -m analysis fit runs/isoflop --holdout 'flops_6nd>1e11' --bootstrap 1000
+  python -m analysis fit runs/isoflop --holdout 'flops_6nd>2e12' --bootstrap 1000
   python -m analysis fit table.csv --params n --tokens d --at params=7B,tokens=140B
   python -m analysis fit chinchilla_epoch --drop-highest 5 --bootstrap 4000
 """

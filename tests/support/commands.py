@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import import_module
+
+from scaling.common.command_line import Parser
+
+ROOMS = ("analysis", "experiments", "tpu")
 
 
 def complaints(stderr: str) -> list[str]:
@@ -15,3 +22,12 @@ def command(room: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", room, *arguments], capture_output=True, text=True, timeout=300
     )
+
+
+def parsers() -> Iterator[tuple[str, str, Parser]]:
+    """Room, name and parser of every command."""
+    for room in ROOMS:
+        top = import_module(f"{room}.__main__").parser()
+        (table,) = (each for each in top._actions if isinstance(each, argparse._SubParsersAction))
+        for name, parser in table.choices.items():
+            yield room, name, parser

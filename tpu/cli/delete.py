@@ -1,4 +1,7 @@
-"""Delete the machines of a launch, which ends its costs; records stay in the bucket."""
+"""Delete the machines of a launch, which ends its costs; records stay in the bucket.
+
+python -m tpu delete queued isoflop --project P --zone us-west4-a --bucket gs://my-bucket --dry-run
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Bring the records of a launch to runs/NAME, for analysis and for `status`."""
+"""Bring the records of a launch to runs/NAME, for analysis and for `status`.
+
+python -m tpu fetch queued isoflop --project P --zone us-west4-a --bucket gs://my-bucket --dry-run
+"""
 
 from __future__ import annotations
 

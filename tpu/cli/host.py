@@ -1,4 +1,9 @@
-"""Train a study on a host of a launch, from the records in the bucket, and send the new ones."""
+"""Train a study on a host of a launch, from the records in the bucket, and send the new ones.
+
+The start-up script of each host gives this command.
+
+  python -m tpu host gs://my-bucket/isoflop isoflop --shared /shared
+"""
 
 from __future__ import annotations
 

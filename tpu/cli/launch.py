@@ -1,6 +1,6 @@
 """Rent TPUs and run a study on them; runs that the bucket holds are continued.
 
-  python -m tpu launch queued isoflop --project P --zone us-west4-a --bucket gs://B \\
+  python -m tpu launch queued isoflop --project P --zone us-west4-a --bucket gs://my-bucket \\
       --accelerator v5litepod-8 --spot --set scale=gpu --dry-run
 """
 

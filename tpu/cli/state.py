@@ -1,4 +1,7 @@
-"""Print the state of a launch's machines: waiting, running, or taken away."""
+"""Print the state of a launch's machines: waiting, running, or taken away.
+
+python -m tpu state queued isoflop --project P --zone us-west4-a --bucket gs://my-bucket --dry-run
+"""
 
 from __future__ import annotations
 
