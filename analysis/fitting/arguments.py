@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.fitting.solvers.objective import MAD, Objective, objective
+from analysis.tables.columns import remedy
 from analysis.tables.files import load_table
 from scaling.common.errors import UserError, nearest
 from scaling.laws import Law, by_name
@@ -109,11 +110,10 @@ def _default(law: Law, table: pd.DataFrame, name: str) -> tuple[str, list[str]]:
     tried = [own, name] if own else [name, USUAL.get(name, name)]
     found = next((column for column in tried if column in there), None)
     if found is None:
-        counted = f" (the law counts {name} as {own})" if own else ""
+        counted, absent = f" (the law counts {name} as {own})" if own else "", own or tried[-1]
         raise UserError(
-            f"the table has no column '{tried[-1] if own is None else own}'{counted}: name the "
-            f"column with {name}=... or columns={{'{name}': ...}}; "
-            f"{nearest(tried[-1] if own is None else own, there)}"
+            f"the table has no column '{absent}'{counted}: name the column with {name}=... or "
+            f"columns={{'{name}': ...}}; {remedy(table, absent)}"
         )
     if found not in family:
         return found, []

@@ -47,18 +47,23 @@ def column_of(table: pd.DataFrame, name: str) -> pd.Series:
     import pandas as pd
 
     if name not in table.columns:
-        known = [str(column) for column in table.columns]
-        curves = [column for column in known if " - " in column]
-        if len(curves) > len(known) / 2:
-            raise UserError(
-                f"the table has no column '{name}': it is a history with a column for each run "
-                f"({listed(curves)}); export a row for each run, with its size, tokens and loss"
-            )
-        raise UserError(f"the table has no column '{name}': {nearest(name, known)}")
+        raise UserError(f"the table has no column '{name}': {remedy(table, name)}")
     found = table[name]
     if isinstance(found, pd.DataFrame):
         raise UserError(f"the table has more than one column '{name}': rename all but one")
     return found
+
+
+def remedy(table: pd.DataFrame, name: str) -> str:
+    """The nearest column to one that is absent, or a word about a history with a column a run."""
+    known = [str(column) for column in table.columns]
+    curves = [column for column in known if " - " in column]
+    if len(curves) > len(known) / 2:
+        return (
+            f"it is a history with a column for each run ({listed(curves)}); "
+            "export a row for each run, with its size, tokens and loss"
+        )
+    return nearest(name, known)
 
 
 def texts(column: pd.Series) -> pd.Series:

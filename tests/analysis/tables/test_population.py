@@ -226,12 +226,13 @@ def test_a_cluster_that_is_missing_is_named(runs: pd.DataFrame):
         fit(laws.chinchilla, table, bootstrap=5, cluster="c")
 
 
-def test_a_history_with_a_column_for_each_run_is_told(runs: pd.DataFrame):
+@pytest.mark.parametrize("named", [{"params": "n", "tokens": "d"}, {}])
+def test_a_history_with_a_column_for_each_run_is_told(named: dict[str, str]):
     wide = pd.DataFrame({"Step": [1, 2], "a - loss": [3.0, 2.0], "b - loss": [3.0, 2.0]})
     with pytest.raises(
         UserError, match=r"a column for each run \(a - loss, b - loss\); export a row"
     ):
-        fit(laws.chinchilla, wide, params="n", tokens="d")
+        fit(laws.chinchilla, wide, **named)
 
 
 def test_compute_follows_from_size_and_tokens(runs: pd.DataFrame):

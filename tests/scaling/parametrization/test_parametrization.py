@@ -354,3 +354,15 @@ def test_an_unknown_parametrization_is_refused() -> None:
 def test_a_base_of_nothing_is_refused(name: str) -> None:
     with pytest.raises(UserError, match=rf"^parametrization\.{name}=0: must be at least 1$"):
         Parametrization(**{name: 0})
+
+
+@pytest.mark.parametrize(("base_ffn", "factor"), [(0, 1 / 4), (32, 1)])
+def test_rates_go_by_the_side_that_grows(base_ffn: int, factor: float) -> None:
+    """Four times the width, and an ffn of 32: as at the base, mlp/out reads 32 numbers."""
+    table = Parametrization("mup", base_width=16, base_ffn=base_ffn)
+    spec = Spec(_model(64, ffn=32), table)
+    leaves = jax.tree.leaves(weights(spec, 4), is_leaf=lambda x: isinstance(x, Weight))
+    rates = {w.path: table.rule(w, spec.config).learning_rate for w in leaves}
+    (inputs,) = (rate for path, rate in rates.items() if path.endswith("mlp/in"))
+    (outputs,) = (rate for path, rate in rates.items() if path.endswith("mlp/out"))
+    assert (inputs, outputs) == (pytest.approx(1 / 4), pytest.approx(factor))
