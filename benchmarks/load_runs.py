@@ -23,7 +23,7 @@ def summary(number: int) -> RunSummary:
     return RunSummary(
         run_id=f"{number:012x}",
         study="benchmark",
-        part=record.Part.FIT,
+        part=record.StudyPart.FIT,
         rung=number % 7,
         status=record.Status.COMPLETED,
         science={

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # a plan counts parts, and needs no JAX for it
 
 
 @dataclass(frozen=True)
-class Setting:
+class KernelSetting:
     """The facts that decide which kernel of a part can run.
 
     Attributes:
@@ -50,7 +50,7 @@ FIELDS = (
     "router",
     "capacity_factor",
 )
-Needs = Mapping[str, Callable[[Setting], bool]]
+Needs = Mapping[str, Callable[[KernelSetting], bool]]
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,12 @@ class Part:
     kernels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     needs: Mapping[str, Needs] = field(default_factory=dict)
 
-    def lacks(self, kernel: str, setting: Setting) -> str | None:
+    def lacks(self, kernel: str, setting: KernelSetting) -> str | None:
         """The first need of a kernel that is not met."""
         needs = self.needs[kernel].items()
         return next((need for need, met in needs if not met(setting)), None)
 
-    def kernel(self, setting: Setting) -> str:
+    def kernel(self, setting: KernelSetting) -> str:
         """The first kernel of the platform that can run; the last one of each always can."""
         able = (k for k in self.kernels[setting.platform] if not self.lacks(k, setting))
         return next(able)

@@ -12,7 +12,7 @@ from commands import command
 from paths import SUPPORT
 
 from experiments import record
-from experiments.record import Part, RunSummary, StudyPlan
+from experiments.record import RunSummary, StudyPart, StudyPlan
 
 STUDY = str(SUPPORT / "tiny_ladder.py")
 
@@ -45,7 +45,7 @@ def test_the_last_line_puts_the_prediction_beside_the_measurement(folder: Path) 
 def test_the_held_out_record_carries_the_digest_of_the_prediction(folder: Path) -> None:
     prediction = folder / "prediction.json"
     plan = record.read(folder, StudyPlan)
-    (held_out,) = (run.run_id for run in plan.runs if run.part is Part.HELD_OUT)
+    (held_out,) = (run.run_id for run in plan.runs if run.part is StudyPart.HELD_OUT)
     summary = record.read(folder / held_out, RunSummary)
     assert summary.prediction_sha256 == hashlib.sha256(prediction.read_bytes()).hexdigest()
 

@@ -23,7 +23,7 @@ from analysis import datasets
 from analysis.__main__ import main as analyse
 from analysis.hyperparameters import regress, save_law
 from experiments.__main__ import main as experiment
-from experiments.record import Part
+from experiments.record import StudyPart
 from scaling import laws
 from scaling.laws.kaplan import loss_at_batch
 
@@ -126,7 +126,7 @@ def parsed_only(room: str, arguments: list[str]) -> bool:
 def stand_in(swept, word: str) -> str:
     """Runs of the tiny study for RUN, and its last step."""
     bound, _ = swept
-    first, _, third = (bound.folder / run.run_id for run in bound.study.part(Part.FIT))
+    first, _, third = (bound.folder / run.run_id for run in bound.study.part(StudyPart.FIT))
     name = re.sub(r"runs/\w+/RUN(_A)?\b", str(first), word)
     name = re.sub(r"runs/\w+/RUN_B\b", str(third), name)
     return {"512": str(tiny.STEPS)}.get(name, name)

@@ -14,7 +14,7 @@ from analysis.hyperparameters import load_law
 from analysis.hyperparameters.law_file import LAW
 from experiments import record
 from experiments.plan.law_settings import find, follow
-from experiments.record import Part, Prediction, RunSummary, StudyPlan
+from experiments.record import PredictionRecord, RunSummary, StudyPart, StudyPlan
 
 pytestmark = pytest.mark.slow  # a minute; its parts have tests of their own
 
@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_bowls_have_their_bottom_within_the_grids(folder: Path) -> None:
     """The best of real runs: between a rate too low and one too high, and so for the batch."""
     _, tokens = tiny_grids.TINY.held_out
-    first = next(iter(record.read(folder, Prediction).quantities.values()))
+    first = next(iter(record.read(folder, PredictionRecord).quantities.values()))
     assert 2.0**-9 < first["lr"] < 2.0**-3
     assert 4 < first["batch_tokens"] < 64
     law = load_law(folder / LAW).law
@@ -62,7 +62,7 @@ def test_the_report_says_what_following_the_law_costs(folder: Path) -> None:
 def test_the_held_out_cell_was_trained_after_the_advice(folder: Path) -> None:
     digest = hashlib.sha256((folder / "prediction.json").read_bytes()).hexdigest()
     plan = record.read(folder, StudyPlan)
-    held_out = [run.run_id for run in plan.runs if run.part is Part.HELD_OUT]
+    held_out = [run.run_id for run in plan.runs if run.part is StudyPart.HELD_OUT]
     assert len(held_out) == 2
     for run_id in held_out:
         assert record.read(folder / run_id, RunSummary).prediction_sha256 == digest
@@ -71,6 +71,6 @@ def test_the_held_out_cell_was_trained_after_the_advice(folder: Path) -> None:
 def test_a_run_follows_the_law_that_was_fitted(folder: Path) -> None:
     config = next(run for run in tiny_grids.study().runs if run.part == "held_out").config
     found, (given,) = follow(config, {RATE: find(RATE, str(folder / LAW))})
-    prediction = next(iter(record.read(folder, Prediction).quantities.values()))
+    prediction = next(iter(record.read(folder, PredictionRecord).quantities.values()))
     assert found.science.optimizer.learning_rate == pytest.approx(prediction["lr"], rel=1e-3)
     assert "times outside" in " ".join(given.warnings)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from analysis.cli._at import points
-from scaling.common.answers import Estimate, Line, Note, Part
+from scaling.common.answers import AnswerPart, Estimate, Line, Note
 
 if TYPE_CHECKING:
     from analysis.estimators.frontier import Frontier
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 COMPUTE = ("flops",)
 
 
-def show(found: Frontier, options: argparse.Namespace) -> Iterator[Part]:
+def show(found: Frontier, options: argparse.Namespace) -> Iterator[AnswerPart]:
     """Both power laws with intervals, N* and D* at other budgets, and the warnings."""
     for symbol, law in (("N*", found.params), ("D*", found.tokens)):
         ends = law.interval() if len(law.samples) else ()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from scaling.common.answers import Line, Part
+from scaling.common.answers import AnswerPart, Line
 from scaling.common.files import output_file
 
 
@@ -18,7 +18,7 @@ def add_plot(parser: Any, shows: str) -> None:
     )
 
 
-def plot(options: argparse.Namespace, draw: Callable[[], Any]) -> Iterator[Part]:
+def plot(options: argparse.Namespace, draw: Callable[[], Any]) -> Iterator[AnswerPart]:
     """Draw and save under --plot."""
     from analysis.plotting.style import save
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from scaling.common import quantities
-from scaling.common.answers import Estimate, Line, Note, Part
+from scaling.common.answers import AnswerPart, Estimate, Line, Note
 from scaling.common.errors import UserError, nearest
 from scaling.common.quantities import whole
 
@@ -26,7 +26,7 @@ WHERE = "take these rows alone: 'loss<4 and status==finished'; COLUMN==* takes a
 
 
 @dataclass(frozen=True)
-class Source:
+class TableSource:
     """The rows at a path, and the law and the columns that its study names for them."""
 
     path: str
@@ -101,7 +101,7 @@ def refuse_idle(options: argparse.Namespace, why: str) -> None:
             raise UserError(f"{why} --{name.replace('_', '-')}")
 
 
-def read(path: str, options: argparse.Namespace) -> Source:
+def read(path: str, options: argparse.Namespace) -> TableSource:
     """The rows at `path` that the options choose, with the columns that they name."""
     options.progress(f"reading {path}")
     return choose(open_source(path, text_columns(options)), options)
@@ -113,7 +113,7 @@ def text_columns(options: argparse.Namespace) -> tuple[str, ...]:
     return tuple(name for name in named if name)
 
 
-def choose(source: Source, options: argparse.Namespace) -> Source:
+def choose(source: TableSource, options: argparse.Namespace) -> TableSource:
     """The rows that the options choose, with the columns that they name."""
     from analysis.tables.query import where
 
@@ -127,7 +127,7 @@ def choose(source: Source, options: argparse.Namespace) -> Source:
     )
 
 
-def summary(result: FitResult) -> Iterator[Part]:
+def summary(result: FitResult) -> Iterator[AnswerPart]:
     """A line on a fit, and its warnings."""
     said = {"law": result.law.name, "rows": len(result.points), "status": str(result.status)}
     rms = Estimate(100 * result.rms, digits=2)
@@ -144,7 +144,7 @@ def fit_path(path: str, law: str | None, options: argparse.Namespace) -> FitResu
     return fit_source(read(path, options), law, options)
 
 
-def fit_source(source: Source, law: str | None, options: argparse.Namespace) -> FitResult:
+def fit_source(source: TableSource, law: str | None, options: argparse.Namespace) -> FitResult:
     """Fit a law to rows by the arguments of `add_table`."""
     from analysis.fitting.fit import fit
 
@@ -168,7 +168,7 @@ def fit_source(source: Source, law: str | None, options: argparse.Namespace) -> 
     )
 
 
-def _short(source: Source, law: Law, options: argparse.Namespace) -> dict[str, str | None]:
+def _short(source: TableSource, law: Law, options: argparse.Namespace) -> dict[str, str | None]:
     """Columns by the short arguments: those asked for, and for the law of the study its own."""
     asked = {name: getattr(options, name) for name in ("params", "tokens", "x")}
     own = source.columns if law.name == source.law else {}
@@ -213,7 +213,7 @@ def pairs(option: str, texts: list[str]) -> dict[str, str]:
     return found
 
 
-def open_source(path: str, text: Sequence[str] = ()) -> Source:
+def open_source(path: str, text: Sequence[str] = ()) -> TableSource:
     """All rows at a path. A pipe and standard input can be read once."""
     from analysis import datasets
     from analysis.tables.files import STDIN, read_table
@@ -226,13 +226,13 @@ def open_source(path: str, text: Sequence[str] = ()) -> Source:
         study = load_study(path)
         law = study.law.name if study.law else DEFAULT_LAW
         columns = {"params": study.params, "tokens": study.tokens}
-        return Source(path, study.runs, law, study.loss, columns)
+        return TableSource(path, study.runs, law, study.loss, columns)
     if Path(path).is_dir():
-        return Source(path, load_runs(path))
+        return TableSource(path, load_runs(path))
     if path == STDIN or Path(path).exists():
-        return Source(path, read_table(path, text))
+        return TableSource(path, read_table(path, text))
     if path in datasets.names():
-        return Source(path, datasets.load(path))
+        return TableSource(path, datasets.load(path))
     raise UserError(
         f"{path}: no such file or folder, nor a published table; {nearest(path, datasets.names())}"
     )

@@ -24,7 +24,7 @@ from analysis.cli._at import add_at, points
 from analysis.cli._format import estimates
 from analysis.cli._table_options import (
     PATH,
-    Source,
+    TableSource,
     add_table,
     choose,
     fit_source,
@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> Answer:
     return 0
 
 
-def _second(source: Source, options: argparse.Namespace, first: FitResult) -> FitResult:
+def _second(source: TableSource, options: argparse.Namespace, first: FitResult) -> FitResult:
     """The second law, fitted to its column against the loss of the first."""
     asked = copy.copy(options)
     asked.loss, asked.where = options.then_loss, options.then_where or options.where
@@ -113,7 +113,7 @@ def _law(options: argparse.Namespace) -> Any:
 
 
 def _rows(
-    source: Source,
+    source: TableSource,
     options: argparse.Namespace,
     at: Sequence[Mapping[str, float]],
     first: FitResult,

@@ -19,7 +19,7 @@ from analysis.cli._at import add_at, points
 from analysis.cli._format import label
 from analysis.cli._frontier import COMPUTE, show
 from analysis.cli._plot import add_plot, plot
-from analysis.cli._table_options import PATH, Source, add_columns, read
+from analysis.cli._table_options import PATH, TableSource, add_columns, read
 from scaling.common.answers import Answer, Line, Note
 from scaling.common.quantities import count, whole
 
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> Answer:
     return 0
 
 
-def _curves(source: Source, rows: pd.DataFrame) -> pd.DataFrame:
+def _curves(source: TableSource, rows: pd.DataFrame) -> pd.DataFrame:
     """A row per step: the rows of a table, or the training losses of records."""
     import pandas as pd
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.cli._format import label
 from analysis.cli._plot import add_plot, plot
-from analysis.cli._table_options import PATH, Source, add_table, fit_source, read
+from analysis.cli._table_options import PATH, TableSource, add_table, fit_source, read
 from scaling.common.answers import Answer, Estimate, Line, Note, Rows, Shown
 from scaling.common.errors import UserError
 from scaling.common.quantities import positive
@@ -117,7 +117,7 @@ def _gain(found: Gain) -> tuple[Any, ...]:
     return found.budget, found.loss, value, Shown(found.unreached, never)
 
 
-def _families(options: argparse.Namespace) -> tuple[Source, Source]:
+def _families(options: argparse.Namespace) -> tuple[TableSource, TableSource]:
     """The rows of A and of B, from one path or from two."""
     from analysis.tables.query import where
 

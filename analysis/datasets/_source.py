@@ -28,7 +28,7 @@ HOST = "https://raw.githubusercontent.com"
 
 
 @dataclass(frozen=True)
-class File:
+class TableFile:
     """One file: its name below the study's folder, its SHA-256, and its path in the repository;
     no path for a table that was collected from many."""
 
@@ -46,7 +46,7 @@ class Dataset:
     licence: str
     repository: str
     commit: str
-    files: tuple[File, ...]
+    files: tuple[TableFile, ...]
     parse: Callable[[Mapping[str, Path]], pd.DataFrame]
     caveats: tuple[str, ...] = ()
 
@@ -57,7 +57,7 @@ class Dataset:
         table.attrs = {"paper": self.paper, "caveats": "; ".join(self.caveats)}
         return table
 
-    def _find(self, file: File) -> Path:
+    def _find(self, file: TableFile) -> Path:
         local = os.environ.get("WINDTUNNEL_DATA")
         if local is not None:
             here = Path(local) / self.name / file.name
@@ -73,7 +73,7 @@ class Dataset:
             )
         return self._download(f"{self.repository}/{self.commit}/{file.path}", file, wanted)
 
-    def _download(self, path: str, file: File, wanted: str) -> Path:
+    def _download(self, path: str, file: TableFile, wanted: str) -> Path:
         import pooch
 
         cache = Path(os.environ.get("WINDTUNNEL_CACHE", "~/.cache/windtunnel")).expanduser()
@@ -105,7 +105,7 @@ def _fetch(url: str, output: str, _: object) -> None:
         raise
 
 
-def _check(path: Path, file: File) -> None:
+def _check(path: Path, file: TableFile) -> None:
     content = path.read_bytes()
     if path.name == f"{Path(file.name).name}.gz":
         content = gzip.decompress(content)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.datasets._source import Dataset, File
+from analysis.datasets._source import Dataset, TableFile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,7 @@ DATASET = Dataset(
     repository="epoch-research/analyzing-chinchilla",
     commit="92258837425e1b5f2851d624287f0120583a3d0e",
     files=(
-        File(
+        TableFile(
             POINTS,
             "193478df4e90f040016431996c45682659306840ecdadf83cfb9cd5ca0aa1b30",
             "data/svg_extracted_data.csv",

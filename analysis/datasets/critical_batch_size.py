@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.datasets._source import Dataset, File
+from analysis.datasets._source import Dataset, TableFile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,9 @@ DATASET = Dataset(
     licence="MIT",
     repository="hlzhang109/critical-batch-size",
     commit="c5b509d8cf276bb40388172a08f9d6f644cf44dc",
-    files=(File(STEPS, "f72645655752fb41f1f24439e9e8aa473fd8c1dc841dad1c29149741b59900c6", None),),
+    files=(
+        TableFile(STEPS, "f72645655752fb41f1f24439e9e8aa473fd8c1dc841dad1c29149741b59900c6", None),
+    ),
     parse=_parse,
     caveats=(
         "copied from the printed outputs of plots/chinchilla.ipynb",

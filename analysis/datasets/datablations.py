@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.datasets._source import Dataset, File
+from analysis.datasets._source import Dataset, TableFile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 NOTEBOOK = "raw/parametric_fit.ipynb"
 ALL, FITTED = "tidy_all.csv", "tidy_fit182.csv"
 COLLECTED = (
-    File(ALL, "3da13edd70742cf5e43542061b09a59aa7498485330de45fe1a9019425b40a9d", None),
-    File(FITTED, "72497149255a5abd3ce6885e323ebaae6508fdbe59e1157714c9c597f509cd06", None),
+    TableFile(ALL, "3da13edd70742cf5e43542061b09a59aa7498485330de45fe1a9019425b40a9d", None),
+    TableFile(FITTED, "72497149255a5abd3ce6885e323ebaae6508fdbe59e1157714c9c597f509cd06", None),
 )
 PRINTED = ("model", "params_total", "tokens", "unique_tokens", "loss")
 COLUMNS = (
@@ -51,14 +51,14 @@ LOST, WORN = 5.0, 40.0  # nats/token, epochs
 class Notebook(Dataset):
     """A table that a notebook prints, or that was collected from its print."""
 
-    collected: tuple[File, ...] = ()
+    collected: tuple[TableFile, ...] = ()
 
     def load(self) -> pd.DataFrame:
         if not self._at_hand(self.files) and self._at_hand(self.collected):
             return Dataset.load(replace(self, files=self.collected))
         return Dataset.load(self)
 
-    def _at_hand(self, files: tuple[File, ...]) -> bool:
+    def _at_hand(self, files: tuple[TableFile, ...]) -> bool:
         local = os.environ.get("WINDTUNNEL_DATA")
         return local is not None and all(
             Path(local, self.name, file.name).exists() for file in files
@@ -115,7 +115,7 @@ DATASET = Notebook(
     repository="huggingface/datablations",
     commit="13701315b163f1c54642b94ad237b2699187c3ee",
     files=(
-        File(
+        TableFile(
             NOTEBOOK,
             "6c65d270e70c944a9ac90f5f1213a4584e1ff9d6d2781cd86900663f4ab17db9",
             "utils/parametric_fit.ipynb",

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.datasets._source import Dataset, File
+from analysis.datasets._source import Dataset, TableFile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,7 @@ DATASET = Dataset(
     commit="a003c4913793ac2ae7ef87b28ecb562955d026d5",
     files=(
         # collected from exp_data/models/*.json and exp_data/evals/*.json, 208 files
-        File(RUNS, "5dc572f1316e64086b1308b9178553d34701a623bbaa7417f4ef836e24a6f8cd", None),
+        TableFile(RUNS, "5dc572f1316e64086b1308b9178553d34701a623bbaa7417f4ef836e24a6f8cd", None),
     ),
     parse=_parse,
     caveats=(

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.datasets._source import Dataset, File
+from analysis.datasets._source import Dataset, TableFile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,9 @@ DATASET = Dataset(
     licence="none stated in the repository",
     repository="Open-Athena/scaling-law-analysis",
     commit="3e0656ee3dce1a2c89aa67691920f5eb9d30f0fc",
-    files=(File(POINTS, "e3d01748df7ea5a7646560f596ca2ac16357cf977a83b97d23524099ea2695c3", None),),
+    files=(
+        TableFile(POINTS, "e3d01748df7ea5a7646560f596ca2ac16357cf977a83b97d23524099ea2695c3", None),
+    ),
     parse=_parse,
     caveats=(
         "the Llama 3 points come twice, with the loss on two scales (raw_loss, exp_loss)",

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.datasets._source import Dataset, File
+from analysis.datasets._source import Dataset, TableFile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +49,7 @@ DATASET = Dataset(
     repository="hadasah/scaling_laws",
     commit="1f3708c0a12df0effb0ee906b1da5f9f0ff4f4f1",
     files=(
-        File(
+        TableFile(
             CHECKPOINTS,
             "193b4b7665365112605417e2ef06d55efe599cfa08412354e3ae42c3af7a9f58",
             "data/scaling_results.csv",

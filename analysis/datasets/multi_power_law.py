@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.datasets._source import Dataset, File
+from analysis.datasets._source import Dataset, TableFile
 from scaling.laws._law import Array
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ TEST = (
     "constant_72000", "cosine_72000", "wsd_20000_24000", "wsdld_20000_24000", "wsdcon_3",
     "wsdcon_18",
 )  # fmt: skip
-COLLECTED = File(
+COLLECTED = TableFile(
     "tidy.csv", "91a98172c877238315dfd5a01f87ca5a1bb707651a264b9406fc90a0f7e3889a", None
 )
 SHA256 = {  # of the released file of each run
@@ -147,7 +147,7 @@ DATASET = Released(
     licence="MIT",
     repository="thu-yao-01-luo/MultiPowerLaw",
     commit="8da9f1902602f3391b971a811e3cc51604541769",
-    files=tuple(File(_file(run), sha256, _path(run)) for run, sha256 in SHA256.items()),
+    files=tuple(TableFile(_file(run), sha256, _path(run)) for run, sha256 in SHA256.items()),
     parse=_parse,
     caveats=(
         "parameter counts are the nominal names of the models",

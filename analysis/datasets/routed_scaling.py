@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.datasets._source import Dataset, File
+from analysis.datasets._source import Dataset, TableFile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,7 @@ DATASET = Dataset(
     repository="google-deepmind/scaling_laws_for_routing",
     commit="42da0c392b127df2c01fa7b705f72396050d05e5",
     files=(
-        File(
+        TableFile(
             CURVES,
             "c03e7531add85e594f368d33bac4a0220280be858a7ed12d147cf73af6a3819f",
             "data/curves.csv.gz",

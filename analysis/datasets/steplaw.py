@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.datasets._source import Dataset, File
+from analysis.datasets._source import Dataset, TableFile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +65,7 @@ DATASET = Dataset(
     repository=_REPOSITORY,
     commit=_COMMIT,
     files=(
-        File(
+        TableFile(
             RUNS,
             "9e46181076c04d450294d75dfe6f72adc416e231e154a07b337e378f9410002c",
             "data/dense_lr_bs_loss.csv",
@@ -86,7 +86,7 @@ BOOTSTRAP = Dataset(
     repository=_REPOSITORY,
     commit=_COMMIT,
     files=(
-        File(
+        TableFile(
             FITS,
             "2252afbba5530e6ba6167e8101bd2b9082a018a58cb5922cc8672891a7f4336c",
             "data/1004_fitted_lr_bs_scaling_model_parameters.csv",

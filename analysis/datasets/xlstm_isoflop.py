@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.datasets._source import Dataset, File
+from analysis.datasets._source import Dataset, TableFile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,9 @@ DATASET = Dataset(
     licence="none stated in the repository",
     repository="NX-AI/xlstm_scaling_laws",
     commit="604bb3062d3a7681bb33e467108cb0a6f81267fc",
-    files=(File(RUNS, "9ad048f4e541753e65777b2322a222a4fe160d97460191bf43bf548759a5af77", None),),
+    files=(
+        TableFile(RUNS, "9ad048f4e541753e65777b2322a222a4fe160d97460191bf43bf548759a5af77", None),
+    ),
     parse=_parse,
     caveats=(
         "mLSTM at contexts of 2048 and most of 8192, and all runs at fixed tokens per parameter, "

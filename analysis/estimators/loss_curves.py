@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from analysis.fitting.identifiability import unidentified
 from analysis.fitting.solvers.engine import engine
 from analysis.fitting.solvers.objective import objective as named_objective
-from analysis.fitting.types import Status
+from analysis.fitting.types import FitStatus
 from analysis.tables.points import Array, Points
 from scaling.common.errors import UserError
 from scaling.laws._law import Law
@@ -48,7 +48,7 @@ class CurveFit:
     law: Law
     params: Mapping[str, float]
     objective: float
-    status: Status
+    status: FitStatus
     warnings: tuple[str, ...]
     curves: tuple[LossCurve, ...]
 
@@ -104,12 +104,12 @@ def fit_curves(
         if held and name not in lost
     ]
     notes = [*why, *(f"{name} is at a bound" for name in bounded)]
-    status = Status.AT_BOUND if bounded else Status.CONVERGED
+    status = FitStatus.AT_BOUND if bounded else FitStatus.CONVERGED
     if not best.certified[0]:
-        status = Status.REFUSED
+        status = FitStatus.REFUSED
         notes.append("the solver could not certify a minimum: do not use these numbers")
     if lost:
-        status = Status.NOT_IDENTIFIED
+        status = FitStatus.NOT_IDENTIFIED
     return CurveFit(law, found, float(best.objective[0]), status, tuple(notes), tuple(curves))
 
 

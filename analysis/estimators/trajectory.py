@@ -42,7 +42,7 @@ from analysis.tables.columns import Array, column_of, named, numbers, numeric, r
 from analysis.tables.points import TIGHT
 from analysis.tables.population import ENDS, kept
 from analysis.tables.runs import load_runs, trajectory
-from experiments.record import Part
+from experiments.record import StudyPart
 from scaling.common.errors import UserError, nearest
 from scaling.laws import Law, power_law_no_offset
 from scaling.laws._law import Term, additive, exponent, positive
@@ -224,7 +224,7 @@ def load_trajectories(folder: str | Path) -> pd.DataFrame:
     runs = load_runs(folder)
     of_run = ["run_id", "params_nonembedding", "batch_tokens"]
     parts = []
-    read = (runs["status"] == "completed") & (runs["part"] != str(Part.TRUNK))
+    read = (runs["status"] == "completed") & (runs["part"] != str(StudyPart.TRUNK))
     for _, row in runs[read].iterrows():
         curve = trajectory(row["path"]).dropna(subset=["loss"])
         parts.append(curve[["step", "loss"]].assign(**{name: row[name] for name in of_run}))

@@ -81,7 +81,7 @@ _TOLERANCE = {"alpha": 1e-5, "beta": 1e-5, "objective": 1e-9}
 
 
 @dataclass(frozen=True)
-class Measured:
+class Line:
     """One line of the figure: value, low, high."""
 
     group: str
@@ -122,7 +122,7 @@ def _selections(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     }
 
 
-def _answer(group: str, variant: Variant, rows: pd.DataFrame) -> Measured:
+def _answer(group: str, variant: Variant, rows: pd.DataFrame) -> Line:
     result = fit(variant.law, rows, bootstrap=RESAMPLES, **variant.options)
     names = result.law.parameters
     samples = dict(zip(names, result.samples.T, strict=True))
@@ -134,9 +134,7 @@ def _answer(group: str, variant: Variant, rows: pd.DataFrame) -> Measured:
     ends = percentile_interval(exponent(samples), LEVEL)
     value, low, high = (float(each) for each in result.optimal(BUDGET).tokens_per_param)
     own = float(exponent(result.estimates))
-    return Measured(
-        group, variant, result, (own, float(ends[0]), float(ends[1])), (value, low, high)
-    )
+    return Line(group, variant, result, (own, float(ends[0]), float(ends[1])), (value, low, high))
 
 
 def _rows(results: Mapping[str, FitResult]) -> tuple[Row, ...]:
@@ -154,7 +152,7 @@ def _rows(results: Mapping[str, FitResult]) -> tuple[Row, ...]:
     )
 
 
-def _notes(answers: list[Measured]) -> tuple[str, ...]:
+def _notes(answers: list[Line]) -> tuple[str, ...]:
     first = answers[0]
     by_exponent = sorted(answers, key=lambda each: each.exponent[0])
     by_ratio = sorted(answers, key=lambda each: each.ratio[0])
@@ -175,7 +173,7 @@ def _notes(answers: list[Measured]) -> tuple[str, ...]:
     )
 
 
-def _draw(answers: list[Measured]) -> Figure:
+def _draw(answers: list[Line]) -> Figure:
     from matplotlib.figure import Figure
 
     with house_style():
@@ -209,7 +207,7 @@ def _draw(answers: list[Measured]) -> Figure:
         return figure
 
 
-def _places(answers: list[Measured]) -> list[float]:
+def _places(answers: list[Line]) -> list[float]:
     """A line each, with a gap between groups."""
     places, at = [0.0], 0.0
     for before, answer in pairwise(answers):

@@ -42,7 +42,7 @@ SETTLED = 5000  # the loss axis begins with the loss at this step
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelCurves:
     """One model: its nine curves, the released law of the three fitted ones, and ours."""
 
     name: str
@@ -81,7 +81,7 @@ def reproduce() -> Reproduction:
     )
 
 
-def _model(name: str, table: pd.DataFrame) -> Model:
+def _model(name: str, table: pd.DataFrame) -> ModelCurves:
     curves = {
         str(schedule): LossCurve(
             f"{name}_{schedule}",
@@ -92,10 +92,10 @@ def _model(name: str, table: pd.DataFrame) -> Model:
         for schedule, rows in table.groupby("schedule")
     }
     seen = [curves[schedule] for schedule in FIT]
-    return Model(name, curves, fit_curves(multi_power, seen, delta=DELTA))
+    return ModelCurves(name, curves, fit_curves(multi_power, seen, delta=DELTA))
 
 
-def _scores(model: Model) -> tuple[Array, Array]:
+def _scores(model: ModelCurves) -> tuple[Array, Array]:
     """The means over the unseen schedules, as published, of theirs and of ours: (3,) each."""
     unseen = [model.curves[schedule] for schedule in TEST]
     theirs, ours = (
@@ -105,7 +105,7 @@ def _scores(model: Model) -> tuple[Array, Array]:
     return theirs, ours
 
 
-def _rows(model: Model) -> list[Row]:
+def _rows(model: ModelCurves) -> list[Row]:
     printed = astuple(PRINTED[model.name])
     theirs, ours = _scores(model)
     return [
@@ -123,7 +123,7 @@ def _rows(model: Model) -> list[Row]:
     ]  # fmt: skip
 
 
-def _notes(models: list[Model]) -> tuple[str, ...]:
+def _notes(models: list[ModelCurves]) -> tuple[str, ...]:
     ratios = ", ".join(
         f"{model.objective_of_theirs / model.ours.objective:.1f} ({model.name})" for model in models
     )
@@ -145,7 +145,7 @@ def _notes(models: list[Model]) -> tuple[str, ...]:
     )
 
 
-def _draw(model: Model) -> Figure:
+def _draw(model: ModelCurves) -> Figure:
     from matplotlib.figure import Figure
 
     with house_style():
@@ -174,7 +174,7 @@ def _draw(model: Model) -> Figure:
     return figure
 
 
-def _curve(axes: Any, model: Model, curve: LossCurve, line: Any) -> None:
+def _curve(axes: Any, model: ModelCurves, curve: LossCurve, line: Any) -> None:
     late = curve.steps >= SETTLED
     steps = curve.steps[late] / 1e3
     axes.plot(steps, curve.loss[late], linestyle="none", marker=".", markersize=2.5, color=MUTED,

@@ -34,7 +34,7 @@ WEAK = ("E_start", "E_max")
 
 
 @dataclass(frozen=True)
-class Router:
+class PublishedRouter:
     """A router as the table names it, its published constants, and its published cutoff."""
 
     name: str
@@ -43,9 +43,9 @@ class Router:
 
 
 ROUTERS = (
-    Router("S-Base", routed.constants("clark2022_sbase"), 937e9),
-    Router("RL-R", routed.constants("clark2022_rlr"), 85e9),
-    Router("Hash", routed.constants("clark2022_hash"), 83e9),
+    PublishedRouter("S-Base", routed.constants("clark2022_sbase"), 937e9),
+    PublishedRouter("RL-R", routed.constants("clark2022_rlr"), 85e9),
+    PublishedRouter("Hash", routed.constants("clark2022_hash"), 83e9),
 )
 
 
@@ -78,7 +78,7 @@ def reproduce() -> Reproduction:
     )
 
 
-def _rows(router: Router, found: FitResult) -> list[Row]:
+def _rows(router: PublishedRouter, found: FitResult) -> list[Row]:
     """Constants within the intervals of resampled runs; the paper gives no errors."""
     rows = []
     for name, value in router.published.values.items():

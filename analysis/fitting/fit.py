@@ -33,7 +33,7 @@ from analysis.fitting.result import FitResult
 from analysis.fitting.solvers.engine import engine
 from analysis.fitting.solvers.objective import Objective
 from analysis.fitting.solvers.objective import objective as named_objective
-from analysis.fitting.types import LEVEL, FitRecipe, Status
+from analysis.fitting.types import LEVEL, FitRecipe, FitStatus
 from analysis.tables.columns import Array, aligned
 from analysis.tables.points import TIGHT, Points, select, select_held_out
 from analysis.tables.population import checkpoints, outliers
@@ -141,14 +141,14 @@ def fit(
         *said.bounds(law, points, named, found, bounded),
     ]
 
-    status = Status.CONVERGED
+    status = FitStatus.CONVERGED
     if bounded:
-        status = Status.AT_BOUND
+        status = FitStatus.AT_BOUND
     if not best.certified[0]:
-        status = Status.REFUSED
+        status = FitStatus.REFUSED
         notes.append("the solver could not certify a minimum: do not use these numbers")
     if unidentified:  # outranks REFUSED, which a flat valley may also cause
-        status = Status.NOT_IDENTIFIED
+        status = FitStatus.NOT_IDENTIFIED
 
     samples = np.empty((0, size))
     if distinct == size:
@@ -156,7 +156,7 @@ def fit(
             f"{distinct} different rows for {size} parameters: the curve passes "
             "through the points, so there is no interval"
         )
-    elif bootstrap and status is not Status.REFUSED:
+    elif bootstrap and status is not FitStatus.REFUSED:
         together = clusters(points.rows, cluster)
         drawn = resample_weights(resampling, together, bootstrap, seed, size)
         ends = run(drawn * points.weights, 1, best.values[0])

@@ -14,7 +14,7 @@ from analysis.fitting.bootstrap import percentile_interval
 from analysis.fitting.held_out import HeldOut
 from analysis.fitting.reach import beyond, numbers_of
 from analysis.fitting.solvers.engine import Engine
-from analysis.fitting.types import LEVEL, Allocation, FitRecipe, Prediction, Status, plain
+from analysis.fitting.types import LEVEL, Allocation, FitRecipe, FitStatus, Prediction, plain
 from analysis.tables.points import (
     TIGHT,
     Array,
@@ -39,7 +39,7 @@ class FitResult:
     law: Law
     estimates: Mapping[str, float]  # the optimum, with arbitrary values for unidentified names
     objective: float
-    status: Status
+    status: FitStatus
     warnings: tuple[str, ...]
     unidentified: tuple[str, ...]
     bounded: tuple[str, ...]

@@ -18,7 +18,7 @@ from analysis.tables.points import Array
 LEVEL = 0.95  # of every interval, unless another is given
 
 
-class Status(StrEnum):
+class FitStatus(StrEnum):
     """Worth of the numbers of a fit."""
 
     CONVERGED = "converged"

@@ -29,14 +29,14 @@ import numpy as np
 
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
-from analysis.fitting.types import Status
+from analysis.fitting.types import FitStatus
 from analysis.tables.points import Points
 from scaling.common.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SOLID = (Status.CONVERGED, Status.AT_BOUND)  # fits whose likelihood is at its maximum
+SOLID = (FitStatus.CONVERGED, FitStatus.AT_BOUND)  # fits whose likelihood is at its maximum
 
 
 def compare(

@@ -22,7 +22,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """Rows of text under their heads, with a title and a note."""
 
     title: str
@@ -40,7 +40,7 @@ class Finding(Protocol):
     """An answer. `str` of it is the sentence at the top of the report."""
 
     @property
-    def tables(self) -> Sequence[Table]: ...
+    def tables(self) -> Sequence[TextTable]: ...
 
     @property
     def notes(self) -> Sequence[str]:

@@ -29,7 +29,7 @@ from analysis.fitting.types import LEVEL
 from analysis.hyperparameters.law_file import LAW, save_law
 from analysis.hyperparameters.power_law import OptimumLaw, spans
 from analysis.plotting.numbers import quantity
-from analysis.readings._finding import Picture, Table
+from analysis.readings._finding import Picture, TextTable
 from analysis.tables.points import Array
 from analysis.tables.runs import trajectory
 from analysis.tables.study import StudyRecords
@@ -100,7 +100,7 @@ class CriticalBatch:
         return f"critical batch {', '.join(said)}; it goes as L^{value:.1f} [{low:.1f}, {high:.1f}]"
 
     @property
-    def tables(self) -> tuple[Table, ...]:
+    def tables(self) -> tuple[TextTable, ...]:
         rows = []
         for each in self.hyperbolas:
             low, high = each.interval()
@@ -116,7 +116,7 @@ class CriticalBatch:
                 )
             )
         return (
-            Table(
+            TextTable(
                 "The critical batch at each loss",
                 "S_min steps at an unlimited batch, E_min tokens at a vanishing one, B_crit their "
                 "ratio in tokens; the last column is the power law through all levels",

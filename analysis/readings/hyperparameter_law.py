@@ -27,7 +27,7 @@ from analysis.hyperparameters.optimum import Optima, Where, optimum_per_cell
 from analysis.hyperparameters.power_law import OptimumLaw
 from analysis.hyperparameters.surface import JointSurface, joint_surface
 from analysis.plotting.numbers import quantity
-from analysis.readings._finding import Picture, Table
+from analysis.readings._finding import Picture, TextTable
 from analysis.readings._grid_plot import draw_bowls
 from analysis.tables.study import StudyRecords
 from scaling.common.errors import UserError
@@ -120,7 +120,7 @@ class Grids:
         )
 
     @property
-    def tables(self) -> tuple[Table, ...]:
+    def tables(self) -> tuple[TextTable, ...]:
         return (self._optima(), *((self._laws(),) if self.laws else ()), *self._regrets())
 
     def pictures(self) -> tuple[Picture, ...]:
@@ -157,7 +157,7 @@ class Grids:
         )
         return (path,)
 
-    def _optima(self) -> Table:
+    def _optima(self) -> TextTable:
         rows = []
         for lr, batch in zip(self.optima.of(self.rate), self.optima.of(BATCH), strict=True):
             mine = self.table[_here(self.table, lr.cell)]
@@ -173,7 +173,7 @@ class Grids:
                     _optimum(batch, quantity),
                 )
             )
-        return Table(
+        return TextTable(
             "The optimum of each cell",
             f"Vertex of a quadratic surface through the runs within {100 * WITHIN:.0f} % of the "
             "cell's best, with its 95 % interval",
@@ -181,13 +181,13 @@ class Grids:
             tuple(rows),
         )
 
-    def _laws(self) -> Table:
+    def _laws(self) -> TextTable:
         rows = []
         for name, law in self.laws.items():
             for constant, value in law.params.items():
                 low, high = law.interval(constant) if len(law.samples) else (math.nan, math.nan)
                 rows.append((name, constant, f"{value:.3g}", f"[{low:.3g}, {high:.3g}]"))
-        return Table(
+        return TextTable(
             "The law",
             "h = coefficient * product of variable^exponent, from one bowl for all cells whose "
             "bottom moves so",
@@ -195,7 +195,7 @@ class Grids:
             tuple(rows),
         )
 
-    def _regrets(self) -> tuple[Table, ...]:
+    def _regrets(self) -> tuple[TextTable, ...]:
         if not self.regrets:
             return ()
         rows = [
@@ -214,7 +214,7 @@ class Grids:
         ]
         where = f"N = {quantity(self.target[self.cell[0]])}, D = {quantity(self.target[TOKENS])}"
         return (
-            Table(
+            TextTable(
                 f"Regret at {where}",
                 "Loss of the run nearest to each rule's advice, above the best run of the "
                 "held-out grid; its distance is a factor, and off the grid the edge replaces the "

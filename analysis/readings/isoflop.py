@@ -27,7 +27,7 @@ from analysis.plotting.style import (
     log_ticks,
     rung_style,
 )
-from analysis.readings._finding import Picture, Table
+from analysis.readings._finding import Picture, TextTable
 from analysis.tables.points import Array
 from analysis.tables.study import StudyRecords
 
@@ -39,7 +39,7 @@ WITHIN = 1.96  # standard errors of a 95 % interval
 
 
 @dataclass(frozen=True)
-class Profile:
+class BudgetProfile:
     """One budget: its runs by size, and the row of `Frontier.optima` that belongs to it."""
 
     sizes: Array
@@ -51,7 +51,7 @@ class Profile:
 class Profiles:
     """The profiles of a study and the frontier through their minima."""
 
-    profiles: tuple[Profile, ...]
+    profiles: tuple[BudgetProfile, ...]
     frontier: Frontier
     unit: str
     params: str
@@ -67,7 +67,7 @@ class Profiles:
         return f"the best size grows as C^{n}, the best data as C^{d}"
 
     @property
-    def tables(self) -> tuple[Table, ...]:
+    def tables(self) -> tuple[TextTable, ...]:
         """A row for each budget."""
         rows = tuple(
             (
@@ -81,7 +81,7 @@ class Profiles:
         )
         heads = ("budget, FLOPs", "sizes", "best N", "best D", f"least loss, {self.unit}")
         note = f"Approach 2, with 95 % intervals: {self}"
-        return (Table("How should compute be split?", note, heads, rows),)
+        return (TextTable("How should compute be split?", note, heads, rows),)
 
     def pictures(self) -> tuple[Picture, ...]:
         return (
@@ -126,10 +126,10 @@ def read(study: StudyRecords) -> Profiles | None:
 
 def profiles(
     groups: Sequence[pd.DataFrame], frontier: Frontier, params: str, loss: str
-) -> tuple[Profile, ...]:
+) -> tuple[BudgetProfile, ...]:
     """The runs of each budget beside its optimum; the groups in the order of `frontier.optima`."""
     return tuple(
-        Profile(
+        BudgetProfile(
             rows[params].to_numpy(np.float64),
             rows[loss].to_numpy(np.float64),
             {str(name): value for name, value in optimum.items()},
@@ -138,7 +138,9 @@ def profiles(
     )
 
 
-def draw_profiles(found: Sequence[Profile], params: str, loss: str, curve: str = "parabola") -> Any:
+def draw_profiles(
+    found: Sequence[BudgetProfile], params: str, loss: str, curve: str = "parabola"
+) -> Any:
     """Loss against size at each budget: the runs, the estimator's curve and its minimum."""
     with house_style():
         figure, axes = canvas()

@@ -36,7 +36,7 @@ from analysis.fitting.types import LEVEL
 from analysis.hyperparameters.optimum import BOUNDS, Where
 from analysis.plotting.numbers import quantity
 from analysis.plotting.style import HELD, LINES, house_style, log_log, log_ticks, panels, rung_style
-from analysis.readings._finding import Picture, Table
+from analysis.readings._finding import Picture, TextTable
 from analysis.tables.points import Array
 from analysis.tables.study import StudyRecords
 
@@ -148,7 +148,7 @@ class Transfers:
         return f"as the model grows, the best {self.valleys.setting} {', '.join(parts)}"
 
     @property
-    def tables(self) -> tuple[Table, ...]:
+    def tables(self) -> tuple[TextTable, ...]:
         """A row for each kind: optima by size, shift, answer, and the published answer."""
         found, published = self.transfers, self.study.published
         along = {each.along for each in found}
@@ -175,7 +175,7 @@ class Transfers:
             f"transfers: the shift lies within ±{TOLERANCE:g} octaves per doubling"
         )
         note = "; ".join([note, *_reasons(found)])
-        return (Table("Does the best setting transfer?", note, heads, rows),)
+        return (TextTable("Does the best setting transfer?", note, heads, rows),)
 
     def pictures(self) -> tuple[Picture, ...]:
         return (

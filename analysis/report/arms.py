@@ -24,7 +24,7 @@ from analysis.plotting.style import (
     log_log,
     log_ticks,
 )
-from analysis.readings._finding import Table
+from analysis.readings._finding import TextTable
 from analysis.tables.study import StudyRecords
 from scaling.common.answers import Estimate
 from scaling.common.errors import UserError
@@ -46,20 +46,20 @@ def notice(assessment: Assessment) -> str:
     )
 
 
-def tables(assessment: Assessment) -> tuple[Table, ...]:
+def tables(assessment: Assessment) -> tuple[TextTable, ...]:
     """A fit for each label, and the gain of each over the one before it."""
     if not assessment.arms:
         return ()
     fits = {label: arm.result for label, arm in assessment.arms.items()}
     budget = min(float(each.points.rows["flops_6nd"].max()) for each in fits.values())
     return (
-        Table(
+        TextTable(
             "A fit for each label",
             "Runs of different labels are never fitted as one",
             ("label", "runs", "status", "constants", "rms, %"),
             tuple(_fit(label, result) for label, result in fits.items()),
         ),
-        Table(
+        TextTable(
             "The gain between the labels",
             "The factor of compute that B needs to reach the loss of A at this budget, the largest "
             "that all have run; above 1, A is the better",

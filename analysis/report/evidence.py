@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from analysis import readings
 from analysis.inference.forecast import Assessment, assess
-from analysis.readings._finding import Finding, Table
+from analysis.readings._finding import Finding, TextTable
 from analysis.report import arms
 from analysis.report.verdict import Verdict, judge, sentence, unproved
 from analysis.tables.study import StudyRecords
 from experiments import record
-from experiments.record import PREDICTION, Forecast, Prediction
+from experiments.record import PREDICTION, Forecast, PredictionRecord
 from scaling.common.errors import UserError
 
 
@@ -29,7 +29,7 @@ class Evidence:
     finding: Finding | None  # of the study's reading; None for too few runs
 
     @property
-    def tables(self) -> Sequence[Table]:
+    def tables(self) -> Sequence[TextTable]:
         compared = () if self.assessment is None else arms.tables(self.assessment)
         return (*compared, *(() if self.finding is None else self.finding.tables))
 
@@ -63,7 +63,7 @@ def gather(study: StudyRecords, say: Callable[[str], None] = lambda _: None) -> 
         )
     forecasts = () if assessment is None else assessment.forecasts
     if (study.folder / PREDICTION).exists():
-        standing = record.read(study.folder, Prediction)
+        standing = record.read(study.folder, PredictionRecord)
         forecasts = standing.forecasts
         now = sorted(str(name) for name in study.fit_runs["run_id"])
         if sorted(standing.fitted_on) != now:

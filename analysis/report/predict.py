@@ -15,7 +15,7 @@ from typing import Any, Literal
 from analysis import readings
 from analysis.inference.forecast import Assessment, assess
 from analysis.tables.study import StudyRecords, load_study
-from experiments.record import PREDICTION, Prediction, read, write
+from experiments.record import PREDICTION, PredictionRecord, read, write
 from scaling.common.errors import UserError
 from scaling.common.files import plain, write_json
 
@@ -27,14 +27,14 @@ RULE = (
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Written:
     """The prediction on disk, and the action of `predict_held_out`."""
 
-    prediction: Prediction
+    prediction: PredictionRecord
     action: Literal["written", "kept"]
 
 
-def predict_held_out(folder: str | Path, say: Callable[[str], None] = lambda _: None) -> Outcome:
+def predict_held_out(folder: str | Path, say: Callable[[str], None] = lambda _: None) -> Written:
     """Write prediction.json (once) and fit.json for the study in `folder`.
 
     An existing prediction from the same fitted runs is kept byte for byte. None is written after a
@@ -43,7 +43,7 @@ def predict_held_out(folder: str | Path, say: Callable[[str], None] = lambda _: 
     study = load_study(folder)
     file = study.folder / PREDICTION
     trained = study.held_out_trained
-    standing = read(study.folder, Prediction) if file.exists() else None
+    standing = read(study.folder, PredictionRecord) if file.exists() else None
     if study.held_out.empty:
         raise UserError(f"{study.folder}: the study plans no held-out run, so nothing to predict")
     if study.unfinished:
@@ -55,7 +55,7 @@ def predict_held_out(folder: str | Path, say: Callable[[str], None] = lambda _: 
     fitted = sorted(str(name) for name in study.fit_runs["run_id"])
     asked = sorted(str(name) for name in study.held_out["run_id"])
     if standing is not None and _is_of(standing, fitted, asked):
-        return Outcome(standing, "kept")
+        return Written(standing, "kept")
     if trained and standing is None:
         raise UserError(
             f"{study.folder}: held-out run {trained[0]} was trained before any prediction was "
@@ -68,16 +68,16 @@ def predict_held_out(folder: str | Path, say: Callable[[str], None] = lambda _: 
         )
     prediction = _predict_loss(study, say) if study.law else _predict_reading(study)
     write(study.folder, prediction)
-    return Outcome(prediction, "written")
+    return Written(prediction, "written")
 
 
-def _predict_loss(study: StudyRecords, say: Callable[[str], None]) -> Prediction:
+def _predict_loss(study: StudyRecords, say: Callable[[str], None]) -> PredictionRecord:
     assessment = assess(study, say=say)
     write_json(study.folder / FIT, fit_json(assessment))
     return law_prediction(study, assessment)
 
 
-def _predict_reading(study: StudyRecords) -> Prediction:
+def _predict_reading(study: StudyRecords) -> PredictionRecord:
     finding = readings.reader(study)(study)
     said = {} if finding is None else finding.predictions
     if finding is None or not said:
@@ -87,7 +87,7 @@ def _predict_reading(study: StudyRecords) -> Prediction:
         )
     finding.save(study.folder)
     quantities = {name: float(value) for name, value in said.items()}
-    return Prediction(
+    return PredictionRecord(
         reading=study.reading,
         fitted_on=tuple(sorted(str(name) for name in study.fit_runs["run_id"])),
         written=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -96,9 +96,9 @@ def _predict_reading(study: StudyRecords) -> Prediction:
     )
 
 
-def law_prediction(study: StudyRecords, assessment: Assessment) -> Prediction:
+def law_prediction(study: StudyRecords, assessment: Assessment) -> PredictionRecord:
     """The prediction that a fitted law makes of the held-out runs."""
-    return Prediction(
+    return PredictionRecord(
         law=assessment.result.law.name,
         loss_name=study.loss,
         unit=study.unit,
@@ -130,6 +130,6 @@ def fit_json(assessment: Assessment) -> dict[str, Any]:
     }
 
 
-def _is_of(prediction: Prediction, fitted: list[str], asked: list[str]) -> bool:
+def _is_of(prediction: PredictionRecord, fitted: list[str], asked: list[str]) -> bool:
     """Tell if a prediction was made from these fitted runs for at least these held-out ones."""
     return sorted(prediction.fitted_on) == fitted and prediction.run_ids >= set(asked)

@@ -26,15 +26,15 @@ from analysis.tables.columns import (
     tidy,
 )
 from analysis.tables.query import chosen
-from experiments.record import Part, Status
+from experiments.record import Status, StudyPart
 from scaling.common.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NOT_FITTED: Mapping[Part, str] = {
-    Part.HELD_OUT: "held out",
-    Part.TRUNK: "without a cooldown (trunks)",
+NOT_FITTED: Mapping[StudyPart, str] = {
+    StudyPart.HELD_OUT: "held out",
+    StudyPart.TRUNK: "without a cooldown (trunks)",
 }
 DONE = ("completed", "complete", "finished", "done", "success", "successful", "succeeded", "ok",
         "passed", "terminated", "true", "published", "closed", "ended")  # fmt: skip
@@ -68,7 +68,7 @@ def is_ours(table: pd.DataFrame) -> bool:
     """True for records of this project, whose columns have one meaning."""
     if not {"run_id", "status", "part"} <= set(table.columns):
         return False
-    known = ((table["part"], Part), (table["status"], Status))
+    known = ((table["part"], StudyPart), (table["status"], Status))
     return all(set(texts(column).dropna()) <= set(map(str, words)) for column, words in known)
 
 
@@ -127,7 +127,7 @@ def _unfit(table: pd.DataFrame, held_out: bool) -> Iterator[tuple[str, Mask]]:
     """Rows of our records that are no part of a fit."""
     if is_ours(table) and "part" not in chosen(table):
         for part, said in NOT_FITTED.items():
-            if not (held_out and part is Part.HELD_OUT):
+            if not (held_out and part is StudyPart.HELD_OUT):
                 yield f"{said}: not fitted", (table["part"] == str(part)).to_numpy()
     if is_ours(table) and "planned" in table.columns:
         yield "no longer planned ({}): left out", (table["planned"] == False).to_numpy()  # noqa: E712

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.tables.runs import load_runs
-from experiments.record import STUDY, Part, Status, StudyPlan, read
+from experiments.record import STUDY, Status, StudyPart, StudyPlan, read
 from scaling.common.errors import UserError
 from scaling.laws import Law, by_name
 
@@ -70,7 +70,7 @@ class StudyRecords:
 
     @property
     def planned_fit(self) -> pd.DataFrame:
-        return self.runs[self.runs["part"] == str(Part.FIT)]
+        return self.runs[self.runs["part"] == str(StudyPart.FIT)]
 
     @property
     def fit_runs(self) -> pd.DataFrame:
@@ -85,7 +85,7 @@ class StudyRecords:
 
     @property
     def held_out(self) -> pd.DataFrame:
-        return self.runs[self.runs["part"] == str(Part.HELD_OUT)]
+        return self.runs[self.runs["part"] == str(StudyPart.HELD_OUT)]
 
     @property
     def held_out_done(self) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from scaling.common.answers import Line, Part, Rows, Shown
+from scaling.common.answers import AnswerPart, Line, Rows, Shown
 
 if TYPE_CHECKING:
     from experiments.plan.run import Run
@@ -20,7 +20,7 @@ COSTS = ("memory", "population", "time")
 
 def run_table(
     sweep: Sweep, runs: Sequence[Run], costs: Mapping[str, RunForecast] | None = None
-) -> Iterator[Part]:
+) -> Iterator[AnswerPart]:
     """A row for each run, then the sum of their FLOPs.
 
     Raises:

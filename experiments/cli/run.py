@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from experiments.cli import _common as common
 from experiments.cli._run_table import run_table
-from experiments.record import AGAIN, FINISHED, Part, Status
+from experiments.record import AGAIN, FINISHED, Status, StudyPart
 from scaling.common.answers import Answer, Line, Shown, Whole, add_json, deliver
 from scaling.common.command_line import Parser
 from scaling.common.errors import UserError
@@ -27,9 +27,9 @@ def add(parser: Parser) -> None:
     common.add_file(parser)
     parser.add_argument(
         "--part",
-        type=Part,
-        choices=list(Part),
-        default=Part.FIT,
+        type=StudyPart,
+        choices=list(StudyPart),
+        default=StudyPart.FIT,
         help="the runs to fit (default), the held-out ones, once a prediction is written, or the "
         "trunks; a run's origin is trained before it",
     )

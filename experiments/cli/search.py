@@ -16,9 +16,9 @@ from experiments.cli import _common as common
 from experiments.record import AGAIN
 from scaling.common.answers import (
     Answer,
+    AnswerPart,
     Line,
     Note,
-    Part,
     Rows,
     Shown,
     add_json,
@@ -130,7 +130,7 @@ def _dry_run(found: Searcher) -> Answer:
     return 0
 
 
-def _results(found: Searcher) -> Iterator[Part]:
+def _results(found: Searcher) -> Iterator[AnswerPart]:
     ranked = [found.tried[candidate] for candidate in found.ranked()]
     fields = list(ranked[0].fields)
     budgets = sorted({tokens for one in ranked for tokens in one.scores})

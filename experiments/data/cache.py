@@ -18,7 +18,7 @@ from pathlib import Path
 
 from experiments.config.data import CorpusConfig, check_corpus
 from experiments.data.build import Progress, build_corpus, read_usable
-from experiments.data.corpus import Corpus, DamagedError, load_corpus
+from experiments.data.corpus import Corpus, DamagedCorpusError, load_corpus
 from experiments.data.documents import FINGERPRINT_LETTERS, Fingerprint, Reading, Tally
 from experiments.data.keys import files_key, recall, remember
 from experiments.data.store import MEMORY_LIMIT
@@ -58,7 +58,7 @@ def prepare(
     folder = _place(config, cache, reading.fingerprint, tokenizer)
     try:
         corpus = load_corpus(folder, config, reading.tally, memory_limit)
-    except DamagedError as damage:
+    except DamagedCorpusError as damage:
         if folder.exists():
             progress(f"corpus {folder.name}: {damage}; building it again")
         _build_and_install(config, folder, reading, tokenizer, progress)
@@ -129,6 +129,6 @@ def _install(config: CorpusConfig, built: Path, folder: Path, aside: Path) -> No
             raise
         try:
             load_corpus(folder, config, Tally(), MEMORY_LIMIT)
-        except DamagedError:
+        except DamagedCorpusError:
             folder.replace(aside)
             built.replace(folder)

@@ -109,7 +109,7 @@ class Corpus:
         return "\n  ".join([head, *self.tally.lines()])
 
 
-class DamagedError(Exception):
+class DamagedCorpusError(Exception):
     """A stored corpus that is not whole; it is built again."""
 
 
@@ -117,14 +117,14 @@ def load_corpus(folder: Path, config: CorpusConfig, tally: Tally, memory_limit: 
     """Open a stored corpus of this text; splits of up to ``memory_limit`` bytes go into memory.
 
     Raises:
-        DamagedError: it is not whole, by the digest of tokens in memory, or the size of files on
-            disk.
+        DamagedCorpusError: it is not whole, by the digest of tokens in memory, or the size of
+            files on disk.
     """
     manifest = _read_manifest(folder)
     try:
         content = stored_content(manifest.tokenizer, folder)
         if digest(content) != manifest.tokenizer_sha256:
-            raise DamagedError("its tokenizer is not the one that was stored")
+            raise DamagedCorpusError("its tokenizer is not the one that was stored")
         return Corpus(
             config=config,
             tally=tally,
@@ -134,26 +134,26 @@ def load_corpus(folder: Path, config: CorpusConfig, tally: Tally, memory_limit: 
             valid=_open_split(folder / "valid", manifest.valid, manifest, memory_limit),
         )
     except OSError as error:
-        raise DamagedError(f"cannot read it ({error.strerror})") from error
+        raise DamagedCorpusError(f"cannot read it ({error.strerror})") from error
 
 
 def _read_manifest(folder: Path) -> Manifest:
     try:
         manifest = read_json(folder / MANIFEST, Manifest)
     except UserError as error:
-        raise DamagedError(f"no readable {MANIFEST}") from error
+        raise DamagedCorpusError(f"no readable {MANIFEST}") from error
     if manifest.format != FORMAT or manifest.fingerprint != folder.name:
-        raise DamagedError(f"{MANIFEST} is of another corpus")
+        raise DamagedCorpusError(f"{MANIFEST} is of another corpus")
     return manifest
 
 
 def _open_split(path: Path, facts: SplitFacts, manifest: Manifest, memory_limit: int) -> TokenStore:
     found = stored_bytes(path)
     if found != facts.stored_bytes:
-        raise DamagedError(f"{path.name} has {found} bytes on disk, not {facts.stored_bytes}")
+        raise DamagedCorpusError(f"{path.name} has {found} bytes on disk, not {facts.stored_bytes}")
     if facts.tokens * token_dtype(manifest.vocab_size).itemsize > memory_limit:
         return DiskTokens(path, facts.tokens)
     tokens = read_all(path)
     if hashlib.sha256(tokens.data).hexdigest() != facts.sha256:
-        raise DamagedError(f"the tokens of {path.name} are not those that were stored")
+        raise DamagedCorpusError(f"the tokens of {path.name} are not those that were stored")
     return MemoryTokens(tokens)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Literal
 
 from experiments.config.run import Execution, RunConfig, Science
-from models.part import Part, Setting, mixer
+from models.part import KernelSetting, Part, mixer
 from scaling.common.errors import UserError
 from scaling.machines import memory, placement
 from scaling.machines.layout import Layout
@@ -30,9 +30,9 @@ COMPUTE_BYTES = {"float32": 4, "bfloat16": 2}
 LOGITS_BYTES = {"cpu": math.inf, "gpu": 2**30, "tpu": 2**28}
 
 
-def _setting(config: RunConfig, platform: str, layout: Layout) -> Setting:
+def _setting(config: RunConfig, platform: str, layout: Layout) -> KernelSetting:
     s = config.science
-    return Setting(s.model, s.batch.seq_len, s.precision, platform, layout)
+    return KernelSetting(s.model, s.batch.seq_len, s.precision, platform, layout)
 
 
 def _kernels(config: RunConfig) -> list[Part]:

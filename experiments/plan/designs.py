@@ -19,7 +19,7 @@ from experiments.config.run import RunConfig
 from experiments.plan.branching import branch, stable_steps, trunk
 from experiments.plan.grids import Grid, chain, configs, grid, product, zipped
 from experiments.plan.run import Continued, Run
-from experiments.record import Part
+from experiments.record import StudyPart
 from scaling import designs
 from scaling.counting.formulas import params_active
 
@@ -66,10 +66,10 @@ def wsd(
     for size, config in enumerate(configs(base, sizes)):
         tokens = [point.tokens for point in points if point.size == size]
         rung = rungs.index(N[size])
-        part = Part.FIT if rung < len(rungs) - held_out else Part.HELD_OUT
+        part = StudyPart.FIT if rung < len(rungs) - held_out else StudyPart.HELD_OUT
         stem = trunk(config, tokens, decay_fraction)
         leaves = [branch(stem, end, decay_fraction) for end in tokens]
-        first = Run(stem, rung, Part.TRUNK)
+        first = Run(stem, rung, StudyPart.TRUNK)
         begun = (Continued(first, stable_steps(leaf.science)) for leaf in leaves)
         made += [first, *(Run(leaf, rung, part, b) for leaf, b in zip(leaves, begun, strict=True))]
     return tuple(made)
@@ -86,7 +86,7 @@ def runs(base: RunConfig, rungs: Ladder, held_out: int = 0) -> tuple[Run, ...]:
     chain(*rungs)  # no run in two rungs
     fitted = len(rungs) - held_out
     return tuple(
-        Run(config, rung, Part.FIT if rung < fitted else Part.HELD_OUT)
+        Run(config, rung, StudyPart.FIT if rung < fitted else StudyPart.HELD_OUT)
         for rung, rows in enumerate(rungs)
         for config in configs(base, rows)
     )

@@ -38,7 +38,7 @@ _CALL = re.compile(r"law\((.*)\)")
 
 
 @dataclass(frozen=True)
-class Source:
+class LawSource:
     """A law and its file; a published one has no digest."""
 
     law: HyperparameterLaw
@@ -51,7 +51,7 @@ class Given:
     """A field set by a law: `value` of `quantity` at `asked`, set as the field `path`."""
 
     path: str
-    source: Source
+    source: LawSource
     advice: Advice
     off_batch: float = 1.0  # run's batch / the batch that the learning-rate law assumes
 
@@ -76,7 +76,7 @@ class Given:
         )
 
 
-def separate(assignments: Iterable[str]) -> tuple[list[str], dict[str, Source]]:
+def separate(assignments: Iterable[str]) -> tuple[list[str], dict[str, LawSource]]:
     """The assignments of values, and the laws by the field that each sets.
 
     Raises:
@@ -92,7 +92,7 @@ def separate(assignments: Iterable[str]) -> tuple[list[str], dict[str, Source]]:
     return plain, laws
 
 
-def find(path: str, name: str) -> Source:
+def find(path: str, name: str) -> LawSource:
     """The law for this field: a published name, or a .json file."""
     if path not in FIELDS:
         raise UserError(f"{path}=law({name}): no law gives it; one of {', '.join(FIELDS)}")
@@ -103,7 +103,7 @@ def find(path: str, name: str) -> Source:
                 f"{path}=law({name}): no {SUFFIX} file of a fitted law, and no published one: "
                 f"{hint}"
             )
-        return Source(by_name(name))
+        return LawSource(by_name(name))
     try:
         text = Path(name).read_bytes()
     except OSError as error:
@@ -112,10 +112,10 @@ def find(path: str, name: str) -> Source:
             "give a file that python -m analysis report wrote"
         ) from error
     law = to_law(parse(text, f"{path}=law({name})"))
-    return Source(law, name, hashlib.sha256(text).hexdigest())
+    return LawSource(law, name, hashlib.sha256(text).hexdigest())
 
 
-def follow(config: RunConfig, laws: Mapping[str, Source]) -> tuple[RunConfig, tuple[Given, ...]]:
+def follow(config: RunConfig, laws: Mapping[str, LawSource]) -> tuple[RunConfig, tuple[Given, ...]]:
     """The config with each field set by its law, and the fields set."""
     found = []
     for path in FIELDS:
@@ -146,7 +146,7 @@ def _line(path: str, name: str, given: Sequence[Given]) -> str:
     return f"{said}; config.json says what it was asked"
 
 
-def _ask(science: Science, path: str, source: Source) -> Given:
+def _ask(science: Science, path: str, source: LawSource) -> Given:
     quantity = _quantity(science, path)
     where = f"{path}=law({source.path or source.law.name})"
     if quantity not in source.law.rules:

@@ -18,8 +18,8 @@ from experiments.config.data import DataConfig
 from experiments.config.identity import identity
 from experiments.config.overrides import assign, override
 from experiments.config.run import RunConfig
-from experiments.plan.law_settings import Given, Source, find, follow
-from experiments.record import Part
+from experiments.plan.law_settings import Given, LawSource, find, follow
+from experiments.record import StudyPart
 from models.config import TransformerConfig
 from scaling.counting.formulas import flops_by_part, ledger
 from scaling.counting.parts import Dims
@@ -78,7 +78,7 @@ class Run:
 
     config: RunConfig
     rung: int
-    part: Part = Part.FIT
+    part: StudyPart = StudyPart.FIT
     beginning: Beginning = Fresh()
     label: str = ""  # its arm of the study's comparison
     given: tuple[Given, ...] = ()  # settings by hyperparameter laws, with the laws' variables
@@ -159,7 +159,7 @@ class Run:
             beginning=self.beginning.change(lambda parent: parent.with_fingerprint(find)),
         )
 
-    def follow(self, laws: Mapping[str, Source]) -> Run:
+    def follow(self, laws: Mapping[str, LawSource]) -> Run:
         """The run, and its parents, with each field as its law gives it there."""
         config, given = follow(self.config, laws)
         return replace(

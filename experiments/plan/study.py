@@ -9,7 +9,7 @@ from typing import Any, Literal
 from experiments.config.data import DataConfig
 from experiments.plan.law_settings import separate
 from experiments.plan.run import Run
-from experiments.record import Part
+from experiments.record import StudyPart
 from scaling.common.errors import UserError, nearest
 
 PARAMS = ("params_total", "params_active", "params_nonembedding")
@@ -44,7 +44,7 @@ class Study:
         if self.params not in PARAMS:
             raise UserError(f"params={self.params}: {nearest(self.params, PARAMS)}")
 
-    def part(self, part: Part) -> tuple[Run, ...]:
+    def part(self, part: StudyPart) -> tuple[Run, ...]:
         return tuple(run for run in self.runs if run.part is part)
 
     def override(self, assignments: Sequence[str]) -> Study:

@@ -3,7 +3,7 @@
 A study folder holds::
 
     study.json                 StudyPlan: question, law, reading, and every planned run
-    prediction.json            Prediction: written by analysis before a held-out run is trained
+    prediction.json            PredictionRecord: written before a held-out run is trained
     search.json                SearchRecord: of a search, its space, budgets, candidates and scores
     workers.log                output of libraries in the workers
     mirror.log                 output of libraries in the mirrors beside a sweep
@@ -60,12 +60,12 @@ from experiments.record.schema import (
     SUMMARY,
     TOKENIZER,
     File,
-    Part,
     Status,
+    StudyPart,
     finite,
     scalar,
 )
-from experiments.record.search import Candidate, SearchCost, SearchMethod, SearchRecord
+from experiments.record.search import SearchCandidate, SearchCost, SearchMethod, SearchRecord
 from experiments.record.store import (
     append_rows,
     changed,
@@ -80,5 +80,5 @@ from experiments.record.store import (
     sums,
     write,
 )
-from experiments.record.study import Forecast, PlannedRun, Prediction, StudyPlan
+from experiments.record.study import Forecast, PlannedRun, PredictionRecord, StudyPlan
 from scaling.common.files import SCRATCH, DamagedError

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from experiments.record.schema import CONFIG, ENDED, SUMMARY, Entry, File, Part, Status
+from experiments.record.schema import CONFIG, ENDED, SUMMARY, Entry, File, Status, StudyPart
 
 
 class Parent(Entry, frozen=True, kw_only=True):
@@ -60,7 +60,7 @@ class RunRecord(StoredConfig, frozen=True, kw_only=True):
     NAME = CONFIG
     run_id: str
     study: str
-    part: Part
+    part: StudyPart
     rung: int
     label: str = ""  # the arm of a comparison
     laws: Mapping[str, LawSetting] = msgspec.field(default_factory=dict)

@@ -32,7 +32,7 @@ FINISHED = (Status.COMPLETED, Status.DIVERGED)  # for good
 ENDED = (*FINISHED, Status.FAILED)  # there is a summary
 
 
-class Part(StrEnum):
+class StudyPart(StrEnum):
     """Purpose of a run: the fit sees the first kind only."""
 
     FIT = "fit"

@@ -10,7 +10,7 @@ import msgspec
 from experiments.record.schema import SEARCH, Entry, File
 
 
-class Candidate(Entry, frozen=True, kw_only=True):
+class SearchCandidate(Entry, frozen=True, kw_only=True):
     """A candidate of a search; scores and runs by the tokens of their budget."""
 
     fields: Mapping[str, Any]
@@ -50,5 +50,5 @@ class SearchRecord(File, frozen=True, kw_only=True):
     space: Mapping[str, str]
     base: Mapping[str, Any]
     cost: Mapping[str, SearchCost]  # resumed, restarted, everything
-    best: Candidate | None
-    candidates: tuple[Candidate, ...]
+    best: SearchCandidate | None
+    candidates: tuple[SearchCandidate, ...]

@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from experiments.record.schema import PREDICTION, STUDY, Entry, File, Part
+from experiments.record.schema import PREDICTION, STUDY, Entry, File, StudyPart
 
 
 class PlannedRun(Entry, frozen=True, kw_only=True):
     """A run of the plan."""
 
     run_id: str
-    part: Part
+    part: StudyPart
     rung: int
     label: str = ""
     accounting: Mapping[str, float]
@@ -55,7 +55,7 @@ class Forecast(Entry, frozen=True, kw_only=True):
     beyond: float | None = None  # its compute over the largest fitted; None in older files
 
 
-class Prediction(File, frozen=True, kw_only=True):
+class PredictionRecord(File, frozen=True, kw_only=True):
     """prediction.json: `forecasts` of a law, or quantities of a reading by held-out run."""
 
     NAME = PREDICTION

@@ -73,7 +73,7 @@ class Evaluator:
         bound = dict(zip(self.runs, sweep.study.runs, strict=True))
         finished = [run.run_id for run in sweep.study.runs if sweep.status(run) in FINISHED]
         with self.watching(sweep.study.runs, finished) as watch:
-            run_sweep(sweep, record.Part.FIT, self.launcher, watch)
+            run_sweep(sweep, record.StudyPart.FIT, self.launcher, watch)
         scores = {candidate: _score(sweep, bound[candidate, budget]) for candidate in sound}
         self.diverged |= {candidate for candidate in sound if math.isnan(scores[candidate])}
         return [scores.get(candidate, math.nan) for candidate in candidates]

@@ -20,7 +20,7 @@ from experiments.config.fields import flat, to_dict
 from experiments.config.run import RunConfig
 from experiments.launchers import Launcher
 from experiments.plan.run import Run
-from experiments.record import Candidate, SearchCost, SearchMethod, SearchRecord
+from experiments.record import SearchCandidate, SearchCost, SearchMethod, SearchRecord
 from experiments.search import samplers
 from experiments.search.cost import Cost, Totals, spent
 from experiments.search.plan import METHODS, Search, halve, longer, raises
@@ -183,9 +183,9 @@ def _base(search: Search) -> dict[str, Any]:
     return dict(flat(to_dict(search.base.science)))
 
 
-def _entry(tried: Tried, runs: Mapping[int, str]) -> Candidate:
+def _entry(tried: Tried, runs: Mapping[int, str]) -> SearchCandidate:
     scores = {tokens: None if math.isnan(loss) else loss for tokens, loss in tried.scores.items()}
-    return Candidate(fields=tried.fields, scores=scores, runs=runs)
+    return SearchCandidate(fields=tried.fields, scores=scores, runs=runs)
 
 
 def _cost(cost: Cost) -> SearchCost:

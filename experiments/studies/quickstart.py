@@ -20,7 +20,7 @@ from experiments.config.run import BatchConfig, BudgetConfig, EvaluationConfig, 
 from experiments.config.schedule import ScheduleConfig
 from experiments.plan.run import Run
 from experiments.plan.study import Study
-from experiments.record import Part
+from experiments.record import StudyPart
 from models.shapes import plain
 from scaling.counting.formulas import params_total
 from scaling.designs import fixed_ratios
@@ -61,7 +61,7 @@ def study(seed: int = 0) -> Study:
     width, ratio = HELD_OUT
     tokens = round(ratio * params_total(plain(width, layers=2, head_dim=8).dims(CONTEXT)))
     held_out = [
-        Run(RunConfig(science(width, tokens, next(seeds))), len(WIDTHS), Part.HELD_OUT)
+        Run(RunConfig(science(width, tokens, next(seeds))), len(WIDTHS), StudyPart.HELD_OUT)
         for _ in range(HELD_OUT_SEEDS)
     ]
     return Study(

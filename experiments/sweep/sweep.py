@@ -18,7 +18,7 @@ from experiments.plan.branching import check_continued
 from experiments.plan.notes import same_science
 from experiments.plan.run import Derived, Run
 from experiments.plan.study import Study
-from experiments.record import FINISHED, Part, Status
+from experiments.record import FINISHED, Status, StudyPart
 from experiments.runs.branch_point import is_ready
 from experiments.runs.claim import is_claimed, seems_live
 from experiments.runs.job import Event, Job, Population
@@ -76,7 +76,7 @@ class Sweep:
         return Site(self.cache.absolute(), self.folder.absolute())
 
     def job(self, run: Run) -> Job:
-        digest = _prediction(self.folder, run) if run.part is Part.HELD_OUT else None
+        digest = _prediction(self.folder, run) if run.part is StudyPart.HELD_OUT else None
         return Job(run, self.study.name, self.folder / run.run_id, digest)
 
     def status(self, run: Run) -> Status:
@@ -94,7 +94,7 @@ class Sweep:
         folder = self.folder / run.run_id
         return ", ".join(damage(folder).values()) if self.status(run) is Status.STARTED else ""
 
-    def runs(self, part: Part) -> tuple[Run, ...]:
+    def runs(self, part: StudyPart) -> tuple[Run, ...]:
         """The runs of a part, and the parents that must be trained before them."""
         planned = {run.run_id: run for run in self.study.runs}
         waiting, wanted = list(self.study.part(part)), set()
@@ -188,7 +188,7 @@ def write_study(sweep: Sweep) -> None:
     record.write(sweep.folder, plan)
 
 
-def ready(sweep: Sweep, part: Part, launcher: Launcher) -> list[Job]:
+def ready(sweep: Sweep, part: StudyPart, launcher: Launcher) -> list[Job]:
     """The jobs left of a part, after every check that needs no device; makes the folder.
 
     Raises:
@@ -207,7 +207,7 @@ def ready(sweep: Sweep, part: Part, launcher: Launcher) -> list[Job]:
 
 def run_sweep(
     sweep: Sweep,
-    part: Part,
+    part: StudyPart,
     launcher: Launcher,
     watch: Callable[[Event], None] = lambda event: None,
 ) -> None:
@@ -284,6 +284,6 @@ def _prediction(folder: Path, run: Run) -> str:
     remedy = f"write it first: python -m analysis predict {folder}"
     if not path.exists():
         raise UserError(f"{path}: no prediction for the held-out run {run.run_id}; {remedy}")
-    if run.run_id not in record.read(folder, record.Prediction).run_ids:
+    if run.run_id not in record.read(folder, record.PredictionRecord).run_ids:
         raise UserError(f"{path}: it does not predict the held-out run {run.run_id}; {remedy}")
     return hashlib.sha256(path.read_bytes()).hexdigest()

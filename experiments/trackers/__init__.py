@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol, cast
 
-from experiments.record import Part, Status
+from experiments.record import Status, StudyPart
 from scaling.common import plugins
 from scaling.common.errors import UserError
 
@@ -26,14 +26,14 @@ class Header:
 
     run_id: str
     study: str
-    part: Part
+    part: StudyPart
     rung: int
     config: Mapping[str, bool | int | float | str]  # its science under dotted names
     begin: float  # seconds since 1970
 
 
 @dataclass(frozen=True)
-class Point:
+class TrackedStep:
     """All that the record has of one step of a run, counted from 1."""
 
     step: int
@@ -67,7 +67,7 @@ class Session(Protocol):
         """The last step that the service has."""
         ...
 
-    def add(self, points: Sequence[Point]) -> None:
+    def add(self, points: Sequence[TrackedStep]) -> None:
         """Send points beyond `step`, in order."""
         ...
 

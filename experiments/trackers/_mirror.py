@@ -34,7 +34,7 @@ from experiments.record import (
     StudyPlan,
 )
 from experiments.runs.claim import ClaimLostError, take_patiently
-from experiments.trackers import Ending, Header, Held, Point, Session, Tracker
+from experiments.trackers import Ending, Header, Held, Session, TrackedStep, Tracker
 from scaling.common.errors import UserError
 
 LOOK_AGAIN = 2.0  # seconds between two looks at the records
@@ -215,18 +215,18 @@ def _header(run: Path) -> Header:
     )
 
 
-def _points(run: Path, ended: bool) -> list[Point]:
+def _points(run: Path, ended: bool) -> list[TrackedStep]:
     """The rows of each step in one; before the end without the last step, which may grow.
 
     A sent step never changes: a run that continues from an earlier checkpoint rewrites the row with
     the same values.
     """
     begin, seconds = (run / record.CONFIG).stat().st_mtime, 0.0
-    points: dict[int, Point] = {}
+    points: dict[int, TrackedStep] = {}
     for row in record.read_rows(run / record.METRICS):
         seconds = seconds if row.seconds is None else row.seconds
         earlier = points[row.step].values if row.step in points else {}
-        points[row.step] = Point(row.step, begin + seconds, {**earlier, **_values(row)})
+        points[row.step] = TrackedStep(row.step, begin + seconds, {**earlier, **_values(row)})
     return list(points.values())[: None if ended else -1]
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.record import Status
-from experiments.trackers import Ending, Header, Held, Point
+from experiments.trackers import Ending, Header, Held, TrackedStep
 
 PACKAGES = ("mlflow", "sqlalchemy", "alembic")
 LAST = "tokens"
@@ -31,13 +31,13 @@ class _Session:
     theirs: str  # id of the run
     step: int
 
-    def add(self, points: Sequence[Point]) -> None:
+    def add(self, points: Sequence[TrackedStep]) -> None:
         metrics = [metric for point in points for metric in _metrics(point.values, point)]
         self._send("metrics", metrics)
         self.step = points[-1].step if points else self.step
 
     def end(self, ending: Ending) -> None:
-        self._send("metrics", _metrics(ending.metrics, Point(self.step, ending.time, {})))
+        self._send("metrics", _metrics(ending.metrics, TrackedStep(self.step, ending.time, {})))
         self.client.set_terminated(
             self.theirs, ENDED.get(ending.status, "FINISHED"), round(1000 * ending.time)
         )
@@ -113,7 +113,7 @@ def tracker(place: Path, study: str) -> MLflow:
     return MLflow(client, experiment)
 
 
-def _metrics(values: Mapping[str, float], point: Point) -> list[Any]:
+def _metrics(values: Mapping[str, float], point: TrackedStep) -> list[Any]:
     """The values in the order of sending, `LAST` at the end."""
     from mlflow.entities import Metric
 

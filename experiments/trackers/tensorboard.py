@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.record import Status
-from experiments.trackers import Ending, Header, Held, Point
+from experiments.trackers import Ending, Header, Held, TrackedStep
 
 PACKAGES = ("tensorboard",)
 STATUS = "status"  # the tag of a text
@@ -23,7 +23,7 @@ class _Session:
     writer: Any
     step: int
 
-    def add(self, points: Sequence[Point]) -> None:
+    def add(self, points: Sequence[TrackedStep]) -> None:
         for point in points:
             self.step = point.step
             self._write(_scalars(point.values), point.time)

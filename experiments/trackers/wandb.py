@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from experiments.record import Status
-from experiments.trackers import Ending, Header, Held, Point
+from experiments.trackers import Ending, Header, Held, TrackedStep
 from scaling.common.files import read_json, write_json
 
 PACKAGES = ("wandb",)
@@ -43,7 +43,7 @@ class _Session:
     destination: str
     status: Status = Status.STARTED
 
-    def add(self, points: Sequence[Point]) -> None:
+    def add(self, points: Sequence[TrackedStep]) -> None:
         for point in points:
             self.run.log(dict(point.values), step=point.step)
             self.step = point.step

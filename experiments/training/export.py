@@ -102,7 +102,7 @@ def from_arrays(made: Recipe, arrays: Arrays, where: str) -> Params:
 
 
 @dataclass(frozen=True)
-class Model:
+class ExportedModel:
     """All that an export holds: the config of a run, for one device, and its trained parts."""
 
     config: RunConfig
@@ -111,10 +111,10 @@ class Model:
     step: int
 
 
-def trained(folder: Path, step: int | None = None) -> Model:
+def trained(folder: Path, step: int | None = None) -> ExportedModel:
     """The model of a run at a kept checkpoint. Raises as `parameters`, or it has no tokenizer."""
     config, step, arrays = parameters(folder, step)
-    return Model(config, arrays, _tokenizer(config, folder / record.TOKENIZER), step)
+    return ExportedModel(config, arrays, _tokenizer(config, folder / record.TOKENIZER), step)
 
 
 def parameters(folder: Path, step: int | None = None) -> tuple[RunConfig, int, Arrays]:
@@ -159,7 +159,7 @@ def _load(corpus: CorpusConfig, content: bytes, where: str) -> Tokenizer:
         raise UserError(f"{where}: no tokenizer ({error}); {AGAIN}") from error
 
 
-def metadata(found: Model) -> dict[str, str]:
+def metadata(found: ExportedModel) -> dict[str, str]:
     """The metadata of a file: its config, its tokenizer, the letters and factors of its arrays."""
     config = found.config
     made, model = recipe(config), config.science.model
@@ -185,7 +185,7 @@ def metadata(found: Model) -> dict[str, str]:
     return {key: json.dumps(value) for key, value in values.items()} | {TOKENIZER: tokenizer}
 
 
-def write(path: Path, found: Model) -> None:
+def write(path: Path, found: ExportedModel) -> None:
     """Write the file, whole or not at all.
 
     Raises:
@@ -195,7 +195,7 @@ def write(path: Path, found: Model) -> None:
     files.write_bytes(path, library.save(found.arrays, metadata(found)))
 
 
-def read(path: Path) -> Model:
+def read(path: Path) -> ExportedModel:
     """The content of a file made by `write`.
 
     Raises:
@@ -222,4 +222,4 @@ def read(path: Path) -> Model:
     step = config.science.steps  # of a file of an earlier version
     if STEP in found:
         step = files.decode(found[STEP], int, f"{path}: {STEP}", AGAIN)
-    return Model(config, arrays, tokenizer, step)
+    return ExportedModel(config, arrays, tokenizer, step)

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from scaling.common.tables import Style, table
 
-Answer = Generator["Part", None, int]  # returns the exit code
+Answer = Generator["AnswerPart", None, int]  # returns the exit code
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Shown:
         return self.text
 
 
-class Part(Protocol):
+class AnswerPart(Protocol):
     """A part of an answer: its text is `str`."""
 
     def into(self, found: dict[str, Any]) -> None:

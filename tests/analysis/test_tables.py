@@ -24,7 +24,7 @@ from paths import ROOT
 from analysis import load_table
 from analysis.__main__ import main
 from analysis.fitting.fit import fit
-from analysis.fitting.types import Status
+from analysis.fitting.types import FitStatus
 from scaling import laws
 from scaling.common.errors import UserError
 
@@ -353,7 +353,7 @@ def test_many_rows_are_fitted_in_little_memory():
     n, d = 10 ** rng.uniform(7.5, 10, 100_000), 10 ** rng.uniform(9, 11.5, 100_000)
     loss = laws.chinchilla.predict(TRUTH, params=n, tokens=d) * np.exp(rng.normal(0, 0.005, n.size))
     result = fit(laws.chinchilla, pd.DataFrame({"params_total": n, "tokens": d, "loss": loss}))
-    assert result.status is Status.CONVERGED
+    assert result.status is FitStatus.CONVERGED
     # 100,000 rows of noise 0.005 fix the exponents to about 3e-4
     assert result.params["alpha"] == pytest.approx(0.35, abs=2e-3)
     assert result.params["beta"] == pytest.approx(0.37, abs=2e-3)

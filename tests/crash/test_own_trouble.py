@@ -15,7 +15,7 @@ from experiments import record
 from experiments.__main__ import main
 from experiments.launchers import _worker as worker
 from experiments.launchers.local import Local
-from experiments.record import AGAIN, Part, RunSummary, Status
+from experiments.record import AGAIN, RunSummary, Status, StudyPart
 from experiments.runs.job import Event
 from experiments.sweep.sweep import bind, run_sweep
 from experiments.training import trainer
@@ -161,7 +161,7 @@ def test_full_disk_is_no_runs_own_and_stops_the_sweep(tmp_path, texts, cache):
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # workers inherit it
     try:
         with pytest.raises(UserError, match=r"cannot write \(File too large\)") as caught:
-            run_sweep(bound, Part.FIT, Local(1))
+            run_sweep(bound, StudyPart.FIT, Local(1))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "\n" not in str(caught.value)

@@ -17,7 +17,7 @@ import tiny
 from experiments import record
 from experiments.launchers import local
 from experiments.launchers.local import Local
-from experiments.record import Part
+from experiments.record import StudyPart
 from experiments.runs import claim
 from experiments.sweep import sweep
 from experiments.sweep.sweep import bind, run_sweep
@@ -118,10 +118,10 @@ def test_sweep_says_whom_it_waits_for_and_begins_once_the_runs_are_free(
     handed_out, events, held = [], [], ExitStack()
     monkeypatch.setattr(local, "train_all", lambda populations, *_: handed_out.extend(populations))
     monkeypatch.setattr(sweep.time, "sleep", lambda seconds: held.close())
-    jobs = [bound.job(run) for run in bound.study.part(Part.FIT)]
+    jobs = [bound.job(run) for run in bound.study.part(StudyPart.FIT)]
     for job in jobs:
         held.enter_context(claim.take(job.folder))
-    run_sweep(bound, Part.FIT, Local(1), events.append)
+    run_sweep(bound, StudyPart.FIT, Local(1), events.append)
     (note,) = [event.note for event in events if event.note]
     assert note.startswith(f"waiting for run {jobs[0].run.run_id} and 2 more: held by process ")
     assert len([job for population in handed_out for job in population]) == 3
@@ -131,7 +131,7 @@ def test_damaged_plan_is_moved_aside_told_and_written_anew(texts, cache, tmp_pat
     bound, events = bind(tiny.study(texts), tmp_path, cache), []
     monkeypatch.setattr(local, "train_all", lambda *_: False)
     (tmp_path / record.STUDY).write_text("{")
-    run_sweep(bound, Part.FIT, Local(1), events.append)
+    run_sweep(bound, StudyPart.FIT, Local(1), events.append)
     (note,) = [event.note for event in events if event.note]
     assert "study.json is damaged: moved to quarantine.1" in note
     assert (tmp_path / "quarantine.1" / record.STUDY).read_text() == "{"

@@ -123,9 +123,9 @@ def test_mistakes_are_one_line_and_exit_with_2(call, tmp_path):
 def test_part_that_a_study_does_not_have_is_a_mistake(call, tmp_path, texts):
     path = tmp_path / "fit_only.py"
     path.write_text(
-        "from dataclasses import replace\nimport tiny\nfrom experiments.record import Part\n"
+        "from dataclasses import replace\nimport tiny\nfrom experiments.record import StudyPart\n"
         f"def study():\n    s = tiny.study({str(texts)!r})\n"
-        "    return replace(s, runs=s.part(Part.FIT))\n"
+        "    return replace(s, runs=s.part(StudyPart.FIT))\n"
     )
     found = call("run", "--part", "held_out", study=str(path))
     assert "--part held_out: the study 'tiny' has no such runs" in found[2].splitlines()[-1]

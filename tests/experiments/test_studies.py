@@ -7,7 +7,7 @@ import records
 import tiny
 
 from experiments import record, studies
-from experiments.record import Part
+from experiments.record import StudyPart
 from scaling.common.errors import UserError
 
 
@@ -51,7 +51,7 @@ def test_packaged_study_is_a_sound_plan(name):
     """Distinct runs, rungs from 0 by compute, and what is held out dearer than what is fitted."""
     study = studies.load(name)
     assert study.name == name
-    fit, held_out = study.part(Part.FIT), study.part(Part.HELD_OUT)
+    fit, held_out = study.part(StudyPart.FIT), study.part(StudyPart.HELD_OUT)
     assert fit
     assert held_out or name in UNFITTED
     assert len({run.run_id for run in study.runs}) == len(study.runs)

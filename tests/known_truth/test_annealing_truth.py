@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.estimators.loss_curves import LossCurve, fit_curves
-from analysis.fitting.types import Status
+from analysis.fitting.types import FitStatus
 from scaling.laws import Law
 from scaling.laws.annealing import features, momentum, multi_power
 
@@ -55,7 +55,7 @@ def measured(law: Law, truth: dict[str, float], noise: float) -> list[LossCurve]
 def test_exact_curves_give_back_the_law(name: str):
     law, truth = TRUTH[name]
     found = fit_curves(law, measured(law, truth, noise=0))
-    assert found.status is Status.CONVERGED
+    assert found.status is FitStatus.CONVERGED
     assert dict(found.params) == pytest.approx(dict(truth), rel=1e-4)
 
 
@@ -63,7 +63,7 @@ def test_exact_curves_give_back_the_law(name: str):
 def test_unseen_schedules_are_predicted_within_the_noise(name: str):
     law, truth = TRUTH[name]
     found = fit_curves(law, measured(law, truth, NOISE), objective="log_squared")
-    assert found.status is Status.CONVERGED
+    assert found.status is FitStatus.CONVERGED
     for lrs in UNSEEN.values():
         steps = np.arange(WARMUP, len(lrs), 50)
         error = np.log(found.predict(lrs, steps) / law.predict(truth, **features(lrs, steps)))

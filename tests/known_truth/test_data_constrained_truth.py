@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit
-from analysis.fitting.types import Status
+from analysis.fitting.types import FitStatus
 from scaling.laws.chinchilla import chinchilla
 from scaling.laws.data_constrained import BASE, data_constrained
 
@@ -30,7 +30,7 @@ def design(noise: float, seed: int = 0) -> pd.DataFrame:
 
 def test_exact_runs_give_back_all_seven_constants():
     result = fit(data_constrained, design(0.0))
-    assert result.status is Status.CONVERGED
+    assert result.status is FitStatus.CONVERGED
     assert result.params == pytest.approx(TRUTH, rel=1e-6)
 
 
@@ -62,6 +62,6 @@ def test_runs_that_repeat_nothing_cannot_tell_how_repeats_wear():
     once = table[table["tokens"] == table["unique_tokens"]]
     held = data_constrained.given(**{name: TRUTH[name] for name in BASE})
     result = fit(held, once, objective="log_squared")
-    assert result.status is Status.NOT_IDENTIFIED
+    assert result.status is FitStatus.NOT_IDENTIFIED
     assert np.isnan(result.params["R_D_star"])
     assert result.params["R_N_star"] == pytest.approx(TRUTH["R_N_star"], rel=0.1)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit
-from analysis.fitting.types import Status
+from analysis.fitting.types import FitStatus
 from scaling import laws
 
 TRUTH = {"E": 1.8, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37}
@@ -24,7 +24,7 @@ def design(truth: dict[str, float], noise: float = 0.0, seed: int = 0) -> pd.Dat
 
 def test_exact_data_give_back_the_law():
     result = fit(laws.chinchilla, design(TRUTH))
-    assert result.status is Status.CONVERGED
+    assert result.status is FitStatus.CONVERGED
     for name, value in TRUTH.items():
         assert result.params[name] == pytest.approx(value, rel=1e-6)
     assert result.objective < 1e-18
@@ -43,7 +43,7 @@ def test_a_floor_that_wants_to_be_negative_is_at_its_bound():
     table["loss"] -= 0.02
     result = fit(laws.chinchilla, table, bootstrap=20)
     assert result.params["E"] == 0.0
-    assert result.status is Status.AT_BOUND
+    assert result.status is FitStatus.AT_BOUND
     assert np.isnan(result.interval("E")).all()
     assert any("E = 0" in text for text in result.warnings)
     assert result.optimal(1e22).params[0] > 0

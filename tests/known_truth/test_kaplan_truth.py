@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit
-from analysis.fitting.types import Status
+from analysis.fitting.types import FitStatus
 from scaling.laws._law import Law
 from scaling.laws.kaplan import kaplan, kaplan_params, kaplan_steps
 from scaling.laws.minicpm import minicpm
@@ -32,7 +32,7 @@ def test_recovered(law: Law, truth: dict[str, float]):
     noise = np.random.default_rng(0).normal(0, NOISE, 42)
     table = pd.DataFrame(columns).assign(loss=law.predict(truth, **columns) * np.exp(noise))
     result = fit(law, table, columns={name: name for name in columns}, bootstrap=60)
-    assert result.status is Status.CONVERGED
+    assert result.status is FitStatus.CONVERGED
     for name, value in truth.items():
         # 60 resamples: 0.99 is their range, so four laws are not failed by one interval in twenty
         low, high = result.interval(name, 0.99)

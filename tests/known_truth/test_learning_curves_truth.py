@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit
-from analysis.fitting.types import Status
+from analysis.fitting.types import FitStatus
 from scaling.laws import learning_curves as forms
 from scaling.laws import power_law_no_offset
 from scaling.laws._law import Law
@@ -46,7 +46,7 @@ def sample(law: Law, truth: dict[str, float], noise: float = NOISE) -> pd.DataFr
 def test_recovered_and_extrapolated(law: Law, truth: dict[str, float]):
     table = sample(law, truth)
     result = fit(law, table, columns={law.variables[0]: "x"}, holdout=HELD, bootstrap=60)
-    assert result.status is Status.CONVERGED
+    assert result.status is FitStatus.CONVERGED
     spread = dict(zip(law.parameters, result.samples.std(axis=0), strict=True))
     for name, value in truth.items():
         # 26 constants in all: at 4 deviations none is expected to miss by chance

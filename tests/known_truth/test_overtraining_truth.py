@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit
-from analysis.fitting.types import Status
+from analysis.fitting.types import FitStatus
 from scaling.laws.chinchilla import chinchilla
 from scaling.laws.error import error
 from scaling.laws.overtraining import best_ratio, from_chinchilla, overtraining
@@ -33,7 +33,7 @@ def test_exact_runs_give_back_both_laws(objective: str):
     first = fit(overtraining, table, objective=objective)
     second = fit(error, table, loss="wrong", objective=objective)
     for result, truth in ((first, LOSS), (second, ERROR)):
-        assert result.status is Status.CONVERGED
+        assert result.status is FitStatus.CONVERGED
         assert result.params == pytest.approx(truth, rel=1e-5)
 
 
@@ -42,7 +42,7 @@ def test_intervals_hold_the_truth():
     first = fit(overtraining, table, objective="log_squared", bootstrap=200)
     second = fit(error, table, loss="wrong", objective="raw_squared", bootstrap=200)
     for result, truth in ((first, LOSS), (second, ERROR)):
-        assert result.status is Status.CONVERGED
+        assert result.status is FitStatus.CONVERGED
         for name, value in truth.items():
             low, high = result.interval(name)
             assert low < value < high, name

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit
-from analysis.fitting.types import Status
+from analysis.fitting.types import FitStatus
 from scaling.laws.routed import cutoff, effective_params, routed
 
 TRUTH = {"a": -0.083, "b": -0.12, "c": 0.0105, "d": 1.115, "E_start": 2.1, "E_max": 300.0}
@@ -24,7 +24,7 @@ def design(noise: float, seed: int = 0) -> pd.DataFrame:
 
 def test_exact_data_give_back_the_law():
     result = fit(routed, design(noise=0), params="params_dense", objective="log_squared")
-    assert result.status is Status.CONVERGED
+    assert result.status is FitStatus.CONVERGED
     for name, value in TRUTH.items():
         assert result.params[name] == pytest.approx(value, rel=1e-5)
 
@@ -35,7 +35,7 @@ def test_intervals_hold_the_truth():
         routed, design(noise=0.007, seed=1), params="params_dense", objective="log_squared",
         bootstrap=100,
     )  # fmt: skip
-    assert result.status is Status.CONVERGED
+    assert result.status is FitStatus.CONVERGED
     for name, value in TRUTH.items():
         low, high = result.interval(name)
         assert low < value < high, name

@@ -13,11 +13,11 @@ from experiments.record import (
     Environment,
     Measured,
     MetricsRow,
-    Part,
     PlannedRun,
     RunRecord,
     RunSummary,
     Status,
+    StudyPart,
     StudyPlan,
 )
 
@@ -49,7 +49,7 @@ def run_summary(
 def _head() -> dict[str, Any]:
     return {
         "study": "tiny",
-        "part": Part.FIT,
+        "part": StudyPart.FIT,
         "rung": 0,
         "science": {},
         "execution": {},
@@ -75,7 +75,9 @@ def planned(
     run_id: str, part: str = "fit", rung: int = 0, label: str = "", **accounting: float
 ) -> PlannedRun:
     """A run of a plan."""
-    return PlannedRun(run_id=run_id, part=Part(part), rung=rung, label=label, accounting=accounting)
+    return PlannedRun(
+        run_id=run_id, part=StudyPart(part), rung=rung, label=label, accounting=accounting
+    )
 
 
 def plan(name: str, runs: list[PlannedRun], **fields: Any) -> StudyPlan:

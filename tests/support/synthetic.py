@@ -12,7 +12,7 @@ import numpy as np
 import records
 
 from experiments import record
-from experiments.record import Part, PlannedRun, Status
+from experiments.record import PlannedRun, Status, StudyPart
 from scaling import laws
 
 TRUTH = {"E": 0.35, "A": 25.0, "B": 60.0, "alpha": 0.36, "beta": 0.29}
@@ -65,7 +65,7 @@ def write_study(folder: Path, plan: Plan = Plan(), fit_runs: str = "all") -> Pat
     if fit_runs == "all":
         rng = np.random.default_rng(plan.seed)
         for at, entry in enumerate(entries):
-            if entry.part is Part.FIT:
+            if entry.part is StudyPart.FIT:
                 status = plan.statuses.get(at, "completed")
                 write_run(folder, entry, plan, rng, status)
     return folder
@@ -77,7 +77,7 @@ def train_held_out(folder: Path, plan: Plan = Plan()) -> None:
     digest = hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else None
     rng = np.random.default_rng(plan.seed + 1)
     for entry in planned(plan):
-        if entry.part is Part.HELD_OUT:
+        if entry.part is StudyPart.HELD_OUT:
             write_run(folder, entry, plan, rng, "completed", digest)
 
 

@@ -20,7 +20,7 @@ from experiments.config.run import (
 from experiments.launchers.local import Local
 from experiments.plan.run import Run
 from experiments.plan.study import Study
-from experiments.record import Part
+from experiments.record import StudyPart
 from experiments.runs.job import Event, Job
 from experiments.sweep.sweep import Sweep, bind, run_sweep
 from models.config import TransformerConfig
@@ -37,7 +37,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import tiny
-from experiments.record import Part
+from experiments.record import StudyPart
 from experiments.plan.study import Study
 
 
@@ -118,12 +118,12 @@ def study(texts: Path | str, rates: Sequence[float] = (1e-3, 2e-3, 4e-3), seed: 
     base = config(f"seed={seed}", texts=texts)
     runs = [Run(override(base, [f"optimizer.learning_rate={rate}"]), 0) for rate in rates]
     longer = override(base, [f"budget.tokens={2 * STEPS * 64}"])
-    return Study("tiny", "How?", (*runs, Run(longer, 1, Part.HELD_OUT)))
+    return Study("tiny", "How?", (*runs, Run(longer, 1, StudyPart.HELD_OUT)))
 
 
 def swept(texts: Path, folder: Path, cache: Path) -> tuple[Sweep, list[Event]]:
     """Train three runs with two workers, the second with a rate that diverges."""
     bound = bind(study(texts, rates=(1e-3, 1e30, 4e-3)), folder, cache)
     events: list[Event] = []
-    run_sweep(bound, Part.FIT, Local(2), events.append)
+    run_sweep(bound, StudyPart.FIT, Local(2), events.append)
     return bound, events

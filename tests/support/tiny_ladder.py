@@ -6,7 +6,7 @@ from experiments.config.optimizer import OptimizerConfig
 from experiments.config.run import BatchConfig, BudgetConfig, EvaluationConfig, RunConfig, Science
 from experiments.plan.run import Run
 from experiments.plan.study import Study
-from experiments.record import Part
+from experiments.record import StudyPart
 from models.config import TransformerConfig
 from scaling.parametrization.parametrization import Parametrization
 
@@ -14,7 +14,7 @@ LADDER = ((8, 40), (8, 80), (8, 160), (16, 40), (16, 80), (16, 160), (24, 80), (
 HELD_OUT = (32, 320)
 
 
-def run(width: int, steps: int, part: Part, seed: int) -> Run:
+def run(width: int, steps: int, part: StudyPart, seed: int) -> Run:
     model = TransformerConfig(
         layers=1, width=width, heads=width // 8, kv_heads=width // 8, head_dim=8, ffn=2 * width
     )
@@ -36,7 +36,7 @@ def study(seed: int = 0) -> Study:
         name="tiny",
         question="Does the whole chain hold?",
         runs=(
-            *(run(width, steps, Part.FIT, seed) for width, steps in LADDER),
-            run(*HELD_OUT, Part.HELD_OUT, seed),
+            *(run(width, steps, StudyPart.FIT, seed) for width, steps in LADDER),
+            run(*HELD_OUT, StudyPart.HELD_OUT, seed),
         ),
     )

@@ -22,7 +22,7 @@ from scaling.common.errors import UserError
 from scaling.counting.formulas import params_total
 from scaling.machines.communication import collectives, totals
 from scaling.machines.layout import Layout
-from tpu.aot.compiler import NoRoom, Outcome, Program, compiled
+from tpu.aot.compiler import CompiledProgram, NoRoom, Outcome, compiled
 from tpu.aot.topologies import topology
 
 pytestmark = [
@@ -49,7 +49,7 @@ def _config(layout: Layout, vocab_size: int = 1024) -> RunConfig:
     )
 
 
-def _summary(program: Program) -> dict[str, Any]:
+def _summary(program: CompiledProgram) -> dict[str, Any]:
     sent: Counter[str] = Counter()
     for one in program.collectives:
         sent[one.kind] += round(one.sent)
@@ -64,22 +64,22 @@ def _summary(program: Program) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def programs() -> dict[str, Program]:
+def programs() -> dict[str, CompiledProgram]:
     found = {name: compiled(_config(layout), topology(name)) for name, layout in SLICES.items()}
-    assert all(isinstance(program, Program) for program in found.values())
+    assert all(isinstance(program, CompiledProgram) for program in found.values())
     return found  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("name", SLICES)
 def test_the_program_is_the_one_agreed_to(
-    name: str, programs: dict[str, Program], golden: Callable[..., None]
+    name: str, programs: dict[str, CompiledProgram], golden: Callable[..., None]
 ) -> None:
     golden(f"aot_{name.replace(':', '_')}", _summary(programs[name]), rel=0.1)
 
 
 @pytest.mark.parametrize("name", SLICES)
 def test_nothing_is_counted_wrongly_or_laid_out_anew(
-    name: str, programs: dict[str, Program]
+    name: str, programs: dict[str, CompiledProgram]
 ) -> None:
     program = programs[name]
     assert program.unknown_loops == 0
@@ -92,7 +92,7 @@ def test_nothing_is_counted_wrongly_or_laid_out_anew(
     ("name", "ways"), [("v5e:2x2", 1), ("v5e:4x4", 16), ("v5p:2x2x2", 8), ("v6e:2x4", 4)]
 )
 def test_a_chip_holds_its_part_of_the_state(
-    name: str, ways: int, programs: dict[str, Program]
+    name: str, ways: int, programs: dict[str, CompiledProgram]
 ) -> None:
     """Parameters and Adam's two moments in float32, given over by one dispatch to the next.
 
@@ -104,7 +104,7 @@ def test_a_chip_holds_its_part_of_the_state(
     assert programs[name].arguments < 1.02 * programs[name].aliased
 
 
-def test_weights_are_gathered_as_the_formulas_say(programs: dict[str, Program]) -> None:
+def test_weights_are_gathered_as_the_formulas_say(programs: dict[str, CompiledProgram]) -> None:
     """In the forward pass and again with remat, in bfloat16; gains are all that is besides."""
     program, config = programs["v5p:2x2x2"], _config(SLICES["v5p:2x2x2"])
     layout = config.execution.layout.over(8)

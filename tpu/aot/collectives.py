@@ -41,7 +41,7 @@ _ADD = re.compile(r" add\(%[\w.-]+, %([\w.-]+)\)")
 
 
 @dataclass(frozen=True)
-class Collective:
+class Exchange:
     """One exchange.
 
     Attributes:
@@ -65,7 +65,7 @@ class Collective:
 
 
 @dataclass(frozen=True)
-class Module:
+class HloModule:
     """The text of a compiled program, by computation."""
 
     computations: Mapping[str, tuple[str, ...]]
@@ -73,7 +73,7 @@ class Module:
     steps: int  # of one dispatch
 
     @cached_property
-    def collectives(self) -> tuple[Collective, ...]:
+    def collectives(self) -> tuple[Exchange, ...]:
         """All exchanges of a step; one outside the loop of steps has its part of a dispatch."""
         return tuple(self._body(self.entry, 1 / self.steps, outermost=True))
 
@@ -88,7 +88,7 @@ class Module:
         )
         return sum(self._trips(condition, body) is None for condition, body in found)
 
-    def _body(self, name: str, times: float, *, outermost: bool = False) -> Iterator[Collective]:
+    def _body(self, name: str, times: float, *, outermost: bool = False) -> Iterator[Exchange]:
         """Exchanges of the entry, or of a loop's body that runs `times` times."""
         chained: set[tuple[str, str]] = set()
         for line in self.computations[name]:
@@ -101,9 +101,7 @@ class Module:
             elif found := _collective(line, name, times):
                 yield found
 
-    def _fused(
-        self, name: str, times: float, chained: set[tuple[str, str]]
-    ) -> Iterator[Collective]:
+    def _fused(self, name: str, times: float, chained: set[tuple[str, str]]) -> Iterator[Exchange]:
         """Exchanges of a fusion; a chain, known by its channel, counts once, where it begins."""
         for line in self.computations[name]:
             if called := _FUSION.search(line):
@@ -132,7 +130,7 @@ class Module:
         return math.ceil(limit / stride) if limit and stride else None
 
 
-def parse(text: str, steps: int) -> Module:
+def parse(text: str, steps: int) -> HloModule:
     """The HLO of a program of up to `steps` steps in a dispatch."""
     computations: dict[str, tuple[str, ...]] = {}
     entry, lines = "", list[str]()
@@ -144,7 +142,7 @@ def parse(text: str, steps: int) -> Module:
             computations[name] = tuple(lines)
         else:
             lines.append(line)
-    return Module(computations, entry, steps)
+    return HloModule(computations, entry, steps)
 
 
 def _names(operands: str) -> list[str]:
@@ -164,7 +162,7 @@ def _constant(lines: Sequence[str], name: str) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def _collective(line: str, computation: str, times: float) -> Collective | None:
+def _collective(line: str, computation: str, times: float) -> Exchange | None:
     found = _EXCHANGE.search(line)
     if found is None:
         return None
@@ -181,7 +179,7 @@ def _collective(line: str, computation: str, times: float) -> Collective | None:
     if computation.startswith("all-reduce-scatter"):
         kind = "reduce-scatter"
     source = re.search(r'op_name="([^"]*)"', line)
-    return Collective(kind, array, group, times, source.group(1) if source else "")
+    return Exchange(kind, array, group, times, source.group(1) if source else "")
 
 
 def _bytes(dtype: str, sides: str) -> int:

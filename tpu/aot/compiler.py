@@ -20,7 +20,7 @@ from experiments.config.from_record import stored
 from experiments.config.run import RunConfig
 from scaling.common.errors import UserError
 from scaling.common.files import write_json
-from tpu.aot.collectives import Collective
+from tpu.aot.collectives import Exchange
 from tpu.aot.topologies import Topology
 
 # "[SPMD] Involuntary full rematerialization": the partitioner found no way from one sharding to
@@ -29,7 +29,7 @@ REMATERIALISED = "Involuntary full rematerialization"
 
 
 @dataclass(frozen=True)
-class Program:
+class CompiledProgram:
     """The compiled program that trains one run, as one chip holds it.
 
     Sizes are bytes of HBM, without a chip's other memories. `peak` is in use at once, arguments
@@ -43,7 +43,7 @@ class Program:
     aliased: int  # of them, taken over by the results: the state is donated
     temporaries: int
     peak: int
-    collectives: tuple[Collective, ...]
+    collectives: tuple[Exchange, ...]
     unknown_loops: int
     seconds: float  # of the compiler
     rematerialised: int = 0  # warnings of XLA
@@ -59,7 +59,7 @@ class NoRoom:
     seconds: float
 
 
-Outcome = Program | NoRoom
+Outcome = CompiledProgram | NoRoom
 
 
 def compiled(config: RunConfig, topology: Topology) -> Outcome:
@@ -98,8 +98,8 @@ def _read(path: Path, stderr: str) -> Outcome:
     ((kind, fields),) = json.loads(path.read_bytes()).items()
     if kind == NoRoom.__name__:
         return NoRoom(**fields)
-    fields["collectives"] = tuple(Collective(**one) for one in fields["collectives"])
-    return Program(**fields | {"rematerialised": stderr.count(REMATERIALISED)})
+    fields["collectives"] = tuple(Exchange(**one) for one in fields["collectives"])
+    return CompiledProgram(**fields | {"rematerialised": stderr.count(REMATERIALISED)})
 
 
 def _environment(topology: Topology) -> dict[str, str]:

@@ -26,7 +26,7 @@ from experiments.training.hypers import hypers
 from experiments.training.step import Recipe, init_state, recipe, train_chunk
 from scaling.common.command_line import exit_code
 from tpu.aot.collectives import parse
-from tpu.aot.compiler import NoRoom, Outcome, Program, write
+from tpu.aot.compiler import CompiledProgram, NoRoom, Outcome, write
 from tpu.aot.topologies import Topology, topology
 
 # The two cores of a chip as one device, where that is not libtpu's own choice
@@ -68,7 +68,7 @@ def outcome(config: RunConfig, slice_: Topology) -> Outcome:
     seconds = time.monotonic() - start
     memory: Any = done.memory_analysis()
     module = parse(done.as_text() or "", config.execution.steps_per_dispatch)
-    return Program(
+    return CompiledProgram(
         axes=axes,
         microbatch=made.microbatch,
         arguments=memory.argument_size_in_bytes,

@@ -33,7 +33,7 @@ from tpu.cli import _studies as studies
 if TYPE_CHECKING:
     from experiments.config.run import RunConfig
     from experiments.plan.run import Run
-    from tpu.aot.compiler import Outcome, Program
+    from tpu.aot.compiler import CompiledProgram, Outcome
 
 MEMORY = (
     "rungs",
@@ -54,7 +54,7 @@ NO_ROOM = 1  # exit code where a run does not fit
 
 
 @dataclass(frozen=True)
-class Group:
+class ProgramRuns:
     """Runs that share a program, by the first of them."""
 
     config: RunConfig  # with its layout settled or named
@@ -91,7 +91,7 @@ def run(options: argparse.Namespace) -> Answer:
     device = chip(slice_.kind)
     device = replace(device, hbm_bytes=device.hbm_bytes / slice_.generation.devices)
     groups, refused = _groups(studies.runs(options, slice_.devices), device, slice_)
-    done: list[tuple[Group, Outcome]] = []
+    done: list[tuple[ProgramRuns, Outcome]] = []
     for group in groups:
         try:
             outcome = compiled(group.config, slice_)
@@ -124,7 +124,9 @@ def run(options: argparse.Namespace) -> Answer:
     return 0 if len(fitting) == len(done) and not refused else NO_ROOM
 
 
-def _groups(runs: Sequence[Run], device: Chip, slice_: Topology) -> tuple[list[Group], list[str]]:
+def _groups(
+    runs: Sequence[Run], device: Chip, slice_: Topology
+) -> tuple[list[ProgramRuns], list[str]]:
     """Runs by their program, and the reasons of those that have none."""
     from experiments.training.populations.grouping import signature
 
@@ -137,7 +139,7 @@ def _groups(runs: Sequence[Run], device: Chip, slice_: Topology) -> tuple[list[G
             refused.append(str(error))
             continue
         found.setdefault(signature(config), []).append(replace(run, config=config))
-    return [Group(runs[0].config, tuple(runs)) for runs in found.values()], refused
+    return [ProgramRuns(runs[0].config, tuple(runs)) for runs in found.values()], refused
 
 
 def _settled(config: RunConfig, device: Chip, slice_: Topology) -> RunConfig:
@@ -158,7 +160,7 @@ def _settled(config: RunConfig, device: Chip, slice_: Topology) -> RunConfig:
     return replace(config, execution=execution)
 
 
-def _memory(group: Group, outcome: Outcome, device: Chip) -> list[str]:
+def _memory(group: ProgramRuns, outcome: Outcome, device: Chip) -> list[str]:
     from tpu.aot.compiler import NoRoom
 
     axes = " ".join(f"{axis} {size}" for axis, size in outcome.axes.items()) or "one chip"
@@ -171,7 +173,7 @@ def _memory(group: Group, outcome: Outcome, device: Chip) -> list[str]:
     return [*row, f"{outcome.peak / device.hbm_bytes:.0%}", f"{outcome.seconds:.0f}", "yes"]
 
 
-def _exchanges(programs: Sequence[tuple[Group, Program]]) -> list[str]:
+def _exchanges(programs: Sequence[tuple[ProgramRuns, CompiledProgram]]) -> list[str]:
     kinds = [
         kind
         for kind in SENT
@@ -187,13 +189,13 @@ def _exchanges(programs: Sequence[tuple[Group, Program]]) -> list[str]:
     return [title, table(("rungs", "params_total", *kinds), rows, "markdown")]
 
 
-def _cell(program: Program, kind: str) -> str:
+def _cell(program: CompiledProgram, kind: str) -> str:
     ours = [one for one in program.collectives if one.kind == kind]
     times, sent = sum(one.times for one in ours), sum(one.sent for one in ours)
     return f"{times:,.0f} x, {sent / GIB:.3g}" if ours else "-"
 
 
-def _warnings(done: Sequence[tuple[Group, Outcome]]) -> list[str]:
+def _warnings(done: Sequence[tuple[ProgramRuns, Outcome]]) -> list[str]:
     from tpu.aot.compiler import NoRoom
     from tpu.aot.remedies import remedies
 
@@ -217,7 +219,7 @@ def _warnings(done: Sequence[tuple[Group, Outcome]]) -> list[str]:
     return found
 
 
-def _row(group: Group, outcome: Outcome) -> dict[str, Any]:
+def _row(group: ProgramRuns, outcome: Outcome) -> dict[str, Any]:
     """All facts of a program."""
     from experiments.config.fields import to_dict
     from tpu.aot.compiler import NoRoom

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from experiments.cli import _common as common
-from experiments.record import Part
+from experiments.record import StudyPart
 from scaling.common.command_line import Parser
 from scaling.common.errors import UserError
 from tpu.aot.topologies import topology
@@ -26,7 +26,7 @@ def add(parser: Parser) -> None:
     parser.add_argument("--accelerator", required=True, help="as v5p-128, v5litepod-16 or v5e:4x4")
     common.add_assignments(parser, "as of `python -m experiments run`")
     parser.add_argument(
-        "--part", type=Part, choices=list(Part), help="as of `python -m experiments run`"
+        "--part", type=StudyPart, choices=list(StudyPart), help="as of `python -m experiments run`"
     )
     parser.add_argument(
         "--spot", action="store_true", help="cheaper, and taken away when others need it"

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from analysis.fitting.solvers.newton import Solution, best_of, blocks
-from analysis.fitting.solvers.programs import Program, bucket, float64, program, slots, trace
+from analysis.fitting.solvers.programs import SolverProgram, bucket, float64, program, slots, trace
 from analysis.tables.points import Array
 from scaling.common.errors import UserError
 from scaling.laws._law import Law
@@ -61,7 +61,7 @@ class Formula:
         return [(name, self.variables[name]) for name in self.law.variables]
 
     @cached_property
-    def program(self) -> Program:
+    def program(self) -> SolverProgram:
         """The compiled form."""
         return program(trace(self.law, self.variables, self.rows), slots(self.law), self.log)
 

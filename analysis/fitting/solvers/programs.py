@@ -70,7 +70,7 @@ def slots(law: Law) -> Slots:
 
 
 @dataclass(frozen=True, eq=False)
-class Program:
+class SolverProgram:
     """Functions of theta (R, F), held values, weights (R, n), variables, y (n,) and delta."""
 
     derivatives: Any  # f (R,), gradient (R, F), Hessian (R, F, F)
@@ -83,10 +83,10 @@ class Program:
             each.clear_cache()
 
 
-_programs: OrderedDict[tuple[object, ...], Program] = OrderedDict()
+_programs: OrderedDict[tuple[object, ...], SolverProgram] = OrderedDict()
 
 
-def program(traced: ClosedJaxpr, places: Slots, log: bool) -> Program:
+def program(traced: ClosedJaxpr, places: Slots, log: bool) -> SolverProgram:
     """The program of a traced formula, made once; the least recently used goes first."""
     constants = tuple(np.asarray(each).tobytes() for each in traced.consts)
     key = (str(traced), constants, places, log)
@@ -97,7 +97,7 @@ def program(traced: ClosedJaxpr, places: Slots, log: bool) -> Program:
     return found
 
 
-def _program(formula: Callable[..., Any], places: Slots, log: bool) -> Program:
+def _program(formula: Callable[..., Any], places: Slots, log: bool) -> SolverProgram:
     def model(params: Any, held: Any, variables: Any) -> Any:
         values = [params[at] if fitted else held[at] for fitted, at, _ in places]
         return formula(*values, *variables)[0]
@@ -117,7 +117,7 @@ def _program(formula: Callable[..., Any], places: Slots, log: bool) -> Program:
         return *first, jax.hessian(value)(theta, weights, *others)
 
     data = (None,) * 4
-    return Program(
+    return SolverProgram(
         jax.jit(jax.vmap(derivatives, in_axes=(0, 0, *data))),
         jax.jit(jax.vmap(value, in_axes=(0, 0, *data))),
         jax.jit(jax.vmap(model, in_axes=(0, None, None))),

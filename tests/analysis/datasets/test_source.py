@@ -15,7 +15,7 @@ import pytest
 
 from analysis import datasets
 from analysis.datasets import _source as source
-from analysis.datasets._source import Dataset, File
+from analysis.datasets._source import Dataset, TableFile
 from scaling.common.errors import UserError
 
 CONTENT = b"n,d,loss\n1e6,2e7,3.5\n"
@@ -39,7 +39,9 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
         licence="none",
         repository="owner/name",
         commit="abc",
-        files=(File("raw/points.csv", hashlib.sha256(CONTENT).hexdigest(), "data/points.csv"),),
+        files=(
+            TableFile("raw/points.csv", hashlib.sha256(CONTENT).hexdigest(), "data/points.csv"),
+        ),
         parse=lambda files: pd.read_csv(files["raw/points.csv"]),
     )
 
@@ -113,7 +115,7 @@ def test_no_such_file_is_one_line(dataset, served):
 
 
 def test_collected_table_cannot_be_downloaded(dataset):
-    collected = replace(dataset, files=(File("tidy.csv", "0" * 64, None),))
+    collected = replace(dataset, files=(TableFile("tidy.csv", "0" * 64, None),))
     with pytest.raises(UserError, match=r"collected from many.*\$WINDTUNNEL_DATA/study/tidy"):
         collected.load()
 

@@ -15,7 +15,7 @@ from analysis.estimators.trajectory import (
     load_trajectories,
     trajectory_law,
 )
-from analysis.fitting.types import Prediction, Status
+from analysis.fitting.types import FitStatus, Prediction
 from scaling.common.errors import UserError
 from scaling.laws.kaplan import critical_tokens, loss_at_batch
 
@@ -54,7 +54,7 @@ def found() -> TrajectoryFit:
 
 
 def test_constants_are_recovered(found: TrajectoryFit):
-    assert found.result.status is Status.CONVERGED
+    assert found.result.status is FitStatus.CONVERGED
     for name, value in TRUTH.items():
         low, high = found.interval(name)
         plain = found.result.interval(name)

@@ -11,7 +11,7 @@ import pytest
 from analysis import where
 from analysis.fitting.card import card
 from analysis.fitting.fit import fit
-from analysis.fitting.types import Status
+from analysis.fitting.types import FitStatus
 from scaling import laws
 from scaling.common.errors import UserError
 
@@ -67,7 +67,7 @@ def test_order_and_units_do_not_matter(table: pd.DataFrame):
 def test_a_float32_table_is_fitted_in_float64(table: pd.DataFrame):
     result = fit(laws.chinchilla, table.astype(np.float32))
     assert result.residuals.dtype == np.float64
-    assert result.status is Status.CONVERGED
+    assert result.status is FitStatus.CONVERGED
 
 
 def test_bootstrap_is_a_function_of_its_seed(table: pd.DataFrame):
@@ -99,7 +99,7 @@ def test_interval_without_bootstrap_is_refused(table: pd.DataFrame):
 
 def test_tokens_constant_is_not_identified(table: pd.DataFrame):
     result = fit(laws.chinchilla, table.assign(tokens=1e10), bootstrap=20)
-    assert result.status is Status.NOT_IDENTIFIED
+    assert result.status is FitStatus.NOT_IDENTIFIED
     assert {name for name, value in result.params.items() if np.isnan(value)} == {"E", "B", "beta"}
     assert any("tokens is the same in every row" in text for text in result.warnings)
     assert np.isfinite(result.predict(params=3e9, tokens=1e10).value)
@@ -112,7 +112,7 @@ def test_tokens_constant_is_not_identified(table: pd.DataFrame):
 def test_two_sizes_cannot_tell_a_third(table: pd.DataFrame):
     two = table[table["params_total"].isin(table["params_total"].unique()[:2])]
     result = fit(laws.chinchilla, two)
-    assert result.status is Status.NOT_IDENTIFIED
+    assert result.status is FitStatus.NOT_IDENTIFIED
     with pytest.raises(UserError, match="only 2 value"):
         result.predict(params=1e11, tokens=1e11)
 
@@ -122,7 +122,7 @@ def test_tokens_in_proportion_to_params(table: pd.DataFrame):
     line["loss"] = laws.chinchilla.predict(TRUTH, params=line.params_total, tokens=line.tokens)
     line["loss"] *= np.exp(np.random.default_rng(0).normal(0, 0.004, len(line)))
     result = fit(laws.chinchilla, line)
-    assert result.status is Status.NOT_IDENTIFIED
+    assert result.status is FitStatus.NOT_IDENTIFIED
     assert np.isnan(result.params["alpha"]) and np.isnan(result.params["beta"])
     result.predict(params=1e10, tokens=2e11)
     with pytest.raises(UserError, match="off that line"):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit
-from analysis.fitting.types import Status
+from analysis.fitting.types import FitStatus
 from scaling import laws
 from scaling.common.errors import UserError
 
@@ -41,7 +41,7 @@ def test_what_has_no_logarithm_is_refused_by_row(table: pd.DataFrame, column: st
 def test_one_size_alone(table: pd.DataFrame):
     """N constant: B and beta stand, and E + A / N^alpha as one number."""
     result = fit(laws.chinchilla, table.assign(params_total=1e9), bootstrap=20)
-    assert result.status is Status.NOT_IDENTIFIED
+    assert result.status is FitStatus.NOT_IDENTIFIED
     assert set(result.unidentified) == {"E", "A", "alpha"}
     assert np.isnan(result.interval("A")).all()
     assert np.isfinite(result.interval("beta")).all()
@@ -68,7 +68,7 @@ def test_a_term_that_is_not_there_is_flagged(table: pd.DataFrame):
     """Losses that rise with tokens: no power of D with a positive factor helps."""
     loss = 1.8 + 480 * table["params_total"] ** -0.35 + 0.01 * np.log(table["tokens"] / 1e9)
     result = fit(laws.chinchilla, table.assign(loss=loss), bootstrap=20)
-    assert result.status is Status.AT_BOUND
+    assert result.status is FitStatus.AT_BOUND
     assert "B" in result.bounded and result.params["B"] == 0.0
     assert np.isnan(result.interval("B")).all() and np.isnan(result.interval("beta")).all()
     assert any("the loss rises with tokens, so no falling" in text for text in result.warnings)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit
-from analysis.fitting.types import Status
+from analysis.fitting.types import FitStatus
 from scaling import laws
 from scaling.laws import Law, amplitude, exponent, offset
 
@@ -59,7 +59,7 @@ def test_scatter_above_that_of_repeats_is_lack_of_fit():
 def test_a_rising_loss_is_said_to_rise_and_has_no_interval():
     result = fit(laws.power_law, rows(2.2 + 0.05 * np.log(X)), x="x", bootstrap=100)
     assert any("the loss rises with x" in note for note in result.warnings)
-    assert result.status is Status.NOT_IDENTIFIED
+    assert result.status is FitStatus.NOT_IDENTIFIED
     assert all(np.isnan(result.interval(name)).all() for name in ("E", "A", "alpha"))
 
 

@@ -17,7 +17,7 @@ from analysis.readings import hyperparameter_law
 from analysis.report.report import write_report
 from analysis.tables.study import load_study
 from experiments import record
-from experiments.record import PREDICTION, Part, Prediction, StudyPlan
+from experiments.record import PREDICTION, PredictionRecord, StudyPart, StudyPlan
 from scaling.common.errors import UserError
 
 SIZES, TOKENS = (6000, 24000), (100_000, 200_000, 400_000)
@@ -72,7 +72,7 @@ def write(folder: Path, *, held_out: bool, parametrization: str = "sp", noise: f
                     run_id,
                     metrics={"batch_tokens": batch, "loss": found},
                     study="grids",
-                    part=Part(part),
+                    part=StudyPart(part),
                     rung=rung,
                     science=science,
                     accounting=counts,
@@ -141,7 +141,7 @@ def test_predict_writes_the_advice_before_the_cell_is_trained(tmp_path, capsys):
     write(tmp_path, held_out=False)
     assert main(["predict", str(tmp_path)]) == 0
     assert "written" in (said := capsys.readouterr().out) and "not measured yet" in said
-    prediction = record.read(tmp_path, Prediction)
+    prediction = record.read(tmp_path, PredictionRecord)
     held_out = {f"{HELD_OUT[0]}-{HELD_OUT[1]}-{r}-{b * SEQ_LEN}" for r in RATES for b in BATCHES}
     assert prediction.run_ids == held_out
     first = next(iter(prediction.quantities.values()))

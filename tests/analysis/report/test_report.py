@@ -20,7 +20,7 @@ from analysis.report.plots import ladder
 from analysis.report.predict import predict_held_out
 from analysis.report.report import write_report
 from analysis.tables.study import load_study
-from experiments.record import Prediction, StudyPlan
+from experiments.record import PredictionRecord, StudyPlan
 
 NAMES = {
     "held_out", "rolled_extrapolation", "loss_curves", "loss_params", "loss_tokens", "ladder",
@@ -74,7 +74,7 @@ def test_a_prediction_changed_later_is_not_shown_to_be_first(tmp_path: Path):
     folder = write_study(tmp_path / "study")
     predict_held_out(folder)
     train_held_out(folder)
-    records.change(folder, Prediction, written="later")
+    records.change(folder, PredictionRecord, written="later")
     evidence = write_report(folder)
     assert [each.order for each in evidence.verdicts] == ["not shown"]
 

@@ -16,7 +16,7 @@ import records
 from experiments import launchers, record
 from experiments.devices.signals import STOP_SIGNALS
 from experiments.launchers.local import Local
-from experiments.record import Part, RunSummary, Status
+from experiments.record import RunSummary, Status, StudyPart
 from experiments.runs.claim import Owner
 from experiments.runs.job import Event
 from experiments.sweep.sweep import Sweep, ready, run_sweep, train
@@ -152,9 +152,9 @@ def test_tasks_leave_the_records_of_the_local_launcher(bound, here, tmp_path, ca
     handlers = [signal.getsignal(number) for number in STOP_SIGNALS]
     events: list[Event] = []
     swept = replace(bound, folder=tmp_path)
-    run_sweep(swept, Part.FIT, here, events.append)
+    run_sweep(swept, StudyPart.FIT, here, events.append)
     assert [signal.getsignal(number) for number in STOP_SIGNALS] == handlers
-    fit = bound.study.part(Part.FIT)
+    fit = bound.study.part(StudyPart.FIT)
     assert [swept.status(run) for run in fit] == ["completed", "diverged", "completed"]
     for run in fit:
         assert trajectory(swept.folder / run.run_id) == trajectory(bound.folder / run.run_id)
@@ -179,7 +179,7 @@ def test_run_of_a_killed_worker_is_tried_again_and_goes_on(bound, here, tmp_path
             killed.append(worker_of(folder))
             os.kill(killed[0], signal.SIGKILL)
 
-    run_sweep(swept, Part.FIT, here, watch)
+    run_sweep(swept, StudyPart.FIT, here, watch)
     assert killed
     assert [event.note for event in events if event.note] == [f"{run.run_id}: its worker died"]
     assert [event.phase for event in events].count(Status.COMPLETED) == 1
@@ -197,7 +197,7 @@ def test_interrupted_tasks_save_what_was_done(bound, here, tmp_path, capfd):
             workers.append(worker_of(folder))
             os.kill(os.getpid(), signal.SIGTERM)
 
-    run_sweep(swept, Part.FIT, here, watch)
+    run_sweep(swept, StudyPart.FIT, here, watch)
     assert swept.standing(run) == "stale"
     last = max(int(path.name) for path in (folder / record.CHECKPOINTS).iterdir())
     assert steps(folder)[-1] == last > 0
@@ -208,7 +208,7 @@ def test_interrupted_tasks_save_what_was_done(bound, here, tmp_path, capfd):
 
 def test_mistake_found_by_a_task_is_raised_here(bound, here, tmp_path):
     swept = one(bound, tmp_path)
-    jobs = ready(swept, Part.FIT, here)
+    jobs = ready(swept, StudyPart.FIT, here)
     (tmp_path / swept.study.runs[0].run_id).write_text("in the way")
     with pytest.raises(UserError, match=r"cannot claim the run \(File exists\)") as caught:
         train(swept, jobs, here, lambda event: None)
@@ -337,7 +337,7 @@ def cluster():
 @pytest.mark.slow
 def test_every_run_completes_though_a_node_dies(bound, cluster, tmp_path):
     """One of two, while both train; and every run ends once, with every row."""
-    (found, (node, _)), fit = cluster, bound.study.part(Part.FIT)
+    (found, (node, _)), fit = cluster, bound.study.part(StudyPart.FIT)
     study = replace(bound.study, runs=(fit[0], fit[2])).override(SOME)
     swept = replace(bound, folder=tmp_path, study=study)
     events: list[Event] = []
@@ -351,7 +351,7 @@ def test_every_run_completes_though_a_node_dies(bound, cluster, tmp_path):
             nodes.append(launched.places)
             found.remove_node(node, allow_graceful=False)
 
-    run_sweep(swept, Part.FIT, launched, watch)
+    run_sweep(swept, StudyPart.FIT, launched, watch)
     assert nodes == [2]
     assert launched.places == 1
     assert [event.note for event in events if event.note]
@@ -369,15 +369,15 @@ def test_tasks_on_two_nodes_train_a_run_together(bound, cluster, tmp_path):
     resources = {"address": found.address, "processes": "2"}
     launched = launchers.load("ray", None, resources)
     shared = one(bound, tmp_path, "execution.layout.name=fsdp")
-    run_sweep(shared, Part.FIT, launched)
+    run_sweep(shared, StudyPart.FIT, launched)
     (run,) = shared.study.runs
     alone = one(bound, tmp_path / "alone")
-    run_sweep(alone, Part.FIT, Local(1))
+    run_sweep(alone, StudyPart.FIT, Local(1))
     ours, theirs = (record.read(sweep.folder / run.run_id, RunSummary) for sweep in (shared, alone))
     assert ours.environment.processes == 2
     assert ours.metrics.loss == pytest.approx(theirs.metrics.loss, rel=1e-5)
     with pytest.raises(UserError, match=r"execution.layout.name=single: 2 processes train a run"):
-        run_sweep(one(bound, tmp_path / "single"), Part.FIT, launched)
+        run_sweep(one(bound, tmp_path / "single"), StudyPart.FIT, launched)
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ import tiny
 
 from experiments import launchers, record
 from experiments.devices.slot import Slot
-from experiments.record import AGAIN, MetricsRow, Part, Status
+from experiments.record import AGAIN, MetricsRow, Status, StudyPart
 from experiments.runs.job import Event, Job
 from experiments.sweep.sweep import Sweep, bind, run_sweep
 from experiments.training import trainer
@@ -89,7 +89,7 @@ def _rows(folder: Path) -> list[dict[str, float]]:
 
 
 def _jobs(bound: Sweep) -> list[Job]:
-    return [bound.job(run) for run in bound.study.part(Part.FIT)]
+    return [bound.job(run) for run in bound.study.part(StudyPart.FIT)]
 
 
 def _submitted(bound: Sweep, populations: dict[str, list[Job]]) -> Path:
@@ -170,7 +170,7 @@ def test_the_text_that_sbatch_is_given(commands, bound, golden):
 def test_what_sbatch_refuses_is_told_in_its_last_line(commands, bound):
     (commands / "sbatch").write_text("#!/bin/sh\necho one >&2; echo sbatch: no such >&2; exit 1\n")
     with pytest.raises(UserError, match=r"^sbatch: no such$"):
-        run_sweep(bound, Part.FIT, Slurm(2, ASKED))
+        run_sweep(bound, StudyPart.FIT, Slurm(2, ASKED))
 
 
 def test_runs_that_slurm_still_has_are_followed_and_not_submitted_again(
@@ -194,7 +194,7 @@ def test_runs_that_slurm_still_has_are_followed_and_not_submitted_again(
 def test_nothing_is_submitted_while_slurm_does_not_answer(commands, bound):
     _submitted(bound, {"7_4": []})
     with pytest.raises(UserError, match=r"squeue does not answer"):
-        run_sweep(bound, Part.FIT, Slurm(2, ASKED))
+        run_sweep(bound, StudyPart.FIT, Slurm(2, ASKED))
     assert not (commands / "sbatch.calls").exists()
 
 
@@ -223,7 +223,7 @@ def test_ctrl_c_leaves_the_jobs_with_slurm(commands, bound, tmp_path, capsys, mo
 
     monkeypatch.setattr(time, "sleep", interrupt)
     monkeypatch.setattr(submitit.SlurmExecutor, "_throttle", lambda self: None)
-    run_sweep(bound, Part.FIT, Slurm(2, ASKED))
+    run_sweep(bound, StudyPart.FIT, Slurm(2, ASKED))
     told = capsys.readouterr().err.splitlines()
     assert told[-1].startswith("Slurm keeps job 7 (3 left), and the same command follows it; ")
     assert told[-1].endswith("scancel 7")
@@ -325,7 +325,7 @@ def test_an_element_that_is_signalled_saves_is_queued_again_and_loses_nothing(
     first = replace(bound.study, runs=bound.study.runs[:1])
     bound = replace(bound, study=first.override(["execution.checkpoint_seconds=1e6"]))
     events: list[Event] = []
-    run_sweep(bound, Part.FIT, Slurm(1, ASKED), events.append)
+    run_sweep(bound, StudyPart.FIT, Slurm(1, ASKED), events.append)
     (job,), (process,) = _jobs(bound), locally
     assert events[-1] == Event(job.run.run_id, Status.COMPLETED, tiny.STEPS)
     log = process.stdout()

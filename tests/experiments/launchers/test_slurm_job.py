@@ -17,7 +17,7 @@ import tiny
 
 from experiments import launchers, record
 from experiments.launchers.local import Local
-from experiments.record import AGAIN, MetricsRow, Part
+from experiments.record import AGAIN, MetricsRow, StudyPart
 from experiments.runs.job import Event, Job
 from experiments.sweep.sweep import Sweep, bind, run_sweep
 from scaling.common.errors import UserError
@@ -53,7 +53,7 @@ def _bind(folder: Path, texts: Path, cache: Path, *assignments: str) -> Sweep:
 
 
 def _jobs(bound: Sweep) -> list[Job]:
-    return [bound.job(run) for run in bound.study.part(Part.FIT)]
+    return [bound.job(run) for run in bound.study.part(StudyPart.FIT)]
 
 
 def _rows(job: Job) -> list[dict[str, float]]:
@@ -75,8 +75,8 @@ def test_records_are_those_of_the_local_launcher(texts, cache, tmp_path):
     ours = _bind(tmp_path / "slurm", texts, cache, "execution.runs_per_program=2")
     theirs = _bind(tmp_path / "local", texts, cache, "execution.runs_per_program=2")
     events: list[Event] = []
-    run_sweep(ours, Part.FIT, launchers.load("slurm", 2, {"timeout_min": "10"}), events.append)
-    run_sweep(theirs, Part.FIT, Local(2))
+    run_sweep(ours, StudyPart.FIT, launchers.load("slurm", 2, {"timeout_min": "10"}), events.append)
+    run_sweep(theirs, StudyPart.FIT, Local(2))
     assert {event.phase for event in events if event.phase in record.ENDED} == {"completed"}
     for our, their in zip(_jobs(ours), _jobs(theirs), strict=True):
         assert _rows(our) == _rows(their)
@@ -97,8 +97,8 @@ def test_stopped_array_tasks_continue_from_their_checkpoints(texts, cache, tmp_p
             if way is not None:
                 subprocess.run([*way, _element(ours.folder, event.run_id)], check=True)
 
-    run_sweep(ours, Part.FIT, launchers.load("slurm", 3, {"timeout_min": "10"}), watch)
-    run_sweep(theirs, Part.FIT, Local(2))
+    run_sweep(ours, StudyPart.FIT, launchers.load("slurm", 3, {"timeout_min": "10"}), watch)
+    run_sweep(theirs, StudyPart.FIT, Local(2))
     assert len(told) == 3
     for our, their in zip(_jobs(ours), _jobs(theirs), strict=True):
         assert ours.status(our.run) == "completed"
@@ -134,7 +134,7 @@ def test_element_that_reaches_its_time_limit_goes_on_in_the_next(
     monkeypatch.setattr(slurm, "ArrayTask", Slow)
     bound = _only_first(_bind(tmp_path / "slurm", texts, cache))
     asked = {"timeout_min": "2", "signal_delay_s": "60"}
-    run_sweep(bound, Part.FIT, launchers.load("slurm", 1, asked))
+    run_sweep(bound, StudyPart.FIT, launchers.load("slurm", 1, asked))
     (job,) = _jobs(bound)
     (log,) = (bound.folder / slurm.FOLDER).glob("*_log.out")
     assert "this job is timed-out" in log.read_text()
@@ -151,10 +151,10 @@ def test_cancelled_job_is_told_of_and_the_next_call_goes_on(texts, cache, tmp_pa
             subprocess.run(["scancel", _element(bound.folder, event.run_id)], check=True)
 
     with pytest.raises(UserError, match=r"^job \d+ was cancelled or killed; its log: .*\.err$"):
-        run_sweep(bound, Part.FIT, launcher, watch)
+        run_sweep(bound, StudyPart.FIT, launcher, watch)
     (job,) = _jobs(bound)
     assert any((job.folder / record.CHECKPOINTS).iterdir())
-    run_sweep(bound, Part.FIT, launcher)
+    run_sweep(bound, StudyPart.FIT, launcher)
     assert bound.status(job.run) == "completed"
 
 

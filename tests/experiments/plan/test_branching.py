@@ -15,7 +15,7 @@ from experiments.plan.branching import branch, check_continued, stable_steps, tr
 from experiments.plan.designs import wsd
 from experiments.plan.grids import grid, product, seeds
 from experiments.plan.run import Continued, Run
-from experiments.record import Part
+from experiments.record import StudyPart
 from experiments.training.hypers import hypers
 from experiments.training.populations.grouping import signature
 from experiments.training.schedule import fraction
@@ -189,7 +189,7 @@ def test_design_is_one_trunk_per_size_and_a_branch_per_ratio():
     stem = made[0]
     for run in made:
         science = run.config.science
-        if run.part is Part.TRUNK:
+        if run.part is StudyPart.TRUNK:
             stem = run
             continue
         assert run.origin is not None

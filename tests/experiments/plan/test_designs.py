@@ -5,7 +5,7 @@ import tiny
 
 from experiments.plan.designs import isoflop, ladder, over_train, own_seeds, runs
 from experiments.plan.grids import chain, configs, grid, product, seeds
-from experiments.record import Part
+from experiments.record import StudyPart
 from scaling.common.errors import UserError
 from scaling.counting.formulas import params_total
 
@@ -60,9 +60,9 @@ def test_every_run_of_a_ladder_may_have_a_seed_of_its_own():
 def test_runs_are_numbered_by_rung_and_the_last_rungs_held_out():
     made = runs(BASE, ladder(BASE, WIDTHS, [(10, 20), (5,)]), held_out=1)
     assert [(run.rung, run.part) for run in made] == [
-        (0, Part.FIT),
-        (0, Part.FIT),
-        (1, Part.HELD_OUT),
+        (0, StudyPart.FIT),
+        (0, StudyPart.FIT),
+        (1, StudyPart.HELD_OUT),
     ]
     assert [run.config.science.model.width for run in made] == [16, 16, 32]
     with pytest.raises(UserError, match="twice in one grid"):

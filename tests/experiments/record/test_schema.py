@@ -12,17 +12,17 @@ from paths import ROOT
 
 from experiments import record
 from experiments.record import (
-    Candidate,
     File,
     Forecast,
     LawSetting,
     Parent,
-    Part,
-    Prediction,
+    PredictionRecord,
+    SearchCandidate,
     SearchCost,
     SearchMethod,
     SearchRecord,
     Status,
+    StudyPart,
 )
 from scaling.common.errors import UserError
 
@@ -36,7 +36,7 @@ LAW = LawSetting(
     warnings=("far",),
 )
 RUN = {
-    "part": Part.HELD_OUT,
+    "part": StudyPart.HELD_OUT,
     "label": "with gains",
     "science": {"model": {"width": 16}, "seed": 0},
     "execution": {"permanent": [8, 16]},
@@ -46,7 +46,9 @@ RUN = {
     "params_by_part": {"attention": 400.0, "mlp": 600.0},
     "flops_by_part": {"attention": 1e9},
 }
-CANDIDATE = Candidate(fields={"seed": 1}, scores={64: None, 128: 2.5}, runs={64: "a", 128: "b"})
+CANDIDATE = SearchCandidate(
+    fields={"seed": 1}, scores={64: None, 128: 2.5}, runs={64: "a", 128: "b"}
+)
 FORECAST = Forecast(
     run_id="r",
     params_total=1e6,
@@ -83,7 +85,7 @@ FILES: dict[str, File] = {
         settings={"scale": "cpu"},
         corpora={"0123abcd": {"source": "files", "train_tokens": 9}},
     ),
-    "prediction.json": Prediction(
+    "prediction.json": PredictionRecord(
         fitted_on=("a", "b"),
         written="2030-01-01T00:00:00+00:00",
         law="chinchilla",

@@ -26,10 +26,10 @@ from experiments.record import (
     METRICS,
     SUMMARY,
     Parent,
-    Part,
     RunRecord,
     RunSummary,
     Status,
+    StudyPart,
     StudyPlan,
 )
 from experiments.runs import branch_point
@@ -56,10 +56,10 @@ def tree(texts, *assignments: str) -> list[Run]:
     ends = [length * base.science.batch.batch_tokens for length in LENGTHS]
     stem = trunk(base, ends, 0.2)
     leaves = [branch(stem, end, 0.2) for end in ends]
-    first = Run(stem, 0, Part.TRUNK)
+    first = Run(stem, 0, StudyPart.TRUNK)
     begun = [Continued(first, stable_steps(leaf.science)) for leaf in leaves]
     assert tuple(each.step for each in begun) == BRANCHED
-    runs = [Run(leaf, 0, Part.FIT, b) for leaf, b in zip(leaves, begun, strict=True)]
+    runs = [Run(leaf, 0, StudyPart.FIT, b) for leaf, b in zip(leaves, begun, strict=True)]
     return [first, *runs]
 
 
@@ -307,17 +307,17 @@ def test_study_trains_its_trunk_and_then_its_branches_over_two_calls(
     """Stopped when the trunk has ended: then the branches are left, and each is a record."""
     bound = bind(study(runs), tmp_path, cache)
     stem, *leaves = bound.study.runs
-    assert [run.run_id for run in bound.runs(Part.FIT)] == [r.run_id for r in bound.study.runs]
+    assert [run.run_id for run in bound.runs(StudyPart.FIT)] == [r.run_id for r in bound.study.runs]
 
     def stop(event: Event) -> None:
         if event.phase is Status.COMPLETED:
             os.kill(os.getpid(), signal.SIGINT)
 
-    run_sweep(bound, Part.FIT, Local(1), stop)
+    run_sweep(bound, StudyPart.FIT, Local(1), stop)
     assert [bound.status(run) for run in (stem, *leaves)] == ["completed", "missing", "missing"]
-    assert bound.runs(Part.FIT) == tuple(leaves)
+    assert bound.runs(StudyPart.FIT) == tuple(leaves)
     events: list[Event] = []
-    run_sweep(bound, Part.FIT, Local(1), events.append)
+    run_sweep(bound, StudyPart.FIT, Local(1), events.append)
     assert {event.run_id for event in events} == {run.run_id for run in leaves}
     for leaf, theirs in zip(leaves, straight, strict=True):
         job = bound.job(leaf)
@@ -351,7 +351,7 @@ def test_branches_come_after_their_trunk_and_not_at_all_where_it_failed(
     bound = bind(study(runs), tmp_path, cache)
     found, given = handed_out
     given.append(status)
-    run_sweep(bound, Part.FIT, Local(2))
+    run_sweep(bound, StudyPart.FIT, Local(2))
     ids = [run.run_id for run in bound.study.runs]
     assert [sorted(names) for names in found] == [[ids[0]], sorted(ids[1:])][:rounds]
 
@@ -360,10 +360,10 @@ def test_trunk_without_a_branch_to_train_is_left_alone(tmp_path, runs, cache):
     bound = bind(study(runs), tmp_path, cache)
     stem, short, long = bound.study.runs
     record.write(tmp_path / short.run_id, records.run_summary())
-    assert bound.runs(Part.FIT) == (stem, short, long)
+    assert bound.runs(StudyPart.FIT) == (stem, short, long)
     record.write(tmp_path / long.run_id, records.run_summary(status="diverged"))
-    assert bound.runs(Part.FIT) == (short, long)
-    assert bound.runs(Part.TRUNK) == (stem,)
+    assert bound.runs(StudyPart.FIT) == (short, long)
+    assert bound.runs(StudyPart.TRUNK) == (stem,)
 
 
 def test_trunk_must_be_a_run_of_the_study_and_stay_one(runs, cache, tmp_path):

@@ -14,7 +14,7 @@ import tiny
 
 from experiments import data, record
 from experiments.plan.run import Run
-from experiments.record import Part
+from experiments.record import StudyPart
 from experiments.sweep import preflight
 from experiments.sweep.preflight import check_budgets, check_data, check_folder, fewer_windows
 from scaling.common.errors import UserError
@@ -186,7 +186,7 @@ def test_damaged_config_is_left_to_whoever_claims_the_run(tmp_path):
 
 
 def test_held_out_runs_are_checked_against_the_corpus_too(corpus):
-    held_out = Run(tiny.config("budget.tokens=1e9"), rung=1, part=Part.HELD_OUT)
+    held_out = Run(tiny.config("budget.tokens=1e9"), rung=1, part=StudyPart.HELD_OUT)
     with pytest.raises(UserError, match=r"data\.epochs"):
         check_budgets([*RUNS, held_out], corpus)
 

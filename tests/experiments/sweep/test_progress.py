@@ -9,11 +9,11 @@ from rich.console import Console
 
 from experiments.plan.branching import branch, trunk
 from experiments.plan.run import Continued, Run
-from experiments.record import Part, Status
+from experiments.record import Status, StudyPart
 from experiments.runs.job import Event
 from experiments.sweep.progress import PLAIN_SECONDS, Progress, clock
 
-RUNS = tiny.study("texts").part(Part.FIT)
+RUNS = tiny.study("texts").part(StudyPart.FIT)
 FIRST, SECOND, THIRD = (run.run_id for run in RUNS)
 
 
@@ -130,7 +130,7 @@ def test_what_is_taken_over_is_no_work(time):
     tokens = base.science.tokens
     stem = trunk(base, [tokens], 0.5)
     leaf = branch(stem, tokens, 0.5)
-    first = Run(stem, 0, Part.TRUNK)
+    first = Run(stem, 0, StudyPart.TRUNK)
     runs = [first, Run(leaf, 0, beginning=Continued(first, stem.science.steps))]
     progress = Progress(runs, [], plain(), time)
     progress(training(runs[0].run_id, 5))

@@ -26,7 +26,7 @@ from experiments.launchers._pool import train_all
 from experiments.launchers.local import Local
 from experiments.plan.run import Run
 from experiments.plan.study import Study
-from experiments.record import Part, Prediction, RunSummary, Status, StudyPlan
+from experiments.record import PredictionRecord, RunSummary, Status, StudyPart, StudyPlan
 from experiments.runs.claim import take
 from experiments.runs.job import Event, Job
 from experiments.sweep.sweep import Sweep, bind, run_sweep
@@ -40,7 +40,7 @@ LONG = ["budget.tokens=6400000", "data.epochs=400"]
 
 def predict(bound: Sweep, *run_ids: str) -> None:
     quantities = {run_id: {"loss": 1.0} for run_id in run_ids}
-    prediction = Prediction(fitted_on=(), written="today", quantities=quantities)
+    prediction = PredictionRecord(fitted_on=(), written="today", quantities=quantities)
     record.write(bound.folder, prediction)
 
 
@@ -62,11 +62,11 @@ def handed_out(monkeypatch):
 
 def test_every_run_is_trained_and_a_diverged_one_stops_no_other(swept):
     bound, events = swept
-    fit = bound.study.part(Part.FIT)
+    fit = bound.study.part(StudyPart.FIT)
     assert [bound.status(run) for run in fit] == ["completed", "diverged", "completed"]
     last = {event.run_id: event.phase for event in events}
     assert last == {run.run_id: bound.status(run) for run in fit}
-    assert [bound.status(run) for run in bound.study.part(Part.HELD_OUT)] == [Status.MISSING]
+    assert [bound.status(run) for run in bound.study.part(StudyPart.HELD_OUT)] == [Status.MISSING]
 
 
 def test_study_file_is_the_plan_of_all_runs(swept):
@@ -91,7 +91,7 @@ def test_settings_of_the_study_are_in_its_file(swept, tmp_path, handed_out):
         published={"with gains": "no"},
         settings={"seed": 0, "model.ffn": "32"},
     )
-    run_sweep(replace(bound, study=study), Part.FIT, Local(1))
+    run_sweep(replace(bound, study=study), StudyPart.FIT, Local(1))
     plan = record.read(tmp_path, StudyPlan)
     assert plan.settings == {"seed": 0, "model.ffn": "32"}
     assert plan.published == {"with gains": "no"}
@@ -102,7 +102,7 @@ def test_second_call_trains_nothing(swept, handed_out):
     bound, _ = swept
     files = sorted(bound.folder.glob("*/*.json*"))
     before = [file.stat().st_mtime_ns for file in files]
-    run_sweep(bound, Part.FIT, Local(2))
+    run_sweep(bound, StudyPart.FIT, Local(2))
     assert handed_out == []
     assert [file.stat().st_mtime_ns for file in files] == before
     assert len(files) == 9
@@ -111,7 +111,9 @@ def test_second_call_trains_nothing(swept, handed_out):
 def test_libraries_print_to_the_log_and_not_to_the_terminal(swept, tmp_path, cache, capfd):
     bound = copy(swept[0], tmp_path)
     run_sweep(
-        replace(bound, study=replace(bound.study, runs=bound.study.runs[:1])), Part.FIT, Local(1)
+        replace(bound, study=replace(bound.study, runs=bound.study.runs[:1])),
+        StudyPart.FIT,
+        Local(1),
     )
     assert capfd.readouterr() == ("", "")
     assert (tmp_path / "workers.log").exists()
@@ -130,7 +132,7 @@ def test_run_that_another_sweep_has_is_followed_to_its_end(
 
     monkeypatch.setattr(time, "sleep", end_it)
     with take(tmp_path / run.run_id):
-        run_sweep(bound, Part.FIT, Local(1), events.append)
+        run_sweep(bound, StudyPart.FIT, Local(1), events.append)
     waits, *events = events
     assert waits.note.startswith(f"waiting for run {run.run_id}: held by process ")
     assert events == [Event(run.run_id, Status.COMPLETED)]
@@ -139,18 +141,18 @@ def test_run_that_another_sweep_has_is_followed_to_its_end(
 
 def test_held_out_runs_wait_for_their_prediction(swept, handed_out):
     bound, _ = swept
-    (held_out,) = bound.study.part(Part.HELD_OUT)
+    (held_out,) = bound.study.part(StudyPart.HELD_OUT)
     with pytest.raises(
         UserError, match=r"no prediction for .*python -m analysis predict"
     ) as caught:
-        run_sweep(bound, Part.HELD_OUT, Local(1))
+        run_sweep(bound, StudyPart.HELD_OUT, Local(1))
     assert held_out.run_id in str(caught.value)
     predict(bound, "another")
     with pytest.raises(UserError, match=r"it does not predict the held-out run"):
-        run_sweep(bound, Part.HELD_OUT, Local(1))
+        run_sweep(bound, StudyPart.HELD_OUT, Local(1))
     elsewhere = copy(bound, bound.folder / "elsewhere")
     with pytest.raises(UserError, match="no prediction"):
-        run_sweep(elsewhere, Part.HELD_OUT, Local(1))
+        run_sweep(elsewhere, StudyPart.HELD_OUT, Local(1))
     assert not elsewhere.folder.exists()  # a refused command leaves nothing behind
     assert handed_out == []
 
@@ -158,11 +160,11 @@ def test_held_out_runs_wait_for_their_prediction(swept, handed_out):
 def test_held_out_run_records_the_prediction_as_it_stood(swept):
     """Trained for real, by the program of the runs that were fitted."""
     bound, _ = swept
-    (held_out,) = bound.study.part(Part.HELD_OUT)
+    (held_out,) = bound.study.part(StudyPart.HELD_OUT)
     predict(bound, held_out.run_id)
     text = (bound.folder / record.PREDICTION).read_bytes()
     assert {signature(run.config) for run in bound.study.runs} == {signature(held_out.config)}
-    run_sweep(bound, Part.HELD_OUT, Local(2))
+    run_sweep(bound, StudyPart.HELD_OUT, Local(2))
     summary = record.read(bound.folder / held_out.run_id, RunSummary)
     assert (summary.status, summary.part) == ("completed", "held_out")
     assert summary.prediction_sha256 == hashlib.sha256(text).hexdigest()
@@ -175,7 +177,7 @@ def test_most_compute_first_and_no_more_workers_than_runs(swept, tmp_path, hande
         replace(run, config=tiny.override(run.config, [f"budget.tokens={tokens}"]))
         for run, tokens in zip(bound.study.runs, budgets, strict=False)
     ]
-    run_sweep(replace(bound, study=replace(bound.study, runs=tuple(runs))), Part.FIT, Local(8))
+    run_sweep(replace(bound, study=replace(bound.study, runs=tuple(runs))), StudyPart.FIT, Local(8))
     ((jobs, slots),) = handed_out
     assert [job.run.config.science.budget.tokens for job in jobs] == [3000, 1000, 100]
     assert len(slots) == 3
@@ -183,12 +185,12 @@ def test_most_compute_first_and_no_more_workers_than_runs(swept, tmp_path, hande
 
 def test_failed_run_is_tried_again_and_an_interrupted_one_goes_on(swept, tmp_path, handed_out):
     bound = copy(swept[0], tmp_path)
-    done, failed, started = bound.study.part(Part.FIT)
+    done, failed, started = bound.study.part(StudyPart.FIT)
     record.write(tmp_path / done.run_id, records.run_summary())
     summary = records.run_summary(status="failed", message="no memory")
     record.write(tmp_path / failed.run_id, summary)
     record.write(tmp_path / started.run_id, records.run_record())
-    run_sweep(bound, Part.FIT, Local(1))
+    run_sweep(bound, StudyPart.FIT, Local(1))
     ((jobs, _),) = handed_out
     assert {job.run.run_id for job in jobs} == {failed.run_id, started.run_id}
     assert bound.failure(failed) == f"{tmp_path}/{failed.run_id}/summary.json: no memory"
@@ -200,7 +202,7 @@ def test_summary_of_another_version_is_one_line(swept, tmp_path, handed_out):
     path.parent.mkdir()
     path.write_text('{"schema": 7}')
     with pytest.raises(UserError, match=r"record schema 7, this version reads 2"):
-        run_sweep(bound, Part.FIT, Local(1))
+        run_sweep(bound, StudyPart.FIT, Local(1))
 
 
 def test_equal_runs_are_refused(texts, cache, tmp_path):
@@ -247,7 +249,7 @@ def test_interrupt_saves_what_was_done_and_leaves_nobody_behind(long):
         if not sent:
             sent.append(os.kill(os.getpid(), signal.SIGINT))
 
-    run_sweep(long, Part.FIT, Local(1), on_training(once))
+    run_sweep(long, StudyPart.FIT, Local(1), on_training(once))
     assert sent
     assert multiprocessing.active_children() == []
     assert [signal.getsignal(number) for number in STOP_SIGNALS] == handlers
@@ -271,7 +273,7 @@ def test_second_interrupt_ends_at_once(long):
         os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        run_sweep(long, Part.FIT, Local(1), on_training(twice))
+        run_sweep(long, StudyPart.FIT, Local(1), on_training(twice))
     assert rescues[0].is_alive(), "nobody waited for the worker"
     rescues[0].cancel()
     assert multiprocessing.active_children() == []
@@ -298,8 +300,8 @@ def test_killed_worker_is_replaced_and_its_run_goes_on(swept, tmp_path):
         notes.extend([event.note] if event.note else [])
         kill(event)
 
-    run_sweep(bound, Part.FIT, Local(1), watch)
-    fit = bound.study.part(Part.FIT)
+    run_sweep(bound, StudyPart.FIT, Local(1), watch)
+    fit = bound.study.part(StudyPart.FIT)
     assert [bound.status(run) for run in fit] == ["completed", "diverged", "completed"]
     assert notes == [f"{run_id}: its worker ended (SIGKILL)" for run_id in victims]
     assert multiprocessing.active_children() == []
@@ -315,11 +317,11 @@ def test_run_whose_worker_is_always_killed_is_recorded_as_failed(swept, tmp_path
                 child.kill()
                 child.join()
 
-    run_sweep(bound, Part.FIT, Local(1), watch)
-    fit = bound.study.part(Part.FIT)
+    run_sweep(bound, StudyPart.FIT, Local(1), watch)
+    fit = bound.study.part(StudyPart.FIT)
     assert [bound.status(run) for run in fit] == ["failed", "diverged", "completed"]
     assert "its worker ended 3 times (SIGKILL)" in bound.failure(fit[0])
-    run_sweep(bound, Part.FIT, Local(1))
+    run_sweep(bound, StudyPart.FIT, Local(1))
     assert [bound.status(run) for run in fit] == ["completed", "diverged", "completed"]
 
 
@@ -338,7 +340,7 @@ def test_interrupt_while_compiling_does_not_wait_for_the_compiler(long, capsys):
             os.kill(os.getpid(), signal.SIGTERM)
 
     start = time.monotonic()
-    run_sweep(long, Part.FIT, Local(1), watch)
+    run_sweep(long, StudyPart.FIT, Local(1), watch)
     assert frozen
     assert "there is nothing to save" in capsys.readouterr().err
     assert time.monotonic() - start < 50
@@ -378,8 +380,8 @@ def test_populations_are_trained_by_workers_and_recorded_run_by_run(swept, tmp_p
     bound = copy(swept[0], tmp_path)
     together = replace(bound, study=bound.study.override(["execution.runs_per_program=2"]))
     events: list[Event] = []
-    run_sweep(together, Part.FIT, Local(2), events.append)
-    for run in together.study.part(Part.FIT):
+    run_sweep(together, StudyPart.FIT, Local(2), events.append)
+    for run in together.study.part(StudyPart.FIT):
         ours, theirs = (
             record.read(folder / run.run_id, RunSummary) for folder in (tmp_path, swept[0].folder)
         )
@@ -389,11 +391,11 @@ def test_populations_are_trained_by_workers_and_recorded_run_by_run(swept, tmp_p
             assert ours.metrics.loss == pytest.approx(theirs.metrics.loss, rel=1e-5)
     found = [
         record.read(tmp_path / run.run_id, RunSummary).environment.members
-        for run in together.study.part(Part.FIT)
+        for run in together.study.part(StudyPart.FIT)
     ]
     assert sorted(found) == [1, 2, 2]
     last = [event.run_id for event in events if isinstance(event.phase, Status)]
-    assert sorted(last) == sorted(run.run_id for run in together.study.part(Part.FIT))
+    assert sorted(last) == sorted(run.run_id for run in together.study.part(StudyPart.FIT))
 
 
 def test_a_grid_is_grouped_as_the_device_was_measured(swept, texts, tmp_path, monkeypatch):
@@ -411,7 +413,7 @@ def test_a_grid_is_grouped_as_the_device_was_measured(swept, texts, tmp_path, mo
     bound = replace(swept[0], folder=tmp_path)
     study = study.with_fingerprints(lambda config: bound.corpora.mixture(config).fingerprint)
     monkeypatch.setattr(machine, "platform", lambda: "cpu")
-    run_sweep(replace(bound, study=study), Part.FIT, Local(2))
+    run_sweep(replace(bound, study=study), StudyPart.FIT, Local(2))
     assert asked == [9]
     assert [len(population) for population in populations] == [2] * 9
 
@@ -447,7 +449,7 @@ def test_each_run_trains_on_the_data_that_it_names(tmp_path, cache):
     study = Study("tiny", "Which text?", tuple(Run(config, rung=0) for config in configs), law=None)
     bound = bind(study.override(["execution.runs_per_program=3"]), tmp_path / "out", cache)
     assert len(bound.corpora.opened()) == 2
-    run_sweep(bound, Part.FIT, Local(1))
+    run_sweep(bound, StudyPart.FIT, Local(1))
     first, second = (corpus.fingerprint for corpus in bound.corpora.opened())
     found = [record.read(bound.folder / r.run_id, RunSummary) for r in bound.study.runs]
     assert [one.environment.members for one in found] == [3, 3, 3]

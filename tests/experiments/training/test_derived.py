@@ -16,7 +16,7 @@ from experiments.evaluation.tasks import validation
 from experiments.launchers.local import Local
 from experiments.plan.run import Continued, Derived, Run
 from experiments.plan.study import Study
-from experiments.record import Part, RunSummary, Status
+from experiments.record import RunSummary, Status, StudyPart
 from experiments.runs.branch_point import is_ready
 from experiments.runs.job import Job
 from experiments.sweep.sweep import bind, run_sweep
@@ -155,10 +155,10 @@ def test_overrides_reach_the_parents(parents) -> None:
 def test_a_sweep_trains_the_parents_first(parents, tmp_path, cache) -> None:
     """The derived run is planned first, and is the only one of the part that is asked for."""
     short = [parent.override(["budget.tokens=640"]) for parent in parents]
-    trunks = tuple(replace(parent, part=Part.TRUNK) for parent in short)
+    trunks = tuple(replace(parent, part=StudyPart.TRUNK) for parent in short)
     run = replace(short[0], beginning=Derived(trunks, "average"))
     bound = bind(Study("tiny", "Why?", (run, *trunks), law=None), tmp_path / "out", cache)
-    run_sweep(bound, Part.FIT, Local(1))
+    run_sweep(bound, StudyPart.FIT, Local(1))
     assert [bound.status(each) for each in bound.study.runs] == [Status.COMPLETED] * 3
     found = [record.read(bound.folder / each.run_id, RunSummary) for each in bound.study.runs]
     assert {parent.run_id for parent in found[0].parents} == {one.run_id for one in found[1:]}

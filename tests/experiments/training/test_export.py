@@ -22,7 +22,7 @@ from experiments.config.fields import to_dict
 from experiments.config.overrides import override
 from experiments.data.tokenizer import ByteTokenizer
 from experiments.record import RunSummary
-from experiments.training.export import Model, from_arrays, read, to_arrays, trained, write
+from experiments.training.export import ExportedModel, from_arrays, read, to_arrays, trained, write
 from experiments.training.hypers import hypers
 from experiments.training.step import init_state, recipe
 from experiments.training.trainer import train
@@ -46,7 +46,7 @@ def drawn(*assignments):
 
 
 def exported(config, params):
-    return Model(config, to_arrays(recipe(config), params), ByteTokenizer(), 0)
+    return ExportedModel(config, to_arrays(recipe(config), params), ByteTokenizer(), 0)
 
 
 def assert_equal(a, b):

@@ -18,14 +18,14 @@ from scaling.common.errors import UserError
 from scaling.machines.layout import Layout
 from tpu.__main__ import main
 from tpu.aot import compiler
-from tpu.aot.collectives import Collective
-from tpu.aot.compiler import NoRoom, Outcome, Program
+from tpu.aot.collectives import Exchange
+from tpu.aot.compiler import CompiledProgram, NoRoom, Outcome
 from tpu.aot.remedies import remedies
 from tpu.aot.topologies import Topology, topology
 
 GIB = 2**30
-GATHER = Collective("all-gather", 4 * GIB, 4, 6.0, "jit(train_chunk)/weight")
-FITS = Program(
+GATHER = Exchange("all-gather", 4 * GIB, 4, 6.0, "jit(train_chunk)/weight")
+FITS = CompiledProgram(
     axes={"fsdp": 4},
     microbatch=4,
     arguments=2 * GIB,
@@ -144,7 +144,7 @@ def test_involuntary_rematerialisations_are_counted(tmp_path: Path) -> None:
     compiler.write(FITS, path)
     line = "W0000 spmd.cc:1] [SPMD] Involuntary full rematerialization. The compiler cannot go\n"
     found = compiler._read(path, 2 * line)
-    assert isinstance(found, Program)
+    assert isinstance(found, CompiledProgram)
     assert found.rematerialised == 2
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit
-from analysis.fitting.types import Status
+from analysis.fitting.types import FitStatus
 from scaling import laws
 from scaling.common.errors import UserError
 from scaling.laws import Law, amplitude, exponent, offset, positive, real
@@ -35,7 +35,7 @@ def runs() -> pd.DataFrame:
 def test_the_same_optimum_as_the_registered_form(runs: pd.DataFrame):
     """Two solvers that share no derivatives: the exact one and automatic differentiation."""
     ours, theirs = (fit(law, runs, bootstrap=20) for law in (laws.chinchilla, mine))
-    assert theirs.status is Status.CONVERGED and theirs.warnings == ours.warnings
+    assert theirs.status is FitStatus.CONVERGED and theirs.warnings == ours.warnings
     assert theirs.objective == pytest.approx(ours.objective, rel=1e-9)
     assert theirs.params == pytest.approx(ours.params, rel=1e-6)
     assert theirs.samples == pytest.approx(ours.samples, rel=1e-3)
@@ -99,7 +99,7 @@ def test_parameters_that_can_be_exchanged(runs: pd.DataFrame):
         formula=lambda xp, p, x: p["A"] * p["K"] * x["params"] ** -p["alpha"],
     )  # fmt: skip
     result = fit(law, runs, bootstrap=10)
-    assert result.status is Status.NOT_IDENTIFIED
+    assert result.status is FitStatus.NOT_IDENTIFIED
     assert np.isnan(result.params["A"]) and np.isnan(result.params["K"])
     assert np.isfinite(result.params["alpha"])
     assert any("A, K can be exchanged" in text for text in result.warnings)
@@ -125,7 +125,7 @@ def test_a_parameter_at_its_bound(runs: pd.DataFrame):
         formula=mine.formula,
     )  # fmt: skip
     result = fit(low, runs, bootstrap=10)
-    assert result.status is Status.AT_BOUND and result.bounded == ("alpha",)
+    assert result.status is FitStatus.AT_BOUND and result.bounded == ("alpha",)
     assert result.params["alpha"] == pytest.approx(0.2)
     assert np.isnan(result.interval("alpha")).all()
     assert any("alpha is at its upper bound, 0.2" in text for text in result.warnings)

@@ -11,7 +11,7 @@ from scipy import optimize
 
 from analysis.fitting.fit import fit
 from analysis.fitting.solvers.objective import KINDS
-from analysis.fitting.types import Status
+from analysis.fitting.types import FitStatus
 from scaling import laws
 from scaling.common.errors import UserError
 from scaling.laws import Law, amplitude, exponent, offset
@@ -81,7 +81,7 @@ def test_a_flat_piece_is_a_minimum():
     runs = pd.DataFrame({"flops_6nd": flops, "loss": (1.5 + 900 * flops**-0.16) * np.exp(noise)})
     result = fit(laws.power_law_no_offset, runs[flops <= 1e20])
     assert np.abs(result.residuals).min() > 1e-3, "the example no longer has all rows outside"
-    assert result.status is Status.CONVERGED
+    assert result.status is FitStatus.CONVERGED
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -91,7 +91,7 @@ def test_raw_absolute_errors_of_a_surface_are_certified(grid: pd.DataFrame, seed
     result = fit(
         laws.chinchilla, grid.assign(loss=smooth * np.exp(noise)), objective="raw_absolute"
     )
-    assert result.status is Status.CONVERGED
+    assert result.status is FitStatus.CONVERGED
 
 
 def least_absolute(design: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
