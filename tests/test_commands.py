@@ -119,6 +119,7 @@ def test_every_answer_has_json():
 
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.]*[A-Za-z_])")
 TABLE = ("--loss", "nats", "--params", "n", "--tokens", "d")
+LONG = ("analysis diagnose",)  # half a minute of profiles
 ASKED = {
     "analysis chain": [*TABLE, "--then-loss", "err", "--at", "params=7B,tokens=1T"],
     "analysis compare": [*TABLE, "--law", "chinchilla", "--law", "chinchilla,beta=alpha"],
@@ -182,7 +183,10 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(file)
 
 
-@pytest.mark.parametrize("command", ASKED)
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in ASKED],
+)
 def test_json_holds_every_number_of_the_text(command, table, capsys):
     room, name = command.split()
     main = import_module(f"{room}.__main__").main

@@ -58,6 +58,10 @@ class Parameter:
                     f"{self.high:g}"
                 )
 
+    def admits(self, value: float) -> bool:
+        """True for a value that it can have; fits search a positive one within narrower ends."""
+        return value > 0 if self.scale == "log" else self.low <= value <= self.high
+
 
 def offset(name: str, high: float = math.inf) -> Parameter:
     """An irreducible part, E >= 0, in which the law is linear and below which it never falls."""
@@ -253,16 +257,17 @@ class Law:
         """The law with some parameters held at known values: they are then not fitted.
 
         Raises:
-            UserError: a value is outside the range of its parameter, or not finite.
+            UserError: a value is not finite, or none that its parameter can have.
         """
         for name, value in values.items():
             each = self._known(name)
             if not isinstance(value, int | float | np.number) or not math.isfinite(value):
                 raise UserError(f"law '{self.name}': {name} = {value!r}; give a finite number")
-            if not each.low <= value <= each.high:
+            if not each.admits(value):
+                needed = "above 0" if each.scale == "log" else f"{each.low:g} to {each.high:g}"
                 raise UserError(
-                    f"law '{self.name}': {name} = {value:g} is outside the range of this "
-                    f"parameter, {each.low:g} to {each.high:g}"
+                    f"law '{self.name}': {name} = {value:g} is no value of this parameter; "
+                    f"it lies {needed}"
                 )
         known = {name: float(value) for name, value in values.items()}
         known |= {name: known[other] for name, other in self.equal.items() if other in known}

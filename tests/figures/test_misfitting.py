@@ -8,7 +8,7 @@ from paths import needs_tables
 from analysis.figures import Reproduction, reproduce
 from analysis.figures.misfitting import VARIANTS
 
-pytestmark = needs_tables("misfitting/tidy.csv.gz")
+pytestmark = [needs_tables("misfitting/tidy.csv.gz"), pytest.mark.slow]  # half a minute of fits
 
 
 @pytest.fixture(scope="module")

@@ -59,6 +59,7 @@ def test_exact_curves_give_back_the_law(name: str):
     assert dict(found.params) == pytest.approx(dict(truth), rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRUTH)
 def test_unseen_schedules_are_predicted_within_the_noise(name: str):
     law, truth = TRUTH[name]

@@ -145,6 +145,7 @@ def test_ntk_starts_as_sp_does(fair: dict[str, CoordinateCheck]) -> None:
     assert fair["ntk"].broken == ()
 
 
+@pytest.mark.slow
 def test_sgd_has_rates_of_its_own(sgd: dict[str, CoordinateCheck]) -> None:
     """1 / m^0 for hidden matrices and m elsewhere, clipped by a norm that knows them; with Adam's
     1/m queries shrink."""
@@ -156,6 +157,7 @@ def test_sgd_has_rates_of_its_own(sgd: dict[str, CoordinateCheck]) -> None:
     assert sgd["adam"].broken == ("hidden learning rate",)
 
 
+@pytest.mark.slow
 def test_muon_has_a_rate_of_its_own() -> None:
     """m^-1/2 for hidden matrices; the largest |slope| is 0.08. With Adam's 1/m queries shrink."""
     quick = FROM_ZERO | {"learning_rate": 2.0**-5}
@@ -169,6 +171,7 @@ def test_muon_has_a_rate_of_its_own() -> None:
     assert adam["attention/query"].max() == pytest.approx(-0.5, abs=0.1)
 
 
+@pytest.mark.slow
 def test_mup_keeps_experts_and_the_logits_of_their_router() -> None:
     """No capacity is full, for a dropped token's zeros are as many at every width."""
     base = config(embedding_norm="none", experts=4, capacity_factor=2.0)

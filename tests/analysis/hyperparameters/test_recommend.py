@@ -125,10 +125,13 @@ def test_a_law_without_resamples_has_no_interval(saved):
     ("arguments", "said"),
     [
         (["recommend", "--params", "1e9"], "required: --tokens"),
-        (["recommend", "--params", "big", "--tokens", "1e11"], "invalid float value: 'big'"),
+        (
+            ["recommend", "--params", "big", "--tokens", "1e11"],
+            "--params 'big' is not a number; write it as 7e9 or 7B",
+        ),
         (["recommend", "--params", "0", "--tokens", "1e11"], "params_total=0.0: must be finite"),
         ([*RUN, "--parms", "1"], "did you mean '--params'"),
-        ([*RUN, "--tuned", "lr"], "--tuned lr: write name=number"),
+        ([*RUN, "--tuned", "lr"], "--tuned lr: write name=value"),
         ([*RUN, "--tuned", "rate=1"], "unknown 'tuned_rate': did you mean 'tuned_"),
         ([*RUN, "--fit", "nowhere.json"], "nowhere.json: cannot read (No such file"),
     ],

@@ -63,7 +63,11 @@ def test_layout_has_the_curve_of_one_device(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["data 8", "fsdp 8", "fsdp 4, ZeRO 2", "fsdp 2, tensor 4", "hierarchical 2 x 4", "sequence 8"],
+    [
+        *("fsdp 2, tensor 4", "hierarchical 2 x 4", "sequence 8"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("data 8", "fsdp 8")),
+        pytest.param("fsdp 4, ZeRO 2", marks=pytest.mark.slow),
+    ],
 )
 def test_layout_has_the_gradients_of_one_device(name: str) -> None:
     alone, shared = differentiate(), differentiate(*fields(name))
@@ -74,7 +78,9 @@ def test_layout_has_the_gradients_of_one_device(name: str) -> None:
 @pytest.mark.parametrize(
     "program",
     [
-        ("execution.program.layers=unrolled", "execution.microbatch=4"),
+        pytest.param(
+            ("execution.program.layers=unrolled", "execution.microbatch=4"), marks=pytest.mark.slow
+        ),
         ("execution.program.remat=block",),
         ("execution.program.logits_chunks=4",),
         pytest.param(("optimizer.name=muon",), marks=pytest.mark.slow),
