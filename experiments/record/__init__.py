@@ -19,8 +19,8 @@ A study folder holds::
     <run_id>/quarantine.N/     damaged files, moved aside before the run continued
 
 A run with a parent has taken over one of its checkpoints. Its metrics.jsonl begins with the
-parent's rows. `steps_trained`, `tokens_trained` and `wall_seconds` of its summary count its own
-training alone, so that sums over runs count nothing twice.
+parent's rows of training. `steps_trained`, `tokens_trained` and `wall_seconds` of its summary count
+its own training alone, so that sums over runs count nothing twice.
 
 JSON files and rows end with a checksum (`checksums`), and a summary has the checksums of the other
 files of its run. Text without them, of earlier versions, is read as well.

@@ -1,8 +1,9 @@
 """Branch point of a run: its first step, or the checkpoint of a parent that it continues.
 
-The first owner of the run copies the checkpoint and the rows before it. The copy takes its name
-last, in one move, so a run has all of it or begins again. Without a whole copy the run trains from
-its first step and reaches the same result.
+The first owner of the run copies the checkpoint and the rows of training before it: the parent's
+validations were due at other steps. The copy takes its name last, in one move, so a run has all of
+it or begins again. Without a whole copy the run trains from its first step and reaches the same
+result.
 """
 
 from __future__ import annotations

@@ -320,9 +320,10 @@ def test_terminated_run_exits_with_75_and_the_same_command_finishes_it(study_fil
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "3 completed"
     for run_id in started:
-        steps = [row.step for row in record.read_rows(out / run_id / record.METRICS)]
-        assert steps == sorted(set(steps))
-        assert steps[-1] == 2000
+        found = record.read_rows(out / run_id / record.METRICS)
+        rows = [(row.step, "valid_loss" in row.metrics) for row in found]
+        assert rows == sorted(set(rows))  # of one step, a row of training and one of validation
+        assert rows[-2:] == [(2000, False), (2000, True)]
     lines = done.stderr.splitlines()
     assert "60 documents" in lines[0]
     assert lines[-1].endswith("[3/3 runs, 0:00 left]")

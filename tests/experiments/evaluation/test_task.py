@@ -47,10 +47,11 @@ def test_a_dropped_task_is_in_the_record(tmp_path, texts, cache, words) -> None:
         "words.accuracy_per_byte",
         "words.loss_per_byte",
     }
-    rows = [row.metrics for row in record.read_rows(job.folder / record.METRICS)]
-    on_the_way = [row for row in rows if "valid_loss" in row]
-    assert len(on_the_way) == 1
-    assert on_the_way[0]["words.loss_per_byte"] > summary.metrics.evaluations["words.loss_per_byte"]
+    rows = list(record.read_rows(job.folder / record.METRICS))
+    validated = {row.step: row.metrics for row in rows if "valid_loss" in row.metrics}
+    assert list(validated) == [32, 50]
+    assert validated[50] == {"valid_loss": summary.metrics.loss, **summary.metrics.evaluations}
+    assert validated[32]["words.loss_per_byte"] > validated[50]["words.loss_per_byte"]
     items = list(record.read_items(job.folder / record.EVALUATIONS / "words.jsonl"))
     assert [(row.step, row.item) for row in items] == [
         (32, "wind"),

@@ -139,7 +139,7 @@ def test_element_that_reaches_its_time_limit_goes_on_in_the_next(
     (log,) = (bound.folder / slurm.FOLDER).glob("*_log.out")
     assert "this job is timed-out" in log.read_text()
     assert [path.name for path in job.folder.glob("claim.*")] == ["claim.2"]
-    assert [row["step"] for row in _rows(job)] == [8, 16, 24, 32, 40, 48, 50]
+    assert [row["step"] for row in _rows(job)] == [8, 16, 24, 32, 40, 48, 50, 50]
 
 
 def test_cancelled_job_is_told_of_and_the_next_call_goes_on(texts, cache, tmp_path):

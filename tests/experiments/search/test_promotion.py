@@ -6,6 +6,7 @@ from fractions import Fraction
 import jax
 import numpy as np
 import pytest
+import records
 import tiny
 
 from experiments import data, record
@@ -55,6 +56,10 @@ def loss(job) -> float:
     return record.read(job.folder, RunSummary).metrics.loss
 
 
+def validations(job) -> list[dict[str, float | None]]:
+    return [row for row in records.means(job.folder) if "valid_loss" in row]
+
+
 def test_promoted_run_ends_as_if_it_had_trained_straight_through(tmp_path, base, cache):
     corpus = data.Corpora(cache)
     short, straight = job(tmp_path / "a", base), job(tmp_path / "b", longer(base, 3 * UNIT))
@@ -69,6 +74,7 @@ def test_promoted_run_ends_as_if_it_had_trained_straight_through(tmp_path, base,
     train(straight, corpus)
     jax.tree.map(np.testing.assert_array_equal, state(promoted), state(straight))
     assert loss(promoted) == loss(straight) != loss(short)
+    assert validations(promoted) == validations(straight)
     assert int(state(promoted).step) == 60
     parent = Parent(run_id=short.run.run_id, step=20)
     assert record.read(promoted.folder, RunRecord).parents == (parent,)
