@@ -31,16 +31,15 @@ def handle_stop_signals(handler: Callable[[int], None]) -> None:
 def on_stop_signal(stop: Callable[[], bool]) -> Iterator[None]:
     """Call `stop` on the first stop signal; later ones go to the handlers of before.
 
-    `stop` tells if there is anything to save.
+    `stop` tells if there is anything to save. Where a signal was ignored, as Ctrl-C is by what a
+    shell script starts in the background, later ones raise KeyboardInterrupt.
     """
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
     def first(*_: object) -> None:
-        restore()
+        for number, handler in before.items():
+            is_ignored = handler is signal.SIG_IGN
+            signal.signal(number, signal.default_int_handler if is_ignored else handler)
         how = "saving checkpoints and stopping" if stop() else "stopping; there is nothing to save"
         print(f"{how}; interrupt again to stop at once", file=sys.stderr)
 
@@ -49,4 +48,5 @@ def on_stop_signal(stop: Callable[[], bool]) -> Iterator[None]:
     try:
         yield
     finally:
-        restore()
+        for number, handler in before.items():
+            signal.signal(number, handler)

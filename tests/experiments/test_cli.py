@@ -230,13 +230,13 @@ def test_describe_shows_every_parameter_and_every_count(call):
     assert "flops_chinchilla" in out
 
 
-def test_failed_run_is_told_with_its_reason(call, tmp_path, monkeypatch):
-    def fail(sweep, part, workers, watch):
-        for run in sweep.study.part(part):
+def test_failed_run_is_told_with_its_reason(call, monkeypatch):
+    def fail(sweep, jobs, launcher, watch):
+        for job in jobs:
             summary = records.run_summary(status="failed", message="out of memory")
-            record.write(sweep.folder / run.run_id, summary)
+            record.write(job.folder, summary)
 
-    monkeypatch.setattr(sweeps, "run_sweep", fail)
+    monkeypatch.setattr(sweeps, "train", fail)
     code, out, _ = call("run")
     assert code == record.AGAIN
     assert "3 failed" in out
