@@ -9,6 +9,13 @@ import records
 from experiments import record
 from experiments.runs.metrics_log import MetricsLog
 
+ROWS = [
+    records.training(4, 3.0, 10.0),
+    records.validation(4, 3.5),
+    records.training(8, 2.0, 20.0),
+    records.validation(8, 2.5),
+]
+
 
 def values(loss: float, count: int = 4, **others: float) -> dict[str, np.ndarray]:
     return {name: np.full(count, value) for name, value in {"loss": loss, **others}.items()}
@@ -33,17 +40,11 @@ def test_other_metric_that_is_not_finite_is_null(tmp_path):
 
 def test_rows_beyond_the_checkpoint_are_cut_and_time_goes_on(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    rows = [
-        records.training(4, 3.0, 10.0),
-        records.validation(4, 3.5),
-        records.training(8, 2.0, 20.0),
-        records.validation(8, 2.5),
-    ]
-    record.append_rows(path, rows)
+    record.append_rows(path, ROWS)
     with path.open("a") as file:
         file.write('{"step": 12, "lo')
     log = MetricsLog(path, first_step=4)
-    assert list(record.read_rows(path)) == rows[:2]
+    assert list(record.read_rows(path)) == ROWS[:2]
     assert (log.tokens, log.train_loss) == (256, 3.0)
     assert 10 < log.seconds < 11
     log.row(8, 64, 4, values(2.0))
@@ -52,16 +53,10 @@ def test_rows_beyond_the_checkpoint_are_cut_and_time_goes_on(tmp_path):
 
 def test_validation_of_the_last_step_is_cut_for_it_is_repeated(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    rows = [
-        records.training(4, 3.0, 10.0),
-        records.validation(4, 3.5),
-        records.training(8, 2.0, 20.0),
-        records.validation(8, 2.5),
-    ]
-    record.append_rows(path, rows)
+    record.append_rows(path, ROWS)
     log = MetricsLog(path, first_step=8, last=8)
     log.evaluation(8, 64, {"valid_loss": 2.5})
-    assert list(record.read_rows(path)) == rows
+    assert list(record.read_rows(path)) == ROWS
 
 
 def test_mean_of_great_numbers_may_overflow(tmp_path):
