@@ -11,16 +11,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from experiments.record import study_folder
+from analysis.cli._study import add_study
 from scaling.common.answers import Answer, Whole
 from scaling.common.files import output_folder, plain
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument(
-        "study", type=study_folder, help="folder with study.json, or its name in runs/"
-    )
+    add_study(parser)
 
 
 def run(options: argparse.Namespace) -> Answer:

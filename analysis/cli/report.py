@@ -11,16 +11,14 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from experiments.record import study_folder
+from analysis.cli._study import add_study
 from scaling.common.answers import Answer, Line, Note, Shown
 from scaling.common.files import output_folder
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument(
-        "study", type=study_folder, help="folder with study.json, or its name in runs/"
-    )
+    add_study(parser)
 
 
 def run(options: argparse.Namespace) -> Answer:
