@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 DEVICES = ("gpu", "tpu")
 LONG = ("tests/invariance/eight_devices/", "tests/transfer/", "tests/experiments/")
+# programs that tests of any checkout have compiled; the key of a program is its text and flags
+COMPILED = Path("~/.cache/windtunnel/compiled_by_tests").expanduser()
+MONTH = 30 * 24 * 3600.0
 
 
 # Tests check every shape that these files annotate; elsewhere the annotations cost nothing.
@@ -54,10 +58,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Set what JAX reads when it is imported, for this process and for its children."""
     if config.option.markexpr not in DEVICES:
         os.environ["JAX_PLATFORMS"] = "cpu"
-    if config.pluginmanager.has_plugin("cacheprovider"):
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(config.cache.mkdir("xla"))  # type: ignore[union-attr]
-        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-        os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILED))
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
+    if not hasattr(config, "workerinput"):
+        for program in COMPILED.glob("*-cache"):
+            if program.stat().st_mtime < time.time() - MONTH:
+                program.unlink(missing_ok=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -164,8 +171,9 @@ def search_file(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def _cache(folder: Path) -> Path:
     """An empty cache whose compiled programs are those of earlier sessions."""
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
-        (folder / "xla").symlink_to(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    compiled = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    compiled.mkdir(parents=True, exist_ok=True)
+    (folder / "xla").symlink_to(compiled)
     return folder
 
 
