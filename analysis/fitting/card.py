@@ -151,6 +151,7 @@ def _fitting(result: FitResult) -> dict[str, str]:
         "outlier rule": f"{recipe.drop_highest} highest losses dropped"
         if recipe.drop_highest
         else "none dropped",
+        "rows": "; ".join(recipe.where) or "all of the table",
         "points": "; ".join((f"{len(points)} fitted", *points.notes)),
         "status": str(result.status),
         "intervals": intervals,

@@ -34,10 +34,10 @@ from analysis.fitting.solvers.engine import engine
 from analysis.fitting.solvers.objective import Objective
 from analysis.fitting.solvers.objective import objective as named_objective
 from analysis.fitting.types import LEVEL, FitRecipe, FitStatus
+from analysis.tables import query
 from analysis.tables.columns import Array, aligned
 from analysis.tables.points import TIGHT, Points, select, select_held_out
 from analysis.tables.population import checkpoints, outliers
-from analysis.tables.query import rows as query_rows
 from scaling.common.errors import UserError
 from scaling.laws import Law
 
@@ -56,6 +56,7 @@ def fit(
     tokens: str | None = None,
     x: str | None = None,
     columns: Mapping[str, str] | None = None,
+    where: str | None = None,
     objective: str = "log_huber",
     delta: float | Literal["mad"] | None = None,
     bootstrap: int = 0,
@@ -73,6 +74,7 @@ def fit(
         table: a DataFrame, or a file, columns or rows to make one of.
         columns: the column of each variable of the law; `params`, `tokens` and `x` are short for
             its commonest entries. One not named has the law's own definition, or its own name.
+        where: the rows to take, as a condition; `weights` and a mask are of these alone.
         objective: log_ or raw_ residuals, huber, squared or absolute
             (`analysis.fitting.solvers.objective`).
         delta: Huber width, in log loss (in the unit of the loss for raw_huber), 1e-3 if not given;
@@ -87,7 +89,7 @@ def fit(
     Series of weights or a mask is aligned by its labels. Units of parameters follow the columns.
     Raises UserError where the rows cannot be fitted at all.
     """
-    law, table = as_law(law), as_table(table)
+    law, table = as_law(law), query.where(as_table(table), where)
     bootstrap, drop_highest = whole("bootstrap", bootstrap), whole("drop_highest", drop_highest)
     refuse_idle(bootstrap, resampling=resampling, cluster=cluster, seed=seed)
     seed = whole("seed", 0 if seed is None else seed)
@@ -107,6 +109,7 @@ def fit(
     recipe = FitRecipe(
         loss=loss,
         columns=named,
+        where=query.conditions(table),
         objective=goal,
         bootstrap=bootstrap,
         resampling=resampling,
@@ -191,7 +194,7 @@ def _mask(table: pd.DataFrame, holdout: str | NDArray[np.bool_] | None) -> Any:
     if holdout is None:
         return None
     mask = (
-        query_rows(table, holdout)
+        query.rows(table, holdout)
         if isinstance(holdout, str)
         else np.asarray(aligned(holdout, table, "holdout"))
     )

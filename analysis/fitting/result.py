@@ -186,6 +186,7 @@ class FitResult:
             "recipe": {
                 "loss": self.recipe.loss,
                 "columns": dict(self.recipe.columns),
+                "where": list(self.recipe.where),
                 "objective": str(self.recipe.objective),
                 "delta": plain(self.recipe.objective.delta),
                 "bootstrap": self.recipe.bootstrap,

@@ -33,6 +33,7 @@ class FitRecipe:
 
     loss: str
     columns: Mapping[str, str]
+    where: tuple[str, ...]  # conditions that chose the rows
     objective: Objective
     bootstrap: int
     resampling: Resampling

@@ -185,15 +185,15 @@ def listed(names: Sequence[str], between: str = ", ") -> str:
 
 
 def aligned(values: Any, table: pd.DataFrame, what: str) -> Any:
-    """Values for the rows of a table; a Series by its labels, which must be those of the table."""
+    """Values for the rows of a table; a Series by its labels, of these rows and maybe others."""
     import pandas as pd
 
     if not isinstance(values, pd.Series) or values.index.equals(table.index):
         return values
-    known = table.index.is_unique and values.index.is_unique and len(values) == len(table)
-    if not known or not values.index.isin(table.index).all():
+    known = table.index.is_unique and values.index.is_unique
+    if not known or not table.index.isin(values.index).all():
         raise UserError(
-            f"{what}: the labels of its index are not those of the table, row by row; give "
+            f"{what}: the labels of its index are not those of the table's rows; give "
             ".to_numpy() to go by position"
         )
     return values.reindex(table.index)

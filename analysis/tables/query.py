@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import operator
 import re
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,7 +40,7 @@ GRAMMAR = (
     "write column, comparison and value, such as 'flops_6nd>1e15', joined by and or or, "
     "without brackets"
 )
-CHOSEN = "chosen"  # attribute of a table: columns that conditions have named
+CHOSEN = "chosen"  # attribute of a table: the conditions that chose its rows, with their columns
 
 
 def where(table: pd.DataFrame, query: str | None) -> pd.DataFrame:
@@ -52,13 +53,18 @@ def where(table: pd.DataFrame, query: str | None) -> pd.DataFrame:
     found = table.loc[rows(table, query)]
     if found.empty:
         raise UserError(f"rows '{query}': none of the {len(table)} rows is left")
-    found.attrs[CHOSEN] = (*chosen(table), *columns_in(table, query))
+    found.attrs[CHOSEN] = {**table.attrs.get(CHOSEN, {}), query: columns_in(table, query)}
     return found
 
 
 def chosen(table: pd.DataFrame) -> tuple[str, ...]:
     """The columns that conditions have named."""
-    return tuple(table.attrs.get(CHOSEN, ()))
+    return tuple(chain.from_iterable(table.attrs.get(CHOSEN, {}).values()))
+
+
+def conditions(table: pd.DataFrame) -> tuple[str, ...]:
+    """The conditions that chose these rows, one after another."""
+    return tuple(table.attrs.get(CHOSEN, {}))
 
 
 def columns_in(table: pd.DataFrame, query: str) -> tuple[str, ...]:

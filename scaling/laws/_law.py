@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -373,6 +374,15 @@ def require(wanted: tuple[str, ...], given: Mapping[str, object], what: str) -> 
 
 
 def _float64(values: Mapping[str, ArrayLike]) -> dict[str, Array]:
+    series: dict[str, Any] = {
+        name: each for name, each in values.items() if hasattr(each, "reindex")
+    }
+    labels = {name: each.index for name, each in series.items()}
+    if any(not each.equals(other) for each, other in pairwise(labels.values())):
+        raise UserError(
+            f"{', '.join(labels)}: the labels of their indexes differ; align them, or give "
+            ".to_numpy() to go by position"
+        )
     try:
         arrays = {name: np.asarray(value, np.float64) for name, value in values.items()}
         np.broadcast_shapes(*(array.shape for array in arrays.values()))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import fit, where
+from analysis import card, fit, where
 from analysis.estimators.envelope import envelope
 from analysis.estimators.isoflop import isoflop
 from analysis.estimators.trajectory import fit_trajectories
@@ -218,6 +218,16 @@ def test_weights_and_masks_are_aligned_by_label(runs: pd.DataFrame):
     for wrong in (weights.set_axis(range(1, 25)), weights.iloc[:-1]):
         with pytest.raises(UserError, match="weights: the labels of its index"):
             fit(laws.chinchilla, runs, weights=wrong)
+
+
+def test_rows_are_chosen_by_an_argument_too(runs: pd.DataFrame):
+    condition = "loss<4 and flops_6nd>1e18"
+    weights = pd.Series(np.linspace(1, 2, 24))
+    expected = fit(laws.chinchilla, where(runs, condition), weights=weights)
+    found = fit(laws.chinchilla, runs, where=condition, weights=weights)
+    assert found.params == expected.params and len(found.points) < 24
+    assert found.recipe.where == expected.recipe.where == (condition,)
+    assert f"rows: {condition}" in card(found)
 
 
 def test_a_cluster_that_is_missing_is_named(runs: pd.DataFrame):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from scaling import laws
@@ -106,6 +107,15 @@ def test_arguments_of_predict_that_do_not_go_together():
         laws.chinchilla.predict(WHOLE, params=[1e9, 2e9], tokens=np.ones(3))
     with pytest.raises(UserError, match="could not convert"):
         laws.chinchilla.predict(WHOLE, params="1B", tokens=1e9)
+
+
+def test_series_go_together_by_their_labels():
+    params, tokens = pd.Series([1e9, 2e9]), pd.Series([1e10, 2e10])
+    by_position = laws.chinchilla.predict(WHOLE, params=params, tokens=tokens.to_numpy()[::-1])
+    assert by_position.shape == (2,)
+    for unlike in (tokens[::-1], tokens.set_axis(["a", "b"]), tokens[:1]):
+        with pytest.raises(UserError, match="params, tokens: the labels of their indexes differ"):
+            laws.chinchilla.predict(WHOLE, params=params, tokens=unlike)
 
 
 def test_every_law_counts_as_its_source_says():
