@@ -61,7 +61,6 @@ def run(options: argparse.Namespace) -> Answer:
     from analysis.estimators.isoflop import isoflop
     from analysis.readings.isoflop import draw_profiles, profiles
     from analysis.tables.columns import numeric
-    from analysis.tables.points import with_compute
     from analysis.tables.population import kept
 
     points(options.at, COMPUTE)  # refused before the work
@@ -82,8 +81,7 @@ def run(options: argparse.Namespace) -> Answer:
     yield optima(found)
     yield from show(found, options)
     apart = () if options.budget is None else (options.budget,)
-    whole = with_compute(source.table, options.flops, source.params, source.tokens)
-    rows, _ = kept(whole, source.loss, (source.params, source.tokens, options.flops), apart)
+    rows, _ = kept(source.table, source.loss, (source.params, source.tokens, options.flops), apart)
     groups = row_groups(rows, numeric(rows[options.flops]), options.budget, options.tolerance)
     shown = profiles([rows.iloc[each] for each in groups], found, source.params, source.loss)
     axes = source.params, label(source.loss), options.curve

@@ -18,7 +18,7 @@ from analysis.estimators.frontier import (
     row_groups,
 )
 from analysis.tables.columns import Array
-from analysis.tables.points import with_compute
+from analysis.tables.derived import completed
 from analysis.tables.population import ENDS, kept
 from scaling.common.errors import UserError
 from scaling.laws.allocation import params_allocation, tokens_allocation
@@ -49,7 +49,7 @@ def envelope(
     """
     import pandas as pd
 
-    table = with_compute(table, flops, params, tokens)
+    table = completed(table, params, tokens)
     table, notes = kept(table, loss, (params, tokens, flops), (run, *ENDS))
     read = read_columns(table, (loss, params, tokens, flops), bootstrap)
     read = {name: np.log(values) for name, values in read.items()}

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from analysis.estimators.frontier import SIZES, Frontier, line, power_law, read_columns, row_groups
 from analysis.estimators.vertex import parabola
 from analysis.tables.columns import Array, listed
-from analysis.tables.points import check_compute, with_compute
+from analysis.tables.derived import completed
+from analysis.tables.points import check_compute
 from analysis.tables.population import kept
 from scaling.common.errors import UserError, nearest
 from scaling.laws.allocation import params_allocation, tokens_allocation
@@ -87,7 +88,7 @@ def isoflop(
         raise UserError(f"curve='{curve}': {nearest(curve, CURVES)}")
     check_compute(table, params)
     apart = () if budget is None else (budget,)
-    table = with_compute(table, flops, params, tokens)
+    table = completed(table, params, tokens)
     table, notes = kept(table, loss, (params, tokens, flops), apart)
     read = read_columns(table, (loss, params, tokens, flops), bootstrap)
     groups = row_groups(table, read[flops], budget, tolerance)

@@ -1,7 +1,8 @@
 """Arguments of a fit: laws by name, tables in any shape, whole numbers, and the default columns.
 
-A variable that no argument names has the column of the law's own definition, then the column of its
-own name, then the usual one. An argument that this fit would not use is refused.
+A variable that no argument names has the column of the law's own definition, then that of its own
+name, then the usual one, then one whose name says it. An argument that this fit would not use is
+refused.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import numpy as np
 
 from analysis.fitting.solvers.objective import MAD, Objective, objective
 from analysis.tables.columns import remedy
+from analysis.tables.derived import completed
 from analysis.tables.files import load_table
+from analysis.tables.words import WORDS, columns_saying
 from scaling.common.errors import UserError, nearest
 from scaling.laws import Law, by_name
 
@@ -67,8 +70,9 @@ def whole(name: str, value: Any, least: int = 0) -> int:
 
 def columns_of(
     law: Law, table: pd.DataFrame, short: Mapping[str, str | None], named: Mapping[str, str] | None
-) -> tuple[dict[str, str], list[str]]:
-    """The column of each variable, and notes on defaults that could have been others.
+) -> tuple[pd.DataFrame, dict[str, str], list[str]]:
+    """The table with columns that follow from others, the column of each variable, and notes on
+    defaults that could have been others.
 
     Raises:
         UserError: a variable that the law has not, or one that is named twice.
@@ -93,36 +97,55 @@ def columns_of(
                 f"({flags})"
             )
     notes: list[str] = []
+    table = completed(table, given.get("params"), given.get("tokens"))
     for name in law.variables:
         if name not in given:
-            given[name], others = _default(law, table, name)
-            if others:
-                notes.append(
-                    f"{name} is column {given[name]}; the table also has {', '.join(others)}"
-                )
-    return {name: given[name] for name in law.variables}, notes
+            given[name], note = _default(law, table, name)
+            notes += [note] if note else []
+    return table, {name: given[name] for name in law.variables}, notes
 
 
-def _default(law: Law, table: pd.DataFrame, name: str) -> tuple[str, list[str]]:
-    """The column of a variable that was not named, and other counts of it that differ."""
+def _default(law: Law, table: pd.DataFrame, name: str) -> tuple[str, str]:
+    """The column of a variable that was not named, and a note where it could be another."""
     there, own = set(map(str, table.columns)), law.columns.get(name)
-    family = next((each for each in COUNTS.values() if own in each or USUAL.get(name) in each), ())
     tried = [own, name] if own else [name, USUAL.get(name, name)]
     found = next((column for column in tried if column in there), None)
     if found is None:
-        counted, absent = f" (the law counts {name} as {own})" if own else "", own or tried[-1]
-        raise UserError(
-            f"the table has no column '{absent}'{counted}: name the column with {name}=... or "
-            f"columns={{'{name}': ...}}; {remedy(table, absent)}"
-        )
-    if found not in family:
-        return found, []
+        return _by_words(table, name, own or tried[-1], bool(own))
+    family = next((each for each in COUNTS.values() if own in each or USUAL.get(name) in each), ())
     others = [
         column
         for column in family
         if column in there and column != found and not table[column].equals(table[found])
     ]
-    return found, others
+    if found not in family or not others:
+        return found, ""
+    return found, f"{name} is column {found}; the table also has {', '.join(others)}"
+
+
+def _by_words(table: pd.DataFrame, name: str, quantity: str, is_own: bool) -> tuple[str, str]:
+    """The column whose name says the quantity of a variable, and a note that it was taken."""
+    wanted = (quantity, "flops") if quantity == "flops_6nd" else (quantity,)
+    columns = [c for each in wanted if each in WORDS for c in columns_saying(each, table.columns)]
+    if not columns:
+        counted = f" (the law counts {name} as {quantity})" if is_own else ""
+        raise UserError(
+            f"the table has no column '{quantity}'{counted}: name the column with {name}=... or "
+            f"columns={{'{name}': ...}}; {remedy(table, quantity)}"
+        )
+    return columns[0], taken(name, columns)
+
+
+def taken(name: str, columns: Sequence[str]) -> str:
+    """A note on the first of these columns, whose names say the same."""
+    others = f"; the table also has {', '.join(columns[1:])}" if columns[1:] else ""
+    return f"{name} is column {columns[0]}, by its name{others}"
+
+
+def loss_of(table: pd.DataFrame, loss: str) -> tuple[str, tuple[str, ...]]:
+    """The column of the loss, and a note where the default is absent and a name tells another."""
+    columns = [] if loss != "loss" or loss in table.columns else columns_saying(loss, table.columns)
+    return (columns[0], (taken(loss, columns),)) if columns else (loss, ())
 
 
 def chosen_objective(name: str, delta: float | str | None) -> Objective | None:

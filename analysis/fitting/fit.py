@@ -23,6 +23,7 @@ from analysis.fitting.arguments import (
     as_table,
     chosen_objective,
     columns_of,
+    loss_of,
     refuse_idle,
     whole,
 )
@@ -36,6 +37,7 @@ from analysis.fitting.solvers.objective import objective as named_objective
 from analysis.fitting.types import LEVEL, FitRecipe, FitStatus
 from analysis.tables import query
 from analysis.tables.columns import Array, aligned
+from analysis.tables.derived import formulas
 from analysis.tables.points import TIGHT, Points, select, select_held_out
 from analysis.tables.population import checkpoints, outliers
 from scaling.common.errors import UserError
@@ -89,7 +91,7 @@ def fit(
     Series of weights or a mask is aligned by its labels. Units of parameters follow the columns.
     Raises UserError where the rows cannot be fitted at all.
     """
-    law, table = as_law(law), query.where(as_table(table), where)
+    law, table = as_law(law), as_table(table)
     bootstrap, drop_highest = whole("bootstrap", bootstrap), whole("drop_highest", drop_highest)
     refuse_idle(bootstrap, resampling=resampling, cluster=cluster, seed=seed)
     seed = whole("seed", 0 if seed is None else seed)
@@ -100,10 +102,14 @@ def fit(
             "gives the losses"
         )
     short = {"params": params, "tokens": tokens, "x": x}
-    named, defaults = columns_of(law, table, short, columns)
+    table, named, defaults = columns_of(law, table, short, columns)
+    table = query.where(table, where)
+    loss, told = loss_of(table, loss)
     held_out = _mask(table, holdout)
     options = (loss, weights, drop_highest)
+    made = formulas(table, (*named.values(), *_conditions(table, holdout)))
     points = select(table, named, *options, leave_out=held_out)
+    points = replace(points, notes=(*points.notes, *told, *defaults, *made))
     said.check_floor(law, points)
     goal = chosen_objective(objective, delta) or _measured_width(law, points, objective)
     recipe = FitRecipe(
@@ -138,7 +144,6 @@ def fit(
     )
     notes = [
         *points.notes,
-        *defaults,
         *checkpoints(points.rows, cluster),
         *why,
         *said.bounds(law, points, named, found, bounded),
@@ -207,6 +212,12 @@ def _mask(table: pd.DataFrame, holdout: str | NDArray[np.bool_] | None) -> Any:
     if mask.all():
         raise UserError(f"holdout {holdout!r}: every row is held out, so none is left to fit")
     return mask
+
+
+def _conditions(table: pd.DataFrame, holdout: Any) -> tuple[str, ...]:
+    """The columns by which rows were chosen or held out."""
+    held = query.columns_in(table, holdout) if isinstance(holdout, str) else ()
+    return (*query.chosen(table), *held)
 
 
 def _measured_width(law: Law, points: Points, name: str) -> Objective:

@@ -33,7 +33,7 @@ class Points:
     weights: Array
     labels: tuple[str, ...]
     rows: pd.DataFrame  # the fitted rows, with every column that the table had
-    notes: tuple[str, ...] = ()  # rows left out, with reasons
+    notes: tuple[str, ...] = ()  # rows left out and columns taken, with reasons
 
     @property
     def log_x(self) -> Array:
@@ -130,14 +130,6 @@ def check_compute(rows: pd.DataFrame, params: str) -> None:
             "params_total counts experts that a token does not meet, so 6 params_total tokens is "
             "not the compute of these runs; take params=params_active"
         )
-
-
-def with_compute(table: pd.DataFrame, flops: str, params: str, tokens: str) -> pd.DataFrame:
-    """The table, with flops_6nd = 6 params tokens where it is asked for and has no column."""
-    if flops != "flops_6nd" or flops in table.columns:
-        return table
-    size, seen = (numeric(column_of(table, column)) for column in (params, tokens))
-    return table.assign(**{flops: 6 * size * seen})
 
 
 def select_held_out(table: pd.DataFrame, columns: Mapping[str, str], loss: str) -> Points:

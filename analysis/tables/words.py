@@ -1,0 +1,85 @@
+"""Words by which trackers and people name the quantities of a run, for our name of each.
+
+A column says a quantity where its name is one of the words, in any case and with any separators:
+`n_params`, `N Params`, `config/numParams`. Leading parts that only hold others, such as `config` or
+`summary`, do not count. Earlier words are clearer, and come first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "params_total": (
+        "params_total", "total_params", "n_params", "num_params", "params", "parameters",
+        "n_parameters", "num_parameters", "total_parameters", "param_count", "parameter_count",
+        "params_count", "parameters_count", "model_params", "model_parameters", "n_param",
+        "model_size", "n",
+    ),
+    "params_nonembedding": (
+        "params_nonembedding", "nonembedding_params", "non_embedding_params",
+        "num_non_embedding_params", "n_nonembedding_params", "n_params_nonembedding",
+        "n_params_non_embedding", "params_non_embedding", "non_embedding_parameters",
+        "nonembedding_parameters",
+    ),
+    "params_active": ("params_active", "active_params", "n_active_params", "num_active_params",
+                      "active_parameters"),
+    "tokens": (
+        "tokens", "train_tokens", "training_tokens", "n_tokens", "num_tokens", "total_tokens",
+        "tokens_seen", "seen_tokens", "tokens_total", "tokens_trained", "trained_tokens",
+        "consumed_tokens", "token_count", "n_train_tokens", "num_train_tokens", "tokens_processed",
+        "total_train_tokens", "d",
+    ),
+    "flops_6nd": ("flops_6nd", "6nd", "compute_6nd"),
+    "flops": (
+        "flops", "total_flops", "train_flops", "training_flops", "flops_total", "compute",
+        "train_compute", "training_compute", "compute_flops", "flops_budget", "c",
+    ),
+    "loss": (
+        "eval_loss", "val_loss", "valid_loss", "validation_loss", "test_loss", "final_loss",
+        "loss_final", "loss", "eval_cross_entropy", "val_cross_entropy", "final_val_loss",
+        "best_val_loss", "eval/paloma/c4_en/loss", "eval/c4_en-validation/CrossEntropyLoss",
+        "cross_entropy", "cross_entropy_loss", "lm_loss", "train_loss", "training_loss",
+        "train_cross_entropy_loss",
+    ),
+    "bits_per_byte": ("bits_per_byte", "bpb", "eval_bpb", "val_bpb", "eval_macro_bpb",
+                      "eval/paloma/c4_en/bpb"),
+    "learning_rate": ("learning_rate", "lr", "max_lr", "peak_lr", "learning_rate_peak",
+                      "max_learning_rate", "peak_learning_rate", "base_lr"),
+    "batch_tokens": ("batch_tokens", "tokens_per_batch", "batch_size_in_tokens", "tokens_per_step",
+                     "global_batch_size_tokens", "batch_size_tokens"),
+    "steps": ("steps", "step", "global_step", "train_steps", "num_train_steps", "max_steps",
+              "total_steps", "num_steps", "n_steps", "iterations", "iteration"),
+    "seed": ("seed", "random_seed", "data_seed"),
+}  # fmt: skip
+HOLDERS = frozenset((
+    "config", "configs", "summary", "params", "metrics", "run", "hparams", "hyperparameters",
+    "model", "trainer", "training", "data", "throughput", "optimizer", "optim", "stats", "args",
+    "info", "tags", "results", "value",
+))  # fmt: skip
+
+
+def columns_saying(quantity: str, columns: Iterable[object]) -> list[str]:
+    """The columns whose names say a quantity, the clearest first."""
+    words = [_bare(word) for word in WORDS[quantity]]
+    places = {}
+    for column in map(str, columns):
+        found = [words.index(form) for form in _forms(column) if form in words]
+        if found:
+            places[column] = min(found)
+    return sorted(places, key=places.__getitem__)
+
+
+def _forms(column: str) -> list[str]:
+    """The name without separators, whole and then without leading holders."""
+    parts = [part for part in re.split(r"[./]", column) if part.strip(" _")]
+    forms = [_bare("".join(parts))]
+    while len(parts) > 1 and _bare(parts[0]) in HOLDERS:
+        parts = parts[1:]
+        forms.append(_bare("".join(parts)))
+    return forms
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
