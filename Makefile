@@ -14,10 +14,10 @@ STUDY := quickstart --set seed=$(SEED) --out $(OUT)
 # Trains the ladder, writes the prediction down, trains the held-out runs, compares. Interrupt it
 # at any time; the same command goes on.
 study: $(VENV)/.installed
-	@$(BIN)/python -m experiments run $(STUDY)
-	@$(BIN)/python -m analysis predict $(OUT)
-	@$(BIN)/python -m experiments run $(STUDY) --part held_out
-	@$(BIN)/python -m analysis report $(OUT)
+	@$(BIN)/windtunnel run $(STUDY)
+	@$(BIN)/windtunnel predict $(OUT)
+	@$(BIN)/windtunnel run $(STUDY) --part held_out
+	@$(BIN)/windtunnel report $(OUT)
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder --durations=25

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from scaling.common.packages import check_packages
+from scaling.common.packages import ROOMS, check_packages
 
 if TYPE_CHECKING:
     from analysis.fitting.card import card
@@ -32,5 +32,5 @@ def __getattr__(name: str) -> Any:
     """Load a public name on first use, so that `python -m analysis --help` stays quick."""
     if name not in _HOME:
         raise AttributeError(f"module 'analysis' has no attribute '{name}'")
-    check_packages("analysis")
+    check_packages(*ROOMS["analysis"].uses)
     return getattr(importlib.import_module(_HOME[name]), name)

@@ -12,7 +12,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import commands
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,6 +20,8 @@ from commands import parsers
 from scaling import laws
 from scaling.common import files, quantities
 from scaling.common.command_line import Parser
+from scaling.common.console import main
+from scaling.common.packages import ROOMS
 
 NUMBERS = tuple(
     getattr(quantities, name)
@@ -41,7 +42,7 @@ WORK = {"tpu delete", "tpu fetch", "tpu host", "tpu launch", "tpu logs", "tpu st
 
 
 COMMANDS = list(parsers())
-OPTIONS = [(room, name, parser, a) for room, name, parser in COMMANDS for a in parser._actions]
+OPTIONS = [(name, parser, action) for name, parser in COMMANDS for action in parser._actions]
 
 
 def words(parser: Parser, without: argparse.Action) -> list[str]:
@@ -57,11 +58,11 @@ def words(parser: Parser, without: argparse.Action) -> list[str]:
 
 
 def named(cases: list[tuple[Any, ...]]) -> list[str]:
-    return [f"{room} {name} {(a.option_strings or [a.dest])[-1]}" for room, name, _, a in cases]
+    return [f"{name} {(action.option_strings or [action.dest])[-1]}" for name, _, action in cases]
 
 
-NUMERIC = [each for each in OPTIONS if each[3].type in NUMBERS]
-WRITTEN = [each for each in OPTIONS if each[3].type in OUTPUTS]
+NUMERIC = [each for each in OPTIONS if each[2].type in NUMBERS]
+WRITTEN = [each for each in OPTIONS if each[2].type in OUTPUTS]
 
 
 def test_no_option_takes_what_parses_as_a_float():
@@ -69,33 +70,31 @@ def test_no_option_takes_what_parses_as_a_float():
     assert not [
         name
         for name, each in zip(named(OPTIONS), OPTIONS, strict=True)
-        if each[3].type in (int, float)
+        if each[2].type in (int, float)
     ]
 
 
-@pytest.mark.parametrize(("room", "name", "parser", "action"), NUMERIC, ids=named(NUMERIC))
-def test_a_bad_number_is_refused_by_its_option(room, name, parser, action, capsys):
-    main = import_module(f"{room}.__main__").main
+@pytest.mark.parametrize(("name", "parser", "action"), NUMERIC, ids=named(NUMERIC))
+def test_a_bad_number_is_refused_by_its_option(name, parser, action, capsys):
     option = action.option_strings[-1]
     bad = ["nan", "inf", "1e999", "7X", ""]
     bad += ["-1", "1.5"] if action.type in (quantities.whole, quantities.count) else []
     for text in bad:
         values = [text] * (action.nargs if isinstance(action.nargs, int) else 1)
-        assert main([name, *words(parser, action), option, *values]) == 2
+        assert main([*name.split(), *words(parser, action), option, *values]) == 2
         printed = capsys.readouterr()
         assert printed.out == ""
         assert printed.err.startswith(f"error: {option} ") and printed.err.count("\n") == 1
 
 
-@pytest.mark.parametrize(("room", "name", "parser", "action"), WRITTEN, ids=named(WRITTEN))
-def test_an_output_is_checked_before_the_work(room, name, parser, action, tmp_path, capsys):
-    main = import_module(f"{room}.__main__").main
+@pytest.mark.parametrize(("name", "parser", "action"), WRITTEN, ids=named(WRITTEN))
+def test_an_output_is_checked_before_the_work(name, parser, action, tmp_path, capsys):
     option = action.option_strings[-1]
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
     wrong = {"a folder": "folder", "a file": "file"}[OUTPUTS[action.type]]
     for place in (wrong, "file/below", "file/deep/below"):
-        assert main([name, *words(parser, action), option, str(tmp_path / place)]) == 2
+        assert main([*name.split(), *words(parser, action), option, str(tmp_path / place)]) == 2
         printed = capsys.readouterr()
         assert printed.err.startswith(f"error: {option} {tmp_path}") and printed.out == ""
         assert printed.err.count("\n") == 1
@@ -103,13 +102,9 @@ def test_an_output_is_checked_before_the_work(room, name, parser, action, tmp_pa
 
 
 def test_every_answer_has_json():
-    lacking = {
-        f"{room} {name}"
-        for room, name, parser in COMMANDS
-        if "--json" not in parser._option_string_actions
-    }
+    lacking = {name for name, parser in COMMANDS if "--json" not in parser._option_string_actions}
     assert lacking == WORK
-    rooms = [Path(inspect.getfile(import_module(f"{room}.cli"))).parent for room in commands.ROOMS]
+    rooms = [Path(inspect.getfile(import_module(f"{room}.cli"))).parent for room in ROOMS]
     texts = {file: file.read_text() for folder in rooms for file in folder.glob("*.py")}
     assert len(texts) > 40
     assert [file.name for file, text in texts.items() if re.search(r"\bprint\(", text)] == [
@@ -119,23 +114,23 @@ def test_every_answer_has_json():
 
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.]*[A-Za-z_])")
 TABLE = ("--loss", "nats", "--params", "n", "--tokens", "d")
-LONG = ("analysis diagnose",)  # half a minute of profiles
+LONG = ("diagnose",)  # half a minute of profiles
 ASKED = {
-    "analysis chain": [*TABLE, "--then-loss", "err", "--at", "params=7B,tokens=1T"],
-    "analysis compare": [*TABLE, "--law", "chinchilla", "--law", "chinchilla,beta=alpha"],
-    "analysis diagnose": [*TABLE, "--drop", "2", "--bootstrap", "20"],
-    "analysis fit": [
+    "chain": [*TABLE, "--then-loss", "err", "--at", "params=7B,tokens=1T"],
+    "compare": [*TABLE, "--law", "chinchilla", "--law", "chinchilla,beta=alpha"],
+    "diagnose": [*TABLE, "--drop", "2", "--bootstrap", "20"],
+    "fit": [
         *TABLE, "--holdout", "c>5e20", "--at", "params=7B,tokens=140B", "--bootstrap", "20",
     ],
-    "analysis gain": [*TABLE, "--a", "who==ours", "--b", "who==theirs", "--budget", "1e21"],
-    "analysis isoflop": [*TABLE, "--flops", "c", "--bootstrap", "20", "--at", "1e22"],
-    "analysis laws": [],
-    "analysis plan": [*TABLE, "--flops", "1e22", "--flops", "1e23", "--bootstrap", "20"],
-    "analysis recommend": ["--params", "1B", "--tokens", "100B"],
-    "analysis regions": [*TABLE, "--samples", "d"],
-    "experiments describe": ["quickstart"],
-    "experiments list": [],
-    "experiments status": ["quickstart"],
+    "gain": [*TABLE, "--a", "who==ours", "--b", "who==theirs", "--budget", "1e21"],
+    "isoflop": [*TABLE, "--flops", "c", "--bootstrap", "20", "--at", "1e22"],
+    "laws": [],
+    "plan": [*TABLE, "--flops", "1e22", "--flops", "1e23", "--bootstrap", "20"],
+    "recommend": ["--params", "1B", "--tokens", "100B"],
+    "regions": [*TABLE, "--samples", "d"],
+    "describe": ["quickstart"],
+    "list": [],
+    "status": ["quickstart"],
     "tpu estimate": ["quickstart", "--chip", "v5e", "--chips", "4"],
 }  # fmt: skip
 
@@ -188,9 +183,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> str:
     [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in ASKED],
 )
 def test_json_holds_every_number_of_the_text(command, table, capsys):
-    room, name = command.split()
-    main = import_module(f"{room}.__main__").main
-    arguments = [name, *[table] * (TABLE[0] in ASKED[command]), *ASKED[command]]
+    arguments = [*command.split(), *[table] * (TABLE[0] in ASKED[command]), *ASKED[command]]
     assert main(arguments) == 0
     said = capsys.readouterr().out
     assert main([*arguments, "--json"]) == 0
@@ -198,5 +191,5 @@ def test_json_holds_every_number_of_the_text(command, table, capsys):
     numbers = np.array([each for each in found if isinstance(each, (int, float))], float)
     texts = "\n".join(each for each in found if isinstance(each, str))
     shown = NUMBER.findall(said)
-    assert len(shown) > 4 or command == "experiments list"
+    assert len(shown) > 4 or command == "list"
     assert not [each for each in dict.fromkeys(shown) if not held(each, numbers, texts)]

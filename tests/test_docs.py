@@ -5,26 +5,30 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import fields
-from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
-import pytest
 from paths import ROOT
 
 from experiments import studies
 from experiments.config.overrides import paths
 from experiments.config.run import Science
+from scaling.common import plugins
+from scaling.common.command_line import parser
+from scaling.common.packages import ROOMS
 
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 COMMAND = re.compile(
-    r"^ {4}(?:srun )?python -m (experiments|analysis|tpu) ((?:\\\n|[^`#\n])+)", re.MULTILINE
+    r"^ {4}(?:srun )?(?:windtunnel|python -m(?: experiments| analysis| (?=tpu)))"
+    r" ?((?:\\\n|[^`#\n])+)",
+    re.MULTILINE,
 )
-ROOMS = "scaling|models|experiments|analysis|tpu|tests|benchmarks"
-FILE = re.compile(rf"(?<![/\w])(?:{ROOMS})/[\w/]+\.\w+")
+FOLDERS = "scaling|models|experiments|analysis|tpu|tests|benchmarks"
+FILE = re.compile(rf"(?<![/\w])(?:{FOLDERS})/[\w/]+\.\w+")
 LINK = re.compile(r"\]\((?!http)([^)#]+)\)")
 SECTIONS = "|".join(("execution", *(field.name for field in fields(Science))))
 SETTING = re.compile(rf"[`\s]((?:{SECTIONS})(?:\.[a-z_0-9]+)+)\b(?!\.py)")
+TRAINING = {name.replace("_", "-") for name in plugins.names("experiments.cli")}
 BUILT_IN = studies.files(studies.STUDY)
 
 
@@ -33,25 +37,21 @@ def texts() -> list[tuple[Path, str]]:
 
 
 COMMANDS = [
-    (room, shlex.split(rest.replace("\\\n", " ")))
-    for _, text in texts()
-    for room, rest in COMMAND.findall(text)
+    shlex.split(rest.replace("\\\n", " ")) for _, text in texts() for rest in COMMAND.findall(text)
 ]
 
 
-@pytest.mark.parametrize("room", ["experiments", "analysis", "tpu"])
-def test_commands_parse(room: str):
-    found = [arguments for each, arguments in COMMANDS if each == room]
-    assert len(found) >= 3
-    for arguments in found:
-        import_module(f"{room}.__main__").parser().parse_args(arguments)
+def test_commands_parse():
+    assert len(COMMANDS) > 60 and {"run", "fit", "tpu"} <= {command for command, *_ in COMMANDS}
+    for arguments in COMMANDS:
+        parser(*ROOMS).parse_args(arguments)
 
 
 def test_commands_of_studies_set_fields():
     """The study of each command, with what the command sets; corpora and clusters are elsewhere."""
     loaded = 0
-    for room, (_, *rest) in COMMANDS:
-        if room == "experiments" and rest and rest[0] in BUILT_IN:
+    for command, *rest in COMMANDS:
+        if command in TRAINING and rest and rest[0] in BUILT_IN:
             given = [b for a, b in pairwise(rest) if a == "--set"]
             assert studies.load(rest[0], given).runs
             loaded += 1

@@ -20,17 +20,22 @@ from plugged import plugged
 from synthetic import Plan, train_held_out, write_study
 
 from analysis import datasets
-from analysis.__main__ import main as analyse
 from analysis.hyperparameters import regress, save_law
-from experiments.__main__ import main as experiment
 from experiments.record import StudyPart
 from scaling import laws
+from scaling.common.command_line import parser
+from scaling.common.console import main
+from scaling.common.packages import ROOMS
 from scaling.laws.kaplan import loss_at_batch
 
-EXAMPLE = re.compile(r"^ *python -m (\w+) ((?:.*\\\n)*.*)$", re.MULTILINE)
-SHOWN = {"run", "search", "launch"}  # by --dry-run: `make study` trains, and a cloud is elsewhere
+EXAMPLE = re.compile(
+    r"^ *(?:windtunnel|python -m(?: experiments| analysis| (?=tpu))) ?((?:.*\\\n)*.*)$",
+    re.MULTILINE,
+)
+# by --dry-run: `make study` trains, and a cloud is elsewhere
+SHOWN = {"run", "search", "tpu launch"}
 SLOW = {"diagnose", "trajectory"}  # ten seconds of fits
-LONG = {"coordinates", "compile", "host"}
+LONG = {"coordinates", "tpu compile", "tpu host"}
 NOT_HERE = (["trajectory", "runs/mine"],)  # curves of several batches
 TASK = '''
 """The likelier word."""
@@ -50,18 +55,21 @@ CURVES = {
 
 
 def examples() -> Iterator[tuple[str, list[str]]]:
-    for _, _, parser in parsers():
-        for room, text in EXAMPLE.findall(parser.description or ""):
-            typed = text.replace("\\\n", " ").partition(" > ")[0]
-            yield room, shlex.split(typed, comments=True)
+    """The command and the words of each example: of the rooms' texts, and of every command's."""
+    rooms = [import_module(f"{room}.cli").__doc__ for room in ROOMS]
+    commands = dict(parsers())
+    for text in (*rooms, *(command.description for command in commands.values())):
+        for found in EXAMPLE.findall(text or ""):
+            words = shlex.split(found.replace("\\\n", " ").partition(" > ")[0], comments=True)
+            name = " ".join(words[:2])
+            yield (name if name in commands else words[0]), words
 
 
 EXAMPLES = list(examples())
 
 
 def test_every_command_has_an_example():
-    shown = {(room, arguments[0]) for room, arguments in EXAMPLES}
-    assert shown >= {(room, name) for room, name, _ in parsers()}
+    assert {command for command, _ in EXAMPLES} == {name for name, _ in parsers()}
     assert len(EXAMPLES) > 50
 
 
@@ -78,14 +86,14 @@ def place(swept, texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "mine": Plan(labels={"muon": 1.2, "adamw": 1.0}),
     }.items():
         folder = write_study(here / "runs" / name, plan)
-        assert analyse(["predict", str(folder)]) == 0
+        assert main(["predict", str(folder)]) == 0
         train_held_out(folder, plan)
     shutil.copytree(texts, here / "texts")
     write_tables(here)
     coordinates.table().to_csv(here / "runs" / "quickstart" / "coordinates.csv", index=False)
     bound, _ = swept
     run = str(bound.folder / bound.study.runs[0].run_id)
-    assert experiment(["export", run, "--to", str(here / "model.safetensors")]) == 0
+    assert main(["export", run, "--to", str(here / "model.safetensors")]) == 0
     with plugged(here / "mine", {"experiments.evaluation.tasks.my_task": TASK}):
         yield here
 
@@ -116,11 +124,10 @@ def write_tables(here: Path) -> None:
     pd.concat(parts).to_csv(here / "curves.csv", index=False)
 
 
-def parsed_only(room: str, arguments: list[str]) -> bool:
+def parsed_only(command: str, words: list[str]) -> bool:
     """Trains or draws for minutes, is for TPUs alone, or reads what no small study has."""
-    command, *rest = arguments
-    of_a_pod = room == "tpu" and "RUN" in " ".join(rest)
-    return command in LONG or "--all" in rest or of_a_pod or arguments[:2] in NOT_HERE
+    of_a_pod = words[0] == "tpu" and "RUN" in " ".join(words)
+    return command in LONG or "--all" in words or of_a_pod or words[:2] in NOT_HERE
 
 
 def stand_in(swept, word: str) -> str:
@@ -133,27 +140,25 @@ def stand_in(swept, word: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("room", "arguments"),
+    ("command", "words"),
     [
-        pytest.param(*each, id=" ".join(each[1]), marks=[pytest.mark.slow] * (each[1][0] in SLOW))
+        pytest.param(*each, id=" ".join(each[1]), marks=[pytest.mark.slow] * (each[0] in SLOW))
         for each in EXAMPLES
     ],
 )
 def test_an_example_runs(
-    room: str, arguments: list[str], place: Path, swept, monkeypatch: pytest.MonkeyPatch, capsys
+    command: str, words: list[str], place: Path, swept, monkeypatch: pytest.MonkeyPatch, capsys
 ):
-    command, *rest = arguments
-    rest = [stand_in(swept, word) for word in rest]
-    module = import_module(f"{room}.__main__")
-    if parsed_only(room, arguments):
-        module.parser().parse_args([command, *rest])
+    words = [stand_in(swept, word) for word in words]
+    if parsed_only(command, words):
+        parser(*ROOMS).parse_args(words)
         return
-    tables = {NEEDS.get(word, word) for word in rest} & set(datasets.names())
+    tables = {NEEDS.get(word, word) for word in words} & set(datasets.names())
     if absent := [name for name in tables if not (DATA / name).exists()]:
         pytest.skip(f"$WINDTUNNEL_DATA has no {', '.join(absent)}")
     monkeypatch.chdir(place)
-    if command in SHOWN and "--dry-run" not in rest:
-        rest.append("--dry-run")
-    code, said = module.main([command, *rest]), capsys.readouterr()
+    if command in SHOWN and "--dry-run" not in words:
+        words.append("--dry-run")
+    code, said = main(words), capsys.readouterr()
     assert code == (command == "diff"), said.err
     assert said.out

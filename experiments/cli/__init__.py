@@ -1,1 +1,9 @@
-"""Commands of ``python -m experiments``, one file each, found by name: `add` and `run`."""
+"""Train studies and searches, and look at their records.
+
+examples:
+  windtunnel run quickstart --set model.mlp=swiglu
+  windtunnel run quickstart --dry-run
+  windtunnel status quickstart
+  windtunnel mirror runs/quickstart --tracker tensorboard
+  windtunnel search lr_search --dry-run
+"""

@@ -1,27 +1,37 @@
-"""Command lines: argparse whose mistakes are `UserError`, and how such an error ends a command."""
+"""Command lines: argparse whose mistakes are `UserError`, and how such an error ends a command.
+
+Importing this file and asking for help need the standard library alone.
+"""
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import errno
+import importlib
 import inspect
 import io
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from scaling.common import plugins
 from scaling.common.answers import add_json, deliver
 from scaling.common.errors import UserError, nearest
-from scaling.common.files import check_local
-from scaling.common.packages import check_packages
+from scaling.common.packages import ROOMS, check_packages
 from scaling.common.progress import Progress
 
 MISTAKE = 2
-INTERRUPTED = 75  # EX_TEMPFAIL: the same command may be given again
+PROGRAM = "windtunnel"
+PURPOSE = "Train ladders of models, fit their scaling laws, and plan and predict the bigger run."
+PATHS = "scaling.common.files"  # types of options that are paths
+SHELLS = ("bash", "zsh", "tcsh")
 REMEDIES: Mapping[int, str] = {
     errno.ENOSPC: "make room, or choose another place",
     errno.EDQUOT: "make room, or choose another place",
@@ -31,11 +41,27 @@ REMEDIES: Mapping[int, str] = {
 
 
 class Parser(argparse.ArgumentParser):
-    """The parser of every command line here, keeping help texts laid out as written."""
+    """The parser of every command line here, keeping help texts laid out as written.
 
-    def __init__(self, **settings: Any) -> None:
+    `declare` adds the arguments when the parser is first used, so that a command loads no other.
+    """
+
+    def __init__(self, declare: Callable[[Parser], None] | None = None, **settings: Any) -> None:
         settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **settings)
+        self._declare = declare
+        self.more: Callable[[], str] = str  # the end of its help
+
+    def declared(self) -> Parser:
+        """Itself, with all its arguments."""
+        declare, self._declare = self._declare, None
+        if declare is not None:
+            declare(self)
+        return self
+
+    def format_help(self) -> str:
+        self.epilog = self.more()
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see {self.prog} --help")
@@ -57,46 +83,147 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
-        parsed, unknown = super().parse_known_args(args, namespace)
+        parsed, unknown = super(Parser, self.declared()).parse_known_args(args, namespace)
         if unknown:
             word = unknown[0].partition("=")[0]
-            hint = nearest(word, self._option_string_actions) if word.startswith("-") else ""
-            raise UserError(f"{word}: no such argument of {self.prog}; {hint or 'see --help'}")
+            raise UserError(f"{word}: no such argument of {self.prog}; {self._meant(word)}")
         for action in self._actions:
             value = getattr(parsed, action.dest, None)
             if isinstance(value, Path):
+                from scaling.common.files import check_local
+
                 check_local(
                     "".join(action.option_strings[-1:]) or str(action.metavar or action.dest), value
                 )
         return parsed, unknown
 
+    def _meant(self, word: str) -> str:
+        """The option that an unknown one may mean; settings are no options."""
+        name = word.lstrip("-")
+        known = {option.lstrip("-"): option for option in self._option_string_actions}
+        if name == word:
+            return "see --help"
+        for close in difflib.get_close_matches(name, known, n=1, cutoff=0.5):
+            return f"did you mean '{known[close]}'?"
+        return f"write a setting as --set {name}=VALUE" if "set" in known else "see --help"
 
-def add_commands(top: Parser, package: str) -> None:
-    """Make every file of a plug-in folder a command, named after the file with - for _.
 
-    A command's file defines `add(parser)` and `run(options)`. Its docstring is the help: the first
-    line in the list of commands, all of it, with an example, in the command's own --help. `run`
-    yields the parts of an answer and then has --json, or prints nothing but news of its work; both
-    return the exit code. `options.progress("fitting")` names the present task.
+def parser(*rooms: str) -> Parser:
+    """The commands of one room; or of several, where a room's word stands before its commands.
+
+    Each file of a room's plug-in folder `cli` is a command, named after the file with - for _. It
+    defines `add(parser)` and `run(options)`. Its docstring is the help: the first line in the list
+    of commands, all of it, with an example, in the command's own --help. `run` yields the parts of
+    an answer and then has --json, or prints nothing but news of its work; both return the exit
+    code. `options.progress("fitting")` names the present task.
     """
-    check_packages(package.partition(".")[0])
-    table = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in plugins.names(package):
-        file = plugins.load(package, name, "command")
-        text = inspect.getdoc(file) or ""
-        command = name.replace("_", "-")
-        sub = table.add_parser(command, help=text.partition("\n")[0], description=text)
-        file.add(sub)
-        if inspect.isgeneratorfunction(file.run):
-            add_json(sub)
-        sub.set_defaults(run=file.run)
+    word = ROOMS[rooms[0]].word if len(rooms) == 1 else ""
+    top = Parser(prog=f"{PROGRAM} {word}".strip(), declare=partial(_add_rooms, rooms=rooms))
+    top.add_argument("--version", action=Version, nargs=0, help="print the versions of all parts")
+    top.add_argument(
+        "--print-completion",
+        action=Completion,
+        choices=SHELLS,
+        help="print the script by which a shell completes commands",
+    )
+    return top
 
 
-def main(parser: Callable[[], Parser], arguments: Sequence[str] | None, stopped: str) -> int:
-    """Run one command of a room: parse, work, print its answer, and the exit code.
+def _add_rooms(top: Parser, rooms: Sequence[str]) -> None:
+    check_packages(*rooms)
+    texts = [inspect.getdoc(importlib.import_module(f"{room}.cli")) or "" for room in rooms]
+    words = {room: "" if len(rooms) == 1 else ROOMS[room].word for room in rooms}
+    top.description = texts[0] if len(rooms) == 1 else PURPOSE
+    heads = ["commands:"] if len(rooms) == 1 else [text.partition("\n")[0] for text in texts]
+    top.more = lambda: "\n\n".join(map(_listing, heads, rooms, words.values()))
+    top.usage = f"{top.prog} [options] COMMAND ..."
+    table = top.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", help=argparse.SUPPRESS, prog=top.prog
+    )
+    homes: dict[str, list[str]] = {}
+    for room in rooms:
+        for name in [words[room]] if words[room] else _names(room):
+            homes.setdefault(name, []).append(room)
+    for name, found in homes.items():
+        declare = (
+            partial(_add_rooms, rooms=found)
+            if name == words[found[0]]
+            else partial(_add_command, name=name, rooms=found)
+        )
+        table.add_parser(name, declare=declare, help="")  # a command of which shells may know
 
-    Exit codes: 0 done, 2 the user's mistake, 75 interrupted, or a command's own. `stopped` tells
-    the remedy of an interrupt.
+
+def _names(room: str) -> list[str]:
+    return [name.replace("_", "-") for name in plugins.names(f"{room}.cli")]
+
+
+def _listing(head: str, room: str, word: str) -> str:
+    """The commands of a room, each with its first line."""
+    lines = [head]
+    for name in _names(room):
+        said = plugins.summary(f"{room}.cli", name.replace("-", "_"))
+        before, width = f"  {f'{word} {name}'.strip():<18}", shutil.get_terminal_size().columns
+        lines += textwrap.wrap(
+            said, width, initial_indent=before, subsequent_indent=" " * len(before)
+        )
+    return "\n".join(lines)
+
+
+def _add_command(parser: Parser, name: str, rooms: Sequence[str]) -> None:
+    """Load a command's file, and declare its arguments.
+
+    Raises:
+        UserError: two rooms have a command of this name, which a plug-in can bring about.
+    """
+    if len(rooms) > 1:
+        raise UserError(f"'{name}' is a command of {' and '.join(rooms)}; rename the file of one")
+    check_packages(*ROOMS[rooms[0]].uses)
+    file = plugins.load(f"{rooms[0]}.cli", name.replace("-", "_"), "command")
+    parser.description = inspect.getdoc(file)
+    file.add(parser)
+    if inspect.isgeneratorfunction(file.run):
+        add_json(parser)
+    parser.set_defaults(run=file.run)
+
+
+class Version(argparse.Action):
+    """Print the versions of this project, of Python and of JAX."""
+
+    def __call__(self, *_: object) -> NoReturn:
+        import platform
+        from importlib.metadata import version
+
+        parts = (f"{name} {version(name)}" for name in (PROGRAM, "jax"))
+        print(", ".join([*parts, f"Python {platform.python_version()}"]))
+        raise SystemExit(0)
+
+
+class Completion(argparse.Action):
+    """Print the completion script of a shell."""
+
+    def __call__(self, parser: Any, _: object, shell: Any, __: object = None) -> NoReturn:
+        import shtab
+
+        _complete(parser, shtab.FILE)
+        print(shtab.complete(parser, shell))
+        raise SystemExit(0)
+
+
+def _complete(parser: Parser, path: Any) -> None:
+    """Show a shell all commands below a parser, and the options that are paths."""
+    for action in parser.declared()._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            action.help = None  # in its own help, `more` lists them
+            for command in action.choices.values():
+                _complete(command, path)
+        elif action.type is Path or getattr(action.type, "__module__", "") == PATHS:
+            action.complete = path  # type: ignore[attr-defined]
+
+
+def main(parser: Callable[[], Parser], arguments: Sequence[str] | None = None) -> int:
+    """Run one command: parse, work, print its answer, and the exit code.
+
+    Exit codes: 0 done, 2 the user's mistake, or a command's own.
     """
 
     def command() -> int:
@@ -105,11 +232,7 @@ def main(parser: Callable[[], Parser], arguments: Sequence[str] | None, stopped:
             answer = options.run(options)
             return answer if isinstance(answer, int) else deliver(answer, options.json)
 
-    try:
-        return exit_code(command)
-    except KeyboardInterrupt:
-        _complain(f"stopped; {stopped}")
-        return INTERRUPTED
+    return exit_code(command)
 
 
 def exit_code(command: Callable[[], int]) -> int:
@@ -128,6 +251,10 @@ def exit_code(command: Callable[[], int]) -> int:
                 sys.stdout.flush()
     except UserError as error:
         return _complain(f"error: {error}")
+    except ModuleNotFoundError as error:
+        if (name := error.name or "").partition(".")[0] in (*ROOMS, "scaling", "models"):
+            raise
+        return _complain(f"error: {PROGRAM} {plugins.missing(name)}")
     except BrokenPipeError:  # `... | head` is not an error; nothing more can be printed
         _drop_output()
         return 0

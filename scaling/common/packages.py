@@ -6,15 +6,27 @@ Python looks beside the script first, so that a folder `models/` there hides our
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from scaling.common.errors import UserError
 
 HOME = Path(__file__).resolve().parents[2]
-USES = {
-    "experiments": ("models", "experiments"),
-    "analysis": ("experiments", "analysis"),
-    "tpu": ("models", "experiments", "tpu"),
+
+
+@dataclass(frozen=True)
+class Room:
+    """A room that has commands."""
+
+    uses: tuple[str, ...]  # packages of this project
+    word: str = ""  # before its commands, beside those of other rooms
+
+
+ROOMS: Mapping[str, Room] = {
+    "experiments": Room(("models", "experiments")),
+    "analysis": Room(("experiments", "analysis")),
+    "tpu": Room(("models", "experiments", "tpu"), word="tpu"),
 }
 
 
@@ -22,13 +34,13 @@ class ShadowedError(UserError, ImportError):
     """Another package has the name of one that is needed here."""
 
 
-def check_packages(room: str, home: Path = HOME) -> None:
-    """Check that every package which a room uses is ours.
+def check_packages(*names: str, home: Path = HOME) -> None:
+    """Check that the packages of these names are ours.
 
     Raises:
         ShadowedError: another one comes first on Python's path.
     """
-    for name in USES[room]:
+    for name in names:
         spec = importlib.util.find_spec(name)
         found = [] if spec is None else [*(spec.submodule_search_locations or ()), spec.origin]
         if str(home / name) not in found:

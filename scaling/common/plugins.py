@@ -9,14 +9,15 @@ Files outside the package are found too: with WINDTUNNEL_PLUGINS=/my/files, the 
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import os
 import pkgutil
 import sys
+import tokenize
 from contextlib import suppress
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -25,6 +26,7 @@ from scaling.common.errors import UserError, nearest
 
 T = TypeVar("T")
 VARIABLE = "WINDTUNNEL_PLUGINS"
+COMMAND = Path(__file__).parents[2] / ".venv" / "bin" / "windtunnel"  # as `make` installs it
 
 
 def names(package: str) -> tuple[str, ...]:
@@ -37,6 +39,15 @@ def _names(package: str, folder: str | None) -> tuple[str, ...]:
     """As `names`; a config asks for them whenever it is made."""
     found = (module.name for module in pkgutil.iter_modules(_folders(package)))
     return tuple(sorted(name for name in found if not name.startswith("_")))
+
+
+def summary(package: str, name: str) -> str:
+    """The first line of a plug-in's docstring, read without importing the file."""
+    places = (Path(folder, f"{name}.py") for folder in _folders(package))
+    file = next(place for place in places if place.exists())
+    with tokenize.open(file) as text:
+        first = next(tokenize.generate_tokens(text.readline))
+    return str(ast.literal_eval(first.string)).partition("\n")[0]
 
 
 def load(package: str, name: str, kind: str) -> ModuleType:
@@ -67,18 +78,29 @@ def find(package: str, name: str, kind: str, attribute: str) -> Any:
     return getattr(file, attribute)
 
 
-def missing(package: str, extra: str) -> str:
-    """The remedy for a package that is not installed: the extra that brings it, if one does."""
-    known = f"pip install -e '.[{extra}]'" if extra in _extras() else "install it"
-    return f"needs the package '{package}': {known}"
+def missing(package: str, extra: str = "") -> str:
+    """The remedy for a package that is not installed: the extra that brings it, if one does.
+
+    Where this Python does not have the project itself, it is the environment that does.
+    """
+    known = _extras()
+    if known is None and COMMAND.exists():
+        remedy = f"use {COMMAND}"
+    elif extra in (known or ()):
+        remedy = f"pip install -e '.[{extra}]'"
+    else:
+        remedy = "install it"
+    return f"needs the package '{package}': {remedy}"
 
 
 @cache
-def _extras() -> frozenset[str]:
-    """The extras of the installed project; none where it is not installed."""
+def _extras() -> frozenset[str] | None:
+    """The extras of the installed project, or None where it is not installed."""
+    from importlib import metadata  # takes long
+
     with suppress(metadata.PackageNotFoundError):
         return frozenset(metadata.metadata("windtunnel").get_all("Provides-Extra") or ())
-    return frozenset()
+    return None
 
 
 def values(package: str, kind: type[T]) -> dict[str, T]:

@@ -6,11 +6,9 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 
-from scaling.common.command_line import Parser
-
-ROOMS = ("analysis", "experiments", "tpu")
+from scaling.common.command_line import Parser, parser
+from scaling.common.packages import ROOMS
 
 
 def complaints(stderr: str) -> list[str]:
@@ -24,10 +22,10 @@ def command(room: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def parsers() -> Iterator[tuple[str, str, Parser]]:
-    """Room, name and parser of every command."""
-    for room in ROOMS:
-        top = import_module(f"{room}.__main__").parser()
-        (table,) = (each for each in top._actions if isinstance(each, argparse._SubParsersAction))
-        for name, parser in table.choices.items():
-            yield room, name, parser
+def parsers(top: Parser | None = None) -> Iterator[tuple[str, Parser]]:
+    """All commands with their words: `run`, `tpu launch`."""
+    for action in (top or parser(*ROOMS)).declared()._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, command in action.choices.items():
+                below = [(f"{name} {words}", each) for words, each in parsers(command)]
+                yield from below or [(name, command)]

@@ -1,1 +1,4 @@
-"""One file for each verb of ``python -m tpu``: its docstring, `add(parser)` and `run(options)`."""
+"""Plan runs for accelerators, rent TPUs, watch the runs there and end them.
+
+tpu/README.md goes from a fresh cloud project to a finished sweep.
+"""

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 from paths import ROOT
 
-from scaling.common.packages import USES, ShadowedError, check_packages
+from scaling.common.packages import ROOMS, ShadowedError, check_packages
 
 
-@pytest.mark.parametrize("room", USES)
+@pytest.mark.parametrize("room", ROOMS)
 def test_ours_are_found(room: str):
-    check_packages(room)
+    check_packages(*ROOMS[room].uses)
 
 
 def test_another_home_is_another_package(tmp_path: Path):
     with pytest.raises(ShadowedError, match=f"hides {tmp_path / 'experiments'}"):
-        check_packages("analysis", tmp_path)
+        check_packages("experiments", home=tmp_path)
 
 
 def test_own_experiments_hide_the_record_from_analysis(tmp_path: Path):
