@@ -7,32 +7,47 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scaling.common import plugins
-from scaling.common.errors import UserError, check_choices, nearest
+from scaling.common.errors import (
+    AT_LEAST_ONE,
+    POSITIVE,
+    Ranges,
+    UserError,
+    check_choices,
+    check_ranges,
+    nearest,
+)
 from scaling.counting.parts import Counts, Dims
+
+SIZES = ("layers", "width", "heads", "kv_heads", "head_dim", "ffn", "vocab_size")
+RANGES: Ranges = {
+    **dict.fromkeys(SIZES, AT_LEAST_ONE),
+    "experts": (0, math.inf, "must be 0 (a dense model) or more"),
+    "capacity_factor": POSITIVE,
+}
 
 
 @dataclass(frozen=True)
 class TransformerConfig:
     """A decoder-only transformer. Part of a run's science: any change here is another run."""
 
-    layers: int = 2
-    width: int = 64
-    heads: int = 4
-    kv_heads: int = 4  # heads: MHA; 1: MQA; between: GQA
-    head_dim: int = 16
-    ffn: int = 256
-    vocab_size: int = 256
-    positions: Literal["rope", "learned", "none"] = "rope"
-    norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"
-    gains: Literal["vector", "scalar", "none"] = "vector"
-    biases: Literal["none", "all"] = "none"
-    mlp: Literal["gelu", "relu", "relu2", "swiglu"] = "gelu"
-    qk_norm: Literal["none", "rmsnorm"] = "none"
-    embeddings: Literal["tied", "untied"] = "tied"
+    layers: int = 2  # blocks over the depth
+    width: int = 64  # features of the residual stream
+    heads: int = 4  # of queries
+    kv_heads: int = 4  # of keys and values; heads: MHA; 1: MQA; between: GQA
+    head_dim: int = 16  # features of a head
+    ffn: int = 256  # features inside a feed-forward
+    vocab_size: int = 256  # rows of the embedding, at least the tokenizer's [tokens]
+    positions: Literal["rope", "learned", "none"] = "rope"  # how a token's place enters
+    norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"  # before each mixer, feed-forward and readout
+    gains: Literal["vector", "scalar", "none"] = "vector"  # of the norms
+    biases: Literal["none", "all"] = "none"  # of the matrices and the layernorms
+    mlp: Literal["gelu", "relu", "relu2", "swiglu"] = "gelu"  # activation of a feed-forward
+    qk_norm: Literal["none", "rmsnorm"] = "none"  # of the queries and keys of a head
+    embeddings: Literal["tied", "untied"] = "tied"  # the readout is the embedding, or its own
     embedding_norm: Literal["none", "rmsnorm"] = "none"  # of token plus position
-    block: Literal["sequential", "parallel"] = "sequential"
-    # blocks, repeated over the depth: "mixer" or "mixer+feed-forward", names of files of
-    # models/mixers and models/ffn; the default feed-forward is experts if there are any, else mlp
+    block: Literal["sequential", "parallel"] = "sequential"  # mixer, then or beside it feed-forward
+    # blocks, repeated over the depth: "mixer" or "mixer+feed-forward", names in models/mixers and
+    # models/ffn; the default feed-forward is experts if there are any, else mlp
     pattern: tuple[str, ...] = ("attention",)
     experts: int = 0  # feed-forward layers to choose from, each of width ffn; 0: one for all tokens
     experts_active: int = 2  # of those, the ones that a token goes to
@@ -43,9 +58,7 @@ class TransformerConfig:
 
     def __post_init__(self) -> None:
         check_choices("model", self)
-        for name in ("layers", "width", "heads", "kv_heads", "head_dim", "ffn", "vocab_size"):
-            if getattr(self, name) < 1:
-                raise UserError(f"model.{name}={getattr(self, name)}: must be at least 1")
+        check_ranges("model", self, RANGES)
         if self.heads % self.kv_heads:
             raise UserError(
                 f"model.heads={self.heads} is not a multiple of model.kv_heads={self.kv_heads}"
@@ -55,16 +68,10 @@ class TransformerConfig:
                 f"model.width={self.width} is not a multiple of model.heads={self.heads}; "
                 "set both (and model.head_dim)"
             )
-        if self.experts < 0:
-            raise UserError(f"model.experts={self.experts}: must be 0 (a dense model) or more")
         if self.experts and not 1 <= self.experts_active <= self.experts:
             raise UserError(
                 f"model.experts_active={self.experts_active}: must lie between 1 and "
                 f"model.experts={self.experts}"
-            )
-        if not 0 < self.capacity_factor < math.inf:
-            raise UserError(
-                f"model.capacity_factor={self.capacity_factor}: must be positive and finite"
             )
         if self.positions == "rope" and self.head_dim % 2:
             raise UserError(f"model.head_dim={self.head_dim}: rope rotates pairs, make it even")
@@ -141,17 +148,20 @@ class TransformerConfig:
 
 @dataclass(frozen=True)
 class Program:
-    """Options of compilation. They never change a loss beyond floating-point noise."""
+    """Options of compilation. They never change a loss beyond floating-point noise.
 
-    layers: Literal["unrolled", "scan"] = "unrolled"
+    "auto" and 0 are resolved for a device by experiments/devices/resolve.py; models take neither.
+    """
+
+    layers: Literal["unrolled", "scan"] = "unrolled"  # each compiled, or one of them in a loop
     # kept of a layer for the backward pass: all; its input; its input and the outputs of its
     # products with weights. The rest is computed again
     remat: Literal["none", "block", "dots"] = "none"
-    # "auto" and 0 are resolved for a device by experiments/devices/resolve.py; models take none of
-    # them. "barrier" keeps XLA:CPU's fast matmul in the backward pass (models/dense.py)
+    # of products; "barrier" keeps XLA:CPU's fast matmul in the backward pass (models/dense.py)
     backward: Literal["auto", "plain", "barrier"] = "auto"
     attention: Literal["auto", "barrier", "xla", "cudnn", "splash"] = "auto"  # its kernel
-    logits_chunks: int = 0  # chunks of positions; only one has its logits in memory at a time
+    # chunks of positions, of which one has its logits in memory at a time; 0: as suits the device
+    logits_chunks: int = 0
 
     def __post_init__(self) -> None:
         check_choices("execution.program", self)

@@ -16,38 +16,26 @@ JOINED = "+"  # between the fingerprints of several corpora
 
 @dataclass(frozen=True)
 class CorpusConfig:
-    """One corpus: all that must be prepared before a run, once for a whole study.
+    """One corpus: all that must be prepared before a run, once for a whole study."""
 
-    ``source``          a file of experiments/data/sources: ``stdlib``, ``files``, ``huggingface``.
-    ``path``            files: file, folder or glob; huggingface: ``name`` or ``name:subset``.
-    ``field``           the key or column that holds the text of a JSONL, Parquet or hub row.
-    ``vocab_size``      bytes: 256; bpe: the size to train, and an upper bound of it.
-    ``valid_fraction``  expected share of the *documents* that is held out for validation.
-    ``fingerprint``     identity of the text, split and tokenizer; empty takes any text.
-    """
-
-    source: str = "stdlib"
-    path: str = ""
-    field: str = "text"
-    tokenizer: TokenizerName = "bytes"
-    vocab_size: int = BYTE_VALUES
-    valid_fraction: float = 0.05
-    fingerprint: str = ""
+    source: str = "stdlib"  # a file of experiments/data/sources
+    path: str = ""  # files: file, folder or glob; huggingface: name or name:subset
+    field: str = "text"  # the key or column that holds the text of a JSONL, Parquet or hub row
+    tokenizer: TokenizerName = "bytes"  # one token a byte, or byte pairs trained on the corpus
+    vocab_size: int = BYTE_VALUES  # bytes: 256; bpe: the size to train, and a bound of it [tokens]
+    valid_fraction: float = 0.05  # expected share held out for validation [of the documents]
+    fingerprint: str = ""  # identity of text, split and tokenizer; empty takes any text
 
 
 @dataclass(frozen=True)
 class DataConfig(CorpusConfig):
-    """The corpora of a run, and how it draws from them.
+    """The corpora of a run, and how it draws from them."""
 
-    ``epochs``       how often a token of any corpus may be a training target.
-    ``corpora``      several corpora, each ``source:path``, instead of ``source`` and ``path``;
-                     they share all other settings. Their fingerprints are joined by "+".
-    ``weights``      the share of training windows drawn from each of ``corpora``; the sum is 1.
-    """
-
-    epochs: int = 1
+    epochs: int = 1  # times that a token of any corpus may be a training target, at most
+    # several corpora, each source:path, instead of `source` and `path`; they share all other
+    # settings, and their fingerprints are joined by "+"
     corpora: tuple[str, ...] = ()
-    weights: tuple[float, ...] = ()
+    weights: tuple[float, ...] = ()  # of each of the corpora; the sum is 1 [of the windows]
 
 
 # Fields of the text's place. A known fingerprint replaces them in the identity of a run.

@@ -53,7 +53,8 @@ def from_text(name: str, text: str, kind: Any) -> Any:
     try:
         return _READ[kind](text)
     except (ValueError, UserError) as error:
-        raise UserError(f"{name}={text}: expected {kind.__name__}") from error
+        several = "," in text and "; it has one value, a study's own setting may have several"
+        raise UserError(f"{name}={text}: expected {kind.__name__}{several or ''}") from error
 
 
 def from_value(name: str, value: Any, kind: Any) -> Any:

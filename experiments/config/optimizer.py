@@ -66,14 +66,14 @@ class OptimizerConfig:
     says whether the peak learning rate multiplies it.
     """
 
-    name: str = "adamw"  # a file of `FOLDER`
-    learning_rate: float = 3e-3
-    beta1: float = 0.9
-    beta2: float = 0.95
-    momentum: float = 0.95  # of SGD and Muon
-    epsilon: float = 1e-8
-    weight_decay: float = 0.1
-    decay: Literal["coupled", "independent"] = "coupled"
+    name: str = "adamw"  # a file of experiments/training/optimizers
+    learning_rate: float = 3e-3  # the peak; each weight has this times its rule's factor
+    beta1: float = 0.9  # decay of the mean of gradients [per step]
+    beta2: float = 0.95  # decay of the mean of their squares [per step]
+    momentum: float = 0.95  # of SGD and Muon [per step]
+    epsilon: float = 1e-8  # added to the root of the mean square
+    weight_decay: float = 0.1  # share of a weight that a step takes off, times the rate's schedule
+    decay: Literal["coupled", "independent"] = "coupled"  # the peak rate multiplies it too, or not
     clip_norm: float = 1.0  # of the gradient; 0: no clipping
 
     @property

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
 from typing import Any, TypeVar
 
 from experiments.config.fields import field_types, from_text, leaves
 from experiments.config.run import Execution, RunConfig, Science
-from scaling.common.errors import UserError, nearest
+from scaling.common.errors import UserError
 
 Config = TypeVar("Config")
+ALIASES: Mapping[str, str] = {
+    "lr": "optimizer.learning_rate",
+    "wd": "optimizer.weight_decay",
+    "bs": "batch.sequences",
+}
 
 
 def split(text: str, option: str = "--set") -> tuple[str, str]:
@@ -31,13 +37,27 @@ def paths(kind: type = RunConfig) -> tuple[str, ...]:
     return tuple(leaves(kind))
 
 
+def meant(word: str, known: Iterable[str]) -> str:
+    """The hint that ends an error about an unknown field: those that the word may mean."""
+    by_name: dict[str, list[str]] = {}
+    for path in known:
+        by_name.setdefault(path, []).append(path)
+        by_name.setdefault(path.rpartition(".")[2], []).append(path)
+    last = word.rpartition(".")[2]
+    for each in (word, last):
+        for close in difflib.get_close_matches(each, by_name, n=1, cutoff=0.6):
+            return f"did you mean {' or '.join(map(repr, dict.fromkeys(by_name[close])))}?"
+    return "windtunnel fields lists them"
+
+
 def override(config: RunConfig, assignments: Sequence[str]) -> RunConfig:
     """The config with every ``path=value`` applied; a later one replaces an earlier one."""
     values: dict[str, Any] = {}
     for text in assignments:
-        path, value = split(text)
+        word, value = split(text)
+        path = ALIASES.get(word, word)
         if path not in paths():
-            raise UserError(f"--set {path}: no such field; {nearest(path, paths())}")
+            raise UserError(f"--set {path}: no such field; {meant(path, paths())}")
         values[path] = from_text(f"--set {path}", value, kind_of(path))
     return assign(config, values)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Literal
@@ -13,16 +12,19 @@ from experiments.config.data import DataConfig
 from experiments.config.fields import field_types
 from experiments.config.optimizer import OptimizerConfig
 from experiments.config.schedule import DECAYS, ScheduleConfig, check_schedule
+from models import config
 from models.config import Program, TransformerConfig
-from scaling.common.errors import UserError, check_choices
+from scaling.common.errors import AT_LEAST_ONE, POSITIVE, Ranges, UserError, check_choices
+from scaling.machines import layout
 from scaling.machines.layout import Layout
+from scaling.parametrization import parametrization
 from scaling.parametrization.parametrization import Parametrization
 
 
 @dataclass(frozen=True)
 class BatchConfig:
-    sequences: int = 4
-    seq_len: int = 128
+    sequences: int = 4  # of a step [sequences]
+    seq_len: int = 128  # of a sequence, the context [tokens]
 
     @property
     def batch_tokens(self) -> int:
@@ -31,18 +33,19 @@ class BatchConfig:
 
 @dataclass(frozen=True)
 class BudgetConfig:
-    tokens: int = 1_000_000  # rounded to whole steps; the record holds the tokens really seen
+    # of training, rounded to whole steps; the record holds the tokens really seen [tokens]
+    tokens: int = 1_000_000
 
 
 @dataclass(frozen=True)
 class EvaluationConfig:
     """Validation and other tasks, at the end and at `times - 1` evenly spaced steps before it."""
 
-    windows: int = 1024  # of validation, always the same
+    windows: int = 1024  # of validation, always the same [sequences]
     tasks: tuple[str, ...] = ()  # files of experiments/evaluation/tasks, beside the validation loss
-    times: int = 1
+    times: int = 1  # evaluations over the run, the last at its end
     weights: Literal["last", "ema"] = "last"  # ema: their exponential moving average
-    ema_decay: float = 0.999  # per step
+    ema_decay: float = 0.999  # of that average [per step]
 
 
 @dataclass(frozen=True)
@@ -58,29 +61,25 @@ class PenaltiesConfig:
     router_z_loss: float = 0.001  # (ln Z)^2 of the routers (Zoph et al. 2022)
 
 
-_AT_LEAST_ONE = (1, math.inf, "must be at least 1")
 _FRACTION = (0, 1, "must lie between 0 and 1")
-_POSITIVE = (sys.float_info.min, sys.float_info.max, "must be positive and finite")
 _NOT_NEGATIVE = (0, sys.float_info.max, "must be finite and not negative")
 _BETA = (0, 1 - 1e-12, "must be at least 0 and below 1")
 
-# field: least and greatest value allowed, and the rule in words
-Ranges = Mapping[str, tuple[float, float, str]]
 RANGES: Ranges = {
-    "batch.sequences": _AT_LEAST_ONE,
-    "batch.seq_len": _AT_LEAST_ONE,
-    "budget.tokens": _AT_LEAST_ONE,
-    "evaluation.windows": _AT_LEAST_ONE,
-    "evaluation.times": _AT_LEAST_ONE,
+    "batch.sequences": AT_LEAST_ONE,
+    "batch.seq_len": AT_LEAST_ONE,
+    "budget.tokens": AT_LEAST_ONE,
+    "evaluation.windows": AT_LEAST_ONE,
+    "evaluation.times": AT_LEAST_ONE,
     "schedule.warmup_fraction": _FRACTION,
     "schedule.decay_fraction": _FRACTION,
     "schedule.final_fraction": _FRACTION,
-    "schedule.power_amplitude": _POSITIVE,
+    "schedule.power_amplitude": POSITIVE,
     "schedule.power_exponent": (-10, -1e-3, "must lie between -10 and -0.001"),
     "schedule.settling_fraction": _FRACTION,
     "schedule.plateau_fraction": (1e-6, 1, "must be positive and at most 1"),
-    "optimizer.learning_rate": _POSITIVE,
-    "optimizer.epsilon": _POSITIVE,
+    "optimizer.learning_rate": POSITIVE,
+    "optimizer.epsilon": POSITIVE,
     "optimizer.clip_norm": (0, sys.float_info.max, "must be positive, or 0 for no clipping"),
     "optimizer.weight_decay": _NOT_NEGATIVE,
     "optimizer.beta1": _BETA,
@@ -88,16 +87,26 @@ RANGES: Ranges = {
     "optimizer.momentum": _BETA,
     "evaluation.ema_decay": _BETA,
     **{f"penalties.{name}": _NOT_NEGATIVE for name in field_types(PenaltiesConfig)},
-    "init_scale": _POSITIVE,
+    "init_scale": POSITIVE,
     "seed": (0, 2**31 - 1, f"must lie between 0 and {2**31 - 1}"),
 }
 EXECUTION_RANGES: Ranges = {
-    "execution.steps_per_dispatch": _AT_LEAST_ONE,
+    "execution.steps_per_dispatch": AT_LEAST_ONE,
     "execution.microbatch": (0, math.inf, "must be 0 (as suits the device) or more"),
     "execution.program.logits_chunks": (0, math.inf, "must be 0 (as suits the device) or more"),
     "execution.runs_per_program": (0, math.inf, "must be 0 (as is fastest on the device) or more"),
     "execution.checkpoint_seconds": _NOT_NEGATIVE,
-    "execution.keep": _AT_LEAST_ONE,
+    "execution.keep": AT_LEAST_ONE,
+}
+
+
+# of every field, here or in the class that checks it
+BOUNDS: Ranges = {
+    **RANGES,
+    **EXECUTION_RANGES,
+    **{f"model.{name}": bound for name, bound in config.RANGES.items()},
+    **{f"parametrization.{name}": bound for name, bound in parametrization.RANGES.items()},
+    **{f"execution.layout.{name}": bound for name, bound in layout.RANGES.items()},
 }
 
 
@@ -124,9 +133,9 @@ class Science:
     data: DataConfig = field(default_factory=DataConfig)
     evaluation: EvaluationConfig = EvaluationConfig()
     precision: Literal["float32", "bfloat16"] = "float32"  # of products; parameters are float32
-    init_scale: float = 1.0
-    penalties: PenaltiesConfig = PenaltiesConfig()
-    seed: int = 0
+    init_scale: float = 1.0  # a factor on every initial deviation
+    penalties: PenaltiesConfig = PenaltiesConfig()  # factor of a term of the objective
+    seed: int = 0  # of the initial parameters and of the order of the data
 
     @property
     def steps(self) -> int:
@@ -199,11 +208,11 @@ class Execution:
     """Settings that cannot change the result of a run. Never part of its identity."""
 
     program: Program = field(default_factory=Program)
-    layout: Layout = field(default_factory=Layout)  # over the devices of all processes of a run
-    microbatch: int = 0  # sequences of one gradient; 0: as suits the device
-    steps_per_dispatch: int = 32  # also the steps averaged in one row of metrics.jsonl
-    runs_per_program: int = 0  # members of a population; 0: as is fastest on the device
-    checkpoint_seconds: float = 20.0  # at most this much work is lost to an interruption
+    layout: Layout = field(default_factory=Layout)  # over the devices of all processes
+    microbatch: int = 0  # of one gradient; 0: as suits the device [sequences]
+    steps_per_dispatch: int = 32  # given to the device at once; a row of metrics.jsonl [steps]
+    runs_per_program: int = 0  # members of a population; 0: as is fastest on the device [runs]
+    checkpoint_seconds: float = 20.0  # work lost to an interruption, at most [s]
     keep: int = 2  # newest checkpoints kept, to continue from; with 1 a damaged one is a new start
     permanent: tuple[int, ...] = ()  # steps with checkpoints kept for good
 

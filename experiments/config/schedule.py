@@ -28,17 +28,18 @@ class ScheduleConfig:
     A schedule reads the fields that its formula has (`READS`); others do not change the run.
     """
 
-    name: ScheduleName = "linear"
-    warmup_fraction: float = 0.05  # of all steps
-    decay_fraction: float = 0.2  # of all steps, the last; where `DECAYS` is "part"
+    name: ScheduleName = "linear"  # the learning rate over time
+    warmup_fraction: float = 0.05  # of linear warm-up [of all steps]
+    # of decay at the end, of schedules with a plateau before it [of all steps]
+    decay_fraction: float = 0.2
     decay_shape: Literal["linear", "cosine", "mirror_cosine", "1-sqrt", "square", "exponential"] = (
-        "linear"  # of wsd, inverse_sqrt, power and infinite
+        "linear"  # the curve of the decay of wsd, inverse_sqrt, power and infinite
     )
-    final_fraction: float = 0.0  # of the peak
+    final_fraction: float = 0.0  # the rate at the end [of the peak]
     power_amplitude: float = 4.0  # a of power: eta = a n^b for each sequence of the batch
     power_exponent: float = -0.51  # b, with n the tokens seen
-    settling_fraction: float = 0.2  # of all steps, after warm-up: infinite's way to its plateau
-    plateau_fraction: float = 0.5  # of the peak: infinite's plateau
+    settling_fraction: float = 0.2  # infinite's way from warm-up to its plateau [of all steps]
+    plateau_fraction: float = 0.5  # infinite's plateau [of the peak]
 
 
 # Steps over which a schedule decays: all after warm-up, the last `decay_fraction`, none.

@@ -15,10 +15,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar, cast
 
-from experiments.config.overrides import split
+from experiments.config.overrides import ALIASES, meant, split
 from experiments.plan import settings
 from scaling.common import plugins
-from scaling.common.errors import UserError, nearest
+from scaling.common.errors import UserError
 
 T = TypeVar("T")
 
@@ -67,11 +67,12 @@ def build(kind: FileKind[T], name: str, assignments: Sequence[str]) -> T:
         key, value = split(text)
         if key in values:
             values[key] = settings.read(f"--set {key}", value, types[key])
-        elif key in kind.fields:
-            rest[key] = value
+        elif (field := ALIASES.get(key, key)) in kind.fields:
+            rest[field] = value
         else:
-            known = [*values, *kind.fields]
-            raise UserError(f"--set {key}: no such field; {nearest(key, known)}")
+            hint = meant(key, [*values, *kind.fields])
+            own = f"settings of {name}: {', '.join(values) or 'none'}"
+            raise UserError(f"--set {key}: no such field; {hint}; {own}")
     if unset := [key for key, value in values.items() if value is inspect.Parameter.empty]:
         raise UserError(f"--set {unset[0]}=...: the {kind.function} '{name}' needs this setting")
     with _one_line(Path(inspect.getfile(found))):

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import math
+import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+# field: least and greatest value allowed, and the rule in words
+Ranges = Mapping[str, tuple[float, float, str]]
+AT_LEAST_ONE = (1, math.inf, "must be at least 1")
+POSITIVE = (sys.float_info.min, sys.float_info.max, "must be positive and finite")
 
 
 class UserError(Exception):
@@ -31,6 +38,13 @@ def check_choices(section: str, config: Any) -> None:
     for name, choices in _choices(kind).items():
         if (value := getattr(config, name)) not in choices:
             raise UserError(f"{section}.{name}={value}: {nearest(str(value), map(str, choices))}")
+
+
+def check_ranges(section: str, config: Any, ranges: Ranges) -> None:
+    """Refuse a field of a dataclass that lies outside its range; NaN is in none."""
+    for name, (least, greatest, rule) in ranges.items():
+        if not least <= (value := getattr(config, name)) <= greatest:
+            raise UserError(f"{section}.{name}={value}: {rule}")
 
 
 @cache

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from scaling.common.errors import UserError, check_choices
+from scaling.common.errors import Ranges, UserError, check_choices, check_ranges
 
 Name = Literal[
     "single",
@@ -52,6 +52,9 @@ KINDS: Mapping[str, LayoutKind] = {
 }
 
 
+RANGES: Ranges = dict.fromkeys((*AXES[1:], "parts"), (0, math.inf, "must be 0 (left open) or more"))
+
+
 @dataclass(frozen=True)
 class Layout:
     """A mesh. Part of a run's execution, never of its science.
@@ -59,23 +62,22 @@ class Layout:
     An axis of size 0 is open: `over` settles it for a number of devices.
     """
 
-    name: Name = "single"
-    data: int = 0
-    fsdp: int = 0
-    tensor: int = 0
-    expert: int = 0
-    sequence: int = 0
-    stage: int = 0
-    # trees split along fsdp. 1: the optimizer's; 2: gradients too; 3: parameters too
+    name: Name = "single"  # how a run lies over its devices
+    data: int = 0  # whole copies of the state, each with some of the batch [devices]
+    fsdp: int = 0  # shares of the state, each with some of the batch [devices]
+    tensor: int = 0  # shares of each matrix [devices]
+    expert: int = 0  # shares of the experts [devices]
+    sequence: int = 0  # shares of every sequence [devices]
+    stage: int = 0  # shares of the layers [devices]
+    # trees split along fsdp: 1, the optimizer's; 2, gradients too; 3, parameters too
     zero: Literal[1, 2, 3] = 3
     parts: int = 0  # of a microbatch on its way through a pipeline; 0: two for each stage
 
     def __post_init__(self) -> None:
         check_choices("execution.layout", self)
-        for axis in (*AXES[1:], "parts"):
+        check_ranges("execution.layout", self, RANGES)
+        for axis in RANGES:
             size = getattr(self, axis)
-            if size < 0:
-                raise UserError(f"execution.layout.{axis}={size}: must be 0 (left open) or more")
             if size > 1 and self.name in ("single", "auto"):
                 raise UserError(
                     f"execution.layout.{axis}={size}: the layout {self.name!r} takes no sizes; "

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal, Protocol
 
 from scaling.common.alphabet import parse
-from scaling.common.errors import UserError, check_choices
+from scaling.common.errors import AT_LEAST_ONE, Ranges, UserError, check_choices, check_ranges
 from scaling.parametrization.tables import (
     FAMILIES,
     TABLES,
@@ -47,12 +47,12 @@ class RolePowers:
     Under muP a readout of init power 1/2 starts as SP's does.
     """
 
-    embedding: float = 0.0
-    hidden: float = 0.0
-    readout: float = 0.0
-    router: float = 0.0
-    gain: float = 0.0
-    bias: float = 0.0
+    embedding: float = 0.0  # of embeddings and learned positions
+    hidden: float = 0.0  # of hidden matrices
+    readout: float = 0.0  # of an untied readout
+    router: float = 0.0  # of routers
+    gain: float = 0.0  # of the gains of norms
+    bias: float = 0.0  # of biases
 
 
 _POWER_OF: Mapping[Role, str] = {"position": "embedding", "query": "hidden"}
@@ -66,30 +66,32 @@ _ZERO: Mapping[ZeroInit, tuple[Role, ...]] = {
 }
 
 
+RANGES: Ranges = {
+    **dict.fromkeys(("base_width", "base_head_dim", "base_layers"), AT_LEAST_ONE),
+    **dict.fromkeys(
+        ("base_ffn", "base_attention"), (0, math.inf, "must be 0 (as the width) or more")
+    ),
+}
+
+
 @dataclass(frozen=True)
 class Parametrization:
     """A named table, the base shape from which its ratios are counted, and the free choices."""
 
-    name: Name = "sp"
-    base_width: int = 64
-    base_head_dim: int = 16
-    base_layers: int = 2  # of the tables with a depth rule: depth_mup, completep
+    name: Name = "sp"  # the table of rules
+    base_width: int = 64  # the width at which ratios are 1
+    base_head_dim: int = 16  # the head size at which the attention scale is that of SP
+    base_layers: int = 2  # the depth likewise, of tables with a depth rule: depth_mup, completep
     attention_scale: Literal["table", "1/sqrt(d)", "1/d"] = "table"  # d the head size
-    zero_init: ZeroInit = "none"
-    learning_rate_powers: RolePowers = RolePowers()
-    init_powers: RolePowers = RolePowers()
-    base_ffn: int = 0  # 0: ffn grows as the width
-    base_attention: int = 0  # heads * head_dim; 0: it grows as the width
+    zero_init: ZeroInit = "none"  # weights that start at zero
+    learning_rate_powers: RolePowers = RolePowers()  # power of the width's ratio, on a rate
+    init_powers: RolePowers = RolePowers()  # power of the width's ratio, on an initial deviation
+    base_ffn: int = 0  # the ffn at which its ratio is 1; 0: it grows as the width
+    base_attention: int = 0  # heads * head_dim likewise; 0: it grows as the width
 
     def __post_init__(self) -> None:
         check_choices("parametrization", self)
-        for name in ("base_width", "base_head_dim", "base_layers"):
-            if getattr(self, name) < 1:
-                raise UserError(f"parametrization.{name}={getattr(self, name)}: must be at least 1")
-        for name in ("base_ffn", "base_attention"):
-            if getattr(self, name) < 0:
-                value = getattr(self, name)
-                raise UserError(f"parametrization.{name}={value}: must be 0 (as the width) or more")
+        check_ranges("parametrization", self, RANGES)
         for name in ("learning_rate_powers", "init_powers"):
             for entry in fields(powers := getattr(self, name)):
                 power = getattr(powers, entry.name)

@@ -12,6 +12,7 @@ from scaling.common.errors import UserError
     ("assignment", "read", "value"),
     [
         ("optimizer.learning_rate=1e-3", lambda c: c.science.optimizer.learning_rate, 0.001),
+        ("lr=1e-3", lambda c: c.science.optimizer.learning_rate, 0.001),
         ("budget.tokens=1e6", lambda c: c.science.budget.tokens, 1_000_000),
         ("budget.tokens=1_000_000", lambda c: c.science.budget.tokens, 1_000_000),
         (f"budget.tokens={2**53 + 1}", lambda c: c.science.budget.tokens, 2**53 + 1),
@@ -34,6 +35,9 @@ def test_value_takes_the_type_of_its_field(assignment, read, value):
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
+        ("learning_rate=1", r"no such field; did you mean 'optimizer\.learning_rate'\?$"),
+        ("zzzz=1", r"no such field; windtunnel fields lists them$"),
+        ("optimizer.learning_rate=0.1,0.2", r"expected float; it has one value, a study's own"),
         ("model.widht=3", r"--set model\.widht: no such field; did you mean 'model\.width'\?"),
         ("microbatch=2", r"no such field; did you mean 'execution\.microbatch'\?"),
         ("execution.model.width=3", r"no such field; did you mean '.*width'"),
