@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from experiments.sweep.sweep import Sweep
 
 HEAD = ("run", "part", "rung", "params_total", "tokens", "flops_6nd", "lr")
-SHOWN = ("budget.tokens", "optimizer.learning_rate", "data.fingerprint")  # in other columns
+SHOWN = ("budget.tokens", "optimizer.learning_rate")  # in other columns
 COSTS = ("memory", "population", "time")
+OUTCOMES = ("done", "train_loss", "valid_loss")
 
 
 def run_table(
@@ -23,16 +24,21 @@ def run_table(
 ) -> Iterator[AnswerPart]:
     """A row for each run, then the sum of their FLOPs.
 
+    Before its status stand its costs where they are forecast, or else its outcome: the share of its
+    steps that are done, and its last losses.
+
     Raises:
         DamagedError: a record cannot be read; nothing is printed before.
     """
-    varied = varying(runs)
-    head = (*HEAD, *varied, *(() if costs is None else COSTS), "status")
+    from experiments.plan.varying import varying
+
+    varied = varying(runs, SHOWN)
+    head = (*HEAD, *varied, *(OUTCOMES if costs is None else COSTS), "status")
     rows = [
         [
             *_plan(run),
-            *(str(values[number]) for values in varied.values()),
-            *([] if costs is None else _cost(costs[run.run_id])),
+            *(Shown(values[number], str(values[number])) for values in varied.values()),
+            *(_outcome(sweep, run) if costs is None else _cost(costs[run.run_id])),
             sweep.standing(run),
         ]
         for number, run in enumerate(runs)
@@ -43,27 +49,6 @@ def run_table(
         count=len(runs),
         flops_model=sum(run.flops for run in runs),
     )
-
-
-def varying(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """Labels and fields of the science that vary, by column.
-
-    A column that another one decides is left out, as heads by the width.
-    """
-    from experiments.config.overrides import paths, value_of
-
-    found = {"label": [run.label for run in runs]}
-    for path in paths():
-        if path not in SHOWN and not path.startswith("execution."):
-            found[path] = [value_of(run.config, path) for run in runs]
-    kept: dict[str, list[Any]] = {}
-    for name, values in found.items():
-        many = len(set(values))
-        if many > 1 and not any(
-            len(set(zip(one, values, strict=True))) == len(set(one)) for one in kept.values()
-        ):
-            kept[name] = values
-    return {name.rpartition(".")[2]: values for name, values in kept.items()}
 
 
 def _plan(run: Run) -> list[Any]:
@@ -77,6 +62,19 @@ def _plan(run: Run) -> list[Any]:
         Shown.of(entry["flops_6nd"], ".3g"),
         Shown.of(run.config.science.optimizer.learning_rate, ".3g"),
     ]
+
+
+def _outcome(sweep: Sweep, run: Run) -> list[Any]:
+    from experiments.record import METRICS, last_rows
+
+    rows = last_rows(sweep.folder / run.run_id / METRICS)
+    done = rows[-1].step / run.config.science.steps if rows else None
+    found = [
+        next((row.metrics[name] for row in reversed(rows) if name in row.metrics), None)
+        for name in ("loss", "valid_loss")
+    ]
+    cells = [Shown(done, "-" if done is None else f"{done:.0%}")]
+    return cells + [Shown(loss, "-" if loss is None else f"{loss:.4f}") for loss in found]
 
 
 def _cost(cost: RunForecast) -> list[Any]:

@@ -1,27 +1,60 @@
-"""Show the status of each run of a study.
+"""Show the status of each run of a study: the fields that vary, its last losses, its state.
 
-example:
-  python -m experiments status quickstart
+examples:
+  windtunnel status quickstart
+  windtunnel status runs/quickstart --watch
 """
 
 from __future__ import annotations
 
 import argparse
+import time
+from typing import TYPE_CHECKING
 
 from experiments.cli import _common as common
 from experiments.cli._run_table import run_table
 from scaling.common.answers import Answer, Line
 from scaling.common.command_line import Parser
+from scaling.common.quantities import positive
+
+if TYPE_CHECKING:
+    from experiments.sweep.sweep import Sweep
 
 
 def add(parser: Parser) -> None:
     common.add_file(parser)
+    parser.add_argument(
+        "--watch",
+        type=positive,
+        nargs="?",
+        const=5.0,
+        metavar="SECONDS",
+        help="look again after so many (default 5), until no run is running",
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:
     options.progress("reading the records")
     sweep = common.bind(options)
+    if options.watch:
+        options.progress.stop()
+        _watch(sweep, options.watch)
     yield from run_table(sweep, sweep.study.runs)
     for text in sweep.remarks():
         yield Line("{remark}", "remarks", remark=text)
     return 0
+
+
+def _watch(sweep: Sweep, seconds: float) -> None:
+    """Redraw the table until no run is running; where there is no terminal, only wait."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    from experiments.sweep.sweep import Standing
+
+    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+        while any(sweep.standing(run) is Standing.RUNNING for run in sweep.study.runs):
+            parts = map(str, run_table(sweep, sweep.study.runs))
+            live.update(Text("\n".join(parts)), refresh=True)
+            time.sleep(seconds)

@@ -5,17 +5,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
+from rich.columns import Columns
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from experiments.plan.run import Run
+from experiments.plan.varying import varying
 from experiments.record import ENDED, Status
 from experiments.runs.job import Event
 
 PLAIN_SECONDS = 5.0  # between the lines of one run, where there is no terminal
-COLUMNS = ("run", "params", "tokens", "phase", "done", "loss", "tokens/s")
+PLAN = ("run", "params", "tokens")
+NOW = ("phase", "done", "loss", "tokens/s")
 
 
 def clock(seconds: float) -> str:
@@ -25,6 +30,10 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 class Progress:
@@ -42,6 +51,11 @@ class Progress:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._runs = {run.run_id: run for run in runs}
+        varied = varying(runs, ("budget.tokens",))
+        self._varied = {
+            run.run_id: {name: _text(values[number]) for name, values in varied.items()}
+            for number, run in enumerate(runs)
+        }
         self._flops = {run.run_id: run.ledger["flops_model"] for run in runs}
         self._done = {run.run_id: run.ledger["flops_model"] - run.flops for run in runs}
         self._done |= {run_id: self._flops[run_id] for run_id in finished}
@@ -110,6 +124,7 @@ class Progress:
             event.run_id,
             f"{run.ledger['params_total']:,.0f}",
             f"{run.ledger['tokens'] / 1e6:,.2f}M",
+            *self._varied[event.run_id].values(),
             event.phase,
             f"{event.step / run.config.science.steps:.0%}",
             "" if math.isnan(event.loss) else f"{event.loss:.3f}",
@@ -117,9 +132,12 @@ class Progress:
         )
 
     def _line(self, event: Event) -> str:
-        run_id, params, tokens, phase, done, loss, rate = self._cells(event)
+        run_id, params, tokens, *_, phase, done, loss, rate = self._cells(event)
+        varied = "  ".join(f"{name} {value}" for name, value in self._varied[run_id].items())
         parts = (
-            f"{run_id}  {params:>11} params {tokens:>10} tokens  {phase:10} {done:>4}",
+            f"{run_id}  {params:>11} params {tokens:>10} tokens",
+            varied,
+            f"{phase:10} {done:>4}",
             f"loss {loss:6}" if loss else "",
             f"{rate:>9} tokens/s" if rate else "",
         )
@@ -130,8 +148,11 @@ class Progress:
 
     def _table(self) -> Group:
         table = Table(box=None, pad_edge=False)
-        for name in COLUMNS:
+        varied = next(iter(self._varied.values()), {})
+        for name in (*PLAN, *varied, *NOW):
             table.add_column(name, justify="left" if name in ("run", "phase") else "right")
         for event in self._active.values():
             table.add_row(*self._cells(event))
-        return Group(table, self._total())
+        everything, left = sum(self._flops.values()), self._total()
+        bar = ProgressBar(everything, sum(self._done.values()), width=40)
+        return Group(table, Columns([bar, left]))

@@ -50,7 +50,7 @@ class Standing(StrEnum):
     DIVERGED = "diverged"
     STALE = "stale"  # begun and not claimed: interrupted or killed; rerun to continue
     DAMAGED = "damaged"  # rerun to move the damage aside and to mend the run
-    MISSING = "missing"
+    PLANNED = "planned"  # not begun
 
 
 STANDINGS = {
@@ -58,7 +58,7 @@ STANDINGS = {
     Status.DIVERGED: Standing.DIVERGED,
     Status.FAILED: Standing.FAILED,
     Status.STARTED: Standing.STALE,
-    Status.MISSING: Standing.MISSING,
+    Status.MISSING: Standing.PLANNED,
 }
 
 

@@ -1,8 +1,8 @@
-"""Tables of text, for terminals and for Markdown."""
+"""Tables of text, for terminals and for Markdown, and the columns that say something."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Literal
 from unicodedata import east_asian_width
 
@@ -36,6 +36,24 @@ def table(
     if style == "markdown" and any(head):
         made.insert(1, f"|{'|'.join('-' * (width + 2) for width in widths)}|")
     return "\n".join(made)
+
+
+def varying(columns: Mapping[str, Sequence[Hashable]]) -> tuple[str, ...]:
+    """The columns in which rows differ, without those that an earlier one decides.
+
+    Heads that grow as the width are decided by it, and so by whichever of the two stands first.
+    """
+    kept: list[Sequence[Hashable]] = []
+    names = []
+    for name, values in columns.items():
+        if len(set(values)) > 1 and not any(_decides(one, values) for one in kept):
+            kept.append(values)
+            names.append(name)
+    return tuple(names)
+
+
+def _decides(one: Sequence[Hashable], other: Sequence[Hashable]) -> bool:
+    return len(set(zip(one, other, strict=True))) == len(set(one))
 
 
 def _width(text: str) -> int:

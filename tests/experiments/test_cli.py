@@ -130,11 +130,11 @@ def test_dry_run_prints_every_run_and_writes_nothing(call, tmp_path):
     lines = out.splitlines()
     assert lines[0] == "How?"
     assert "60 documents" in lines[1]
-    assert sum("missing" in line for line in lines) == 4
+    assert sum("planned" in line for line in lines) == 4
     assert sum(" held_out " in line for line in lines) == 1
     assert sum(line.startswith("4 runs, ") for line in lines) == 1
-    planned = [line.split() for line in lines if line.endswith("missing")]
-    assert [cells[-4:] for cells in planned] == [["kB", "1", "-", "missing"]] * 4
+    planned = [line.split() for line in lines if line.endswith("planned")]
+    assert [cells[-4:] for cells in planned] == [["kB", "1", "-", "planned"]] * 4
     assert lines[-1] == "4 runs are like none that was timed here yet"
 
 
@@ -155,12 +155,17 @@ def test_status_follows_the_files(call, tmp_path):
     assert len(run_ids) == 4
     record.write(tmp_path / "out" / run_ids[0], records.run_record())
     record.write(tmp_path / "out" / run_ids[1], records.run_summary())
+    row = record.MetricsRow(step=25, tokens=9, metrics={"valid_loss": 2.125})
+    record.append_rows(tmp_path / "out" / run_ids[0] / record.METRICS, [row])
+    head, first, *_ = call("status", "--watch")[1].splitlines()  # no run is running: no wait
+    assert head.split()[-5:] == ["lr", "done", "train_loss", "valid_loss", "status"]
+    assert first.split()[-4:] == ["50%", "-", "2.1250", "stale"]
     stands = [line.split()[-1] for line in call("status")[1].splitlines()[1:-1]]
-    assert stands == ["stale", "done", "missing", "missing"]
+    assert stands == ["stale", "done", "planned", "planned"]
     summary = tmp_path / "out" / run_ids[1] / record.SUMMARY
     summary.write_bytes(summary.read_bytes().replace(b"completed", b"complexed"))
     *table, _, remark = call("status")[1].splitlines()
-    assert [line.split()[-1] for line in table[1:]] == ["stale", "damaged", "missing", "missing"]
+    assert [line.split()[-1] for line in table[1:]] == ["stale", "damaged", "planned", "planned"]
     assert remark.startswith(f"{run_ids[1]}: {record.SUMMARY}: $.status: ")
     assert remark.endswith(": `run` mends it")
     summary.write_text('{"schema": 5}')

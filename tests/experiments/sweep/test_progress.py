@@ -70,7 +70,16 @@ def test_plain_line_says_it_all_and_never_wraps(time):
         progress(training(FIRST, 25))
     lines = text(console).splitlines()
     assert len(lines) == 2
-    for part in (FIRST, "6,192 params", "0.00M tokens", "training", "50%", "loss 2.346", "123,457"):
+    for part in (
+        FIRST,
+        "6,192 params",
+        "0.00M tokens",
+        "lr 0.001",
+        "training",
+        "50%",
+        "loss 2.346",
+        "123,457",
+    ):
         assert part in lines[1]
     assert lines[1].endswith("[0/3 runs, 0:31 left]")
     assert max(len(line) for line in lines) < 140
