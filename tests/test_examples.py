@@ -99,7 +99,8 @@ def place(swept, texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def write_tables(here: Path) -> None:
-    """table.csv with losses, errors and images; law.json; curves.csv of sizes and batches."""
+    """table.csv with losses, errors and images; law.json; curves.csv of sizes and batches; the
+    exports of trackers."""
     size, ratio = (grid.ravel() for grid in np.meshgrid(np.geomspace(1e7, 1e9, 6), [10, 30, 90]))
     noise = np.exp(np.random.default_rng(0).normal(0, 0.003, size.size))
     loss = laws.chinchilla.predict(CHINCHILLA, params=size, tokens=ratio * size) * noise
@@ -108,6 +109,11 @@ def write_tables(here: Path) -> None:
     columns |= {"flops_6nd": 6 * ratio * size**2}
     columns |= {"error": 0.9 - 2.0 * np.exp(-0.6 * loss), "images": ratio * size}
     pd.DataFrame(columns).to_csv(here / "table.csv", index=False)
+    runs = pd.DataFrame(columns).rename(columns={"loss": "eval/loss"})
+    runs.assign(Name="ladder", State="finished").to_csv(here / "export.csv", index=False)
+    (here / "logs").mkdir()
+    scalars = pd.DataFrame({"Wall time": [0.0, 1.0], "Step": [1, 2], "Value": [3.0, 2.5]})
+    scalars.to_csv(here / "logs" / "run-a-tag-loss.csv", index=False)
     best = pd.DataFrame({"params_nonembedding": size, "lr": 3 * size**-0.4 * noise})
     fits = {"lr": regress(best, "lr", ("params_nonembedding",), bootstrap=20)}
     save_law(here / "law.json", fits, name="mine", loss="", schedule="", recipe="")

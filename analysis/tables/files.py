@@ -65,7 +65,7 @@ def read_table(path: str | Path, text: Sequence[str] = ()) -> pd.DataFrame:
         raise UserError(f"{name}: not a table (no column)")
     if table.empty:
         raise UserError(f"{name}: the table has a header and no rows")
-    return _typed(table, text)
+    return typed_table(table, text)
 
 
 def _unpacked(content: bytes) -> bytes:
@@ -244,7 +244,7 @@ BINARY: Mapping[bytes, Callable[[io.BytesIO], Any]] = {
 }
 
 
-def _typed(table: pd.DataFrame, text: Sequence[str]) -> pd.DataFrame:
+def typed_table(table: pd.DataFrame, text: Sequence[str] = ()) -> pd.DataFrame:
     """Every column by its cells, under one decimal mark for the file."""
     import pandas as pd
 
