@@ -2,11 +2,13 @@
 
     N*(C) = G C^a,   D*(C) = H C^b
 
-At each budget the vertex of a parabola of the loss in ln N, or the minimum of an Akima curve. A
-budget is a value of the column --budget, else rows whose FLOPs lie within a factor 1 + --tolerance
-of each other. Optima at the edge of their grid are left out, and a note says so.
+At each budget the minimum of a curve of the loss in ln N: a cubic of one skew for all budgets, a
+parabola (with --window all, the recipe of Hoffmann et al.), or an Akima interpolation. A budget is
+a value of the column --budget, else rows whose FLOPs lie within a factor 1 + --tolerance of each
+other. Optima at the edge of their grid are left out, and a note says so.
 
   python -m analysis isoflop runs/isoflop --plot profiles.png
+  python -m analysis isoflop runs/isoflop --curve parabola --window all --edge run
   python -m analysis isoflop isoflop_collection --where 'experiment==llama_3__exp_loss' \\
       --budget flops_budget --at 3.8e25
 """
@@ -21,13 +23,14 @@ from analysis.cli._format import label
 from analysis.cli._frontier import COMPUTE, show
 from analysis.cli._plot import add_plot, plot
 from analysis.cli._table_options import PATH, add_columns, read
-from scaling.common.answers import Answer, Rows, Shown
-from scaling.common.quantities import not_negative, positive, whole
+from scaling.common.answers import Answer, Line, Rows, Shown
+from scaling.common.errors import UserError
+from scaling.common.quantities import count, not_negative, positive, whole
 
 if TYPE_CHECKING:
     from analysis.estimators.frontier import Frontier
 
-HEAD = ("budget", "sizes", "N*", "D*", "loss", "used")
+HEAD = ("budget", "sizes", "window", "N*", "D*", "loss", "used")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +45,22 @@ def add(parser: argparse.ArgumentParser) -> None:
         default=0.1,
         help="of one budget (default: 0.1)",
     )
-    parser.add_argument("--curve", default="parabola", help="parabola (default) or akima")
+    parser.add_argument("--weights", metavar="COLUMN", help="of each run; 0 leaves it out")
+    parser.add_argument("--curve", default="skewed", help="skewed (default), parabola or akima")
+    parser.add_argument(
+        "--window",
+        type=_window,
+        default="noise",
+        metavar="K",
+        help="sizes that a curve sees, nearest to its minimum; all; or noise (default): the most "
+        "at which it misses the runs by no more than noise",
+    )
+    parser.add_argument(
+        "--edge",
+        default="curve",
+        help="keep a budget whose curve (default), or whose best run too, is least between two "
+        "sizes (run)",
+    )
     parser.add_argument(
         "--noise",
         type=positive,
@@ -55,13 +73,18 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_plot(parser, "the profiles, their curves and minima")
 
 
+def _window(text: str) -> str | int:
+    if text in ("noise", "all"):
+        return text
+    if not text.isdecimal():
+        raise UserError(f"{text}: a number of sizes, 'noise' or 'all'")
+    return count(text)
+
+
 def run(options: argparse.Namespace) -> Answer:
     """Print the optima of each budget, the exponents, and the optima of other budgets."""
-    from analysis.estimators.frontier import row_groups
     from analysis.estimators.isoflop import isoflop
     from analysis.readings.isoflop import draw_profiles, profiles
-    from analysis.tables.columns import numeric
-    from analysis.tables.population import kept
 
     points(options.at, COMPUTE)  # refused before the work
     source = read(options.path, options)
@@ -73,17 +96,18 @@ def run(options: argparse.Namespace) -> Answer:
         flops=options.flops,
         budget=options.budget,
         tolerance=options.tolerance,
+        weights=options.weights,
         curve=options.curve,
+        window=options.window,
+        edge=options.edge,
         noise=options.noise,
         bootstrap=options.bootstrap,
         seed=options.seed,
     )
     yield optima(found)
+    yield Line("noise of ln loss from run to run: {noise:.2g}", noise=found.noise)
     yield from show(found, options)
-    apart = () if options.budget is None else (options.budget,)
-    rows, _ = kept(source.table, source.loss, (source.params, source.tokens, options.flops), apart)
-    groups = row_groups(rows, numeric(rows[options.flops]), options.budget, options.tolerance)
-    shown = profiles([rows.iloc[each] for each in groups], found, source.params, source.loss)
+    shown = profiles(found, source.params, source.loss)
     axes = source.params, label(source.loss), options.curve
     yield from plot(options, lambda: draw_profiles(shown, *axes))
     return 0
@@ -95,6 +119,7 @@ def optima(found: Frontier) -> Rows:
         [
             row["flops"],
             row["sizes"],
+            row["window"],
             _with_error(row["params"], row["params_error"]),
             _with_error(row["tokens"], row["tokens_error"]),
             row["loss"],

@@ -9,14 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.estimators.frontier import (
-    SIZES,
-    Frontier,
-    line,
-    power_law,
-    read_columns,
-    row_groups,
-)
+from analysis.estimators.frontier import Frontier, line, power_law, read_columns, row_groups
+from analysis.estimators.vertex import SIZES
 from analysis.tables.columns import Array
 from analysis.tables.derived import completed
 from analysis.tables.population import ENDS, kept

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from scaling.laws import Law
 
-SIZES = 3  # fewer different sizes hold no curve
+EXCESS = 0.95  # level of the F test of scatter about the line
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,18 @@ class PowerLaw:
 @dataclass(frozen=True)
 class Frontier:
     """The power laws, and in `optima` one row per budget: flops, the params, tokens and loss of
-    the optimum, and whether it is `used`. `isoflop` adds `sizes` (their number), params_error and
-    tokens_error (standard deviations of the logarithms), and `why` it is not used.
+    the optimum, and whether it is `used`. `isoflop` adds `sizes` (their number), `window` (those
+    that the curve saw, from `low` to `high`), params_error and tokens_error (standard deviations of
+    the logarithms), the `bend` and `skew` of the curve, and `why` it is not used. `runs` are the
+    rows of each budget, and `noise` the standard deviation of their ln loss.
     """
 
     params: PowerLaw
     tokens: PowerLaw
     optima: pd.DataFrame
     warnings: tuple[str, ...]
+    runs: tuple[pd.DataFrame, ...] = ()
+    noise: float = float("nan")
 
     def beyond(self, flops: float) -> float:
         """The factor by which a budget lies outside those used; 1 inside."""
@@ -103,6 +107,21 @@ def line(x: Array, y: Array, weights: Array) -> Array:
     away = x - middle[..., None]
     slope = (w * away * y).sum(axis=-1) / (w * away**2).sum(axis=-1)
     return np.stack([(w * y).sum(axis=-1) / total - slope * middle, slope], axis=-1)
+
+
+def excess(x: Array, y: Array, errors: Array, line_of: Array, freedom: float) -> float:
+    """Scatter of y (B,) about a line, in units of its errors; 1 where an F test allows it.
+
+    `freedom` is that of the errors.
+    """
+    from scipy.special import fdtri
+
+    spare = len(x) - 2
+    if spare < 1:
+        return 1.0
+    left = (y - line_of[0] - line_of[1] * x) / errors
+    ratio = float(left @ left) / spare
+    return ratio**0.5 if ratio > fdtri(spare, min(freedom, 1e6), EXCESS) else 1.0
 
 
 def power_law(law: Law, lines: Array) -> PowerLaw:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from analysis.estimators.frontier import Frontier, PowerLaw
-from analysis.estimators.isoflop import CURVES, isoflop
+from analysis.estimators.isoflop import isoflop
+from analysis.estimators.vertex import CURVES
 from analysis.plotting.numbers import quantity, scientific
 from analysis.plotting.style import (
     FITTED,
@@ -30,9 +31,6 @@ from analysis.plotting.style import (
 from analysis.readings._finding import Picture, TextTable
 from analysis.tables.points import Array
 from analysis.tables.study import StudyRecords
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FEWEST = 2  # budgets
 WITHIN = 1.96  # standard errors of a 95 % interval
@@ -80,7 +78,8 @@ class Profiles:
             for each in self.profiles
         )
         heads = ("budget, FLOPs", "sizes", "best N", "best D", f"least loss, {self.unit}")
-        note = f"Approach 2, with 95 % intervals: {self}"
+        noise = f"{100 * self.frontier.noise:.2g} % noise of a run, seen"
+        note = f"Approach 2, with 95 % intervals ({noise} beside the curves): {self}"
         return (TextTable("How should compute be split?", note, heads, rows),)
 
     def pictures(self) -> tuple[Picture, ...]:
@@ -90,8 +89,8 @@ class Profiles:
                 lambda: draw_profiles(self.profiles, self.params, f"validation loss, {self.unit}"),
                 "IsoFLOP profiles.",
                 "Each curve spends one budget on models of different sizes. The star is the least "
-                "of the parabola in log N, its bar the 95 % interval of its place. A budget "
-                "without a star has its least at the edge of the sizes tried.",
+                "of a cubic in log N, of one skew for all budgets; its bar is the 95 % interval of "
+                "its place. A budget without a star has its least at the edge of the sizes tried.",
                 f"Loss against parameters at {len(self.profiles)} compute budgets, each a valley.",
             ),
             Picture(
@@ -117,29 +116,25 @@ def read(study: StudyRecords) -> Profiles | None:
     frontier = isoflop(
         runs, loss=study.loss, params=study.params, tokens=study.tokens, budget="rung"
     )
-    by_compute = sorted(
-        (rows for _, rows in study.rungs(runs)), key=lambda rows: float(rows["flops_6nd"].min())
+    return Profiles(
+        profiles(frontier, study.params, study.loss), frontier, study.unit, study.params
     )
-    found = profiles(by_compute, frontier, study.params, study.loss)
-    return Profiles(found, frontier, study.unit, study.params)
 
 
-def profiles(
-    groups: Sequence[pd.DataFrame], frontier: Frontier, params: str, loss: str
-) -> tuple[BudgetProfile, ...]:
-    """The runs of each budget beside its optimum; the groups in the order of `frontier.optima`."""
+def profiles(frontier: Frontier, params: str, loss: str) -> tuple[BudgetProfile, ...]:
+    """The runs of each budget beside its optimum."""
     return tuple(
         BudgetProfile(
             rows[params].to_numpy(np.float64),
             rows[loss].to_numpy(np.float64),
             {str(name): value for name, value in optimum.items()},
         )
-        for rows, optimum in zip(groups, frontier.optima.to_dict("records"), strict=True)
+        for rows, optimum in zip(frontier.runs, frontier.optima.to_dict("records"), strict=True)
     )
 
 
 def draw_profiles(
-    found: Sequence[BudgetProfile], params: str, loss: str, curve: str = "parabola"
+    found: Sequence[BudgetProfile], params: str, loss: str, curve: str = "skewed"
 ) -> Any:
     """Loss against size at each budget: the runs, the estimator's curve and its minimum."""
     with house_style():
@@ -147,12 +142,10 @@ def draw_profiles(
         for at, each in enumerate(found):
             look = rung_style(at, len(found))
             if each.optimum["used"]:
-                x = np.log(each.sizes)
-                span = np.linspace(x.min(), x.max(), 80)
-                axes.plot(
-                    np.exp(span), CURVES[curve].at(x, each.losses, span), color=look["color"],
-                    linewidth=1.0,
-                )  # fmt: skip
+                ends = np.log([each.optimum["low"], each.optimum["high"]])
+                span = np.linspace(ends[0], ends[1], 80)
+                drawn = CURVES[curve].at(each.optimum, np.log(each.sizes), each.losses, span)
+                axes.plot(np.exp(span), drawn, color=look["color"], linewidth=1.0)
             axes.plot(
                 each.sizes, each.losses, linestyle="none", markeredgecolor="white",
                 markeredgewidth=0.5, label=f"{scientific(each.optimum['flops'])} FLOPs", **look,

@@ -5,7 +5,7 @@ A row that is not finite and positive in the fitted columns raises a UserError t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,7 +62,7 @@ def select(
             f"take one row per run, or a sample such as table.sample({ROWS // 2})"
         )
     keep = np.ones(len(table), dtype=bool) if leave_out is None else ~leave_out
-    given = _weights(table, weights)
+    given = row_weights(table, weights)
     idle = keep & (given == 0)
     keep &= given != 0
     if not keep.any():
@@ -75,10 +75,7 @@ def select(
         notes = (*notes, f"{runs(int(idle.sum()))} of weight 0: left out")
     chosen, weighting = table.loc[keep], given[keep]
     labels = row_labels(chosen)
-    if not (np.isfinite(weighting) & (weighting > 0)).all():
-        wrong = np.flatnonzero(~(np.isfinite(weighting) & (weighting > 0)))
-        named = listed([f"{labels[at]}: {weighting[at]:g}" for at in wrong])
-        raise UserError(f"weights must be finite and not negative ({named})")
+    check_weights(weighting, labels)
     variables = {name: numbers(chosen, column, labels) for name, column in columns.items()}
     values = numbers(chosen, loss, labels)
     if not 0 <= drop_highest < max(1, len(values)):
@@ -101,7 +98,7 @@ def select(
     )
 
 
-def _weights(table: pd.DataFrame, weights: str | Array | None) -> Array:
+def row_weights(table: pd.DataFrame, weights: str | Array | None) -> Array:
     """A number for each row of the table; 0 leaves it out."""
     if weights is None:
         return np.ones(len(table))
@@ -114,6 +111,14 @@ def _weights(table: pd.DataFrame, weights: str | Array | None) -> Array:
     if given.shape != (len(table),):
         raise UserError(f"weights: need {len(table)} numbers, one per row of the table")
     return given
+
+
+def check_weights(weights: Array, labels: Sequence[str]) -> None:
+    """Refuse weights that are not finite and positive, and name their rows."""
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights > 0))).tolist()
+    if wrong:
+        named = listed([f"{labels[at]}: {weights[at]:g}" for at in wrong])
+        raise UserError(f"weights must be finite and not negative ({named})")
 
 
 def check_compute(rows: pd.DataFrame, params: str) -> None:
