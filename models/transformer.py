@@ -6,7 +6,8 @@ Letters: `scaling.common.alphabet`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -21,6 +22,7 @@ from models.layout import constrain
 from models.module import ROUTERS, TAPS, Module, Norm, Spec, Tokens
 from models.pipeline import pipeline
 from models.weights import STACK, Params, describe, initialise, layer_name
+from scaling.parametrization.parametrization import Parametrization
 
 REMATS: Mapping[str, Callable[..., type[nn.Module]]] = {
     "none": lambda block, **_: block,
@@ -119,7 +121,15 @@ class Transformer(Module):
 
 
 def weights(spec: Spec, context: int) -> Any:
-    """The tree of `Weight` of this model for sequences of `context` tokens."""
+    """The tree of `Weight` of this model for sequences of `context` tokens.
+
+    It is the same for every parametrization, and the model is traced once for all.
+    """
+    return _weights(replace(spec, parametrization=Parametrization()), context)
+
+
+@cache
+def _weights(spec: Spec, context: int) -> Any:
     return describe(lambda key: Transformer(spec).init(key, jnp.zeros((1, context), jnp.int32)))
 
 
