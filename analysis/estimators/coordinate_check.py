@@ -154,12 +154,14 @@ def _slopes(table: pd.DataFrame, axis: Axis) -> pd.DataFrame:
         table = table[last | (table["layer"] < 0)].assign(layer=lambda t: t["layer"].clip(upper=0))
     rows = []
     keys = ["place", "layer", "step", "quantity"]
-    for key, group in table.groupby(keys, sort=False):
-        means = group.pivot_table(index=axis, columns="seed", values="value")
-        values = means.to_numpy(np.float64)
+    table = table.sort_values(axis, kind="stable")
+    means = table.pivot_table(index=[*keys, axis], columns="seed", values="value", sort=False)
+    for key, group in means.groupby(level=keys, sort=False):
+        values = group.to_numpy(np.float64)
         if (values <= 0).any():
             continue
-        sizes, logs = np.log(means.index.to_numpy(np.float64)), np.log(values)
+        sizes = np.log(group.index.get_level_values(axis).to_numpy(np.float64))
+        logs = np.log(values)
         slopes, last_two = (np.polyfit(sizes[n:], logs[n:], 1)[0] for n in (0, -2))
         rows.append((*key, slopes, last_two))
     return pd.DataFrame(rows, columns=[*keys, "each", "largest"])
