@@ -82,20 +82,6 @@ class Faulty(Parametrization):
             "tied", 0.0
         )
 
-    def numbers(self, made: Recipe) -> Numbers:
-        """The table's numbers of a model, by weight; those of the forward pass by bare name."""
-        model, kind = made.spec.config, optimizer(made.optimizer)
-        leaves = jax.tree.leaves(made.weights, is_leaf=lambda leaf: isinstance(leaf, Weight))
-        bare = [replace(w, path=w.path.rsplit("/", 1)[-1]) for w in leaves]
-        return {
-            "rules": {
-                _key(w): vars(self.rule(w, model, kind.family_of(w.role))) for w in bare + leaves
-            },
-            "residual": self.residual_factor(model),
-            "attention": self.attention_factor(model.head_dim),
-            "tied": self.tied_readout_factor(model) if model.embeddings == "tied" else 1.0,
-        }
-
 
 def _key(weight: Weight) -> str:
     return f"{weight.path} {weight.letters}"
@@ -118,6 +104,26 @@ class Traced(Parametrization):
 
     def tied_readout_factor(self, shape: Shape) -> Any:
         return self.said["tied"]
+
+
+def numbers(p: Parametrization, made: Recipe) -> Numbers:
+    """The table's numbers of a model, by weight; those of the forward pass by bare name."""
+    model, kind = made.spec.config, optimizer(made.optimizer)
+    bare = [replace(w, path=w.path.rsplit("/", 1)[-1]) for w in made.table]
+    return {
+        "rules": {
+            _key(w): vars(p.rule(w, model, kind.family_of(w.role))) for w in bare + made.table
+        },
+        "residual": p.residual_factor(model),
+        "attention": p.attention_factor(model.head_dim),
+        "tied": p.tied_readout_factor(model) if model.embeddings == "tied" else 1.0,
+    }
+
+
+def traced(made: Recipe, said: Numbers) -> Recipe:
+    """The recipe with these numbers, which may be traced, for those of its table."""
+    own = Traced(**vars(made.spec.parametrization), said=said)
+    return replace(made, spec=replace(made.spec, parametrization=own))
 
 
 def config(name: Any = "mup", **model: Any) -> RunConfig:
@@ -171,31 +177,30 @@ def tables(
         mistaken = [faulty(p, variant) for variant in variants]
         each = [
             {
-                "said": own.numbers(made),
+                "said": numbers(table, made),
                 "learning_rate": variant.get("learning_rate", plain.learning_rate),
                 "epsilon": variant.get("adam_epsilon", plain.epsilon),
             }
-            for own, variant in zip(mistaken, variants, strict=True)
+            for table, variant in zip(mistaken, variants, strict=True)
         ]
 
-        def traced(numbers: Any, made: Recipe = made) -> tuple[Recipe, Any]:
-            rest = {name: numbers[name] for name in ("learning_rate", "epsilon")}
-            spec = replace(made.spec, parametrization=Traced(**vars(p), said=numbers["said"]))
-            return replace(made, spec=spec), plain.replace(**rest)
+        def own(variant: Any, made: Recipe = made) -> tuple[Recipe, Any]:
+            rest = {name: variant[name] for name in ("learning_rate", "epsilon")}
+            return traced(made, variant["said"]), plain.replace(**rest)
 
-        def rules(numbers: Any, made: Recipe = made) -> Any:
-            return probe(*traced(numbers, made))
+        def rules(variant: Any, own: Any = own) -> Any:
+            return probe(*own(variant))
 
-        def one(numbers: Any, seed: Any, batch: Any, made: Recipe = made) -> Any:
-            own, leaves = traced(numbers, made)
-            return observe(own, leaves.replace(seed=seed), batch, steps)
+        def one(variant: Any, seed: Any, batch: Any, own: Any = own) -> Any:
+            made, leaves = own(variant)
+            return observe(made, leaves.replace(seed=seed), batch, steps)
 
         def run(function: Any, *arguments: Any) -> Any:
             program = jax.jit(function, compiler_options=QUICK_COMPILE["cpu"])
             return jax.device_get(program(*arguments))
 
         stacked = jax.tree.map(lambda *leaves: np.float32(leaves), *each)
-        numbers = np.arange(seeds, dtype=np.uint32)
+        drawn = np.arange(seeds, dtype=np.uint32)
         found = run(jax.vmap(rules), stacked)
         for i, (table, own) in enumerate(zip(out, mistaken, strict=True)):
             spec = replace(made.spec, parametrization=own)
@@ -206,9 +211,9 @@ def tables(
         over_seeds = jax.vmap(one, in_axes=(None, 0, 0))
         seen = run(  # one variant after another, so that memory holds the seeds of one
             lambda s, n, b, f=over_seeds: jax.lax.map(lambda mine: f(mine, n, b), s),
-            stacked, numbers, batches.astype(np.int32),
+            stacked, drawn, batches.astype(np.int32),
         )  # fmt: skip
         for i, (table, own) in enumerate(zip(out, mistaken, strict=True)):
             spec = replace(made.spec, parametrization=own)
-            table.extend(rows(spec, numbers, jax.tree.map(lambda x, i=i: x[i], seen)))
+            table.extend(rows(spec, drawn, jax.tree.map(lambda x, i=i: x[i], seen)))
     return out
