@@ -89,15 +89,15 @@ def on_stderr(text: str) -> None:
 def bind(
     options: argparse.Namespace,
     tell: Callable[[str], None] = lambda text: None,
-    change: Callable[[Study], Study] = lambda study: study,
+    study: Study | None = None,
 ) -> Sweep:
-    """The study of `add_file`, as `change` makes it, bound to its corpus and its folder."""
+    """The study of `add_file`, or a part of it, bound to its corpus and its folder."""
     from experiments import studies
     from experiments.sweep import sweep
 
-    study = studies.load(options.study, options.assignments)
+    study = study or studies.load(options.study, options.assignments)
     folder = options.out or studies.named(options.study).folder or Path("runs") / study.name
-    return sweep.bind(change(study), folder, options.cache, tell)
+    return sweep.bind(study, folder, options.cache, tell)
 
 
 def facts(study: Study) -> Iterator[Line]:

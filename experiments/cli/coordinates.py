@@ -1,6 +1,7 @@
 """Measure how activations and their changes scale with width or depth.
 
-The model is the study's first run's. `python -m analysis coordinate-check` judges the table.
+The model is the study's first run's, and grows by the rule of the study: a side that is the same at
+its widths is so here. `python -m analysis coordinate-check` judges the table.
 
 example:
   python -m experiments coordinates quickstart --set parametrization.name=mup
@@ -13,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from experiments.cli import _common as common
-from scaling.common.answers import Answer, Line
+from scaling.common.answers import Answer, Line, Note
 from scaling.common.command_line import Parser
 from scaling.common.errors import UserError
 from scaling.common.quantities import count, counts
@@ -46,17 +47,25 @@ def add(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> Answer:
     import numpy as np
 
-    from experiments import data
-    from experiments.training.coordinate_check import Coordinate, measure, resize, write
+    from experiments import data, studies
+    from experiments.training.coordinate_check import (
+        Coordinate,
+        fixed_sides,
+        measure,
+        resize,
+        write,
+    )
 
     if options.widths and options.depths:
         raise UserError("--widths or --depths, not both: the check is over one of them")
-    sweep = common.bind(options, change=_first)
+    study = studies.load(options.study, options.assignments)
+    fixed = sorted(fixed_sides(run.config for run in study.runs))
+    sweep = common.bind(options, study=_first(study))
     config = sweep.study.runs[0].config
     model, batch = config.science.model, config.science.batch
     axis, sizes = ("layers", options.depths) if options.depths else ("width", options.widths)
     sizes = sizes or [model.width * factor for factor in FACTORS]
-    configs = [resize(config, options.grow, **{axis: size}) for size in sizes]
+    configs = [resize(config, options.grow, fixed, **{axis: size}) for size in sizes]
     batches = next(
         data.chunks(
             sweep.corpora.mixture(config.science.data).train,
@@ -74,6 +83,9 @@ def run(options: argparse.Namespace) -> Answer:
         rows += measure(sized, np.asarray(batches), options.steps)
     path = sweep.folder / FILE
     write(rows, path)
+    for side in fixed if axis == "width" else ():
+        said = f"{side} is the same at every width, as in the study; its rates go by its own ratio"
+        yield Note(f"{said} where parametrization.base_{side} is set")
     yield Line("{table}\nnext: python -m analysis coordinate-check {table}", table=str(path))
     return 0
 

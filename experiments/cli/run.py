@@ -91,8 +91,7 @@ def _run(options: argparse.Namespace, launcher: Launcher) -> Answer:
     yield Line("{statuses}", statuses=Shown(by_status, said))
     if all(status in FINISHED for status in counts):
         return 0
-    why = [sweep.failure(run) for run in runs if sweep.status(run) is Status.FAILED]
-    for text in why:
+    for text in filter(None, map(sweep.failure, runs)):
         yield Line("{failure}", "failures", failure=text)
     yield Line("{left}", left="not finished: the same command continues from the last checkpoints")
     return AGAIN

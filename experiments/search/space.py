@@ -18,6 +18,7 @@ from typing import Any, cast
 from experiments.config.overrides import assign, kind_of
 from experiments.config.run import RunConfig
 from experiments.config.schedule import ScheduleConfig
+from experiments.config.unread import READ_IF, is_read, why
 from experiments.plan.grids import Assignment, Grid, grid, product
 from scaling.common.errors import UserError
 
@@ -79,17 +80,34 @@ def check_space(base: RunConfig, space: Space) -> None:
     """Refuse a field, a value or an end of a range that no candidate could have.
 
     Raises:
-        UserError: such a field or value, or two fields that set the same one.
+        UserError: such a field or value, a field that nothing reads, or two that set the same one.
     """
     if not space:
         raise UserError("space: no fields; give at least one and its distribution")
     for field, distribution in space.items():
         for option in _options(field, distribution):
             for path in option:
-                if why := FIXED.get(path) or FIXED.get(path.partition(".")[0]):
-                    raise UserError(f"{path}: cannot be searched over; {why}")
+                if reason := FIXED.get(path) or FIXED.get(path.partition(".")[0]):
+                    raise UserError(f"{path}: cannot be searched over; {reason}")
             assign(base, option)
     product(*(_options(field, distribution)[:1] for field, distribution in space.items()))
+    for field in space:
+        _check_read(base, space, field)
+
+
+def _check_read(base: RunConfig, space: Space, field: str) -> None:
+    """Refuse a field that no candidate reads, whatever the fields that decide on it are."""
+    own = _options(field, space[field])
+    varied = [path for path in own[0] if len({option[path] for option in own}) > 1]
+    if not varied or not all(path in READ_IF for path in varied):
+        return
+    deciding = {by for path in varied for by in READ_IF[path].by}
+    others = [_options(other, kind) for other, kind in space.items() if other != field]
+    decisions = product(*(options for options in others if deciding & options[0].keys()))
+    candidates = [assign(base, decision).science for decision in decisions]
+    if not any(is_read(science, path) for science in candidates for path in varied):
+        reason = why(candidates[0], varied[0])
+        raise UserError(f"{field}: cannot be searched over; it is a field {reason}")
 
 
 def size(space: Space) -> float:

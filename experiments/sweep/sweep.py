@@ -106,17 +106,30 @@ class Sweep:
         return tuple(run for run in self.study.runs if run.run_id in wanted)
 
     def remarks(self) -> list[str]:
-        """Lines on damaged runs, and on text that has changed since the plan was written."""
+        """Lines on damaged and failed runs, and on text that has changed since the plan."""
         plan = plan_of(self.folder)
         changed = "" if plan is None else changed_text(plan, self.corpora.opened())
         found = {run.run_id: self.damage(run) for run in self.study.runs}
         lines = [f"{run}: {what}: `run` mends it" for run, what in found.items() if what]
-        return [*lines, *([changed] if changed else [])]
+        failures = [said for run in self.study.runs if (said := self.failure(run))]
+        return [*lines, *failures, *([changed] if changed else [])]
 
     def failure(self, run: Run) -> str:
-        """The reason of a failed run, in one line."""
-        path = self.folder / run.run_id / record.SUMMARY
-        return f"{path}: {record.read(path.parent, record.RunSummary).message}"
+        """The reason of a failed run, or of one that waits for a failed parent; else nothing."""
+        folder = self.folder / run.run_id
+        if self.status(run) is Status.FAILED:
+            return f"{folder / record.SUMMARY}: {record.read(folder, record.RunSummary).message}"
+        if self.status(run) in FINISHED or is_ready(self.job(run)):
+            return ""
+        for each in self._ancestors(run):
+            if self.status(each) is Status.FAILED:
+                return f"{folder}: cannot begin, for its parent {each.run_id} failed"
+        return ""
+
+    def _ancestors(self, run: Run) -> Iterator[Run]:
+        for parent in run.beginning.parents:
+            yield parent
+            yield from self._ancestors(parent)
 
 
 def bind(

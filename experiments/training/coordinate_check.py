@@ -22,7 +22,7 @@ import csv
 import io
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -49,6 +49,7 @@ from scaling.parametrization.tables import Rule
 from scaling.parametrization.weight import Weight
 
 Grow = Literal["head_dim", "heads"]
+Side = Literal["ffn", "attention"]  # of a model, beside its width
 Seen = tuple[Any, Any]  # two trees of places
 
 LARGE = 1e6  # an epsilon far above any gradient
@@ -77,8 +78,25 @@ class Coordinate:
     fan_in: int = 0
 
 
-def resize(config: RunConfig, grow: Grow, **size: int) -> RunConfig:
-    """The config of another `width=` or `layers=`; ffn and heads or head_dim grow with the width.
+def fixed_sides(configs: Iterable[RunConfig]) -> frozenset[Side]:
+    """The sides that are one size at several widths, among these runs and their bases."""
+    seen: dict[Side, set[tuple[int, int]]] = {"ffn": set(), "attention": set()}
+    for science in (config.science for config in configs):
+        model, p = science.model, science.parametrization
+        for side, size, base in (
+            ("ffn", model.ffn, p.base_ffn),
+            ("attention", model.heads * model.head_dim, p.base_attention),
+        ):
+            seen[side] |= {(model.width, size), *([(p.base_width, base)] if base else [])}
+    return frozenset(
+        side
+        for side, pairs in seen.items()
+        if len({width for width, _ in pairs}) > 1 == len({size for _, size in pairs})
+    )
+
+
+def resize(config: RunConfig, grow: Grow, fixed: Collection[Side] = (), **size: int) -> RunConfig:
+    """The config of another `width=` or `layers=`; sides that are not fixed grow with the width.
 
     More heads of one size leave the factor on q.k the same at every width, unchecked; larger heads
     check it too.
@@ -96,8 +114,10 @@ def resize(config: RunConfig, grow: Grow, **size: int) -> RunConfig:
                 )
         return {name: int(value) for name, value in values.items()}
 
-    grown = ("heads", "kv_heads") if grow == "heads" else ("head_dim",)
-    changes: dict[str, Any] = {**size, **scaled("ffn", *grown)}
+    attention = ("heads", "kv_heads") if grow == "heads" else ("head_dim",)
+    sides: Mapping[Side, tuple[str, ...]] = {"ffn": ("ffn",), "attention": attention}
+    grown = [name for side, names in sides.items() if side not in fixed for name in names]
+    changes: dict[str, Any] = {**size, **scaled(*grown)}
     larger = replace(model, **changes)
     return replace(config, science=replace(config.science, model=larger))
 

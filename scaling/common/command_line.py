@@ -239,10 +239,9 @@ def exit_code(command: Callable[[], int]) -> int:
     """The exit code of a command, or 2 after a user's mistake, named in one line on stderr.
 
     So are refusals of the system: a full disk, a folder without the right to write, no memory.
+    A closed pipe, as of `... | head`, ends no work and changes no code.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without the letters of a text
+    _outlive_readers()
     try:
         try:
             return command()
@@ -255,9 +254,6 @@ def exit_code(command: Callable[[], int]) -> int:
         if (name := error.name or "").partition(".")[0] in (*ROOMS, "scaling", "models"):
             raise
         return _complain(f"error: {PROGRAM} {plugins.missing(name)}")
-    except BrokenPipeError:  # `... | head` is not an error; nothing more can be printed
-        _drop_output()
-        return 0
     except MemoryError as error:
         return _complain(f"error: not enough memory ({error}); ask for less, or use fewer rows")
     except OSError as error:
@@ -268,6 +264,38 @@ def exit_code(command: Callable[[], int]) -> int:
         place = error.filename or "output"
         remedy = REMEDIES.get(error.errno or 0, "choose another place")
         return _complain(f"error: {place}: {error.strerror}; {remedy}")
+
+
+class _Output(io.FileIO):
+    """A standard stream that loses its text, and raises nothing, after the given errors."""
+
+    def __init__(self, number: int, lost: type[OSError]) -> None:
+        super().__init__(number, "w", closefd=False)
+        self._lost = lost
+
+    def write(self, text: Any) -> int:
+        try:
+            return super().write(text)
+        except self._lost:
+            return len(text)
+
+
+def _outlive_readers() -> None:
+    """Make stdout survive a closed pipe, and stderr any error; both, letters that they lack."""
+    for name, lost in (("stdout", BrokenPipeError), ("stderr", OSError)):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and stream is getattr(sys, f"__{name}__"):
+            stream.flush()
+            raw = _Output(stream.fileno(), lost)
+            unbuffered = stream.write_through
+            made = io.TextIOWrapper(
+                raw if unbuffered else io.BufferedWriter(raw),  # type: ignore[arg-type]
+                stream.encoding,
+                errors="replace",  # a terminal without the letters of a text
+                line_buffering=stream.line_buffering,
+                write_through=unbuffered,
+            )
+            setattr(sys, name, made)
 
 
 def _complain(text: str) -> int:

@@ -246,6 +246,10 @@ def test_larger_budget_goes_on_step_by_step(R, before, after):
             r"^data\.epochs: cannot be searched over",
         ),
         (
+            lambda: search("optimizer.name=sgd"),
+            r"^optimizer\.beta2: cannot be searched over; .* reads under optimizer\.name=sgd",
+        ),
+        (
             lambda: search().override([f"{RATE}=1"]),
             r"^--set optimizer\.learning_rate=1: the search varies it",
         ),

@@ -24,7 +24,7 @@ from experiments.launchers import _worker as worker
 from experiments.launchers import local
 from experiments.launchers._pool import train_all
 from experiments.launchers.local import Local
-from experiments.plan.run import Run
+from experiments.plan.run import Continued, Run
 from experiments.plan.study import Study
 from experiments.record import PredictionRecord, RunSummary, Status, StudyPart, StudyPlan
 from experiments.runs.claim import take
@@ -194,6 +194,26 @@ def test_failed_run_is_tried_again_and_an_interrupted_one_goes_on(swept, tmp_pat
     ((jobs, _),) = handed_out
     assert {job.run.run_id for job in jobs} == {failed.run_id, started.run_id}
     assert bound.failure(failed) == f"{tmp_path}/{failed.run_id}/summary.json: no memory"
+
+
+def test_a_run_tells_that_its_parent_failed(swept, tmp_path):
+    bound = copy(swept[0], tmp_path)
+    parent = bound.study.runs[0]
+    child, grandchild = (
+        Run(override(parent.config, [f"budget.tokens={tokens}"]), 0) for tokens in (12800, 25600)
+    )
+    child = replace(child, beginning=Continued(parent, 1))
+    grandchild = replace(grandchild, beginning=Continued(child, 1))
+    planned = replace(bound.study, runs=(parent, child, grandchild))
+    bound = replace(bound, study=planned)
+    assert bound.remarks() == []
+    summary = records.run_summary(status="failed", message="no memory")
+    record.write(tmp_path / parent.run_id, summary)
+    waits = f"cannot begin, for its parent {parent.run_id} failed"
+    assert bound.remarks() == [
+        f"{tmp_path}/{parent.run_id}/summary.json: no memory",
+        *(f"{tmp_path}/{run.run_id}: {waits}" for run in (child, grandchild)),
+    ]
 
 
 def test_summary_of_another_version_is_one_line(swept, tmp_path, handed_out):

@@ -10,7 +10,14 @@ import tiny
 from quick import quick_jit
 
 from experiments.__main__ import main
-from experiments.training.coordinate_check import measure, probe, resize, rule_rows
+from experiments.config.overrides import override
+from experiments.training.coordinate_check import (
+    fixed_sides,
+    measure,
+    probe,
+    resize,
+    rule_rows,
+)
 from experiments.training.hypers import hypers
 from experiments.training.step import recipe
 from models.config import PLAIN
@@ -134,6 +141,21 @@ def test_a_wider_model_has_larger_or_more_heads():
         UserError, match=r"^width 20: model\.heads=2 times 1\.25 is no whole number"
     ):
         resize(config, "heads", width=20)
+
+
+def test_a_side_that_a_study_keeps_is_kept():
+    """So does a base that says it, of a study with one width."""
+    narrow, wide, even = (
+        tiny.config(f"model.width={width}", f"model.ffn={ffn}", f"model.heads={heads}")
+        for width, ffn, heads in ((16, 64, 2), (32, 64, 4), (32, 128, 4))
+    )
+    assert fixed_sides([narrow, wide]) == {"ffn"}
+    assert not fixed_sides([narrow, even]) and not fixed_sides([narrow])
+    based = tiny.config("parametrization.base_width=8", "parametrization.base_ffn=16")
+    kept = override(based, ["parametrization.base_ffn=32", "parametrization.base_attention=16"])
+    assert not fixed_sides([based]) and fixed_sides([kept]) == {"ffn", "attention"}
+    grown = resize(narrow, "head_dim", fixed_sides([narrow, wide]), width=32).science.model
+    assert (grown.ffn, grown.head_dim) == (64, 16)
 
 
 def test_the_command_measures_and_the_check_judges(tmp_path, study_file, cache, capsys):

@@ -80,7 +80,6 @@ def tool(run: Callable[[argparse.Namespace], int]) -> Callable[[], Parser]:
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", "a/b"), 2, "a/b: Not a directory"),
         (OSError(errno.EMFILE, "Too many open files", "run"), 2, "ulimit -n"),
         (MemoryError("8 GiB"), 2, "not enough memory .*8 GiB"),
-        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 0, ""),
     ],
 )
 def test_the_worlds_refusals_are_one_line(error, code, said, capsys):
@@ -109,6 +108,29 @@ def test_output_that_cannot_be_written(redirection: str, code: int, said: str):
     assert done.returncode == code
     told = complaints(done.stderr)
     assert len(told) == bool(said) and "".join(told).startswith(said)
+
+
+WORK = """
+import pathlib, sys
+from scaling.common.command_line import exit_code
+def work():
+    for line in range(20_000):
+        print(line)
+        print(line, file=sys.stderr)
+    sys.stdout.flush()
+    pathlib.Path(sys.argv[1]).touch()
+    return 75
+sys.exit(exit_code(work))
+"""
+
+
+@pytest.mark.parametrize("flags", ["", "-u"])
+def test_work_goes_on_when_nobody_reads(flags: str, tmp_path: Path):
+    command = (
+        f"{sys.executable} {flags} -c '{WORK}' {tmp_path}/done 2>&1 | true; exit ${{PIPESTATUS[0]}}"
+    )
+    assert subprocess.run(["bash", "-c", command]).returncode == 75
+    assert (tmp_path / "done").exists()
 
 
 def test_letters_that_a_terminal_lacks_are_replaced():
