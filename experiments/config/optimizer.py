@@ -14,7 +14,7 @@ from scaling.parametrization.weight import Role
 
 FOLDER = "experiments.training.optimizers"
 # Fields of `OptimizerConfig` that some optimizers do not read
-NUMBERS = ("beta1", "beta2", "momentum", "epsilon")
+NUMBERS = ("beta1", "beta2", "momentum", "epsilon", "adamw_rate")
 MATRICES: tuple[Role, ...] = ("hidden", "query")
 
 
@@ -72,6 +72,7 @@ class OptimizerConfig:
     beta2: float = 0.95  # decay of the mean of their squares [per step]
     momentum: float = 0.95  # of SGD and Muon [per step]
     epsilon: float = 1e-8  # added to the root of the mean square
+    adamw_rate: float = 1.0  # of Muon's AdamW part, as a share of learning_rate
     weight_decay: float = 0.1  # share of a weight that a step takes off, times the rate's schedule
     decay: Literal["coupled", "independent"] = "coupled"  # the peak rate multiplies it too, or not
     clip_norm: float = 1.0  # of the gradient; 0: no clipping

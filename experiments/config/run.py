@@ -80,6 +80,7 @@ RANGES: Ranges = {
     "schedule.plateau_fraction": (1e-6, 1, "must be positive and at most 1"),
     "optimizer.learning_rate": POSITIVE,
     "optimizer.epsilon": POSITIVE,
+    "optimizer.adamw_rate": POSITIVE,
     "optimizer.clip_norm": (0, sys.float_info.max, "must be positive, or 0 for no clipping"),
     "optimizer.weight_decay": _NOT_NEGATIVE,
     "optimizer.beta1": _BETA,

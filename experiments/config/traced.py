@@ -42,6 +42,7 @@ TRACED: Mapping[str, Traced] = {
     "beta2": _field("optimizer.beta2"),
     "momentum": _field("optimizer.momentum"),
     "epsilon": _field("optimizer.epsilon"),
+    "adamw_rate": _field("optimizer.adamw_rate"),
     "weight_decay": _field("optimizer.weight_decay"),
     "clip_norm": Traced(lambda s: s.optimizer.clip_norm or math.inf, ("optimizer.clip_norm",)),
     "warmup_steps": Traced(lambda s: s.warmup_steps, ("schedule.warmup_fraction",)),

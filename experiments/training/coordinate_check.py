@@ -83,10 +83,11 @@ def fixed_sides(configs: Iterable[RunConfig]) -> frozenset[Side]:
     seen: dict[Side, set[tuple[int, int]]] = {"ffn": set(), "attention": set()}
     for science in (config.science for config in configs):
         model, p = science.model, science.parametrization
-        for side, size, base in (
-            ("ffn", model.ffn, p.base_ffn),
-            ("attention", model.heads * model.head_dim, p.base_attention),
-        ):
+        sizes: Mapping[Side, tuple[int, int]] = {
+            "ffn": (model.ffn, p.base_ffn),
+            "attention": (model.heads * model.head_dim, p.base_attention),
+        }
+        for side, (size, base) in sizes.items():
             seen[side] |= {(model.width, size), *([(p.base_width, base)] if base else [])}
     return frozenset(
         side

@@ -77,19 +77,22 @@ def clip(family: Family, s: UpdateInputs) -> GradientTransformation:
     return optax.stateless(shorten)
 
 
-def descend(s: UpdateInputs) -> GradientTransformation:
-    """The change of the parameters from the direction."""
+def descend(
+    s: UpdateInputs, share: Callable[[Weight], Array | float] = lambda weight: 1.0
+) -> GradientTransformation:
+    """The change of the parameters from the direction, at a share of the rate for each weight."""
 
     def change(updates: Params, params: Params | None) -> Params:
         lam = s.hypers.weight_decay
 
-        def leaf(u: Array, theta: Array, rule: Rule) -> Array:
+        def leaf(u: Array, theta: Array, rule: Rule, weight: Weight) -> Array:
+            rate = s.rate * share(weight)
             if s.decay == "coupled":
-                return -s.rate * rule.learning_rate * (u + lam * rule.weight_decay * theta)
+                return -rate * rule.learning_rate * (u + lam * rule.weight_decay * theta)
             decays = float(rule.weight_decay > 0)
-            return -s.rate * rule.learning_rate * u - s.fraction * lam * decays * theta
+            return -rate * rule.learning_rate * u - s.fraction * lam * decays * theta
 
-        return jax.tree.map(leaf, updates, params, s.rules)
+        return jax.tree.map(leaf, updates, params, s.rules, s.weights)
 
     return optax.stateless(change)
 

@@ -289,7 +289,7 @@ def _outlive_readers() -> None:
             raw = _Output(stream.fileno(), lost)
             unbuffered = stream.write_through
             made = io.TextIOWrapper(
-                raw if unbuffered else io.BufferedWriter(raw),  # type: ignore[arg-type]
+                raw if unbuffered else io.BufferedWriter(raw),
                 stream.encoding,
                 errors="replace",  # a terminal without the letters of a text
                 line_buffering=stream.line_buffering,

@@ -37,6 +37,7 @@ CHANGES: Mapping[str, tuple[str, str]] = {
     "beta2": ("infinite", "optimizer.beta2=0.5"),
     "momentum": ("infinite", "optimizer.momentum=0.0"),
     "epsilon": ("infinite", "optimizer.epsilon=1e-2"),
+    "adamw_rate": ("infinite", "optimizer.adamw_rate=0.1"),
     "weight_decay": ("infinite", "optimizer.weight_decay=1.0"),
     "clip_norm": ("infinite", "optimizer.clip_norm=1e-6"),
     "warmup_steps": ("infinite", "schedule.warmup_fraction=0.125"),

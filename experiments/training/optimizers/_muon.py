@@ -4,7 +4,7 @@
     u =  0.2 sqrt(max(fan_in, fan_out)) NS5(m)
 
 NS5, five Newton-Schulz steps, brings all singular values near 1. The factor brings the RMS of u
-near AdamW's 0.2: so one learning rate and one decay serve all parameters (Liu et al. 2025,
+near AdamW's 0.2: so one learning rate and one decay can serve all parameters (Liu et al. 2025,
 arXiv:2502.16982). A weight is the matrix [fan_in, fan_out] of its letters; layers of a stack and
 experts are separate.
 """

@@ -29,7 +29,7 @@ from scaling.parametrization.parametrization import Parametrization
 from scaling.parametrization.weight import Weight
 
 NAMES = plugins.names(FOLDER)
-ETA, LAM, MU, B1, B2, EPS = 0.05, 0.1, 0.9, 0.8, 0.95, 1e-3
+ETA, LAM, MU, B1, B2, EPS, ADAMW = 0.05, 0.1, 0.9, 0.8, 0.95, 1e-3, 0.5
 WEIGHTS = {
     "tall": Weight("tall", "hidden", "hk->d", (2, 4, 3)),
     "wide": Weight("wide", "hidden", "d->hk", (3, 2, 4)),
@@ -50,6 +50,7 @@ def settings(name: str) -> RunConfig:
         "optimizer.beta1": B1,
         "optimizer.beta2": B2,
         "optimizer.epsilon": EPS,
+        "optimizer.adamw_rate": ADAMW,
         "optimizer.clip_norm": 1e9,
     }
     return tiny.config(*(f"{path}={value}" for path, value in values.items()))
@@ -153,7 +154,8 @@ def by_hand(name: str) -> list[dict[str, Any]]:
         for key, w in WEIGHTS.items():
             u = DIRECTIONS[name](w, grads[key], t, memory[key])
             lam = LAM * (w.role != "gain")
-            theta[key] = theta[key] - s * ETA * (u + lam * theta[key])
+            rate = ETA * (ADAMW if name == "muon" and w.role != "hidden" else 1)
+            theta[key] = theta[key] - s * rate * (u + lam * theta[key])
         found.append(dict(theta))
     return found
 
