@@ -15,6 +15,7 @@ import tiny
 from plugged import plugged
 from quick import quick_jit
 
+from experiments.cli.new import texts
 from experiments.training.hypers import hypers
 from experiments.training.step import init_state, recipe, train_chunk
 from models import part
@@ -39,48 +40,6 @@ from scaling.machines.memory import Step, memory
 from scaling.parametrization.parametrization import Parametrization
 from scaling.parametrization.weight import Weight
 
-MIXER = '''
-"""A moving average of the last four positions, with separate weights for each channel of a head."""
-
-import jax.numpy as jnp
-from flax import linen as nn
-
-from models.module import Module
-from models.part import Part
-from scaling.counting.parts import Counts
-
-TAPS = 4
-
-
-class Average(Module):
-    """x -> W_out sum_c w_c (W_in x)_(t-c)."""
-
-    @nn.compact
-    def __call__(self, x):
-        y = self.dense(x, "in", "d->hk")
-        T = y.shape[1]
-        past = jnp.pad(y, ((0, 0), (TAPS - 1, 0), (0, 0), (0, 0)))
-        windows = jnp.stack([past[:, c : c + T] for c in range(TAPS)], axis=2)
-        taps = self.weight("taps", "gain", "->chk", c=TAPS)
-        y = jnp.einsum("BTchk,chk->BThk", windows, taps) / TAPS
-        return self.dense(y, "out", "hk->d")
-
-
-def counts(c, context):
-    return Counts(
-        name="moving_average",
-        weights=("d->hk", "->chk", "hk->d"),
-        vectors=(c.heads * c.head_dim + c.width) * (c.biases == "all"),
-        state=("chk",),
-        kept=("hk", "chk", "hk"),
-        kept_dots=("hk", "d"),
-        letters={"c": TAPS},
-    )
-
-
-PART = Part(counts=counts, module=lambda: Average, causal=True, source="a test")
-'''
-
 ROUTER = '''
 """Tokens go round the experts by position: no choice is learned."""
 
@@ -104,6 +63,7 @@ def route(x, logits, active, capacity):
 ROUTER = Router(route=route, causal=True, source="a test")
 '''
 
+MIXER, _ = texts("mixer", "moving_average").values()  # the starting file of a mixer of one's own
 FILES = {"models.mixers.moving_average": MIXER, "models.routers.in_turn": ROUTER}
 BASE = TransformerConfig(layers=2, width=8, heads=4, kv_heads=2, head_dim=4, ffn=12, vocab_size=11)
 HYBRID: dict[str, Any] = {"pattern": ("attention", "moving_average+mlp")}
