@@ -4,7 +4,7 @@ Prints the constants with their intervals, the status and the card of the fit. C
 are those of study.json where there is one, else the defaults.
 
   python -m analysis fit runs/quickstart --bootstrap 1000
-  python -m analysis fit table.csv --law chinchilla --loss loss --params n --tokens d
+  python -m analysis fit table.csv --law chinchilla --loss loss --params n --tokens d --plot fit
   python -m analysis fit runs/isoflop --holdout 'flops_6nd>2e12' --bootstrap 1000
   python -m analysis fit table.csv --params n --tokens d --at params=7B,tokens=140B
   python -m analysis fit chinchilla_epoch --drop-highest 5 --bootstrap 4000
@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from analysis.cli._at import add_at, points
 from analysis.cli._format import estimates
 from analysis.cli._plot import add_plot, plot
-from analysis.cli._residuals import draw
 from analysis.cli._table_options import PATH, add_table, fit_source, law_named, pairs, read
 from scaling.common.answers import Answer, Note, Rows, Whole
 
@@ -33,7 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--law", help="a law of `python -m analysis laws`")
     add_table(parser)
     add_at(parser)
-    add_plot(parser, "the residuals of the rows, fitted and held out")
+    add_plot(parser, "the rows with the law against compute, and the residuals")
 
 
 def run(options: argparse.Namespace) -> Answer:
@@ -73,8 +72,15 @@ def run(options: argparse.Namespace) -> Answer:
         yield Whole({"held_out": _held_out(result.held_out)}, f"\n{result.held_out}")
     values = {part.title: dict(part.items) for part in sections(result)}
     yield Whole({"card": values}, f"\n{card(result)}")
-    yield from plot(options, lambda: draw([result]))
+    yield from plot(options, lambda: figure(result))
     return 0
+
+
+def figure(result: FitResult) -> Any:
+    """The law against compute where it has one, beside the residuals."""
+    from analysis.inference.plots import draw, has_compute
+
+    return draw([*(["compute"] if has_compute(result) else []), "residuals"], result)
 
 
 def constants(result: FitResult) -> str:

@@ -19,9 +19,9 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from analysis.cli._format import label
 from analysis.cli._plot import add_plot, plot
 from analysis.cli._table_options import PATH, TableSource, add_table, fit_source, read
+from analysis.plotting.labels import label
 from scaling.common.answers import Answer, Estimate, Line, Note, Rows, Shown
 from scaling.common.errors import UserError
 from scaling.common.quantities import positive

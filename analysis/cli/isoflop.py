@@ -19,10 +19,10 @@ import argparse
 from typing import TYPE_CHECKING
 
 from analysis.cli._at import add_at, points
-from analysis.cli._format import label
 from analysis.cli._frontier import COMPUTE, show
 from analysis.cli._plot import add_plot, plot
 from analysis.cli._table_options import PATH, add_columns, read
+from analysis.plotting.labels import label
 from scaling.common.answers import Answer, Line, Rows, Shown
 from scaling.common.errors import UserError
 from scaling.common.quantities import count, not_negative, positive, whole

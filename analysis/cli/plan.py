@@ -5,6 +5,7 @@ your runs.
 
   python -m analysis plan --law chinchilla:besiroglu2024 --flops 5.76e23
   python -m analysis plan runs/quickstart --flops 1e13 --bootstrap 1000
+  python -m analysis plan table.csv --params n --tokens d --flops 1e22 --plot plan
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from analysis.cli._plot import add_plot, plot
 from analysis.cli._table_options import add_table, fit_path, refuse_idle, summary
 from scaling.common.answers import Answer, Estimate, Line, Note, Rows
 from scaling.common.errors import UserError
@@ -29,6 +31,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--law", help="a law, or law:constants without a path")
     parser.add_argument("--flops", type=positive, action="append", required=True, metavar="C")
     add_table(parser)
+    add_plot(parser, "the plans on the law and its frontier")
 
 
 def run(options: argparse.Namespace) -> Answer:
@@ -38,6 +41,8 @@ def run(options: argparse.Namespace) -> Answer:
         return (yield from _published(options, name or "chinchilla", constants))
     if constants:
         raise UserError(f"plan {options.path} --law {options.law}: rows or constants, not both")
+    from analysis.inference.plots import draw
+
     result = fit_path(options.path, name or None, options)
     plans = [result.optimal(flops) for flops in options.flops]
     yield from summary(result)
@@ -50,6 +55,7 @@ def run(options: argparse.Namespace) -> Answer:
     yield from (
         Note(f"C = {float(plan.flops):g}: {plan.distance}") for plan in plans if plan.distance
     )
+    yield from plot(options, lambda: draw(("compute", "frontier"), result, plans))
     return 0
 
 
@@ -58,6 +64,8 @@ def _published(options: argparse.Namespace, name: str, constants: str) -> Answer
     from analysis.inference.published_plan import plan_published
     from scaling.laws import by_name
 
+    if options.plot is not None:
+        raise UserError("--plot: draws rows with their law, and a plan of constants has no rows")
     refuse_idle(options, "plan of published constants: give rows to fit, or leave out")
     law = by_name(name)
     if not constants:

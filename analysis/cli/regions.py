@@ -14,9 +14,9 @@ import argparse
 import math
 from typing import TYPE_CHECKING, Any
 
-from analysis.cli._format import label
 from analysis.cli._plot import add_plot, plot
 from analysis.cli._table_options import PATH, add_columns, read
+from analysis.plotting.labels import label
 from scaling.common.answers import Answer, Line, Note, Rows, Shown
 
 if TYPE_CHECKING:

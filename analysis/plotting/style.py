@@ -82,14 +82,14 @@ def canvas(height: float = SIZE[1]) -> tuple[Any, Any]:
     return figure, figure.subplots()
 
 
-def panels(count: int) -> Any:
-    """A figure of `count` axes, three side by side, that share their loss axis."""
+def panels(count: int, shared: bool = True) -> Any:
+    """A figure of `count` axes, three side by side, that share their loss axis if they have one."""
     from matplotlib.figure import Figure
 
     rows, columns = math.ceil(count / 3), min(count, 3)
     size = SIZE[0] * max(1.0, 0.75 * columns), SIZE[1] * max(1.0, 0.75 * rows)
     figure = Figure(figsize=size, layout="constrained")
-    made = figure.subplots(rows, columns, sharey=True, squeeze=False).flat
+    made = figure.subplots(rows, columns, sharey=shared, squeeze=False).flat
     for axes in list(made)[count:]:
         axes.remove()
     return figure
