@@ -9,7 +9,7 @@ LINE := $(shell $(PYTHON) -c 'import sys; print("py311" if sys.version_info < (3
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints/$(LINE).txt
 STUDY := quickstart --set seed=$(SEED) --out $(OUT)
 
-.PHONY: study test test-slow test-gpu test-tpu test-tpu-aot lint docs benchmark clean
+.PHONY: study test test-slow test-gpu test-tpu test-tpu-aot lint docs gallery benchmark clean
 
 # Trains the ladder, writes the prediction down, trains the held-out runs, compares. Interrupt it
 # at any time; the same command goes on.
@@ -40,6 +40,11 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Draws the published figures of the site again, from the released tables.
+gallery: $(VENV)/.installed
+	$(BIN)/windtunnel figure --all --out docs/gallery
+	rm docs/gallery/*.png
 
 # The site, in build/site; open build/site/index.html.
 docs: $(VENV)/.installed-dev

@@ -1,44 +1,79 @@
 """A hook of MkDocs: pages made from the code, and pages that lie elsewhere in the repository.
 
-The commands come from their parsers and the laws from their values, so these pages are never out of
-date.
+Commands, fields, laws and figures are described by their own files, so no page is out of date.
 """
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import os
 import re
-from collections.abc import Callable, Mapping
-from importlib import import_module
+from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from scaling.common.command_line import Parser
+from analysis import figures
+from experiments.config.meanings import meanings
+from scaling.common import plugins
+from scaling.common.command_line import Parser, parser
+from scaling.common.packages import ROOMS
 from scaling.laws import LAWS, Law
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("experiments", "analysis", "tpu")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
 def commands() -> str:
-    """Every command's --help, room by room."""
+    """The --help of every command."""
     os.environ["COLUMNS"] = "96"
-    parts = ["# Commands\n"]
-    for room in ROOMS:
-        top = import_module(f"{room}.__main__").parser()
-        parts.append(f"## {room}\n\n{top.description}\n")
-        parts += [f"### {sub.prog}\n\n```text\n{sub.format_help()}```\n" for sub in _subs(top)]
+    parts = [
+        f"## {name}\n\n```text\n{each.format_help()}```\n" for name, each in _below(parser(*ROOMS))
+    ]
+    return "\n".join(["# Commands\n", *parts])
+
+
+def _below(top: Parser) -> Iterator[tuple[str, Parser]]:
+    for action in top.declared()._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, command in action.choices.items():
+                below = [(f"{name} {words}", each) for words, each in _below(command)]
+                yield from below or [(name, command)]
+
+
+def fields() -> str:
+    """Meaning, default, unit and range of every field, section by section."""
+    parts = [
+        "# Fields of a run\n\n`--set NAME=VALUE` sets one; `windtunnel fields NAME` finds it.\n"
+    ]
+    for section, group in groupby(meanings(), key=lambda each: each.field.partition(".")[0]):
+        rows = [
+            f"| `{each.field}` | {_cell(each.default)} | {each.unit} | {each.range} | {each.text} |"
+            for each in group
+        ]
+        heads = ["| field | default | unit | values | meaning |", "| --- | --- | --- | --- | --- |"]
+        parts.append("\n".join([f"## {section}\n", *heads, *rows, ""]))
     return "\n".join(parts)
 
 
-def _subs(top: Parser) -> list[Parser]:
-    (table,) = (each for each in top._actions if isinstance(each, argparse._SubParsersAction))
-    return list(table.choices.values())
+def _cell(default: Any) -> str:
+    return f"`{default}`" if default not in ("", ()) else ""
+
+
+def gallery() -> str:
+    """Every published figure as it is drawn here, and the lines of its file that explain it."""
+    how = "Published figures, drawn again from released data by `windtunnel figure NAME`."
+    parts = [f"# Gallery\n\n{how} It prints the published numbers beside ours.\n"]
+    for name in figures.names():
+        text = inspect.getdoc(plugins.load(figures.__name__, name, "figure")) or ""
+        title, _, more = text.partition("\n")
+        parts.append(f"## {title}\n\n![{title}](gallery/{name}.svg)\n\n{more.strip()}\n")
+    return "\n".join(parts)
 
 
 def laws() -> str:
@@ -60,7 +95,9 @@ def _law(law: Law) -> str:
 
 MADE: Mapping[str, Callable[[], str]] = {
     "reference/commands.md": commands,
+    "reference/fields.md": fields,
     "reference/laws.md": laws,
+    "gallery.md": gallery,
 }
 COPIED = {  # files of the repository outside docs/, as pages
     "tpu.md": ROOT / "tpu" / "README.md",
@@ -80,7 +117,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """The text with its links to copied files, and with all links of these, as the site has them."""
+    """The text, with links to copied files and all links of these as the site has them."""
     docs, uri = Path(config.docs_dir), page.file.src_uri
     home = COPIED[uri].parent if uri in COPIED else (docs / uri).parent
     pages = {path: name for name, path in COPIED.items()}
