@@ -83,7 +83,11 @@ def add_table(parser: Any) -> None:
         choices=("pairs", "dirichlet"),
         help="weights of a resample: counts of drawn rows (the default), or dirichlet for few",
     )
-    parser.add_argument("--cluster", metavar="COLUMN", help="resample rows of one value together")
+    parser.add_argument(
+        "--cluster",
+        metavar="COLUMN",
+        help="resample rows of one value together (default: of one run id); none: each by itself",
+    )
     parser.add_argument("--weights", metavar="COLUMN", help="column of weights")
     parser.add_argument("--drop-highest", type=whole, default=0, metavar="K", help="drop K losses")
     parser.add_argument(

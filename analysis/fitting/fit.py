@@ -29,7 +29,9 @@ from analysis.fitting.arguments import (
 )
 from analysis.fitting.bootstrap import Resampling, clusters, resample_weights
 from analysis.fitting.held_out import evaluate
+from analysis.fitting.identifiability import narrow
 from analysis.fitting.identifiability import unidentified as lost_to_the_rows
+from analysis.fitting.residuals import misfit, rise
 from analysis.fitting.result import FitResult
 from analysis.fitting.solvers.engine import engine
 from analysis.fitting.solvers.objective import Objective
@@ -39,13 +41,14 @@ from analysis.tables import query
 from analysis.tables.columns import Array, aligned
 from analysis.tables.derived import formulas
 from analysis.tables.points import TIGHT, Points, select, select_held_out
-from analysis.tables.population import checkpoints, outliers
+from analysis.tables.population import outliers, run_column
 from scaling.common.errors import UserError
 from scaling.laws import Law
 
 if TYPE_CHECKING:
     import pandas as pd
 
+ALONE = "none"  # the cluster of rows that are runs by themselves
 STARTS = 8  # starts of the fit itself; a resample takes one and the fit
 
 
@@ -83,7 +86,8 @@ def fit(
             "mad" takes 1.345 x 1.4826 x the median absolute deviation of the residuals of a first
             fit.
         bootstrap: resamples behind the intervals; 0 gives none.
-        cluster: column whose values are resampled as a whole, such as the run of checkpoints.
+        cluster: column whose rows are resampled as a whole. Rows that share a run id are, by
+            default; "none" takes each row as a run.
         drop_highest: number of the highest losses to leave out; a warning names them.
         holdout: rows to predict, not fit: a condition such as "flops_6nd>1e15", or a mask.
 
@@ -111,6 +115,9 @@ def fit(
     points = select(table, named, *options, leave_out=held_out)
     points = replace(points, notes=(*points.notes, *told, *defaults, *made))
     said.check_floor(law, points)
+    grouped = run_column(points.rows, named.values()) if cluster is None else cluster
+    grouped = None if grouped == ALONE else grouped
+    together = clusters(points.rows, grouped)
     goal = chosen_objective(objective, delta) or _measured_width(law, points, objective)
     recipe = FitRecipe(
         loss=loss,
@@ -119,7 +126,7 @@ def fit(
         objective=goal,
         bootstrap=bootstrap,
         resampling=resampling,
-        cluster=cluster,
+        cluster=grouped,
         seed=seed,
         drop_highest=drop_highest,
         weights=_describe(weights),
@@ -144,19 +151,29 @@ def fit(
     )
     notes = [
         *points.notes,
-        *checkpoints(points.rows, cluster),
+        *said.clustered(grouped, int(together.max()) + 1, len(points), cluster is not None),
         *why,
+        *narrow(law, points, found, named),
         *said.bounds(law, points, named, found, bounded),
     ]
-
-    status = FitStatus.CONVERGED
-    if bounded:
-        status = FitStatus.AT_BOUND
+    climb = rise(points, law.predict(found, **points.variables))
+    if climb:
+        notes.append(f"the loss rises with {next(iter(named.values()))} {climb}")
+    misses = misfit(law, points, found, (*bounded, *unidentified), together)
+    notes += misses
     if not best.certified[0]:
-        status = FitStatus.REFUSED
         notes.append("the solver could not certify a minimum: do not use these numbers")
-    if unidentified:  # outranks REFUSED, which a flat valley may also cause
-        status = FitStatus.NOT_IDENTIFIED
+    status = next(
+        each
+        for each, true in (
+            (FitStatus.NOT_IDENTIFIED, unidentified),  # a flat valley is also hard to certify
+            (FitStatus.REFUSED, not best.certified[0]),
+            (FitStatus.MISFIT, misses or (climb and not climb.followed)),
+            (FitStatus.AT_BOUND, bounded),
+            (FitStatus.CONVERGED, True),
+        )
+        if true
+    )
 
     samples = np.empty((0, size))
     if distinct == size:
@@ -165,13 +182,10 @@ def fit(
             "through the points, so there is no interval"
         )
     elif bootstrap and status is not FitStatus.REFUSED:
-        together = clusters(points.rows, cluster)
         drawn = resample_weights(resampling, together, bootstrap, seed, size)
         ends = run(drawn * points.weights, 1, best.values[0])
         samples = ends.values
-        groups = int(together.max()) + 1
-        settled = (*bounded, *unidentified)
-        notes += said.resamples(law, ends, settled, cluster, groups, len(points))
+        notes += said.resamples(law, ends, (*bounded, *unidentified))
     result = FitResult(
         law=law,
         estimates=found,
@@ -186,9 +200,8 @@ def fit(
         engine=run,
     )
     far = outliers(points.labels, result.residuals, size)
-    misses = said.lack_of_fit(points, result.residuals, size)
-    result = replace(result, warnings=(*notes, *far, *misses))
-    if held_out is None:
+    result = replace(result, warnings=(*notes, *far))
+    if held_out is None or status is FitStatus.REFUSED:
         return result
     kept_out = select_held_out(table.loc[held_out], named, loss)
     prediction = result.predict_at(kept_out.variables)

@@ -8,12 +8,14 @@ direction along which no row moves is not identified.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from analysis.tables.points import TIGHT, Array, Points, distinct_values, values_needed
 from scaling.laws import Law
 
+SPAN = 2.0  # a variable that moves by less hardly determines an exponent
 FLAT = 1e-7  # a direction this much weaker than the strongest is lost in the differences below
 STEP = 1e-5
 
@@ -84,6 +86,28 @@ def _flat(law: Law, points: Points, estimates: Mapping[str, float]) -> tuple[set
             f"{', '.join(sorted(tied))} can be exchanged without moving any row: not identified"
         )
     return dead | tied, why
+
+
+def narrow(
+    law: Law, points: Points, estimates: Mapping[str, float], columns: Mapping[str, str]
+) -> list[str]:
+    """A line for each variable that spans less than a factor of two: the parameters that only it
+    determines are those lost where it is held at its mean."""
+    lines = []
+    for name, values in points.variables.items():
+        span = float(values.max() / values.min()) if values.ndim == 1 else np.inf
+        if not 1 + TIGHT < span < SPAN:
+            continue
+        middle = np.full_like(values, np.exp(np.mean(np.log(values))))
+        held = replace(points, variables={**points.variables, name: middle})
+        lost, _ = _flat(law, held, estimates)
+        if lost:
+            names = ", ".join(each for each in law.parameters if each in lost)
+            lines.append(
+                f"{columns[name]} spans a factor of {span:.3g} only, and {names} rest on it: give "
+                f"runs over a factor of {SPAN:g} or more"
+            )
+    return lines
 
 
 def sensitivities(law: Law, points: Points, estimates: Mapping[str, float]) -> Array:

@@ -102,6 +102,7 @@ class FitResult:
 
     def predict_at(self, variables: Mapping[str, ArrayLike], level: float = LEVEL) -> Prediction:
         """`predict`, with the variables in a mapping."""
+        self._need_minimum()
         self._check_reach(variables)
         value = self.law.predict(self.estimates, **variables)
         factors = {
@@ -127,6 +128,7 @@ class FitResult:
         Raises:
             UserError: the rows do not determine it, or params are not those of the compute.
         """
+        self._need_minimum()
         if "params" in self.recipe.columns:
             check_compute(self.points.rows, self.recipe.columns["params"])
         lost = [n for n in (*self.unidentified, *self.bounded) if n != self.law.constant]
@@ -203,6 +205,13 @@ class FitResult:
         if not self.has_intervals:
             why = "this fit allows none" if self.recipe.bootstrap else "no bootstrap was run"
             raise UserError(f"no interval, {why}: call fit(..., bootstrap=1000)")
+
+    def _need_minimum(self) -> None:
+        if self.status is FitStatus.REFUSED:
+            raise UserError(
+                f"law '{self.law.name}': this fit is refused, for no minimum is certified, and a "
+                "refused fit predicts nothing; add rows, or take a law with fewer parameters"
+            )
 
     def _check_reach(self, variables: Mapping[str, ArrayLike]) -> None:
         require(self.law.variables, variables, f"predict with law '{self.law.name}'")

@@ -21,10 +21,11 @@ LEVEL = 0.95  # of every interval, unless another is given
 class FitStatus(StrEnum):
     """Worth of the numbers of a fit."""
 
-    CONVERGED = "converged"
+    CONVERGED = "converged"  # a certified minimum inside all bounds, and residuals like noise
     AT_BOUND = "at bound"  # a term vanished or an exponent hit its limit
+    MISFIT = "misfit"  # residuals are not noise: the law has another shape than the rows
+    REFUSED = "refused"  # no certified minimum: the best point found; it predicts nothing
     NOT_IDENTIFIED = "not identified"  # the rows cannot tell some parameters apart
-    REFUSED = "refused"  # no certified minimum: the best point found, without intervals
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,8 @@ from scaling.common.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-SOLID = (FitStatus.CONVERGED, FitStatus.AT_BOUND)  # fits whose likelihood is at its maximum
+# fits whose likelihood is at its maximum
+SOLID = (FitStatus.CONVERGED, FitStatus.MISFIT, FitStatus.AT_BOUND)
 
 
 def compare(

@@ -220,20 +220,18 @@ def _names_a_value(rows: pd.DataFrame, values: pd.Series, columns: Collection[st
     return False
 
 
-def checkpoints(rows: pd.DataFrame, cluster: str | None) -> tuple[str, ...]:
-    """A note on rows that are checkpoints of fewer runs, unless they are resampled together."""
-    for column in () if cluster is not None else _named(rows, RUNS):
+def run_column(rows: pd.DataFrame, columns: Collection[str]) -> str | None:
+    """The column that says which rows are of one run: names that repeat while one of `columns`, or
+    a time, moves on within a name."""
+    for column in _named(rows, RUNS):
         names = texts(rows[column])
-        if names.isna().any() or not 1 < names.nunique() <= len(rows) / 2:
+        if names.isna().any() or not 1 < names.nunique() < len(rows):
             continue
         by_run = rows.groupby(names.to_numpy())
-        if any(by_run[time].nunique().max() > 1 for time in _named(rows, TIMES)):
-            return (
-                f"{len(rows)} rows look like checkpoints of {names.nunique()} runs (column "
-                f"'{column}'), which are not independent: take the last of each, or resample with "
-                f"--cluster '{column}'",
-            )
-    return ()
+        moving = dict.fromkeys((*_named(rows, TIMES), *columns))
+        if any(by_run[each].nunique().max() > 1 for each in moving):
+            return str(column)
+    return None
 
 
 def outliers(labels: tuple[str, ...], residuals: Array, constants: int) -> tuple[str, ...]:
