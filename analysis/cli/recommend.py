@@ -1,12 +1,15 @@
 """Learning rate, batch and weight decay of a run by every published law, side by side.
 
 Each value is in the same units, with its place in the law's range and the law's assumptions. The
-spread of the laws follows. Your own fits (save_law) stand beside the published laws.
+spread of the laws follows. Your own fits (save_law) stand beside the published laws. Of a mixture
+of experts (--params-active) a law of N is asked by its total and by its active parameters; the
+table says which its authors count.
 
   python -m analysis recommend --params 1e9 --tokens 1e11
   python -m analysis recommend --params 1.3e9 --params-nonembedding 1.2e9 --tokens 1e11
   python -m analysis recommend --params 1e9 --tokens 1e11 --tuned lr=3e-4 --tuned tokens=1e10
   python -m analysis recommend --params 1e9 --tokens 1e11 --fit law.json
+  python -m analysis recommend --params 7e9 --params-active 1e9 --tokens 1e12 --experts total
 """
 
 from __future__ import annotations
@@ -44,6 +47,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         help=f"of a tuned run, for laws that move its values: {tuned}",
     )
     parser.add_argument(
+        "--experts",
+        default="both",
+        help="the N of published laws for a mixture of experts: total, active or both (default)",
+    )
+    parser.add_argument(
         "--fit", action="append", default=[], metavar="FILE", help="a law that save_law wrote"
     )
 
@@ -59,7 +67,7 @@ def run(options: argparse.Namespace) -> Answer:
 
     stated = vars(options)
     given = {name: stated[name] for name in GIVEN if stated.get(name) is not None}
-    found = recommend(fits=options.fit, **given, **_tuned(options.tuned))
+    found = recommend(fits=options.fit, experts=options.experts, **given, **_tuned(options.tuned))
     yield Whole(found.to_json(), str(found))
     return 0
 

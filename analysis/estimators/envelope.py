@@ -13,6 +13,7 @@ from analysis.estimators.frontier import Frontier, line, power_law, read_columns
 from analysis.estimators.vertex import SIZES
 from analysis.tables.columns import Array
 from analysis.tables.derived import completed
+from analysis.tables.points import check_spans
 from analysis.tables.population import ENDS, kept
 from scaling.common.errors import UserError
 from scaling.laws.allocation import params_allocation, tokens_allocation
@@ -70,7 +71,7 @@ def envelope(
             f"no envelope: {int(used.sum())} of {budgets} budgets have a best size between a "
             "smaller and a larger one; add runs of more sizes"
         )
-    warnings = list(notes)
+    warnings = [*notes, *check_spans("envelope", ("compute",), grid[None, used])]
     if (held & ~used).any():
         warnings.append(
             f"{int((held & ~used).sum())} of {int(held.sum())} budgets left out: their best size "

@@ -34,7 +34,7 @@ from analysis.estimators.profile_noise import Noise, local_noise, repeats
 from analysis.estimators.vertex import CURVES, SIZES, CurveKind, Minima, Profiles
 from analysis.tables.columns import Array, listed, row_labels
 from analysis.tables.derived import completed
-from analysis.tables.points import check_compute, check_weights, row_weights
+from analysis.tables.points import check_compute, check_spans, check_weights, row_weights
 from analysis.tables.population import runs, visible
 from scaling.common.errors import UserError, nearest
 from scaling.laws.allocation import params_allocation, tokens_allocation
@@ -307,6 +307,7 @@ def _frontier(
             "tolerance, may tell them apart"
         )
     logs = np.log(optima["flops"].to_numpy()[used])
+    warnings += check_spans("power law of the optima", ("compute",), logs[None])
     stacked = np.stack([each for each, on in zip(minima, used, strict=True) if on], axis=-1)
     laws = []
     for law, found, name in (

@@ -17,7 +17,14 @@ from analysis.hyperparameters.power_law import COEFFICIENT, OptimumLaw
 from scaling.common.errors import UserError, nearest
 from scaling.common.files import plain, read_json, write_bytes
 from scaling.hyperparameters.given import GIVEN
-from scaling.hyperparameters.law import QUANTITIES, Batch, Confidence, HyperparameterLaw, Power
+from scaling.hyperparameters.law import (
+    QUANTITIES,
+    Batch,
+    Confidence,
+    Experts,
+    HyperparameterLaw,
+    Power,
+)
 from scaling.hyperparameters.law_file import REMEDY, LawFile, Resamples, from_law, to_law
 from scaling.laws._law import Convention
 
@@ -83,6 +90,7 @@ def save_law(
         recipe=recipe,
         source=source,
         notes=tuple(dict.fromkeys(text for fit in fits.values() for text in fit.warnings)),
+        experts=Experts.OWN,
     )
     resamples = {
         quantity: Resamples(

@@ -24,7 +24,7 @@ from analysis.fitting.types import LEVEL, Prediction
 from analysis.hyperparameters.cells import describe
 from analysis.hyperparameters.optimum import Optima, Where
 from analysis.tables.columns import Array, named
-from analysis.tables.points import select
+from analysis.tables.points import check_spans, select
 from scaling.common.errors import UserError, nearest
 from scaling.laws._law import require
 
@@ -204,13 +204,8 @@ def _fit(
             "widen the grids of those at an edge, or use fewer variables"
         )
     solve = WeightedLines(log_x, log_h)
-    estimate, usable = solve(weights[None])
-    if not usable[0]:
-        raise UserError(
-            f"law of '{hyper}': {' and '.join(variables)} do not vary apart from each other in "
-            "these cells, so their exponents cannot be separated; use fewer variables"
-        )
-    notes: list[str] = []
+    notes = list(check_spans(f"law of '{hyper}'", variables, log_x.T))
+    estimate, _ = solve(weights[None])
     samples = np.empty((0, size))
     if units == size:
         notes.append(f"{units} cells for {size} constants: the law passes through them exactly")

@@ -5,16 +5,23 @@ from __future__ import annotations
 import math
 import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.hyperparameters.law_file import FittedLaw, load_law
 from analysis.plotting.numbers import quantity as people_say
-from scaling.common.errors import UserError
+from scaling.common.errors import UserError, nearest
 from scaling.common.tables import table
-from scaling.hyperparameters.law import QUANTITIES, Advice, HyperparameterLaw, Range, farthest
+from scaling.hyperparameters.law import (
+    QUANTITIES,
+    Advice,
+    Experts,
+    HyperparameterLaw,
+    Range,
+    farthest,
+)
 from scaling.hyperparameters.published import HYPERPARAMETER_LAWS
 from scaling.hyperparameters.recommendation import own_batch, side_by_side, spread
 
@@ -22,7 +29,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WIDTH = 100
-HEADS = ("law", "value", "range", "constants from", "batch")
+EXPERTS: Mapping[str, tuple[Experts, ...]] = {
+    "both": (Experts.TOTAL, Experts.ACTIVE),
+    "total": (Experts.TOTAL,),
+    "active": (Experts.ACTIVE,),
+}
 _UNSAID = ("not a variable", "not recorded here")
 GROUPS: Mapping[str, tuple[Range, ...]] = {
     "in range": (Range.INSIDE,),
@@ -52,11 +63,12 @@ class Recommended:
 
     def spreads(self) -> list[dict[str, Any]]:
         """For each quantity, over the published laws whose constants were checked: least and
-        greatest value, their ratio, the geometric mean, and how many laws; by range."""
+        greatest value, their ratio, the geometric mean, and how many laws; by range, and for a
+        mixture of experts by the count of N."""
         return [
             {
                 "quantity": quantity,
-                "over": group,
+                "over": group if count is None else f"{group}, N {count}",
                 "min": over.low,
                 "max": over.high,
                 "factor": over.factor,
@@ -65,8 +77,22 @@ class Recommended:
             }
             for quantity in QUANTITIES
             for group, ranges in GROUPS.items()
-            if (over := spread(self.advice, quantity, ranges)) is not None
+            for count in self._counts(quantity)
+            if (over := spread(self._counting(quantity, count), quantity, ranges)) is not None
         ]
+
+    def _counts(self, quantity: str) -> tuple[Experts | None, ...]:
+        """The counts of N that tell rows of one quantity apart; None for one row of each law."""
+        found = self._of(quantity)
+        if len({each.law.name for each in found}) == len(found):
+            return (None,)
+        return tuple(count for count in Experts if count in {each.counted for each in found})
+
+    def _counting(self, quantity: str, count: Experts | None) -> list[Advice]:
+        """The advice by one count of N, and that of laws which do not depend on it."""
+        found = self._of(quantity)
+        rows = Counter(each.law.name for each in found)
+        return [each for each in found if rows[each.law.name] == 1 or each.counted is count]
 
     def to_json(self) -> dict[str, Any]:
         """The run, every value and every spread."""
@@ -81,6 +107,8 @@ class Recommended:
             "low": low,
             "high": high,
             "range": str(each.range),
+            "counts": None if each.counted is None else str(each.counted),
+            "authors_count": str(each.law.experts),
             "batch": str(each.law.batch),
             "own_batch_tokens": own_batch(each, self.advice),
             "constants_from": str(each.rule.confidence),
@@ -100,7 +128,11 @@ class Recommended:
 
     def __str__(self) -> str:
         run = ", ".join(f"{name} {value:.4g}" for name, value in self.given.items())
-        filled = dict.fromkeys(text for each in self.advice for text in each.filled)
+        filled = dict.fromkeys(
+            f"{text} (N {each.counted})" if each.counted else text
+            for each in self.advice
+            for text in each.filled
+        )
         blocks = ["\n".join([run, *filled])]
         blocks += [self._block(name) for name in QUANTITIES if self._of(name)]
         laws = {each.law.name: each.law for each in self.advice}
@@ -113,14 +145,20 @@ class Recommended:
     def _block(self, quantity: str) -> str:
         answered = [each for each in self._of(quantity) if not each.missing]
         silent = [each for each in self._of(quantity) if each.missing]
-        rows = [
-            (each.law.name, self._value(each), _range(each), str(each.rule.confidence),
-             str(each.law.batch))
-            for each in answered
-        ]  # fmt: skip
-        # a law of the batch goes with no batch
-        heads = HEADS[:-1] if quantity.startswith("batch") else HEADS
-        cells = [row[: len(heads)] for row in rows]
+        columns: dict[str, Callable[[Advice], str]] = {
+            "law": lambda each: each.law.name,
+            "value": self._value,
+            "N counts": _count,
+            "range": _range,
+            "constants from": lambda each: str(each.rule.confidence),
+            "batch": lambda each: str(each.law.batch),
+        }
+        if not any(each.counted for each in answered):
+            del columns["N counts"]
+        if quantity.startswith("batch"):
+            del columns["batch"]  # a law of the batch goes with no batch
+        heads = tuple(columns)
+        cells = [[show(each) for show in columns.values()] for each in answered]
         lines = [
             f"{quantity}: {QUANTITIES[quantity]}",
             *table(heads, cells, left=len(heads)).splitlines(),
@@ -147,6 +185,8 @@ class Recommended:
         }
         counted = (f"{name}: {text}." for name, text in items.items() if text not in _UNSAID)
         texts = [law.form, " ".join(counted)]
+        if any(each.counted for each in self.advice if each.law is law):
+            texts.append(f"Experts: {law.experts}.")
         texts += [*self._remarks(law), *law.notes]
         filled = (
             textwrap.fill(text, WIDTH, initial_indent="    ", subsequent_indent="      ")
@@ -173,8 +213,13 @@ class Recommended:
         ]
 
 
-def recommend(*, fits: Sequence[str | Path | FittedLaw] = (), **given: float) -> Recommended:
+def recommend(
+    *, fits: Sequence[str | Path | FittedLaw] = (), experts: str = "both", **given: float
+) -> Recommended:
     """The advice of every law for a run: recommend(params_total=1e9, tokens=1e11).
+
+    `experts` is the count of N of published laws for a mixture of experts, which params_active
+    makes of a run: "total", "active", or "both" side by side. A fitted law has its own variables.
 
     `GIVEN` of scaling/hyperparameters/given.py lists the quantities that may be given. `fits` are
     fitted laws, or the files of `save_law`; they stand beside the published ones, with their
@@ -185,7 +230,9 @@ def recommend(*, fits: Sequence[str | Path | FittedLaw] = (), **given: float) ->
     for name, count in Counter(law.name for law in laws).items():
         if count > 1:
             raise UserError(f"two laws are called '{name}'; rename one of them in its file")
-    advice = side_by_side(laws, given)
+    if experts not in EXPERTS:
+        raise UserError(f"experts='{experts}': {nearest(experts, EXPERTS)}")
+    advice = side_by_side(laws, given, EXPERTS[experts])
     intervals = {}
     for fitted in own:
         for each in advice:
@@ -200,6 +247,13 @@ def recommend(*, fits: Sequence[str | Path | FittedLaw] = (), **given: float) ->
 def number(quantity: str, value: float) -> str:
     """1.11M for a batch, three digits for the others."""
     return people_say(value) if quantity.startswith("batch") else f"{value:.3g}"
+
+
+def _count(each: Advice) -> str:
+    if each.counted is None:
+        return "-"
+    authors = " (authors)" if each.law.experts is each.counted else ""
+    return f"{each.counted}{authors}"
 
 
 def _range(each: Advice) -> str:

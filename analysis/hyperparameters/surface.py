@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from analysis.fitting.bootstrap import resample_weights
 from analysis.hyperparameters.cells import Cells, cells, check_within
 from analysis.hyperparameters.power_law import OptimumLaw, spans
-from analysis.tables.points import Array
+from analysis.tables.points import Array, check_spans
 from scaling.common.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ def joint_surface(
         if name not in cell:
             raise UserError(f"depends: '{name}' is no column of the cell: {nearest(name, cell)}")
     runs = cells(table, cell, tuple(depends), loss)
-    _refuse_tied(runs, depends)
+    notes = list(runs.notes)
+    for hyper, names in depends.items():
+        notes += check_spans(f"law of '{hyper}'", names, _columns(runs, names).T)
     bowl = Bowl.of(runs, runs.excess <= within, depends)
     theta, settled = bowl.solve(np.ones((1, len(runs))), bowl.start())
     curvature, _ = bowl.split(theta)
@@ -91,7 +93,6 @@ def joint_surface(
     elif not settled[0]:
         status = SurfaceStatus.NOT_SETTLED
     laws: dict[str, OptimumLaw] = {}
-    notes = runs.notes
     noise = float(np.sqrt(np.mean(bowl.residual(theta) ** 2)))
     if status is SurfaceStatus.CONVERGED:
         # expanded percentiles need more cells than the law of most variables has constants
@@ -102,29 +103,23 @@ def joint_surface(
             samples, settled = bowl.solve(weights, theta[0])
             samples = samples[settled]
             if not settled.all():
-                notes = (*notes, f"{int((~settled).sum())} of {bootstrap} resamples not settled")
+                notes.append(f"{int((~settled).sum())} of {bootstrap} resamples not settled")
         elif bootstrap:
-            notes = (*notes, f"{len(runs)} cells are too few for an interval: needed {needed}")
+            notes.append(f"{len(runs)} cells are too few for an interval: needed {needed}")
         for h, (name, variables) in enumerate(depends.items()):
             estimate, drawn = bowl.law(theta, h)[0], bowl.law(samples, h)
-            used = runs.log_cell[:, [cell.index(each) for each in variables]]
+            fitted_on = spans(variables, _columns(runs, variables))
             laws[name] = OptimumLaw(
-                name, variables, estimate, drawn, len(runs), math.nan, spans(variables, used), notes
+                name, variables, estimate, drawn, len(runs), math.nan, fitted_on, tuple(notes)
             )
     else:
-        notes = (*notes, f"{status}: no law of the optimum follows from these runs")
-    return JointSurface(laws, curvature[0], noise, len(bowl.y), status, notes)
+        notes.append(f"{status}: no law of the optimum follows from these runs")
+    return JointSurface(laws, curvature[0], noise, len(bowl.y), status, tuple(notes))
 
 
-def _refuse_tied(runs: Cells, depends: Mapping[str, tuple[str, ...]]) -> None:
-    for hyper, names in depends.items():
-        columns = runs.log_cell[:, [runs.cell.index(name) for name in names]]
-        design = np.column_stack([np.ones(len(runs)), columns - columns.mean(axis=0)])
-        if np.linalg.matrix_rank(design, tol=1e-6) < design.shape[1]:
-            raise UserError(
-                f"depends: {len(runs)} cell(s) cannot tell how '{hyper}' follows "
-                f"{' and '.join(names)}; add cells that vary them apart, or use fewer variables"
-            )
+def _columns(runs: Cells, names: tuple[str, ...]) -> Array:
+    """Logarithms (G, K) of these columns of the cells."""
+    return runs.log_cell[:, [runs.cell.index(name) for name in names]]
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from analysis.hyperparameters.optimum import BOUNDS, Where
 from analysis.plotting.numbers import quantity
 from analysis.plotting.style import HELD, LINES, house_style, log_log, log_ticks, panels, rung_style
 from analysis.readings._finding import Picture, TextTable
-from analysis.tables.points import Array
+from analysis.tables.points import LEAST_FACTOR, Array
 from analysis.tables.study import StudyRecords
 
 REACH = 2.0  # octaves to each side of the best value tried
@@ -300,6 +300,9 @@ def _along(members: Sequence[Valley], params: str) -> str:
 def _no_shift(along: str, optima: Sequence[Optimum]) -> str:
     if len({each.size for each in optima}) < 2:
         return "one size"
+    factor = max(each.size for each in optima) / min(each.size for each in optima)
+    if factor < LEAST_FACTOR:
+        return f"{along} spans a factor of {factor:.3g} only"
     lost = [each for each in optima if each.where is not Where.INSIDE]
     named = ", ".join(f"{_size(each.size)} ({each.where})" for each in lost)
     return f"no least at {along} {named}; widen or refine the values" if lost else ""

@@ -20,6 +20,7 @@ from scaling.laws import Law
 if TYPE_CHECKING:
     import pandas as pd
 
+LEAST_FACTOR, SMALL_FACTOR = 1.1, 2.0  # of a variable, for an exponent, and for one without a note
 TIGHT = 1e-9  # two logs closer than this are the same value
 ROWS = 200_000  # more are refused: every start of a fit holds several numbers for each row
 
@@ -163,6 +164,39 @@ def _repeated(columns: Array, labels: NDArray[np.object_]) -> tuple[str, ...]:
 def distinct_values(logs: Array) -> Array:
     ordered = np.sort(logs)
     return ordered[np.concatenate([[True], np.diff(ordered) > TIGHT])]
+
+
+def factors_apart(log_x: Array) -> Array:
+    """The factors (K,) over which variables (K, n) vary apart from each other: exp of the range of
+    each ln x less its least squares on the others."""
+    centred = log_x - log_x.mean(axis=1, keepdims=True)
+    factors = []
+    for at, mine in enumerate(centred):
+        others = np.delete(centred, at, axis=0)
+        left = mine - np.linalg.pinv(others.T, rcond=TIGHT) @ mine @ others
+        factors.append(float(np.exp(np.ptp(left))))
+    return np.array(factors)
+
+
+def check_spans(what: str, names: Sequence[str], log_x: Array) -> tuple[str, ...]:
+    """A note on each variable (K, n) that varies little apart from the others.
+
+    Raises:
+        UserError: one varies by less than `LEAST_FACTOR`, so that its exponent is noise.
+    """
+    notes = []
+    for name, factor in zip(names, factors_apart(log_x), strict=True):
+        others = " and ".join(each for each in names if each != name)
+        apart = f" apart from {others}" if others else ""
+        said = f"{what}: {name} spans a factor of {factor:.3g} only{apart}"
+        if factor < LEAST_FACTOR:
+            raise UserError(
+                f"{said}, which gives no exponent; add rows that vary it{' alone' * bool(others)}, "
+                "or use fewer variables"
+            )
+        if factor < SMALL_FACTOR:
+            notes.append(f"{said}: its exponent is weakly known")
+    return tuple(notes)
 
 
 def values_needed(law: Law) -> int:

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 from scaling.common.errors import UserError, nearest
 from scaling.hyperparameters.given import GIVEN
-from scaling.hyperparameters.law import Known, check_positive
+from scaling.hyperparameters.law import Experts, Known, check_positive
 from scaling.hyperparameters.published.deepseek import deepseek_flops_per_token
 from scaling.laws.chinchilla import chinchilla
 from scaling.laws.kaplan import kaplan
 
 _NEEDED = ("params_total", "tokens")
-_ACTIVE = "mixture of experts: fitted on dense models, N is params_active"
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,16 @@ def _loss_webtext2(params: float, tokens: float) -> float:
     return float(kaplan.predict(values, params=params, tokens=tokens))
 
 
+def _six_nd(params: float, tokens: float) -> float:
+    return 6 * params * tokens
+
+
 def _same(value: float) -> float:
     return value
 
 
 WAYS: Mapping[str, tuple[Way, ...]] = {
-    "params_nonembedding": (Way(("params_total",), _same, "params_total, embeddings included"),),
+    "params_nonembedding": (Way(("params_total",), _same, "embeddings included"),),
     "flops_nonembedding": (
         Way(
             ("layers", "width", "seq_len", "tokens"),
@@ -52,13 +55,15 @@ WAYS: Mapping[str, tuple[Way, ...]] = {
                 deepseek_flops_per_token(layers, width, seq_len) * tokens
             ),
         ),
-        Way(
-            ("params_nonembedding", "tokens"),
-            lambda params, tokens: 6 * params * tokens,
-            "6 N D, without attention",
+        *(
+            Way((params, "tokens"), _six_nd, "6 N D, without attention")
+            for params in ("params_active", "params_nonembedding")
         ),
     ),
-    "flops_6nd": (Way(("params_total", "tokens"), lambda params, tokens: 6 * params * tokens),),
+    "flops_6nd": (
+        Way(("params_active", "tokens"), _six_nd),
+        Way(("params_total", "tokens"), _six_nd),
+    ),
     "tokens_per_param": (Way(("params_total", "tokens"), lambda params, tokens: tokens / params),),
     "tokens_seen": (Way(("tokens",), _same, "the end of the run"),),
     "batch_seqs": (Way(("batch_tokens", "seq_len"), lambda batch, seq_len: batch / seq_len),),
@@ -74,7 +79,7 @@ WAYS: Mapping[str, tuple[Way, ...]] = {
 
 
 def given(values: Mapping[str, float]) -> dict[str, Known]:
-    """The user's values, checked. Active parameters replace N; no law here was fitted with them.
+    """The user's values, checked.
 
     Raises:
         UserError: a name is unknown or missing, or a value is not one of its kind.
@@ -93,11 +98,34 @@ def given(values: Mapping[str, float]) -> dict[str, Known]:
                 f"{part}={values[part]:.3g} exceeds params_total={whole:.3g}, which it is a part of"
             )
     known = {name: Known(value) for name, value in values.items()}
-    if "params_active" in known:
-        active = Known(values["params_active"], foreign=(_ACTIVE,))
-        known |= {"params_total": active, "params_nonembedding": active}
+    if is_sparse(known):
         known.pop("layers", None)  # with the width they count the FLOPs of a dense MLP
     return known
+
+
+def is_sparse(known: Mapping[str, Known]) -> bool:
+    """True for a mixture of experts: a token meets a part of the parameters."""
+    return "params_active" in known and known["params_active"].value < known["params_total"].value
+
+
+def counting(known: Mapping[str, Known], experts: Experts) -> dict[str, Known]:
+    """The variables of a mixture of experts with N by one count; compute is by the active one.
+
+    Raises:
+        UserError: the embeddings alone exceed the active parameters.
+    """
+    active, total = known["params_active"].value, known["params_total"].value
+    found = {**known, "params_active": Known(active, counted=Experts.ACTIVE)}
+    idle = 0.0 if experts is Experts.TOTAL else total - active
+    for name in {"params_total", "params_nonembedding"} & set(known):
+        size = known[name].value - idle
+        if size <= 0:
+            raise UserError(
+                f"params_active={active:.3g} is less than the embeddings alone, "
+                f"params_total - {name} = {total - known[name].value:.3g}"
+            )
+        found[name] = Known(size, counted=experts)
+    return found
 
 
 def find(variable: str, known: Mapping[str, Known]) -> Known | None:
@@ -110,8 +138,8 @@ def find(variable: str, known: Mapping[str, Known]) -> Known | None:
             value = way.formula(*(part.value for part in parts))
             how = tuple(text for part in parts for text in part.how)
             said = (f"{variable} = {value:.3g}: {way.how}",) if way.how else ()
-            foreign = tuple(text for part in parts for text in part.foreign)
-            return Known(value, (*how, *said), foreign)
+            counted = next((part.counted for part in parts if part.counted), None)
+            return Known(value, (*how, *said), counted)
     return None
 
 

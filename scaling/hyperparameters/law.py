@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from scaling.common.errors import UserError, nearest
 from scaling.hyperparameters.given import TUNED
@@ -60,33 +61,45 @@ class Range(StrEnum):
     UNSTATED = "not stated"
 
 
-@dataclass(frozen=True)
-class QuantityRule:
+class Experts(StrEnum):
+    """Parameters that a law's N counts in a mixture of experts."""
+
+    TOTAL = "total"  # its authors hold it to models of several sparsities, by all parameters
+    ACTIVE = "active"  # the parameters that a token meets
+    DENSE = "dense models alone"  # its authors do not say
+    OWN = "as its variables say"  # an own fit, of the variables that it names
+
+
+class QuantityRule(Protocol):
     """A rule for one quantity.
 
-    `fitted_on` holds the range of each variable of the fit, where the source states it.
+    `variables` are those that it needs. `fitted_on` holds the range of each variable of the fit,
+    where the source states it.
     """
 
-    fitted_on: Mapping[str, tuple[float, float]] = field(default_factory=dict, kw_only=True)
-    confidence: Confidence = field(kw_only=True)
+    @property
+    def variables(self) -> tuple[str, ...]: ...
 
     @property
-    def variables(self) -> tuple[str, ...]:
-        """Variables that the rule needs."""
-        raise NotImplementedError
+    def fitted_on(self) -> Mapping[str, tuple[float, float]]: ...
+
+    @property
+    def confidence(self) -> Confidence: ...
 
     def at(self, variables: Mapping[str, float]) -> float:
         """The value; the rule gives none where it is not finite and positive."""
-        raise NotImplementedError
+        ...
 
 
 @dataclass(frozen=True)
-class Power(QuantityRule):
+class Power:
     """coefficient * prod_k variable_k^exponent_k, at most `highest`."""
 
     coefficient: float
     exponents: Mapping[str, float]
     highest: float = math.inf
+    fitted_on: Mapping[str, tuple[float, float]] = field(default_factory=dict, kw_only=True)
+    confidence: Confidence = field(kw_only=True)
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -100,12 +113,14 @@ class Power(QuantityRule):
 
 
 @dataclass(frozen=True)
-class LogLine(QuantityRule):
+class LogLine:
     """intercept + slope * ln variable."""
 
     intercept: float
     slope: float
     variable: str
+    fitted_on: Mapping[str, tuple[float, float]] = field(default_factory=dict, kw_only=True)
+    confidence: Confidence = field(kw_only=True)
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -128,6 +143,7 @@ class HyperparameterLaw:
     recipe: str
     source: str
     notes: tuple[str, ...] = ()
+    experts: Experts = Experts.DENSE
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -184,12 +200,12 @@ class Known:
 
     Attributes:
         how: its derivation, where it was not given.
-        foreign: reasons why no law covers such a value.
+        counted: the parameters of a mixture of experts that it counts; None for all other values.
     """
 
     value: float
     how: tuple[str, ...] = ()
-    foreign: tuple[str, ...] = ()
+    counted: Experts | None = None
 
 
 @dataclass(frozen=True)
@@ -199,6 +215,7 @@ class Advice:
     Attributes:
         value: nan where the law gives none; `missing` holds the reason.
         filled: derivations of variables that were not given.
+        counted: the parameters of a mixture of experts that its variables count, if any does.
     """
 
     law: HyperparameterLaw
@@ -207,8 +224,17 @@ class Advice:
     variables: Mapping[str, float]
     reach: tuple[Reach, ...]
     filled: tuple[str, ...] = ()
-    foreign: tuple[str, ...] = ()
+    counted: Experts | None = None
     missing: str = ""
+
+    @property
+    def foreign(self) -> tuple[str, ...]:
+        """Reasons why the law does not cover these experts."""
+        if self.counted is None or self.law.experts in (self.counted, Experts.OWN):
+            return ()
+        if self.law.experts is Experts.DENSE:
+            return (f"mixture of experts: fitted on dense models, N is params_{self.counted}",)
+        return (f"its authors count {self.law.experts} parameters, N is params_{self.counted}",)
 
     @property
     def rule(self) -> QuantityRule:
@@ -260,7 +286,7 @@ def advise(law: HyperparameterLaw, quantity: str, known: Mapping[str, Known]) ->
             for name, each in variables.items()
         ),
         filled=_flat(each.how for each in used.values()),
-        foreign=_flat(each.foreign for each in used.values()),
+        counted=next((each.counted for each in used.values() if each.counted), None),
         missing="" if usable else f"gives no {quantity} here",
     )
 

@@ -20,7 +20,14 @@ import msgspec
 
 from scaling.common.errors import nearest
 from scaling.common.files import decode
-from scaling.hyperparameters.law import QUANTITIES, Batch, Confidence, HyperparameterLaw, Power
+from scaling.hyperparameters.law import (
+    QUANTITIES,
+    Batch,
+    Confidence,
+    Experts,
+    HyperparameterLaw,
+    Power,
+)
 from scaling.laws._law import Convention
 
 REMEDY = "write one with analysis.hyperparameters.save_law"
@@ -122,6 +129,7 @@ def to_law(file: LawFile) -> HyperparameterLaw:
         recipe=file.recipe,
         source=file.source,
         notes=file.notes,
+        experts=Experts.OWN,
     )
 
 

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from scaling.common.errors import UserError, nearest
-from scaling.hyperparameters.derived_variables import find, given, lacking
+from scaling.hyperparameters.derived_variables import counting, find, given, is_sparse, lacking
 from scaling.hyperparameters.law import (
     QUANTITIES,
     Advice,
     Batch,
     Confidence,
+    Experts,
     HyperparameterLaw,
     Known,
     Range,
@@ -86,26 +87,51 @@ def rescale(law: HyperparameterLaw, quantity: str, value: float, /, **ratios: fl
 
 
 def side_by_side(
-    laws: Iterable[HyperparameterLaw], values: Mapping[str, float]
+    laws: Iterable[HyperparameterLaw],
+    values: Mapping[str, float],
+    experts: Sequence[Experts] = (Experts.TOTAL, Experts.ACTIVE),
 ) -> tuple[Advice, ...]:
     """Every quantity by every law that gives it, for the run that `values` describe.
+
+    Of a mixture of experts (params_active below params_total), a law whose value depends on the
+    count of N is asked by each of `experts`. An own fit has the variables that it names.
 
     A rule may need a learning rate or a batch that is not given. It then takes the geometric mean
     over the other laws, and the advice lists that.
     """
     laws, known = tuple(laws), given(values)
-    first = _all(laws, known)
+    if not is_sparse(known):
+        return _all(laws, known, known)
+    by_count = [_all(laws, known, counting(known, each)) for each in experts]
+    return tuple(each for row in zip(*by_count, strict=True) for each in _different(row))
+
+
+def _different(row: Sequence[Advice]) -> Sequence[Advice]:
+    """The advice of one law by several counts; one if the count does not matter."""
+    first = row[0]
+    same = all(each.value == first.value or each.missing for each in row)
+    return row[:1] if same else row
+
+
+def _all(
+    laws: Sequence[HyperparameterLaw], own: Mapping[str, Known], known: Mapping[str, Known]
+) -> tuple[Advice, ...]:
+    """The advice of laws that take what is given, the own fits, and of the others."""
+    chosen: dict[str, Known] = {}
+    first = _each(laws, own, known)
     for quantity in _CHOSEN:
         middle = spread(first, quantity, tuple(Range))
         if quantity not in known and middle is not None:
             how = f"{quantity} = {middle.mean:.3g}: the geometric mean of the published laws"
-            known[quantity] = Known(middle.mean, (how,))
-    return _all(laws, known)
+            chosen[quantity] = Known(middle.mean, (how,))
+    return _each(laws, {**own, **chosen}, {**known, **chosen})
 
 
-def _all(laws: Sequence[HyperparameterLaw], known: Mapping[str, Known]) -> tuple[Advice, ...]:
+def _each(
+    laws: Sequence[HyperparameterLaw], own: Mapping[str, Known], known: Mapping[str, Known]
+) -> tuple[Advice, ...]:
     return tuple(
-        _one(law, quantity, known)
+        _one(law, quantity, own if law.experts is Experts.OWN else known)
         for quantity in QUANTITIES
         for law in laws
         if quantity in law.rules
@@ -129,7 +155,13 @@ def own_batch(each: Advice, advice: Iterable[Advice]) -> float | None:
     """The batch that a learning rate assumes, where the law has a rule for both."""
     if each.quantity != "lr" or each.law.batch is not Batch.OWN:
         return None
-    mine = [x.value for x in advice if x.law is each.law and x.quantity == "batch_tokens"]
+    mine = [
+        x.value
+        for x in advice
+        if x.law is each.law
+        and x.quantity == "batch_tokens"
+        and (x.counted is None or x.counted is each.counted)
+    ]
     return mine[0] if mine and math.isfinite(mine[0]) else None
 
 

@@ -141,6 +141,16 @@ def test_law_of_optima_and_its_prediction():
     assert np.array_equal(again.samples, law.samples)
 
 
+def test_an_exponent_over_little_span_is_noted():
+    table = cells(np.array([1e8, 1.3e8, 1.6e8]))
+    law = law_of_optima(
+        optimum_per_cell(table, cell=("size",), hyper=("lr",), within=0.03), "lr", ("size",)
+    )
+    assert "law of 'lr': size spans a factor of 1.6 only: its exponent is weakly known" in (
+        law.warnings
+    )
+
+
 def test_censored_cells_are_left_out_and_named():
     table = pd.concat([cells(np.geomspace(1e8, 1.6e9, 5)), sweep(1e-1, 1e7)], ignore_index=True)
     optima = optimum_per_cell(table, cell=("size",), hyper=("lr",), within=0.03)
@@ -246,13 +256,21 @@ def test_the_jacobian_of_the_bowl_is_its_derivative():
             ),
             "column 'loss' must be finite and positive .row 0",
         ),
-        (lambda t: regress(t.assign(d=20 * t["size"]), "lr", ("size", "d")), "do not vary apart"),
+        (lambda t: regress(t.assign(d=20 * t["size"]), "lr", ("size", "d")), "apart from d"),
         (lambda t: regress(t, "lr", ("size",), cluster=("cell",)), "no column 'cell'"),
+        (
+            lambda t: regress(t.assign(n=1e9 * (1 + 0.001 * t.index)), "lr", ("n",)),
+            r"law of 'lr': n spans a factor of 1.02 only, which gives no exponent",
+        ),
+        (
+            lambda t: regress(t.assign(n=1.1 * t["size"] + t.index), "lr", ("size", "n")),
+            "size spans a factor of 1 only apart from n, which gives no exponent",
+        ),
         (lambda t: regress(t[:1], "lr", ("size",)), r"1 usable cell\(s\) or run\(s\) for 2"),
         (lambda t: joint_surface(t, {"lr": ("d",)}, cell=("size",)), "'d' is no column"),
         (
             lambda t: joint_surface(t[t["size"] == 1e8], {"lr": ("size",)}, cell=("size",)),
-            "cannot tell how 'lr' follows size",
+            "size spans a factor of 1 only",
         ),
         (
             lambda t: joint_surface(

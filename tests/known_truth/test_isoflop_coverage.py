@@ -21,6 +21,7 @@ LAWS: Mapping[str, Mapping[str, float]] = {
 }
 WIDE = np.log(8.0)  # sizes reach from 1/8 to 8 times the optimum
 Z = 1.96
+DRAWS = 100
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,12 @@ class Score:
 
 
 def score(
-    law: str, grid: Grid, noise: float, draws: int, bootstrap: int = 200, **choices: Any
+    law: str, grid: Grid, sd: float, draws: int, bootstrap: int = 200, **choices: Any
 ) -> Score:
     power = LAWS[law]["beta"] / (LAWS[law]["alpha"] + LAWS[law]["beta"])
     rng, rows = np.random.default_rng(0), []
     for seed in range(draws):
-        found = isoflop(
-            grid.table(law, rng, noise), seed=seed, bootstrap=bootstrap, **choices
-        ).params
+        found = isoflop(grid.table(law, rng, sd), seed=seed, bootstrap=bootstrap, **choices).params
         low, high = found.interval()
         _, small, large = found.predict(1e21)
         held = low <= power <= high, small <= best(law, 1e21) <= large
@@ -127,18 +126,21 @@ def test_noise_comes_from_seeds_where_they_repeat():
 
 @pytest.mark.slow
 def test_coverage_and_width_of_every_design():
-    """Nominal 95 %: 90 to 99 % hold, and widths within 1.5 of an oracle that knows the noise."""
+    """Nominal 95 %: each design holds 88 % or more (3 standard errors of 100 draws), all together
+    92 to 98 %. Widths are within 1.5 of the error's, and of an oracle that knows the noise."""
     print(
         "\nlaw      design                            noise  holds a  N*   width  /error  /oracle"
     )
-    draws = 200
+    held = []
     for law, (name, grid), noise in product(LAWS, GRIDS.items(), (0.001, 0.003, 0.01)):
-        found = score(law, grid, noise, draws)
-        oracle = score(law, grid, noise, 40, noise=noise)
+        found = score(law, grid, noise, DRAWS)
+        oracle = score(law, grid, noise, 10, noise=noise)
         over, beside = found.width / (2 * Z * found.error), found.width / oracle.width
         print(
             f"{law:8} {name:33} {noise:5.3f}  {found.holds:6.1%} {found.holds_size:6.1%} "
-            f"{found.width:.4f}  {over:.2f}   {beside:.2f}"
+            f"{found.width:.4f}  {over:5.2f}   {beside:5.2f}",
+            flush=True,
         )
-        assert found.holds >= 0.88, name  # 90 % less 1 standard error of 200 draws
-        assert over < 1.5 and beside < 1.5
+        held.append(found.holds)
+        assert found.holds >= 0.88 and over < 1.5 and beside < 1.5
+    assert 0.92 < np.mean(held) < 0.98

@@ -14,6 +14,7 @@ from scaling.hyperparameters.law import (
     Advice,
     Batch,
     Confidence,
+    Experts,
     HyperparameterLaw,
     Power,
     Range,
@@ -198,7 +199,7 @@ def test_every_rule_answers_or_says_what_it_needs():
 def test_what_was_not_given_is_made_and_said():
     plain = ask()
     assert plain["steplaw2025", "lr"].filled == (
-        "params_nonembedding = 1e+09: params_total, embeddings included",
+        "params_nonembedding = 1e+09: embeddings included",
     )
     assert plain["deepseek2024", "lr"].variables["flops_nonembedding"] == 6e20
     exact = ask(params_nonembedding=9e8, layers=20, width=2048, seq_len=4096)
@@ -247,15 +248,43 @@ def test_the_spread_holds_checked_absolute_values_by_range():
     assert spread(found.values(), "lr_mup", tuple(Range)) is None
 
 
-def test_of_a_mixture_of_experts_no_law_of_size_is_in_range():
-    dense, sparse = ask(), ask(params_active=3e8)
-    assert dense["steplaw2025", "lr"].range is Range.INSIDE
-    each = sparse["steplaw2025", "lr"]
-    assert each.range is Range.OUTSIDE and "dense models" in each.warnings[0]
-    assert each.variables["params_nonembedding"] == 3e8
-    shaped = ask(params_active=3e8, layers=20, width=2048, seq_len=4096)
-    assert shaped["deepseek2024", "lr"].variables["flops_nonembedding"] == 6 * 3e8 * 1e11
-    assert sparse["zhang2024", "batch_critical"] == dense["zhang2024", "batch_critical"]
+def test_of_a_mixture_of_experts_both_counts_stand_side_by_side():
+    """Step Law's authors count all experts; the others fitted dense models, and are not covered."""
+    dense, sparse = ask(), {"params_total": 1e9, "params_active": 3e8, "tokens": 1e11}
+    for experts in (Experts.TOTAL, Experts.ACTIVE):
+        size = {Experts.TOTAL: 1e9, Experts.ACTIVE: 3e8}[experts]
+        found = side_by_side(HYPERPARAMETER_LAWS.values(), sparse, [experts])
+        by = {(each.law.name, each.quantity): each for each in found}
+        lr = by["steplaw2025", "lr"]
+        assert lr.variables["params_nonembedding"] == size and lr.counted is experts
+        assert (lr.range is Range.INSIDE) is (experts is Experts.TOTAL)
+        olmo = by["olmo_ladder2024", "lr"]
+        assert olmo.range is Range.OUTSIDE
+        assert olmo.foreign == (
+            f"mixture of experts: fitted on dense models, N is params_{experts}",
+        )
+        # compute is that of the active parameters by any count
+        assert by["deepseek2024", "lr"].variables["flops_nonembedding"] == 6 * 3e8 * 1e11
+        assert by["zhang2024", "batch_critical"] == dense["zhang2024", "batch_critical"]
+    both = side_by_side(HYPERPARAMETER_LAWS.values(), sparse)
+    counts = [(each.law.name, each.counted) for each in both if each.quantity == "lr"]
+    assert counts.count(("steplaw2025", Experts.TOTAL)) == 1
+    assert counts.count(("steplaw2025", Experts.ACTIVE)) == 1
+    assert [name for name, _ in counts].count("deepseek2024") == 1
+
+
+def test_the_count_of_experts_leaves_embeddings_and_own_laws_alone():
+    sparse = {"params_total": 1e9, "params_active": 3e8, "tokens": 1e11}
+    steplaw = by_name("steplaw2025")
+    shaped = {**sparse, "params_nonembedding": 9e8}
+    lr = side_by_side([steplaw], shaped, [Experts.ACTIVE])[0]
+    assert lr.variables["params_nonembedding"] == pytest.approx(2e8)
+    with pytest.raises(UserError, match="less than the embeddings alone"):
+        side_by_side([steplaw], {**sparse, "params_nonembedding": 6e8})
+    (own,) = side_by_side([OWN], shaped)
+    assert own.variables["params_nonembedding"] == 9e8 and own.foreign == ()
+    # all parameters active: a dense model
+    assert side_by_side([steplaw], {**sparse, "params_active": 1e9})[0].foreign == ()
 
 
 def test_a_learning_rate_that_turns_negative_is_no_value():
@@ -320,6 +349,7 @@ OWN = HyperparameterLaw(
     recipe="a bowl",
     source="own fit",
     notes=("few cells",),
+    experts=Experts.OWN,
 )
 
 

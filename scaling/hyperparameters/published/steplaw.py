@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scaling.hyperparameters.law import Batch, Confidence, HyperparameterLaw, Power
+from scaling.hyperparameters.law import Batch, Confidence, Experts, HyperparameterLaw, Power
 from scaling.laws._law import Convention
 
 _CELLS = {"params_nonembedding": (2.1e8, 1.08e9), "tokens": (4e9, 1e11)}
@@ -34,5 +34,8 @@ STEPLAW = HyperparameterLaw(
     notes=(
         "the released table and recipe do not give these exponents (lr = 77.7 N^-0.766 D^0.197 "
         "there), though the rule costs 0.1 % on it",
+        "of mixtures of experts the authors hold it to models of several sparsities, N all non-"
+        "embedding parameters; these runs are not in the table read here",
     ),
+    experts=Experts.TOTAL,
 )

@@ -66,6 +66,28 @@ def test_the_table_reads_and_pastes(capsys):
     assert all(line == line.rstrip() and len(line) <= 100 for line in said.splitlines())
 
 
+def test_experts_are_counted_both_ways_with_what_the_authors_counted(saved, capsys):
+    sparse = {"params_total": 7e9, "params_active": 1e9, "tokens": 1e12}
+    asked = ["recommend", "--params", "7e9", "--params-active", "1e9", "--tokens", "1e12"]
+    assert main(asked) == 0
+    said = capsys.readouterr().out.splitlines()
+    shown = [" ".join(line.split()) for line in said]
+    for row in (
+        "steplaw2025 0.000827 total (authors) 10 x",
+        "steplaw2025 0.00331 active 10 x",
+        "all, N total: 0.000591 to 0.00117,",
+        "all, N active: 0.000591 to 0.00331,",
+    ):
+        assert any(line.startswith(row) for line in shown), row
+    rows = recommend(fits=[saved], **sparse).rows()
+    counts = [row["counts"] for row in rows if (row["law"], row["quantity"]) == ("mine", "lr")]
+    assert counts == [None]  # an own fit takes the size that it names
+    total = recommend(experts="total", **sparse).rows()
+    assert [row["counts"] for row in total if row["law"] == "olmo_ladder2024"] == ["total"] * 2
+    assert main([*asked, "--experts", "some"]) == 2
+    assert "experts='some'" in capsys.readouterr().err
+
+
 def test_json_is_the_same_as_the_python_function(capsys):
     assert (
         main([*RUN, "--seq-len", "2048", "--tuned", "lr=3e-4", "--tuned", "tokens=1e10", "--json"])
