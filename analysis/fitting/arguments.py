@@ -7,6 +7,7 @@ refused.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,8 +63,8 @@ def as_table(table: Any) -> pd.DataFrame:
 
 def whole(name: str, value: Any, least: int = 0) -> int:
     """A whole number of at least `least`, also one that is written as 1e3."""
-    number = isinstance(value, int | float | np.number) and np.isfinite(value)
-    if not number or value != int(value) or value < least:
+    number = isinstance(value, float | np.floating) and math.isfinite(value)
+    if not (number or isinstance(value, int | np.integer)) or value != int(value) or value < least:
         raise UserError(f"{name}={value!r}: give a whole number of at least {least}")
     return int(value)
 

@@ -114,7 +114,7 @@ def fit(
     made = formulas(table, (*named.values(), *_conditions(table, holdout)))
     points = select(table, named, *options, leave_out=held_out)
     points = replace(points, notes=(*points.notes, *told, *defaults, *made))
-    said.check_floor(law, points)
+    said.check_given(law, points)
     grouped = run_column(points.rows, named.values()) if cluster is None else cluster
     grouped = None if grouped == ALONE else grouped
     together = clusters(points.rows, grouped)

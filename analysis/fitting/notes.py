@@ -14,10 +14,18 @@ from scaling.laws import Law, Parameter
 FEW_CLUSTERS, FEW_RESAMPLES = 10, 100
 TAIL = 0.025  # share of resamples beyond each end of an interval
 STANDARD_ERRORS = 2.0  # of a slope, beyond which the loss rises
+LARGEST = 300.0  # log of a term, so that squares and products of terms are numbers
 
 
-def check_floor(law: Law, points: Points) -> None:
-    """Refuse a given floor that some rows lie below."""
+def check_given(law: Law, points: Points) -> None:
+    """Refuse a given floor that some rows lie below, and a power beyond what numbers can hold."""
+    for term in law.terms:
+        spread = law.fixed.get(term.exponent, 0.0) * np.ptp(np.log(points.variables[term.variable]))
+        if spread > LARGEST:
+            raise UserError(
+                f"{term.exponent} = {law.fixed[term.exponent]:g}: between these rows its term "
+                f"changes by a factor of e^{spread:.3g}; give a lower one, or leave it free"
+            )
     floor = law.fixed.get(law.constant or "", 0.0)
     below = np.flatnonzero(points.loss <= floor)
     if below.size:

@@ -139,7 +139,7 @@ def _json(text: str) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        held = json.loads(text)
+        held = json.loads(text, object_pairs_hook=_pairs)
     except json.JSONDecodeError:
         return _json_lines(text)
     if isinstance(held, Mapping):
@@ -155,6 +155,15 @@ def _json(text: str) -> pd.DataFrame:
     if not isinstance(held, list) or not all(isinstance(row, Mapping) for row in held):
         raise UserError("JSON that is neither a list of rows nor a mapping of columns")
     return pd.DataFrame([_flat(row) for row in held]).astype(object)
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, whose names must differ as columns must."""
+    names = [name for name, _ in pairs]
+    if len(held := dict(pairs)) < len(pairs):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"a JSON object with more than one '{twice}': rename all but one")
+    return held
 
 
 def _are_rows(lists: list[list[Any]]) -> bool:
@@ -179,7 +188,7 @@ def _json_lines(text: str) -> pd.DataFrame:
         if not each.strip():
             continue
         try:
-            row = json.loads(each)
+            row = json.loads(each, object_pairs_hook=_pairs)
         except json.JSONDecodeError as error:
             raise UserError(f"neither JSON nor JSON lines (line {line}: {error.msg})") from error
         if not isinstance(row, Mapping):
@@ -230,11 +239,27 @@ def _excel(file: io.BytesIO) -> pd.DataFrame:
     full = {name: sheet for name, sheet in sheets.items() if not sheet.dropna(how="all").empty}
     if len(full) != 1:
         raise UserError(f"{len(full)} sheets with cells ({', '.join(full)}): save the one as CSV")
-    (sheet,) = full.values()
+    ((title, sheet),) = full.items()
+    if sheet.isna().any(axis=None):
+        _check_formulas(file, title, sheet)
     sheet = sheet.set_axis(sheet.index + 1).dropna(how="all").dropna(how="all", axis=1)
     names = [f"column {at}" if name != name else str(name).strip() for at, name in
              enumerate(sheet.iloc[0], 1)]  # fmt: skip
     return sheet.iloc[1:].set_axis(names, axis=1).rename_axis(LINE)
+
+
+def _check_formulas(file: io.BytesIO, title: str, sheet: pd.DataFrame) -> None:
+    """Refuse a sheet whose formulas nobody has computed: programs write them without values."""
+    import pandas as pd
+    from openpyxl import load_workbook
+
+    cells = [cell for row in load_workbook(file, read_only=True)[title] for cell in row]
+    formulas = [cell for cell in cells if cell.data_type == "f"]
+    if formulas and all(pd.isna(sheet.iat[c.row - 1, c.column - 1]) for c in formulas):
+        raise UserError(
+            f"cell {formulas[0].coordinate} holds a formula and no value: open and save the file "
+            "in a spreadsheet program, or save it as CSV"
+        )
 
 
 BINARY: Mapping[bytes, Callable[[io.BytesIO], Any]] = {

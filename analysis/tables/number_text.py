@@ -6,6 +6,7 @@ file, are judged together. Where they leave it open, no cell with a comma is rea
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Literal
@@ -20,7 +21,11 @@ SCALE: Mapping[str, float] = {
     **dict.fromkeys(("t", "tn", "trillion"), 1e12),
 }
 UNITS = ("tokens", "token", "params", "parameters", "flops", "flop", "steps", "nats", "nats/token")
-MISSING = ("", "nan", "na", "n/a", "<na>", "nat", "none", "null", "-", "–", "—", "--", "?", "#n/a")
+MISSING = (
+    "", "nan", "na", "n/a", "<na>", "nat", "none", "null", "-", "–", "—", "--", "?",
+    "#n/a", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!",  # of spreadsheets
+)  # fmt: skip
+INFINITE = ("inf", "infinity", "∞")
 SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺−", "0123456789-+-")
 BLANK = "\u00a0\u2009\u202f"  # blanks that separate thousands
 NUMBER = re.compile(
@@ -73,7 +78,10 @@ def number(text: str, mark: Mark = ".") -> float | None:
     times = TIMES.fullmatch(text)
     if times:
         text, power = times["head"] or "1", times["power"]
-    found = NUMBER.fullmatch(text.translate(SUPERSCRIPT))
+    text = text.translate(SUPERSCRIPT)
+    if text.lower().lstrip("+-") in INFINITE:
+        return -math.inf if text.startswith("-") else math.inf
+    found = NUMBER.fullmatch(text)
     if found is None:
         return None
     scale = _scale(found["word"])

@@ -145,12 +145,7 @@ def _compared(column: pd.Series, compare: str, text: str) -> Mask:
 def _as_numbers(column: pd.Series, values: np.ndarray, compare: str, text: str) -> Mask:
     value = number(text)
     if value is None:
-        try:
-            value = float(text)  # inf
-        except ValueError as error:
-            raise UserError(
-                f"rows: column '{column.name}' holds numbers, not '{text}'; {GRAMMAR}"
-            ) from error
+        raise UserError(f"rows: column '{column.name}' holds numbers, not '{text}'; {GRAMMAR}")
     met = np.asarray(COMPARE[compare](values, value) & ~np.isnan(values))
     if compare == "==" and not met.any() and len(values):
         near = values[np.nanargmin(np.abs(values - value))]

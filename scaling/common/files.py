@@ -49,9 +49,16 @@ class TypedError(UserError):
 def write_bytes(path: Path, content: bytes, remedy: str = MAKE_ROOM) -> None:
     """Write a file atomically: a reader sees the old content or the new, never a part.
 
+    A link goes on pointing where it did; a device or a pipe takes the content as it is.
+
     Raises:
         UserError: the disk refuses.
     """
+    path = path.resolve() if path.is_symlink() else path
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with writing(path, remedy):
+            path.write_bytes(content)
+        return
     scratch = path.with_name(f"{path.name}.{secrets.token_hex(4)}{SCRATCH}")
     with writing(path, remedy):
         path.parent.mkdir(parents=True, exist_ok=True)

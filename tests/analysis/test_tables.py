@@ -74,7 +74,6 @@ REFUSED: dict[str, tuple[Callable[[pd.DataFrame], bytes], str]] = {
         "'loss' mixes units .'flops', 'nats'",
     ),
     "nothing but nan": (lambda t: text(t.assign(loss=np.nan)), "20 runs without a loss.*line 2"),
-    "infinite": (lambda t: text(set_at(t, "loss", np.inf)), "'loss'.*line 5: inf.*--where"),
     "zero size": (lambda t: text(set_at(t, "n", 0)), "'n'.*line 5: 0"),
     "a row of totals": (appended("total,,2.5\n"), "'n'.*line 22: total, text.*--where 'n>0'"),
     "negative tokens": (lambda t: text(set_at(t, "d", -1e9)), "'d'.*line 5: -1"),
@@ -101,6 +100,14 @@ REFUSED: dict[str, tuple[Callable[[pd.DataFrame], bytes], str]] = {
     "picture": (lambda t: b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "not a table.*a picture"),
     "database": (lambda t: b"SQLite format 3\0" + bytes(99), "an SQLite database: export"),
     "old Excel": (lambda t: b"\xd0\xcf\x11\xe0" + bytes(99), "save it as .xlsx or CSV"),
+    "formulas that nobody computed": (
+        lambda t: excel(t.assign(loss=t.loss.map("=1*{}".format))),
+        "cell C4 holds a formula and no value: open and save",
+    ),
+    "a name twice in JSON": (
+        lambda t: t.to_json(orient="records").replace('"d"', '"n"').encode(),
+        "a JSON object with more than one 'n'",
+    ),
     "half of a gzip": (lambda t: gzip.compress(text(t))[:-20], "compressed and damaged"),
     "half of a Parquet": (lambda t: b"PAR1" + bytes(50), "damaged table"),
     "zeros": (lambda t: bytes(1000), "bad.csv"),
@@ -143,6 +150,13 @@ FLAGGED: dict[str, tuple[Callable[[pd.DataFrame], bytes], str, str]] = {
     ),
     "a loss is missing": (
         lambda t: text(set_at(t, "loss", "—")), "converged", "1 run without a loss (line 5): left",
+    ),
+    "an error of a spreadsheet": (
+        lambda t: text(set_at(t, "loss", "#DIV/0!")), "converged", "1 run without a loss (line 5)",
+    ),
+    "infinite losses": (
+        lambda t: text(t.assign(loss=["Infinity", "∞", "-inf", "1e400", *t.loss[4:]])),
+        "converged", "4 runs with an infinite loss (line 2, line 3, line 4, line 5): left out",
     ),
     "a short row": (
         appended("1e8,1e9\n"), "converged", "1 run without a loss (line 22): left out",

@@ -50,6 +50,8 @@ def test_laws_by_name_and_tables_of_any_shape(table, tmp_path: Path):
     [
         ("chinchila", None, "did you mean 'chinchilla'"),
         (None, None, "law: give a Law"),
+        (laws.chinchilla.given(alpha=1e5), None, "alpha = 100000: .* a factor of e"),
+        (laws.chinchilla.given(E=9.0), None, "E = 9 is a floor that no run can reach"),
         (laws.chinchilla, [1.0, 2.0], "table: give a DataFrame"),
         (laws.chinchilla, 3, "table: give a DataFrame"),
         (laws.chinchilla, {"loss": [1.0], "tokens": [1.0, 2.0]}, "table: "),
@@ -93,6 +95,7 @@ def test_options_that_are_wrong_or_without_effect(table, options, message):
 
 def test_whole_numbers_may_be_floats(table):
     assert len(fit(laws.chinchilla, table, bootstrap=100.0).samples) == 100
+    assert len(fit(laws.chinchilla, table, bootstrap=5, seed=10**23).samples) == 5
 
 
 def test_rows_of_no_weight_are_left_out(table):

@@ -53,6 +53,17 @@ def test_a_failed_write_leaves_the_old_file_whole_and_no_scratch(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["value.json"]
 
 
+def test_a_link_and_a_pipe_take_the_content_and_stay(tmp_path):
+    link, pipe = tmp_path / "link", tmp_path / "pipe"
+    link.symlink_to("runs.json")
+    write_bytes(link, b"some")
+    assert link.is_symlink() and (tmp_path / "runs.json").read_bytes() == b"some"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_bytes(pipe, b"more")
+    assert os.read(reader, 9) == b"more" and pipe.is_fifo()
+
+
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match=r"cannot write \(File exists\); make room, or choose"):
