@@ -78,8 +78,9 @@ def run(options: argparse.Namespace) -> Answer:
         )
     )
     rows: list[Coordinate] = []
-    for size, sized in zip(sizes, configs, strict=True):
-        options.progress(f"{axis}={size}: {options.seeds} seeds, {options.steps} steps")
+    for done, (size, sized) in enumerate(zip(sizes, configs, strict=True)):
+        said = f"{axis}={size}: {options.seeds} seeds, {options.steps} steps"
+        options.progress(said, done, len(sizes))
         rows += measure(sized, np.asarray(batches), options.steps)
     path = sweep.folder / FILE
     write(rows, path)

@@ -12,11 +12,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from scaling.common.tables import Style, table
+from scaling.common.tables import layout, table
 
 Answer = Generator["AnswerPart", None, int]  # returns the exit code
 
@@ -94,14 +95,22 @@ class Rows:
     name: str
     head: Sequence[str]
     rows: Sequence[Sequence[Any]]
-    style: Style = "plain"
     left: int | Collection[int] = 1
     above: str = ""
     keys: Sequence[str] = ()  # names of the cells in JSON, where the head does not give them
 
     def __str__(self) -> str:
-        cells = [[text(cell) for cell in row] for row in self.rows]
-        return self.above + table(self.head, cells, self.style, self.left)
+        return self.above + table(self.head, self._cells(), left=self.left)
+
+    def show(self) -> None:
+        """Print it to a terminal, no wider than that."""
+        from rich.console import Console
+
+        print(self.above, end="")
+        Console(highlight=False).print(layout(self.head, self._cells(), left=self.left))
+
+    def _cells(self) -> list[list[str]]:
+        return [[text(cell) for cell in row] for row in self.rows]
 
     def into(self, found: dict[str, Any]) -> None:
         keys = self.keys or [_key(name) for name in self.head]
@@ -141,8 +150,11 @@ def add_json(parser: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
-def deliver(answer: Answer, as_json: bool) -> int:
-    """Print every part as it comes, or all of them as one JSON object; the exit code."""
+def deliver(answer: Answer, as_json: bool, clear: Callable[[], None] = lambda: None) -> int:
+    """Print every part as it comes, or all of them as one JSON object; the exit code.
+
+    `clear` makes room on a terminal for each.
+    """
     found: dict[str, Any] = {}
     while True:
         try:
@@ -151,8 +163,11 @@ def deliver(answer: Answer, as_json: bool) -> int:
             if as_json:
                 print(json.dumps(plain(found), indent=1, allow_nan=False))
             return end.value or 0
+        clear()
         if as_json:
             part.into(found)
+        elif isinstance(part, Rows) and sys.stdout is not None and sys.stdout.isatty():
+            part.show()
         elif said := str(part):
             print(said)
 

@@ -230,7 +230,11 @@ def main(parser: Callable[[], Parser], arguments: Sequence[str] | None = None) -
         options = parser().parse_args(arguments)
         with Progress(f"{options.command}: working") as options.progress:
             answer = options.run(options)
-            return answer if isinstance(answer, int) else deliver(answer, options.json)
+            return (
+                answer
+                if isinstance(answer, int)
+                else deliver(answer, options.json, options.progress.clear)
+            )
 
     return exit_code(command)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from typing import Literal
-from unicodedata import east_asian_width
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Style = Literal["plain", "markdown"]
+UNBOUNDED = 1_000_000  # letters of a line
 
 
 def table(
@@ -15,27 +19,44 @@ def table(
     style: Style = "plain",
     left: int | Collection[int] = 1,
 ) -> str:
-    """Columns as wide as their widest cell; the first `left` columns, or those at the places
-    `left`, are flush left.
+    """The text of `layout`. Lines are never wrapped or cut, so that it pastes whole."""
+    from rich.console import Console
 
-    A head of empty names is not printed.
+    text = io.StringIO()
+    drawn = layout(head, rows, style, left)
+    Console(file=text, width=UNBOUNDED, force_terminal=False).print(drawn)
+    lines = text.getvalue().splitlines()
+    return "\n".join(line.rstrip() for line in lines).strip("\n")
 
-    Lines are never wrapped or cut, so that the text pastes whole.
+
+def layout(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    style: Style = "plain",
+    left: int | Collection[int] = 1,
+) -> Table:
+    """Columns as wide as their widest cell, which a terminal folds to its width.
+
+    The first `left` columns, or those at the places `left`, are flush left. A head of empty names
+    is not shown.
     """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
     places = range(left) if isinstance(left, int) else left
-    lines = [list(head)] * any(head) + [list(row) for row in rows]
-    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
-    before, between, after = ("| ", " | ", " |") if style == "markdown" else ("", "  ", "")
-    made = []
-    for line in lines:
-        cells = []
-        for place, (cell, width) in enumerate(zip(line, widths, strict=True)):
-            space = " " * (width - _width(cell))
-            cells.append(cell + space if place in places else space + cell)
-        made.append((before + between.join(cells) + after).rstrip())
-    if style == "markdown" and any(head):
-        made.insert(1, f"|{'|'.join('-' * (width + 2) for width in widths)}|")
-    return "\n".join(made)
+    drawn = Table(
+        box=box.MARKDOWN if style == "markdown" else None,
+        show_header=any(head),
+        pad_edge=style == "markdown",
+        header_style="bold",
+    )
+    for place, name in enumerate(head):
+        justify: Literal["left", "right"] = "left" if place in places else "right"
+        drawn.add_column(Text(name), justify=justify, overflow="fold")
+    for row in rows:
+        drawn.add_row(*map(Text, row))
+    return drawn
 
 
 def varying(columns: Mapping[str, Sequence[Hashable]]) -> tuple[str, ...]:
@@ -54,10 +75,3 @@ def varying(columns: Mapping[str, Sequence[Hashable]]) -> tuple[str, ...]:
 
 def _decides(one: Sequence[Hashable], other: Sequence[Hashable]) -> bool:
     return len(set(zip(one, other, strict=True))) == len(set(one))
-
-
-def _width(text: str) -> int:
-    """Columns of a terminal that a text takes: two for a wide letter."""
-    if text.isascii():
-        return len(text)
-    return sum(1 + (east_asian_width(letter) in "WF") for letter in text)

@@ -99,7 +99,7 @@ def run(options: argparse.Namespace) -> Answer:
             refused.append(str(error))
             continue
         done.append((group, outcome))
-        options.progress(f"{len(done)} of {len(groups)} compiled: {outcome.seconds:.0f} s")
+        options.progress("compiling", len(done), len(groups))
     if not done:
         raise UserError(refused[0])
     what = "chip" if slice_.generation.devices == 1 else "core"
@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> Answer:
     lines = [
         f"{slice_.name} ({slice_.accelerator_type}): {slice_.devices} {what}s of "
         f"{hbm:.4g} GiB; memory in GiB of one {what}",
-        table(MEMORY, [_memory(*pair, device) for pair in done], "markdown"),
+        table(MEMORY, [_memory(*pair, device) for pair in done]),
     ]
     fitting = [(group, found) for group, found in done if not isinstance(found, NoRoom)]
     refused, warnings = list(dict.fromkeys(refused)), _warnings(done)
@@ -186,7 +186,7 @@ def _exchanges(programs: Sequence[tuple[ProgramRuns, CompiledProgram]]) -> list[
         for group, program in programs
     ]
     title = "\nexchanges in a step: number, and GiB sent by each"
-    return [title, table(("rungs", "params_total", *kinds), rows, "markdown")]
+    return [title, table(("rungs", "params_total", *kinds), rows)]
 
 
 def _cell(program: CompiledProgram, kind: str) -> str:

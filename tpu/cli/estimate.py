@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> Answer:
     yield _headline(device, options)
     pairs = list(zip(runs, choices, strict=True))
     rows = [_row(planned, choice, options.mfu) for planned, choice in pairs]
-    yield Rows("runs", HEAD, rows, "markdown")
+    yield Rows("runs", HEAD, rows)
     hours = sum(_hours(planned, choice, options.mfu) for planned, choice in pairs if choice)
     yield Line(
         "in all {days:,.3g} days, {chip_hours:,.4g} chip-hours",
@@ -137,7 +137,7 @@ def _hours(run: Run, choice: LayoutRanking, mfu: float | None) -> float:
 
 def _why(choice: LayoutRanking) -> Rows:
     shown = (choice.best, *choice.others)[:SHOWN]
-    return Rows("layouts", WHY, [_reasons(one) for one in shown], "markdown", above="\n\n")
+    return Rows("layouts", WHY, [_reasons(one) for one in shown], above="\n\n")
 
 
 def _reasons(one: Candidate) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -62,3 +63,13 @@ def test_one_name_is_one_value():
 
     with pytest.raises(KeyError, match="rows"):
         deliver(twice(), as_json=True)
+
+
+def test_a_terminal_folds_a_table_to_its_width(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "30")
+    row = ["model.pattern", "blocks, repeated over the depth"]
+    assert deliver(iter([Rows("fields", ("field", "meaning"), [row], left=2)]), False) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) > 3 and max(map(len, said[1:])) <= 30
+    assert " ".join(line[15:].strip() for line in said[1:]) == row[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -48,8 +49,8 @@ def test_the_clock_starts_with_the_work_and_tells_the_present_task(clock, capsys
         assert capsys.readouterr().err == ""  # not two seconds yet
         clock[0].ring()
         assert capsys.readouterr().err == "  fitting\n"
-        say("drawing")
-        assert capsys.readouterr() == ("", "  drawing\n")
+        say("drawing", 2, 7)
+        assert capsys.readouterr() == ("", "  drawing (2 of 7)\n")
     assert clock[0].state == "stopped"
 
 
@@ -66,3 +67,18 @@ def test_a_command_with_a_display_of_its_own_is_left_alone(clock, capsys):
         capsys.readouterr()
         say("drawing")
         assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_has_a_bar_that_output_takes_off(clock, capfd, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with made(clock) as say:
+        say("drawing", 2, 7)
+        clock[0].ring()
+        assert "drawing" in capfd.readouterr().err
+        say.clear()
+        said = sys.stdout
+        print("the answer")
+        assert sys.stdout is said and capfd.readouterr().out == "the answer\n"
+        say("writing", 3, 7)
+        assert "writing" in capfd.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,12 +21,12 @@ POD = ("estimate", "isoflop", "--set", "scale=pod", "--chip", "v5p", "--chips", 
 
 
 def cells(text: str) -> list[list[str]]:
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    lines = [line for line in text.splitlines() if "  " in line]
+    return [re.split(r" {2,}", line) for line in lines]
 
 
 def table(text: str) -> list[dict[str, str]]:
-    head, _, *rows = cells(text)
+    head, *rows = cells(text)
     return [dict(zip(head, row, strict=True)) for row in rows]
 
 
