@@ -5,9 +5,9 @@ The template escapes all text of records. The page refers to no other file.
 
 from __future__ import annotations
 
-import base64
 import math
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.fitting.card import HELD_OUT, UNKNOWN, Section, sections
 from analysis.fitting.result import FitResult
-from analysis.plotting.numbers import quantity, scientific
+from analysis.plotting.numbers import scientific
 from analysis.readings._finding import Picture
 from analysis.report.evidence import Evidence
 from analysis.report.lesson import lesson as lesson_of
+from analysis.report.plate import Plate
 from analysis.report.predict import FIT
+from analysis.report.run_table import duration, run_table
 from analysis.report.verdict import fitted_on, headline, interval, signed, size, validation
 from analysis.tables.study import StudyRecords
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 FIGURES = "figures"
+RESULTS, COST = "Results of the runs", "Cost, and the way to repeat it"
 CORPUS_FACTS = (
     "source",
     "tokenizer",
@@ -43,16 +46,19 @@ def render(
     evidence: Evidence,
     lesson: Sequence[Picture],
     shown: Sequence[Picture],
-    drawn: Mapping[str, bytes],
+    plates: Mapping[str, Plate],
 ) -> str:
-    """The page as text, with the SVG of every picture in it."""
+    """The page as text, with every picture and its data in it."""
     study, assessment = evidence.study, evidence.assessment
     result = None if assessment is None else assessment.result
     return (
         _environment()
         .get_template("page.html.j2")
         .render(
-            css=Path(__file__).with_name("page.css").read_text(encoding="utf-8"),
+            css=_beside("page.css"),
+            script=_beside("page.js"),
+            bundle=_bundle(),
+            contents=_contents(evidence),
             study=study,
             answer=_sentence(evidence.sentence),
             numbers=_numbers(evidence),
@@ -60,7 +66,7 @@ def render(
             lesson=lesson_of(evidence),
             lesson_pictures=lesson,
             pictures=shown,
-            drawn={name: base64.b64encode(svg).decode("ascii") for name, svg in drawn.items()},
+            plates_of=plates,
             result=result,
             described=None if result is None else _described(result),
             constants=[] if result is None else _constants(result),
@@ -68,12 +74,25 @@ def render(
             missing=evidence.missing,
             tables=evidence.tables,
             unknown=UNKNOWN,
-            run_heads=_run_heads(study),
-            runs=_runs(study),
+            runs=run_table(evidence),
+            cost=_cost(study),
+            commands=_commands(study),
             left_out=study.planned_fit[study.planned_fit["status"] != "completed"],
             footer=_footer(study),
         )
     )
+
+
+def _beside(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+def _bundle() -> str:
+    """The chart library, once."""
+    from vl_convert import javascript_bundle
+
+    made: str = javascript_bundle("window.embed = vegaEmbed;")
+    return made.replace("</script", "<\\/script")
 
 
 def _environment() -> Environment:
@@ -87,13 +106,17 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_keep_percent,
     )
-    made.filters |= {"greek": _greek, "typeset": _typeset}
+    made.filters |= {"greek": _greek, "typeset": _typeset, "anchor": _anchor}
     return made
 
 
 def _keep_percent(value: Any) -> Any:
     """A number and its percent sign stay on one line."""
     return value.replace(" %", f"{NO_BREAK}%") if type(value) is str else value
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"\W+", "-", heading.lower()).strip("-")
 
 
 def _greek(name: str) -> str:
@@ -180,43 +203,35 @@ def _constants(result: FitResult) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def _run_heads(study: StudyRecords) -> tuple[str, ...]:
-    label = ("label",) if study.labels else ()
-    counts = ("rung", "parameters", "tokens", "FLOPs 6ND")
-    return ("run", *label, *counts, study.loss, _use(study))
+def _contents(evidence: Evidence) -> list[str]:
+    """The headings of the page, in order."""
+    fitted = ["The fit", "The card"] if evidence.study.law else []
+    first = [lesson_of(evidence).heading] if evidence.study.law else []
+    titles = [table.title for table in evidence.tables]
+    return [*first, RESULTS, *titles, *fitted, "The runs", COST]
 
 
-def _use(study: StudyRecords) -> str:
-    return "in the fit" if study.law else "standing"
+def _cost(study: StudyRecords) -> str:
+    """FLOPs, time and devices of all runs that have ended."""
+    done = study.runs[study.runs["status"] == "completed"]
+    flops = scientific(float(done["flops_6nd"].sum())) if len(done) else "0"
+    said = f"{len(done)} runs completed, {flops} FLOPs (6ND)"
+    if "wall_seconds" in done and done["wall_seconds"].notna().any():
+        said += f", {duration(float(done['wall_seconds'].sum()))} of training, summed over runs"
+    devices = sorted({str(name) for name in done.get("device", ()) if isinstance(name, str)})
+    return _sentence(f"{said}, on {', '.join(devices)}" if devices else said)
 
 
-def _runs(study: StudyRecords) -> list[tuple[str, tuple[str, ...]]]:
-    """Class and cells of every planned run; "out" is one that the fit leaves out."""
-    rows: list[tuple[str, tuple[str, ...]]] = []
-    for _, run in study.runs.iterrows():
-        status, part = str(run["status"]), run["part"]
-        done = status == "completed"
-        if study.law is None:
-            role = status
-        elif part == "held_out":
-            role = "held out" if done else f"held out, {status}"
-        elif not done:
-            role = f"no: {status}"
-        else:
-            role = "no: trunk" if part == "trunk" else "yes"
-        kind = "held" if part == "held_out" else "" if done and part != "trunk" else "out"
-        cells = (
-            str(run["run_id"]),
-            *([str(run["label"])] if study.labels else []),
-            str(int(run["rung"])),
-            quantity(float(run[study.params])),
-            quantity(float(run[study.tokens])),
-            scientific(float(run["flops_6nd"])),
-            f"{run[study.loss]:.4f}" if done else "–",
-            role,
-        )
-        rows.append((kind, cells))
-    return rows
+def _commands(study: StudyRecords) -> str:
+    """The commands that make this page again."""
+    given = "".join(f" --set {shlex.quote(f'{k}={v}')}" for k, v in study.settings.items())
+    train = f"python -m experiments run {shlex.quote(study.file or study.name)}{given}"
+    folder = shlex.quote(str(study.folder))
+    out = f" --out {folder}"
+    lines = [f"{train}{out}"]
+    if len(study.held_out):
+        lines += [f"python -m analysis predict {folder}", f"{train}{out} --part held_out"]
+    return "\n".join([*lines, f"python -m analysis report {folder}"])
 
 
 def _footer(study: StudyRecords) -> str:
@@ -224,7 +239,7 @@ def _footer(study: StudyRecords) -> str:
     settings = [f"{name} {value}" for name, value in study.settings.items()] or ["the defaults"]
     return (
         f"{'. '.join(corpora)}. Settings: {', '.join(settings)}. The fit is in {FIT}, the "
-        f"figures in {FIGURES}/ as PNG and SVG."
+        f"figures in {FIGURES}/ as PNG and SVG, with their data as CSV and JSON."
     )
 
 

@@ -1,4 +1,4 @@
-"""The report of a study: figures as PNG and SVG, the fit as JSON, and one page that opens offline.
+"""The report of a study: figures with their data, the fit as JSON, and one page that opens offline.
 
 It works at any stage: before the held-out run, with diverged runs, and with too few runs to fit.
 The page lists the gaps.
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from analysis.plotting.style import save
 from analysis.report.captions import pictures
 from analysis.report.evidence import Evidence, gather
 from analysis.report.page import FIGURES, render
+from analysis.report.plate import plate
 from analysis.report.predict import FIT, fit_json
 from analysis.tables.study import load_study
 from scaling.common.files import write_bytes, write_json
@@ -29,10 +29,10 @@ def write_report(folder: str | Path, say: Callable[[str], None] = lambda _: None
     if evidence.finding is not None:
         evidence.finding.save(study.folder)
     lesson, shown = pictures(evidence)
-    drawn = {}
+    plates = {}
     for at, picture in enumerate((*lesson, *shown), 1):
         say(f"drawing figure {at} of {len(lesson) + len(shown)}: {picture.name}")
-        drawn[picture.name] = save(picture.draw(), study.folder / FIGURES, picture.name)
-    page = render(evidence, lesson, shown, drawn)
+        plates[picture.name] = plate(picture, study.folder / FIGURES)
+    page = render(evidence, lesson, shown, plates)
     write_bytes(study.folder / PAGE, page.encode())
     return evidence

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,16 @@ def load_runs(path: str | Path) -> pd.DataFrame:
             "give the folder of a study, of a run, or of several studies"
         )
     return pd.DataFrame(rows)
+
+
+def science_fields(study: Path) -> tuple[str, ...]:
+    """The columns of a study's runs that are settings, as their configs name them."""
+    found: dict[str, None] = {}
+    for folder in _folders(study):
+        with suppress(DamagedError):
+            if (Path(folder) / CONFIG).exists():
+                found |= dict.fromkeys(_dotted(read(Path(folder), RunRecord).science))
+    return tuple(found)
 
 
 def trajectory(run: str | Path) -> pd.DataFrame:

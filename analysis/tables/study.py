@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.tables.runs import load_runs
+from analysis.tables.runs import load_runs, science_fields
 from experiments.record import STUDY, Status, StudyPart, StudyPlan, read
 from scaling.common.errors import UserError
 from scaling.laws import Law, by_name
@@ -47,6 +47,8 @@ class StudyRecords:
     corpora: Mapping[str, Mapping[str, Any]]  # by fingerprint
     settings: Mapping[str, Any]
     runs: pd.DataFrame
+    fields: tuple[str, ...] = ()  # columns of `runs` that are settings of their science
+    file: str = ""  # of a study outside the package
 
     def law_to_fit(self) -> Law:
         """The law, or a UserError for a study that names none."""
@@ -145,4 +147,6 @@ def load_study(folder: str | Path) -> StudyRecords:
         corpora=plan.corpora,
         settings=plan.settings,
         runs=found.reset_index(),
+        fields=tuple(name for name in science_fields(root) if name in found.columns),
+        file=plan.file,
     )

@@ -71,14 +71,15 @@ def test_page(browser: Any, page_file: Path, width: int, height: int, scheme: st
         ".map(each => parseFloat(getComputedStyle(each).fontSize))"
     )
     assert min(sizes) >= 15
-    figures = page.evaluate(
-        "[...document.images].map(each => [each.alt, each.naturalWidth, each.clientWidth,"
-        " each.clientHeight])"
+    page.evaluate("ready")
+    charts = page.evaluate(
+        "[...document.querySelectorAll('.plot')].map(each => [each.querySelector('img').alt,"
+        " each.querySelectorAll('.chart svg').length, each.clientWidth, each.clientHeight])"
     )
-    assert len(figures) == 9
-    for alt, natural, wide, tall in figures:
+    assert len(charts) == 9
+    for alt, drawn, wide, tall in charts:
         assert len(alt) > 20
-        assert natural > 0 and wide >= 300 and tall >= 200
+        assert drawn == 1 and wide >= 300 and tall >= 200
     outside = page.evaluate(
         "[...document.querySelectorAll('h1, h2, p, dl, figure, .scroll')]"
         ".filter(each => each.getBoundingClientRect().right > innerWidth + 0.5).length"
@@ -87,4 +88,92 @@ def test_page(browser: Any, page_file: Path, width: int, height: int, scheme: st
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     first = int(background.removeprefix("rgb(").partition(",")[0])
     assert (first > 200) == (scheme == "light")
+    context.close()
+
+
+@pytest.fixture
+def page(browser: Any, page_file: Path) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened = context.new_page()
+    opened.goto(page_file.as_uri())
+    opened.evaluate("ready")
+    yield opened
+    context.close()
+
+
+def test_tables_sort_and_filter(page: Any):
+    def column(name: str) -> list[str]:
+        return page.evaluate(
+            "name => { const { tHead, tBodies } = document.getElementById('rows');"
+            " const heads = [...tHead.rows[0].cells];"
+            " const at = heads.findIndex(each => each.innerText.startsWith(name));"
+            " const rows = [...tBodies[0].rows].filter(each => !each.hidden);"
+            " return rows.map(each => each.cells[at].innerText) }",
+            name,
+        )
+
+    page.click("#rows th:has-text('D/N') button")
+    ratios = [float(text) for text in column("D/N")]
+    assert ratios == sorted(ratios) and len(set(ratios)) > 3
+    page.click("#rows th:has-text('D/N') button")
+    assert [float(text) for text in column("D/N")] == ratios[::-1]
+    page.fill("input[data-rows]", "held out")
+    assert column("in the fit") == ["held out"]
+
+
+def test_a_chart_tells_its_values_and_shows_one_series_alone(page: Any):
+    page.locator("#residuals .chart").scroll_into_view_if_needed()
+    point = page.locator("#residuals .chart .mark-symbol.role-mark path").first
+    point.hover()
+    page.wait_for_selector("#vg-tooltip-element.visible")
+    assert "compute 6ND" in page.inner_text("#vg-tooltip-element")
+
+    def faded() -> int:
+        return page.evaluate(
+            "[...document.querySelectorAll('#residuals .chart .role-mark path')]"
+            ".filter(each => each.getAttribute('opacity') == 0.08).length"
+        )
+
+    assert faded() == 0
+    page.locator("#residuals .chart .role-legend-symbol path").first.click()
+    page.wait_for_timeout(100)
+    assert faded() > 5
+
+
+def test_data_of_a_figure_can_be_taken(page: Any):
+    with page.expect_download() as table:
+        page.click("#residuals a:has-text('CSV')")
+    rows = Path(table.value.path()).read_text().splitlines()
+    assert rows[0] == "panel,series,kind,x,y,x2,y2"
+    assert sum(",point," in row for row in rows) == 17
+    with page.expect_download() as chart:
+        page.click("#residuals button:has-text('JSON')")
+    assert "vega-lite" in Path(chart.value.path()).read_text()
+
+
+def test_print_has_still_pictures(page: Any):
+    page.emulate_media(media="print")
+    shown = page.evaluate(
+        "[...document.querySelectorAll('.plot')].map(each =>"
+        " [each.querySelector('img').clientHeight > 0, each.querySelector('.chart').clientHeight])"
+    )
+    assert shown and all(still and chart == 0 for still, chart in shown)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_accessibility(browser: Any, page_file: Path, scheme: str):
+    """WCAG 2 AA by axe; the marks inside charts are described by their alt text."""
+    from axe_core_python.sync_playwright import Axe
+
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(page_file.as_uri())
+    page.evaluate("ready")
+    found = Axe().run(
+        page,
+        context={"exclude": [[".chart svg"]]},
+        options={"runOnly": ["wcag2a", "wcag2aa"]},
+    )
+    assert [each["id"] for each in found["violations"]] == []
     context.close()
