@@ -11,8 +11,8 @@ from pathlib import Path
 
 from analysis.report.captions import pictures
 from analysis.report.evidence import Evidence, gather
-from analysis.report.page import FIGURES, render
-from analysis.report.plate import plate
+from analysis.report.page.plate import plate
+from analysis.report.page.render import FIGURES, render
 from analysis.report.predict import FIT, fit_json
 from analysis.tables.study import load_study
 from scaling.common.files import write_bytes, write_json

@@ -13,7 +13,7 @@ from analysis.inference import forecast
 from analysis.report import plots
 from analysis.report.evidence import Evidence, gather
 from analysis.report.lesson import lesson
-from analysis.report.page import render
+from analysis.report.page.render import render
 from analysis.report.predict import predict_held_out
 from analysis.tables.study import load_study
 

@@ -19,9 +19,9 @@ from analysis.plotting.numbers import scientific
 from analysis.readings._finding import Picture
 from analysis.report.evidence import Evidence
 from analysis.report.lesson import lesson as lesson_of
-from analysis.report.plate import Plate
+from analysis.report.page.plate import Plate
+from analysis.report.page.run_table import duration, run_table
 from analysis.report.predict import FIT
-from analysis.report.run_table import duration, run_table
 from analysis.report.verdict import fitted_on, headline, interval, signed, size, validation
 from analysis.tables.study import StudyRecords
 

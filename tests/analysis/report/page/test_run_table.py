@@ -9,7 +9,7 @@ from synthetic import Plan, write_study
 
 from analysis.inference import forecast
 from analysis.report.evidence import gather
-from analysis.report.run_table import duration, run_table
+from analysis.report.page.run_table import duration, run_table
 from analysis.tables.study import load_study
 
 
