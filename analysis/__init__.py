@@ -29,7 +29,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name on first use, so that `python -m analysis --help` stays quick."""
+    """Load a public name on first use, so that `windtunnel --help` stays quick."""
     if name not in _HOME:
         raise AttributeError(f"module 'analysis' has no attribute '{name}'")
     check_packages(*ROOMS["analysis"].uses)

@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("chain") / "tiny"
     refused = command("experiments", "run", STUDY, "--part", "held_out", "--out", str(out))
     assert refused.returncode == 2
-    assert "python -m analysis predict" in refused.stderr
+    assert "windtunnel predict" in refused.stderr
     for step in (
         ("experiments", "run", STUDY, "--out", str(out)),
         ("analysis", "predict", str(out)),

@@ -18,11 +18,7 @@ from scaling.common.command_line import parser
 from scaling.common.packages import ROOMS
 
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
-COMMAND = re.compile(
-    r"^ {4}(?:srun )?(?:windtunnel|python -m(?: experiments| analysis| (?=tpu)))"
-    r" ?((?:\\\n|[^`#\n])+)",
-    re.MULTILINE,
-)
+COMMAND = re.compile(r"^ {4}(?:srun )?windtunnel ((?:\\\n|[^`#\n])+)", re.MULTILINE)
 FOLDERS = "scaling|models|experiments|analysis|tpu|tests|benchmarks"
 FILE = re.compile(rf"(?<![/\w])(?:{FOLDERS})/[\w/]+\.\w+")
 LINK = re.compile(r"\]\((?!http)([^)#]+)\)")

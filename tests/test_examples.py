@@ -28,10 +28,7 @@ from scaling.common.console import main
 from scaling.common.packages import ROOMS
 from scaling.laws.kaplan import loss_at_batch
 
-EXAMPLE = re.compile(
-    r"^ *(?:windtunnel|python -m(?: experiments| analysis| (?=tpu))) ?((?:.*\\\n)*.*)$",
-    re.MULTILINE,
-)
+EXAMPLE = re.compile(r"^ *windtunnel ((?:.*\\\n)*.*)$", re.MULTILINE)
 # by --dry-run: `make study` trains, and a cloud is elsewhere
 SHOWN = {"run", "search", "tpu launch"}
 SLOW = {"diagnose", "trajectory"}  # ten seconds of fits

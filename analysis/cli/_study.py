@@ -1,4 +1,4 @@
-"""The study that a command reads: `python -m analysis report quickstart`."""
+"""The study that a command reads: `windtunnel report quickstart`."""
 
 from __future__ import annotations
 

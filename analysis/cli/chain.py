@@ -5,8 +5,8 @@
 The first law is fitted to the loss, the second (--then) to another column against that loss. The
 error of a run is predicted from its PREDICTED loss, with the intervals of both fits joined.
 
-  python -m analysis chain table.csv --then-loss error --at params=7e9,tokens=1.4e11
-  python -m analysis chain gadre_overtraining --law overtraining --objective raw_squared \\
+  windtunnel chain table.csv --then-loss error --at params=7e9,tokens=1.4e11
+  windtunnel chain gadre_overtraining --law overtraining --objective raw_squared \\
       --where 'in_loss_fit==True and dataset==rpj' --then error --then-loss err_avg17 \\
       --then-where 'in_error_fit==True and dataset==rpj' \\
       --predict 'is_extrapolation_target==True and dataset==rpj'

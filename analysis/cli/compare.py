@@ -5,9 +5,9 @@ the rows at or above each budget, predicted from those below it (--over, --below
 it is by AICc. AICc judges the rows fitted and counts checkpoints of one run as independent. For
 extrapolation, use the errors.
 
-  python -m analysis compare chinchilla_epoch --law chinchilla --law chinchilla,beta=alpha
-  python -m analysis compare runs/isoflop --law chinchilla --law kaplan --holdout 'flops_6nd>1e12'
-  python -m analysis compare table.csv --law chinchilla --law kaplan --over flops_6nd --below 1e20
+  windtunnel compare chinchilla_epoch --law chinchilla --law chinchilla,beta=alpha
+  windtunnel compare runs/isoflop --law chinchilla --law kaplan --holdout 'flops_6nd>1e12'
+  windtunnel compare table.csv --law chinchilla --law kaplan --over flops_6nd --below 1e20
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="LAW",
-        help="a law of `python -m analysis laws`, twice or more; NAME,beta=alpha ties parameters",
+        help="a law of `windtunnel laws`, twice or more; NAME,beta=alpha ties parameters",
     )
     parser.add_argument("--over", metavar="COLUMN", help="roll the fits forward over this column")
     parser.add_argument(

@@ -1,11 +1,11 @@
 """Check that a model follows its parametrization's theory as it grows; name a rule that is broken.
 
 Each rule in force (init, learning rate, epsilon, decay, factors) has a power of the width or depth;
-each activation a slope of ln mean|activation|, from the table that `python -m experiments
+each activation a slope of ln mean|activation|, from the table that `windtunnel
 coordinates` measured. Exit status 1: a rule is broken, or a slope is beyond its limit.
 
-  python -m experiments coordinates quickstart --set parametrization.name=mup
-  python -m analysis coordinate-check runs/quickstart/coordinates.csv
+  windtunnel coordinates quickstart --set parametrization.name=mup
+  windtunnel coordinate-check runs/quickstart/coordinates.csv
 """
 
 from __future__ import annotations
@@ -38,9 +38,7 @@ def run(options: argparse.Namespace) -> Answer:
 
     table: Path = options.table
     if not table.is_file():
-        raise UserError(
-            f"{table}: no such file; measure it with python -m experiments coordinates STUDY"
-        )
+        raise UserError(f"{table}: no such file; measure it with windtunnel coordinates STUDY")
     output_folder(table.parent)
     options.progress(f"reading {table}")
     verdict = check(load_table(table))

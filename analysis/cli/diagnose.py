@@ -4,8 +4,8 @@ A profile interval holds the values of a parameter that the objective does not r
 influence of a row is the change of a parameter without it, in half-widths of that interval. A value
 near 1 says that one row decides.
 
-  python -m analysis diagnose chinchilla_epoch
-  python -m analysis diagnose runs/isoflop --bootstrap 1000 --drop 3 --plot influence.png
+  windtunnel diagnose chinchilla_epoch
+  windtunnel diagnose runs/isoflop --bootstrap 1000 --drop 3 --plot influence.png
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SHOWN, DRAWN = 5, 20  # most influential rows, in the table and in the figure
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("path", help=PATH)
-    parser.add_argument("--law", help="a law of `python -m analysis laws`")
+    parser.add_argument("--law", help="a law of `windtunnel laws`")
     parser.add_argument(
         "--drop",
         type=whole,

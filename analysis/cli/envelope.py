@@ -5,8 +5,8 @@
 Reads a row per step of each run: a study's training losses, a CSV file or a published table. A run
 whose learning rate has not decayed lies too high: give curves of several horizons for each size.
 
-  python -m analysis envelope runs/wsd_branches --bootstrap 200
-  python -m analysis envelope misfitting --where 'learning_rate==0.002' --at 1e22 \\
+  windtunnel envelope runs/wsd_branches --bootstrap 200
+  windtunnel envelope misfitting --where 'learning_rate==0.002' --at 1e22 \\
       --plot envelope.png
 """
 

@@ -3,9 +3,9 @@
 Writes PNG and SVG from the released data, found by WINDTUNNEL_DATA, in the cache, or downloaded.
 Exit status 1: a number differs by more than its tolerance.
 
-  python -m analysis figure                     # the list
-  python -m analysis figure chinchilla_refit
-  python -m analysis figure --all
+  windtunnel figure  # the list
+  windtunnel figure chinchilla_refit
+  windtunnel figure --all
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
 Prints the constants with their intervals, the status and the card of the fit. Columns not named
 are those of study.json where there is one, else the defaults.
 
-  python -m analysis fit runs/quickstart --bootstrap 1000
-  python -m analysis fit table.csv --law chinchilla --loss loss --params n --tokens d --plot fit
-  python -m analysis fit runs/isoflop --holdout 'flops_6nd>2e12' --bootstrap 1000
-  python -m analysis fit table.csv --params n --tokens d --at params=7B,tokens=140B
-  python -m analysis fit chinchilla_epoch --drop-highest 5 --bootstrap 4000
+  windtunnel fit runs/quickstart --bootstrap 1000
+  windtunnel fit table.csv --law chinchilla --loss loss --params n --tokens d --plot fit
+  windtunnel fit runs/isoflop --holdout 'flops_6nd>2e12' --bootstrap 1000
+  windtunnel fit table.csv --params n --tokens d --at params=7B,tokens=140B
+  windtunnel fit chinchilla_epoch --drop-highest 5 --bootstrap 4000
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("path", help=PATH)
-    parser.add_argument("--law", help="a law of `python -m analysis laws`")
+    parser.add_argument("--law", help="a law of `windtunnel laws`")
     add_table(parser)
     add_at(parser)
     add_plot(parser, "the rows with the law against compute, and the residuals")

@@ -6,9 +6,9 @@ Fits a law to the runs of each family and compares their least losses at a budge
 its own allocation C = 6 N D, unless its law has one variable. Above 1, A is the better family.
 --crossing looks for the budget at which the better family changes.
 
-  python -m analysis gain runs/muon runs/adamw --budget 1e13 --bootstrap 1000
-  python -m analysis gain runs/mine --a 'label==muon' --b 'label==adamw' --budget 1e13
-  python -m analysis gain xlstm_isoflop --a 'architecture==mLSTM (xLSTM)' \\
+  windtunnel gain runs/muon runs/adamw --budget 1e13 --bootstrap 1000
+  windtunnel gain runs/mine --a 'label==muon' --b 'label==adamw' --budget 1e13
+  windtunnel gain xlstm_isoflop --a 'architecture==mLSTM (xLSTM)' \\
       --b 'architecture==Llama transformer' --where 'context==16384' --budget 1e19
 """
 

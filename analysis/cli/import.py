@@ -3,8 +3,8 @@
 Reads exports, local run folders, event files and databases, with no service and no account. Columns
 whose names say a quantity (`n_params`, `eval/loss`) take our name for it; the others keep theirs.
 
-  python -m analysis import wandb export.csv --to runs.csv
-  python -m analysis import tensorboard logs --to runs.parquet
+  windtunnel import wandb export.csv --to runs.csv
+  windtunnel import tensorboard logs --to runs.parquet
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ parabola (with --window all, the recipe of Hoffmann et al.), or an Akima interpo
 a value of the column --budget, else rows whose FLOPs lie within a factor 1 + --tolerance of each
 other. Optima at the edge of their grid are left out, and a note says so.
 
-  python -m analysis isoflop runs/isoflop --plot profiles.png
-  python -m analysis isoflop runs/isoflop --curve parabola --window all --edge run
-  python -m analysis isoflop isoflop_collection --where 'experiment==llama_3__exp_loss' \\
+  windtunnel isoflop runs/isoflop --plot profiles.png
+  windtunnel isoflop runs/isoflop --curve parabola --window all --edge run
+  windtunnel isoflop isoflop_collection --where 'experiment==llama_3__exp_loss' \\
       --budget flops_budget --at 3.8e25
 """
 

@@ -2,8 +2,8 @@
 
 With a name, everything that is published about that law.
 
-  python -m analysis laws
-  python -m analysis laws chinchilla
+  windtunnel laws
+  windtunnel laws chinchilla
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 The parameters and tokens of least loss at C = 6 N D, from published constants or from a fit to
 your runs.
 
-  python -m analysis plan --law chinchilla:besiroglu2024 --flops 5.76e23
-  python -m analysis plan runs/quickstart --flops 1e13 --bootstrap 1000
-  python -m analysis plan table.csv --params n --tokens d --flops 1e22 --plot plan
+  windtunnel plan --law chinchilla:besiroglu2024 --flops 5.76e23
+  windtunnel plan runs/quickstart --flops 1e13 --bootstrap 1000
+  windtunnel plan table.csv --params n --tokens d --flops 1e22 --plot plan
 """
 
 from __future__ import annotations

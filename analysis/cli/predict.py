@@ -3,7 +3,7 @@
 Fits the finished runs of the study. A prediction that stands is kept; none is made once a held-out
 run is trained.
 
-  python -m analysis predict runs/quickstart
+  windtunnel predict runs/quickstart
 """
 
 from __future__ import annotations

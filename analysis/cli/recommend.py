@@ -5,11 +5,11 @@ spread of the laws follows. Your own fits (save_law) stand beside the published 
 of experts (--params-active) a law of N is asked by its total and by its active parameters; the
 table says which its authors count.
 
-  python -m analysis recommend --params 1e9 --tokens 1e11
-  python -m analysis recommend --params 1.3e9 --params-nonembedding 1.2e9 --tokens 1e11
-  python -m analysis recommend --params 1e9 --tokens 1e11 --tuned lr=3e-4 --tuned tokens=1e10
-  python -m analysis recommend --params 1e9 --tokens 1e11 --fit law.json
-  python -m analysis recommend --params 7e9 --params-active 1e9 --tokens 1e12 --experts total
+  windtunnel recommend --params 1e9 --tokens 1e11
+  windtunnel recommend --params 1.3e9 --params-nonembedding 1.2e9 --tokens 1e11
+  windtunnel recommend --params 1e9 --tokens 1e11 --tuned lr=3e-4 --tuned tokens=1e10
+  windtunnel recommend --params 1e9 --tokens 1e11 --fit law.json
+  windtunnel recommend --params 7e9 --params-active 1e9 --tokens 1e12 --experts total
 """
 
 from __future__ import annotations

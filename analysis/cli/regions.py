@@ -4,8 +4,8 @@ The curve is the least loss at each size (samples, tokens, parameters or compute
 fitted, with neither break, one or both; the least BIC chooses. Fit a power law without offset to
 the middle alone, with --where.
 
-  python -m analysis regions runs/quickstart --samples tokens
-  python -m analysis regions table.csv --samples images --loss error --plot regions.png
+  windtunnel regions runs/quickstart --samples tokens
+  windtunnel regions table.csv --samples images --loss error --plot regions.png
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The last line printed is the prediction beside the measurement.
 
-  python -m analysis report runs/quickstart
+  windtunnel report runs/quickstart
 """
 
 from __future__ import annotations

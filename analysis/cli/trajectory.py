@@ -5,8 +5,8 @@
 Reads the training losses of a study, or a table with a row per step. It takes several sizes, and at
 one of them three batches or more. Rows of the warmup do not follow the law: leave them out.
 
-  python -m analysis trajectory runs/mine --warmup-steps 100 --size 1e7 --batch 65536 --steps 1e4
-  python -m analysis trajectory curves.csv --run-column name --batch 1e6 --size 1e9 --steps 1e4 \\
+  windtunnel trajectory runs/mine --warmup-steps 100 --size 1e7 --batch 65536 --steps 1e4
+  windtunnel trajectory curves.csv --run-column name --batch 1e6 --size 1e9 --steps 1e4 \\
       --bootstrap 200 --plot curve.png
 """
 

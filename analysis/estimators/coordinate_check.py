@@ -10,7 +10,7 @@ then the sizes are too small for theory: wider ones decide.
 
 Rules in force (coordinate_rules.py) are judged one by one, which names a broken rule.
 
-`python -m experiments coordinates` writes the table.
+`windtunnel coordinates` writes the table.
 """
 
 from __future__ import annotations
@@ -119,8 +119,7 @@ def _axis(table: pd.DataFrame) -> Axis:
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
         raise UserError(
-            f"coordinates: no column '{missing[0]}'; "
-            "write the table with python -m experiments coordinates"
+            f"coordinates: no column '{missing[0]}'; write the table with windtunnel coordinates"
         )
     axes: tuple[Axis, ...] = ("width", "layers")
     vary = [axis for axis in axes if table[axis].nunique() > 1]

@@ -265,5 +265,5 @@ def _remedy(points: Points, residuals: Array, test: ResidualTest) -> str:
     return (
         f"misfit: {len(rows)} rows ({listed(labels)}) lie {off:+.2g} % off the law on average: it "
         "has another shape than these rows. Choose rows of one regime with --where, or a law that "
-        "bends as they do (python -m analysis compare)"
+        "bends as they do (windtunnel compare)"
     )

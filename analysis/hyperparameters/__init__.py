@@ -7,7 +7,7 @@ Three routes, from the most local to the most global:
                                         (Step Law's recipe)
     joint_surface                       one bowl for all cells; its bottom moves as a power law
 
-`save_law` writes such laws to a file; `python -m analysis recommend --fit` shows them.
+`save_law` writes such laws to a file; `windtunnel recommend --fit` shows them.
 A cell fixes the columns that are not tuned, such as one size and one token count. `regret` measures
 the cost of a rule.
 """

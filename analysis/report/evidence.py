@@ -76,8 +76,7 @@ def gather(study: StudyRecords, say: Callable[[str], None] = lambda _: None) -> 
             "the held-out run was trained before a prediction was written: the prediction shown "
             "here was computed after the fact"
             if study.held_out_trained
-            else "the prediction has not been written down yet: python -m analysis predict "
-            f"{study.folder}"
+            else f"the prediction has not been written down yet: windtunnel predict {study.folder}"
         )
     verdicts = judge(study, forecasts)
     if late := unproved(study):

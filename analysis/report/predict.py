@@ -50,7 +50,7 @@ def predict_held_out(folder: str | Path, say: Callable[[str], None] = lambda _: 
         raise UserError(
             f"{study.folder}: {len(study.unfinished)} of {len(study.planned_fit)} runs of the fit "
             f"have not finished ({', '.join(study.unfinished[:5])}); finish the sweep first, with "
-            f"python -m experiments run {study.name}"
+            f"windtunnel run {study.name}"
         )
     fitted = sorted(str(name) for name in study.fit_runs["run_id"])
     asked = sorted(str(name) for name in study.held_out["run_id"])

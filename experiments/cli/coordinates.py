@@ -1,10 +1,10 @@
 """Measure how activations and their changes scale with width or depth.
 
 The model is the study's first run's, and grows by the rule of the study: a side that is the same at
-its widths is so here. `python -m analysis coordinate-check` judges the table.
+its widths is so here. `windtunnel coordinate-check` judges the table.
 
 example:
-  python -m experiments coordinates quickstart --set parametrization.name=mup
+  windtunnel coordinates quickstart --set parametrization.name=mup
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> Answer:
     for side in fixed if axis == "width" else ():
         said = f"{side} is the same at every width, as in the study; its rates go by its own ratio"
         yield Note(f"{said} where parametrization.base_{side} is set")
-    yield Line("{table}\nnext: python -m analysis coordinate-check {table}", table=str(path))
+    yield Line("{table}\nnext: windtunnel coordinate-check {table}", table=str(path))
     return 0
 
 

@@ -1,8 +1,8 @@
 """Show every parameter of a run with its rules; N, D and C under every definition.
 
 examples:
-  python -m experiments describe quickstart --rung 0
-  python -m experiments describe runs/quickstart/RUN/config.json
+  windtunnel describe quickstart --rung 0
+  windtunnel describe runs/quickstart/RUN/config.json
 """
 
 from __future__ import annotations

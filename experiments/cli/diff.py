@@ -1,7 +1,7 @@
 """Compare the science of two runs: field, A, B. Exit code 1 if any field differs.
 
 example:
-  python -m experiments diff runs/quickstart/RUN_A runs/quickstart/RUN_B
+  windtunnel diff runs/quickstart/RUN_A runs/quickstart/RUN_B
 """
 
 from __future__ import annotations

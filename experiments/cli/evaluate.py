@@ -3,9 +3,9 @@
 Any text is read by the file's own tokenizer.
 
 examples:
-  python -m experiments evaluate model.safetensors --set evaluation.windows=4096
-  python -m experiments evaluate model.safetensors --set data.source=files --set data.path=texts
-  python -m experiments evaluate model.safetensors --set evaluation.tasks=my_task
+  windtunnel evaluate model.safetensors --set evaluation.windows=4096
+  windtunnel evaluate model.safetensors --set data.source=files --set data.path=texts
+  windtunnel evaluate model.safetensors --set evaluation.tasks=my_task
 """
 
 from __future__ import annotations

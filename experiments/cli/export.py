@@ -1,8 +1,8 @@
 """Write a run's parameters, config and tokenizer as one safetensors file: the whole model.
 
 examples:
-  python -m experiments export runs/quickstart/RUN --to model.safetensors
-  python -m experiments export runs/wsd_branches/RUN --step 512 --to early.safetensors
+  windtunnel export runs/quickstart/RUN --to model.safetensors
+  windtunnel export runs/wsd_branches/RUN --step 512 --to early.safetensors
 """
 
 from __future__ import annotations
@@ -31,6 +31,6 @@ def run(options: argparse.Namespace) -> Answer:
 
     found = export.trained(options.folder, options.step)
     export.write(options.to, found)
-    said = "{file}: {run} after {step} steps; python -m experiments evaluate {file}"
+    said = "{file}: {run} after {step} steps; windtunnel evaluate {file}"
     yield Line(said, file=str(options.to), run=str(options.folder), step=found.step)
     return 0

@@ -1,7 +1,7 @@
 """List the studies and searches of the package.
 
 example:
-  python -m experiments list
+  windtunnel list
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Send the points of a study's records that a tracker lacks; at any time, and again.
 
 example:
-  python -m experiments mirror runs/quickstart --tracker tensorboard
+  windtunnel mirror runs/quickstart --tracker tensorboard
 """
 
 from __future__ import annotations

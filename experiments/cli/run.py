@@ -1,7 +1,7 @@
 """Train the missing runs of a study; the same command continues an interrupted one.
 
 example:
-  python -m experiments run quickstart --set seed=1 --out runs/seed1
+  windtunnel run quickstart --set seed=1 --out runs/seed1
 """
 
 from __future__ import annotations

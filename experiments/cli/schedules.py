@@ -1,7 +1,7 @@
 """Draw every learning-rate schedule and every shape of decay, from the function that trains.
 
 example:
-  python -m experiments schedules --out schedules.png
+  windtunnel schedules --out schedules.png
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Find the best fields of a run: start many briefly, train the best on.
 
 example:
-  python -m experiments search lr_search --set R=27 --sampler optuna
+  windtunnel search lr_search --set R=27 --sampler optuna
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def find(path: str, name: str) -> LawSource:
     except OSError as error:
         raise UserError(
             f"{path}=law({name}): cannot read ({error.strerror}); "
-            "give a file that python -m analysis report wrote"
+            "give a file that windtunnel report wrote"
         ) from error
     law = to_law(parse(text, f"{path}=law({name})"))
     return LawSource(law, name, hashlib.sha256(text).hexdigest())

@@ -2,9 +2,9 @@
 
 Steps to a loss against batch, each batch at its best rate.
 
-    python -m experiments run critical_batch                # CPU, 2 free cores: 2 to 3 minutes
-    python -m analysis report runs/critical_batch           # the hyperbolas; B_crit(L) as law.json
-    python -m analysis recommend --params 1e6 --tokens 1e7 --loss 2 \\
+    windtunnel run critical_batch          # CPU, 2 free cores: 2 to 3 minutes
+    windtunnel report runs/critical_batch  # the hyperbolas; B_crit(L) as law.json
+    windtunnel recommend --params 1e6 --tokens 1e7 --loss 2 \\
         --fit runs/critical_batch/law.json
 
 One model and seven batches, each at four rates around a line that rises with sqrt(B). The rate is

@@ -1,9 +1,9 @@
 """Which learning rate and batch does a bigger run want? Grids of both, in cells of size and tokens.
 
-    python -m experiments run hyperparameter_law                         # CPU, 2 free cores: 4 min
-    python -m analysis predict runs/hyperparameter_law                   # the law, and its advice
-    python -m experiments run hyperparameter_law --part held_out         # 2 minutes more
-    python -m analysis report runs/hyperparameter_law                    # the bowls and the regrets
+    windtunnel run hyperparameter_law                  # CPU, 2 free cores: 4 min
+    windtunnel predict runs/hyperparameter_law         # the law, and its advice
+    windtunnel run hyperparameter_law --part held_out  # 2 minutes more
+    windtunnel report runs/hyperparameter_law          # the bowls and the regrets
 
 Two sizes x three token counts, in each 5 learning rates x 5 batches with one seed. One larger cell,
 with another grid, is held out. The parametrization is the standard one, as in the published laws:

@@ -1,11 +1,11 @@
 """IsoFLOP profiles: how should compute be split between parameters and tokens?
 
-    python -m experiments run isoflop                       # CPU, 2 cores: 3.5 minutes
-    python -m analysis predict runs/isoflop
-    python -m experiments run isoflop --part held_out       # the profile above the others: 3 more
-    python -m analysis report runs/isoflop
+    windtunnel run isoflop                       # CPU, 2 cores: 3.5 minutes
+    windtunnel predict runs/isoflop
+    windtunnel run isoflop --part held_out       # the profile above the others: 3 more
+    windtunnel report runs/isoflop
 
-    python -m experiments run isoflop --set scale=gpu --dry-run \\
+    windtunnel run isoflop --set scale=gpu --dry-run \\
         --set data.source=files --set data.path='corpus/*.jsonl'
 
 For each budget C, every size N with D/N = C / (6 N^2) between the scale's ratios trains on

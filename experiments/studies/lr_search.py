@@ -1,9 +1,9 @@
 """Which learning rate, second beta and weight decay suit a tiny model?
 
-    python -m experiments search lr_search --dry-run        # brackets, rungs, cost; trains nothing
-    python -m experiments search lr_search                  # CPU, 2 free cores: about two minutes
-    python -m experiments search lr_search --sampler optuna --out runs/lr_optuna
-    python -m experiments search lr_search --set method=deepening --set R=81  # continues from R=27
+    windtunnel search lr_search --dry-run  # brackets, rungs, cost; trains nothing
+    windtunnel search lr_search            # CPU, 2 free cores: about two minutes
+    windtunnel search lr_search --sampler optuna --out runs/lr_optuna
+    windtunnel search lr_search --set method=deepening --set R=81  # continues from R=27
 
 Hyperband, R = 27 and eta = 3, over 49 candidates at random. Expected, validation loss in nats/byte
 with the standard library of Python 3.11:

@@ -1,10 +1,10 @@
 """Does the best learning rate stay where it is when the model grows, and what breaks that?
 
-    python -m experiments run lr_transfer                            # SP and muP over width
-    python -m experiments run lr_transfer --set over=depth           # muP and CompleteP over depth
-    python -m experiments run lr_transfer --set ablation=all         # and every ablation, or
-    python -m experiments run lr_transfer --set ablation=cosine,mqa  # some, into the same folder
-    python -m analysis report runs/lr_transfer                       # the table and the valleys
+    windtunnel run lr_transfer                            # SP and muP over width
+    windtunnel run lr_transfer --set over=depth           # muP and CompleteP over depth
+    windtunnel run lr_transfer --set ablation=all         # and every ablation, or
+    windtunnel run lr_transfer --set ablation=cosine,mqa  # some, into the same folder
+    windtunnel report runs/lr_transfer                    # the table and the valleys
 
 Loss against learning rate at four widths, with seeds for the error bars. The model is that of "A
 Large-Scale Exploration of mu-Transfer" (Lingle 2024, arXiv:2404.05728): no biases, no gains, ReLU,

@@ -1,10 +1,10 @@
 """Can a few minutes on a laptop predict a run that they never saw?
 
 make study                                                       # or, step by step:
-python -m experiments run quickstart
-python -m analysis predict runs/quickstart
-python -m experiments run quickstart --part held_out
-python -m analysis report runs/quickstart
+windtunnel run quickstart
+windtunnel predict runs/quickstart
+windtunnel run quickstart --part held_out
+windtunnel report runs/quickstart
 
 Expected: predicted 1.36 [1.31, 1.41] nats/byte, measured 1.37, with the standard library of Python
 3.11; about four minutes on two cores. The ladder has one depth, so that its sizes differ in one way

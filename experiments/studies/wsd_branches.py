@@ -1,10 +1,10 @@
 """Branches from a stable run: how much of a ladder's compute do they save?
 
-    python -m experiments run wsd_branches                  # CPU: 396 s of CPU time
-    python -m analysis fit runs/wsd_branches --bootstrap 200
-    python -m analysis predict runs/wsd_branches
-    python -m experiments run wsd_branches --part held_out  # a larger size, two runs from one trunk
-    python -m analysis report runs/wsd_branches
+    windtunnel run wsd_branches                  # CPU: 396 s of CPU time
+    windtunnel fit runs/wsd_branches --bootstrap 200
+    windtunnel predict runs/wsd_branches
+    windtunnel run wsd_branches --part held_out  # a larger size, two runs from one trunk
+    windtunnel report runs/wsd_branches
 
 Five sizes at four D/N each, from five trunks of constant rate: every run is a cooldown, a fifth of
 its steps, from its size's trunk. 20 records for the law cost 9.1e12 FLOPs (28,160 steps of trunk

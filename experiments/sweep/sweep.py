@@ -294,7 +294,7 @@ def _populations(
 def _prediction(folder: Path, run: Run) -> str:
     """The digest of the registered prediction; a held-out run is not trained without one."""
     path = folder / record.PREDICTION
-    remedy = f"write it first: python -m analysis predict {folder}"
+    remedy = f"write it first: windtunnel predict {folder}"
     if not path.exists():
         raise UserError(f"{path}: no prediction for the held-out run {run.run_id}; {remedy}")
     if run.run_id not in record.read(folder, record.PredictionRecord).run_ids:

@@ -100,7 +100,7 @@ def beside(folder: Path, names: Sequence[str]) -> Iterator[None]:
                 process.kill()
                 process.join()
                 if process.exitcode != 0:
-                    again = f"python -m experiments mirror {folder} --tracker {name}"
+                    again = f"windtunnel mirror {folder} --tracker {name}"
                     late = f"{name} may lack the last points, its mirror had {grace:g} s for them"
                     failed = f"not all is in {name} yet ({folder / LOG})"
                     was_ended = process.exitcode == -signal.SIGKILL

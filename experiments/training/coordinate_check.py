@@ -13,7 +13,7 @@ The rules in force are measured too, one by one, of every weight w = multiplier 
     decay    change of theta by a weight decay of 1, as a share of theta
 
 and the factors of the forward pass. Their scaling with the width tests the parametrization:
-`python -m analysis coordinate-check` judges the table written here.
+`windtunnel coordinate-check` judges the table written here.
 """
 
 from __future__ import annotations

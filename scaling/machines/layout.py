@@ -114,7 +114,7 @@ class Layout:
         if self.name == "auto":
             raise UserError(
                 "execution.layout.name=auto: it is chosen on the devices that train, or for others "
-                "by `python -m tpu estimate --layout auto`"
+                "by `windtunnel tpu estimate --layout auto`"
             )
         sizes = self.sizes
         if self.name != "single":

@@ -1,4 +1,4 @@
-"""Several `python -m experiments run` on one folder at once, as on a cluster; and with kills."""
+"""Several `windtunnel run` on one folder at once, as on a cluster; and with kills."""
 
 from __future__ import annotations
 

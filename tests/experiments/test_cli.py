@@ -20,7 +20,7 @@ from scaling.common import plugins
 VERBS = plugins.names("experiments.cli")
 PATHS = os.pathsep.join(map(str, (ROOT, SUPPORT)))
 
-# What `python -m experiments` does, in a process that must not import JAX: its workers do.
+# What `windtunnel` does, in a process that must not import JAX: its workers do.
 WITHOUT_JAX = """
 import sys
 from experiments.__main__ import main

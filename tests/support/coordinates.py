@@ -1,4 +1,4 @@
-"""Tables of coordinates with known slopes, as `python -m experiments coordinates` writes them."""
+"""Tables of coordinates with known slopes, as `windtunnel coordinates` writes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m experiments`, to which a signal is sent when it fetches its second dispatch.
+"""`windtunnel`, to which a signal is sent when it fetches its second dispatch.
 
 python preempted.py SIGNAL ARGUMENTS...
 """

@@ -1,6 +1,6 @@
 """Compile the program of one run for chips that are not here; `tpu.aot.compiler` starts it.
 
-    python -m tpu.aot.worker CONFIG.json TOPOLOGY RESULT.json
+    windtunnel tpu.aot.worker CONFIG.json TOPOLOGY RESULT.json
 
 The program is the chunk that the trainer dispatches, lowered from shapes and shardings alone. No
 operation can run on the devices of a topology.

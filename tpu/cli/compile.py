@@ -6,10 +6,10 @@ are flops_model of one step and all chips, by formula: the compiler counts the b
 once, and no custom call. The second table holds the exchanges of a step and the bytes that each
 chip sends, loops counted with their trips.
 
-  python -m tpu compile isoflop --set scale=pod --topology v5e:4x4
-  python -m tpu compile isoflop --topology v5p-256 --layout fsdp_tensor \\
+  windtunnel tpu compile isoflop --set scale=pod --topology v5e:4x4
+  windtunnel tpu compile isoflop --topology v5p-256 --layout fsdp_tensor \\
       --set execution.layout.tensor=4
-  python -m tpu compile runs/isoflop/RUN/config.json --topology v6e:8x8 --json > compiled.json
+  windtunnel tpu compile runs/isoflop/RUN/config.json --topology v6e:8x8 --json > compiled.json
 
 It needs libtpu, not a TPU: pip install -e '.[tpu]'. Exit codes: 0 all fit, 1 some do not, 2 the
 user's mistake.

@@ -1,6 +1,6 @@
 """Delete the machines of a launch, which ends its costs; records stay in the bucket.
 
-python -m tpu delete queued isoflop --project P --zone us-west4-a --bucket gs://my-bucket --dry-run
+windtunnel tpu delete queued isoflop --project P --zone us-west4-a --bucket gs://my-bucket --dry-run
 """
 
 from __future__ import annotations

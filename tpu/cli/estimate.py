@@ -4,9 +4,9 @@ The table holds parameters, tokens and FLOPs (flops_model), the layout, and the 
 It names the bound of a step (compute, HBM or network), its least time, and the days and chip-hours
 of the run. Times are lower bounds, no forecasts: give --mfu your measured utilisation.
 
-  python -m tpu estimate isoflop --set scale=pod --chip v5p --chips 128
-  python -m tpu estimate isoflop --set scale=gpu --chip h200 --chips 8 --mfu 0.4
-  python -m tpu estimate runs/isoflop/RUN/config.json --chip v5e --chips 16 --layout fsdp --why
+  windtunnel tpu estimate isoflop --set scale=pod --chip v5p --chips 128
+  windtunnel tpu estimate isoflop --set scale=gpu --chip h200 --chips 8 --mfu 0.4
+  windtunnel tpu estimate runs/isoflop/RUN/config.json --chip v5e --chips 16 --layout fsdp --why
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Bring the records of a launch to runs/NAME, for analysis and for `status`.
 
-python -m tpu fetch queued isoflop --project P --zone us-west4-a --bucket gs://my-bucket --dry-run
+windtunnel tpu fetch queued isoflop --project P --zone us-west4-a --bucket gs://my-bucket --dry-run
 """
 
 from __future__ import annotations

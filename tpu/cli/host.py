@@ -2,7 +2,7 @@
 
 The start-up script of each host gives this command.
 
-  python -m tpu host gs://my-bucket/isoflop isoflop --shared /shared
+  windtunnel tpu host gs://my-bucket/isoflop isoflop --shared /shared
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Rent TPUs and run a study on them; runs that the bucket holds are continued.
 
-  python -m tpu launch queued isoflop --project P --zone us-west4-a --bucket gs://my-bucket \\
+  windtunnel tpu launch queued isoflop --project P --zone us-west4-a --bucket gs://my-bucket \\
       --accelerator v5litepod-8 --spot --set scale=gpu --dry-run
 """
 
@@ -24,9 +24,9 @@ from tpu.pod.shell import carry_out
 def add(parser: Parser) -> None:
     place.add_place(parser)
     parser.add_argument("--accelerator", required=True, help="as v5p-128, v5litepod-16 or v5e:4x4")
-    common.add_assignments(parser, "as of `python -m experiments run`")
+    common.add_assignments(parser, "as of `windtunnel run`")
     parser.add_argument(
-        "--part", type=StudyPart, choices=list(StudyPart), help="as of `python -m experiments run`"
+        "--part", type=StudyPart, choices=list(StudyPart), help="as of `windtunnel run`"
     )
     parser.add_argument(
         "--spot", action="store_true", help="cheaper, and taken away when others need it"

@@ -1,6 +1,6 @@
 """Print the logs of a launch's hosts.
 
-python -m tpu logs queued isoflop --project P --zone us-west4-a --bucket gs://my-bucket --dry-run
+windtunnel tpu logs queued isoflop --project P --zone us-west4-a --bucket gs://my-bucket --dry-run
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Print the state of a launch's machines: waiting, running, or taken away.
 
-python -m tpu state queued isoflop --project P --zone us-west4-a --bucket gs://my-bucket --dry-run
+windtunnel tpu state queued isoflop --project P --zone us-west4-a --bucket gs://my-bucket --dry-run
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class Launch:
     place: Place
     study: str  # a name, or the path of a study file in the repository
     topology: Topology
-    arguments: tuple[str, ...] = ()  # more of `python -m experiments run`
+    arguments: tuple[str, ...] = ()  # more of `windtunnel run`
     spot: bool = False
     service_account: str | None = None
     shared: str | None = None  # SERVER:/SHARE, an NFS share that every host mounts

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The start-up script of a TPU machine: run as root at every start, on each host of a slice.
-# `python -m tpu launch` gives it what it needs as metadata of the machine.
+# `windtunnel tpu launch` gives it what it needs as metadata of the machine.
 set -euo pipefail
 log=/var/log/windtunnel.log
 exec > >(tee -a "$log") 2>&1

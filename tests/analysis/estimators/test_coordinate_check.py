@@ -144,4 +144,4 @@ def test_the_command_says_its_verdict(
 
 def test_a_table_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["coordinate-check", "nowhere.csv"]) == 2
-    assert "measure it with python -m experiments coordinates" in capsys.readouterr().err
+    assert "measure it with windtunnel coordinates" in capsys.readouterr().err

@@ -142,9 +142,7 @@ def test_run_that_another_sweep_has_is_followed_to_its_end(
 def test_held_out_runs_wait_for_their_prediction(swept, handed_out):
     bound, _ = swept
     (held_out,) = bound.study.part(StudyPart.HELD_OUT)
-    with pytest.raises(
-        UserError, match=r"no prediction for .*python -m analysis predict"
-    ) as caught:
+    with pytest.raises(UserError, match=r"no prediction for .*windtunnel predict") as caught:
         run_sweep(bound, StudyPart.HELD_OUT, Local(1))
     assert held_out.run_id in str(caught.value)
     predict(bound, "another")

@@ -220,9 +220,7 @@ def test_trackers_that_hang_raise_or_crash_leave_a_sweep_as_it_is(
         "wandb": "wandb may lack the last points, its mirror had 1 s for them",
         **{name: f"not all is in {name} {log}" for name in names[1:]},
     }
-    assert told == [
-        f"{why[name]}: python -m experiments mirror {folder} --tracker {name}" for name in names
-    ]
+    assert told == [f"{why[name]}: windtunnel mirror {folder} --tracker {name}" for name in names]
     assert "RuntimeError: not today" in (folder / mirrors.LOG).read_text()
     assert _records(folder) == _records(tmp_path / "alone")
 

@@ -1,4 +1,4 @@
-"""``python -m tpu compile`` around the compiler: what it prints, and mistakes told in one line."""
+"""``windtunnel tpu compile`` around the compiler: what it prints, and mistakes told in one line."""
 
 from __future__ import annotations
 

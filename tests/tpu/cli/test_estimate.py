@@ -1,4 +1,4 @@
-"""`python -m tpu estimate` on a machine with no TPU: rows, totals and refusals."""
+"""`windtunnel tpu estimate` on a machine with no TPU: rows, totals and refusals."""
 
 from __future__ import annotations
 

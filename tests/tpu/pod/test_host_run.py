@@ -34,7 +34,7 @@ case $verb in
 esac
 """
 
-# in place of `python -m experiments`: a record that grows, and the exit code that was asked for
+# in place of `windtunnel`: a record that grows, and the exit code that was asked for
 TRAINER = """
 import sys, pathlib
 out = pathlib.Path(sys.argv[sys.argv.index("--out") + 1])
