@@ -201,7 +201,7 @@ def tables(
 
         stacked = jax.tree.map(lambda *leaves: np.float32(leaves), *each)
         drawn = np.arange(seeds, dtype=np.uint32)
-        found = run(jax.vmap(rules), stacked)
+        found = run(lambda s, f=rules: jax.lax.map(f, s), stacked)  # memory for one at a time
         for i, (table, own) in enumerate(zip(out, mistaken, strict=True)):
             spec = replace(made.spec, parametrization=own)
             told = jax.tree.map(lambda x, i=i: x[i], found)
