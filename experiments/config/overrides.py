@@ -85,7 +85,12 @@ def kind_of(path: str) -> Any:
 
 def value_of(config: RunConfig, path: str) -> Any:
     """The value of a field or of a whole section."""
-    return attrgetter(".".join(_full(path)))(config)
+    return _getter(path)(config)
+
+
+@cache
+def _getter(path: str) -> attrgetter[Any]:
+    return attrgetter(".".join(_full(path)))
 
 
 def _full(path: str) -> list[str]:

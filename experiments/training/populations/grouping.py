@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
 
 from experiments.config.overrides import assign, value_of
 from experiments.config.run import RunConfig
@@ -41,9 +43,14 @@ def signature(config: RunConfig) -> RunConfig:
 
     The program does not depend on these. Equal signatures are equal recipes.
     """
+    return assign(config, _usual())
+
+
+@cache
+def _usual() -> Mapping[str, Any]:
     default = RunConfig()
     values = {path: value_of(default, path) for path in (*FIELDS, *HOST)}
-    return assign(config, values | {"schedule.final_fraction": 1.0})  # which no shape refuses
+    return values | {"schedule.final_fraction": 1.0}  # which no shape refuses
 
 
 def alike(jobs: Sequence[Job]) -> dict[RunConfig, list[Job]]:
