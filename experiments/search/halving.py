@@ -46,12 +46,6 @@ class Bracket(Generic[C]):
         """The sum of all evaluated budgets, as if each were trained from the start."""
         return sum((budget * len(row) for budget, row in self.scores.items()), Fraction(0))
 
-    @property
-    def cost_resumed(self) -> Fraction:
-        """The same where a promoted candidate continues from its checkpoint."""
-        furthest = {c: budget for budget in sorted(self.scores) for c in self.scores[budget]}
-        return sum(furthest.values(), Fraction(0))
-
 
 @dataclass(frozen=True)
 class Halvings(Generic[C]):

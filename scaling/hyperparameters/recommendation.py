@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from scaling.common.errors import UserError, nearest
 from scaling.hyperparameters.derived_variables import counting, find, given, is_sparse, lacking
 from scaling.hyperparameters.law import (
     QUANTITIES,
@@ -61,29 +60,6 @@ def recommend(law: HyperparameterLaw, /, **variables: float) -> Recommendation:
         check_positive(name, value)
     known = {name: Known(value) for name, value in variables.items()}
     return Recommendation(law, tuple(advise(law, quantity, known) for quantity in law.rules))
-
-
-def rescale(law: HyperparameterLaw, quantity: str, value: float, /, **ratios: float) -> float:
-    """A tuned value moved along a power law: value * prod_k ratio_k^exponent_k. A ratio is the new
-    variable over the one at which `value` was tuned; a variable left out stays the same.
-
-    rescale(by_name("bjorck2024"), "lr", 3e-4, tokens=10) is the learning rate for ten times the
-    tokens.
-    """
-    law.rule(quantity)
-    if quantity not in law.powers:
-        raise UserError(f"{law.name}: '{quantity}' is no power law, so no value moves along it")
-    rule = law.powers[quantity]
-    check_positive(quantity, value)
-    for name, ratio in ratios.items():
-        if name not in rule.exponents:
-            raise UserError(
-                f"{law.name}: '{quantity}' does not depend on '{name}'; "
-                f"{nearest(name, rule.exponents)}"
-            )
-        check_positive(name, ratio)
-        value *= ratio ** rule.exponents[name]
-    return min(rule.highest, value)
 
 
 def side_by_side(

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -255,62 +254,6 @@ def loss_at_batch(
         slope = loss / excess + s * m * np.exp(-np.logaddexp(0.0, -z))
         excess = excess + loss * np.expm1(-phi / slope)
     return np.asarray(a + excess)
-
-
-@dataclass(frozen=True)
-class Efficient:
-    """The run of least loss at a compute `flops_min`: its loss, parameters without embeddings,
-    batch = B_crit(L), and steps at a batch far above that (at B_crit it takes twice as many)."""
-
-    flops_min: Array
-    loss: Array
-    params_nonembedding: Array
-    batch_tokens: Array
-    steps_min: Array
-
-
-def most_efficient(params: Mapping[str, ArrayLike], flops_min: ArrayLike) -> Efficient:
-    """The least loss at C_min = 6 N B_crit(L) S_min, from the six constants of `loss_at_batch`.
-
-    At the optimum alpha_N (N_c/N)^alpha_N = alpha_S (S_c/S_min)^alpha_S. So N and S_min are powers
-    of L, and L = (C_c / C_min)^alpha_C with 1/alpha_C = 1/alpha_N + 1/alpha_S + 1/alpha_B. Source:
-    Kaplan et al. 2020, appendix B.
-    """
-    p = {name: np.asarray(value, np.float64) for name, value in params.items()}
-    alpha_N, alpha_S, alpha_B = p["alpha_N"], p["alpha_S"], p["alpha_B"]
-    log_n = np.log(p["N_c"]) + np.log1p(alpha_N / alpha_S) / alpha_N
-    log_s = np.log(p["S_c"]) + np.log1p(alpha_S / alpha_N) / alpha_S
-    log_c = np.log(6) + log_n + log_s + np.log(p["B_star"])
-    alpha_C = 1 / (1 / alpha_N + 1 / alpha_S + 1 / alpha_B)
-    budget = np.asarray(flops_min, np.float64)
-    log_loss = alpha_C * (log_c - np.log(budget))
-    return Efficient(
-        flops_min=budget,
-        loss=np.exp(log_loss),
-        params_nonembedding=np.exp(log_n - log_loss / alpha_N),
-        batch_tokens=critical_tokens(p, np.exp(log_loss)),
-        steps_min=np.exp(log_s - log_loss / alpha_S),
-    )
-
-
-@dataclass(frozen=True)
-class Trend:
-    """factor * (C_min in PF-days)^power."""
-
-    factor: float
-    power: float
-
-    def at(self, flops_min: ArrayLike) -> Array:
-        """The value at a C_min in FLOPs."""
-        return self.factor * (np.asarray(flops_min, np.float64) / PF_DAY) ** self.power
-
-
-KAPLAN_TRENDS = {  # Kaplan et al. 2020, section 6, as quoted by later papers
-    "params_nonembedding": Trend(1.3e9, 0.73),
-    "batch_tokens": Trend(2.0e6, 0.24),
-    "steps_min": Trend(5.4e3, 0.03),
-    "tokens": Trend(2.0e10, 0.27),
-}
 
 
 def tokens_against_overfitting(

@@ -12,17 +12,6 @@ from __future__ import annotations
 from scaling.hyperparameters.law import Batch, Confidence, HyperparameterLaw, Power
 from scaling.laws._law import Convention
 
-
-def adamw_timescale(lr: float, weight_decay: float, batch_tokens: float, tokens: float) -> float:
-    """tau = B / (eta lambda D)."""
-    return batch_tokens / (lr * weight_decay * tokens)
-
-
-def weight_decay_at(timescale: float, lr: float, batch_tokens: float, tokens: float) -> float:
-    """lambda = B / (eta D tau), the inverse of `adamw_timescale`."""
-    return batch_tokens / (lr * tokens * timescale)
-
-
 # tau = 0.21 at 20 tokens per parameter; the exponent is the middle of (-0.529, -0.507), 10 to 90 %
 _TIMESCALE, _RATIO, _EXPONENT = 0.21, 20.0, -0.518
 

@@ -8,8 +8,6 @@ import pytest
 from scaling.laws._law import Law, Published
 from scaling.laws.critical_batch import steps_min
 from scaling.laws.kaplan import (
-    KAPLAN_TRENDS,
-    PF_DAY,
     critical_tokens,
     kaplan,
     kaplan_flops,
@@ -17,7 +15,6 @@ from scaling.laws.kaplan import (
     kaplan_steps,
     kaplan_tokens,
     loss_at_batch,
-    most_efficient,
     tokens_against_overfitting,
 )
 from scaling.laws.minicpm import AVERAGES, TOKENS_PER_PARAM, minicpm, tokens_per_param
@@ -88,30 +85,6 @@ def test_trajectories_fall_with_steps_and_with_batch():
     assert loss_at_batch(ONE, 1e8, 1e30, 1e40) == pytest.approx(float(floor), rel=1e-12)
 
 
-def test_most_efficient_is_the_least_loss_at_its_compute():
-    """Against every other size on a fine grid, at C_min = 6 N B_crit(L) S_min."""
-    budget = 1e20
-    best = most_efficient(ONE, budget)
-    sizes = best.params_nonembedding * np.geomspace(0.1, 10, 2001)
-    low, high = np.full(2001, 0.1), np.full(2001, 100.0)
-    for _ in range(200):  # bisection on L: S_min from the budget, then the law
-        loss = np.sqrt(low * high)
-        least = budget / (6 * sizes * critical_tokens(ONE, loss))
-        names = kaplan_steps.parameters
-        predicted = kaplan_steps.predict(
-            {name: ONE[name] for name in names}, params=sizes, steps_min=least
-        )
-        low, high = np.where(predicted > loss, loss, low), np.where(predicted > loss, high, loss)
-    assert loss.argmin() == 1000
-    assert loss.min() == pytest.approx(float(best.loss), rel=1e-12)
-    assert best.batch_tokens == pytest.approx(float(critical_tokens(ONE, best.loss)))
-    spent = 6 * best.params_nonembedding * best.batch_tokens * best.steps_min
-    assert spent == pytest.approx(budget)
-    # the run itself, at B_crit, takes twice the steps
-    ran = loss_at_batch(ONE, best.params_nonembedding, best.batch_tokens, 2 * best.steps_min)
-    assert ran == pytest.approx(float(best.loss))
-
-
 @pytest.mark.parametrize("entry", kaplan.published, ids=lambda entry: entry.name)
 def test_joint_allocation_is_the_minimum_along_the_budget(entry: Published):
     law, flops = kaplan, 1e21
@@ -147,31 +120,6 @@ def test_overfitting_guard():
         p, params=size, tokens=1e40
     )
     assert excess == pytest.approx(np.full(9, 1.02), rel=1e-9)
-
-
-def test_trends_contradict_the_data_law_where_the_paper_says():
-    """The compute-efficient loss falls below what its own tokens allow near 1e4 PF-days, at about
-    1e12 parameters and 1.7 nats."""
-    flops = np.geomspace(1e2, 1e6, 4001) * PF_DAY
-    compute = kaplan_flops.predict(kaplan_flops.constants("kaplan2020_min").values, flops=flops)
-    data = kaplan_tokens.predict(
-        kaplan_tokens.constants("kaplan2020").values,
-        tokens=KAPLAN_TRENDS["tokens"].at(flops),
-    )
-    at = int(np.argmax(compute < data))
-    assert flops[at] / PF_DAY == pytest.approx(1e4, rel=0.3)
-    assert KAPLAN_TRENDS["params_nonembedding"].at(flops[at]) == pytest.approx(1e12, rel=0.3)
-    assert compute[at] == pytest.approx(1.7, abs=0.05)
-
-
-def test_trends_agree_with_each_other():
-    """At B_crit a run takes 2 S_min steps, so D = 2 B S_min: 2.16e10 against a printed 2.0e10."""
-    trends = KAPLAN_TRENDS
-    assert trends["batch_tokens"].power + trends["steps_min"].power == pytest.approx(
-        trends["tokens"].power
-    )
-    product = 2 * trends["batch_tokens"].factor * trends["steps_min"].factor
-    assert product == pytest.approx(trends["tokens"].factor, rel=0.1)
 
 
 def test_minicpm_ratio_formula_is_the_optimum():
