@@ -11,14 +11,16 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
+from scaling.common.quantities import POWERS
+
 Mark = Literal[".", ",", "?"]  # the decimal mark; "?" where the cells do not tell
 
+LETTERS = {"thousand": "k", "mn": "M", "million": "M", "bn": "B", "billion": "B", "tn": "T",
+           "trillion": "T"}  # fmt: skip
 SCALE: Mapping[str, float] = {
     "": 1.0,
-    **dict.fromkeys(("k", "thousand"), 1e3),
-    **dict.fromkeys(("m", "mn", "million"), 1e6),
-    **dict.fromkeys(("b", "bn", "billion", "g"), 1e9),
-    **dict.fromkeys(("t", "tn", "trillion"), 1e12),
+    **{letter.lower(): 10.0**power for letter, power in POWERS.items()},
+    **{word: 10.0 ** POWERS[letter] for word, letter in LETTERS.items()},
 }
 UNITS = ("tokens", "token", "params", "parameters", "flops", "flop", "steps", "nats", "nats/token")
 MISSING = (
