@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit
@@ -13,16 +12,6 @@ from analysis.fitting.result import FitResult
 from analysis.inference.chained_laws import chained
 from scaling import laws
 from scaling.common.errors import UserError
-
-TRUTH = {"E": 1.8, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37}
-
-
-@pytest.fixture(scope="module")
-def table() -> pd.DataFrame:
-    size, data = (each.ravel() for each in np.meshgrid([1e7, 3e7, 1e8, 3e8], [1e9, 3e9, 1e10]))
-    loss = laws.chinchilla.predict(TRUTH, params=size, tokens=data)
-    noise = np.random.default_rng(0).normal(0, 0.005, 12)
-    return pd.DataFrame({"params_total": size, "tokens": data, "loss": loss * np.exp(noise)})
 
 
 @pytest.fixture(scope="module")
