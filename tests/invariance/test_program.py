@@ -25,7 +25,7 @@ def test_scanned_and_unrolled_layers_start_from_the_same_bits() -> None:
     [
         {"layers": "scan"},
         {"remat": "block"},
-        {"remat": "dots"},
+        {"remat": "dots", "logits_chunks": 4},
         {"backward": "barrier", "attention": "barrier"},
         {"layers": "scan", "remat": "dots", "backward": "barrier", "attention": "barrier"},
     ],

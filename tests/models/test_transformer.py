@@ -22,41 +22,52 @@ CONFIG = TransformerConfig(
 )
 WINDOWS = jax.random.randint(jax.random.key(1), (2, 7), 0, 11)
 CONTEXT = 6
-# Every value of every choice, one at a time, and once all of those that touch the most code
-CHOICES: dict[str, dict[str, Any]] = (
-    {"default": {}}
-    | {
-        f"{name}={value}": {name: value}
-        for name, kind in get_type_hints(TransformerConfig).items()
-        if get_origin(kind) is Literal
-        for value in get_args(kind)
-        if value != getattr(CONFIG, name)
+VALUES = {
+    name: [value for value in get_args(kind) if value != getattr(CONFIG, name)]
+    for name, kind in get_type_hints(TransformerConfig).items()
+    if get_origin(kind) is Literal
+}
+PACKS = max(map(len, VALUES.values()))
+# Every value of every choice, in as few models as the longest choice has values; each choice
+# begins with another model
+CHOICES: dict[str, dict[str, Any]] = {"default": {}} | {
+    f"values {pack}": {
+        name: values[k]
+        for i, (name, values) in enumerate(VALUES.items())
+        for k in range(len(values))
+        if (i + k) % PACKS == pack
     }
-    | {
-        "mqa": {"kv_heads": 1},
-        "experts": {"experts": 4},
-        "few slots": {
-            "experts": 3,
-            "experts_active": 1,
-            "capacity_factor": 0.5,
-            "biases": "all",
-            "mlp": "swiglu",
-            "block": "parallel",
-        },
-        "most": {
-            "positions": "learned",
-            "norm": "layernorm",
-            "gains": "scalar",
-            "biases": "all",
-            "mlp": "swiglu",
-            "qk_norm": "rmsnorm",
-            "embeddings": "untied",
-            "embedding_norm": "rmsnorm",
-            "block": "parallel",
-            "kv_heads": 2,
-        },
-    }
-)
+    for pack in range(PACKS)
+}
+CHOICES |= {
+    "experts": {"experts": 4},
+    "few slots": {
+        "experts": 3,
+        "experts_active": 1,
+        "capacity_factor": 0.5,
+        "biases": "all",
+        "mlp": "swiglu",
+        "block": "parallel",
+        "kv_heads": 1,
+    },
+    "most": {
+        "positions": "learned",
+        "norm": "layernorm",
+        "gains": "scalar",
+        "biases": "all",
+        "mlp": "swiglu",
+        "qk_norm": "rmsnorm",
+        "embeddings": "untied",
+        "embedding_norm": "rmsnorm",
+        "block": "parallel",
+        "kv_heads": 2,
+    },
+}
+
+
+def test_every_value_of_every_choice_has_a_model() -> None:
+    asked = {(name, value) for choice in CHOICES.values() for name, value in choice.items()}
+    assert {(name, value) for name, values in VALUES.items() for value in values} <= asked
 
 
 @cache

@@ -198,11 +198,9 @@ CHUNKS = replace(BARRIER, logits_chunks=8)
 @pytest.mark.parametrize(
     ("made", "members"),
     [
-        (config(64, (4, 128), 4, BARRIER), 1),
         (config(64, (8, 64), 4, BARRIER), 4),
         (config(64, (4, 256), 4, BARRIER), 1),  # the squares
         (config(256, (4, 64), 1, BARRIER), 1),  # the parameters
-        (config(256, (4, 64), 1, BARRIER), 4),
         (config(64, (4, 128), 4, BARRIER, vocab_size=4096), 1),  # the logits
         (config(64, (4, 128), 4, CHUNKS, vocab_size=4096), 1),
         (config(64, (4, 128), 4, BARRIER, mlp="swiglu", kv_heads=1, embeddings="untied"), 1),
