@@ -169,7 +169,7 @@ def _neighbours(
         return None
     products = (residuals[first] * residuals[second])[apart]
     which = np.unique(pairs[:, apart], axis=1, return_inverse=True)[1].ravel()
-    chance = _chance(np.bincount(which, products))
+    chance = _chance(np.bincount(which, products).astype(np.float64))
     alike = float(np.sum(products) / np.sum(residuals**2))
     return ResidualTest(
         chance, f"neighbours along {name} have like residuals (correlation {alike:.2f})", order

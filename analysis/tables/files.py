@@ -250,12 +250,12 @@ def _excel(file: io.BytesIO) -> pd.DataFrame:
 
 def _check_formulas(file: io.BytesIO, title: str, sheet: pd.DataFrame) -> None:
     """Refuse a sheet whose formulas nobody has computed: programs write them without values."""
-    import pandas as pd
     from openpyxl import load_workbook
 
+    empty = sheet.isna()
     cells = [cell for row in load_workbook(file, read_only=True)[title] for cell in row]
     formulas = [cell for cell in cells if cell.data_type == "f"]
-    if formulas and all(pd.isna(sheet.iat[c.row - 1, c.column - 1]) for c in formulas):
+    if formulas and all(empty.iat[c.row - 1, c.column - 1] for c in formulas):
         raise UserError(
             f"cell {formulas[0].coordinate} holds a formula and no value: open and save the file "
             "in a spreadsheet program, or save it as CSV"
