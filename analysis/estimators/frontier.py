@@ -61,8 +61,8 @@ class Frontier:
     """The power laws, and in `optima` one row per budget: flops, the params, tokens and loss of
     the optimum, and whether it is `used`. `isoflop` adds `sizes` (their number), `window` (those
     that the curve saw, from `low` to `high`), params_error and tokens_error (standard deviations of
-    the logarithms), the `bend` and `skew` of the curve, and `why` it is not used. `runs` are the
-    rows of each budget, and `noise` the standard deviation of their ln loss.
+    the logarithms), the `bend` of the curve in ln loss, its `skew`, and `why` it is not used. The
+    rows of each budget are `runs`, and `noise` is the standard deviation of their ln loss.
     """
 
     params: PowerLaw

@@ -141,7 +141,7 @@ def isoflop(
             np.stack([ln_sizes[of], ln_tokens[of]]), relative[of], minima, at, kind, edge
         )
         row["flops"] = float(np.exp(np.log(read[flops][of]).mean()))
-        row |= {"loss": row["loss"] * scale[at], "bend": row["bend"] * scale[at]}
+        row["loss"] *= scale[at]
         near = seen.sizes(at)
         row |= {"window": len(near), "low": np.exp(near[0]), "high": np.exp(near[-1])}
         optima.append(row)

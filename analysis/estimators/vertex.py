@@ -1,11 +1,12 @@
 """Curves through loss profiles by least squares, and their minima.
 
-    parabola   y = least + bend u^2,                 u = x - x*
-    skewed     y = least + bend (u^2 + skew u^3),    one skew for all profiles
+    parabola   y = least (1 + bend u^2),                    u = x - x*
+    skewed     ln y = ln least + bend (u^2 + skew u^3),     one skew for all profiles
 
-The profiles of L = E + A / N^alpha + B / D^beta at constant compute differ in `least` and `bend`
+The profiles of L = E + A / N^alpha + B / D^beta at constant compute differ in level and scale
 alone, and their skew is (beta - alpha) / 3. So the minimum of a skewed curve follows the law to
-third order, and all profiles together pay for one more constant.
+third order, and all profiles together pay for one more constant. In ln L the term of fourth order,
+which both curves lack, is the smaller by -bend^2 u^4 / 2.
 """
 
 from __future__ import annotations
@@ -102,8 +103,8 @@ class Profiles:
 class Minima:
     """The curves of B profiles for R sets of y: x*, y* and bend (R, B), skew (R,).
 
-    `misses` (B, k) are the y of the data less its curves, 0 where no run is; `constants` counts the
-    fitted numbers. Without a curve all are nan.
+    `misses` (B, k) are the data less its curves as shares of y, 0 where no run is; `constants`
+    counts the fitted numbers. Without a curve all are nan.
     """
 
     place: Array
@@ -123,8 +124,9 @@ def parabolas(profiles: Profiles) -> Minima:
         on = weights > 0
         if len(np.unique(x[on])) >= SIZES:
             found = parabola(x[on], profiles.y[:, at, on], weights[on])
-            place[:, at], least[:, at], bend[:, at] = found.vertex, found.least, found.bend
-            misses[at, on] = profiles.y[0, at, on] - found.at(x[on])[0]
+            place[:, at], least[:, at] = found.vertex, found.least
+            bend[:, at] = found.bend / found.least
+            misses[at, on] = 1 - found.at(x[on])[0] / profiles.y[0, at, on]
             constants += 3
     return Minima(place, least, bend, np.zeros(count[0]), misses, constants)
 
@@ -146,9 +148,10 @@ def skewed(profiles: Profiles) -> Minima:
         return first
     spare = sum(len(profiles.sizes(int(at))) - SIZES for at in np.flatnonzero(usable))
     free = spare >= 2
-    part = Profiles(x[usable], profiles.y[:, usable], profiles.weights[usable])
     ends = (low - reach)[usable], (high + reach)[usable]
-    start = np.stack([first.least[:1, usable], first.bend[:1, usable], first.place[:1, usable]], -1)
+    part = Profiles(x[usable], np.log(profiles.y[:, usable]), profiles.weights[usable])
+    level, bent, middle = (each[:1, usable] for each in (first.least, first.bend, first.place))
+    start = np.stack([np.log(level), bent, middle], axis=-1)
     own, skew = _descend(part, slice(0, 1), start, np.zeros(1), ends, free, STEPS)
     rest = len(profiles.y) - 1
     others, skews = _descend(
@@ -157,7 +160,8 @@ def skewed(profiles: Profiles) -> Minima:
     values = np.concatenate([own, others])
     # a profile without a curve of its own keeps its parabola, which says why
     least, bend, place = first.least.copy(), first.bend.copy(), first.place.copy()
-    least[:, usable], bend[:, usable], place[:, usable] = np.moveaxis(values, -1, 0)
+    levels, bend[:, usable], place[:, usable] = np.moveaxis(values, -1, 0)
+    least[:, usable] = np.exp(levels)
     misses = first.misses.copy()
     u = part.x - own[0, :, 2, None]
     curve = own[0, :, 0, None] + own[0, :, 1, None] * (u**2 + skew[0] * u**3)
@@ -170,7 +174,7 @@ def _descend(
     profiles: Profiles, chosen: slice, values: Array, skew: Array, ends: tuple[Array, Array],
     free: bool, steps: int,
 ) -> tuple[Array, Array]:  # fmt: skip
-    """Gauss-Newton on (least, bend, x*) (R, B, 3) and skew (R,).
+    """Gauss-Newton on (ln least, bend, x*) (R, B, 3) and skew (R,), of profiles of ln y.
 
     The normal matrix is an arrow: the three of each profile are eliminated, which leaves one
     equation for the skew.
@@ -231,9 +235,15 @@ def _akima_curves(x: Array, y: Array) -> tuple[Array, Callable[[Array], Array]]:
     return sizes, Akima1DInterpolator(sizes, np.log(best), axis=1)
 
 
-def _cubic_at(optimum: Mapping[str, Any], x: Array, y: Array, places: Array) -> Array:
+def _parabola_at(optimum: Mapping[str, Any], x: Array, y: Array, places: Array) -> Array:
     u = places - np.log(optimum["params"])
-    return np.asarray(optimum["loss"] + optimum["bend"] * (u**2 + optimum["skew"] * u**3))
+    return np.asarray(optimum["loss"] * (1 + optimum["bend"] * u**2))
+
+
+def _skewed_at(optimum: Mapping[str, Any], x: Array, y: Array, places: Array) -> Array:
+    u = places - np.log(optimum["params"])
+    cubic = optimum["bend"] * (u**2 + optimum["skew"] * u**3)
+    return np.asarray(optimum["loss"] * np.exp(cubic))
 
 
 def _akima_at(optimum: Mapping[str, Any], x: Array, y: Array, places: Array) -> Array:
@@ -260,8 +270,8 @@ class CurveKind:
 
 
 CURVES: Mapping[str, CurveKind] = {
-    "skewed": CurveKind(skewed, _cubic_at),
-    "parabola": CurveKind(parabolas, _cubic_at, centred=True),
+    "skewed": CurveKind(skewed, _skewed_at),
+    "parabola": CurveKind(parabolas, _parabola_at, centred=True),
     # Akima minima cluster at the sizes that were run (Porian et al.)
     "akima": CurveKind(akima, _akima_at, exact=True, floor=1 / 3),
 }

@@ -64,10 +64,15 @@ def misses(found: Frontier) -> np.ndarray:
 
 
 def test_centred_grids_give_the_exponents_exactly():
-    """The bias of a parabola is the same at every budget, so it cancels."""
+    """The bias of a parabola is the same at every budget, so it cancels; that of a skewed curve in
+    ln L cancels nearly, and is small."""
+    exact = isoflop(grid(), **AUTHORS)
+    assert exact.params.exponent == pytest.approx(A, abs=1e-9)
+    assert exact.tokens.exponent == pytest.approx(1 - A, abs=1e-9)
     found = isoflop(grid())
-    assert found.params.exponent == pytest.approx(A, abs=1e-9)
-    assert found.tokens.exponent == pytest.approx(1 - A, abs=1e-9)
+    assert found.params.exponent == pytest.approx(A, abs=1e-5)
+    assert found.tokens.exponent == pytest.approx(1 - A, abs=1e-5)
+    assert np.abs(misses(found)).max() < 0.1 * np.abs(misses(exact)).max()
     assert found.warnings == ()
     assert found.optima["used"].all() and (found.optima["sizes"] == 7).all()
 
@@ -132,7 +137,7 @@ def test_optima_at_the_edge_are_censored_and_the_rest_still_fit():
     far = pd.concat([profile(c, shift=2.0 if c > 5e20 else 0.0) for c in BUDGETS])
     found = isoflop(far.reset_index(drop=True))
     assert found.optima["used"].tolist() == [True] * 7 + [False]
-    assert found.params.exponent == pytest.approx(A, abs=1e-9)
+    assert found.params.exponent == pytest.approx(A, abs=1e-5)
     (warning,) = found.warnings
     assert warning.startswith("budget 1e+21 left out") and "beyond the smallest size" in warning
     assert np.isnan(found.optima["params"].iloc[-1])
@@ -217,7 +222,7 @@ def test_budgets_by_column_or_by_nearness():
     named = isoflop(table.assign(label=np.repeat(list("hgfedcba"), 7)), budget="label", bootstrap=0)
     assert len(near.optima) == len(named.optima) == 8
     assert (np.diff(named.optima["flops"]) > 0).all()
-    assert named.params.exponent == pytest.approx(A, abs=1e-9)
+    assert named.params.exponent == pytest.approx(A, abs=1e-5)
     assert near.params.exponent == pytest.approx(A, abs=5e-3)
 
 
