@@ -1,36 +1,91 @@
-"""Write the figures, fit.json and report.html of a study into its folder.
+"""Write the figures, fit.json and report.html of a study, or of a table of runs.
 
-The last line printed is the prediction beside the measurement.
+A study's lie in its folder, those of a table in the folder of --to. The last line printed is the
+prediction beside the measurement.
 
   windtunnel report runs/quickstart
+  windtunnel report table.csv --params n --tokens d --holdout 'flops_6nd>1e21'
 """
 
 from __future__ import annotations
 
 import argparse
+import shlex
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from analysis.cli._study import add_study
+from analysis.cli._table_options import PATH, add_columns, law_named, read
+from experiments.record import STUDY, study_folder
 from scaling.common.answers import Answer, Line, Note, Shown
+from scaling.common.errors import UserError
 from scaling.common.files import output_folder
+
+if TYPE_CHECKING:
+    from analysis.tables.study import StudyRecords
+
+OF_TABLES = ("law", "where", "loss", "params", "tokens", "holdout", "label", "to")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add_study(parser)
+    parser.add_argument("path", help=PATH)
+    parser.add_argument("--law", help="law of a table's rows (default: chinchilla)")
+    add_columns(parser)
+    parser.add_argument("--holdout", metavar="ROWS", help="rows of a table to predict, not to fit")
+    parser.add_argument("--label", metavar="COLUMN", help="a fit for each of its values, compared")
+    parser.add_argument(
+        "--to",
+        type=output_folder,
+        metavar="FOLDER",
+        help="folder of a table's report (default: NAME_report)",
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:
     """Write the report; the last line is the prediction beside the measurement."""
-    from analysis.report.report import PAGE, write_report
+    from analysis.report.report import PAGE, write_page
 
-    output_folder(options.study)
-    options.progress("reading the runs")
-    evidence = write_report(options.study, options.progress)
+    study = _records(options)
+    evidence = write_page(study, options.progress)
     yield from map(Note, evidence.missing)
     for table in evidence.tables:
         yield Line("\n{table}\n", "tables", table=Shown(asdict(table), str(table)))
-    yield Line("wrote {page}", page=str(Path(options.study) / PAGE))
+    yield Line("wrote {page}", page=str(study.folder / PAGE))
     yield Line("{sentence}", sentence=evidence.sentence)
     return 0
+
+
+def _records(options: argparse.Namespace) -> StudyRecords:
+    """The study at the path, or the table there as one."""
+    from analysis.report.table import as_study
+    from analysis.tables.study import load_study
+
+    folder = study_folder(options.path)
+    if (folder / STUDY).exists():
+        for name in OF_TABLES:
+            if getattr(options, name) is not None:
+                raise UserError(f"report {options.path}: a study says this itself; leave --{name}")
+        output_folder(folder)
+        options.progress("reading the runs")
+        return load_study(folder)
+    source = read(options.path, options)
+    return as_study(
+        source.table,
+        law_named(options.law or source.law, {}),
+        options.to or output_folder(f"{Path(options.path).name.partition('.')[0]}_report"),
+        options.path,
+        {"params": options.params, "tokens": options.tokens},
+        source.loss,
+        options.holdout,
+        options.label,
+        _command(options),
+    )
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The command as it was given."""
+    given = [(f"--{name}", getattr(options, name)) for name in OF_TABLES]
+    words = ["windtunnel", "report", options.path]
+    words += [str(word) for pair in given if pair[1] is not None for word in pair]
+    return shlex.join(words)

@@ -18,7 +18,10 @@ from scaling.common import plugins
 
 
 def reader(study: StudyRecords) -> Callable[[StudyRecords], Finding | None]:
-    """`read` of the reading that study.json names; UserError for an unknown name."""
+    """`read` of the reading that study.json names, UserError for an unknown name; a table that is
+    reported as a study may have none."""
+    if not study.reading:
+        return lambda _: None
     kind = f"{study.folder / STUDY}: reading"
     read: Callable[[StudyRecords], Finding | None] = plugins.find(
         __name__, study.reading, kind, "read"

@@ -1,7 +1,7 @@
-"""The report of a study: figures with their data, the fit as JSON, and one page that opens offline.
+"""The report of a study or a table: figures with their data, the fit as JSON, and one page.
 
-It works at any stage: before the held-out run, with diverged runs, and with too few runs to fit.
-The page lists the gaps.
+The page opens offline and lists the gaps. It works at any stage: before the held-out run, with
+diverged runs, and with too few runs to fit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from analysis.report.evidence import Evidence, gather
 from analysis.report.page.plate import plate
 from analysis.report.page.render import FIGURES, render
 from analysis.report.predict import FIT, fit_json
-from analysis.tables.study import load_study
+from analysis.tables.study import StudyRecords, load_study
 from scaling.common.files import write_bytes, write_json
 
 PAGE = "report.html"
@@ -22,8 +22,12 @@ PAGE = "report.html"
 
 def write_report(folder: str | Path, say: Callable[[str], None] = lambda _: None) -> Evidence:
     """figures/, fit.json and report.html in the study's folder."""
-    evidence = gather(load_study(folder), say)
-    study = evidence.study
+    return write_page(load_study(folder), say)
+
+
+def write_page(study: StudyRecords, say: Callable[[str], None] = lambda _: None) -> Evidence:
+    """The same of records in any folder, such as those of a table."""
+    evidence = gather(study, say)
     if evidence.assessment is not None:
         write_json(study.folder / FIT, fit_json(evidence.assessment))
     if evidence.finding is not None:

@@ -66,7 +66,7 @@ TIMES = ("tokens", "step", "steps", "_step", "global_step", "iteration", "epoch"
 
 def is_ours(table: pd.DataFrame) -> bool:
     """True for records of this project, whose columns have one meaning."""
-    if not {"run_id", "status", "part"} <= set(table.columns):
+    if not {"run_id", "study", "status", "part"} <= set(table.columns):
         return False
     known = ((table["part"], StudyPart), (table["status"], Status))
     return all(set(texts(column).dropna()) <= set(map(str, words)) for column, words in known)

@@ -29,7 +29,7 @@ UNFINISHED = (str(Status.MISSING), str(Status.STARTED))
 
 @dataclass(frozen=True)
 class StudyRecords:
-    """A study and its runs.
+    """A study and its runs, or a table that is reported as one.
 
     `runs` has one row per planned run, in the order of the plan. Planned params, tokens and FLOPs
     are always there; other numbers are nan until the run has measured them.
@@ -49,6 +49,8 @@ class StudyRecords:
     runs: pd.DataFrame
     fields: tuple[str, ...] = ()  # columns of `runs` that are settings of their science
     file: str = ""  # of a study outside the package
+    origin: str = ""  # of a table that is reported as a study: its file, and the columns taken
+    command: str = ""  # which reports it
 
     def law_to_fit(self) -> Law:
         """The law, or a UserError for a study that names none."""

@@ -224,6 +224,8 @@ def _cost(study: StudyRecords) -> str:
 
 def _commands(study: StudyRecords) -> str:
     """The commands that make this page again."""
+    if study.command:
+        return study.command
     given = "".join(f" --set {shlex.quote(f'{k}={v}')}" for k, v in study.settings.items())
     train = f"python -m experiments run {shlex.quote(study.file or study.name)}{given}"
     folder = shlex.quote(str(study.folder))
@@ -235,12 +237,15 @@ def _commands(study: StudyRecords) -> str:
 
 
 def _footer(study: StudyRecords) -> str:
+    files = (
+        f"The fit is in {FIT}, the figures in {FIGURES}/ as PNG and SVG, with their data as "
+        "CSV and JSON."
+    )
+    if study.origin:
+        return f"{len(study.runs)} rows of {study.origin}. {files}"
     corpora = [_corpus(facts) for facts in study.corpora.values()]
     settings = [f"{name} {value}" for name, value in study.settings.items()] or ["the defaults"]
-    return (
-        f"{'. '.join(corpora)}. Settings: {', '.join(settings)}. The fit is in {FIT}, the "
-        f"figures in {FIGURES}/ as PNG and SVG, with their data as CSV and JSON."
-    )
+    return f"{'. '.join(corpora)}. Settings: {', '.join(settings)}. {files}"
 
 
 def _corpus(facts: Mapping[str, Any]) -> str:

@@ -43,10 +43,10 @@ def run_table(evidence: Evidence) -> RunTable:
     columns = (
         Column("run", lambda run: str(run["run_id"]), is_text=True),
         Column("rung", lambda run: str(int(run["rung"]))),
-        Column("parameters", lambda run: quantity(float(run[study.params]))),
-        Column("tokens", lambda run: quantity(float(run[study.tokens]))),
-        Column("D/N", lambda run: f"{run[study.tokens] / run[study.params]:.3g}"),
-        Column("FLOPs 6ND", lambda run: scientific(float(run["flops_6nd"]))),
+        Column("parameters", lambda run: _number(quantity, run[study.params])),
+        Column("tokens", lambda run: _number(quantity, run[study.tokens])),
+        Column("D/N", lambda run: _number("{:.3g}".format, run[study.tokens] / run[study.params])),
+        Column("FLOPs 6ND", lambda run: _number(scientific, run["flops_6nd"])),
         *_varied(study),
         Column(study.loss, lambda run: f"{run[study.loss]:.4f}" if _done(run) else NONE),
         *_residuals(evidence),
@@ -70,6 +70,10 @@ def _varied(study: StudyRecords) -> list[Column]:
         if name not in SHOWN
     }
     return [Column(name.rpartition(".")[2], partial(_field, name=name)) for name in varying(known)]
+
+
+def _number(said: Callable[[float], str], value: Any) -> str:
+    return said(float(value)) if math.isfinite(value) else NONE
 
 
 def _field(run: pd.Series[Any], name: str) -> str:

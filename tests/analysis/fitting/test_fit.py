@@ -170,7 +170,9 @@ def test_options_that_make_no_sense(table: pd.DataFrame, options, message: str):
 
 
 def test_runs_that_did_not_complete_are_left_out_and_named(table: pd.DataFrame):
-    marked = table.assign(status="completed", part="fit", run_id=[f"run{at}" for at in range(30)])
+    marked = table.assign(
+        study="s", status="completed", part="fit", run_id=[f"run{at}" for at in range(30)]
+    )
     marked.loc[3, ["status", "loss"]] = ["diverged", np.nan]
     marked.loc[9, "part"] = "held_out"
     result = fit(laws.chinchilla, marked)
@@ -183,7 +185,9 @@ def test_runs_that_did_not_complete_are_left_out_and_named(table: pd.DataFrame):
 
 def test_trunk_is_neither_fitted_nor_held_out(table: pd.DataFrame):
     """A trunk had no cooldown, so its loss belongs to no finished training."""
-    marked = table.assign(status="completed", part="fit", run_id=[f"run{at}" for at in range(30)])
+    marked = table.assign(
+        study="s", status="completed", part="fit", run_id=[f"run{at}" for at in range(30)]
+    )
     trunk = marked.iloc[[29]].assign(part="trunk", run_id="trunk", loss=9.9)
     both = pd.concat([marked, trunk], ignore_index=True)
     ours, theirs = fit(laws.chinchilla, both), fit(laws.chinchilla, marked)

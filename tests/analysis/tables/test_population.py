@@ -80,7 +80,7 @@ def test_words_of_ours_in_tables_of_others(runs: pd.DataFrame, foreign: dict[str
 
 def test_our_own_record_is_read_with_our_meaning(runs: pd.DataFrame):
     ids = [f"r{at}" for at in range(24)]
-    table = runs.assign(run_id=ids, status="completed", part=half("fit", "held_out"))
+    table = runs.assign(run_id=ids, study="s", status="completed", part=half("fit", "held_out"))
     assert visible(table)[0].sum() == 12
     assert visible(table, held_out=True)[0].all()
 
