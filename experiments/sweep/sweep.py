@@ -119,7 +119,7 @@ class Sweep:
         folder = self.folder / run.run_id
         if self.status(run) is Status.FAILED:
             return f"{folder / record.SUMMARY}: {record.read(folder, record.RunSummary).message}"
-        if self.status(run) in FINISHED or is_ready(self.job(run)):
+        if self.status(run) in FINISHED or is_ready(Job(run, self.study.name, folder)):
             return ""
         for each in self._ancestors(run):
             if self.status(each) is Status.FAILED:
