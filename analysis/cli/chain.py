@@ -91,8 +91,8 @@ def run(options: argparse.Namespace) -> Answer:
     yield Rows("predictions", head, rows, above="\n")
     if away:
         yield Note(f"up to {away}")
-    if not (first.has_intervals and second.has_intervals):
-        yield Note("no intervals without --bootstrap 1000")
+    missing = first.no_interval or second.no_interval
+    yield Note(missing or f"intervals of {first.recipe.loss}: a new run; of {what}: constants of both")
     return 0
 
 

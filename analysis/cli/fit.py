@@ -22,7 +22,7 @@ from analysis.cli._table_options import PATH, add_table, fit_source, law_named, 
 from scaling.common.answers import Answer, Note, Rows, Whole
 
 if TYPE_CHECKING:
-    from analysis.fitting.held_out import HeldOut
+    from analysis.fitting.prediction.held_out import HeldOut
     from analysis.fitting.result import FitResult
 
 
@@ -66,8 +66,7 @@ def run(options: argparse.Namespace) -> Answer:
         yield Rows("at", head, rows, left=0, above="\n")
         if found.distance:
             yield Note(f"up to {found.distance}")
-        if not result.has_intervals:
-            yield Note("no intervals without --bootstrap 1000")
+        yield Note(found.without or f"intervals of a new run: {found.contains}")
     if result.held_out is not None:
         yield Whole({"held_out": _held_out(result.held_out)}, f"\n{result.held_out}")
     values = {part.title: dict(part.items) for part in sections(result)}
@@ -101,8 +100,6 @@ def constants(result: FitResult) -> str:
 
 def _held_out(held: HeldOut) -> dict[str, Any]:
     """The rows held out: predictions, measurements, and their summary."""
-    from analysis.fitting.types import plain
-
     columns = ("labels", "predicted", "low", "high", "measured", "relative_error")
     names = ("row", *columns[1:])
     return {
@@ -113,5 +110,5 @@ def _held_out(held: HeldOut) -> dict[str, Any]:
         "mean_absolute_error": held.mean_absolute_error,
         "coverage": held.coverage,
         "level": held.level,
-        "beyond": {name: plain(each) for name, each in held.beyond.items()},
+        "prediction": held.prediction.to_json(),
     }

@@ -70,7 +70,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Fit both families and print the gains."""
-    from analysis.fitting.reach import far
+    from analysis.fitting.prediction.reach import far
     from analysis.inference.compute_gain import crossing, gain
 
     if not (options.budget or options.at_loss or options.crossing):
@@ -105,8 +105,7 @@ def run(options: argparse.Namespace) -> Answer:
         else:
             said = "\n{better} is better from {low} to {high} FLOPs"
             yield Line(said, better=better, low=low, high=high)
-    if not a.has_intervals:
-        yield Note("no intervals without --bootstrap 1000")
+    yield Note(a.no_interval or "intervals of gains and crossings: the constants of both fits")
     yield from plot(options, lambda: draw(a, b))
     return 0
 
@@ -135,7 +134,7 @@ def _families(options: argparse.Namespace) -> tuple[TableSource, TableSource]:
 
 
 def draw(a: FitResult, b: FitResult) -> Any:
-    """Least loss against budget with its 95 % band, and the runs of both families."""
+    """Least loss against budget with the 95 % interval of a new run, and the runs of both."""
     import numpy as np
 
     from analysis.plotting import style

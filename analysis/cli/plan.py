@@ -46,8 +46,8 @@ def run(options: argparse.Namespace) -> Answer:
     result = fit_path(options.path, name or None, options)
     plans = [result.optimal(flops) for flops in options.flops]
     yield from summary(result)
-    if not result.has_intervals:
-        yield Note("no intervals without --bootstrap 1000")
+    loss = plans[0].prediction
+    yield Note(loss.without or f"intervals of N*, D*, D/N: constants; of the loss: {loss.contains}")
     columns = result.recipe.columns
     said = "C = {compute}, with N = {params}, D = {tokens}, loss = {loss}"
     yield Line(said, "columns", compute="6 N D", **columns, loss=result.recipe.loss)

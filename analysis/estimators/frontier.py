@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.fitting.bootstrap import percentile_interval
-from analysis.fitting.reach import beyond
+from analysis.fitting.prediction.reach import beyond
 from analysis.fitting.types import LEVEL
 from analysis.tables.columns import Array, named, numbers, row_labels
 from scaling.common.errors import UserError

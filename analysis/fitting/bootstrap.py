@@ -20,6 +20,8 @@ from scaling.common.errors import UserError, nearest
 if TYPE_CHECKING:
     import pandas as pd
 
+NORMAL_LOW = 0.158655  # share of a normal below one standard deviation under its mean
+
 Resampling = Literal["pairs", "dirichlet"]
 
 
@@ -74,6 +76,19 @@ def percentile_interval(values: Array, level: float) -> tuple[Array, Array]:
         raise UserError(f"level={level}: an interval needs a level between 0 and 1, such as 0.95")
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high
+
+
+def bounded_log(values: Array) -> Array:
+    """Logs of what resamples give, within +-700: some are 0, infinite or no number far away."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.clip(np.nan_to_num(np.log(values), nan=700.0), -700, 700)
+
+
+def spread(values: Array) -> Array:
+    """The standard deviation along the first axis, as half the central 68 %: a few wild resamples
+    do not count."""
+    low, high = np.quantile(values, [NORMAL_LOW, 1 - NORMAL_LOW], axis=0)
+    return (high - low) / 2
 
 
 def student_t(level: float, dof: float) -> float:

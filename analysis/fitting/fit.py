@@ -28,9 +28,9 @@ from analysis.fitting.arguments import (
     whole,
 )
 from analysis.fitting.bootstrap import Resampling, clusters, resample_weights
-from analysis.fitting.held_out import evaluate
 from analysis.fitting.identifiability import narrow
 from analysis.fitting.identifiability import unidentified as lost_to_the_rows
+from analysis.fitting.prediction.held_out import HeldOut
 from analysis.fitting.residuals import misfit, rise
 from analysis.fitting.result import FitResult
 from analysis.fitting.solvers.engine import engine
@@ -205,7 +205,7 @@ def fit(
         return result
     kept_out = select_held_out(table.loc[held_out], named, loss)
     prediction = result.predict_at(kept_out.variables)
-    return replace(result, held_out=evaluate(kept_out, prediction, result.residuals, size, LEVEL))
+    return replace(result, held_out=HeldOut(kept_out, prediction, LEVEL))
 
 
 def _mask(table: pd.DataFrame, holdout: str | NDArray[np.bool_] | None) -> Any:

@@ -10,19 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.fitting.bootstrap import percentile_interval
-from analysis.fitting.held_out import HeldOut
-from analysis.fitting.reach import beyond, numbers_of
+from analysis.fitting.bootstrap import bounded_log, percentile_interval, spread
+from analysis.fitting.prediction.extrapolation import Extrapolation, posterior
+from analysis.fitting.prediction.held_out import HeldOut
+from analysis.fitting.prediction.reach import check_reach, distance, factors, numbers_of, size_of
+from analysis.fitting.prediction.roll import Origin, residual_sd, roll
 from analysis.fitting.solvers.engine import Engine
 from analysis.fitting.types import LEVEL, Allocation, FitRecipe, FitStatus, Prediction, plain
-from analysis.tables.points import (
-    TIGHT,
-    Array,
-    Points,
-    check_compute,
-    distinct_values,
-    values_needed,
-)
+from analysis.tables.points import Array, Points, check_compute
 from scaling.common.errors import UserError, nearest
 from scaling.laws import Law
 from scaling.laws._law import require
@@ -72,6 +67,11 @@ class FitResult:
         """Root mean square of the log residuals."""
         return float(np.sqrt(np.mean(self.residuals**2)))
 
+    @property
+    def noise(self) -> float:
+        """The sd of one run's log loss about the law, n - P degrees of freedom."""
+        return residual_sd(self.residuals, self.points.weights, len(self.estimates))
+
     @cached_property
     def residuals(self) -> Array:
         fitted = self.law.predict(self.estimates, **self.points.variables)
@@ -88,7 +88,8 @@ class FitResult:
             raise UserError(
                 f"law '{self.law.name}' has no parameter '{name}': {nearest(name, self.params)}"
             )
-        self._need_samples()
+        if not self.has_intervals:
+            raise UserError(self.no_interval)
         name = self.law.equal.get(name, name)
         if name in (*self.unidentified, *self.bounded, *self.law.fixed):
             return float("nan"), float("nan")
@@ -96,22 +97,50 @@ class FitResult:
         low, high = percentile_interval(column, level)
         return float(low), float(high)
 
+    @cached_property
+    def rolled(self) -> tuple[Origin, ...]:
+        """The fit rolled forward over its rows; solved when first asked for."""
+        warm = np.array([self.estimates[name] for name in self.law.parameters])
+        return roll(self.law, self.points, self.engine, warm)
+
+    @cached_property
+    def extrapolation(self) -> Extrapolation:
+        """The drift and the scale of errors beyond the rows, as rolling the fit shows them."""
+        return posterior(self.rolled)
+
     def predict(self, level: float = LEVEL, **variables: ArrayLike) -> Prediction:
-        """The loss at any x. Raises UserError where the fitted rows do not determine it."""
+        """The loss of a new run at any x, with the interval of `prediction.extrapolation`.
+
+        Without resamples there is no interval, and the drift stays. Raises UserError where the
+        fitted rows do not determine it.
+        """
         return self.predict_at(variables, level)
 
     def predict_at(self, variables: Mapping[str, ArrayLike], level: float = LEVEL) -> Prediction:
         """`predict`, with the variables in a mapping."""
-        self._need_minimum()
-        self._check_reach(variables)
-        value = self.law.predict(self.estimates, **variables)
-        factors = {
-            name: beyond(variables[name], fitted) for name, fitted in self.points.variables.items()
-        }
+        self.check(variables)
+        fitted = self.law.predict(self.estimates, **variables)
+        away = factors(variables, self.points.variables)
         if not self.has_intervals:
-            nothing = np.full_like(value, np.nan)
-            return Prediction(value, nothing, nothing, factors)
-        return Prediction(value, *percentile_interval(self.sampled(**variables), level), factors)
+            nothing = np.full_like(fitted, np.nan)
+            return Prediction(fitted, nothing, nothing, away, without=self.no_interval)
+        drawn = self.sampled(**variables)
+        parts = self.extrapolation.at(spread(bounded_log(drawn)), self.noise, distance(away), level)
+        value, half = fitted * np.exp(parts.drift), parts.half_width()
+        return Prediction(
+            value=value,
+            low=value * np.exp(-half),
+            high=value * np.exp(half),
+            beyond=away,
+            spread=parts,
+            constants=percentile_interval(drawn, level),
+        )
+
+    def check(self, variables: Mapping[str, ArrayLike]) -> None:
+        """Refuse points that the fit does not determine."""
+        self._need_minimum()
+        require(self.law.variables, variables, f"predict with law '{self.law.name}'")
+        check_reach(self.law, self.points.variables, variables)
 
     def sampled(self, **variables: ArrayLike) -> Array:
         """The prediction of every resample, (R, ...)."""
@@ -122,11 +151,11 @@ class FitResult:
                 dict(zip(self.law.parameters, columns, strict=True)), **variables
             )
 
-    def optimal(self, flops: ArrayLike, level: float = LEVEL) -> Allocation:
-        """Least loss at C = 6 params tokens; intervals are nan without a bootstrap.
+    def split(self, flops: ArrayLike) -> tuple[Array, Array, Array]:
+        """Budgets, and their params and tokens of least loss.
 
         Raises:
-            UserError: the rows do not determine it, or params are not those of the compute.
+            UserError: the rows do not determine them, or params are not those of the compute.
         """
         self._need_minimum()
         if "params" in self.recipe.columns:
@@ -138,11 +167,17 @@ class FitResult:
         if not (np.isfinite(budget) & (budget > 0)).all():
             raise UserError(f"flops={flops!r}: a compute budget must be finite and positive")
         params, tokens = self.law.optimal(self.estimates, budget)
+        self.check({"params": params, "tokens": tokens})
+        return budget, params, tokens
+
+    def optimal(self, flops: ArrayLike, level: float = LEVEL) -> Allocation:
+        """Least loss at C = 6 params tokens; intervals are nan without a bootstrap. Raises what
+        `split` raises."""
+        budget, params, tokens = self.split(flops)
         names = dict(zip(self.law.parameters, self.samples.T, strict=True))
-        spread = {name: column.reshape(-1, *([1] * budget.ndim)) for name, column in names.items()}
+        drawn = {name: column.reshape(-1, *([1] * budget.ndim)) for name, column in names.items()}
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            drawn = self.law.optimal(spread, budget)
-            logs = [np.clip(np.nan_to_num(np.log(each), nan=700.0), -700, 700) for each in drawn]
+            logs = [bounded_log(each) for each in self.law.optimal(drawn, budget)]
 
         def with_interval(value: Array, log_samples: Array) -> tuple[Array, Array, Array]:
             if not self.has_intervals:
@@ -150,22 +185,18 @@ class FitResult:
             low, high = percentile_interval(log_samples, level)
             return value, np.exp(low), np.exp(high)
 
-        loss = self.predict(level, params=params, tokens=tokens)
         return Allocation(
             flops=budget,
             params=with_interval(params, logs[0]),
             tokens=with_interval(tokens, logs[1]),
             tokens_per_param=with_interval(tokens / params, logs[1] - logs[0]),
-            loss=(loss.value, loss.low, loss.high),
-            beyond={"compute": beyond(budget, self.budgets), **loss.beyond},
+            prediction=self.predict(level, params=params, tokens=tokens),
         )
 
     @property
     def budgets(self) -> Array:
         """The budget of each fitted row: the one variable of its law, or 6 params tokens."""
-        if len(self.law.variables) == 1:
-            return self.points.variables[self.law.variables[0]]
-        return 6 * self.points.variables["params"] * self.points.variables["tokens"]
+        return size_of(self.points.variables)
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and text; null for a number that is not finite."""
@@ -201,47 +232,18 @@ class FitResult:
             },
         }
 
-    def _need_samples(self) -> None:
-        if not self.has_intervals:
-            why = "this fit allows none" if self.recipe.bootstrap else "no bootstrap was run"
-            raise UserError(f"no interval, {why}: call fit(..., bootstrap=1000)")
+    @property
+    def no_interval(self) -> str:
+        """The reason why there is no interval; empty where there is one."""
+        if self.has_intervals:
+            return ""
+        if not self.recipe.bootstrap:
+            return "no intervals without bootstrap=1000 (--bootstrap 1000)"
+        return "no intervals: these rows and this law allow none; the notes of the fit say why"
 
     def _need_minimum(self) -> None:
         if self.status is FitStatus.REFUSED:
             raise UserError(
                 f"law '{self.law.name}': this fit is refused, for no minimum is certified, and a "
                 "refused fit predicts nothing; add rows, or take a law with fewer parameters"
-            )
-
-    def _check_reach(self, variables: Mapping[str, ArrayLike]) -> None:
-        require(self.law.variables, variables, f"predict with law '{self.law.name}'")
-        logs = []
-        for name, value in variables.items():
-            numbers = numbers_of(name, value)
-            if not (np.isfinite(numbers) & (numbers > 0)).all():
-                raise UserError(f"{name}={value!r}: must be finite and positive")
-            logs.append(np.log(numbers))
-            seen = distinct_values(np.log(self.points.variables[name]))
-            known = np.isclose(logs[-1][..., None], seen, rtol=0, atol=1e-6).any(axis=-1)
-            if len(seen) < values_needed(self.law) and not known.all():
-                raise UserError(
-                    f"{name}={value!r}: the fitted rows hold only {len(seen)} value(s) of {name}, "
-                    "so the fit determines no other value; add runs at more values"
-                )
-        try:
-            stacked = np.stack(np.broadcast_arrays(*logs)).reshape(len(logs), -1)
-        except ValueError as error:
-            shapes = ", ".join(
-                f"{name} {log.shape}" for name, log in zip(variables, logs, strict=True)
-            )
-            raise UserError(f"predict: shapes that do not go together: {shapes}") from error
-        order = [list(variables).index(name) for name in self.points.variables]
-        centre = self.points.log_x.mean(axis=1, keepdims=True)
-        basis, strength, _ = np.linalg.svd(self.points.log_x - centre, full_matrices=False)
-        basis = basis[:, strength > TIGHT * max(strength.max(), TIGHT)]
-        offset = stacked[order] - centre
-        if np.abs(offset - basis @ (basis.T @ offset)).max() > 1e-6:
-            raise UserError(
-                f"the fitted rows tie {' and '.join(self.law.variables)} together, and this point "
-                "is off that line; add runs that vary them apart"
             )

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.fitting.bootstrap import Resampling
-from analysis.fitting.reach import far
+from analysis.fitting.prediction.extrapolation import PARTS, Spread
+from analysis.fitting.prediction.reach import far
 from analysis.fitting.solvers.objective import Objective
 from analysis.tables.points import Array
+from scaling.common.errors import UserError
 
 LEVEL = 0.95  # of every interval, unless another is given
 
@@ -47,17 +49,33 @@ class FitRecipe:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A predicted loss and its bootstrap interval, nan without resamples.
+    """A predicted value and the interval of a new run; its ends are nan where there is none.
 
-    The interval is the uncertainty of the fitted constants under this law. It includes neither the
-    noise of a new run nor the error of the law itself. `beyond` is the factor by which each
-    variable lies outside the fitted rows, 1 inside them.
+    `spread` holds the parts of the interval: constants, run noise and law. It is None where the
+    interval is that of the constants alone. `constants` are the ends of the percentile interval of
+    the resamples, about the law itself; `value` has the drift of the rolled errors removed.
+    `beyond` is the factor by which the compute and each variable lie outside the fitted rows.
     """
 
     value: Array
     low: Array
     high: Array
     beyond: Mapping[str, Array] = field(default_factory=dict)
+    spread: Spread | None = None
+    constants: tuple[Array, Array] | None = None
+    without: str = ""  # the reason, where there is no interval
+
+    @property
+    def contains(self) -> str:
+        """Contents and evidence of the interval in words, or the reason why there is none."""
+        return self.without or (PARTS[0] if self.spread is None else str(self.spread.of))
+
+    def interval(self, *parts: str) -> tuple[Array, Array]:
+        """Ends of the interval of the named parts alone, such as "constants" and "run noise"."""
+        if self.spread is None:
+            raise UserError(f"no parts of an interval: {self.contains}")
+        half = self.spread.half_width(*parts)
+        return self.value * np.exp(-half), self.value * np.exp(half)
 
     @property
     def distance(self) -> str:
@@ -70,20 +88,30 @@ class Prediction:
         return {
             **{name: plain(each) for name, each in ends.items()},
             "beyond": {name: plain(each) for name, each in self.beyond.items()},
+            "contains": self.contains,
+            "interval": None if self.spread is None else self.spread.to_json(),
         }
 
 
 @dataclass(frozen=True)
 class Allocation:
     """The compute-optimal split of a budget C = 6 params tokens; each entry is (value, low, high).
-    `beyond` is the factor of compute, params and tokens outside the fitted rows."""
+    params, tokens and their ratio have the intervals of the constants; the loss that of a new run,
+    `prediction`. `beyond` is the factor of compute, params and tokens outside the fitted rows."""
 
     flops: Array
     params: tuple[Array, Array, Array]
     tokens: tuple[Array, Array, Array]
     tokens_per_param: tuple[Array, Array, Array]
-    loss: tuple[Array, Array, Array]
-    beyond: Mapping[str, Array]
+    prediction: Prediction
+
+    @property
+    def loss(self) -> tuple[Array, Array, Array]:
+        return self.prediction.value, self.prediction.low, self.prediction.high
+
+    @property
+    def beyond(self) -> Mapping[str, Array]:
+        return self.prediction.beyond
 
     @property
     def distance(self) -> str:
@@ -96,7 +124,6 @@ class Allocation:
             "params": self.params,
             "tokens": self.tokens,
             "tokens_per_param": self.tokens_per_param,
-            "loss": self.loss,
         }
         return {
             "flops": plain(self.flops),
@@ -104,6 +131,7 @@ class Allocation:
                 name: dict(zip(("value", "low", "high"), map(plain, part), strict=True))
                 for name, part in parts.items()
             },
+            "loss": self.prediction.to_json(),
             "beyond": {name: plain(each) for name, each in self.beyond.items()},
         }
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.fitting.bootstrap import Resampling, expanded, percentile_interval, resample_weights
-from analysis.fitting.reach import beyond
+from analysis.fitting.prediction.reach import beyond
 from analysis.fitting.types import LEVEL, Prediction
 from analysis.hyperparameters.cells import describe
 from analysis.hyperparameters.optimum import Optima, Where

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.fitting.bootstrap import percentile_interval
+from analysis.fitting.prediction.reach import factors
 from analysis.fitting.result import FitResult
 from analysis.fitting.types import LEVEL, Prediction
 from scaling.common.errors import UserError
@@ -20,10 +21,10 @@ from scaling.common.errors import UserError
 def chained(
     first: FitResult, second: FitResult, /, level: float = LEVEL, **variables: ArrayLike
 ) -> Prediction:
-    """The prediction of `second` at the prediction of `first` for the variables of its law.
+    """`second` at the loss that `first` gives the variables of its law.
 
-    The interval carries both bootstraps, with resamples of the two paired at random; it is nan
-    where either fit has none. Raises UserError where the second law takes more than one variable,
+    The interval is that of the constants of both, with their resamples paired at random: it holds
+    no noise of a run and no error of a law. It is nan where either fit has none. Raises UserError where the second law takes more than one variable,
     or a fit cannot answer.
     """
     if len(second.law.variables) != 1:
@@ -32,13 +33,16 @@ def chained(
             "law of one variable, the prediction of the first, such as error"
         )
     (fed,) = second.law.variables
-    run = first.predict_at(variables)
-    fed_loss = second.predict_at({fed: run.value})
-    value = fed_loss.value
-    distance = {**fed_loss.beyond, **run.beyond}
-    if not (first.has_intervals and second.has_intervals):
+    first.check(variables)
+    loss = first.law.predict(first.estimates, **variables)
+    second.check({fed: loss})
+    value = second.law.predict(second.estimates, **{fed: loss})
+    distance = {
+        **factors({fed: loss}, second.points.variables), **factors(variables, first.points.variables)
+    }  # fmt: skip
+    if missing := first.no_interval or second.no_interval:
         nothing = np.full_like(value, np.nan)
-        return Prediction(value, nothing, nothing, distance)
+        return Prediction(value, nothing, nothing, distance, without=missing)
     losses = first.sampled(**variables)
     count = max(len(losses), len(second.samples))
     # in their own order, equal seeds would tie the resamples of the two fits together

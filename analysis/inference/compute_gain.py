@@ -6,8 +6,8 @@ has its own allocation (C = 6 N D), or both are laws of the same one variable:
     gain = C_B / C_A  with  L_B(C_B) = L_A(C_A) = the target,      crossing: L_A(C) = L_B(C)
 
 The gain is the factor of compute that B needs to reach the loss of A. Both assume that L falls with
-C. Intervals pair the bootstrap resamples of the two fits. Fits of the same rows must share their
-seed: then both laws see the same resamples, and common errors cancel. Fits of different rows are
+C. Intervals are of the constants of both laws, without the noise of a run or the error of a law:
+they pair the bootstrap resamples of the two fits. Fits of the same rows must share their seed: then both laws see the same resamples, and common errors cancel. Fits of different rows are
 paired at random, as independent, even where they share some rows.
 """
 
@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fitting.reach import beyond
+from analysis.fitting.prediction.reach import beyond
 from analysis.fitting.result import FitResult
 from analysis.fitting.types import LEVEL
 from analysis.inference.compare import same_rows, title
@@ -232,9 +232,9 @@ def _axis(result: FitResult) -> str:
 def _check_reach(result: FitResult, budget: float) -> None:
     """UserError where the rows do not determine the law at this budget."""
     if len(result.law.variables) == 1:
-        result.predict_at({result.law.variables[0]: budget})
+        result.check({result.law.variables[0]: budget})
     else:
-        result.optimal(budget)
+        result.split(budget)
 
 
 def _resampling(result: FitResult) -> tuple[object, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from analysis.inference.forecast import Assessment
+from analysis.inference.forecast import Assessment, drift
 from analysis.readings._finding import Picture
 from analysis.report import arms, plots
 from analysis.report.evidence import Evidence
@@ -48,30 +48,31 @@ def pictures(evidence: Evidence) -> tuple[list[Picture], list[Picture]]:
                 "held_out",
                 lambda: plots.held_out(evidence.forecasts, measured, study.unit),
                 "Two intervals for the held-out run.",
-                "Pale: the bootstrap alone. Dark: with the extrapolation error of the rolled fit. "
-                "The tick is the prediction, the star the measurement.",
+                "Pale: the constants alone, by the bootstrap. Dark: with run noise and the law's "
+                "error, as the rolled fit shows it. Tick: the prediction. Star: the measurement.",
                 f"Bootstrap interval {interval(first.bootstrap_low, first.bootstrap_high)}, full "
                 f"interval {interval(first.low, first.high)} {study.unit}"
                 + "".join(f", measured {value:.3f}" for value in measured.values()),
             )
         )
-    if assessment.rolled:
+    if result.rolled:
         fitted = assessment.largest
         held = [
-            (math.log(each.forecast.flops_6nd / fitted), math.log1p(each.error))
+            (
+                math.log(each.forecast.flops_6nd / fitted),
+                math.log1p(each.error) + drift(each.forecast),
+            )
             for each in evidence.verdicts
         ]
         lesson.append(
             Picture(
                 "rolled_extrapolation",
-                lambda: plots.rolled_errors(assessment.rolled, held),
+                lambda: plots.rolled_errors(result, held),
                 "The fit rolled forward.",
-                "Each rung predicted from those below it, at × their largest compute. "
-                "Bars are the rms error; a bootstrap does not contain this error.",
-                "Extrapolation errors by rung: "
-                + ", ".join(
-                    f"rung {each.rung} rms {100 * each.rms:.2f} %" for each in assessment.rolled
-                ),
+                "Errors of the law at every later rung, fitted to the rungs below. Dashed: their "
+                "drift, which is removed. Band: run noise and law, as these errors show them.",
+                f"Errors of {len(result.rolled)} rolled fits against reach, drift "
+                f"{100 * result.extrapolation.drift_per_decade:+.2f} % per decade.",
             )
         )
     if assessment.arms:
@@ -93,8 +94,8 @@ def pictures(evidence: Evidence) -> tuple[list[Picture], list[Picture]]:
             "predicted_measured",
             lambda: plots.predicted_against_measured(result, evidence.forecasts, measured),
             "Fitted against measured.",
-            "On the line the law is right. Bars are 95 % intervals: of the bootstrap for fitted "
-            "runs, of the whole rule for the held-out run.",
+            "On the line the law is right. Bars are 95 % intervals: of the constants for fitted "
+            "runs, of a new run (constants, run noise, law) for the held-out run.",
             "Fitted loss against measured loss, points along the diagonal.",
         ),
         Picture(
@@ -138,8 +139,8 @@ def _two_variable_pictures(
             "ladder",
             lambda: plots.ladder(study, result),
             "The ladder.",
-            f"Loss against compute{measured}. {along}Dashed, with its band: the loss that the law "
-            "gives the best split of each budget.",
+            f"Loss against compute{measured}. {along}Dashed, with the interval of a new run: the "
+            "loss that the law gives the best split of each budget.",
             "Loss against compute by rung with the compute-optimal edge of the law.",
         )
     )

@@ -6,8 +6,11 @@ import math
 from dataclasses import dataclass
 from functools import partial
 
+from analysis.fitting.result import FitResult
+from analysis.inference.forecast import DRIFT, drift
 from analysis.report.evidence import Evidence
 from analysis.report.verdict import interval
+from experiments.record import Forecast
 
 LEAST = 5  # errors of one sign that are no accident: 1 in 16
 
@@ -50,22 +53,10 @@ def _paragraphs(evidence: Evidence) -> list[str]:
         f"Resampling the runs gives {interval(first.bootstrap_low, first.bootstrap_high)}, a half-"
         f"width of {narrow:.2f} %. That is how well these runs fix the constants of this law, and "
         "no more. It contains neither the noise of a new run nor the error of the law out there.",
+        f"{_rolled(assessment.result)} The interval of a new run is "
+        f"{interval(first.low, first.high)}, a half-width of {wide:.2f} %: {wide / narrow:.1f} "
+        f"times as wide{_parts(first)}. Believe this one.",
     ]
-    if assessment.rolled:
-        errors = ", ".join(
-            f"{100 * each.rms:.2f} % for rung {each.rung}" for each in assessment.rolled
-        )
-        paragraphs.append(
-            "Rolled forward through the study, fitting the lower rungs to predict the next, "
-            f"the same law erred by {errors}. With these errors counted the interval is "
-            f"{interval(first.low, first.high)}, a half-width of {wide:.2f} %: "
-            f"{wide / narrow:.1f} times as wide. Believe this one."
-        )
-    else:
-        paragraphs.append(
-            "There are too few rungs to roll the fit forward, so the wider interval "
-            f"{interval(first.low, first.high)} adds only the scatter about the fit."
-        )
     if evidence.verdicts and all(each.order == "predicted first" for each in evidence.verdicts):
         paragraphs.append(
             "The prediction was written down before the held-out run was trained: the run's record "
@@ -87,13 +78,43 @@ def _paragraphs(evidence: Evidence) -> list[str]:
                 "spread is the noise of one run."
             )
     signed = [
-        *(float(error) for each in assessment.rolled for error in each.log_errors),
-        *(each.error for each in evidence.verdicts),
+        *(float(error) for each in assessment.result.rolled for error in each.next_errors),
+        *(math.log1p(each.error) + drift(each.forecast) for each in evidence.verdicts),
     ]
     if len(signed) >= LEAST and abs(sum(map(partial(math.copysign, 1), signed))) == len(signed):
         side = "above" if signed[0] > 0 else "below"
         paragraphs.append(
             f"All {len(signed)} errors have one sign: every run came out {side} its prediction. "
-            "The law is biased when it is extrapolated, and the intervals are drawn on both sides."
+            "The law is biased when it is extrapolated. The drift removes what grows with reach, "
+            "as far as these rungs show it."
         )
     return paragraphs
+
+
+def _rolled(result: FitResult) -> str:
+    """The evidence of the roll: errors, drift and scale."""
+    if not result.rolled:
+        return (
+            "There are too few rungs to roll the fit forward, so nothing tests the law: the "
+            "interval takes errors of the size seen in other tables."
+        )
+    found = result.extrapolation
+    errors = ", ".join(
+        f"{100 * math.sqrt((each.next_errors**2).mean()):.2f} % at rung {each.rung}"
+        for each in result.rolled
+    )
+    return (
+        "Rolled forward through the study, fitted to the rungs below, the same law erred by "
+        f"{errors} (rms). The errors trend by {100 * found.drift_per_decade:+.2f} % per decade of "
+        f"reach, which is removed, and are {found.scale:.2f} times as large as expected."
+    )
+
+
+def _parts(forecast: Forecast) -> str:
+    """Half-widths of the parts; older files have none."""
+    shares = [
+        f"{name.replace('_', ' ')} ±{100 * half:.2f} %"
+        for name, half in forecast.parts.items()
+        if name != DRIFT
+    ]
+    return f" ({', '.join(shares)})" if shares else ""

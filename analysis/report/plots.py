@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.fitting.result import FitResult
-from analysis.inference.forecast import Forecast, RolledRung
+from analysis.fitting.types import LEVEL
 from analysis.plotting.numbers import quantity, scientific
 from analysis.plotting.style import (
     FITTED,
@@ -26,6 +26,7 @@ from analysis.plotting.style import (
     rung_style,
 )
 from analysis.tables.study import StudyRecords
+from experiments.record import Forecast
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -224,25 +225,36 @@ def frontier(study: StudyRecords, result: FitResult) -> Any:
         return figure
 
 
-def rolled_errors(rolled: Sequence[RolledRung], held: Sequence[tuple[float, float]]) -> Any:
-    """Errors when each rung is predicted from those below; `held` are (distance, log error)."""
+def rolled_errors(result: FitResult, held: Sequence[tuple[float, float]]) -> Any:
+    """Errors of every origin of the roll at its later runs, against their distance, with the drift
+    and the interval of a new run; `held` are (distance, log error) of the held-out runs."""
+    origins, found = result.rolled, result.extrapolation
+    reach = max(*(each.distance.max() for each in origins), *(at for at, _ in held), math.log(2))
+    at = np.linspace(0, reach, 60)
+    noise = result.noise
     with house_style():
         figure, axes = canvas()
-        names = []
-        for at, step in enumerate(rolled):
-            percent = 100 * step.log_errors
-            axes.plot([at] * len(percent), percent, "o", color=FITTED, zorder=3)
-            axes.plot([at, at], [-100 * step.rms, 100 * step.rms], color=FITTED, alpha=0.3, lw=9)
-            names.append(f"rung {step.rung}\n×{math.exp(step.distance):.2g} compute")
-        for _, error in held:
-            axes.plot(len(rolled), 100 * error, "*", color=HELD, markersize=12, zorder=3)
-        if held:
-            names.append(f"held out\n×{math.exp(held[0][0]):.2g} compute")
+        band = found.at(np.zeros_like(at), noise, at, LEVEL)
+        half = band.half_width("run noise", "law")
+        axes.fill_between(
+            np.exp(at), 100 * (band.drift - half), 100 * (band.drift + half), color=FITTED,
+            alpha=0.15, lw=0,
+        )  # fmt: skip
+        axes.plot(np.exp(at), 100 * band.drift, color=FITTED, linestyle="--", label="drift")
+        rungs = max(each.rung for each in origins) + 1
+        for each in origins:
+            look = rung_style(each.rung, rungs)
+            axes.plot(
+                np.exp(each.distance), 100 * each.log_errors, linestyle="none",
+                label=f"fitted below rung {each.rung}", **look,
+            )  # fmt: skip
+        for distance, error in held:
+            axes.plot(math.exp(distance), 100 * error, "*", color=HELD, markersize=12, zorder=3)
         axes.axhline(0, color=MUTED, linewidth=0.9)
-        axes.set_xticks(range(len(names)), names)
-        axes.set_xlim(-0.6, len(names) - 0.4)
-        axes.set_ylabel("measured above predicted, %")
-        axes.grid(visible=False, axis="x")
+        axes.set_xscale("log")
+        axes.set_xlabel("times outside the rows fitted")
+        axes.set_ylabel("measured above the law, %")
+        figure.legend(loc="outside upper center", ncols=3, columnspacing=1.2)
         return figure
 
 
@@ -254,8 +266,8 @@ def held_out(forecasts: Sequence[Forecast], measured: dict[str, float], unit: st
         ticks, names = [], []
         for at, (design, each) in enumerate(designs.items()):
             for row, (low, high), name in (
-                (0.0, (each.bootstrap_low, each.bootstrap_high), "bootstrap\nalone"),
-                (1.0, (each.low, each.high), "with\nextrapolation"),
+                (0.0, (each.bootstrap_low, each.bootstrap_high), "constants\nalone"),
+                (1.0, (each.low, each.high), "and run noise,\nlaw"),
             ):
                 y = 2.6 * at + row
                 axes.plot([low, high], [y, y], color=FITTED, linewidth=7, alpha=0.35 + 0.4 * row,

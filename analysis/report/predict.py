@@ -7,7 +7,7 @@ fit and how it rolled forward.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -21,8 +21,9 @@ from scaling.common.files import plain, write_json
 
 FIT = "fit.json"
 RULE = (
-    "log half-width = sqrt(b^2 + t^2 v), b from the bootstrap, v = (3 s^2 + sum of squared rolled "
-    "errors stretched to this distance) / (3 + rungs rolled), s the residual rms"
+    "log half-width = t a sqrt(b^2 + s^2 + l^2): b the constants by the bootstrap, s the residual "
+    "sd, l the law in proportion to ln(reach); a and the drift that is removed are the posterior "
+    "of the errors of the fit rolled forward; t has 4 + rungs rolled degrees of freedom"
 )
 
 
@@ -116,15 +117,17 @@ def fit_json(assessment: Assessment) -> dict[str, Any]:
         **assessment.result.to_json(),
         "rolled": [
             {
-                "rung": step.rung,
-                "fitted": step.fitted,
-                "runs": list(step.labels),
-                "log_errors": step.log_errors.tolist(),
-                "rms": step.rms,
-                "distance": step.distance,
+                "rung": origin.rung,
+                "fitted": origin.fitted,
+                "runs": list(origin.labels),
+                "log_errors": origin.log_errors.tolist(),
+                "distance": origin.distance.tolist(),
+                "constants": origin.constants.tolist(),
+                "run_noise": origin.noise,
             }
-            for step in assessment.rolled
+            for origin in assessment.result.rolled
         ],
+        "interval": asdict(assessment.result.extrapolation),
         "forecasts": plain(assessment.forecasts),
         "labels": {label: fit_json(arm) for label, arm in assessment.arms.items()},
     }

@@ -41,7 +41,11 @@ class StudyPlan(File, frozen=True, kw_only=True):
 
 
 class Forecast(Entry, frozen=True, kw_only=True):
-    """One held-out run, predicted by a law: value, interval, and the bootstrap's interval."""
+    """One held-out run, predicted by a law: value, interval of the run, and the bootstrap's alone.
+
+    `parts` are log half-widths of the interval: constants, run_noise and law, which add in squares,
+    and the drift that was added to the log of the law's loss. Older files have none.
+    """
 
     run_id: str
     params_total: float
@@ -53,6 +57,7 @@ class Forecast(Entry, frozen=True, kw_only=True):
     bootstrap_low: float
     bootstrap_high: float
     beyond: float | None = None  # its compute over the largest fitted; None in older files
+    parts: Mapping[str, float] = msgspec.field(default_factory=dict)
 
 
 class PredictionRecord(File, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""The fit rolled forward, and its interval for a run beyond the fitted ones."""
+"""Forecasts of a study, and the one interval that every door gives."""
 
 from __future__ import annotations
 
@@ -8,45 +8,46 @@ import numpy as np
 import pytest
 from synthetic import Plan, write_study
 
+from analysis.fitting.fit import fit
 from analysis.inference import forecast
-from analysis.inference.forecast import RolledRung, assess, extrapolation_half_width, roll
+from analysis.inference.forecast import assess
 from analysis.tables.study import load_study
+
+RESAMPLES = 60
 
 
 @pytest.fixture(autouse=True)
 def _few_resamples(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(forecast, "BOOTSTRAP", 60)
+    monkeypatch.setattr(forecast, "BOOTSTRAP", RESAMPLES)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return write_study(tmp_path / "study")
+def test_every_door_gives_one_interval(tmp_path: Path):
+    study = load_study(write_study(tmp_path / "study"))
+    (said,) = assess(study).forecasts
+    rows, at = study.runs, {"params": said.params_total, "tokens": said.tokens}
+    result = fit(
+        study.law, study.fit_runs, loss=study.loss, bootstrap=RESAMPLES, resampling="dirichlet"
+    )
+    predicted = result.predict(**at)
+    assert [predicted.value, predicted.low, predicted.high] == [said.loss, said.low, said.high]
+    budget = 6 * said.params_total * said.tokens
+    plan = result.optimal(budget)
+    there = result.predict(params=plan.params[0], tokens=plan.tokens[0])
+    assert plan.loss == (there.value, there.low, there.high)
+    assert plan.prediction.contains == predicted.contains
+    measured = rows.assign(
+        loss_per_byte=rows["loss_per_byte"].fillna(said.loss), status="completed"
+    )
+    held = fit(
+        study.law, measured, loss=study.loss, bootstrap=RESAMPLES, resampling="dirichlet",
+        holdout=(rows["part"] == "held_out").to_numpy(),
+    ).held_out  # fmt: skip
+    np.testing.assert_allclose([held.low[0], held.high[0]], [said.low, said.high], rtol=1e-12)
 
 
-def test_rolling_sees_only_the_rungs_below(folder: Path):
-    study = load_study(folder)
-    steps = roll(study.law, study.fit_runs, "loss_per_byte", "params_total", "tokens")
+def test_a_study_rolls_its_own_rungs(tmp_path: Path):
+    ladder = load_study(write_study(tmp_path / "ladder"))
     # two sizes do not determine a third, so the roll begins at rung 3
-    assert [(step.rung, step.fitted) for step in steps] == [(3, 12), (4, 15)]
-    changed = study.fit_runs.copy()
-    changed.loc[changed["rung"] == 4, "loss_per_byte"] *= 1.05
-    again = roll(study.law, changed, "loss_per_byte", "params_total", "tokens")
-    assert again[0].log_errors == pytest.approx(steps[0].log_errors)
-    assert again[1].log_errors == pytest.approx(steps[1].log_errors + 0.04879, abs=1e-4)
-
-
-def test_isoflop_rolls_from_the_third_budget(tmp_path: Path):
-    study = load_study(write_study(tmp_path / "study", Plan(isoflop="yes")))
-    assert [step.rung for step in assess(study).rolled] == [2, 3]
-
-
-def test_half_width_grows_with_errors_and_with_distance(folder: Path):
-    result = assess(load_study(folder)).result
-
-    def width(error: float, step: float, target: float) -> float:
-        rung = RolledRung(3, 12, ("a",), np.array([error]), step)
-        return extrapolation_half_width(result, [rung], target)
-
-    assert width(0.02, 1.0, 1.0) > 1.5 * width(0.005, 1.0, 1.0)
-    assert width(0.02, 0.5, 1.0) > 1.5 * width(0.02, 1.0, 1.0)
-    assert width(0.02, 2.0, 1.0) == width(0.02, 1.0, 1.0), "noise does not shrink with distance"
+    assert [(each.rung, each.fitted) for each in assess(ladder).result.rolled] == [(3, 12), (4, 15)]
+    budgets = load_study(write_study(tmp_path / "isoflop", Plan(isoflop="yes")))
+    assert [each.rung for each in assess(budgets).result.rolled] == [2, 3]

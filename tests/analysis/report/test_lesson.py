@@ -69,12 +69,14 @@ def test_without_a_measurement_or_a_prediction(evidence):
 def test_errors_of_one_sign_are_called_a_bias(evidence):
     told = evidence.assessment
     for sign, side in ((1, "above"), (-1, "below")):
-        rolled = [replace(step, log_errors=sign * abs(step.log_errors)) for step in told.rolled]
-        biased = replace(
-            measured(evidence, sign * 2.0), assessment=replace(told, rolled=tuple(rolled))
+        result = replace(told.result)
+        # the roll is solved once and kept: here, with other errors
+        result.__dict__["rolled"] = tuple(
+            replace(each, log_errors=sign * abs(each.log_errors)) for each in told.result.rolled
         )
+        biased = replace(measured(evidence, sign * 9.0), assessment=replace(told, result=result))
         assert f"came out {side} its prediction" in lesson(biased).paragraphs[-1]
-    mixed = replace(biased, verdicts=measured(evidence, 2.0).verdicts)
+    mixed = replace(biased, verdicts=measured(evidence, 9.0).verdicts)
     assert "its prediction" not in lesson(mixed).paragraphs[-1]
 
 

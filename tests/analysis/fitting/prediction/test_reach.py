@@ -24,7 +24,7 @@ def test_a_prediction_says_how_far_each_variable_lies(result):
     assert inside.distance == "" and (inside.beyond["tokens"] == 1).all()
     far = result.predict(params=[1e6, 3e9], tokens=2e10)
     assert far.beyond["params"] == pytest.approx([10, 10]) and far.beyond["tokens"] == 2
-    assert far.distance == "params 10 x, tokens 2 x outside the fitted rows"
+    assert far.distance == "compute 20 x, params 10 x, tokens 2 x outside the fitted rows"
     assert json.loads(json.dumps(far.to_json(), allow_nan=False))["beyond"]["tokens"] == 2
     assert far.to_json()["low"] == [None, None]
 
@@ -48,7 +48,7 @@ def test_units_show_as_distance(table):
 
 def test_held_out_rows_say_how_far_they_are(table):
     held = fit(laws.chinchilla, table, holdout="params_total>1e8").held_out
-    assert "params 3 x outside the fitted rows" in str(held).splitlines()[0]
+    assert "compute 3 x, params 3 x outside the fitted rows" in str(held).splitlines()[0]
 
 
 def test_a_chain_passes_the_distance_of_its_run(result, table):

@@ -1,0 +1,55 @@
+"""The fit rolled forward over rungs of its own rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from anybody import ladder
+
+from analysis import fit
+from analysis.fitting.prediction.roll import rungs
+from scaling import laws
+
+
+def test_an_origin_sees_the_rungs_below_it_alone():
+    table = ladder()
+    first = fit(laws.chinchilla, table).rolled
+    assert [each.rung for each in first] == [2, 3, 4, 5]
+    assert [each.fitted for each in first] == [10, 15, 20, 25]
+    last = table.index >= 25
+    changed = fit(
+        laws.chinchilla, table.assign(loss=table["loss"].where(~last, 1.05 * table["loss"]))
+    )
+    for before, after in zip(first, changed.rolled, strict=True):
+        lifted = np.where(before.later == 5, np.log(1.05), 0.0)
+        assert after.log_errors == pytest.approx(before.log_errors + lifted, abs=1e-5)
+    alone = fit(laws.chinchilla, table[table.index < 20])
+    at = {
+        name: values[20:] for name, values in fit(laws.chinchilla, table).points.variables.items()
+    }
+    expected = np.log(table["loss"][20:]) - np.log(alone.predict_at(at).value)
+    assert first[2].log_errors == pytest.approx(expected.to_numpy(), abs=1e-5)
+
+
+def test_the_error_of_the_constants_is_that_of_resampling():
+    """First order against a bootstrap of the same rows."""
+    table = ladder()
+    origin = fit(laws.chinchilla, table).rolled[2]
+    below = fit(laws.chinchilla, table[table.index < 20], bootstrap=200, objective="log_squared")
+    at = {name: table[column][20:] for name, column in below.recipe.columns.items()}
+    ratio = origin.constants / np.std(np.log(below.sampled(**at)), axis=0)
+    assert 0.6 < np.median(ratio) < 1.7
+
+
+def test_rungs_are_budgets_names_or_ten_groups():
+    np.testing.assert_array_equal(rungs(np.array([1.0, 30.0, 1.1, 3.0])), [0, 2, 0, 1])
+    named = np.array(["b", "a", "b", "a"])
+    np.testing.assert_array_equal(rungs(np.array([1.0, 30.0, 1.1, 3.0]), named), [0, 1, 0, 1])
+    dense = rungs(np.geomspace(1, 1e4, 200))
+    assert set(dense) == set(range(10)) and (np.diff(dense) >= 0).all()
+
+
+def test_shares_weigh_each_later_rung_alike():
+    for origin in fit(laws.chinchilla, ladder()).rolled:
+        sums = [origin.share[origin.later == rung].sum() for rung in np.unique(origin.later)]
+        assert sums == pytest.approx([1 / len(sums)] * len(sums))
