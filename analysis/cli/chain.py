@@ -92,7 +92,9 @@ def run(options: argparse.Namespace) -> Answer:
     if away:
         yield Note(f"up to {away}")
     missing = first.no_interval or second.no_interval
-    yield Note(missing or f"intervals of {first.recipe.loss}: a new run; of {what}: constants of both")
+    yield Note(
+        missing or f"intervals of {first.recipe.loss}: a new run; of {what}: constants of both"
+    )
     return 0
 
 

@@ -24,8 +24,8 @@ def chained(
     """`second` at the loss that `first` gives the variables of its law.
 
     The interval is that of the constants of both, with their resamples paired at random: it holds
-    no noise of a run and no error of a law. It is nan where either fit has none. Raises UserError where the second law takes more than one variable,
-    or a fit cannot answer.
+    no noise of a run and no error of a law. It is nan where either fit has none. Raises UserError
+    where the second law takes more than one variable, or a fit cannot answer.
     """
     if len(second.law.variables) != 1:
         raise UserError(
@@ -37,9 +37,8 @@ def chained(
     loss = first.law.predict(first.estimates, **variables)
     second.check({fed: loss})
     value = second.law.predict(second.estimates, **{fed: loss})
-    distance = {
-        **factors({fed: loss}, second.points.variables), **factors(variables, first.points.variables)
-    }  # fmt: skip
+    reached = factors({fed: loss}, second.points.variables)
+    distance = {**reached, **factors(variables, first.points.variables)}
     if missing := first.no_interval or second.no_interval:
         nothing = np.full_like(value, np.nan)
         return Prediction(value, nothing, nothing, distance, without=missing)

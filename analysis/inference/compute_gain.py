@@ -7,8 +7,9 @@ has its own allocation (C = 6 N D), or both are laws of the same one variable:
 
 The gain is the factor of compute that B needs to reach the loss of A. Both assume that L falls with
 C. Intervals are of the constants of both laws, without the noise of a run or the error of a law:
-they pair the bootstrap resamples of the two fits. Fits of the same rows must share their seed: then both laws see the same resamples, and common errors cancel. Fits of different rows are
-paired at random, as independent, even where they share some rows.
+they pair the bootstrap resamples of the two fits. Fits of the same rows must share their seed:
+then both laws see the same resamples, and common errors cancel. Fits of different rows are paired
+at random, as independent, even where they share some rows.
 """
 
 from __future__ import annotations

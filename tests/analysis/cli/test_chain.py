@@ -30,7 +30,7 @@ def test_the_published_errors_of_two_targets(capsys):
 def test_a_run_that_is_not_in_the_table(capsys):
     assert main([*GADRE, "--at", "params=1.4B,tokens=9e11"]) == 0
     said = capsys.readouterr().out
-    assert "params=1.4B,tokens=9e11" in said and "no intervals without --bootstrap" in said
+    assert "params=1.4B,tokens=9e11" in said and "no intervals without bootstrap=1000" in said
     assert main([*GADRE, "--at", "params=1.4e9"]) == 2
     assert "tokens" in capsys.readouterr().err
     assert main(GADRE) == 2

@@ -55,11 +55,11 @@ def test_the_interval_holds_the_truth_and_carries_both_bootstraps():
         chained(first, sure_second, **where),
         chained(sure_first, second, **where),
     )
-    ends = first.predict(**where)
-    through = sure_second.law.predict(sure_second.params, loss=[ends.low, ends.high])
+    ends = first.predict(**where).constants
+    through = sure_second.law.predict(sure_second.params, loss=list(ends))
     np.testing.assert_allclose([of_first.low, of_first.high], through, rtol=1e-3)
-    alone = second.predict(loss=sure_first.predict(**where).value)
-    np.testing.assert_allclose([of_second.low, of_second.high], [alone.low, alone.high], rtol=1e-6)
+    alone = second.predict(loss=overtraining.predict(sure_first.estimates, **where)).constants
+    np.testing.assert_allclose([of_second.low, of_second.high], alone, rtol=1e-6)
     widths = [float(part.high - part.low) for part in (of_first, of_second)]
     # two independent widths add in quadrature, to what 200 resamples can tell
     assert float(made.high - made.low) == pytest.approx(np.hypot(*widths), rel=0.3)
@@ -92,10 +92,9 @@ def test_equal_seeds_do_not_tie_the_resamples_of_the_two_fits():
     first = fit(overtraining, table, **how)
     second = fit(error, table, loss="wrong", columns={"loss": "level"}, **how)
     where = {"params": 1e8, "tokens": 1e10}
-    value = first.predict(**where)
-    ends = second.law.predict(second.params, loss=[value.low, value.high])
-    alone = second.predict(loss=value.value)
-    widths = float(ends[1] - ends[0]), float(alone.high - alone.low)
+    ends = second.law.predict(second.params, loss=list(first.predict(**where).constants))
+    low, high = second.predict(loss=overtraining.predict(first.estimates, **where)).constants
+    widths = float(ends[1] - ends[0]), float(high - low)
     made = chained(first, second, **where)
     assert float(made.high - made.low) == pytest.approx(np.hypot(*widths), rel=0.15)
     assert np.hypot(*widths) < 0.75 * sum(widths)  # so that straight addition would show
