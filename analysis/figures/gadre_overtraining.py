@@ -70,8 +70,8 @@ def reproduce() -> Reproduction:
                 f"{errors.low[k]:.2f} to {errors.high[k]:.2f})"
                 for k, (name, *_) in enumerate(TARGETS.values())
             ),
-            "those intervals (the loss of a new run; for the error, the constants alone) are far wider than the errors: five runs for "
-            "four constants do not support such small errors",
+            "those intervals (of a new run for the loss, of the constants for the error) are far "
+            "wider than the errors: five runs for four constants do not support such small errors",
             _elsewhere(runs, loss_law),
             f"the fitted law puts the best ratio at {float(best_ratio(loss_law.params)):.1f} "
             f"tokens per parameter, below every ratio it was fitted to; at 5 the runs are "
