@@ -61,6 +61,7 @@ OURS = ("label", "data.fingerprint", "data.weights")  # of this project's record
 FAR, FLOOR = 10.0, 1e-4  # an outlier, in robust standard deviations, of this log loss at least
 LEAST_FREE = 4  # rows beyond the constants, for a scale
 ENDS = ("is_final", "final", "finished", "completed")  # flags of the last point of a curve
+IDS = ("run_id", "id", "uuid", "trial_id")  # of the columns of runs, those that tell them apart
 TIMES = ("tokens", "step", "steps", "_step", "global_step", "iteration", "epoch", "train_tokens")
 
 
@@ -224,9 +225,11 @@ def _names_a_value(rows: pd.DataFrame, values: pd.Series, columns: Collection[st
 
 def run_column(rows: pd.DataFrame, columns: Collection[str]) -> str | None:
     """The column that says which rows are of one run: names that repeat while one of `columns`, or
-    a time, moves on within a name."""
-    for column in _named(rows, RUNS):
+    a time, moves on within a name. Where an id tells all rows apart, equal names say nothing."""
+    for column in sorted(_named(rows, RUNS), key=lambda each: _last(each) not in IDS):
         names = texts(rows[column])
+        if _last(column) in IDS and names.is_unique and names.notna().all():
+            return None
         if names.isna().any() or not 1 < names.nunique() < len(rows):
             continue
         by_run = rows.groupby(names.to_numpy())

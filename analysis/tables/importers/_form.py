@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.tables.columns import numeric
 from analysis.tables.words import WORDS, columns_saying
-from scaling.common.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,12 +52,9 @@ class Imported:
 
 
 def gathered(importer: str, path: Path, runs: Sequence[TrackedRun]) -> Imported:
-    """All runs in the common form."""
+    """All runs in the common form. Rows of an export may share an id: checkpoints of one run."""
     import pandas as pd
 
-    twice = [name for name, count in Counter(run.run_id for run in runs).items() if count > 1]
-    if twice:
-        raise UserError(f"{path}: more than one run '{twice[0]}'")
     table = pd.DataFrame([_row(run) for run in runs])
     heads = ("run_id", "name", "status")
     taken = _understood([c for c in table.columns if c not in heads])
@@ -68,7 +64,7 @@ def gathered(importer: str, path: Path, runs: Sequence[TrackedRun]) -> Imported:
     sizes = [name for name in WORDS if name.startswith("params") and name in taken]
     return Imported(
         runs=table[[*first, *others]],
-        histories=_histories(runs, table.set_index("run_id")[sizes]),
+        histories=_histories(runs, table.drop_duplicates("run_id").set_index("run_id")[sizes]),
         taken=taken,
         others=others,
         provenance=_provenance(importer, path, len(runs)),

@@ -13,7 +13,7 @@ from analysis.estimators.envelope import envelope
 from analysis.estimators.isoflop import isoflop
 from analysis.estimators.trajectory import fit_trajectories
 from analysis.hyperparameters.cells import cells
-from analysis.tables.population import kept, visible
+from analysis.tables.population import kept, run_column, visible
 from scaling import laws
 from scaling.common.errors import UserError
 
@@ -166,6 +166,14 @@ def test_checkpoints_of_one_run_are_named_unless_clustered(runs: pd.DataFrame):
     assert note.startswith("24 rows look like checkpoints of 6 runs (column 'run')")
     clustered = fit(laws.chinchilla, table, bootstrap=5, cluster="run")
     assert not any("checkpoints" in note for note in clustered.warnings)
+
+
+def test_an_id_tells_runs_of_one_name_apart(runs: pd.DataFrame):
+    named = runs.assign(Name="ladder-" + pd.Series(np.repeat(list("abcdef"), 4)))
+    assert run_column(named, ("tokens",)) == "Name"
+    assert run_column(named.assign(ID=range(24)), ("tokens",)) is None
+    twice = named.assign(ID=[0, 0, *range(22)])
+    assert run_column(twice, ("tokens",)) == "ID"
 
 
 def left_out(runs: pd.DataFrame) -> pd.DataFrame:
