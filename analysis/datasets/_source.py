@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.common.errors import UserError
+from scaling.common.files import cache_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,8 +77,7 @@ class Dataset:
     def _download(self, path: str, file: TableFile, wanted: str) -> Path:
         import pooch
 
-        cache = Path(os.environ.get("WINDTUNNEL_CACHE", "~/.cache/windtunnel")).expanduser()
-        place = cache / "published" / self.name / file.name
+        place = cache_folder() / "published" / self.name / file.name
         try:
             return Path(
                 pooch.retrieve(

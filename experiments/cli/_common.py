@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.common.answers import Line
-from scaling.common.files import output_folder
+from scaling.common.files import cache_folder, output_folder
 from scaling.common.quantities import count
 
 if TYPE_CHECKING:
@@ -22,11 +21,6 @@ NAMED = {
     "search": "a search's name, or the path of its file",
 }
 SETTING = "a setting of the {} (scale=gpu) or a field of every run (model.width=64)"
-
-
-def default_cache() -> Path:
-    """The folder of corpora and compiled programs: WINDTUNNEL_CACHE, else ~/.cache/windtunnel."""
-    return Path(os.environ.get("WINDTUNNEL_CACHE", "~/.cache/windtunnel")).expanduser()
 
 
 def add_assignments(parser: argparse.ArgumentParser, text: str) -> None:
@@ -43,7 +37,7 @@ def add_assignments(parser: argparse.ArgumentParser, text: str) -> None:
 
 def add_cache(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--cache", type=output_folder, default=default_cache(), help="corpora and programs"
+        "--cache", type=output_folder, default=cache_folder(), help="corpora and programs"
     )
 
 

@@ -34,6 +34,11 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 T = TypeVar("T")
 
 
+def cache_folder() -> Path:
+    """The folder of corpora, tables and compiled programs: WINDTUNNEL_CACHE, else the user's."""
+    return Path(os.environ.get("WINDTUNNEL_CACHE", "~/.cache/windtunnel")).expanduser()
+
+
 class DiskError(UserError):
     """The disk is full, read-only or broken: nothing more can be written anywhere on it."""
 
