@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import time
@@ -56,6 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Set what JAX reads when it is imported, for this process and for its children."""
+    config.pluginmanager.register(importlib.import_module("cpu_time"))
     if config.option.markexpr not in DEVICES:
         os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILED))

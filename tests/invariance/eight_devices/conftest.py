@@ -14,9 +14,10 @@ import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
+from cpu_time import CLOCK
 from paths import ROOT
 
 # compiled for a quick compilation, as by quick.py
@@ -31,7 +32,7 @@ class Second:
     process: subprocess.Popen[bytes]
     pipe: IO[str]
     output: IO[bytes]
-    reports: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    reports: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
     def outcome(self, name: str) -> None:
         """Pass, fail or skip as the test of this name does; fail if the process ends before."""
@@ -43,6 +44,7 @@ class Second:
                 pytest.fail(f"the process with eight devices ended:\n{text}", pytrace=False)
             report = json.loads(line)
             self.reports[report["name"], report["when"]] = report
+            CLOCK.told += report["cpu"]
         for when in ("setup", "call", "teardown"):
             if report := self.reports.get((name, when)):
                 if report["outcome"] == "failed":
@@ -69,6 +71,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if PIPE in os.environ:
         text = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
         row = {"name": report.nodeid, "when": report.when, "outcome": report.outcome, "text": text}
+        row |= {"cpu": report.cpu}
         os.write(int(os.environ[PIPE]), f"{json.dumps(row)}\n".encode())
 
 
