@@ -99,6 +99,11 @@ def change(folder: Path, kind: type[Any], **fields: Any) -> None:
     record.write(folder, msgspec.structs.replace(record.read(folder, kind), **fields))
 
 
+def steps(folder: Path) -> list[int]:
+    """The steps of a run's rows of training."""
+    return [row["step"] for row in means(folder) if "loss" in row]
+
+
 def means(run: Path) -> list[dict[str, float | None]]:
     """The rows of a run as flat mappings without the wall time."""
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from experiments import data
@@ -119,6 +120,17 @@ def study(texts: Path | str, rates: Sequence[float] = (1e-3, 2e-3, 4e-3), seed: 
     runs = [Run(override(base, [f"optimizer.learning_rate={rate}"]), 0) for rate in rates]
     longer = override(base, [f"budget.tokens={2 * STEPS * 64}"])
     return Study("tiny", "How?", (*runs, Run(longer, 1, StudyPart.HELD_OUT)))
+
+
+def first(bound: Sweep, folder: Path, *assignments: str) -> Sweep:
+    """The first run of a sweep alone, overridden, in another folder."""
+    study = replace(bound.study, runs=bound.study.runs[:1])
+    return replace(bound, folder=folder, study=study.override(assignments))
+
+
+def lasting(steps: int) -> list[str]:
+    """Settings of a run of so many steps, which saves often and has text enough."""
+    return [f"budget.tokens={64 * steps}", "data.epochs=400", "execution.checkpoint_seconds=0.2"]
 
 
 def swept(texts: Path, folder: Path, cache: Path) -> tuple[Sweep, list[Event]]:

@@ -1,28 +1,18 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-import os
-import signal
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
-import jax
 import pytest
 import records
 import tiny
 
 from experiments import data, record
 from experiments.config.overrides import override
-from experiments.devices import machine
-from experiments.devices.signals import STOP_SIGNALS
 from experiments.devices.slot import Slot
-from experiments.launchers import _worker as worker
 from experiments.launchers import local
-from experiments.launchers._pool import train_all
 from experiments.launchers.local import Local
 from experiments.plan.run import Continued, Run
 from experiments.plan.study import Study
@@ -33,9 +23,6 @@ from experiments.sweep.sweep import Sweep, bind, run_sweep
 from experiments.training import trainer
 from experiments.training.populations.grouping import signature
 from scaling.common.errors import UserError
-
-# long enough to be caught in the act: thousands of dispatches
-LONG = ["budget.tokens=6400000", "data.epochs=400"]
 
 
 def predict(bound: Sweep, *run_ids: str) -> None:
@@ -237,225 +224,6 @@ def test_binding_writes_nothing_into_the_folder(texts, cache, tmp_path):
     bind(tiny.study(texts), tmp_path / "out", cache, told.append)
     assert not (tmp_path / "out").exists()
     assert "60 documents" in told[-1]
-
-
-# --- processes that are stopped, killed, or fail ---
-
-
-@pytest.fixture
-def long(swept, tmp_path):
-    """The same study, too long to end by itself here."""
-    bound = copy(swept[0], tmp_path)
-    return replace(bound, study=bound.study.override(LONG))
-
-
-def on_training(act):
-    """A watcher that acts at every row of training."""
-
-    def watch(event: Event) -> None:
-        if event.phase == "training":
-            act()
-
-    return watch
-
-
-def test_interrupt_saves_what_was_done_and_leaves_nobody_behind(long):
-    handlers = [signal.getsignal(number) for number in STOP_SIGNALS]
-    sent: list[None] = []
-
-    def once() -> None:
-        if not sent:
-            sent.append(os.kill(os.getpid(), signal.SIGINT))
-
-    run_sweep(long, StudyPart.FIT, Local(1), on_training(once))
-    assert sent
-    assert multiprocessing.active_children() == []
-    assert [signal.getsignal(number) for number in STOP_SIGNALS] == handlers
-    (started,) = (run for run in long.study.runs if long.status(run) is Status.STARTED)
-    steps = [row.step for row in record.read_rows(long.folder / started.run_id / record.METRICS)]
-    (checkpoint,) = (long.folder / started.run_id / record.CHECKPOINTS).iterdir()
-    assert steps[-1] == int(checkpoint.name) > 0
-
-
-def test_second_interrupt_ends_at_once(long):
-    """The worker is frozen first, so that it cannot obey in time."""
-    rescues: list[threading.Timer] = []
-
-    def twice() -> None:
-        (child,) = multiprocessing.active_children()
-        os.kill(child.pid, signal.SIGSTOP)
-        rescues.append(threading.Timer(60, child.kill))  # or a failure of this test would hang
-        rescues[0].daemon = True
-        rescues[0].start()
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    with pytest.raises(KeyboardInterrupt):
-        run_sweep(long, StudyPart.FIT, Local(1), on_training(twice))
-    assert rescues[0].is_alive(), "nobody waited for the worker"
-    rescues[0].cancel()
-    assert multiprocessing.active_children() == []
-
-
-def kill_when_training(times: int, victims: list[str]):
-    """A watcher that kills the worker of whichever run trains, so many times."""
-
-    def watch(event: Event) -> None:
-        if event.phase == "training" and len(victims) < times:
-            victims.append(event.run_id)
-            (child,) = multiprocessing.active_children()
-            os.kill(child.pid, signal.SIGKILL)
-            child.join()
-
-    return watch
-
-
-def test_killed_worker_is_replaced_and_its_run_goes_on(swept, tmp_path):
-    bound, victims, notes = copy(swept[0], tmp_path), [], []
-    kill = kill_when_training(2, victims)
-
-    def watch(event: Event) -> None:
-        notes.extend([event.note] if event.note else [])
-        kill(event)
-
-    run_sweep(bound, StudyPart.FIT, Local(1), watch)
-    fit = bound.study.part(StudyPart.FIT)
-    assert [bound.status(run) for run in fit] == ["completed", "diverged", "completed"]
-    assert notes == [f"{run_id}: its worker ended (SIGKILL)" for run_id in victims]
-    assert multiprocessing.active_children() == []
-
-
-def test_run_whose_worker_is_always_killed_is_recorded_as_failed(swept, tmp_path):
-    """A watcher kills at its every word, as want of memory would; the others are trained."""
-    bound, doomed = copy(swept[0], tmp_path), swept[0].study.runs[0].run_id
-
-    def watch(event: Event) -> None:
-        if event.run_id == doomed and not isinstance(event.phase, Status):
-            for child in multiprocessing.active_children():
-                child.kill()
-                child.join()
-
-    run_sweep(bound, StudyPart.FIT, Local(1), watch)
-    fit = bound.study.part(StudyPart.FIT)
-    assert [bound.status(run) for run in fit] == ["failed", "diverged", "completed"]
-    assert "its worker ended 3 times (SIGKILL)" in bound.failure(fit[0])
-    run_sweep(bound, StudyPart.FIT, Local(1))
-    assert [bound.status(run) for run in fit] == ["completed", "diverged", "completed"]
-
-
-def test_interrupt_while_compiling_does_not_wait_for_the_compiler(long, capsys):
-    """The worker is frozen: one that compiles cannot hear, and has nothing to save."""
-    frozen: list[int] = []
-
-    def watch(event: Event) -> None:
-        if event.phase == "compiling" and not frozen:
-            (child,) = multiprocessing.active_children()
-            frozen.append(child.pid)
-            os.kill(child.pid, signal.SIGSTOP)
-            rescue = threading.Timer(60, child.kill)  # or a failure of this test would hang
-            rescue.daemon = True
-            rescue.start()
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    start = time.monotonic()
-    run_sweep(long, StudyPart.FIT, Local(1), watch)
-    assert frozen
-    assert "there is nothing to save" in capsys.readouterr().err
-    assert time.monotonic() - start < 50
-    assert multiprocessing.active_children() == []
-
-
-def test_fault_of_ours_in_a_worker_points_to_its_trace(tmp_path, cache):
-    log = tmp_path / "workers.log"
-    slot = Slot(cache, log)
-    broken = SimpleNamespace(run_id="broken")
-    with pytest.raises(UserError, match=r"a worker failed; the end of workers\.log"):
-        train_all([(Job(broken, "tiny", tmp_path),)], [slot], lambda event: None)  # type: ignore[arg-type]
-    assert "AttributeError" in log.read_text()
-
-
-def test_error_of_the_machine_is_recorded_and_the_sweep_goes_on(swept, tmp_path, monkeypatch):
-    bound = copy(swept[0], tmp_path)
-    job = bound.job(bound.study.runs[0])
-
-    def fail(*args, **kwargs):
-        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory\nand much more")
-
-    monkeypatch.setattr(trainer, "train_population", fail)
-    events: list[Event] = []
-    worker.attend((job,), bound.corpora, events.append, lambda: False)
-    assert [event.phase for event in events] == [Status.FAILED]
-    assert bound.status(job.run) is Status.FAILED
-    assert bound.failure(job.run).endswith("RESOURCE_EXHAUSTED: Out of memory")
-    assert record.read(job.folder, RunSummary).environment.device is None
-
-
-# --- populations ---
-
-
-def test_populations_are_trained_by_workers_and_recorded_run_by_run(swept, tmp_path):
-    """Three runs in populations of two, the odd one left over; one member diverges."""
-    bound = copy(swept[0], tmp_path)
-    together = replace(bound, study=bound.study.override(["execution.runs_per_program=2"]))
-    events: list[Event] = []
-    run_sweep(together, StudyPart.FIT, Local(2), events.append)
-    for run in together.study.part(StudyPart.FIT):
-        ours, theirs = (
-            record.read(folder / run.run_id, RunSummary) for folder in (tmp_path, swept[0].folder)
-        )
-        assert ours.status == theirs.status
-        assert ours.diverged_step == theirs.diverged_step
-        if ours.status is Status.COMPLETED:
-            assert ours.metrics.loss == pytest.approx(theirs.metrics.loss, rel=1e-5)
-    found = [
-        record.read(tmp_path / run.run_id, RunSummary).environment.members
-        for run in together.study.part(StudyPart.FIT)
-    ]
-    assert sorted(found) == [1, 2, 2]
-    last = [event.run_id for event in events if isinstance(event.phase, Status)]
-    assert sorted(last) == sorted(run.run_id for run in together.study.part(StudyPart.FIT))
-
-
-def test_a_grid_is_grouped_as_the_device_was_measured(swept, texts, tmp_path, monkeypatch):
-    """Eighteen like runs; by the curve two at once cost less than one by one, and four more."""
-    asked: list[int] = []
-
-    def curves(wanted, slot):
-        asked.extend(most for _, most in wanted)
-        return [{1: 1.0, 2: 1.2, 4: 4.1}]
-
-    populations: list[tuple[Job, ...]] = []
-    monkeypatch.setattr(local.throughput, "curves", curves)
-    monkeypatch.setattr(local, "train_all", lambda found, slots, watch: populations.extend(found))
-    study = tiny.study(texts, rates=[i * 1e-4 for i in range(1, 19)])
-    bound = replace(swept[0], folder=tmp_path)
-    study = study.with_fingerprints(lambda config: bound.corpora.mixture(config).fingerprint)
-    monkeypatch.setattr(machine, "platform", lambda: "cpu")
-    run_sweep(replace(bound, study=study), StudyPart.FIT, Local(2))
-    assert asked == [9]
-    assert [len(population) for population in populations] == [2] * 9
-
-
-def test_population_that_is_too_much_for_the_machine_is_tried_in_halves(
-    swept, tmp_path, monkeypatch
-):
-    bound = copy(swept[0], tmp_path)
-    jobs = tuple(bound.job(run) for run in bound.study.runs[:3])
-    tried: list[int] = []
-
-    def fail(population, *args, **kwargs):
-        tried.append(len(population))
-        if len(population) > 1:
-            record.write(jobs[1].folder, records.run_summary())
-            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
-
-    monkeypatch.setattr(trainer, "train_population", fail)
-    worker.attend(jobs, bound.corpora, lambda event: None, lambda: False)
-    assert tried == [3, 1, 1]  # the one that had ended in the meantime is left alone
-    assert {bound.status(job.run) for job in jobs} == {Status.MISSING, Status.COMPLETED}
-
-
-# --- data ---
 
 
 def test_each_run_trains_on_the_data_that_it_names(tmp_path, cache):
