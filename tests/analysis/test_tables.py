@@ -24,7 +24,6 @@ from paths import ROOT
 from analysis import load_table
 from analysis.__main__ import main
 from analysis.fitting.fit import fit
-from analysis.fitting.types import FitStatus
 from scaling import laws
 from scaling.common.errors import UserError
 
@@ -359,28 +358,6 @@ def test_a_table_that_is_only_unusual(change):
     found = fit(laws.chinchilla, change(table))
     assert found.params == pytest.approx(expected.params, rel=1e-9)
     assert found.warnings == expected.warnings
-
-
-def test_many_rows_are_fitted_in_little_memory():
-    """100,000 rows: the optimum of all of them, although the scan sees a sample."""
-    rng = np.random.default_rng(1)
-    n, d = 10 ** rng.uniform(7.5, 10, 100_000), 10 ** rng.uniform(9, 11.5, 100_000)
-    loss = laws.chinchilla.predict(TRUTH, params=n, tokens=d) * np.exp(rng.normal(0, 0.005, n.size))
-    result = fit(laws.chinchilla, pd.DataFrame({"params_total": n, "tokens": d, "loss": loss}))
-    assert result.status is FitStatus.CONVERGED
-    # 100,000 rows of noise 0.005 fix the exponents to about 3e-4
-    assert result.params["alpha"] == pytest.approx(0.35, abs=2e-3)
-    assert result.params["beta"] == pytest.approx(0.37, abs=2e-3)
-
-
-@pytest.mark.slow
-def test_ten_million_rows_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    file = tmp_path / "large.csv"
-    with file.open("w") as out:
-        out.write("n,d,loss\n")
-        out.writelines("1e8,1e9,3.1\n2e8,1e9,2.9\n" for _ in range(5_000_000))
-    assert main(["fit", str(file), "--params", "n", "--tokens", "d"]) == 2
-    assert "the table has 10,000,000 rows, and a fit takes" in capsys.readouterr().err
 
 
 def test_names_stay_text_and_lines_are_those_of_the_file(tmp_path: Path, capsys):
