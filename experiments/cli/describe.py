@@ -53,9 +53,9 @@ def run(options: argparse.Namespace) -> Answer:
     run = planned[options.rung]
     science, made = run.config.science, recipe(run.config, platform="cpu")
     yield Line(
-        "{model}\n{parametrization}\n",
-        model=Shown(vars(science.model), str(science.model)),
-        parametrization=Shown(vars(science.parametrization), str(science.parametrization)),
+        "model: {model}\nparametrization: {parametrization}\n",
+        model=_fields(science.model),
+        parametrization=_fields(science.parametrization),
     )
     yield Rows("weights", HEAD, [_row(science, made, each) for each in made.table], left=2)
     counts = [
@@ -64,6 +64,16 @@ def run(options: argparse.Namespace) -> Answer:
     ]
     yield Rows("counts", ("count", "value"), counts, above="\n")
     return 0
+
+
+def _fields(section: Any) -> Shown:
+    """The fields of a section; as text, those that differ from their defaults."""
+    from experiments.config.fields import flat, to_dict
+
+    default = dict(flat(to_dict(type(section)())))
+    given = [(name, value) for name, value in flat(to_dict(section)) if value != default[name]]
+    said = ", ".join(f"{name} {value}" for name, value in given)
+    return Shown(to_dict(section), said or "as by default")
 
 
 def _row(science: Science, made: Recipe, weight: Weight) -> list[Any]:

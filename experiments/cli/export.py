@@ -1,4 +1,6 @@
-"""Write a run's parameters, config and tokenizer as one safetensors file: the whole model.
+"""Write a run's whole model as one safetensors file.
+
+It holds the parameters, the config and the tokenizer.
 
 examples:
   windtunnel export runs/quickstart/RUN --to model.safetensors

@@ -1,4 +1,4 @@
-"""Explain the fields of a run: meaning, default, unit, and the values that each takes.
+"""Explain the fields of a run: meaning, unit, default, values.
 
 A name, or a part of one, shows the fields that hold it: optimizer, rate, model.width, lr.
 

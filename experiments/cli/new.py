@@ -1,6 +1,7 @@
-"""Write a starting file of your own, with its test: a study, a law, a mixer or a figure.
+"""Write a starting study, law, mixer or figure, with its test.
 
-Each works as it stands. The file lies in a folder of plug-ins, which WINDTUNNEL_PLUGINS names.
+Each works as it stands, for you to change. It lies in a folder of plug-ins, which
+WINDTUNNEL_PLUGINS names.
 
 examples:
   windtunnel new study my_sweep --to plugins

@@ -1,4 +1,6 @@
-"""Show the status of each run of a study: the fields that vary, its last losses, its state.
+"""Show the status of each run of a study.
+
+Beside it stand the fields in which the runs differ, the share that is done, and the last losses.
 
 examples:
   windtunnel status quickstart

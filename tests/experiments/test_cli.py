@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -79,7 +80,8 @@ def test_list_names_every_study_and_search_with_its_question(capsys):
         *([name, "run"] for name in studies.files(studies.STUDY)),
         *([name, "search"] for name in studies.files(studies.SEARCH)),
     ]
-    assert all(line.endswith(("?", ".")) for line in lines)
+    assert all(re.search(r"[?.]( |$)", line) for line in lines)
+    assert lines[0].endswith(" scale seed")
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["run"], ["run", "quickstart", "--part", "x"]])
