@@ -13,7 +13,14 @@ from numpy.typing import ArrayLike
 from analysis.fitting.bootstrap import bounded_log, percentile_interval, spread
 from analysis.fitting.prediction.extrapolation import Extrapolation, posterior
 from analysis.fitting.prediction.held_out import HeldOut
-from analysis.fitting.prediction.reach import check_reach, distance, factors, numbers_of, size_of
+from analysis.fitting.prediction.reach import (
+    check_reach,
+    distance,
+    factors,
+    numbers_of,
+    size_of,
+    trend,
+)
 from analysis.fitting.prediction.roll import Origin, residual_sd, roll
 from analysis.fitting.solvers.engine import Engine
 from analysis.fitting.types import LEVEL, Allocation, FitRecipe, FitStatus, Prediction, plain
@@ -106,7 +113,7 @@ class FitResult:
     @cached_property
     def extrapolation(self) -> Extrapolation:
         """The drift and the scale of errors beyond the rows, as rolling the fit shows them."""
-        return posterior(self.rolled)
+        return posterior(self.rolled, trend(size_of(self.points.variables), self.points.loss))
 
     def predict(self, level: float = LEVEL, **variables: ArrayLike) -> Prediction:
         """The loss of a new run at any x, with the interval of `prediction.extrapolation`.

@@ -2,11 +2,12 @@
 
 The log error of a new run at a distance h (`reach`) beyond the fitted rows is
 
-    e = mu h + eps,    eps ~ N(0, a^2 u),    u = b^2 + s^2 + (tau h)^2,
+    e = mu f h + eps,    eps ~ N(0, a^2 u),    u = b^2 + s^2 + (tau f h)^2,
 
 b the sd of the log prediction over the resamples (constants), s that of the residuals (run noise),
-and tau h that of the law, which bends by a slope of its own on every extrapolation. The drift mu
-and the scale a are those of the table: all its extrapolations share them. Their prior is
+and f the fall of ln L over an e-fold of compute in the rows (`reach.trend`). The law errs by shares
+of the fall f h: one of sd tau, its own on every extrapolation, and the drift mu, which all
+extrapolations of the table have in common, as they have the scale a. The prior of both is
 
     a^2 ~ nu / chi^2_nu,    mu | a^2 ~ N(0, a^2 m^2).
 
@@ -14,12 +15,12 @@ Rolling the fit (`roll`) gives K origins with errors e_kj at their later runs. T
 origin share its fit, so they count as one observation: run j has the share w_kj of the likelihood,
 sum_j w_kj = 1. Each has b, s and h of its own origin. The prior is conjugate, so
 
-    p = 1 / m^2 + sum w h^2 / u,    mu^ = sum w h e / u / p,
+    p = 1 / m^2 + sum w (f h)^2 / u,    mu^ = sum w f h e / u / p,
     a^^2 = (nu + sum w e^2 / u - p mu^^2) / (nu + K),
 
-and the log loss of a new run is Student's t with nu + K degrees of freedom about ln L + mu^ h, of
-scale a^ sqrt(b^2 + s^2 + (tau^2 + 1 / p) h^2). Without an origin the sums are empty: the prior
-alone gives a wide t_4 interval. Errors of the expected size narrow it; larger ones widen it.
+and the log loss of a new run is Student's t with nu + K degrees of freedom about ln L + mu^ f h,
+of scale a^ sqrt(b^2 + s^2 + (tau^2 + 1 / p) (f h)^2). Without an origin the sums are empty: the
+prior alone gives a wide t_4 interval. Errors of the expected size narrow it; larger ones widen it.
 
 Limits: a break beyond the last rung does not show in the rows. docs/intervals.md says more.
 """
@@ -39,20 +40,21 @@ from analysis.tables.points import Array
 from scaling.common.errors import UserError
 
 NU = 4.0  # weight of the prior of a, in origins
-TAU = 0.006  # sd of the log loss per e-fold of reach: slopes of single extrapolations
-DRIFT = 0.005  # prior sd of mu, per e-fold
+TAU = 0.1  # of the fall of ln L: sd of the law's error on one extrapolation
+DRIFT = 0.05  # of the fall: prior sd of mu
 PARTS = ("constants", "run noise", "law")
 SEEN = 5e-4  # a drift per decade below it is not worth a word
 
 
 @dataclass(frozen=True)
 class Extrapolation:
-    """The posterior: a^, mu^ and its sd over a^ (p^-1/2), of K `origins`."""
+    """The posterior: a^, mu^ and its sd over a^ (p^-1/2), of K `origins`; `trend` is f of all."""
 
     scale: float
     drift: float
     drift_sd: float
     origins: int
+    trend: float
 
     @property
     def freedom(self) -> float:
@@ -62,15 +64,15 @@ class Extrapolation:
     @property
     def drift_per_decade(self) -> float:
         """Measured over predicted at a reach of ten, less 1."""
-        return math.expm1(self.drift * math.log(10))
+        return math.expm1(self.drift * self.trend * math.log(10))
 
     def at(self, constants: Array, noise: float, distance: Array, level: float) -> Spread:
         """The interval of a new run: b and h (...), s."""
         return Spread(
             constants=constants,
             noise=np.full_like(constants, noise),
-            law=math.hypot(TAU, self.drift_sd) * distance,
-            drift=self.drift * distance,
+            law=math.hypot(TAU, self.drift_sd) * self.trend * distance,
+            drift=self.drift * self.trend * distance,
             level=level,
             of=self,
         )
@@ -117,14 +119,14 @@ class Spread:
         }
 
 
-def posterior(origins: Sequence[Origin]) -> Extrapolation:
+def posterior(origins: Sequence[Origin], trend: float) -> Extrapolation:
     """The posterior, given the rolled origins; the prior where there are none."""
     precision, pull, squares = DRIFT**-2, 0.0, 0.0
     for each in origins:
-        weight = each.share / (each.constants**2 + each.noise**2 + (TAU * each.distance) ** 2)
-        precision += float(weight @ each.distance**2)
-        pull += float(weight @ (each.distance * each.log_errors))
+        weight = each.share / (each.constants**2 + each.noise**2 + (TAU * each.fall) ** 2)
+        precision += float(weight @ each.fall**2)
+        pull += float(weight @ (each.fall * each.log_errors))
         squares += float(weight @ each.log_errors**2)
     drift = pull / precision
     scale = math.sqrt((NU + squares - precision * drift**2) / (NU + len(origins)))
-    return Extrapolation(scale, drift, precision**-0.5, len(origins))
+    return Extrapolation(scale, drift, precision**-0.5, len(origins), trend)

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -63,6 +64,16 @@ def factors(asked: Mapping[str, ArrayLike], fitted: Mapping[str, Array]) -> dict
 def distance(factors: Mapping[str, Array]) -> Array:
     """h = ln of the largest factor; 0 inside the fitted rows."""
     return np.log(np.max(np.broadcast_arrays(*factors.values()), axis=0))
+
+
+def trend(size: Array, loss: Array) -> float:
+    """The fall of ln L over an e-fold of size: sqrt(slope^2 + se^2) of a straight line through the
+    rows, so that rows that tell no slope promise a steep one."""
+    x, y = np.log(size) - np.log(size).mean(), np.log(loss) - np.log(loss).mean()
+    square = max(float(x @ x), TIGHT)
+    slope = float(x @ y) / square
+    error = float(np.sum((y - slope * x) ** 2)) / max(len(x) - 2, 1) / square
+    return math.hypot(slope, math.sqrt(error))
 
 
 def far(factors: Mapping[str, Array]) -> str:

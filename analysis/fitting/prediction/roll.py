@@ -5,7 +5,7 @@ A rung is a group of runs of about one compute. An origin k is a weighting of th
 is zero from rung k on, so all origins are one batch for the solver. Each keeps, for later runs,
 
     e = ln(measured) - ln(predicted),   h = its distance from the rows below k (`reach`),
-    s = the residual sd of the rows below, n - P degrees of freedom,
+    s = the residual sd of the rows below, n - P degrees of freedom, f their fall per e-fold,
     b = s sqrt(g (J^T W J)^-1 g^T),   g, J = d ln L / d theta at the run and at the rows below,
 
 b the error of the constants to first order. Origins without a certified minimum, or whose rows do
@@ -21,7 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fitting.identifiability import sensitivities
-from analysis.fitting.prediction.reach import check_reach, distance, factors, size_of
+from analysis.fitting.prediction.reach import (
+    check_reach,
+    distance,
+    factors,
+    size_of,
+    trend,
+)
 from analysis.fitting.solvers.engine import Engine
 from analysis.tables.points import Array, Points
 from scaling.common.errors import UserError
@@ -39,8 +45,8 @@ ROUNDING = 1e-5  # of a written loss: no log residual is known better
 class Origin:
     """A fit of `fitted` rows below `rung`, and its errors at the m runs of that rung and later.
 
-    `log_errors`, `distance` and `constants` are e, h and b, each (m,); `noise` is s. `share` (m,)
-    sums to 1: each later rung counts alike, and so does each run in it.
+    `log_errors`, `distance` and `constants` are e, h and b, each (m,); `noise` is s, `trend` f.
+    `share` (m,) sums to 1: each later rung counts alike, and so does each run in it.
     """
 
     rung: int
@@ -51,6 +57,12 @@ class Origin:
     distance: Array
     constants: Array
     noise: float
+    trend: float
+
+    @property
+    def fall(self) -> Array:
+        """f h, the fall of ln L that the rows below promise over the distance, (m,)."""
+        return self.trend * self.distance
 
     @property
     def next_errors(self) -> Array:
@@ -121,6 +133,7 @@ def _origin(
         distance=distance(factors(_of(points, ~below), _of(points, below))),
         constants=noise * np.linalg.norm(slopes[~below] @ np.linalg.pinv(weighted, FLAT), axis=1),
         noise=noise,
+        trend=trend(size_of(_of(points, below)), points.loss[below]),
     )
 
 

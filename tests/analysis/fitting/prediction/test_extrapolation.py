@@ -11,24 +11,26 @@ from anybody import ladder
 from analysis import fit
 from analysis.fitting.prediction import extrapolation
 from analysis.fitting.prediction.extrapolation import posterior
+from analysis.fitting.prediction.reach import trend
 from analysis.fitting.prediction.roll import Origin
 from scaling import laws
 from scaling.common.errors import UserError
 
 FAR = {"params": 1e10, "tokens": 2e11}
+TREND = 0.06  # fall of ln L per e-fold
 
 
 def origin(rung: int, errors: float) -> Origin:
     """One whose errors are this many times the size that the prior expects."""
     distance, sd = np.array([0.5, 1.0]), 0.005
-    size = np.sqrt(2 * sd**2 + (extrapolation.TAU * distance) ** 2)
+    size = np.sqrt(2 * sd**2 + (extrapolation.TAU * TREND * distance) ** 2)
     signs = np.array([1, -1])
     return Origin(rung, 10, ("a", "b"), np.array([rung, rung + 1]), errors * signs * size, distance,
-                  np.full(2, sd), sd)  # fmt: skip
+                  np.full(2, sd), sd, TREND)  # fmt: skip
 
 
 def half_width(origins: list[Origin]) -> float:
-    found = posterior(origins).at(np.array(0.004), 0.004, np.array(2.0), 0.95)
+    found = posterior(origins, TREND).at(np.array(0.004), 0.004, np.array(2.0), 0.95)
     return float(found.half_width())
 
 
@@ -39,9 +41,10 @@ def test_fewer_rungs_never_narrow_it():
 
 
 def test_without_a_rung_it_is_the_prior_alone():
-    found = posterior([])
+    found = posterior([], TREND)
     assert (found.scale, found.drift, found.freedom) == (1.0, 0.0, 4.0)
-    sd = np.sqrt(2 * 0.004**2 + 4 * (extrapolation.TAU**2 + extrapolation.DRIFT**2))
+    fall = 2 * TREND
+    sd = np.sqrt(2 * 0.004**2 + fall**2 * (extrapolation.TAU**2 + extrapolation.DRIFT**2))
     assert half_width([]) == pytest.approx(2.776 * sd, rel=1e-3)
     few = fit(laws.chinchilla, ladder().iloc[:10], bootstrap=50)
     assert "no rung rolled" in few.predict_at({"params": 1e9, "tokens": 5e9}).contains
@@ -51,22 +54,33 @@ def test_the_posterior_is_that_of_its_model():
     """Against the normal and scaled inverse chi-square on a grid of mu and a."""
     origins = [origin(at, 1.5) for at in range(3)]
     origins = [replace(each, log_errors=each.log_errors + 0.01 * each.distance) for each in origins]
-    mu, scale = np.meshgrid(np.linspace(-0.05, 0.06, 500), np.linspace(0.05, 8, 800))
+    mu, scale = np.meshgrid(np.linspace(-1, 1, 1500), np.linspace(0.05, 8, 800))
     nu, log_p = extrapolation.NU, 0.0
     log_p = -(nu + 2) * np.log(scale) - nu / (2 * scale**2)  # of a^2, and mu | a^2
     log_p = log_p - np.log(scale) - mu**2 / (2 * scale**2 * extrapolation.DRIFT**2)
     for each in origins:
-        size = each.constants**2 + each.noise**2 + (extrapolation.TAU * each.distance) ** 2
-        for e, h, u, w in zip(each.log_errors, each.distance, size, each.share, strict=True):
-            log_p = log_p - w * (np.log(scale) + (e - mu * h) ** 2 / (2 * scale**2 * u))
+        size = each.constants**2 + each.noise**2 + (extrapolation.TAU * each.fall) ** 2
+        for e, fall, u, w in zip(each.log_errors, each.fall, size, each.share, strict=True):
+            log_p = log_p - w * (np.log(scale) + (e - mu * fall) ** 2 / (2 * scale**2 * u))
     p = np.exp(log_p - log_p.max()) * scale  # da^2 = 2 a da
     p /= p.sum()
-    found, variance = posterior(origins), float((p * scale**2).sum())
+    found, variance = posterior(origins, TREND), float((p * scale**2).sum())
     assert found.drift == pytest.approx(float((p * mu).sum()), rel=1e-3)
     # the mean of a scaled inverse chi-square
     assert found.scale**2 * found.freedom / (found.freedom - 2) == pytest.approx(variance, rel=0.01)
     spread = float((p * (mu - found.drift) ** 2).sum())
     assert spread == pytest.approx(variance * found.drift_sd**2, rel=0.01)
+
+
+def test_the_error_of_the_law_is_a_share_of_the_fall_of_the_loss():
+    """Losses with half the fall in their logarithms have half the error of the law."""
+    rows = ladder(noise=0.0)
+    flat = rows.assign(loss=rows["loss"] ** 0.5)
+    whole, half = (fit(laws.chinchilla, each).extrapolation.trend for each in (rows, flat))
+    assert half == pytest.approx(whole / 2, rel=1e-9)
+    assert whole == pytest.approx(0.06, abs=0.03)
+    one_size = np.full(6, 1e18) * np.linspace(1, 1.1, 6)
+    assert trend(one_size, np.array([2.0, 2.2, 2.1, 2.0, 2.2, 2.1])) > 0.3, "no slope is told"
 
 
 def test_a_drift_is_found_removed_and_told():
