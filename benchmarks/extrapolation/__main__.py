@@ -1,0 +1,99 @@
+"""The league of extrapolations: fit the small runs of every released table, predict the large ones.
+
+    WINDTUNNEL_DATA=../shared/data python -m benchmarks.extrapolation
+    WINDTUNNEL_DATA=../shared/data python -m benchmarks.extrapolation --last-look
+    python -m benchmarks.extrapolation --synthetic --ladders 100
+
+Every family of runs (`families`) is cut by compute (`cut`); each method (`methods`) fits the rows
+below and gives an interval at those above, which are scored (`score`). A third of the studies, by a
+hash of their names, is left out until the last look, which scores them alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.extrapolation.cut import Cut, cuts
+from benchmarks.extrapolation.evidence import gather
+from benchmarks.extrapolation.families import families
+from benchmarks.extrapolation.methods import METHODS
+from benchmarks.extrapolation.score import SHORT_REACH, outcomes, report, report_studies
+from benchmarks.extrapolation.synthetic import ladders
+from scaling.common.errors import UserError
+
+
+def played(chosen: Iterable[Cut], methods: Iterable[str]) -> Iterator[pd.DataFrame]:
+    """Scored rows of every cut by every method; a cut that cannot be fitted is said and skipped."""
+    for cut in chosen:
+        family = cut.family
+        print(f"{family.name}: rung {cut.rung}, {len(cut.below)} rows below", file=sys.stderr)
+        try:
+            evidence = gather(cut)
+        except UserError as error:
+            print(f"  no fit: {' '.join(str(error).split())[:160]}", file=sys.stderr)
+            continue
+        measured = np.log(cut.above["loss"].to_numpy())
+        for name in methods:
+            said = METHODS[name](evidence)
+            yield pd.DataFrame(
+                {
+                    "study": family.study,
+                    "family": family.name,
+                    "method": name,
+                    "reach": cut.above["reach"].to_numpy(),
+                    "kind": family.name.split()[0],
+                    "rungs": "rolled" if evidence.result.rolled else "none rolled",
+                    **outcomes(measured, said.value, said.low, said.high),
+                }
+            )
+
+
+def of_tables(last_look: bool) -> Iterator[Cut]:
+    """Cuts of the studies that are set aside, or of all others."""
+    known = families()
+    aside = sorted({family.study for family in known if family.is_set_aside})
+    shown = "scored here alone" if last_look else "not read here"
+    print(f"set aside for the last look, {shown}: {', '.join(aside)}")
+    for family in known:
+        if family.is_set_aside == last_look:
+            found = cuts(family)
+            if not found:
+                print(f"{family.name}: no cut has more rows below than its law has constants")
+            yield from found
+
+
+def of_ladders(count: int) -> Iterator[Cut]:
+    """The cut of each synthetic ladder below its target."""
+    for family in ladders(count):
+        yield from cuts(family)[-1:]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--last-look", action="store_true", help="the set-aside studies alone")
+    parser.add_argument("--synthetic", action="store_true", help="random ladders of known truth")
+    parser.add_argument("--ladders", type=int, default=100, help="of each kind")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--csv", help="file for every scored row")
+    args = parser.parse_args()
+    chosen = of_ladders(args.ladders) if args.synthetic else of_tables(args.last_look)
+    rows = pd.concat(played(chosen, args.methods), ignore_index=True)
+    if args.csv:
+        rows.to_csv(args.csv, index=False)
+    if args.synthetic:
+        print(report(rows, ["kind", "rungs"]))
+    else:
+        print(report(rows.sort_values("reach", kind="stable"), ["reach"]))
+        print(f"\ncoverage / score by study, at reaches up to {SHORT_REACH}\n")
+        print(report_studies(rows))
+
+
+if __name__ == "__main__":
+    main()
