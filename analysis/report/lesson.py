@@ -9,10 +9,11 @@ from functools import partial
 from analysis.fitting.result import FitResult
 from analysis.inference.forecast import DRIFT, drift
 from analysis.report.evidence import Evidence
-from analysis.report.verdict import interval
+from analysis.report.verdict import Verdict, interval
 from experiments.record import Forecast
 
 LEAST = 5  # errors of one sign that are no accident: 1 in 16
+SEEDS = " They share a design and differ by seed: their spread is the noise of one run."
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ def _paragraphs(evidence: Evidence) -> list[str]:
         else:
             paragraphs.append(
                 f"Of {total} measurements, {total - missed} lie inside the bootstrap's interval "
-                f"and {kept} inside the full one. They share a design and differ by seed: their "
-                "spread is the noise of one run."
+                f"and {kept} inside the full one."
+                + (SEEDS if len(set(map(_design, evidence.verdicts))) == 1 else "")
             )
     signed = [
         *(float(error) for each in assessment.result.rolled for error in each.next_errors),
@@ -118,3 +119,7 @@ def _parts(forecast: Forecast) -> str:
         if name != DRIFT
     ]
     return f" ({', '.join(shares)})" if shares else ""
+
+
+def _design(verdict: Verdict) -> tuple[float, float]:
+    return verdict.forecast.params_total, verdict.forecast.tokens

@@ -101,7 +101,7 @@ def sentence(
     """The last line of a study, for the terminal and for the top of the report."""
     start = fitted_on(count, flops)
     if not forecasts:
-        return f"{start}; the study holds no run out, so nothing was predicted"
+        return f"{start}; no run is held out, so nothing was predicted"
     shown = verdicts[0].forecast if verdicts else forecasts[0]
     said = (
         f"{start}; predicted {shown.loss:.3f} {interval(shown.low, shown.high)} {study.unit} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,9 @@ def test_a_law_that_counts_otherwise_takes_no_other_count():
     ],
 )
 def test_every_command_completes_the_table(command: list[str], tmp_path: Path, capsys):
-    file = tmp_path / "runs.csv"
-    runs().drop(columns="compute").to_csv(file, index=False)
+    file = tmp_path / "runs"  # compressed, UTF-16, semicolons and decimal commas
+    text = runs().drop(columns="compute").to_csv(index=False, sep=";", decimal=",")
+    file.write_bytes(gzip.compress(text.encode("utf-16")))
     name, *rest = command
     assert main([name, str(file), *rest, "--where", "flops_6nd<1e22", "--json"]) == 0
     notes = " ".join(said(json.loads(capsys.readouterr().out)))
