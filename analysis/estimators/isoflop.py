@@ -109,17 +109,13 @@ def isoflop(
     read = read_columns(rows, columns, bootstrap)
     groups = row_groups(rows, read[flops], budget, tolerance)
     ln_sizes, ln_tokens = np.log(read[params]), np.log(read[tokens])
-    # relative to the budget, so that one skew weighs all budgets alike
-    scale = np.exp([np.log(read[loss][of]).mean() for of in groups])
-    relative = read[loss].copy()
-    for at, of in enumerate(groups):
-        relative[of] /= scale[at]
-
     kind = CURVES[curve]
-    data = Profiles.of(ln_sizes, relative[None], given, groups)
-    local = Noise(noise, np.inf) if noise else local_noise(
-        ln_sizes, np.log(relative), given, repeats(rows), groups
-    )  # fmt: skip
+    data = Profiles.of(ln_sizes, read[loss][None], given, groups)
+    local = (
+        local_noise(ln_sizes, np.log(read[loss]), given, repeats(rows), groups)
+        if noise is None
+        else Noise(noise, np.inf)
+    )
     seen, about = _seen(data, kind, window, local)
     spread = about if _accepted(noise, kind, local, about) else local
     warnings += _noise_notes(spread, local, about, bootstrap)
@@ -129,7 +125,7 @@ def isoflop(
     kicks = rng.standard_normal((resamples, len(rows))) / np.sqrt(given)
     if resamples:
         kicks *= spread.draw(rng, resamples)[:, None]
-    losses = relative * np.exp(np.vstack([np.zeros(len(rows)), kicks]))
+    losses = read[loss] * np.exp(np.vstack([np.zeros(len(rows)), kicks]))
     minima = []
     for x in (ln_sizes, ln_tokens):
         whole = Profiles.of(x, losses, given, groups)
@@ -138,10 +134,9 @@ def isoflop(
     optima, drawn = [], []
     for at, of in enumerate(groups):
         row, places = _optimum(
-            np.stack([ln_sizes[of], ln_tokens[of]]), relative[of], minima, at, kind, edge
+            np.stack([ln_sizes[of], ln_tokens[of]]), read[loss][of], minima, at, kind, edge
         )
         row["flops"] = float(np.exp(np.log(read[flops][of]).mean()))
-        row["loss"] *= scale[at]
         near = seen.sizes(at)
         row |= {"window": len(near), "low": np.exp(near[0]), "high": np.exp(near[-1])}
         optima.append(row)
@@ -221,8 +216,8 @@ def _noise_notes(spread: Noise, local: Noise, about: Noise, bootstrap: int) -> l
 def _optimum(
     x: Array, losses: Array, minima: Sequence[Minima], at: int, kind: CurveKind, edge: str
 ) -> tuple[dict[str, Any], Array]:
-    """One budget: its row of `optima`, its loss relative, and ln N* and ln D* of the data and of
-    every resample, (2, 1 + R). x (2, k) are ln N and ln D of its runs."""
+    """One budget: its row of `optima`, and ln N* and ln D* of the data and of every resample,
+    (2, 1 + R). x (2, k) are ln N and ln D of its runs."""
     places = np.stack([each.place[:, at] for each in minima])
     bends = np.stack([each.bend[:, at] for each in minima])
     low, high = x.min(axis=1, keepdims=True), x.max(axis=1, keepdims=True)

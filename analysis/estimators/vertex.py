@@ -93,8 +93,7 @@ class Profiles:
         weights = self.weights.copy()
         for at, place in enumerate(places):
             sizes = self.sizes(at)
-            away = np.abs(sizes - place) if np.isfinite(place) else np.zeros(len(sizes))
-            near = sizes[np.argsort(away, kind="stable")[:count]]
+            near = sizes[np.argsort(np.abs(sizes - place), kind="stable")[:count]]
             weights[at] *= np.isin(self.x[at], near)
         return replace(self, weights=weights)
 
