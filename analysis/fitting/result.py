@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,15 +23,19 @@ from analysis.fitting.prediction.reach import (
 )
 from analysis.fitting.prediction.roll import Origin, residual_sd, roll
 from analysis.fitting.solvers.engine import Engine
+from analysis.fitting.tabular import Tabular
 from analysis.fitting.types import LEVEL, Allocation, FitRecipe, FitStatus, Prediction, plain
 from analysis.tables.points import Array, Points, check_compute
 from scaling.common.errors import UserError, nearest
 from scaling.laws import Law
 from scaling.laws._law import require
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 @dataclass(frozen=True, repr=False)
-class FitResult:
+class FitResult(Tabular):
     """A fitted law.
 
     `residuals` are ln(measured) - ln(fitted). `samples` (R, P) are bootstrap parameters in the
@@ -114,6 +118,23 @@ class FitResult:
     def extrapolation(self) -> Extrapolation:
         """The drift and the scale of errors beyond the rows, as rolling the fit shows them."""
         return posterior(self.rolled, trend(size_of(self.points.variables), self.points.loss))
+
+    def table(self) -> pd.DataFrame:
+        """A row for each constant."""
+        import pandas as pd
+
+        nothing = (float("nan"), float("nan"))
+        rows = [
+            (value, *(self.interval(name) if self.has_intervals else nothing))
+            for name, value in self.params.items()
+        ]
+        return pd.DataFrame(rows, index=list(self.params), columns=["value", "low", "high"])
+
+    @property
+    def in_words(self) -> str:
+        return (
+            f"{self.law.form}: {self.status}, {len(self.points)} rows, rms {100 * self.rms:.2g} %"
+        )
 
     def predict(self, level: float = LEVEL, **variables: ArrayLike) -> Prediction:
         """The loss of a new run at any x, with the interval of `prediction.extrapolation`.

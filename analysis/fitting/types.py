@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,8 +14,12 @@ from analysis.fitting.bootstrap import Resampling
 from analysis.fitting.prediction.extrapolation import PARTS, Spread
 from analysis.fitting.prediction.reach import far
 from analysis.fitting.solvers.objective import Objective
+from analysis.fitting.tabular import Tabular
 from analysis.tables.points import Array
 from scaling.common.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LEVEL = 0.95  # of every interval, unless another is given
 
@@ -48,7 +52,7 @@ class FitRecipe:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Prediction(Tabular):
     """A predicted value and the interval of a new run; its ends are nan where there is none.
 
     `spread` holds the parts of the interval: constants, run noise and law. It is None where the
@@ -82,6 +86,17 @@ class Prediction:
         """The largest of `beyond` in words; empty inside the fitted rows."""
         return far(self.beyond)
 
+    def table(self) -> pd.DataFrame:
+        """A row for each point."""
+        import pandas as pd
+
+        ends = {"value": self.value, "low": self.low, "high": self.high}
+        return pd.DataFrame({name: np.ravel(each) for name, each in ends.items()})
+
+    @property
+    def in_words(self) -> str:
+        return self.contains
+
     def to_json(self) -> dict[str, Any]:
         """Plain numbers; null for an end that is not known."""
         ends = {"value": self.value, "low": self.low, "high": self.high}
@@ -94,7 +109,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Allocation:
+class Allocation(Tabular):
     """The compute-optimal split of a budget C = 6 params tokens; each entry is (value, low, high).
     params, tokens and their ratio have the intervals of the constants; the loss that of a new run,
     `prediction`. `beyond` is the factor of compute, params and tokens outside the fitted rows."""
@@ -117,6 +132,26 @@ class Allocation:
     def distance(self) -> str:
         """The largest of `beyond` in words; empty inside the fitted rows."""
         return far(self.beyond)
+
+    def table(self) -> pd.DataFrame:
+        """A row for each quantity of each budget."""
+        import pandas as pd
+
+        parts = {
+            name: getattr(self, name) for name in ("params", "tokens", "tokens_per_param", "loss")
+        }
+        ends = {name: np.array([np.ravel(end) for end in part]) for name, part in parts.items()}
+        rows = {
+            (float(flops), name): end[:, at]
+            for at, flops in enumerate(np.ravel(self.flops))
+            for name, end in ends.items()
+        }
+        index = pd.MultiIndex.from_tuples(rows, names=("flops", ""))
+        return pd.DataFrame(list(rows.values()), index=index, columns=["value", "low", "high"])
+
+    @property
+    def in_words(self) -> str:
+        return f"The best split of C = 6 N D. Interval of the loss: {self.prediction.contains}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers; null for an end that is not known."""
