@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,12 +54,12 @@ def build(kind: FileKind[T], name: str, assignments: Sequence[str]) -> T:
     An assignment to a parameter of the function is a setting, any other one an override.
     """
     found = module(kind, name)
-    if not hasattr(found, kind.function):
+    make: Any = getattr(found, kind.function, None)
+    if not callable(make):
         raise UserError(
             f"{name}: it defines no function '{kind.function}'; "
             f"see {kind.returns.__module__.replace('.', '/')}.py"
         )
-    make: Callable[..., Any] = getattr(found, kind.function)
     with _one_line(Path(inspect.getfile(found))):  # an annotation may name what is not there
         values, types = settings.defaults(make), settings.kinds(make)
     rest: dict[str, str] = {}
@@ -100,11 +100,11 @@ def _one_line(file: Path | None = None) -> Iterator[None]:
         raise
     except SyntaxError as error:
         raise UserError(f"{error.filename or file}:{error.lineno}: {error.msg}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if file and Path(frame.filename) == file.absolute()]
-        where = (own or frames)[-1]
+        last = (own or frames)[-1]
+        lost = last.filename.startswith("<")  # an annotation as text
+        where = file if lost and file else f"{last.filename}:{last.lineno}"
         text, _, _ = str(error).partition("\n")
-        raise UserError(
-            f"{where.filename}:{where.lineno}: {type(error).__name__}: {text}"
-        ) from error
+        raise UserError(f"{where}: {type(error).__name__}: {text}") from error

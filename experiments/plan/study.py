@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from experiments.config.data import DataConfig
@@ -11,8 +12,20 @@ from experiments.plan.law_settings import separate
 from experiments.plan.run import Run
 from experiments.record import StudyPart
 from scaling.common.errors import UserError, nearest
+from scaling.laws import by_name
 
+LONGEST = 100  # bytes of a name
 PARAMS = ("params_total", "params_active", "params_nonembedding")
+
+
+def check_name(name: str) -> None:
+    """Check that a study's or a search's name can be that of the folder of its runs."""
+    fits = 0 < len(name.encode()) <= LONGEST and "\0" not in name
+    if not fits or name == ".." or Path(name).name != name:
+        raise UserError(
+            f"name '{name[:LONGEST]}': it names the folder of the runs; give 1 to {LONGEST} "
+            "letters without a slash"
+        )
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,9 @@ class Study:
     def __post_init__(self) -> None:
         if self.params not in PARAMS:
             raise UserError(f"params={self.params}: {nearest(self.params, PARAMS)}")
+        check_name(self.name)
+        if self.law is not None:
+            by_name(self.law)  # it is needed when all runs are trained
 
     def part(self, part: StudyPart) -> tuple[Run, ...]:
         return tuple(run for run in self.runs if run.part is part)

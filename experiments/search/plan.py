@@ -24,6 +24,7 @@ from experiments.config.fields import from_text
 from experiments.config.overrides import assign, override, split
 from experiments.config.run import RunConfig
 from experiments.plan.grids import Assignment
+from experiments.plan.study import check_name
 from experiments.search.halving import (
     Bracket,
     Evaluate,
@@ -66,6 +67,7 @@ class Search:
 
     def __post_init__(self) -> None:
         check_choices("search", self)
+        check_name(self.name)
         last_bracket(self.R, self.eta)
         longer(self.base, self.tokens(Fraction(self.R)))
         check_space(self.base, self.space)

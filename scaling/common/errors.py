@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -11,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 # field: least and greatest value allowed, and the rule in words
 Ranges = Mapping[str, tuple[float, float, str]]
-AT_LEAST_ONE = (1, math.inf, "must be at least 1")
+AT_LEAST_ONE = (1, 2**53, "must be at least 1, and at most 2^53")
 POSITIVE = (sys.float_info.min, sys.float_info.max, "must be positive and finite")
 
 

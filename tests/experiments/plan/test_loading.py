@@ -71,6 +71,9 @@ def test_unknown_study_names_the_nearest():
             "def study(scale: str):\n    pass\n",
             r"--set scale=\.\.\.: the study '.*mine\.py' needs this setting",
         ),
+        ("study = 3\n", r"mine\.py: it defines no function 'study'"),
+        ("import sys\nsys.exit(3)\n", r"mine\.py:2: SystemExit: 3"),
+        ("def study(a: 'Nope' = 1):\n    pass\n", r"mine\.py: NameError: name 'Nope'"),
         ("x = 1\n\ny = widht\n", r"mine\.py:3: NameError: name 'widht' is not defined"),
         ("import nowhere.else_\n", r"mine\.py:1: ModuleNotFoundError: No module named 'nowhere'"),
         (

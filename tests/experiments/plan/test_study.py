@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 import tiny
 
 from experiments.config.identity import identity
+from scaling.common.errors import UserError
 
 
 def test_run_ids_come_from_the_science_and_bind_to_the_corpus():
@@ -13,6 +17,17 @@ def test_run_ids_come_from_the_science_and_bind_to_the_corpus():
     assert not {run.run_id for run in bound.runs} & {run.run_id for run in study.runs}
     moved = tiny.study("elsewhere").with_fingerprints(lambda config: "0123456789abcdef")
     assert [run.run_id for run in moved.runs] == [run.run_id for run in bound.runs]
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "a\0b", "x" * 101])
+def test_a_name_is_that_of_a_folder(name):
+    with pytest.raises(UserError, match="it names the folder of the runs"):
+        replace(tiny.study("texts"), name=name)
+
+
+def test_a_law_of_no_file_is_refused_before_any_training():
+    with pytest.raises(UserError, match="did you mean 'chinchilla'"):
+        replace(tiny.study("texts"), law="chinchila")
 
 
 def test_ledger_counts_the_tokens_really_seen():

@@ -352,7 +352,7 @@ def test_an_unknown_parametrization_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["base_width", "base_head_dim", "base_layers"])
 def test_a_base_of_nothing_is_refused(name: str) -> None:
-    with pytest.raises(UserError, match=rf"^parametrization\.{name}=0: must be at least 1$"):
+    with pytest.raises(UserError, match=rf"^parametrization\.{name}=0: must be at least 1, and"):
         Parametrization(**{name: 0})
 
 
