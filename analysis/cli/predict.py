@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> Answer:
     """Write the prediction and print its first line."""
     from analysis.plotting.numbers import scientific
     from analysis.report.predict import predict_held_out
-    from analysis.report.verdict import interval
+    from analysis.report.verdict import contents, interval
     from experiments.record import PREDICTION
 
     output_folder(options.study)
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> Answer:
         first = prediction.forecasts[0]
         said = (
             f"{outcome.action} {file}: {first.loss:.3f} "
-            f"{interval(first.low, first.high)} {prediction.unit} for the "
+            f"{interval(first.low, first.high)} {prediction.unit}{contents(first)} for the "
             f"{scientific(first.flops_6nd)}-FLOP run, from {len(prediction.fitted_on)} runs"
             + (f", {first.beyond:.3g} x beyond their compute" if first.beyond else "")
         )

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from analysis.fitting.result import FitResult
-from analysis.inference.forecast import DRIFT, drift
+from analysis.inference.forecast import drift
 from analysis.report.evidence import Evidence
-from analysis.report.verdict import Verdict, interval
-from experiments.record import Forecast
+from analysis.report.verdict import Verdict, contents, interval
 
 LEAST = 5  # errors of one sign that are no accident: 1 in 16
 SEEDS = " They share a design and differ by seed: their spread is the noise of one run."
@@ -56,7 +55,7 @@ def _paragraphs(evidence: Evidence) -> list[str]:
         "no more. It contains neither the noise of a new run nor the error of the law out there.",
         f"{_rolled(assessment.result)} The interval of a new run is "
         f"{interval(first.low, first.high)}, a half-width of {wide:.2f} %: {wide / narrow:.1f} "
-        f"times as wide{_parts(first)}. Believe this one.",
+        f"times as wide{contents(first)}. Believe this one.",
     ]
     if evidence.verdicts and all(each.order == "predicted first" for each in evidence.verdicts):
         paragraphs.append(
@@ -109,16 +108,6 @@ def _rolled(result: FitResult) -> str:
         f"{errors} (rms). The errors trend by {100 * found.drift_per_decade:+.2f} % per decade of "
         f"reach, which is removed, and are {found.scale:.2f} times as large as expected."
     )
-
-
-def _parts(forecast: Forecast) -> str:
-    """Half-widths of the parts; older files have none."""
-    shares = [
-        f"{name.replace('_', ' ')} ±{100 * half:.2f} %"
-        for name, half in forecast.parts.items()
-        if name != DRIFT
-    ]
-    return f" ({', '.join(shares)})" if shares else ""
 
 
 def _design(verdict: Verdict) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import mean
 from typing import Literal
 
+from analysis.inference.forecast import DRIFT
 from analysis.plotting.numbers import quantity, scientific
 from analysis.tables.study import StudyRecords
 from experiments.record import PREDICTION, Forecast
@@ -85,6 +86,16 @@ def signed(error: float) -> str:
 
 def interval(low: float, high: float) -> str:
     return f"[{low:.3f}, {high:.3f}]"
+
+
+def contents(forecast: Forecast) -> str:
+    """The parts of the interval and their half-widths; older files have none."""
+    shares = [
+        f"{name.replace('_', ' ')} ±{100 * half:.2f} %"
+        for name, half in forecast.parts.items()
+        if name != DRIFT
+    ]
+    return f" ({', '.join(shares)})" if shares else ""
 
 
 def fitted_on(count: int, flops: float) -> str:
