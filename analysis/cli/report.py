@@ -4,7 +4,7 @@ A study's lie in its folder, those of a table in the folder of --to. The last li
 prediction beside the measurement.
 
   windtunnel report runs/quickstart
-  windtunnel report table.csv --params n --tokens d --holdout 'flops_6nd>1e21'
+  windtunnel report table.csv --params n --tokens d --holdout 'flops_6nd>1e20'
 """
 
 from __future__ import annotations

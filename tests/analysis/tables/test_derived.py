@@ -46,6 +46,12 @@ def test_two_of_size_tokens_and_compute_give_the_third(name: str):
     assert "loss is column eval/loss, by its name" in found.warnings
 
 
+def test_the_compute_is_six_times_size_and_tokens():
+    table = runs()
+    found = completed(table.drop(columns="compute"))["flops_6nd"]
+    assert found.tolist() == pytest.approx(table["compute"].tolist())
+
+
 def test_a_law_that_counts_otherwise_takes_no_other_count():
     with pytest.raises(UserError, match="counts params as params_non"):
         fit("kaplan", runs())
