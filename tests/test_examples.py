@@ -152,10 +152,10 @@ def stand_in(swept, word: str) -> str:
 def test_an_example_runs(
     command: str, words: list[str], place: Path, swept, monkeypatch: pytest.MonkeyPatch, capsys
 ):
-    words = [stand_in(swept, word) for word in words]
     if parsed_only(command, words):
         parser(*ROOMS).parse_args(words)
         return
+    words = [stand_in(swept, word) for word in words]
     tables = {NEEDS.get(word, word) for word in words} & set(datasets.names())
     if absent := [name for name in tables if not (DATA / name).exists()]:
         pytest.skip(f"$WINDTUNNEL_DATA has no {', '.join(absent)}")

@@ -4,7 +4,7 @@ Beside it stand the fields in which the runs differ, the share that is done, and
 
 examples:
   windtunnel status quickstart
-  windtunnel status runs/quickstart --watch
+  windtunnel status quickstart --watch
 """
 
 from __future__ import annotations
