@@ -227,13 +227,13 @@ def _commands(study: StudyRecords) -> str:
     if study.command:
         return study.command
     given = "".join(f" --set {shlex.quote(f'{k}={v}')}" for k, v in study.settings.items())
-    train = f"python -m experiments run {shlex.quote(study.file or study.name)}{given}"
+    train = f"windtunnel run {shlex.quote(study.file or study.name)}{given}"
     folder = shlex.quote(str(study.folder))
     out = f" --out {folder}"
     lines = [f"{train}{out}"]
     if len(study.held_out):
-        lines += [f"python -m analysis predict {folder}", f"{train}{out} --part held_out"]
-    return "\n".join([*lines, f"python -m analysis report {folder}"])
+        lines += [f"windtunnel predict {folder}", f"{train}{out} --part held_out"]
+    return "\n".join([*lines, f"windtunnel report {folder}"])
 
 
 def _footer(study: StudyRecords) -> str:
