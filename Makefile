@@ -9,7 +9,7 @@ LINE := $(shell $(PYTHON) -c 'import sys; print("py311" if sys.version_info < (3
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints/$(LINE).txt
 STUDY := quickstart --set seed=$(SEED) --out $(OUT)
 
-.PHONY: study test test-slow test-gpu test-tpu test-tpu-aot lint docs gallery benchmark clean
+.PHONY: study test test-slow test-gpu test-tpu test-tpu-aot lint docs gallery notebooks benchmark clean
 
 # Trains the ladder, writes the prediction down, trains the held-out runs, compares. Interrupt it
 # at any time; the same command goes on.
@@ -45,6 +45,10 @@ lint: $(VENV)/.installed-dev
 gallery: $(VENV)/.installed
 	$(BIN)/windtunnel figure --all --out docs/gallery
 	rm docs/gallery/*.png
+
+# Runs the notebooks again and stores their outputs.
+notebooks: $(VENV)/.installed-dev
+	$(BIN)/jupyter nbconvert --execute --inplace analysis/notebooks/*.ipynb
 
 # The site, in build/site; open build/site/index.html.
 docs: $(VENV)/.installed-dev
