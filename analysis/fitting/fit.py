@@ -185,7 +185,7 @@ def fit(
         drawn = resample_weights(resampling, together, bootstrap, seed, size)
         ends = run(drawn * points.weights, 1, best.values[0])
         samples = ends.values
-        notes += said.resamples(law, ends, (*bounded, *unidentified))
+        notes += said.resamples(law, points, ends, (*bounded, *unidentified))
     result = FitResult(
         law=law,
         estimates=found,

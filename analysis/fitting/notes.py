@@ -53,13 +53,14 @@ def _bound(
     value: float,
 ) -> str:  # fmt: skip
     """Which bound, and the way of the loss along the variable of the parameter."""
-    low = value <= each.low * (1 + TIGHT) + TIGHT * (each.low == 0)
+    least, most = each.ends({**points.variables, "loss": points.loss})
+    low = value <= least + TIGHT * (abs(least) or 1)
     if each.floor and low:
         return (
-            f"{each.name} = {each.low:g} fits best: these runs show no floor, and the true one may "
+            f"{each.name} = {least:g} fits best: these runs show no floor, and the true one may "
             "lie anywhere below the losses seen"
         )
-    end, limit = ("lower", each.low) if low else ("upper", each.high)
+    end, limit = ("lower", least) if low else ("upper", most)
     said = f"{each.name} is at its {end} bound, {limit:g}"
     term = next((t for t in law.terms if each.name in (t.amplitude, t.exponent)), None)
     variable = term.variable if term else law.variables[0] if len(law.variables) == 1 else None
@@ -98,7 +99,7 @@ def clustered(cluster: str | None, runs: int, rows: int, asked: bool) -> Iterato
     )
 
 
-def resamples(law: Law, ends: Ends, settled: tuple[str, ...]) -> Iterator[str]:
+def resamples(law: Law, points: Points, ends: Ends, settled: tuple[str, ...]) -> Iterator[str]:
     """Notes on a bootstrap; `settled` names parameters without an interval."""
     if len(ends.values) < FEW_RESAMPLES:
         yield f"{len(ends.values)} resamples are few for the ends of an interval: take 1000"
@@ -107,13 +108,14 @@ def resamples(law: Law, ends: Ends, settled: tuple[str, ...]) -> Iterator[str]:
         yield f"{missed:.0%} of resamples ended without a certified minimum"
     for at, each in enumerate(law.free):
         held, values = ends.held[:, at], ends.values[:, at]
-        low = held & (values <= each.low * (1 + TIGHT))
+        least, _ = each.ends({**points.variables, "loss": points.loss})
+        low = held & (values <= least + TIGHT * abs(least))
         for end, share in (("lower", low.mean()), ("upper", (held & ~low).mean())):
             if share <= TAIL or each.name in settled:
                 continue
             if each.floor and end == "lower":
                 yield (
-                    f"{each.name} is {each.low:g} in {share:.0%} of resamples: the runs bound it "
+                    f"{each.name} is {least:g} in {share:.0%} of resamples: the runs bound it "
                     "from above only"
                 )
             else:

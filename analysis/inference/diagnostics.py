@@ -59,7 +59,7 @@ def second_minimum(result: FitResult) -> Minimum | None:
     that Newton does not reach. Two equal minima far apart mean that the parameters can be
     exchanged.
     """
-    from analysis.fitting.solvers.formula import Formula
+    from analysis.fitting.solvers.formula import WIDE, Formula
 
     law, points, goal = result.law, result.points, result.recipe.objective
     problem = Formula(law, points.variables, points.loss, goal.log)
@@ -67,7 +67,7 @@ def second_minimum(result: FitResult) -> Minimum | None:
     best = np.array([result.estimates[name] for name in law.parameters])
     drawn = resample_weights("dirichlet", np.arange(len(points)), NEARBY, 0, best.size)
     near = problem.to_theta(result.engine(drawn * points.weights, 1, best).values)
-    starts = np.concatenate([problem.starts(weights, FAR, goal.delta)[0], near])
+    starts = np.concatenate([problem.starts(weights[0], FAR, max(goal.delta, WIDE)), near])
     starts = starts[np.isfinite(starts).all(axis=1)]
     ends = newton(problem, np.repeat(weights, len(starts), axis=0), starts, goal.delta)
     theta = problem.to_theta(best)

@@ -35,7 +35,9 @@ class Parameter:
     A `log` parameter is positive and searched by its logarithm. A `linear` one is searched
     directly, and should be of order one. A `solved` one is linear in the law once the others are
     fixed: least squares starts it, or `starts` where that fails. No value of the law lies below
-    its `floor`.
+    its `floor`. One that is `within` (column, a, b) lies between a times the least and b times the
+    largest value of a variable or of the "loss": its ends follow the rows, and two starts or more
+    are shares of the way between them.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Parameter:
     scale: Literal["log", "linear"] = "log"
     solved: bool = False
     floor: bool = False
+    within: tuple[str, float, float] | None = None
 
     def __post_init__(self) -> None:
         if not self.low < self.high or (self.scale == "log" and not self.low > 0):
@@ -58,6 +61,15 @@ class Parameter:
                     f"parameter '{self.name}': start {start} is outside {self.low:g} to "
                     f"{self.high:g}"
                 )
+
+    def ends(self, columns: Mapping[str, Array]) -> tuple[float, float]:
+        """The range to search, given the rows."""
+        if self.within is None:
+            return self.low, self.high
+        column, least, most = self.within
+        values = columns[column]
+        low, high = least * float(values.min()), most * float(values.max())
+        return max(self.low, low), min(self.high, high)
 
     def admits(self, value: float) -> bool:
         """True for a value that it can have; fits search a positive one within narrower ends."""
@@ -81,11 +93,15 @@ def exponent(name: str, *starts: float | tuple[float, ...]) -> Parameter:
 
 
 def positive(
-    name: str, *starts: float | tuple[float, ...], low: float = 1e-300, high: float = 1e300
+    name: str,
+    *starts: float | tuple[float, ...],
+    low: float = 1e-300,
+    high: float = 1e300,
+    within: tuple[str, float, float] | None = None,
 ) -> Parameter:
     """A positive number that the law is not linear in, with the values that fits start from."""
     middle = 1.0 if low <= 1.0 <= high else math.sqrt(low) * math.sqrt(high)
-    return Parameter(name, low, high, _starts(name, starts) or (middle,))
+    return Parameter(name, low, high, _starts(name, starts) or (middle,), within=within)
 
 
 def real(
@@ -94,10 +110,11 @@ def real(
     low: float = -math.inf,
     high: float = math.inf,
     solved: bool = False,
+    within: tuple[str, float, float] | None = None,
 ) -> Parameter:
     """A number of either sign, of order one."""
     chosen = _starts(name, starts) or (min(max(0.0, low), high),)
-    return Parameter(name, low, high, chosen, scale="linear", solved=solved)
+    return Parameter(name, low, high, chosen, scale="linear", solved=solved, within=within)
 
 
 def _starts(name: str, starts: tuple[float | tuple[float, ...], ...]) -> tuple[float, ...]:

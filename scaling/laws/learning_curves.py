@@ -8,23 +8,20 @@
     PPL   a quadratic of ln eps in ln x, then a power law          `quadratic_then_power_law`
     and   one power law up to a horizon, another beyond it         `two_power_laws`
 
-c > 0 falls throughout (the papers of M1 to M4 write the exponent as c < 0). Laws with breaks take a
-range of x, `within`, where fits search for the breaks.
+c > 0 falls throughout (the papers of M1 to M4 write the exponent as c < 0). Breaks lie among the
+rows, or in a range of x, `within`. BNSL alone, and a quadratic, can turn up again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from scaling.common.errors import UserError
-from scaling.laws._law import Law, amplitude, exponent, offset, positive, real
+from scaling.laws._law import Law, Parameter, amplitude, exponent, offset, positive, real
 
-ANYWHERE = (1e2, 1e12)  # of x, where nothing better is known
-BREAK_STARTS = 8  # places within the range where a fit looks for each break
 HALLEY_STEPS = 3  # in M4: exact to 1e-12 for alpha from 0.05 to 6
 FLAT = 700.0  # e^-u stays finite; eps is eps_inf long before
 _M = "Alabdulmohsin et al. 2022, arXiv 2209.06640"
@@ -77,10 +74,10 @@ sigmoidal_power_law = Law(
     form="(L - eps_inf) / (eps_0 - L)^alpha = beta x^-c",
     variables=("x",),
     space=(
-        real("eps_inf", 0.0, 0.1, 0.5, 1.5, low=0.0),
-        positive("eps_0", 0.5, 1.0, 3.0, 10.0),
+        real("eps_inf", low=0.0, within=("loss", 0.0, 1.0)),
+        positive("eps_0", within=("loss", 1.0, 10.0)),
         positive("alpha", 0.3, 1.0, 2.0, low=0.05, high=6.0),
-        positive("beta", 1e-1, 1e1, 1e3),
+        positive("beta", 1e-1, 1e1, 1e3, 1e5),
         exponent("c"),
     ),
     formula=_sigmoidal,
@@ -89,13 +86,12 @@ sigmoidal_power_law = Law(
 )
 
 
-def bnsl(breaks: int = 1, within: tuple[float, float] = ANYWHERE) -> Law:
+def bnsl(breaks: int = 1, within: tuple[float, float] | None = None) -> Law:
     """A power law that breaks smoothly `breaks` times: eps ~ x^-c0, then x^-(c0 + c1), and so on.
 
     d_i is the place of break i, and f_i its width: it spans about a factor exp(4 f_i). c_i < 0
-    turns the curve up. Fits start with break i in the i-th part of `within`.
+    turns the curve up.
     """
-    _check(within)
     if breaks < 1:
         raise UserError(f"bnsl(breaks={breaks}): at least one break; else use power_law")
     numbers = range(1, breaks + 1)
@@ -109,14 +105,13 @@ def bnsl(breaks: int = 1, within: tuple[float, float] = ANYWHERE) -> Law:
             log_y = log_y - p[f"c{i}"] * width * past
         return p["a"] + p["b"] * xp.exp(log_y)
 
-    edges = np.geomspace(*within, breaks + 1)
     each = [
         (
-            real(f"c{i}", 0.3, 1.0, 3.0, -0.3),
-            positive(f"d{i}", *_between(*part)),
-            positive(f"f{i}", 0.1, 0.5, low=1e-3, high=1e2),
+            real(f"c{i}", 0.3, 1.0, -0.3, low=-10, high=10),
+            _place(f"d{i}", within, i, breaks),
+            positive(f"f{i}", 0.1, 0.5, low=0.02, high=5.0),
         )
-        for i, part in zip(numbers, pairwise(edges), strict=True)
+        for i in numbers
     ]
     return Law(
         name="bnsl" if breaks == 1 else f"bnsl_{breaks}",
@@ -125,7 +120,7 @@ def bnsl(breaks: int = 1, within: tuple[float, float] = ANYWHERE) -> Law:
         space=(
             offset("a"),
             amplitude("b"),
-            real("c0", 0.05, 0.4),
+            real("c0", 0.05, 0.4, low=-10, high=10),
             *(parameter for group in each for parameter in group),
         ),
         formula=formula,
@@ -134,9 +129,8 @@ def bnsl(breaks: int = 1, within: tuple[float, float] = ANYWHERE) -> Law:
     )
 
 
-def two_power_laws(within: tuple[float, float] = ANYWHERE) -> Law:
+def two_power_laws(within: tuple[float, float] | None = None) -> Law:
     """eps = A (x/h)^-alpha up to the horizon h, and A (x/h)^-beta beyond: continuous at h."""
-    _check(within)
 
     def formula(xp: Any, p: Mapping[str, Any], x: Mapping[str, Any]) -> Any:
         z = xp.log(x["x"]) - xp.log(p["h"])
@@ -148,7 +142,7 @@ def two_power_laws(within: tuple[float, float] = ANYWHERE) -> Law:
         variables=("x",),
         space=(
             amplitude("A"),
-            positive("h", *_between(*within)),
+            _place("h", within),
             real("alpha", 0.05, 0.3),
             real("beta", 0.05, 0.3),
         ),
@@ -158,13 +152,12 @@ def two_power_laws(within: tuple[float, float] = ANYWHERE) -> Law:
     )
 
 
-def quadratic_then_power_law(within: tuple[float, float] = ANYWHERE) -> Law:
+def quadratic_then_power_law(within: tuple[float, float] | None = None) -> Law:
     """ln eps = ln A - alpha z + q min(z, 0)^2, z = ln(x / n): a quadratic in ln x up to n, and
     beyond it the power law that continues its value and slope.
 
     The idea of PPL; the parameters that its authors chose were not found, so these are our own.
     """
-    _check(within)
 
     def formula(xp: Any, p: Mapping[str, Any], x: Mapping[str, Any]) -> Any:
         z = xp.log(x["x"]) - xp.log(p["n"])
@@ -176,7 +169,7 @@ def quadratic_then_power_law(within: tuple[float, float] = ANYWHERE) -> Law:
         variables=("x",),
         space=(
             amplitude("A"),
-            positive("n", *_between(*within)),
+            _place("n", within),
             real("alpha", 0.05, 0.3, 1.0),
             real("q", -0.1, -0.01, 0.01, 0.1),
         ),
@@ -186,16 +179,18 @@ def quadratic_then_power_law(within: tuple[float, float] = ANYWHERE) -> Law:
     )
 
 
-def _between(low: float, high: float) -> tuple[float, ...]:
-    """Starts spread evenly in ln x inside (low, high)."""
-    return tuple(np.geomspace(low, high, 2 * BREAK_STARTS + 1)[1::2].tolist())
-
-
-def _check(within: tuple[float, float]) -> None:
+def _place(
+    name: str, within: tuple[float, float] | None, part: int = 1, parts: int = 1
+) -> Parameter:
+    """The place of a break: in a range of x, or else among the rows. Searches begin in its part."""
+    if within is None:
+        return positive(name, (part - 0.99) / parts, part / parts, within=("x", 1.0, 1.0))
     if not 0 < within[0] < within[1] < np.inf:
         raise UserError(f"within={within}: give the least and the largest x, both positive")
+    low, high = np.geomspace(*within, parts + 1)[part - 1 : part + 1]
+    return positive(name, low, high, low=within[0] * (1 - 1e-9), high=within[1] * (1 + 1e-9))
 
 
-ONE_BREAK = bnsl()
+ONE_BREAK, TWO_BREAKS, THREE_BREAKS = bnsl(1), bnsl(2), bnsl(3)
 TWO_POWERS = two_power_laws()
 QUADRATIC_FIRST = quadratic_then_power_law()

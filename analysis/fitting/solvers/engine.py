@@ -30,9 +30,6 @@ class Ends:
     held: NDArray[np.bool_]
 
 
-MORE = 8  # a formula's grid of starts is coarser than the exact solver's scan, so it tries more
-
-
 @dataclass(frozen=True)
 class Engine:
     """engine(weights (R, n), starts, warm values (P,) or None) -> Ends; the other fields say how
@@ -107,14 +104,12 @@ def _formula(law: Law, points: Points, objective: Objective) -> Engine:
     low, high = problem.box
 
     def run(weights: Array, starts: int, warm: Array | None) -> Ends:
-        if warm is None:
-            found = solve(problem, weights, MORE * starts, objective.delta)
-        else:
-            found = solve(problem, weights, starts, objective.delta, problem.to_theta(warm))
+        first = None if warm is None else problem.to_theta(warm)
+        found = solve(problem, weights, starts, objective.delta, first)
         held = (found.theta <= low) | (found.theta >= high)
         return Ends(
             problem.to_values(found.theta), found.value / objective.unit, found.certified, held
         )
 
-    how = "by automatic differentiation"
+    how = "its slopes by automatic differentiation"
     return Engine(run, how, problem.initialisation, "analysis/fitting/solvers/formula.py")

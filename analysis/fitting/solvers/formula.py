@@ -1,33 +1,49 @@
-"""Fit any formula: the objective, its gradient and its exact Hessian by automatic differentiation.
+"""Fit any formula: the law and its slopes by automatic differentiation, its minimum by Newton.
 
     f_w(theta) = sum_i w_i H_delta(r_i),   r_i = ln model - ln y, or model - y
 
 in float64 on the CPU. theta holds logarithms of the `log` parameters of the law and the others as
-they are. Starts come from a grid over the law's `starts`; where the law is linear in a parameter,
-least squares sets it. Newton and the choice of the best end are those of
-`analysis.fitting.solvers.newton`.
+they are. One function is compiled: the model and its Jacobian J. Second derivatives are central
+differences of J, exact to about 1e-10. Where the law is linear in a parameter, least squares starts
+it.
+
+The search is global: two scrambled Sobol designs over the box of starts are each evaluated, led
+downhill from their best points, and finished by exact Newton. A minimum that both designs reach, to
+`AGREE` of f, stands; else the next two designs are larger, and at last the fit is not certified.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
-from analysis.fitting.solvers.newton import Solution, best_of, blocks
-from analysis.fitting.solvers.programs import SolverProgram, bucket, float64, program, slots, trace
+from analysis.fitting.solvers.newton import Solution, best_of, blocks, newton
+from analysis.fitting.solvers.programs import (
+    MEMBERS,
+    SolverProgram,
+    bucket,
+    float64,
+    program,
+    slots,
+    trace,
+)
 from analysis.tables.points import Array
 from scaling.common.errors import UserError
 from scaling.laws._law import Law
 
-GRID = 1024  # more combinations of starts than this are thinned, by a fixed rule
-PADDING = 8  # batches are filled up to powers of it, so that few shapes are compiled
+DESIGN, ROUNDS = 512, 2  # points of a design, twice as many each round
+LED, KEPT, DOWNHILL = 24, 4, 40  # of each design: led downhill, finished, and steps downhill
+AGREE = 1e-6  # of f: the most by which the ends of two designs may differ
+NOTHING = 1e-16  # and of a mean squared log residual, for rows that a law passes through
+WIDE = 0.1  # the least Huber width of the search
+STEP = 1e-5  # of theta, in the differences of slopes
+PAST = 0.5  # the box of starts reaches past them by this share of their spread
+ALONE = 2.0  # in theta: half the width of the box about a single start
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,41 +79,41 @@ class Formula:
     @cached_property
     def program(self) -> SolverProgram:
         """The compiled form."""
-        return program(trace(self.law, self.variables, self.rows), slots(self.law), self.log)
+        return program(trace(self.law, self.variables, self.rows), slots(self.law))
 
     @cached_property
-    def data(self) -> tuple[Array, list[Array], Array]:
-        """Held values, the variables and y, as the program takes them."""
+    def data(self) -> tuple[Array, list[Array]]:
+        """Held values and the variables, as the program takes them."""
         held = np.array(list(self.law.fixed.values()), np.float64)
-        columns = [_fill(column, self.rows) for _, column in self._columns]
-        return held, columns, _fill(self.y, self.rows)
-
-    def weigh(self, weights: Array) -> Array:
-        """Weights (R, n), of zero in the rows that fill the bucket."""
-        return np.pad(weights, ((0, 0), (0, self.rows - self.y.size)))
+        return held, [_fill(column, self.rows) for _, column in self._columns]
 
     @property
     def initialisation(self) -> str:
         """The starts of a fit, in words."""
         solved = ", ".join(each.name for each in self.law.free if each.solved)
         rest = f"; {solved} by least squares" if solved else ""
-        return f"the best of {len(self._grid())} combinations of the law's starts{rest}"
+        return (
+            f"two scrambled Sobol designs of {DESIGN} points each, until their minima agree to "
+            f"{AGREE:g} of the objective{rest}"
+        )
 
     @cached_property
     def size(self) -> int:
-        """Numbers that one weighting holds: rows times the values of a variable in each."""
-        return max(self.y.size, *(value.size for value in self.variables.values()))
+        """Numbers that one weighting holds: rows times the values of a variable in each, and the
+        slopes of each shifted theta."""
+        widest = max(self.y.size, *(value.size for value in self.variables.values()))
+        return widest * (1 + 2 * len(self.law.free))
 
     @cached_property
-    def logs(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def logs(self) -> NDArray[np.bool_]:
         return np.array([each.scale == "log" for each in self.law.free])
 
     @cached_property
     def box(self) -> tuple[Array, Array]:
         """Lower and upper ends of theta."""
-        low = np.array([each.low for each in self.law.free], np.float64)
-        high = np.array([each.high for each in self.law.free], np.float64)
-        return self.to_theta(low), self.to_theta(high)
+        columns = {**self.variables, "loss": self.y}
+        ends = np.array([each.ends(columns) for each in self.law.free], np.float64)
+        return self.to_theta(ends[:, 0]), self.to_theta(ends[:, 1])
 
     def to_theta(self, values: Array) -> Array:
         """From the units of the law, (..., P)."""
@@ -109,29 +125,43 @@ class Formula:
         with np.errstate(over="ignore"):
             return np.where(self.logs, np.exp(theta), theta)
 
+    def rates(self, theta: Array) -> tuple[Array, Array]:
+        """The law (R, n) and its slopes (R, P, n) at rows of theta (R, P)."""
+        count, each = len(theta), MEMBERS[len(theta) > 4 * MEMBERS[0]]
+        parts = []
+        with float64():
+            for at in range(0, count, each):
+                chunk = theta[np.minimum(np.arange(at, at + each), count - 1)]
+                parts.append([np.asarray(part) for part in self.program.rates(chunk, *self.data)])
+        models, slopes = (np.concatenate(part)[:count] for part in zip(*parts, strict=True))
+        return models[:, : self.y.size], slopes[:, :, : self.y.size]
+
+    def _residuals(self, theta: Array) -> tuple[Array, Array]:
+        """Residuals (R, n) and their slopes (R, P, n)."""
+        models, slopes = self.rates(theta)
+        with np.errstate(all="ignore"):
+            if self.log:
+                return np.log(models) - np.log(self.y), slopes / models[:, None, :]
+            return models - self.y, slopes
+
     def derivatives(self, weights: Array, theta: Array, delta: float) -> tuple[Array, Array, Array]:
         """f (R,), gradient (R, P) and Hessian (R, P, P); an infinite f where the law has none."""
-        members = len(theta)
-        padded = PADDING ** math.ceil(math.log(max(members, 1), PADDING))
-        fill = np.arange(padded) % members
-        with float64():
-            found = self.program.derivatives(
-                theta[fill], self.weigh(weights[fill]), *self.data, delta
-            )
-            value, gradient, hessian = (np.asarray(each)[:members] for each in found)
-        lost = ~(
-            np.isfinite(value) & np.isfinite(gradient).all(1) & np.isfinite(hessian).all((1, 2))
+        members, size = theta.shape
+        moved = theta[:, None] + STEP * np.concatenate([np.eye(size), -np.eye(size)])
+        residual, slopes = self._residuals(np.concatenate([theta, moved.reshape(-1, size)]))
+        value, gradient, psi, hessian = _squares(
+            weights, residual[:members], slopes[:members], delta
         )
-        return (
-            np.where(lost, np.inf, value),
-            np.where(lost[:, None], 0.0, gradient),
-            np.where(lost[:, None, None], 0.0, hessian),
-        )
+        around = slopes[members:].reshape(members, 2, size, size, -1)
+        with np.errstate(all="ignore"):
+            bent = np.einsum("rkpn,rn->rkp", around[:, 0] - around[:, 1], weights * psi)
+        bent /= 2 * STEP
+        return _finite(value, gradient, hessian + (bent + bent.transpose(0, 2, 1)) / 2)
 
     def directions(self, weights: Array, theta: Array) -> Array:
         """Scales from the Hessian of least squares: f has none where a narrow delta leaves fewer
         rows inside than there are parameters."""
-        _, _, hessian = self.derivatives(weights, theta, np.inf)
+        _, _, hessian = Downhill(self).derivatives(weights, theta, np.inf)
         curve, basis = np.linalg.eigh(hessian)
         curve = np.abs(curve)
         largest = curve.max(axis=1, keepdims=True) + 1e-100
@@ -172,86 +202,172 @@ class Formula:
                 "write its formula without casts"
             )
 
-    def starts(self, weights: Array, count: int, delta: float) -> Array:
-        """The `count` best points of the grid for each weighting, (R, count, P)."""
-        grid = self._grid()
-        chosen = np.empty((len(weights), count, grid.shape[1]))
-        for member, weighting in enumerate(weights):
-            thetas = self.to_theta(self._solved(grid, weighting))
-            repeated = np.broadcast_to(weighting, (len(thetas), weighting.size))
-            with float64():
-                value = np.asarray(
-                    self.program.objective(
-                        thetas, self.weigh(repeated), *self.data, max(delta, 0.1)
-                    )
-                )
-            value = np.where(np.isfinite(value), value, np.inf)
-            order = np.argsort(value, kind="stable")[:count]
-            chosen[member] = thetas[np.resize(order, count)]
-        return chosen
+    def starts(
+        self, weights: Array, count: int, delta: float, seed: int = 0, points: int = DESIGN
+    ) -> Array:
+        """The `count` best points (count, P) of a scrambled Sobol design, under one weighting."""
+        from scipy.stats import qmc
 
-    def _grid(self) -> Array:
-        """Every combination of the starts of the parameters, (G, P)."""
-        choices = [each.starts[:1] if each.solved else each.starts for each in self.law.free]
-        grid = np.array(list(product(*choices)), np.float64)
-        if len(grid) > GRID:
-            grid = grid[np.random.default_rng(0).permutation(len(grid))[:GRID]]
-        return grid
+        low, high = self._starting_box()
+        design = qmc.Sobol(len(low), rng=seed).random(points)
+        theta = self._solved(low + design * (high - low), weights)
+        residual, slopes = self._residuals(theta)
+        value = _squares(np.broadcast_to(weights, residual.shape), residual, slopes, delta)[0]
+        order = np.argsort(np.where(np.isfinite(value), value, np.inf), kind="stable")
+        return theta[np.resize(order[:count], count)]
 
-    def _solved(self, grid: Array, weights: Array) -> Array:
-        """The grid with its linear parameters by weighted least squares, where they come out inside
-        their ranges."""
+    def _starting_box(self) -> tuple[Array, Array]:
+        """The ends of theta between which designs lie: past the starts of the law, or the range of
+        the rows."""
+        low, high = (end.copy() for end in self.box)
+        for at, each in enumerate(self.law.free):
+            if each.within is not None:
+                ends = each.starts if len(each.starts) > 1 else (0.0, 1.0)
+                span = high[at] - low[at]
+                low[at], high[at] = low[at] + span * min(ends), low[at] + span * max(ends)
+                continue
+            starts = np.log(each.starts) if each.scale == "log" else np.array(each.starts)
+            past = PAST * float(np.ptp(starts)) or ALONE
+            low[at] = max(low[at], float(starts.min()) - past)
+            high[at] = min(high[at], float(starts.max()) + past)
+        return low, high
+
+    def _solved(self, theta: Array, weights: Array) -> Array:
+        """theta with its linear parameters by weighted least squares, where they come out inside
+        their ranges; a floor that comes out below its own is there, and the others are solved."""
         solved = [at for at, each in enumerate(self.law.free) if each.solved]
-        if not solved:
-            return grid
-        none = grid.copy()
-        none[:, solved] = 0.0
-        bare = self._models(none)
-        basis = []
-        for at in solved:
-            one = none.copy()
-            one[:, at] = 1.0
-            basis.append(self._models(one) - bare)
+        floors = [at for at in solved if self.law.free[at].floor]
+        for chosen in (solved, [at for at in solved if at not in floors]):
+            if not chosen:
+                continue
+            answer, inside = self._least_squares(theta, weights, chosen)
+            if chosen == solved:
+                out, left = theta.copy(), ~inside
+                out[np.ix_(np.flatnonzero(inside), chosen)] = answer[inside]
+                theta = np.where(left[:, None], theta, out)
+                theta[np.ix_(np.flatnonzero(left), floors)] = self.box[0][floors]
+            else:
+                rows = np.flatnonzero(left & inside)
+                theta[np.ix_(rows, chosen)] = answer[rows]
+        return theta
+
+    def _least_squares(
+        self, theta: Array, weights: Array, chosen: list[int]
+    ) -> tuple[Array, NDArray[np.bool_]]:
+        """The chosen parameters, (G, k) in theta, and where they are inside their ranges."""
+        values = self.to_values(theta)
+        values[:, chosen] = 0.0
+        ones = np.repeat(values[None], len(chosen), axis=0)
+        ones[range(len(chosen)), :, chosen] = 1.0
+        bare, *basis = (self.rates(self.to_theta(each))[0] for each in (values, *ones))
         root = np.sqrt(weights) / (self.y if self.log else 1.0)
-        design = np.stack(basis, axis=-1) * root[:, None]
+        design = np.stack([each - bare for each in basis], axis=-1) * root[:, None]
         target = (self.y - bare) * root
         usable = np.isfinite(design).all((1, 2)) & np.isfinite(target).all(1)
-        gram = np.einsum("gnj,gnk->gjk", design[usable], design[usable])
-        right = np.einsum("gnj,gn->gj", design[usable], target[usable])
+        design = np.where(usable[:, None, None], design, 0.0)
+        target = np.where(usable[:, None], target, 0.0)
+        gram = np.einsum("gnj,gnk->gjk", design, design)
+        right = np.einsum("gnj,gn->gj", design, target)
         size = np.sqrt(np.maximum(np.einsum("gjj->gj", gram), 1e-300))
-        scaled = gram / (size[:, :, None] * size[:, None, :]) + 1e-12 * np.eye(len(solved))
+        scaled = gram / (size[:, :, None] * size[:, None, :]) + 1e-12 * np.eye(len(chosen))
         answer = np.linalg.solve(scaled, (right / size)[..., None])[..., 0] / size
-        low = np.array([self.law.free[at].low for at in solved])
-        high = np.array([self.law.free[at].high for at in solved])
-        inside = ((answer >= low) & (answer <= high)).all(axis=1)
-        out = grid.copy()
-        rows = np.flatnonzero(usable)[inside]
-        out[np.ix_(rows, solved)] = answer[inside]
-        return out
+        low, high = (self.to_values(end)[chosen] for end in self.box)
+        inside = usable & ((answer >= low) & (answer <= high)).all(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.logs[chosen], np.log(answer), answer), inside
 
-    def _models(self, values: Array) -> Array:
-        """The law at rows of parameters (G, P): (G, n)."""
-        with float64():
-            return np.asarray(self.program.models(values, *self.data[:2]))[:, : self.y.size]
+
+@dataclass(frozen=True, eq=False)
+class Downhill:
+    """A formula with the Hessian of least squares, J^T J: no second derivatives, and downhill from
+    anywhere. For the way into a basin."""
+
+    whole: Formula
+
+    @property
+    def box(self) -> tuple[Array, Array]:
+        return self.whole.box
+
+    def derivatives(self, weights: Array, theta: Array, delta: float) -> tuple[Array, Array, Array]:
+        value, gradient, _, hessian = _squares(weights, *self.whole._residuals(theta), delta)
+        return _finite(value, gradient, hessian)
+
+    def directions(self, weights: Array, theta: Array) -> None:
+        """theta itself."""
+
+
+def _squares(
+    weights: Array, residual: Array, slopes: Array, delta: float
+) -> tuple[Array, Array, Array, Array]:
+    """f, its gradient, psi, and the part of its Hessian that needs no second derivatives."""
+    with np.errstate(all="ignore"):
+        psi = np.clip(residual, -delta, delta)
+        value = np.sum(weights * psi * (residual - psi / 2), axis=1)
+        gradient = (slopes @ (weights * psi)[..., None])[..., 0]
+        inside = slopes * (weights * (psi == residual))[:, None, :]
+        return value, gradient, psi, inside @ slopes.transpose(0, 2, 1)
+
+
+def _finite(value: Array, gradient: Array, hessian: Array) -> tuple[Array, Array, Array]:
+    lost = ~(np.isfinite(value) & np.isfinite(gradient).all(1) & np.isfinite(hessian).all((1, 2)))
+    return (
+        np.where(lost, np.inf, value),
+        np.where(lost[:, None], 0.0, gradient),
+        np.where(lost[:, None, None], 0.0, hessian),
+    )
+
+
+def search(problem: Formula, weights: Array, delta: float) -> Solution:
+    """The global minimum of one weighting (1, n): certified where two designs agree on it."""
+    wide = max(delta, WIDE)
+    best: Solution | None = None
+    for turn in range(ROUNDS):
+        count = 2**turn
+        first = np.concatenate(
+            [
+                problem.starts(weights[0], LED * count, wide, seed, DESIGN * count)
+                for seed in (2 * turn, 2 * turn + 1)
+            ]
+        )
+        led = newton(
+            Downhill(problem), np.repeat(weights, len(first), axis=0), first, wide, DOWNHILL
+        )
+        halves = [
+            best_of(problem, weights, _lowest(each, KEPT * count)[None], delta)
+            for each in np.split(np.arange(len(first)), 2)
+            for each in (replace(led, theta=led.theta[each], value=led.value[each]),)
+        ]
+        lower, higher = sorted(halves, key=lambda end: float(end.value[0]))
+        if best is None or lower.value[0] < best.value[0]:
+            best = lower
+        if higher.value[0] <= best.value[0] * (1 + AGREE) + NOTHING * weights.sum():
+            return best
+    assert best is not None
+    return replace(best, certified=np.zeros(1, dtype=bool))
+
+
+def _lowest(ends: Solution, count: int) -> Array:
+    """The `count` lowest ends that are not one end again."""
+    order = np.argsort(ends.value, kind="stable")
+    values = ends.value[order]
+    fresh = np.concatenate([[True], values[1:] > values[:-1] * (1 + AGREE)])
+    return ends.theta[np.resize(order[fresh][:count], count)]
 
 
 def solve(
     problem: Formula, weights: Array, starts: int, delta: float, warm: Array | None = None
 ) -> Solution:
-    """The best minimum found per weighting (R, n), from `starts` points of the grid and, where
-    given, the `warm` theta (P,)."""
-    first = problem.starts(weights[:1], starts, delta)
-    if warm is not None:
-        first = np.concatenate([warm[None, None], first], axis=1)
-    parts = [
-        best_of(
-            problem,
-            weights[block],
-            np.repeat(first, len(weights[block]), axis=0),
-            delta,
-        )
-        for block in blocks(len(weights), problem.size * first.shape[1])
-    ]
+    """The best minimum found per weighting (R, n): by a global search, or from the `warm` theta
+    (P,) and `starts` points of a design."""
+    if warm is None:
+        parts = [search(problem, each[None], delta) for each in weights]
+    else:
+        first = problem.starts(weights.mean(axis=0), starts, max(delta, WIDE))
+        first = np.concatenate([warm[None], first])[None]
+        parts = [
+            best_of(problem, weights[block], np.repeat(first, len(weights[block]), axis=0), delta)
+            for block in blocks(len(weights), problem.size * first.shape[1])
+        ]
     return Solution(
         np.concatenate([part.theta for part in parts]),
         np.concatenate([part.value for part in parts]),

@@ -69,7 +69,9 @@ class Solution:
     certified: NDArray[np.bool_]
 
 
-def newton(problem: Smooth, weights: Array, theta: Array, delta: float) -> Solution:
+def newton(
+    problem: Smooth, weights: Array, theta: Array, delta: float, iterations: int | None = None
+) -> Solution:
     """Damped Newton from `theta`, inside the box; stops at a predicted gain < 1e-14 f.
 
     A step that fails is tried again with a growing shift. Finished members leave the batch.
@@ -82,7 +84,7 @@ def newton(problem: Smooth, weights: Array, theta: Array, delta: float) -> Solut
     tiny = NOTHING * weights.sum(axis=1)
     shift = np.zeros(len(theta))
     live = np.arange(len(theta))
-    for _ in range(ITERATIONS):
+    for _ in range(iterations or ITERATIONS):
         held = ((theta <= low) & (gradient > 0)) | ((theta >= high) & (gradient < 0))
         full, step, gain = _steps(gradient, hessian, shift, held, turned)
         done = gain <= 1e-14 * value + tiny

@@ -23,6 +23,7 @@ from analysis.tables.points import Array
 from scaling.laws import Law
 
 PROGRAMS = 64
+MEMBERS = (64, 512)  # rows of parameters in one call: few shapes, so few compilations
 SMALLEST = 8  # rows; buckets are 8, 12, 16, 24, 32, 48, ...
 
 Slots = tuple[tuple[bool, int, bool], ...]
@@ -71,54 +72,41 @@ def slots(law: Law) -> Slots:
 
 @dataclass(frozen=True, eq=False)
 class SolverProgram:
-    """Functions of theta (R, F), held values, weights (R, n), variables, y (n,) and delta."""
+    """One compiled function: theta (R, F), held values and variables to the law (R, n) and its
+    slopes in theta (R, F, n)."""
 
-    derivatives: Any  # f (R,), gradient (R, F), Hessian (R, F, F)
-    objective: Any  # f (R,)
-    models: Any  # the law at rows of parameters (R, F): (R, n)
+    rates: Any
 
     def free(self) -> None:
         """Drop what was compiled."""
-        for each in (self.derivatives, self.objective, self.models):
-            each.clear_cache()
+        self.rates.clear_cache()
 
 
 _programs: OrderedDict[tuple[object, ...], SolverProgram] = OrderedDict()
 
 
-def program(traced: ClosedJaxpr, places: Slots, log: bool) -> SolverProgram:
+def program(traced: ClosedJaxpr, places: Slots) -> SolverProgram:
     """The program of a traced formula, made once; the least recently used goes first."""
     constants = tuple(np.asarray(each).tobytes() for each in traced.consts)
-    key = (str(traced), constants, places, log)
-    found = _programs.pop(key, None) or _program(jaxpr_as_fun(traced), places, log)
+    key = (str(traced), constants, places)
+    found = _programs.pop(key, None) or _program(jaxpr_as_fun(traced), places)
     _programs[key] = found
     while len(_programs) > PROGRAMS:
         _programs.popitem(last=False)[1].free()
     return found
 
 
-def _program(formula: Callable[..., Any], places: Slots, log: bool) -> SolverProgram:
-    def model(params: Any, held: Any, variables: Any) -> Any:
+def _program(formula: Callable[..., Any], places: Slots) -> SolverProgram:
+    logs = {at: is_log for fitted, at, is_log in places if fitted}
+
+    def model(theta: Any, held: Any, variables: Any) -> tuple[Any, Any]:
+        params = [jnp.exp(theta[at]) if logs[at] else theta[at] for at in sorted(logs)]
         values = [params[at] if fitted else held[at] for fitted, at, _ in places]
-        return formula(*values, *variables)[0]
+        fitted_loss = formula(*values, *variables)[0]
+        return fitted_loss, fitted_loss
 
-    def in_units(theta: Any) -> list[Any]:
-        logs = {at: is_log for fitted, at, is_log in places if fitted}
-        return [jnp.exp(theta[at]) if logs[at] else theta[at] for at in sorted(logs)]
+    def rates(theta: Any, held: Any, variables: Any) -> tuple[Any, Any]:
+        slopes, fitted_loss = jax.jacfwd(model, has_aux=True)(theta, held, variables)
+        return fitted_loss, jnp.moveaxis(slopes, -1, 0)
 
-    def value(theta: Any, weights: Any, held: Any, variables: Any, y: Any, delta: Any) -> Any:
-        fitted = model(in_units(theta), held, variables)
-        residual = jnp.log(fitted) - jnp.log(y) if log else fitted - y
-        psi = jnp.clip(residual, -delta, delta)
-        return jnp.sum(weights * psi * (residual - psi / 2))
-
-    def derivatives(theta: Any, weights: Any, *others: Any) -> Any:
-        first = jax.value_and_grad(value)(theta, weights, *others)
-        return *first, jax.hessian(value)(theta, weights, *others)
-
-    data = (None,) * 4
-    return SolverProgram(
-        jax.jit(jax.vmap(derivatives, in_axes=(0, 0, *data))),
-        jax.jit(jax.vmap(value, in_axes=(0, 0, *data))),
-        jax.jit(jax.vmap(model, in_axes=(0, None, None))),
-    )
+    return SolverProgram(jax.jit(jax.vmap(rates, in_axes=(0, None, None))))

@@ -125,7 +125,7 @@ def test_a_parameter_at_its_bound(runs: pd.DataFrame):
         formula=mine.formula,
     )  # fmt: skip
     result = fit(low, runs, bootstrap=10)
-    assert result.status is FitStatus.AT_BOUND and result.bounded == ("alpha",)
+    assert result.status is FitStatus.MISFIT and result.bounded == ("alpha",)
     assert result.params["alpha"] == pytest.approx(0.2)
     assert np.isnan(result.interval("alpha")).all()
     assert any("alpha is at its upper bound, 0.2" in text for text in result.warnings)
