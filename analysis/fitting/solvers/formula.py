@@ -235,35 +235,34 @@ class Formula:
     def _solved(self, theta: Array, weights: Array) -> Array:
         """theta with its linear parameters by weighted least squares, where they come out inside
         their ranges; a floor that comes out below its own is there, and the others are solved."""
-        solved = [at for at, each in enumerate(self.law.free) if each.solved]
-        floors = [at for at in solved if self.law.free[at].floor]
-        for chosen in (solved, [at for at in solved if at not in floors]):
-            if not chosen:
-                continue
-            answer, inside = self._least_squares(theta, weights, chosen)
-            if chosen == solved:
-                out, left = theta.copy(), ~inside
-                out[np.ix_(np.flatnonzero(inside), chosen)] = answer[inside]
-                theta = np.where(left[:, None], theta, out)
-                theta[np.ix_(np.flatnonzero(left), floors)] = self.box[0][floors]
-            else:
-                rows = np.flatnonzero(left & inside)
-                theta[np.ix_(rows, chosen)] = answer[rows]
-        return theta
+        solved = np.flatnonzero([each.solved for each in self.law.free])
+        floors = np.flatnonzero([each.solved and each.floor for each in self.law.free])
+        others = np.setdiff1d(solved, floors)
+        if not solved.size:
+            return theta
+        answer, inside = self._least_squares(theta, weights, solved)
+        out, left = theta.copy(), np.flatnonzero(~inside)
+        out[np.ix_(np.flatnonzero(inside), solved)] = answer[inside]
+        if floors.size and others.size and left.size:
+            out[np.ix_(left, floors)] = self.box[0][floors]
+            answer, inside = self._least_squares(out, weights, others)
+            rows = left[inside[left]]
+            out[np.ix_(rows, others)] = answer[rows]
+        return out
 
     def _least_squares(
-        self, theta: Array, weights: Array, chosen: list[int]
+        self, theta: Array, weights: Array, chosen: NDArray[np.intp]
     ) -> tuple[Array, NDArray[np.bool_]]:
         """The chosen parameters, (G, k) in theta, and where they are inside their ranges."""
         values = self.to_values(theta)
         values[:, chosen] = 0.0
         ones = np.repeat(values[None], len(chosen), axis=0)
-        ones[range(len(chosen)), :, chosen] = 1.0
+        ones[np.arange(len(chosen)), :, chosen] = 1.0
         bare, *basis = (self.rates(self.to_theta(each))[0] for each in (values, *ones))
         root = np.sqrt(weights) / (self.y if self.log else 1.0)
         design = np.stack([each - bare for each in basis], axis=-1) * root[:, None]
         target = (self.y - bare) * root
-        usable = np.isfinite(design).all((1, 2)) & np.isfinite(target).all(1)
+        usable = np.asarray(np.isfinite(design).all((1, 2)) & np.isfinite(target).all(1))
         design = np.where(usable[:, None, None], design, 0.0)
         target = np.where(usable[:, None], target, 0.0)
         gram = np.einsum("gnj,gnk->gjk", design, design)
@@ -333,9 +332,8 @@ def search(problem: Formula, weights: Array, delta: float) -> Solution:
             Downhill(problem), np.repeat(weights, len(first), axis=0), first, wide, DOWNHILL
         )
         halves = [
-            best_of(problem, weights, _lowest(each, KEPT * count)[None], delta)
-            for each in np.split(np.arange(len(first)), 2)
-            for each in (replace(led, theta=led.theta[each], value=led.value[each]),)
+            best_of(problem, weights, _lowest(led, half, KEPT * count)[None], delta)
+            for half in np.split(np.arange(len(first)), 2)
         ]
         lower, higher = sorted(halves, key=lambda end: float(end.value[0]))
         if best is None or lower.value[0] < best.value[0]:
@@ -346,9 +344,9 @@ def search(problem: Formula, weights: Array, delta: float) -> Solution:
     return replace(best, certified=np.zeros(1, dtype=bool))
 
 
-def _lowest(ends: Solution, count: int) -> Array:
-    """The `count` lowest ends that are not one end again."""
-    order = np.argsort(ends.value, kind="stable")
+def _lowest(ends: Solution, among: NDArray[np.intp], count: int) -> Array:
+    """The `count` lowest of some ends, each minimum once."""
+    order = among[np.argsort(ends.value[among], kind="stable")]
     values = ends.value[order]
     fresh = np.concatenate([[True], values[1:] > values[:-1] * (1 + AGREE)])
     return ends.theta[np.resize(order[fresh][:count], count)]
