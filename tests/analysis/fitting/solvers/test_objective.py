@@ -80,7 +80,8 @@ def test_a_flat_piece_is_a_minimum():
     noise = np.random.default_rng(5).normal(0, 0.01, 26)
     runs = pd.DataFrame({"flops_6nd": flops, "loss": (1.5 + 900 * flops**-0.16) * np.exp(noise)})
     result = fit(laws.power_law_no_offset, runs[flops <= 1e20])
-    assert np.abs(result.residuals).min() > 1e-3, "the example no longer has all rows outside"
+    outside = np.abs(result.residuals).min() > 1e-3 * (1 - 1e-9)  # or at its edge
+    assert outside, "the example no longer has all rows outside"
     assert result.status is FitStatus.CONVERGED
 
 
