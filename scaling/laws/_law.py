@@ -25,6 +25,7 @@ from scaling.common.errors import UserError, nearest
 
 Array = NDArray[np.float64]
 Formula = Callable[[Any, Mapping[str, Any], Mapping[str, Any]], Any]
+Within = tuple[str, float, float] | None
 Allocation = Callable[[Mapping[str, ArrayLike], ArrayLike], tuple[Array, Array]]
 
 
@@ -35,9 +36,8 @@ class Parameter:
     A `log` parameter is positive and searched by its logarithm. A `linear` one is searched
     directly, and should be of order one. A `solved` one is linear in the law once the others are
     fixed: least squares starts it, or `starts` where that fails. No value of the law lies below
-    its `floor`. One that is `within` (column, a, b) lies between a times the least and b times the
-    largest value of a variable or of the "loss": its ends follow the rows, and two starts or more
-    are shares of the way between them.
+    its `floor`. One that is `within` (column, a, b) lies from a times the least to b times the
+    largest value of a variable or of the "loss", and its starts are shares of the way between.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Parameter:
     scale: Literal["log", "linear"] = "log"
     solved: bool = False
     floor: bool = False
-    within: tuple[str, float, float] | None = None
+    within: Within = None
 
     def __post_init__(self) -> None:
         if not self.low < self.high or (self.scale == "log" and not self.low > 0):
@@ -67,9 +67,8 @@ class Parameter:
         if self.within is None:
             return self.low, self.high
         column, least, most = self.within
-        values = columns[column]
-        low, high = least * float(values.min()), most * float(values.max())
-        return max(self.low, low), min(self.high, high)
+        low, high = float(columns[column].min()), float(columns[column].max())
+        return max(self.low, least * low), min(self.high, most * high)
 
     def admits(self, value: float) -> bool:
         """True for a value that it can have; fits search a positive one within narrower ends."""
@@ -93,25 +92,18 @@ def exponent(name: str, *starts: float | tuple[float, ...]) -> Parameter:
 
 
 def positive(
-    name: str,
-    *starts: float | tuple[float, ...],
-    low: float = 1e-300,
-    high: float = 1e300,
-    within: tuple[str, float, float] | None = None,
-) -> Parameter:
+    name: str, *starts: float | tuple[float, ...], low: float = 1e-300, high: float = 1e300,
+    within: Within = None,
+) -> Parameter:  # fmt: skip
     """A positive number that the law is not linear in, with the values that fits start from."""
     middle = 1.0 if low <= 1.0 <= high else math.sqrt(low) * math.sqrt(high)
     return Parameter(name, low, high, _starts(name, starts) or (middle,), within=within)
 
 
 def real(
-    name: str,
-    *starts: float | tuple[float, ...],
-    low: float = -math.inf,
-    high: float = math.inf,
-    solved: bool = False,
-    within: tuple[str, float, float] | None = None,
-) -> Parameter:
+    name: str, *starts: float | tuple[float, ...], low: float = -math.inf, high: float = math.inf,
+    solved: bool = False, within: Within = None,
+) -> Parameter:  # fmt: skip
     """A number of either sign, of order one."""
     chosen = _starts(name, starts) or (min(max(0.0, low), high),)
     return Parameter(name, low, high, chosen, scale="linear", solved=solved, within=within)
