@@ -77,6 +77,6 @@ def test_absolute_residuals_give_the_constants_as_printed():
     """The printed refit belongs to a likelihood that is in effect that of absolute residuals."""
     result = fit(laws.chinchilla, load_table(TABLE), drop_highest=5, objective="log_absolute")
     published = laws.chinchilla.constants("besiroglu2024").values
-    assert result.status is FitStatus.CONVERGED
+    assert result.status is FitStatus.MISFIT, "the points curve along N beyond their noise"
     assert result.params["A"] == pytest.approx(published["A"], rel=1e-4)
     assert result.params["B"] == pytest.approx(published["B"], rel=1e-4)

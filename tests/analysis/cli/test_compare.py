@@ -36,7 +36,7 @@ def ranked(said: str) -> list[list[str]]:
     return [
         re.sub(r",? ([^ ]+) = ", r",\1=", line).split()
         for line in said.splitlines()
-        if "converged" in line
+        if re.search(r" (converged|misfit)$", line.rstrip())
     ]
 
 
