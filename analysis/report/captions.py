@@ -116,6 +116,7 @@ def _two_variable_pictures(
 ) -> list[Picture]:
     result = assessment.result
     measured = "; the star is the held-out run" if evidence.verdicts else ""
+    beside = ", and the line before it the law at its D/N" if measured else ""
     along = "" if plots.is_isoflop(study) else "Grey lines follow the law along one size. "
     found = [
         Picture(
@@ -139,8 +140,8 @@ def _two_variable_pictures(
             "ladder",
             lambda: plots.ladder(study, result),
             "The ladder.",
-            f"Loss against compute{measured}. {along}Dashed, with the interval of a new run: the "
-            "loss that the law gives the best split of each budget.",
+            f"Loss against compute{measured}{beside}. {along}Dashed, with the interval of a new "
+            "run: the loss that the law gives the best split of each budget.",
             "Loss against compute by rung with the compute-optimal edge of the law.",
         )
     )

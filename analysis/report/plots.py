@@ -116,12 +116,30 @@ def ladder(study: StudyRecords, result: FitResult) -> Any:
             best = result.optimal(np.geomspace(flops.min(), reach * 1.5, 60))
             axes.plot(best.flops, best.loss[0], color=FITTED, linestyle="--", label="optimal split")
         _runs(axes, study, "flops_6nd")
+        _held_out_law(axes, study, result)
         log_log(axes, "compute 6ND, FLOPs", f"validation loss, {study.unit}")
         if _has_optimum(result):
             _band(axes, best.flops, best.loss, 0.18)
         log_ticks(axes.yaxis, *axes.get_ylim())
         _rung_legend(axes, study)
         return figure
+
+
+def _held_out_law(axes: Any, study: StudyRecords, result: FitResult) -> None:
+    """The law at each held-out run's own D/N, and the error of its prediction beside the star."""
+    fitted = float(result.points.rows["flops_6nd"].max())
+    for (params, tokens), rows in study.held_out.groupby([study.params, study.tokens]):
+        ratio, end = tokens / params, 6 * params * tokens
+        sizes = np.sqrt(np.geomspace(fitted / 2, end, 30) / 6 / ratio)
+        curve = result.predict(params=sizes, tokens=ratio * sizes).value
+        name = f"law at D/N = {ratio:.3g}"
+        axes.plot(6 * ratio * sizes**2, curve, color=HELD, linewidth=1.1, label=name)
+        loss = float(rows[study.loss].mean())
+        if math.isfinite(loss):
+            axes.annotate(
+                f"{100 * (loss / curve[-1] - 1):+.1f} %", (end, loss), xytext=(7, 5),
+                textcoords="offset points", fontsize=9, color=HELD,
+            )  # fmt: skip
 
 
 def is_isoflop(study: StudyRecords) -> bool:
