@@ -15,7 +15,7 @@ from scaling.common.errors import UserError
         ("lr=1e-3", lambda c: c.science.optimizer.learning_rate, 0.001),
         ("budget.tokens=1e6", lambda c: c.science.budget.tokens, 1_000_000),
         ("budget.tokens=1_000_000", lambda c: c.science.budget.tokens, 1_000_000),
-        (f"budget.tokens={2**53 + 1}", lambda c: c.science.budget.tokens, 2**53 + 1),
+        (f"budget.tokens={2**53 - 1}", lambda c: c.science.budget.tokens, 2**53 - 1),
         ("model.mlp=swiglu", lambda c: c.science.model.mlp, "swiglu"),
         ("seed=7", lambda c: c.science.seed, 7),
         ("data.path=a=b", lambda c: c.science.data.path, "a=b"),

@@ -214,7 +214,7 @@ def test_trackers_that_hang_raise_or_crash_leave_a_sweep_as_it_is(
     assert beside == 0
     assert said == stdout.replace(str(tmp_path / "alone"), str(tmp_path / "beside"))
     folder = tmp_path / "beside"
-    told = [line for line in err.splitlines() if f"experiments mirror {folder} " in line]
+    told = [line for line in err.splitlines() if f"windtunnel mirror {folder} " in line]
     log = f"yet ({folder / 'mirror.log'})"
     why = {
         "wandb": "wandb may lack the last points, its mirror had 1 s for them",
