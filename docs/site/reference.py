@@ -99,19 +99,20 @@ MADE: Mapping[str, Callable[[], str]] = {
     "reference/laws.md": laws,
     "gallery.md": gallery,
 }
+NOTEBOOKS = sorted((ROOT / "analysis" / "notebooks").glob("*.ipynb"))
 COPIED = {  # files of the repository outside docs/, as pages
     "tpu.md": ROOT / "tpu" / "README.md",
     "results.md": ROOT / "benchmarks" / "RESULTS.md",
     "contributing.md": ROOT / "CONTRIBUTING.md",
+    **{f"tutorials/{path.name}": path for path in NOTEBOOKS},
 }
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the made pages, the copied ones and the notebooks."""
+    """Add the made pages and the copied ones."""
     for uri, make in MADE.items():
         files.append(File.generated(config, uri, content=make()))
-    notebooks = sorted((ROOT / "analysis" / "notebooks").glob("*.ipynb"))
-    for uri, path in (COPIED | {f"tutorials/{path.name}": path for path in notebooks}).items():
+    for uri, path in COPIED.items():
         files.append(File.generated(config, uri, abs_src_path=str(path)))
     return files
 
