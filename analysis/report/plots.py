@@ -128,7 +128,8 @@ def ladder(study: StudyRecords, result: FitResult) -> Any:
 def _held_out_law(axes: Any, study: StudyRecords, result: FitResult) -> None:
     """The law at each held-out run's own D/N, and the error of its prediction beside the star."""
     fitted = float(result.points.rows["flops_6nd"].max())
-    for (params, tokens), rows in study.held_out.groupby([study.params, study.tokens]):
+    for _, rows in study.held_out.groupby([study.params, study.tokens]):
+        params, tokens = (float(rows[name].iloc[0]) for name in (study.params, study.tokens))
         ratio, end = tokens / params, 6 * params * tokens
         sizes = np.sqrt(np.geomspace(fitted / 2, end, 30) / 6 / ratio)
         curve = result.predict(params=sizes, tokens=ratio * sizes).value
