@@ -118,7 +118,7 @@ def test_text_from_a_record_is_escaped(tmp_path: Path):
     folder = write_study(tmp_path / "study")
     records.change(folder, StudyPlan, question="<script>alert(1)</script>")
     write_report(folder)
-    assert "<script>" not in (folder / "report.html").read_text()
+    assert "<script>alert" not in (folder / "report.html").read_text()
 
 
 def test_fit_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -131,7 +131,7 @@ def test_fit_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         "error: the table has no column 'los_per_byte': did you mean 'loss_per_byte'?\n"
     )
     assert main(["fit", str(folder), "--law", "chinchila"]) == 2
-    assert main(["report", str(tmp_path)]) == 2
+    assert main(["report", str(tmp_path / "absent")]) == 2
 
 
 def test_a_report_needs_no_jax(tmp_path: Path):
