@@ -12,7 +12,7 @@ from scaling.common.errors import UserError
     ("fields", "message"),
     [
         *(
-            ({name: 0}, f"model.{name}=0: must be at least 1")
+            ({name: 0}, f"model.{name}=0: must be at least 1, and at most 2^53")
             for name in ("layers", "width", "heads", "kv_heads", "head_dim", "ffn", "vocab_size")
         ),
         ({"heads": 4, "kv_heads": 3}, "model.heads=4 is not a multiple of model.kv_heads=3"),
