@@ -7,7 +7,7 @@ a legend that looks like it. So a figure is drawn once, and its data are those o
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -79,7 +79,6 @@ def _panel(axes: Any, names: Mapping[Any, str]) -> Panel:
 
 def _axis(axis: Any) -> Axis:
     low, high = axis.get_view_interval()
-    inverted = axis.get_inverted()
     limits = (float(low), float(high))
     places = axis.get_majorticklocs()
     texts = axis.get_major_formatter().format_ticks(places)
@@ -88,8 +87,7 @@ def _axis(axis: Any) -> Axis:
         for place, text in zip(places, texts, strict=True)
         if min(limits) <= place <= max(limits)
     ]
-    ordered = limits if (limits[0] > limits[1]) == inverted else limits[::-1]
-    return Axis(axis.get_label_text(), axis.get_scale() == "log", ordered, tuple(inside))
+    return Axis(axis.get_label_text(), axis.get_scale() == "log", limits, tuple(inside))
 
 
 def _plain(text: str) -> str:
@@ -223,12 +221,9 @@ def _legend_names(figure: Any) -> dict[Any, str]:
 
 def _look(artist: Any) -> Any:
     """Color, marker and dash of a line; nothing else looks like a line."""
-    read: tuple[Callable[[Any], Any], ...] = (
-        lambda each: _hex(each.get_color()),
-        lambda each: str(each.get_marker()),
-        lambda each: each.get_linestyle(),
-    )
-    return tuple(one(artist) for one in read) if hasattr(artist, "get_marker") else id(artist)
+    if not hasattr(artist, "get_marker"):
+        return id(artist)
+    return _hex(artist.get_color()), str(artist.get_marker()), artist.get_linestyle()
 
 
 def _own(label: Any) -> str:

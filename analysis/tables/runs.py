@@ -54,13 +54,12 @@ def load_runs(path: str | Path) -> pd.DataFrame:
 
 
 def science_fields(study: Path) -> tuple[str, ...]:
-    """The columns of a study's runs that are settings, as their configs name them."""
-    found: dict[str, None] = {}
+    """The columns of a study's runs that are settings, as the first whole config names them."""
     for folder in _folders(study):
         with suppress(DamagedError):
             if (Path(folder) / CONFIG).exists():
-                found |= dict.fromkeys(_dotted(read(Path(folder), RunRecord).science))
-    return tuple(found)
+                return tuple(_dotted(read(Path(folder), RunRecord).science))
+    return ()
 
 
 def trajectory(run: str | Path) -> pd.DataFrame:

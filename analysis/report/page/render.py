@@ -51,6 +51,7 @@ def render(
     """The page as text, with every picture and its data in it."""
     study, assessment = evidence.study, evidence.assessment
     result = None if assessment is None else assessment.result
+    first = lesson_of(evidence)
     return (
         _environment()
         .get_template("page.html.j2")
@@ -58,12 +59,12 @@ def render(
             css=_beside("page.css"),
             script=_beside("page.js"),
             bundle=_bundle(),
-            contents=_contents(evidence),
+            contents=_contents(evidence, first.heading),
             study=study,
             answer=_sentence(evidence.sentence),
             numbers=_numbers(evidence),
             notices=_notices(evidence),
-            lesson=lesson_of(evidence),
+            lesson=first,
             lesson_pictures=lesson,
             pictures=shown,
             plates_of=plates,
@@ -203,12 +204,12 @@ def _constants(result: FitResult) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def _contents(evidence: Evidence) -> list[str]:
+def _contents(evidence: Evidence, lesson: str) -> list[str]:
     """The headings of the page, in order."""
-    fitted = ["The fit", "The card"] if evidence.study.law else []
-    first = [lesson_of(evidence).heading] if evidence.study.law else []
     titles = [table.title for table in evidence.tables]
-    return [*first, RESULTS, *titles, *fitted, "The runs", COST]
+    if evidence.study.law is None:
+        return [RESULTS, *titles, "The runs", COST]
+    return [lesson, RESULTS, *titles, "The fit", "The card", "The runs", COST]
 
 
 def _cost(study: StudyRecords) -> str:
