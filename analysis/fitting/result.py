@@ -164,6 +164,16 @@ class FitResult(Tabular):
             constants=percentile_interval(drawn, level),
         )
 
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """Constants, the floor aside, that these rows do not determine."""
+        return tuple(n for n in (*self.unidentified, *self.bounded) if n != self.law.constant)
+
+    @property
+    def has_optimum(self) -> bool:
+        """True where the law splits budgets and the rows determine how."""
+        return self.law.allocation is not None and not self.lost
+
     def check(self, variables: Mapping[str, ArrayLike]) -> None:
         """Refuse points that the fit does not determine."""
         self._need_minimum()
@@ -188,9 +198,9 @@ class FitResult(Tabular):
         self._need_minimum()
         if "params" in self.recipe.columns:
             check_compute(self.points.rows, self.recipe.columns["params"])
-        lost = [n for n in (*self.unidentified, *self.bounded) if n != self.law.constant]
-        if lost:
-            raise UserError(f"no compute optimum: {', '.join(lost)} not determined by these rows")
+        if self.lost:
+            names = ", ".join(self.lost)
+            raise UserError(f"no compute optimum: {names} not determined by these rows")
         budget = numbers_of("flops", flops)
         if not (np.isfinite(budget) & (budget > 0)).all():
             raise UserError(f"flops={flops!r}: a compute budget must be finite and positive")

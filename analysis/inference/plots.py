@@ -19,6 +19,7 @@ from analysis.plotting.style import (
     INK,
     MUTED,
     SIZE,
+    band,
     house_style,
     log_log,
     log_ticks,
@@ -75,21 +76,21 @@ def compute(axes: Any, result: FitResult, plans: Sequence[Allocation] = ()) -> N
     if one is not None:
         found = result.predict_at({one: grid})
         law = (found.value, found.low, found.high)
-    elif has_optimum(result):
+    elif result.has_optimum:
         law = result.optimal(grid).loss
     if law is not None:
         axes.plot(grid, law[0], color=FITTED, linestyle="--", label="law" if one else BEST)
     for plan in plans:
         _star(axes, plan, plan.loss, _said(plan))
     if law is not None:
-        _band(axes, grid, law)
+        band(axes, grid, law, BAND)
     round_ticks(axes)
     _legend_above(axes)
 
 
 def frontier(axes: Any, result: FitResult, plans: Sequence[Allocation] = ()) -> None:
     """The best parameters and tokens of each budget."""
-    if not has_optimum(result):
+    if not result.has_optimum:
         raise UserError(f"law '{result.law.name}': these rows determine no compute optimum")
     seen = result.budgets
     grid = np.geomspace(seen.min(), max([BEYOND * seen.max(), *_budgets(plans)]) * 1.2, 80)
@@ -103,7 +104,7 @@ def frontier(axes: Any, result: FitResult, plans: Sequence[Allocation] = ()) -> 
         for plan in plans:
             _star(axes, plan, getattr(plan, name))
     for ends in (best.tokens, best.params):
-        _band(axes, grid, ends)
+        band(axes, grid, ends, BAND)
     round_ticks(axes)
     _legend_above(axes)
 
@@ -138,12 +139,6 @@ def has_compute(result: FitResult) -> bool:
     return len(names) == 1 or names == {"params", "tokens"}
 
 
-def has_optimum(result: FitResult) -> bool:
-    """True where the law splits budgets and the rows determine how."""
-    lost = {*result.unidentified, *result.bounded} - {result.law.constant}
-    return result.law.allocation is not None and not lost
-
-
 def _budgets(plans: Sequence[Allocation]) -> list[float]:
     return [float(plan.flops) for plan in plans]
 
@@ -164,15 +159,6 @@ def _held_out(axes: Any, result: FitResult) -> list[float]:
     )  # fmt: skip
     axes.plot(x, points.loss, "^", color=HELD, fillstyle="none", label="held out")
     return [float(each) for each in x]
-
-
-def _band(axes: Any, x: Any, ends: Sequence[Any]) -> None:
-    """An interval, which a wild end takes to the edge of the axes and no further."""
-    bottom, top = axes.get_ylim()
-    if not np.isnan(ends[1]).all():
-        low, high = (np.clip(np.nan_to_num(end, nan=top), bottom, top) for end in ends[1:])
-        axes.fill_between(x, low, high, color=FITTED, alpha=BAND, lw=0)
-        axes.set_ylim(bottom, top)
 
 
 def _star(axes: Any, plan: Allocation, ends: Sequence[Any], name: str | None = None) -> None:

@@ -7,7 +7,7 @@ state. SVG output is a function of the data alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,18 @@ def round_ticks(axes: Any) -> None:
     """Plain numbers at round places of both log axes, at their present limits."""
     log_ticks(axes.xaxis, *axes.get_xlim())
     log_ticks(axes.yaxis, *axes.get_ylim())
+
+
+def band(axes: Any, x: Any, ends: Sequence[Any], opacity: float) -> None:
+    """The interval of (value, low, high), which a wild end takes to the edge of the axes alone."""
+    import numpy as np
+
+    if np.isnan(ends[1]).all():
+        return
+    bottom, top = axes.get_ylim()
+    low, high = (np.clip(np.nan_to_num(end, nan=top), bottom, top) for end in ends[1:])
+    axes.fill_between(x, low, high, color=FITTED, alpha=opacity, lw=0)
+    axes.set_ylim(bottom, top)
 
 
 def save(figure: Any, folder: Path, name: str) -> bytes:

@@ -145,8 +145,7 @@ def _two_variable_pictures(
             "Loss against compute by rung with the compute-optimal edge of the law.",
         )
     )
-    lost = ({*result.unidentified, *result.bounded}) - {result.law.constant}
-    if result.law.allocation is not None and not lost:
+    if result.has_optimum:
         found.append(
             Picture(
                 "frontier",

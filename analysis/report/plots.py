@@ -18,6 +18,7 @@ from analysis.plotting.style import (
     LINES,
     MUTED,
     SIZE,
+    band,
     canvas,
     house_style,
     log_log,
@@ -112,14 +113,14 @@ def ladder(study: StudyRecords, result: FitResult) -> Any:
                 span, result.law.predict(result.estimates, params=size, tokens=span / 6 / size),
                 color=MUTED, linewidth=0.9,
             )  # fmt: skip
-        if _has_optimum(result):
+        if result.has_optimum:
             best = result.optimal(np.geomspace(flops.min(), reach * 1.5, 60))
             axes.plot(best.flops, best.loss[0], color=FITTED, linestyle="--", label="optimal split")
         _runs(axes, study, "flops_6nd")
         _held_out_law(axes, study, result)
         log_log(axes, "compute 6ND, FLOPs", f"validation loss, {study.unit}")
-        if _has_optimum(result):
-            _band(axes, best.flops, best.loss, 0.18)
+        if result.has_optimum:
+            band(axes, best.flops, best.loss, 0.18)
         log_ticks(axes.yaxis, *axes.get_ylim())
         _rung_legend(axes, study)
         return figure
@@ -238,7 +239,7 @@ def frontier(study: StudyRecords, result: FitResult) -> Any:
         )
         axes.set_ylim(seen.min() / 2, seen.max() * 2)
         for ends in (best.params, best.tokens):
-            _band(axes, best.flops, ends, 0.16)
+            band(axes, best.flops, ends, 0.16)
         log_ticks(axes.yaxis, *axes.get_ylim())
         figure.legend(loc="outside upper center", ncols=2, columnspacing=1.2)
         return figure
@@ -328,19 +329,6 @@ def _levels(values: Any) -> Any:
     """The different values, or five that span them where there are many."""
     found = np.unique(values)
     return found if len(found) <= 5 else np.geomspace(found[0], found[-1], 5)
-
-
-def _has_optimum(result: FitResult) -> bool:
-    settled = {*result.unidentified, *result.bounded} - {result.law.constant}
-    return result.law.allocation is not None and not settled
-
-
-def _band(axes: Any, x: Any, ends: tuple[Any, Any, Any], alpha: float) -> None:
-    """An interval within the axis as the values set it: a wild end reaches its edge, no further."""
-    bottom, top = axes.get_ylim()
-    low, high = (np.clip(np.nan_to_num(end, nan=top), bottom, top) for end in ends[1:])
-    axes.fill_between(x, low, high, color=FITTED, alpha=alpha, lw=0)
-    axes.set_ylim(bottom, top)
 
 
 def _runs(axes: Any, study: StudyRecords, column: str) -> None:
