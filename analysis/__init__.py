@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from scaling.common.packages import ROOMS, check_packages
+from scaling.common.packages import lazy
 
 if TYPE_CHECKING:
     from analysis.fitting.card import card
@@ -17,20 +16,15 @@ if TYPE_CHECKING:
 
 __all__ = ["FitResult", "card", "fit", "load_runs", "load_table", "trajectory", "where"]
 
-_HOME = {
-    "card": "analysis.fitting.card",
-    "fit": "analysis.fitting.fit",
-    "FitResult": "analysis.fitting.result",
-    "load_runs": "analysis.tables.runs",
-    "load_table": "analysis.tables.files",
-    "trajectory": "analysis.tables.runs",
-    "where": "analysis.tables.query",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Load a public name on first use, so that `windtunnel --help` stays quick."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'analysis' has no attribute '{name}'")
-    check_packages(*ROOMS["analysis"].uses)
-    return getattr(importlib.import_module(_HOME[name]), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "card": "analysis.fitting.card",
+        "fit": "analysis.fitting.fit",
+        "FitResult": "analysis.fitting.result",
+        "load_runs": "analysis.tables.runs",
+        "load_table": "analysis.tables.files",
+        "trajectory": "analysis.tables.runs",
+        "where": "analysis.tables.query",
+    },
+)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from scaling.common.packages import check_packages
+from scaling.common.packages import lazy
 
 if TYPE_CHECKING:
     from experiments.plan.run import Run
@@ -14,16 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "Study", "run"]
 
-_HOME = {
-    "Run": "experiments.plan.run",
-    "Study": "experiments.plan.study",
-    "run": "experiments.sweep.run_study",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Load a public name on first use; the record is read without JAX."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'experiments' has no attribute '{name}'")
-    check_packages("experiments")
-    return getattr(importlib.import_module(_HOME[name]), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "Run": "experiments.plan.run",
+        "Study": "experiments.plan.study",
+        "run": "experiments.sweep.run_study",
+    },
+)

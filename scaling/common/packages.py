@@ -5,10 +5,12 @@ Python looks beside the script first, so that a folder `models/` there hides our
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scaling.common.errors import UserError
 
@@ -49,3 +51,15 @@ def check_packages(*names: str, home: Path = HOME) -> None:
                 f"'{name}' is {place}, which hides {home / name} that this project needs; "
                 "rename it, or start in another folder"
             )
+
+
+def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """The `__getattr__` of a package: each public name is loaded from its home on first use."""
+
+    def load(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module '{package}' has no attribute '{name}'")
+        check_packages(*ROOMS[package].uses)
+        return getattr(importlib.import_module(homes[name]), name)
+
+    return load
