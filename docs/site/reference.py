@@ -5,11 +5,10 @@ Commands, fields, laws and figures are described by their own files, so no page 
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,7 @@ from mkdocs.structure.pages import Page
 
 from analysis import figures
 from experiments.config.meanings import meanings
-from scaling.common import plugins
-from scaling.common.command_line import Parser, parser
+from scaling.common import command_line, plugins
 from scaling.common.packages import ROOMS
 from scaling.laws import LAWS, Law
 
@@ -32,18 +30,9 @@ LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
 def commands() -> str:
     """The --help of every command."""
     os.environ["COLUMNS"] = "96"
-    parts = [
-        f"## {name}\n\n```text\n{each.format_help()}```\n" for name, each in _below(parser(*ROOMS))
-    ]
+    found = command_line.commands(command_line.parser(*ROOMS))
+    parts = [f"## {name}\n\n```text\n{each.format_help()}```\n" for name, each in found]
     return "\n".join(["# Commands\n", *parts])
-
-
-def _below(top: Parser) -> Iterator[tuple[str, Parser]]:
-    for action in top.declared()._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for name, command in action.choices.items():
-                below = [(f"{name} {words}", each) for words, each in _below(command)]
-                yield from below or [(name, command)]
 
 
 def fields() -> str:

@@ -15,7 +15,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -106,6 +106,15 @@ class Parser(argparse.ArgumentParser):
         for close in difflib.get_close_matches(name, known, n=1, cutoff=0.5):
             return f"did you mean '{known[close]}'?"
         return f"write a setting as --set {name}=VALUE" if "set" in known else "see --help"
+
+
+def commands(top: Parser) -> Iterator[tuple[str, Parser]]:
+    """All commands below a parser with their words: `run`, `tpu launch`."""
+    for action in top.declared()._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, command in action.choices.items():
+                below = [(f"{name} {words}", each) for words, each in commands(command)]
+                yield from below or [(name, command)]
 
 
 def parser(*rooms: str) -> Parser:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 from collections.abc import Iterator
 
-from scaling.common.command_line import Parser, parser
+from scaling.common.command_line import Parser, commands, parser
 from scaling.common.packages import ROOMS
 
 
@@ -22,10 +21,6 @@ def command(room: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def parsers(top: Parser | None = None) -> Iterator[tuple[str, Parser]]:
+def parsers() -> Iterator[tuple[str, Parser]]:
     """All commands with their words: `run`, `tpu launch`."""
-    for action in (top or parser(*ROOMS)).declared()._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for name, command in action.choices.items():
-                below = [(f"{name} {words}", each) for words, each in parsers(command)]
-                yield from below or [(name, command)]
+    return commands(parser(*ROOMS))
