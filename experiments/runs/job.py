@@ -11,7 +11,7 @@ from typing import Literal
 from experiments.plan.run import Run
 from experiments.record import Status
 
-Phase = Literal["compiling", "training", "evaluating"]
+Phase = Literal["compiling", "training", "evaluating", "failing"]
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,13 @@ def write_summary(
 
 
 def fail(job: Job, error: Exception, watch: Callable[[Event], None]) -> None:
-    """Record a run as failed by its own error, whose trace goes to the worker's log."""
+    """Record a run as failed by its own error, whose trace goes to the worker's log.
+
+    Raises:
+        ClaimLostError: by `watch`; another worker took the run over, and the error came of that.
+    """
     log.error("%s: failed", job.folder, exc_info=error)
+    watch(Event(job.run.run_id, "failing"))
     write_failure(job, reason(error))
     watch(Event(job.run.run_id, Status.FAILED))
 

@@ -12,7 +12,7 @@ from experiments import record
 from experiments.launchers import _worker as worker
 from experiments.record import Status
 from experiments.runs import claim
-from experiments.runs.checksums import SEAL
+from experiments.runs.checksums import SEAL, is_sealed
 
 # the phase at which it stands still, and how far the other worker comes meanwhile
 MOMENTS = [
@@ -40,7 +40,7 @@ def test_worker_that_wakes_up_after_a_take_over_writes_nothing(corpus, tmp_path,
         events.append(event)
         if event.phase == phase and not after:
             after.append({})  # once
-            while list(job.folder.glob("checkpoints/*tmp*")):
+            while not all(map(is_sealed, job.folder.glob("checkpoints/*"))):
                 time.sleep(0.01)  # a worker that stands still saves nothing
             os.utime(job.folder / "claim.1", (0, 0))  # not heard of for long
             others = []
@@ -53,3 +53,17 @@ def test_worker_that_wakes_up_after_a_take_over_writes_nothing(corpus, tmp_path,
     assert contents(job.folder) == after[0]
     assert record.run_status(job.folder) is reached
     assert not claim.is_claimed(job.folder)
+
+
+def test_error_that_came_of_a_take_over_is_not_recorded(corpus, tmp_path):
+    job, events, after = tiny.job(tmp_path), [], []
+
+    def lose_a_file(population, corpora, watch, interrupted):
+        os.utime(job.folder / "claim.1", (0, 0))
+        worker.attend((job,), corpus, lambda event: None, lambda: False)
+        after.append(contents(job.folder))
+        raise FileNotFoundError("moved aside by the other worker")
+
+    worker.attend((job,), corpus, events.append, lambda: False, lose_a_file)
+    assert events[-1].phase is Status.COMPLETED
+    assert [contents(job.folder)] == after

@@ -38,6 +38,7 @@ def test_each_number_of_the_config_reaches_its_leaf():
         "optimizer.beta2=0.5": {"beta2"},
         "optimizer.momentum=0.5": {"momentum"},
         "optimizer.epsilon=0.5": {"epsilon"},
+        "optimizer.adamw_rate=0.5": {"adamw_rate"},
         "optimizer.weight_decay=0.5": {"weight_decay"},
         "optimizer.clip_norm=0.5": {"clip_norm"},
         "schedule.warmup_fraction=0.5": {"warmup_steps"},
