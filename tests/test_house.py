@@ -18,7 +18,10 @@ TESTS = Path("tests")
 HIDDEN = ("__init__.py", "__main__.py", "__pycache__")
 ENTRIES, LINES = 12, 400
 # a folder of these may have any number of files: each is a plug-in
-PLUGINS = ("analysis/cli", "analysis/datasets", "experiments/cli", "scaling/laws")
+PLUGINS = (
+    *("analysis/cli", "analysis/datasets"),
+    *("experiments/cli", "experiments/data/sources", "scaling/laws"),
+)
 FLOORS = {  # of experiments
     *("cli", "studies", "search", "sweep", "launchers", "training", "evaluation", "operations"),
     *("trackers", "runs", "plan", "data", "devices", "config", "record"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+from math import inf
 from typing import Literal, get_args
 
 from scaling.common.errors import UserError, nearest
@@ -32,38 +34,66 @@ class DataConfig(CorpusConfig):
     """The corpora of a run, and how it draws from them."""
 
     epochs: int = 1  # times that a token of any corpus may be a training target, at most
-    # several corpora, each source:path, instead of `source` and `path`; they share all other
-    # settings, and their fingerprints are joined by "+"
+    # several corpora, each name=source:path or source:path, instead of `source` and `path`; they
+    # share all other settings, and their fingerprints are joined by "+"
     corpora: tuple[str, ...] = ()
-    weights: tuple[float, ...] = ()  # of each of the corpora; the sum is 1 [of the windows]
+    # of each of the corpora, the sum is 1; with stages, those of each stage in turn. A corpus of
+    # weight 0 is validated on, and not drawn from [of the windows]
+    weights: tuple[float, ...] = ()
+    stages: tuple[int, ...] = ()  # where each stage after the first begins [tokens]
+    # most of each corpus that may be drawn, 0: all of it; corpora of one text draw disjoint parts
+    # [tokens]
+    unique_tokens: tuple[int, ...] = ()
+    repeats: tuple[int, ...] = ()  # `epochs` of each of the corpora, instead of one for all
+
+
+@dataclass(frozen=True)
+class Part:
+    """One corpus of a mixture, and the limits of drawing from it."""
+
+    name: str  # empty where none was given
+    corpus: CorpusConfig
+    unique_tokens: int  # at most; 0: all
+    repeats: int  # at most
 
 
 # Fields of the text's place. A known fingerprint replaces them in the identity of a run.
 PLACES = ("data.path", "data.corpora", "data.field")
 
 
-def corpus_configs(data: DataConfig) -> tuple[CorpusConfig, ...]:
-    """The corpora of a run, in the order of their weights.
+def parts(data: DataConfig) -> tuple[Part, ...]:
+    """The corpora of a run with their limits, in the order of their weights.
 
     Raises:
         UserError: a combination that no corpora can satisfy.
     """
     _check_mixture(data)
+    count = max(1, len(data.corpora))
     shared = {entry.name: getattr(data, entry.name) for entry in fields(CorpusConfig)}
     one = CorpusConfig(**shared)
-    if not data.corpora:
-        return (one,)
-    prints = data.fingerprint.split(JOINED) if data.fingerprint else [""] * len(data.corpora)
-    if len(prints) != len(data.corpora):
+    prints = data.fingerprint.split(JOINED) if data.fingerprint else [""] * count
+    if data.corpora and len(prints) != count:
         raise UserError(
-            f"data.fingerprint={data.fingerprint}: {len(prints)} for {len(data.corpora)} corpora; "
+            f"data.fingerprint={data.fingerprint}: {len(prints)} for {count} corpora; "
             "restore it, or clear it"
         )
-    named = [(text.partition(":"), mark) for text, mark in zip(data.corpora, prints, strict=True)]
+    limits = zip(data.unique_tokens or (0,) * count, data.repeats or (data.epochs,) * count,
+                 strict=True)  # fmt: skip
+    if not data.corpora:
+        return tuple(Part("", one, *each) for each in limits)
     return tuple(
-        replace(one, source=source, path=path, fingerprint=mark)
-        for (source, _, path), mark in named
+        Part(name, replace(one, source=source, path=path, fingerprint=mark), *each)
+        for (name, source, path), mark, each in zip(
+            map(_named, data.corpora), prints, limits, strict=True
+        )
     )
+
+
+def _named(text: str) -> tuple[str, str, str]:
+    """The name, source and path of an entry of data.corpora."""
+    head, _, path = text.partition(":")
+    name, _, source = head.rpartition("=")
+    return name, source, path
 
 
 def check_corpus(config: CorpusConfig) -> None:
@@ -91,12 +121,8 @@ def check_corpus(config: CorpusConfig) -> None:
 def _check_mixture(data: DataConfig) -> None:
     if data.epochs < 1:
         raise UserError(f"data.epochs={data.epochs}: must be 1 or more")
-    weights = ",".join(f"{weight:g}" for weight in data.weights)
-    if len(data.weights) != len(data.corpora):
-        raise UserError(
-            f"data.weights={weights}: {len(data.weights)} for the {len(data.corpora)} of "
-            "data.corpora; give one for each"
-        )
+    _check_stages(data)
+    _check_limits(data)
     if not data.corpora:
         return
     if data.source != CorpusConfig.source or data.path:
@@ -104,14 +130,54 @@ def _check_mixture(data: DataConfig) -> None:
             f"data.source={data.source} data.path={data.path}: data.corpora replaces them; "
             "leave them out"
         )
-    if len(set(data.corpora)) < len(data.corpora):
-        raise UserError(f"data.corpora={','.join(data.corpora)}: one stands twice; drop it")
-    if not all(weight > 0 for weight in data.weights) or abs(sum(data.weights) - 1) > 1e-6:
+    listed = ",".join(data.corpora)
+    names = [_named(text)[0] or text for text in data.corpora]
+    if len(set(names)) < len(names):
         raise UserError(
-            f"data.weights={weights}: must be positive and add up to 1, such as 0.75,0.25"
+            f"data.corpora={listed}: one stands twice; drop it, or name the two: a=stdlib,b=stdlib"
         )
+    if JOINED in "".join(names) or not all(_named(text)[1] for text in data.corpora):
+        raise UserError(f"data.corpora={listed}: write each as name=source:path, without '+'")
     if len(data.corpora) > 1 and data.tokenizer == "bpe":
         raise UserError(
             "data.tokenizer=bpe: it is trained on one corpus, so ids would differ between "
             "data.corpora; set data.tokenizer=bytes"
         )
+
+
+def _check_stages(data: DataConfig) -> None:
+    """Check that the stages follow each other, and that each has one weight of each corpus."""
+    listed = ",".join(map(str, data.stages))
+    if any(a >= b for a, b in pairwise((0, *data.stages))):
+        raise UserError(
+            f"data.stages={listed}: stages overlap; each begins later than the one before it, and "
+            "the first of these later than 0"
+        )
+    count, stages = len(data.corpora), len(data.stages) + 1
+    weights = ",".join(f"{weight:g}" for weight in data.weights)
+    if len(data.weights) != count * stages:
+        each = "each" if stages == 1 else f"each of them in each of {stages} stages"
+        raise UserError(
+            f"data.weights={weights}: {len(data.weights)} for the {count} of data.corpora; "
+            f"give one for {each}"
+        )
+    for i in range(0, len(data.weights), max(1, count)):
+        stage = data.weights[i : i + count]
+        if not all(0 <= weight < inf for weight in stage) or abs(sum(stage) - 1) > 1e-6:
+            raise UserError(
+                f"data.weights={weights}: must not be negative and add up to 1, such as 0.75,0.25"
+            )
+
+
+def _check_limits(data: DataConfig) -> None:
+    """Check that limits are given of every corpus or of none."""
+    count = max(1, len(data.corpora))
+    for name, values, least in (
+        ("unique_tokens", data.unique_tokens, 0),
+        ("repeats", data.repeats, 1),
+    ):
+        listed = f"data.{name}={','.join(map(str, values))}"
+        if values and len(values) != count:
+            raise UserError(f"{listed}: {len(values)} for {count} corpora; give one for each")
+        if any(value < least for value in values):
+            raise UserError(f"{listed}: each must be {least} or more")

@@ -2,7 +2,7 @@
 
     optimizer.beta2                  under optimizer.name=sgd
     model.experts_active             under model.experts=0
-    data.epochs                      a limit: it refuses a run, and changes none
+    data.epochs, data.repeats        a limit: it refuses a run, and changes none
 
 Such a field is no part of a run's identity. The facts stand where the field is read: an optimizer,
 a schedule, a part and a table of a parametrization each say which fields they read, and one that
@@ -69,6 +69,7 @@ POWERS = tuple(f"{kind}.{role}" for kind in _KINDS for role in _ROLE_NAMES)
 
 READ_IF: Mapping[str, Reading] = {
     "data.epochs": _NEVER,
+    "data.repeats": _NEVER,
     **{
         f"optimizer.{name}": Reading(
             lambda s, name=name: name in s.optimizer.kind.reads,  # type: ignore[misc]

@@ -20,19 +20,31 @@ from scaling.common.errors import UserError
 
 
 def check_budget(
-    mixture: MixedTokens, *, seed: int, tokens: int, seq_len: int, epochs: int
+    mixture: MixedTokens, *, seed: int, tokens: int, seq_len: int, repeats: Sequence[int]
 ) -> None:
-    """Raise a UserError unless each store has its share of the targets in these epochs."""
+    """Check that each source has its share of the targets, each drawn ``repeats`` times at most.
+
+    Raises:
+        UserError: it has not, or a stage begins after the end.
+    """
+    if mixture.stages and mixture.stages[-1] >= tokens:
+        raise UserError(
+            f"data.stages={','.join(map(str, mixture.stages))}: the last begins after the end of a "
+            f"run of {tokens:,} tokens; lower it, or raise budget.tokens"
+        )
     shares = mixture.targets(seed, tokens, seq_len)
-    for k, (unique, needed) in enumerate(
-        zip(mixture.targets_per_epoch(seq_len), shares, strict=True), start=1
+    for k, (unique, needed, most) in enumerate(
+        zip(mixture.targets_per_epoch(seq_len), shares, repeats, strict=True), start=1
     ):
-        if needed > epochs * unique:
-            which = f"corpus {k} of data.corpora" if len(shares) > 1 else "the corpus"
+        if needed > most * unique:
+            wanted = math.ceil(needed / unique)
+            which, field = "the corpus", "data.epochs"
+            if len(shares) > 1:
+                which = f"corpus {k} of data.corpora"
+                field = "data.epochs" if len(set(repeats)) == 1 else f"data.repeats of corpus {k},"
             raise UserError(
-                f"data.epochs={epochs}: {which} has {unique:,} training tokens, the run needs "
-                f"{needed:,}; declare data.epochs={math.ceil(needed / unique)} "
-                "or lower budget.tokens"
+                f"{field}={most}: {which} has {unique:,} training tokens, the run needs "
+                f"{needed:,}; declare {field}={wanted} or lower budget.tokens"
             )
 
 

@@ -107,6 +107,12 @@ def numbers(evaluations: Evaluations) -> dict[str, float]:
     }
 
 
+def losses_by_source(evaluations: Evaluations) -> dict[str, float]:
+    """The validation loss on each text of a run on several, by its name."""
+    found = evaluations[VALIDATION].metrics
+    return {name.removeprefix("loss."): loss for name, loss in found.items() if name != "loss"}
+
+
 def evaluate(
     tasks: Iterable[str], model: Model, mixture: data.Mixture, science: Science
 ) -> Evaluations:

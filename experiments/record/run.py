@@ -90,8 +90,16 @@ class Measured(Entry, frozen=True, kw_only=True, omit_defaults=True):
     first_dispatch_seconds: float | None = None  # compilation included
     tokens_per_second: float | None = None
     energy_joules: float | None = None
+    # by the name of a source, or the fingerprint of its corpus where it has none
     tokens_by_source: Mapping[str, int] = msgspec.field(default_factory=dict)
-    epochs_by_source: Mapping[str, float] = msgspec.field(default_factory=dict)
+    epochs_by_source: Mapping[str, float] = msgspec.field(default_factory=dict)  # mean repeats
+    repeats_by_source: Mapping[str, int] = msgspec.field(default_factory=dict)  # at most
+    unique_by_source: Mapping[str, int] = msgspec.field(default_factory=dict)  # tokens to draw from
+    weights_by_source: Mapping[str, float] = msgspec.field(default_factory=dict)  # as asked
+    losses_by_source: Mapping[str, float] = msgspec.field(default_factory=dict)  # validation
+    bytes_per_token_by_source: Mapping[str, float] = msgspec.field(default_factory=dict)  # likewise
+    # nats per byte that a generator's rules leave open: no model has a lower loss_per_byte
+    entropy_by_source: Mapping[str, float] = msgspec.field(default_factory=dict)
     evaluations: Mapping[str, float] = msgspec.field(default_factory=dict)
 
     def numbers(self) -> dict[str, float]:

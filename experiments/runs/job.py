@@ -49,6 +49,7 @@ class Outcome:
     message: str = ""  # the sign of divergence
     members: int = 1  # runs that its program trained at once
     evaluations: Mapping[str, float] = field(default_factory=dict)  # metrics of other tasks
+    losses_by_source: Mapping[str, float] = field(default_factory=dict)  # of several texts
 
     @classmethod
     def diverged(cls, step: int, sign: str, members: int) -> Outcome:

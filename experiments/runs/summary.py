@@ -148,6 +148,14 @@ def _measured(job: Job, mixture: Mixture, outcome: Outcome, log: MetricsLog) -> 
         tokens_per_second=log.tokens / seconds,
         tokens_by_source=mixture.tokens_by_source(science),
         epochs_by_source=mixture.epochs_by_source(science),
+        repeats_by_source=mixture.repeats_by_source(science),
+        unique_by_source=mixture.unique_by_source(science),
+        weights_by_source=mixture.weights_by_source(science),
+        losses_by_source=outcome.losses_by_source,
+        bytes_per_token_by_source={
+            name: corpus.bytes_per_token("valid") for name, corpus in mixture.texts.items()
+        },
+        entropy_by_source=mixture.entropy_by_source(),
         evaluations=outcome.evaluations,
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import data, record
+from experiments.config.data import parts
 from experiments.config.run import Science
 from experiments.data.corpus import Corpus
 from experiments.devices.machine import Platform
@@ -45,7 +46,7 @@ def check_budgets(runs: Sequence[Run], corpora: data.Corpora) -> None:
             seed=science.seed,
             tokens=science.tokens,
             seq_len=science.batch.seq_len,
-            epochs=science.data.epochs,
+            repeats=[part.repeats for part in parts(science.data)],
         )
 
 

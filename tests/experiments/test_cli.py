@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -82,6 +83,15 @@ def test_list_names_every_study_and_search_with_its_question(capsys):
     ]
     assert all(re.search(r"[?.]( |$)", line) for line in lines)
     assert lines[0].endswith(" scale seed")
+
+
+def test_list_names_every_source_with_its_size_or_settings(capsys):
+    assert main(["list", "--data", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["sources"]}
+    assert rows["metadata"]["size"] > 1e6
+    assert rows["files"]["size"] is None
+    assert rows["khop"]["usage"].startswith("a generator; data.path=nodes=8&hops=4&")
+    assert all(row["usage"] and row["text"].endswith(".") for row in rows.values())
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["run"], ["run", "quickstart", "--part", "x"]])

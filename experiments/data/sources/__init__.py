@@ -7,6 +7,7 @@ documents.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from experiments.config.data import CorpusConfig
 from experiments.data.sources._source import (
@@ -41,12 +42,24 @@ def source_of(config: CorpusConfig) -> Source:
     source: Source = plugins.find(__name__, config.source, "data.source", "SOURCE")
     if source.takes_path and not config.path:
         raise UserError(f"data.path is empty: data.source={config.source} needs one")
-    if config.path and not source.takes_path:
+    if config.path and source.takes_path is False:
         raise UserError(
             f"data.path={config.path}: data.source={config.source} takes no path; "
             "set data.source=files or data.source=huggingface"
         )
     return source
+
+
+def found_here(name: str) -> tuple[int | None, str]:
+    """Bytes of the files that an embedded source reads on this machine, and its usage.
+
+    The size of a source that needs a path, or generates its text, is None.
+    """
+    source: Source = plugins.find(__name__, name, "data.source", "SOURCE")
+    if source.takes_path is not False or source.files is None:
+        return None, source.usage
+    files = source.files(CorpusConfig(source=name))
+    return sum(file.stat().st_size for file in files if isinstance(file, Path)), source.usage
 
 
 def documents(config: CorpusConfig) -> Iterator[Document | Skipped]:

@@ -37,10 +37,14 @@ def printable(name: str) -> str:
 class Source:
     """The documents of a corpus, in an order that depends on the text alone.
 
-    ``takes_path``  True: it needs data.path; False: it refuses one.
+    ``takes_path``  True: it needs data.path; False: it refuses one; None: it may have one.
     ``files``       its files, where their times can stand for their content.
+    ``entropy``     of a generator: nats per byte that its rules leave open.
+    ``usage``       how its path is written, or where its text comes from.
     """
 
     documents: Callable[[CorpusConfig], Iterator[Document | Skipped]]
-    takes_path: bool = True
+    takes_path: bool | None = True
     files: Callable[[CorpusConfig], Sequence[Path | Skipped]] | None = None
+    entropy: Callable[[CorpusConfig], float] | None = None
+    usage: str = ""

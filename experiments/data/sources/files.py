@@ -130,4 +130,6 @@ def _no_text(path: Path) -> str | None:
     return found or ("binary" if SEPARATOR in head else None)
 
 
-SOURCE = Source(documents, files=list_files)
+SOURCE = Source(
+    documents, files=list_files, usage="data.path=FOLDER, a file or a glob, or several with commas"
+)

@@ -30,4 +30,4 @@ def documents(config: CorpusConfig) -> Iterator[Document | Skipped]:
     yield from usable_rows(places, partial(row_text, field=config.field))
 
 
-SOURCE = Source(documents)
+SOURCE = Source(documents, usage="data.path=NAME or NAME:SUBSET; pip install -e '.[hub]'")

@@ -42,4 +42,6 @@ def _is_library(name: str) -> bool:
     return name not in SKIPPED and not name.startswith(BUILD_PREFIXES)
 
 
-SOURCE = Source(documents, takes_path=False)
+SOURCE = Source(
+    documents, takes_path=False, usage="of the running Python; builds without it need data.path"
+)

@@ -20,7 +20,13 @@ from jax.errors import JaxRuntimeError
 from experiments import record
 from experiments.data import Mixture
 from experiments.devices.multihost import leads
-from experiments.evaluation.task import VALIDATION, Evaluations, evaluate, numbers
+from experiments.evaluation.task import (
+    VALIDATION,
+    Evaluations,
+    evaluate,
+    losses_by_source,
+    numbers,
+)
 from experiments.plan.run import Derived
 from experiments.record import Status
 from experiments.runs.branch_point import forget
@@ -148,12 +154,12 @@ class Member:
         rate = self.writer.tokens_per_second
         self.watch(Event(self._run_id, "training", start + rows, float(loss.mean()), rate))
 
-    def evaluate(self, compiled: Programs, state: TrainState) -> tuple[float, dict[str, float]]:
-        """Evaluate every task and write the results: the loss, and the others' numbers."""
+    def evaluate(self, compiled: Programs, state: TrainState) -> Evaluations:
+        """Evaluate every task and write the results."""
         found = self._evaluations(compiled, state)
-        loss, others = found[VALIDATION].metrics["loss"], numbers(found)
-        self.writer.evaluation(self.step, {"valid_loss": loss, **others})
-        return loss, others
+        own = {f"valid_{name}": loss for name, loss in found[VALIDATION].metrics.items()}
+        self.writer.evaluation(self.step, {**own, **numbers(found)})
+        return found
 
     def save(self, state: TrainState) -> None:
         self._checkpoints.save(self.step, state)
@@ -165,7 +171,8 @@ class Member:
             UserError: a task gave a number that is not finite, though the loss is.
         """
         self.save(state)
-        loss, found = self.evaluate(compiled, state)
+        evaluated = self.evaluate(compiled, state)
+        loss, found = evaluated[VALIDATION].metrics["loss"], numbers(evaluated)
         if not math.isfinite(loss):
             self._end(Outcome.diverged(self.total, "was not finite", self.members))
             return
@@ -175,7 +182,15 @@ class Member:
                     f"evaluation.tasks: {name} is {value} after the last step; mend the task, and "
                     "the same command evaluates the run again"
                 )
-        self._end(Outcome(Status.COMPLETED, loss, members=self.members, evaluations=found))
+        self._end(
+            Outcome(
+                Status.COMPLETED,
+                loss,
+                members=self.members,
+                evaluations=found,
+                losses_by_source=losses_by_source(evaluated),
+            )
+        )
 
     def tell(self, phase: Phase | Status) -> None:
         self.watch(Event(self._run_id, phase, self.step))

@@ -102,10 +102,10 @@ def test_the_order_is_the_one_of_earlier_versions() -> None:
 
 def test_budget() -> None:
     store = numbered(1001)  # 10 windows of 100
-    check_budget(store, seed=0, tokens=1000, seq_len=100, epochs=1)
-    check_budget(store, seed=0, tokens=3000, seq_len=100, epochs=3)
+    check_budget(store, seed=0, tokens=1000, seq_len=100, repeats=(1,))
+    check_budget(store, seed=0, tokens=3000, seq_len=100, repeats=(3,))
     with pytest.raises(UserError) as caught:
-        check_budget(store, seed=0, tokens=2100, seq_len=100, epochs=2)
+        check_budget(store, seed=0, tokens=2100, seq_len=100, repeats=(2,))
     assert str(caught.value) == (
         "data.epochs=2: the corpus has 1,000 training tokens, the run needs 2,100; "
         "declare data.epochs=3 or lower budget.tokens"
@@ -115,7 +115,7 @@ def test_budget() -> None:
 def test_a_corpus_below_one_window() -> None:
     says = r"the train split has 8 tokens, one window of batch\.seq_len=8 needs 9"
     with pytest.raises(UserError, match=says):
-        check_budget(numbered(8), seed=0, tokens=8, seq_len=8, epochs=1)
+        check_budget(numbered(8), seed=0, tokens=8, seq_len=8, repeats=(1,))
     with pytest.raises(UserError, match="the train split"):
         chunks(
             numbered(8),

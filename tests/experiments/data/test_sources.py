@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from plugged import plugged
 
-from experiments.config.data import CorpusConfig, DataConfig, check_corpus, corpus_configs
+from experiments.config.data import CorpusConfig, DataConfig, check_corpus, parts
 from experiments.data import Corpora, sources
 from experiments.data.sources import Document, Skipped
 from scaling.common.errors import UserError
@@ -75,7 +75,27 @@ def test_stdlib_is_library_source_in_sorted_order() -> None:
         ({"corpora": ("stdlib:a",), "weights": (1.0,)}, "data.source=stdlib takes no path"),
         ({"corpora": ("files:a", "files:a"), "weights": (0.5, 0.5)}, "one stands twice"),
         ({"corpora": ("files:a", "files:b"), "weights": (0.5, 0.6)}, "data.weights=0.5,0.6"),
-        ({"corpora": ("files:a", "files:b"), "weights": (1.0, 0.0)}, "data.weights=1,0"),
+        ({"corpora": ("files:a", "files:b"), "weights": (1.5, -0.5)}, "data.weights=1.5,-0.5"),
+        ({"corpora": ("a=files:a", "a=files:b"), "weights": (0.5, 0.5)}, "one stands twice"),
+        ({"corpora": ("a+b=files:a",), "weights": (1.0,)}, "without '+'"),
+        ({"stages": (5, 5)}, "data.stages=5,5: stages overlap"),
+        ({"stages": (0,)}, "data.stages=0: stages overlap"),
+        (
+            {"corpora": ("files:a", "files:b"), "weights": (0.5, 0.5), "stages": (9,)},
+            "give one for each of them in each of 2 stages",
+        ),
+        (
+            {"corpora": ("files:a", "files:b"), "weights": (1.0, 0, 0, 0), "stages": (9,)},
+            "must not be negative and add up to 1",
+        ),
+        ({"corpora": ("files:a",), "weights": (float("nan"),)}, "data.weights=nan"),
+        ({"unique_tokens": (5, 5)}, "data.unique_tokens=5,5: 2 for 1 corpora"),
+        ({"unique_tokens": (-1,)}, "data.unique_tokens=-1: each must be 0 or more"),
+        ({"repeats": (0,)}, "data.repeats=0: each must be 1 or more"),
+        ({"source": "grammar", "path": "level=2"}, "no setting 'level'; did you mean 'levels'"),
+        ({"source": "grammar", "path": "levels=two"}, "levels=two: expected int"),
+        ({"source": "grammar", "path": "choices=99"}, "raise length, or lower choices"),
+        ({"source": "khop", "path": "nodes=-3"}, "nodes must not be negative"),
         (
             {"corpora": ("files:a", "files:b"), "weights": (0.5, 0.5), "fingerprint": "0123"},
             "data.fingerprint=0123: 1 for 2 corpora",
@@ -93,9 +113,11 @@ def test_stdlib_is_library_source_in_sorted_order() -> None:
 )
 def test_impossible_configs(fields: dict[str, object], says: str) -> None:
     with pytest.raises(UserError) as caught:
-        for corpus in corpus_configs(DataConfig(**fields)):  # type: ignore[arg-type]
-            check_corpus(corpus)
-            sources.source_of(corpus)
+        for part in parts(DataConfig(**fields)):  # type: ignore[arg-type]
+            check_corpus(part.corpus)
+            source = sources.source_of(part.corpus)
+            if source.entropy:
+                source.entropy(part.corpus)
     assert says in str(caught.value)
 
 

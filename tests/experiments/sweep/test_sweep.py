@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import records
 import tiny
@@ -246,6 +247,14 @@ def test_each_run_trains_on_the_data_that_it_names(tmp_path, cache):
     assert tokens[2] == {first: 2400, second: 800}
     plan = record.read(bound.folder, StudyPlan)
     assert plan.corpora.keys() == {first, second}
+    two = found[2].metrics
+    assert two.weights_by_source == {first: 0.75, second: 0.25}
+    assert two.losses_by_source.keys() == {first, second}
+    assert np.mean(list(two.losses_by_source.values())) == pytest.approx(two.loss)
+    last = record.last_rows(bound.folder / bound.study.runs[2].run_id / record.METRICS)[-1].metrics
+    assert last == {"valid_loss": two.loss} | {
+        f"valid_loss.{name}": loss for name, loss in two.losses_by_source.items()
+    }
     losses = [one.metrics.loss for one in found]
     assert len({round(loss, 3) for loss in losses}) == 3
     alone = Job(bound.study.runs[2], "tiny", tmp_path / "alone")
