@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from scaling.common import plugins
 from scaling.common.errors import (
@@ -24,6 +24,16 @@ RANGES: Ranges = {
     "experts": (0, math.inf, "must be 0 (a dense model) or more"),
     "capacity_factor": POSITIVE,
 }
+
+
+def find_part(folder: str, text: str) -> Any:
+    """The part of a name, and of the settings after it, as a pattern writes them: "mine:size=8".
+
+    Raises:
+        UserError: there is no such part or setting.
+    """
+    name, *settings = text.split(":")
+    return plugins.find(folder, name, "part", "PART").given(settings)
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,8 @@ class TransformerConfig:
     embedding_norm: Literal["none", "rmsnorm"] = "none"  # of token plus position
     block: Literal["sequential", "parallel"] = "sequential"  # mixer, then or beside it feed-forward
     # blocks, repeated over the depth: "mixer" or "mixer+feed-forward", names in models/mixers and
-    # models/ffn; the default feed-forward is experts if there are any, else mlp
+    # models/ffn; the default feed-forward is experts if there are any, else mlp. A part's own
+    # settings follow its name: "sliding_window:window=64"
     pattern: tuple[str, ...] = ("attention",)
     experts: int = 0  # feed-forward layers to choose from, each of width ffn; 0: one for all tokens
     experts_active: int = 2  # of those, the ones that a token goes to
@@ -95,11 +106,20 @@ class TransformerConfig:
             ("pattern", "models.ffn", feed_forwards),
             ("router", "models.routers", (self.router,)),
         ):
-            for name in set(names).difference(plugins.names(folder)):
+            found = {name.partition(":")[0] for name in names}
+            for name in found.difference(plugins.names(folder)):
                 known = nearest(name, plugins.names(folder))
                 raise UserError(f"model.{field}={name}: no file of {folder}; {known}")
         if "experts" in feed_forwards and not self.experts:
             raise UserError("model.pattern: experts need model.experts; set it to their number")
+        for folder, names in (("models.mixers", mixers), ("models.ffn", feed_forwards)):
+            for name in dict.fromkeys(names):
+                try:
+                    refusal = find_part(folder, name).refuses(self)
+                except UserError as error:
+                    raise UserError(f"model.pattern={name}: {error}") from error
+                if refusal:
+                    raise UserError(f"model.pattern={name}: {refusal}")
 
     @property
     def blocks(self) -> tuple[tuple[str, str], ...]:
@@ -127,10 +147,7 @@ class TransformerConfig:
         norms = Counts("norms", vectors=norm * (1 + (self.block == "sequential")), kept=("d",) * 6)
 
         def block(mixer: str, feed_forward: str) -> tuple[Counts, ...]:
-            parts = (
-                plugins.find("models.mixers", mixer, "mixer", "PART"),
-                plugins.find("models.ffn", feed_forward, "feed-forward", "PART"),
-            )
+            parts = find_part("models.mixers", mixer), find_part("models.ffn", feed_forward)
             return (norms, *(part.counts(self, context) for part in parts))
 
         return Dims(

@@ -29,6 +29,7 @@ Tokens = Int[Array | np.ndarray, "B T"]  # from a device or from the host
 # Collections of values that a forward pass keeps on request; empty and free otherwise.
 TAPS = "taps"  # activations
 ROUTERS = "routers"  # the scalars that the router of each layer found
+STATE = "state"  # of sequences that are generated: all that a layer keeps of their past
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,32 @@ class Module(nn.Module):
         self.tap(name, lambda: y)
         return y
 
+    @property
+    def generates(self) -> bool:
+        """True where the tokens follow on those of the calls before."""
+        return self.is_mutable_collection(STATE) and not self.is_initializing()
+
+    def past(self, name: str, start: Any) -> Any:
+        """The value that the call before kept under a name; `start` where there was none."""
+        kept = self.generates and self.has_variable(STATE, name)
+        return self.get_variable(STATE, name) if kept else start
+
+    def keep(self, name: str, value: Any) -> None:
+        """Keep a value for the next call."""
+        if self.generates:
+            self.put_variable(STATE, name, jnp.asarray(value))
+
+    def history(self, name: str, x: Array, time: int | Array) -> Array:
+        """x [B, T, ...] in its place after those of the calls before, [B, S, ...].
+
+        Args:
+            time: positions before x. S is that of the first call.
+        """
+        every = self.past(name, jnp.zeros_like(x))
+        every = jax.lax.dynamic_update_slice_in_dim(every, x, time, axis=1)
+        self.keep(name, every)
+        return every
+
     def lay(self, x: Array, letters: str) -> Array:
         """An activation, laid out by its letters."""
         return x if self.is_initializing() else constrain(self.spec.layout, x, letters)
@@ -105,9 +132,9 @@ class Norm(Module):
         y *= jax.lax.rsqrt(jnp.square(y).mean(-1, keepdims=True) + EPSILON)
         y = y.astype(x.dtype)
         if c.gains == "vector":
-            y *= self.weight("gain", "gain", f"->{self.letter}")
+            y *= self.weight("gain", "gain", f"->{self.letter}", **{self.letter: x.shape[-1]})
         if c.gains == "scalar":
             y *= self.weight("gain", "gain", "->")
         if c.biases == "all" and self.kind == "layernorm":
-            y += self.weight("bias", "bias", f"->{self.letter}")
+            y += self.weight("bias", "bias", f"->{self.letter}", **{self.letter: x.shape[-1]})
         return y

@@ -7,12 +7,13 @@ defines `ROUTER`; each is found by its file's name. A part counts itself, so tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, get_type_hints
 
-from models.config import TransformerConfig
+from models.config import TransformerConfig, find_part
 from scaling.common import plugins
+from scaling.common.errors import UserError, nearest
 from scaling.counting.parts import Counts
 from scaling.machines.layout import Layout
 
@@ -60,21 +61,53 @@ class Part:
     Attributes:
         counts: its `Counts` in one layer, by the tokens of a sequence.
         module: returns the linen class, whose instances map x [B, T, d] to [B, T, d]; a function,
-            so that counting imports no JAX. Its weights record their letters and roles.
+            so that counting imports no JAX. Its weights record their letters and roles. One that
+            generates keeps its state by `Module.keep`, as `Counts.state` lists it.
         causal: no output depends on a later token.
         source: where it was described.
         reads: those of `FIELDS` that change what it computes.
+        rules: of a `Parametrization`, the roles of `RolePowers` and the bases that its weights ask
+            for at any gains, biases and scale of attention.
         kernels: by platform, the kernels that it may run with, the preferred one first.
         needs: of each kernel, every need in words and a test of it.
+        refuses: the reason why a model cannot have it, or None.
+        settings: numbers of its own, a frozen dataclass, which a pattern gives: "mine:size=8".
+        of: the part with other settings.
     """
 
     counts: Callable[[TransformerConfig, int], Counts]
-    module: Callable[[], type[nn.Module]]
+    module: Callable[[], Callable[..., nn.Module]]
     causal: bool
     source: str
     reads: tuple[str, ...] = FIELDS
+    rules: tuple[str, ...] = ()
     kernels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     needs: Mapping[str, Needs] = field(default_factory=dict)
+    refuses: Callable[[TransformerConfig], str | None] = lambda c: None
+    settings: Any = None
+    of: Callable[[Any], Part] | None = None
+
+    def given(self, assignments: Sequence[str]) -> Part:
+        """The part with settings as a pattern writes them, such as "size=8".
+
+        Raises:
+            UserError: it has no such setting, or the text is no value of it.
+        """
+        if not assignments:
+            return self
+        kinds = {} if self.of is None else get_type_hints(type(self.settings))
+        values: dict[str, Any] = {}
+        for name, _, text in (each.partition("=") for each in assignments):
+            if name not in kinds:
+                raise UserError(
+                    f"setting '{name}': {nearest(name, kinds) if kinds else 'it has none'}"
+                )
+            try:
+                values[name] = kinds[name](text)
+            except ValueError as error:
+                raise UserError(f"{name}={text}: expected {kinds[name].__name__}") from error
+        assert self.of is not None
+        return self.of(replace(self.settings, **values))
 
     def lacks(self, kernel: str, setting: KernelSetting) -> str | None:
         """The first need of a kernel that is not met."""
@@ -105,22 +138,30 @@ class Router:
 
 
 def mixer(name: str) -> Part:
-    """The mixer of this name; UserError where there is none."""
-    found: Part = plugins.find("models.mixers", name, "mixer", "PART")
+    """The mixer of this name and its settings; UserError where there is none."""
+    found: Part = find_part("models.mixers", name)
     return found
 
 
 def feed_forward(name: str) -> Part:
-    """The feed-forward of this name; UserError where there is none."""
-    found: Part = plugins.find("models.ffn", name, "feed-forward", "PART")
+    """The feed-forward of this name and its settings; UserError where there is none."""
+    found: Part = find_part("models.ffn", name)
     return found
 
 
 def reads(model: TransformerConfig) -> frozenset[str]:
     """The `FIELDS` that the parts of a model read; the pattern may leave its experts open."""
-    parts = [each for m, f in model.blocks for each in (mixer(m), feed_forward(f))]
     named = {"experts"} if any("+" not in block for block in model.pattern) else set()
-    return frozenset(named.union(*(part.reads for part in parts)))
+    return frozenset(named.union(*(part.reads for part in _parts(model))))
+
+
+def rules(model: TransformerConfig) -> frozenset[str]:
+    """`Part.rules` of all parts of a model."""
+    return frozenset().union(*(part.rules for part in _parts(model)))
+
+
+def _parts(model: TransformerConfig) -> list[Part]:
+    return [each for m, f in model.blocks for each in (mixer(m), feed_forward(f))]
 
 
 def router(name: str) -> Router:

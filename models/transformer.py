@@ -19,7 +19,7 @@ from jaxtyping import Float
 from models import part
 from models.dense import dense
 from models.layout import constrain
-from models.module import ROUTERS, TAPS, Module, Norm, Spec, Tokens
+from models.module import ROUTERS, STATE, TAPS, Module, Norm, Spec, Tokens
 from models.pipeline import pipeline
 from models.weights import STACK, Params, describe, initialise, layer_name
 from scaling.parametrization.parametrization import Parametrization
@@ -39,8 +39,9 @@ class Block(Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B T d"]) -> Float[Array, "B T d"]:
         norm = partial(Norm, self.spec, kind=self.spec.config.norm)
-        name, feed_forward = self.spec.config.blocks[self.place]
-        mixer = part.mixer(name).module()(self.spec, name=name)
+        text, feed_forward = self.spec.config.blocks[self.place]
+        name = text.partition(":")[0]
+        mixer = part.mixer(text).module()(self.spec, name=name)
         mlp = part.feed_forward(feed_forward).module()(self.spec, name="mlp")
         if self.spec.config.block == "parallel":
             y = norm(name="norm")(x)
@@ -83,7 +84,7 @@ class Transformer(Module):
         embedding = self.weight("embedding", "embedding", "v->d")
         x = jnp.take(embedding, tokens, axis=0)
         if c.positions == "learned":
-            x += self.weight("position", "position", "t->d", t=tokens.shape[1])
+            x += self._positions(tokens.shape[1])
         if c.embedding_norm == "rmsnorm":
             x = Norm(spec, name="embedding_norm")(x)
         x = self.lay(x, "BTd")
@@ -95,6 +96,16 @@ class Transformer(Module):
         scale = spec.parametrization.tied_readout_factor(c)
         return x * jnp.asarray(scale, x.dtype), embedding.T
 
+    def _positions(self, new: int) -> Array:
+        """The rows of the position table of these tokens; of generated ones the next."""
+        if not self.generates:
+            return self.weight("position", "position", "t->d", t=new)
+        time = self.past("time", 0)
+        self.keep("time", time + new)
+        rows = len(self.get_variable("params", "position"))
+        table = self.weight("position", "position", "t->d", t=rows)
+        return jax.lax.dynamic_slice_in_dim(table, time, new)
+
     def _blocks(self, x: Array) -> Array:
         remat, blocks = REMATS[self.spec.program.remat], len(self.spec.config.pattern)
         if self.spec.program.layers == "scan":
@@ -102,7 +113,7 @@ class Transformer(Module):
                 nn.scan,
                 # a loop's body is no place where a backward pass could merge with the forward one
                 remat(_ScannedBlock if blocks == 1 else _ScannedPattern, prevent_cse=False),
-                variable_axes={"params": 0, TAPS: 0, ROUTERS: 0},
+                variable_axes={"params": 0, TAPS: 0, ROUTERS: 0, STATE: 0},
                 split_rngs={"params": True},
             )
             repeats, layout = self.spec.config.layers // blocks, self.spec.layout
@@ -166,6 +177,34 @@ def readout(spec: Spec, x: Float[Array, "B T d"], w: Float[Array, "d v"]) -> Flo
 def apply(spec: Spec, params: Params, tokens: Tokens) -> Float[Array, "B T v"]:
     """Logits in float32, of all positions at once."""
     return readout(spec, *stream(spec, params, tokens))
+
+
+def empty_state(spec: Spec, sequences: int, context: int) -> Any:
+    """The state of sequences of no tokens yet, each with room for `context` of them."""
+    shapes = jax.eval_shape(partial(init, spec, context), jax.random.key(0))
+    tokens = jax.ShapeDtypeStruct((sequences, context), jnp.int32)
+    filled = jax.eval_shape(lambda params, x: _follow(spec, params, {}, x)[1], shapes, tokens)
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), filled)
+
+
+def follow(
+    spec: Spec, params: Params, state: Any, tokens: Tokens
+) -> tuple[Float[Array, "B T v"], Any]:
+    """Logits of tokens that follow on those of a state, in float32, and the state after them.
+
+    One token at a time or several, the logits are those of the whole sequence. Pure.
+
+    Args:
+        state: of `empty_state`, or of this.
+    """
+    last, state = _follow(spec, params, state, tokens)
+    return readout(spec, *last), state
+
+
+def _follow(spec: Spec, params: Params, state: Any, tokens: Tokens) -> tuple[Any, Any]:
+    variables = {"params": params, **({STATE: state} if state else {})}
+    last, kept = Transformer(spec).apply(variables, tokens, mutable=[STATE])
+    return last, kept[STATE]
 
 
 def activations(spec: Spec, params: Params, tokens: Tokens) -> Params:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from experiments.config.optimizer import NUMBERS
 from experiments.config.run import Science
 from experiments.config.schedule import DECAYS, READS
-from models.part import FIELDS, reads
+from models.part import FIELDS, reads, rules
 from scaling.parametrization.parametrization import RolePowers
 from scaling.parametrization.tables import TABLES
 
@@ -59,8 +59,14 @@ def _width(s: Science) -> bool:
 _ROLES: Mapping[str, Reading] = {
     "readout": Reading(lambda s: s.model.embeddings == "untied", ("model.embeddings",)),
     "router": _part("router"),
-    "gain": Reading(lambda s: s.model.gains != "none", ("model.gains",)),
-    "bias": Reading(lambda s: s.model.biases != "none", ("model.biases",)),
+    "gain": Reading(
+        lambda s: s.model.gains != "none" or "gain" in rules(s.model),
+        ("model.gains", "model.pattern"),
+    ),
+    "bias": Reading(
+        lambda s: s.model.biases != "none" or "bias" in rules(s.model),
+        ("model.biases", "model.pattern"),
+    ),
 }
 _ALWAYS, _NEVER = Reading(lambda s: True), Reading(lambda s: False)
 _ROLE_NAMES = tuple(vars(RolePowers()))
@@ -99,10 +105,10 @@ READ_IF: Mapping[str, Reading] = {
     "parametrization.base_attention": _base("base_attention", "head_dim"),
     "parametrization.base_head_dim": Reading(
         lambda s: (
-            s.parametrization.attention_scale == "table"
+            (s.parametrization.attention_scale == "table" or "base_head_dim" in rules(s.model))
             and _base("base_head_dim", "head_dim").test(s)
         ),
-        ("parametrization.name", "parametrization.attention_scale"),
+        ("parametrization.name", "parametrization.attention_scale", "model.pattern"),
     ),
     "parametrization.attention_scale": _part("head_dim"),
     **{

@@ -22,19 +22,23 @@ from models.module import Module, Norm
 from scaling.machines.layout import Layout
 
 ROPE_BASE = 10_000.0
+NEVER = -1e30  # the score of a key that a query does not see
 ONE_DEVICE = Layout()
 
 
-def rotate(x: Float[Array, "B T h k"]) -> Float[Array, "B T h k"]:
+def rotate(x: Float[Array, "B T h k"], first: int | Array = 0) -> Float[Array, "B T h k"]:
     """Rotary positions (Su et al. 2021): pairs (x_i, x_{i+k/2}) turn by t * base^(-2i/k).
 
     Args:
         x: k even.
+        first: the position of x_0.
     """
     half = x.shape[-1] // 2
     # NumPy, so that the angles are constants of the program and not work in every step
-    angle = np.arange(x.shape[1])[:, None] * ROPE_BASE ** (-np.arange(half) / half)
-    cos, sin = (np.asarray(f(angle)[:, None, :], x.dtype) for f in (np.cos, np.sin))
+    xp = np if isinstance(first, int) else jnp
+    places = (first + np.arange(x.shape[1]))[:, None]
+    angle = places * ROPE_BASE ** (-np.arange(half) / half)
+    cos, sin = (xp.asarray(f(angle)[:, None, :], x.dtype) for f in (xp.cos, xp.sin))
     left, right = x[..., :half], x[..., half:]
     return jnp.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)
 
@@ -48,7 +52,7 @@ def _softmax_average(
     """
     scores = jnp.einsum("ntk,nsk->nts", q, k).astype(jnp.float32)
     t, s = (jax.lax.broadcasted_iota(jnp.int32, scores.shape[1:], axis) for axis in (0, 1))
-    scores = jnp.where(s <= t % scores.shape[2], scores, -1e30)
+    scores = jnp.where(s <= t % scores.shape[2], scores, NEVER)
     p = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
     return jnp.einsum("nts,nsk->ntk", p, v), p
 
@@ -123,6 +127,32 @@ def causal_scores(
     return jnp.tril(scale * jnp.einsum("bthk,bshk->bhts", q, k).astype(jnp.float32))
 
 
+def attend_with(
+    q: Float[Array, "B T h k"],
+    k: Float[Array, "B S g k"],
+    v: Float[Array, "B S g k"],
+    scale: float | Array,
+    bias: Float[Array, "#h T S"] | Float[np.ndarray, "#h T S"],
+) -> Float[Array, "B T h k"]:
+    """softmax(scale q k^T + bias) v, with scores in float32.
+
+    Args:
+        bias: `NEVER` where a query does not see a key.
+    """
+    B, T, H, K = q.shape
+    group = q.reshape(B, T, k.shape[2], -1, K)
+    scores = jnp.einsum("btgik,bsgk->bgits", group, k).astype(jnp.float32) * scale
+    bias = jnp.broadcast_to(bias, (H, *bias.shape[1:])).reshape(*scores.shape[1:3], *bias.shape[1:])
+    p = jax.nn.softmax(scores + bias, axis=-1).astype(v.dtype)
+    return jnp.einsum("bgits,bsgk->btgik", p, v).reshape(B, T, H, K)
+
+
+def seen(first: int | Array, queries: int, keys: int) -> Float[Array, "1 T S"]:
+    """The bias of causality: 0 for keys up to the query, of which the first is at `first`."""
+    t = first + jnp.arange(queries)
+    return jnp.where(jnp.arange(keys) <= t[:, None], 0.0, NEVER)[None]
+
+
 # Kernels that XLA cannot divide over devices: each device calls them on its sequences and heads.
 KERNELS = ("cudnn", "splash")
 
@@ -164,9 +194,15 @@ class Attention(Module):
         if c.qk_norm == "rmsnorm":
             q = Norm(self.spec, "k", name="query_norm")(q)
             k = Norm(self.spec, "k", name="key_norm")(k)
+        time = self.past("time", 0)
         if c.positions == "rope":
-            q, k = rotate(q), rotate(k)
+            q, k = rotate(q, time), rotate(k, time)
         scale = self.spec.parametrization.attention_factor(c.head_dim)
         self.tap("logits", lambda: causal_scores(q, k, scale))
-        y = attend(q, k, v, scale, self.spec.program.attention, self.spec.layout)
+        if self.generates:
+            self.keep("time", time + x.shape[1])
+            k, v = self.history("keys", k, time), self.history("values", v, time)
+            y = attend_with(q, k, v, scale, seen(time, x.shape[1], k.shape[1]))
+        else:
+            y = attend(q, k, v, scale, self.spec.program.attention, self.spec.layout)
         return self.dense(y, "out", "hk->d")

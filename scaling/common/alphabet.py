@@ -21,6 +21,7 @@ ALPHABET: Mapping[str, str] = {
     "h": "query heads",
     "g": "key-value heads",
     "k": "size of a head",
+    "w": "size of a value of a head, where it is not k",
     "f": "feed-forward width",
     "v": "vocabulary",
     "t": "rows of a position table",
@@ -28,6 +29,7 @@ ALPHABET: Mapping[str, str] = {
     "r": "experts, to choose from",
     "a": "experts of a token",
     "c": "taps of a convolution",
+    "p": "positions of a chunk",
     "s": "numbers of a recurrent state",
 }
 

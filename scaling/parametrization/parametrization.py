@@ -51,11 +51,11 @@ class RolePowers:
     hidden: float = 0.0  # of hidden matrices
     readout: float = 0.0  # of an untied readout
     router: float = 0.0  # of routers
-    gain: float = 0.0  # of the gains of norms
+    gain: float = 0.0  # of the gains of norms, and of taps
     bias: float = 0.0  # of biases
 
 
-_POWER_OF: Mapping[Role, str] = {"position": "embedding", "query": "hidden"}
+_POWER_OF: Mapping[Role, str] = {"position": "embedding", "query": "hidden", "taps": "gain"}
 
 ZeroInit = Literal["none", "query", "readout", "both"]
 _ZERO: Mapping[ZeroInit, tuple[Role, ...]] = {
@@ -168,6 +168,8 @@ class Parametrization:
         """The ratio of one side of a weight to the base's."""
         if letters == "f" and self.base_ffn:
             return shape.ffn / self.base_ffn
-        if letters in ("hk", "gk") and self.base_attention:
+        if letters == "h":  # one number of each head
+            return self._side("hk", shape, m) * self.base_head_dim / shape.head_dim
+        if letters in ("hk", "hw", "gk") and self.base_attention:
             return shape.heads * shape.head_dim / self.base_attention
         return m

@@ -33,6 +33,7 @@ GROUPS: Mapping[Role, Group] = {
     "hidden": "hidden",
     "readout": "readout",
     "router": "readout",
+    "taps": "vector",
     "gain": "vector",
     "bias": "vector",
 }

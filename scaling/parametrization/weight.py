@@ -8,7 +8,9 @@ from typing import Literal
 
 from scaling.common.alphabet import parse
 
-Role = Literal["embedding", "position", "query", "hidden", "readout", "router", "gain", "bias"]
+Role = Literal[
+    "embedding", "position", "query", "hidden", "readout", "router", "taps", "gain", "bias"
+]
 
 
 @dataclass(frozen=True)

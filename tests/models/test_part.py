@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from flax import linen as nn
 from plugged import plugged
 from quick import quick_jit
 
@@ -21,8 +22,8 @@ from experiments.training.step import init_state, recipe, train_chunk
 from models import part
 from models.config import PLAIN, TransformerConfig
 from models.layout import of_weight
-from models.module import Spec
-from models.transformer import apply, init, stream_routed, weights
+from models.module import STATE, Spec
+from models.transformer import apply, empty_state, follow, init, stream_routed, weights
 from scaling.common import plugins
 from scaling.common.errors import UserError
 from scaling.counting.formulas import (
@@ -136,6 +137,68 @@ def test_a_part_is_causal_as_it_says(name: str) -> None:
         np.testing.assert_array_equal(moved[:, :3], 0)
     else:
         assert moved[:, :3].max() > 0
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name.startswith("mixer")])
+def test_a_mixer_generates_from_its_state_and_sends_no_gradient_back_in_time(name: str) -> None:
+    """One token at a time, and of the state the bytes that it counts."""
+    spec = Spec(replace(BASE, layers=1, **MODELS[name], gains="none"))
+    mixer = part.mixer(spec.config.pattern[0])
+    module = mixer.module()(spec)
+    x = jax.random.normal(jax.random.key(2), (2, CONTEXT, BASE.width))
+
+    def run(params: Any, x: jax.Array) -> Any:
+        return module.apply({"params": params}, x)
+
+    def follow(params: Any, state: Any, x: jax.Array) -> Any:
+        y, kept = module.apply({"params": params, **state}, x[:, None], mutable=[STATE])
+        return kept, y[:, 0]
+
+    @quick_jit
+    def program(key: jax.Array) -> Any:
+        params = nn.meta.unbox(module.init(key, x))["params"]
+        filled = jax.eval_shape(partial(module.apply, mutable=[STATE]), {"params": params}, x)[1]
+        state = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), filled)
+        state, steps = jax.lax.scan(partial(follow, params), state, x.swapaxes(0, 1))
+        slope = jax.grad(lambda x: jnp.sin(run(params, x))[:, :3].sum())(x)
+        return run(params, x), steps.swapaxes(0, 1), slope, state
+
+    whole, one_by_one, slope, state = program(jax.random.key(0))
+    np.testing.assert_allclose(one_by_one, whole, rtol=1e-5, atol=1e-6)
+    assert np.abs(slope[:, :3]).min() > 0
+    assert (np.abs(slope[:, 3:]).max() == 0) == mixer.causal
+    numbers = [leaf.size for leaf in jax.tree.leaves(state) if leaf.dtype == jnp.float32]
+    assert sum(numbers) == 2 * state_numbers(spec.config.dims(CONTEXT))
+
+
+def test_a_model_generates_the_logits_of_the_whole_sequence() -> None:
+    """Scanned layers of two kinds, a table of positions, several tokens at once and then one."""
+    config = replace(BASE, layers=4, **HYBRID, positions="learned")
+    spec = Spec(config, program=replace(PLAIN, layers="scan"))
+
+    @quick_jit
+    def program(key: jax.Array) -> Any:
+        params, state, found = init(spec, CONTEXT, key), empty_state(spec, 2, CONTEXT), []
+        for start, end in ((0, 3), (3, 4), (4, 6)):
+            logits, state = follow(spec, params, state, TOKENS[:, start:end])
+            found.append(logits)
+        return jnp.concatenate(found, axis=1), apply(spec, params, TOKENS)
+
+    np.testing.assert_allclose(*program(jax.random.key(0)), rtol=1e-5, atol=1e-6)
+
+
+def test_the_settings_of_a_part_follow_its_name() -> None:
+    wide = replace(BASE, pattern=("gated_delta:value=3:chunk=2",))
+    assert wide.dims(4).blocks[0][1].letters == {"k": 3, "w": 12, "c": 4, "p": 2}
+    for text, message in (
+        ("gated_delta:size=3", "setting 'size': known: beta"),
+        ("gated_delta:chunk=x", "chunk=x: expected int"),
+        ("gated_delta:key=0.3", "key=0.3 of model.head_dim=4 is no size"),
+        ("gated_delta:beta=3", r"beta=3: must lie in \(0, 2\]"),
+        ("attention:window=8", "setting 'window': it has none"),
+    ):
+        with pytest.raises(UserError, match=f"^model.pattern={text}: {message}"):
+            replace(BASE, pattern=(text,))
 
 
 def test_the_state_of_a_sequence_by_hand() -> None:

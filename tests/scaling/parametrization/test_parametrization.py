@@ -34,6 +34,7 @@ WEIGHTS: dict[Role, Weight] = {
     "hidden": Weight("blocks/mlp/in", "hidden", "d->f", (WIDTH, 1024), stacked=6),
     "readout": Weight("readout", "readout", "d->v", (WIDTH, 50)),
     "router": Weight("blocks/router", "router", "d->e", (WIDTH, 8)),
+    "taps": Weight("blocks/gated_delta/query_taps", "taps", "c->hk", (4, 8, 32), stacked=6),
     "gain": Weight("final_norm/gain", "gain", "->d", (WIDTH,)),
     "bias": Weight("blocks/mlp/in_bias", "bias", "->f", (1024,), stacked=6),
 }
@@ -128,6 +129,7 @@ def test_rows(name: Name) -> None:
         "hidden": hidden,
         "readout": readout,
         "router": readout,
+        "taps": replace(bias, init_std=4**-0.5),
         "gain": gain,
         "bias": bias,
     }

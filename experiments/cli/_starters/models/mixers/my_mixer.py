@@ -27,8 +27,11 @@ class Mixer(Module):
     def __call__(self, x: Array) -> Array:
         """x [B, T, d] -> [B, T, d]."""
         y = self.dense(x, "in", "d->hk")
-        past = jnp.pad(y, ((0, 0), (TAPS - 1, 0), (0, 0), (0, 0)))
-        windows = jnp.stack([past[:, c : c + y.shape[1]] for c in range(TAPS)], axis=2)
+        # of a sequence that is generated the last positions of the call before, else zeros
+        past = self.past("last", jnp.zeros((len(y), TAPS, *y.shape[2:]), y.dtype))
+        every = jnp.concatenate([past[:, 1:], y], axis=1)
+        self.keep("last", every[:, -TAPS:])
+        windows = jnp.stack([every[:, c : c + y.shape[1]] for c in range(TAPS)], axis=2)
         taps = self.weight("taps", "gain", "->chk", c=TAPS)
         y = jnp.einsum("BTchk,chk->BThk", windows, taps) / TAPS
         return self.dense(y, "out", "hk->d")
