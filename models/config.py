@@ -22,6 +22,7 @@ SIZES = ("layers", "width", "heads", "kv_heads", "head_dim", "ffn", "vocab_size"
 RANGES: Ranges = {
     **dict.fromkeys(SIZES, AT_LEAST_ONE),
     "experts": (0, math.inf, "must be 0 (a dense model) or more"),
+    "layers_unique": (0, math.inf, "must be 0 (the fewest) or more"),
     "capacity_factor": POSITIVE,
 }
 
@@ -66,6 +67,12 @@ class TransformerConfig:
     # slots of an expert over those it needs where all are chosen alike; experts / experts_active
     # drops no token
     capacity_factor: float = 1.25
+    # of weights by layers: cycle: by l and l + layers_unique; middle_cycle: so between a first and a
+    # last layer that share none; cycle_but_norms: as cycle, norms are not shared
+    sharing: Literal["none", "cycle", "middle_cycle", "cycle_but_norms"] = "none"
+    layers_unique: int = 0  # of the layers, those with weights of their own; 0: the fewest
+    # pre: before all of a mixer's and a feed-forward's inputs; peri: of queries, keys and routers
+    norms: Literal["pre", "peri"] = "pre"
 
     def __post_init__(self) -> None:
         check_choices("model", self)
@@ -88,6 +95,7 @@ class TransformerConfig:
             raise UserError(f"model.head_dim={self.head_dim}: rope rotates pairs, make it even")
 
         self._check_pattern()
+        self._check_sharing()
 
     def _check_pattern(self) -> None:
         """Refuse a pattern of unknown parts, or one that does not divide the depth.
@@ -120,6 +128,59 @@ class TransformerConfig:
                     raise UserError(f"model.pattern={name}: {error}") from error
                 if refusal:
                     raise UserError(f"model.pattern={name}: {refusal}")
+
+    def _check_sharing(self) -> None:
+        """Refuse shared layers that do not fill the depth, and inputs that no part can tell apart.
+
+        Raises:
+            UserError: it is one of these.
+        """
+        ends = 2 * (self.sharing == "middle_cycle")
+        inner, unique = self.layers - ends, self.unique - ends
+        if min(inner, unique) < 1 or inner % unique or unique % len(self.pattern):
+            raise UserError(
+                f"model.layers_unique={self.layers_unique}: model.sharing={self.sharing} needs "
+                f"{'2 layers and ' * (ends > 0)}a multiple of the {len(self.pattern)} blocks of "
+                f"model.pattern that divides {inner} of model.layers={self.layers}"
+            )
+        if ends and len(self.pattern) > 1:
+            raise UserError(
+                f"model.sharing={self.sharing}: its first and last layer share nothing, so "
+                "model.pattern has one block; choose cycle"
+            )
+        if self.norms == "peri" and self.block == "parallel":
+            raise UserError("model.norms=peri: no form of a parallel block; set block=sequential")
+        for name in {mixer for mixer, _ in self.blocks if self.norms == "peri"} - {"attention"}:
+            raise UserError(f"model.norms=peri: {name} has no queries and keys; set norms=pre")
+
+    @property
+    def unique(self) -> int:
+        """Layers with weights of their own."""
+        ends = 2 * (self.sharing == "middle_cycle")
+        fewest = ends + len(self.pattern)
+        return self.layers if self.sharing == "none" else self.layers_unique or fewest
+
+    @property
+    def owners(self) -> tuple[int, ...]:
+        """For each layer, the first layer with the same weights."""
+        L, G = self.layers, self.unique
+        if self.sharing == "middle_cycle":
+            return (0, *(1 + i % (G - 2) for i in range(L - 2)), L - 1)
+        return tuple(i % G for i in range(L))
+
+    def turn(self, layer: int) -> int:
+        """Norms apart: the number of layers before this one with its weights; else 0."""
+        return layer // self.unique if self.sharing == "cycle_but_norms" else 0
+
+    @property
+    def period(self) -> int:
+        """Layers after which the model repeats itself, as a scan does."""
+        return len(self.pattern) if self.sharing == "none" else self.unique
+
+    @property
+    def repeats_exactly(self) -> bool:
+        """True where every `period` layers have weights of one form, so that a scan can do them."""
+        return self.sharing in ("none", "cycle")
 
     @property
     def blocks(self) -> tuple[tuple[str, str], ...]:
@@ -160,6 +221,8 @@ class TransformerConfig:
             vectors=norm + gain * (self.embedding_norm == "rmsnorm"),
             letters=self.letters,
             blocks=tuple(block(*names) for names in self.blocks),
+            layers_unique=self.unique,
+            apart=("norms",) if self.sharing == "cycle_but_norms" else (),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ Tokens = Int[Array | np.ndarray, "B T"]  # from a device or from the host
 
 # Collections of values that a forward pass keeps on request; empty and free otherwise.
 TAPS = "taps"  # activations
-ROUTERS = "routers"  # the scalars that the router of each layer found
+ROUTERS = "routers"  # of each use of a router, what it found by name
 STATE = "state"  # of sequences that are generated: all that a layer keeps of their past
 
 
@@ -41,6 +41,7 @@ class Spec:
     program: Program = PLAIN
     compute: str = "float32"  # dtype of activations and products; parameters stay float32
     layout: Layout = Layout()  # settled
+    phase: Literal["training", "evaluation"] = "evaluation"  # routers may differ in training
 
 
 class Module(nn.Module):
@@ -112,9 +113,13 @@ class Module(nn.Module):
         return x if self.is_initializing() else constrain(self.spec.layout, x, letters)
 
     def tap(self, name: str, value: Callable[[], Any], kept: str = TAPS) -> None:
-        """Keep a value in a collection, if the caller asked for that collection."""
+        """Keep a value in a collection, if the caller asked for that collection.
+
+        Of a module that several layers share, `TAPS` keeps the last one's.
+        """
         if self.is_mutable_collection(kept) and not self.is_initializing():
-            self.sow(kept, name, value(), init_fn=lambda: None, reduce_fn=lambda _, new: new)
+            last = {"init_fn": lambda: None, "reduce_fn": lambda _, new: new}
+            self.sow(kept, name, value(), **(last if kept == TAPS else {}))
 
 
 class Norm(Module):

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from models.config import TransformerConfig, find_part
 from scaling.common import plugins
 from scaling.common.errors import UserError, nearest
 from scaling.counting.parts import Counts
 from scaling.machines.layout import Layout
+from scaling.parametrization.weight import Role
 
 if TYPE_CHECKING:  # a plan counts parts, and needs no JAX for it
     from flax import linen as nn
-    from jax import Array
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Part:
         module: returns the linen class, whose instances map x [B, T, d] to [B, T, d]; a function,
             so that counting imports no JAX. Its weights record their letters and roles. One that
             generates keeps its state by `Module.keep`, as `Counts.state` lists it.
-        causal: no output depends on a later token.
+        causal: no output depends on a later token; of experts, under a causal router.
         source: where it was described.
         reads: those of `FIELDS` that change what it computes.
         rules: of a `Parametrization`, the roles of `RolePowers` and the bases that its weights ask
@@ -73,6 +73,8 @@ class Part:
         refuses: the reason why a model cannot have it, or None.
         settings: numbers of its own, a frozen dataclass, which a pattern gives: "mine:size=8".
         of: the part with other settings.
+        memory: "handed on" where its module maps (x, what the layer before handed on) to (x, what
+            the next one gets), for a router; see `Router.carries`.
     """
 
     counts: Callable[[TransformerConfig, int], Counts]
@@ -86,6 +88,7 @@ class Part:
     refuses: Callable[[TransformerConfig], str | None] = lambda c: None
     settings: Any = None
     of: Callable[[Any], Part] | None = None
+    memory: Literal["handed on", "none"] = "none"
 
     def given(self, assignments: Sequence[str]) -> Part:
         """The part with settings as a pattern writes them, such as "size=8".
@@ -125,16 +128,24 @@ class Router:
     """A choice of experts for each token.
 
     Attributes:
-        route: (x [B, T, d], logits [B, T, r], experts of a token, slots of an expert) to the
-            `Routes` and a mapping of scalars by name: the penalties that the objective may weigh,
-            and metrics.
-        causal: no choice depends on a later token.
+        route: returns the function from `Seen` to `Routed` (models/ffn/_routes.py), so that
+            counting imports no JAX.
+        causal: no choice depends on a later token in training. In evaluation none ever does.
         source: where it was described.
+        weights: role and letters of its weights in each layer, by name.
+        tokens: "read" where it sees the ids of the tokens.
+        carries: letters of float32 arrays [B, T, ...] that a layer hands to the next, by name;
+            zeros before the first.
     """
 
-    route: Callable[[Array, Array, int, int], tuple[Any, Mapping[str, Array]]]
+    route: Callable[[], Callable[[Any], Any]]
     causal: bool
     source: str
+    weights: Mapping[str, tuple[Role, str]] = field(
+        default_factory=lambda: {"router": ("router", "d->r")}
+    )
+    tokens: Literal["read", "unread"] = "unread"
+    carries: Mapping[str, str] = field(default_factory=dict)
 
 
 def mixer(name: str) -> Part:

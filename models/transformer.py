@@ -24,6 +24,10 @@ from models.pipeline import pipeline
 from models.weights import STACK, Params, describe, initialise, layer_name
 from scaling.parametrization.parametrization import Parametrization
 
+Memory = Mapping[str, Array]  # handed from a layer to the next, for routers (`Router.carries`)
+Carry = tuple[Float[Array, "B T d"], Memory]
+
+TURN = 3  # place of the argument `turn` of a block, which is static
 REMATS: Mapping[str, Callable[..., type[nn.Module]]] = {
     "none": lambda block, **_: block,
     "block": nn.remat,
@@ -32,22 +36,42 @@ REMATS: Mapping[str, Callable[..., type[nn.Module]]] = {
 
 
 class Block(Module):
-    """x + mixer(norm(x)), then x + mlp(norm(x)); or both from one norm, in parallel."""
+    """x + mixer(norm(x)), then x + mlp(norm(x)); or both from one norm, in parallel.
+
+    With peri-norms values and feed-forward read x itself; queries, keys and routers norm(x).
+    """
 
     place: int = 0  # in the pattern
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B T d"]) -> Float[Array, "B T d"]:
-        norm = partial(Norm, self.spec, kind=self.spec.config.norm)
-        text, feed_forward = self.spec.config.blocks[self.place]
+    def __call__(self, x: Float[Array, "B T d"], memory: Memory, turn: int = 0) -> Carry:
+        """The stream and memory after the block; it is the `turn`-th layer with norms apart."""
+        c = self.spec.config
+        text, feed_forward = c.blocks[self.place]
         name = text.partition(":")[0]
         mixer = part.mixer(text).module()(self.spec, name=name)
-        mlp = part.feed_forward(feed_forward).module()(self.spec, name="mlp")
-        if self.spec.config.block == "parallel":
-            y = norm(name="norm")(x)
-            return self._stream(x + self._branch(mixer(y) + mlp(y)))
-        x = x + self._branch(mixer(norm(name=f"{name}_norm")(x)))
-        return self._stream(x + self._branch(mlp(norm(name="mlp_norm")(x))))
+        found = part.feed_forward(feed_forward)
+        mlp = found.module()(self.spec, name="mlp")
+
+        def norm(x: Array, name: str) -> Array:
+            own = f"{name}_{turn}" if turn else name
+            return Norm(self.spec, kind=c.norm, name=own)(x)
+
+        def feed(y: Array, *raw: Array) -> tuple[Array, Memory]:
+            if found.memory == "none":
+                return mlp(*raw or (y,)), memory
+            y, changed = mlp(y, memory, *raw)
+            return y, changed
+
+        if c.block == "parallel":
+            y = norm(x, "norm")
+            z, memory = feed(y)
+            return self._stream(x + self._branch(mixer(y) + z)), memory
+        raw = (x,) if c.norms == "peri" else ()
+        x = x + self._branch(mixer(norm(x, f"{name}_norm"), *raw))
+        raw = (x,) if c.norms == "peri" else ()
+        y, memory = feed(norm(x, "mlp_norm"), *raw)
+        return self._stream(x + self._branch(y)), memory
 
     def _branch(self, x: Array) -> Array:
         factor = self.spec.parametrization.residual_factor(self.spec.config)
@@ -61,18 +85,19 @@ class Block(Module):
 class _ScannedBlock(Block):
     """`Block` in the (carry, output) form of a scan."""
 
-    def __call__(self, x: Float[Array, "B T d"], _: None) -> tuple[Float[Array, "B T d"], None]:
-        return super().__call__(x), None
+    def __call__(self, carry: Carry, _: None) -> tuple[Carry, None]:
+        return super().__call__(*carry), None
 
 
 class _ScannedPattern(Module):
-    """The blocks of one repeat of the pattern, in the form of a scan."""
+    """The blocks of one repeat, in the form of a scan."""
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B T d"], _: None) -> tuple[Float[Array, "B T d"], None]:
-        for place in range(len(self.spec.config.pattern)):
-            x = Block(self.spec, place, name=str(place))(x)
-        return x, None
+    def __call__(self, carry: Carry, _: None) -> tuple[Carry, None]:
+        c = self.spec.config
+        for place in range(c.period):
+            carry = Block(self.spec, place % len(c.pattern), name=str(place))(*carry)
+        return carry, None
 
 
 class Transformer(Module):
@@ -89,7 +114,7 @@ class Transformer(Module):
             x = Norm(spec, name="embedding_norm")(x)
         x = self.lay(x, "BTd")
         self.tap("embedded", lambda: x)
-        x = self._blocks(x)
+        x, _ = self._blocks(x, self._memory(tokens))
         x = Norm(spec, kind=c.norm, name="final_norm")(x)
         if c.embeddings == "untied":
             return x, self.weight("readout", "readout", "d->v")
@@ -106,29 +131,52 @@ class Transformer(Module):
         table = self.weight("position", "position", "t->d", t=rows)
         return jax.lax.dynamic_slice_in_dim(table, time, new)
 
-    def _blocks(self, x: Array) -> Array:
-        remat, blocks = REMATS[self.spec.program.remat], len(self.spec.config.pattern)
+    def _memory(self, tokens: Tokens) -> Memory:
+        """What the first layer is handed, for the router of the config if there is one."""
+        c = self.spec.config
+        if all(part.feed_forward(name).memory == "none" for _, name in c.blocks):
+            return {}
+        router = part.router(c.router)
+        sizes = {**c.letters, "d": c.width}
+        zeros = {
+            name: jnp.zeros((*tokens.shape, *(sizes[letter] for letter in letters)))
+            for name, letters in router.carries.items()
+        }
+        return {**zeros, **({"tokens": jnp.asarray(tokens)} if router.tokens == "read" else {})}
+
+    def _blocks(self, x: Array, memory: Memory) -> Carry:
+        c, layout = self.spec.config, self.spec.layout
+        remat = REMATS[self.spec.program.remat]
         if self.spec.program.layers == "scan":
+            shared = c.sharing != "none"
+            body = _ScannedBlock if c.period == 1 and not shared else _ScannedPattern
             scan = partial(
                 nn.scan,
                 # a loop's body is no place where a backward pass could merge with the forward one
-                remat(_ScannedBlock if blocks == 1 else _ScannedPattern, prevent_cse=False),
-                variable_axes={"params": 0, TAPS: 0, ROUTERS: 0, STATE: 0},
-                split_rngs={"params": True},
+                remat(body, prevent_cse=False),
+                variable_axes={**({} if shared else {"params": 0}), TAPS: 0, ROUTERS: 0, STATE: 0},
+                variable_broadcast="params" if shared else False,
+                split_rngs={"params": not shared},
             )
-            repeats, layout = self.spec.config.layers // blocks, self.spec.layout
+            repeats = c.layers // c.period
             if layout.stage > 1 and not self.is_mutable_collection(TAPS):
                 stage = scan(length=repeats // layout.stage)(self.spec, parent=None)
                 return pipeline(
                     layout,
-                    lambda params, x: stage.apply({"params": params}, x, None)[0],
+                    lambda params, x: stage.apply({"params": params}, (x, {}), None)[0][0],
                     self.get_variable("params", STACK),
                     x,
-                )
-            return scan(length=repeats)(self.spec, name=STACK)(x, None)[0]
-        for layer in range(self.spec.config.layers):
-            x = remat(Block)(self.spec, layer % blocks, name=layer_name(layer))(x)
-        return x
+                ), memory
+            return scan(length=repeats)(self.spec, name=STACK)((x, memory), None)[0]
+        blocks = {
+            owner: remat(Block, static_argnums=TURN)(
+                self.spec, owner % len(c.pattern), name=layer_name(owner)
+            )
+            for owner in dict.fromkeys(c.owners)
+        }
+        for layer, owner in enumerate(c.owners):
+            x, memory = blocks[owner](x, memory, c.turn(layer))
+        return x, memory
 
 
 def weights(spec: Spec, context: int) -> Any:
@@ -160,8 +208,9 @@ def stream(
 def stream_routed(
     spec: Spec, params: Params, tokens: Tokens
 ) -> tuple[tuple[Float[Array, "B T d"], Float[Array, "d v"]], dict[str, Float[Array, ""]]]:
-    """As `stream`, and the scalars that the routers found, by name: means over the layers."""
-    last, kept = Transformer(spec).apply({"params": params}, tokens, mutable=[ROUTERS])
+    """As `stream` while it trains, and what the routers found, by name: means over the layers."""
+    training = replace(spec, phase="training")
+    last, kept = Transformer(training).apply({"params": params}, tokens, mutable=[ROUTERS])
     layers: dict[str, list[Array]] = {}
     for path, value in jax.tree_util.tree_leaves_with_path(kept):
         layers.setdefault(path[-1].key, []).append(value)
@@ -192,7 +241,8 @@ def follow(
 ) -> tuple[Float[Array, "B T v"], Any]:
     """Logits of tokens that follow on those of a state, in float32, and the state after them.
 
-    One token at a time or several, the logits are those of the whole sequence. Pure.
+    One token at a time or several, the logits are those of the whole sequence. Pure. Layers that
+    share weights are scanned, for each use has a state of its own.
 
     Args:
         state: of `empty_state`, or of this.
@@ -202,6 +252,7 @@ def follow(
 
 
 def _follow(spec: Spec, params: Params, state: Any, tokens: Tokens) -> tuple[Any, Any]:
+    assert spec.config.sharing == "none" or spec.program.layers == "scan"
     variables = {"params": params, **({STATE: state} if state else {})}
     last, kept = Transformer(spec).apply(variables, tokens, mutable=[STATE])
     return last, kept[STATE]

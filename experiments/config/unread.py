@@ -97,6 +97,7 @@ READ_IF: Mapping[str, Reading] = {
         lambda s: s.evaluation.weights == "ema", ("evaluation.weights",)
     ),
     **{f"model.{name}": _part(name) for name in FIELDS},
+    "model.layers_unique": Reading(lambda s: s.model.sharing != "none", ("model.sharing",)),
     "penalties.balance_loss": _part("router"),
     "penalties.router_z_loss": _part("router"),
     "parametrization.base_width": Reading(_width, ("parametrization.name",)),

@@ -67,7 +67,8 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
         devices: of all the processes that train the run; by default what its layout names.
 
     Raises:
-        UserError: the layout does not have that number of devices, or does not divide the run.
+        UserError: the layout does not have that number of devices, or does not divide the run; or
+            its layers cannot be scanned.
     """
     batch, execution = config.science.batch, config.execution
     program, layout = execution.program, execution.layout
@@ -78,6 +79,11 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
     if layout.stage > 1:
         # a stage holds a part of a stack; stacked layers compute the same as unrolled ones
         program = replace(program, layers="scan")
+    if program.layers == "scan" and not config.science.model.repeats_exactly:
+        raise UserError(
+            f"execution.program.layers=scan: under model.sharing={config.science.model.sharing} "
+            "no layers repeat exactly; set execution.program.layers=unrolled"
+        )
     if program.backward == "auto":
         # a partitioned program gains nothing from a size for one core's cache
         backward = BACKWARD[platform] if layout.devices == 1 else "plain"

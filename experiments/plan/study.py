@@ -15,7 +15,7 @@ from scaling.common.errors import UserError, nearest
 from scaling.laws import by_name
 
 LONGEST = 100  # bytes of a name
-PARAMS = ("params_total", "params_active", "params_nonembedding")
+PARAMS = ("params_total", "params_active", "params_unique", "params_nonembedding")
 
 
 def check_name(name: str) -> None:

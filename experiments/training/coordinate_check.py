@@ -130,7 +130,9 @@ def measure(config: RunConfig, batches: NDArray[np.int32], steps: int) -> Iterat
         batches: [K, B, T + 1].
     """
     science = replace(config.science, schedule=ScheduleConfig("constant", warmup_fraction=0.0))
-    program = replace(config.execution.program, layers="scan")  # the same numbers, compiled sooner
+    program = config.execution.program
+    if science.model.repeats_exactly:
+        program = replace(program, layers="scan")  # the same numbers, compiled sooner
     execution = replace(config.execution, program=program)
     made, leaves = recipe(RunConfig(science, execution)), hypers(science)
 
@@ -249,7 +251,7 @@ def rows(spec: Spec, seeds: NDArray[np.uint32], seen: Seen) -> Iterator[Coordina
             for k, t in np.ndindex(values.shape[:2]):
                 fixed = (name, model.width, model.layers, model.head_dim, int(seeds[k]), t)
                 for i, value in enumerate(values[k, t].flat):
-                    at = i * len(model.pattern) + block if layer is None else layer
+                    at = i * model.period + block if layer is None else layer
                     yield Coordinate(*fixed, quantity, place, at, float(value))
 
 

@@ -186,11 +186,14 @@ class Attention(Module):
     """Multi-head, grouped-query or multi-query causal self-attention."""
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B T d"]) -> Float[Array, "B T d"]:
+    def __call__(
+        self, x: Float[Array, "B T d"], raw: Float[Array, "B T d"] | None = None
+    ) -> Float[Array, "B T d"]:
+        """Queries and keys are of x, values of `raw` if that is given."""
         c = self.spec.config
         q = self.dense(x, "query", "d->hk", "query")
         k = self.dense(x, "key", "d->gk")
-        v = self.dense(x, "value", "d->gk")
+        v = self.dense(x if raw is None else raw, "value", "d->gk")
         if c.qk_norm == "rmsnorm":
             q = Norm(self.spec, "k", name="query_norm")(q)
             k = Norm(self.spec, "k", name="key_norm")(k)

@@ -23,31 +23,48 @@ def _over_layers(s: Dims, count: Callable[[Counts], int]) -> int:
     return s.repeats * sum(map(count, s.parts))
 
 
+def _stored(s: Dims, count: Callable[[Counts], int]) -> int:
+    """The sum over the parts of all layers that have weights of their own."""
+    return sum(s.stored(part) * count(part) for part in s.parts)
+
+
 def vectors(s: Dims) -> int:
     """Gains and biases of the whole model."""
-    return _over_layers(s, lambda part: part.vectors) + s.vectors
+    return _stored(s, lambda part: part.vectors) + s.vectors
 
 
 def params_nonembedding(s: Dims) -> int:
     """Everything but the embedding, the position table and an untied readout (Kaplan's N)."""
-    return _over_layers(s, lambda part: weights_total(s, part)) + vectors(s)
+    return _stored(s, lambda part: weights_total(s, part)) + vectors(s)
+
+
+def _ends(s: Dims) -> int:
+    """(2 - tied) V d + position rows d."""
+    return ((2 - s.tied) * s.vocab + s.positions) * s.width
 
 
 def params_total(s: Dims) -> int:
     """Every trainable number: non-embedding + (2 - tied) V d + position rows d (Hoffmann's N)."""
-    return params_nonembedding(s) + ((2 - s.tied) * s.vocab + s.positions) * s.width
-
-
-def _idle(s: Dims) -> int:
-    """Parameters that a token does not meet."""
-    return _over_layers(
-        s, lambda part: weights_total(s, part) - weights_active(s, part) + part.vectors_idle
-    )
+    return params_nonembedding(s) + _ends(s)
 
 
 def params_active(s: Dims) -> int:
-    """`params_total` without the experts that a token does not go to."""
-    return params_total(s) - _idle(s)
+    """Every number that a token meets, as often as it meets it: N of the compute 6 N D.
+
+    `params_total` without the experts that it does not go to, and with a layer's weights counted
+    in each layer that uses them.
+    """
+    return _over_layers(s, lambda part: _met(s, part)) + s.vectors + _ends(s)
+
+
+def params_unique(s: Dims) -> int:
+    """Every number that a token meets, once: `params_total` without idle experts."""
+    return _stored(s, lambda part: _met(s, part)) + s.vectors + _ends(s)
+
+
+def _met(s: Dims, part: Counts) -> int:
+    """Parameters of a part that a token meets."""
+    return weights_active(s, part) + part.vectors - part.vectors_idle
 
 
 def params_matmul_layers(s: Dims) -> int:
@@ -85,7 +102,7 @@ def flops_6nd(s: Dims) -> int:
 
 def flops_6nd_nonembedding(s: Dims) -> int:
     """6 N, N non-embedding (Kaplan et al. 2020), of experts the active ones."""
-    return 6 * (params_nonembedding(s) - _idle(s))
+    return 6 * (params_active(s) - _ends(s))
 
 
 def flops_model(s: Dims) -> int:
@@ -180,7 +197,7 @@ def params_by_part(s: Dims) -> dict[str, int]:
     found = {"embedding": s.vocab * s.width, "readout": (1 - s.tied) * s.vocab * s.width}
     found |= {"position": s.positions * s.width, "vectors": s.vectors}
     for part in s.parts:
-        more = s.repeats * (weights_total(s, part) + part.vectors)
+        more = s.stored(part) * (weights_total(s, part) + part.vectors)
         found[part.name] = found[part.name] + more if part.name in found else more
     return found
 
@@ -194,21 +211,23 @@ def flops_by_part(s: Dims) -> dict[str, int]:
     return found
 
 
-def count(weights: Iterable[Weight], experts_active: int = 0) -> dict[str, int]:
+def count(
+    weights: Iterable[Weight], experts_active: int = 0, uses: Callable[[Weight], int] = lambda w: 1
+) -> dict[str, int]:
     """The second entry: parameters counted from the model's own descriptions of its weights.
 
     Args:
         experts_active: of the copies of a weight, those that a token meets.
+        uses: layers that use a weight, where layers share theirs.
     """
     table = list(weights)
     outside = {"embedding", "position", "readout"}
-    total = sum(w.size for w in table)
-    nonembedding = sum(w.size for w in table if w.role not in outside)
-    idle = sum(w.size // w.copies * (w.copies - experts_active) for w in table if w.copies > 1)
+    met = {w: w.size // w.copies * experts_active if w.copies > 1 else w.size for w in table}
     return {
-        "params_total": total,
-        "params_nonembedding": nonembedding,
-        "params_active": total - idle,
+        "params_total": sum(w.size for w in table),
+        "params_nonembedding": sum(w.size for w in table if w.role not in outside),
+        "params_active": sum(met[w] * uses(w) for w in table),
+        "params_unique": sum(met[w] for w in table),
     }
 
 
@@ -218,6 +237,7 @@ def ledger(dims: Dims, tokens: int) -> dict[str, float]:
         "params_total": params_total(dims),
         "params_nonembedding": params_nonembedding(dims),
         "params_active": params_active(dims),
+        "params_unique": params_unique(dims),
         "tokens": tokens,
         **{name: float(rule(dims)) * tokens for name, rule in FLOPS_PER_TOKEN.items()},
     }

@@ -63,6 +63,8 @@ class Dims:
         vectors: gains and biases outside of the layers.
         letters: lengths of the letters of its parts, besides d, v and S.
         blocks: the parts of each layer of the pattern, which is repeated over the depth.
+        layers_unique: layers with weights of their own; the others use theirs again.
+        apart: names of parts with weights of their own in every layer nonetheless.
     """
 
     layers: int
@@ -74,11 +76,18 @@ class Dims:
     vectors: int
     letters: Mapping[str, int]
     blocks: tuple[tuple[Counts, ...], ...]
+    layers_unique: int
+    apart: tuple[str, ...]
 
     @property
     def repeats(self) -> int:
         """Repeats of the pattern."""
         return self.layers // len(self.blocks)
+
+    def stored(self, part: Counts) -> int:
+        """Copies of a part of the pattern whose weights are stored."""
+        layers = self.layers if part.name in self.apart else self.layers_unique
+        return layers // len(self.blocks)
 
     @property
     def parts(self) -> Iterator[Counts]:

@@ -60,19 +60,23 @@ def over_layers(s: Dims, layout: Layout, of_a_repeat: int) -> int:
 
 def params_blocks(s: Dims, layout: Layout) -> int:
     """Parameters in the layers, as they are used: whole along fsdp; all gains and biases too."""
-    own = sum(weight(s, part, letters, layout) for part in s.parts for letters in part.weights)
-    return over_layers(s, layout, own) + share(vectors(s), layout.sizes["stage"])
+    own = sum(
+        s.stored(part) * weight(s, part, letters, layout)
+        for part in s.parts
+        for letters in part.weights
+    )
+    return share(own, layout.sizes["stage"]) + share(vectors(s), layout.sizes["stage"])
 
 
 def params_experts(s: Dims, layout: Layout) -> int:
     """Parameters in matrices of experts, which no other device along the expert axis has."""
     found = (
-        weight(s, part, letters, layout)
+        s.stored(part) * weight(s, part, letters, layout)
         for part in s.parts
         for letters in part.weights
         if parse(letters).copies
     )
-    return over_layers(s, layout, sum(found))
+    return share(sum(found), layout.sizes["stage"])
 
 
 def params_ends(s: Dims, layout: Layout) -> int:

@@ -143,6 +143,11 @@ def check(s: Dims, sequences: int, microbatch: int, layout: Layout) -> None:
             f"execution.layout.stage={layout.stage}: stages pass on the residual stream alone, "
             "and routers have losses too; choose the layout expert"
         )
+    if sizes["stage"] > 1 and s.layers_unique < s.layers:
+        raise UserError(
+            f"execution.layout.stage={layout.stage}: stages would split the layers that share "
+            "weights (model.sharing); choose another layout"
+        )
     repeated = "" if len(s.blocks) == 1 else " / len(model.pattern)"
     divide(f"model.layers{repeated}", s.repeats, {"stage": sizes["stage"]})
     divide("batch.sequences", sequences, batch_shares(layout))

@@ -38,6 +38,7 @@ from scaling.counting.formulas import (
 from scaling.counting.traced_flops import matmul_flops
 from scaling.machines.layout import Layout
 from scaling.machines.memory import Step, memory
+from scaling.machines.placement import check
 from scaling.parametrization.parametrization import Parametrization
 from scaling.parametrization.weight import Weight
 
@@ -46,22 +47,20 @@ ROUTER = '''
 
 import jax.numpy as jnp
 
-from models.ffn._experts import Routes
+from models.ffn._routes import Routed, queue
 from models.part import Router
 
 
-def route(x, logits, active, capacity):
-    B, T, E = logits.shape
-    expert = (jnp.arange(T)[:, None] + jnp.arange(active)) % E
-    place = ((jnp.arange(T)[:, None] // E) * active + jnp.arange(active)) % capacity
-    slot = expert * capacity + place
-    token = jnp.full(E * capacity, T).at[slot.reshape(-1)].set(jnp.repeat(jnp.arange(T), active))
-    weight = jnp.where(token < T, 1 / active, 0.0)
-    every = lambda one: jnp.broadcast_to(one, (B, *one.shape))
-    return Routes(every(token), every(slot), every(weight)), {"share": jnp.float32(active / E)}
+def route(seen):
+    B, T, _ = seen.x.shape
+    choice = (jnp.arange(T)[:, None] + jnp.arange(seen.active)) % seen.experts
+    gates = jnp.full((B, T, seen.experts), 1 / seen.active)
+    choice = jnp.broadcast_to(choice, (B, *choice.shape))
+    routes, _ = queue(choice, gates, seen.experts, seen.capacity)
+    return Routed(routes, {"share": jnp.float32(seen.active / seen.experts)})
 
 
-ROUTER = Router(route=route, causal=True, source="a test")
+ROUTER = Router(route=lambda: route, causal=True, source="a test", weights={})
 '''
 
 MIXER, _ = texts("mixer", "moving_average").values()  # the starting file of a mixer of one's own
@@ -78,27 +77,28 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def _models() -> dict[str, dict[str, Any]]:
-    """Changes of `BASE`: a model for every part that is found, and a hybrid."""
-    mixers: dict[str, Any] = {f"mixer {name}": {"pattern": (name,)} for name in _names("mixers")}
-    feed_forwards = {
-        f"ffn {name}": {"pattern": (f"attention+{name}",), "experts": 4} for name in _names("ffn")
-    }
-    routers = {
-        f"router {name}": {"experts": 4, "capacity_factor": 2.0, "router": name}
-        for name in _names("routers")
-    }
-    hybrids = {"hybrid": HYBRID, "biased": {**HYBRID, "biases": "all"}}
-    return mixers | feed_forwards | routers | hybrids
-
-
 def _names(folder: str) -> list[str]:
     """The files of a folder of parts, and that of this test."""
     own = [name.rpartition(".")[2] for name in FILES if name.startswith(f"models.{folder}.")]
     return [*plugins.names(f"models.{folder}"), *own]
 
 
-MODELS = _models()
+# Changes of `BASE`: a model for every part that is found, hybrids, and layers that share weights
+MIXERS = {f"mixer {name}": {"pattern": (name,)} for name in _names("mixers")}
+FEED_FORWARDS = {
+    f"ffn {name}": {"pattern": (f"attention+{name}",), "experts": 4} for name in _names("ffn")
+}
+ROUTERS = {
+    f"router {name}": {"experts": 4, "capacity_factor": 2.0, "router": name}
+    for name in _names("routers")
+}
+HYBRIDS = {"hybrid": HYBRID, "biased": {**HYBRID, "biases": "all"}}
+SHARED = {
+    "cycle": {"layers": 4, "sharing": "cycle", "layers_unique": 2, "experts": 4},
+    "middle cycle": {"layers": 4, "sharing": "middle_cycle"},
+    "cycle but norms": {"sharing": "cycle_but_norms", "experts": 4},
+}
+MODELS: dict[str, dict[str, Any]] = MIXERS | FEED_FORWARDS | ROUTERS | HYBRIDS | SHARED
 
 
 def test_the_parts_are_found() -> None:
@@ -116,7 +116,7 @@ def test_a_part_counts_itself(name: str) -> None:
     config = replace(BASE, **MODELS[name] | {"capacity_factor": 1.0})
     dims, spec = config.dims(CONTEXT), Spec(config)
     table = jax.tree.leaves(weights(spec, CONTEXT), is_leaf=lambda x: isinstance(x, Weight))
-    counted, book = count(table, config.experts_active), ledger(dims, tokens=1)
+    counted, book = count(table, config.experts_active, partial(_uses, config)), ledger(dims, 1)
     assert counted == {key: book[key] for key in counted}
     params = jax.eval_shape(partial(init, spec, CONTEXT), jax.random.key(0))
     tokens = jax.ShapeDtypeStruct(TOKENS.shape, jnp.int32)
@@ -126,11 +126,19 @@ def test_a_part_counts_itself(name: str) -> None:
     assert sum(flops_by_part(dims).values()) == flops_model(dims)
 
 
-@pytest.mark.parametrize("name", MODELS)
+def _uses(config: TransformerConfig, weight: Weight) -> int:
+    """Layers with this weight, by a walk over the depth."""
+    if weight.layer is None or (config.sharing == "cycle_but_norms" and "norm" in weight.path):
+        return 1
+    return config.owners.count(weight.layer)
+
+
+@pytest.mark.parametrize("name", [*MIXERS, *FEED_FORWARDS, *HYBRIDS])
 def test_a_part_is_causal_as_it_says(name: str) -> None:
     config = replace(BASE, **MODELS[name])
     said = [part.mixer(mixer).causal and part.feed_forward(f).causal for mixer, f in config.blocks]
-    run = quick_jit(partial(apply, Spec(config), init(Spec(config), CONTEXT, jax.random.key(0))))
+    spec = Spec(config)
+    run = quick_jit(lambda tokens: apply(spec, init(spec, CONTEXT, jax.random.key(0)), tokens))
     moved = np.abs(run(TOKENS) - run(TOKENS.at[:, 3:].add(1) % 11))
     assert moved[:, 3:].max() > 0
     if all(said) and part.router(config.router).causal:
@@ -139,7 +147,7 @@ def test_a_part_is_causal_as_it_says(name: str) -> None:
         assert moved[:, :3].max() > 0
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name.startswith("mixer")])
+@pytest.mark.parametrize("name", MIXERS)
 def test_a_mixer_generates_from_its_state_and_sends_no_gradient_back_in_time(name: str) -> None:
     """One token at a time, and of the state the bytes that it counts."""
     spec = Spec(replace(BASE, layers=1, **MODELS[name], gains="none"))
@@ -201,15 +209,39 @@ def test_the_settings_of_a_part_follow_its_name() -> None:
             replace(BASE, pattern=(text,))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"sharing": "cycle", "layers_unique": 3},
+            "layers_unique=3: model.sharing=cycle needs",
+        ),
+        ({"sharing": "middle_cycle", "layers": 1}, "needs 2 layers and a multiple"),
+        ({"experts": 2, "experts_active": 3}, "experts_active=3: must lie between 1 and"),
+        ({"experts": 4, "router": "hsah"}, "model.router=hsah: .*did you mean 'hash'?"),
+    ],
+)
+def test_a_part_that_does_not_fit_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        replace(BASE, **changes)
+
+
+def test_stages_do_not_split_layers_that_share_weights() -> None:
+    dims = replace(BASE, layers=4, sharing="cycle", layers_unique=2).dims(CONTEXT)
+    with pytest.raises(UserError, match=r"stage=2: stages would split the layers that share"):
+        check(dims, 4, 4, Layout("pipeline", stage=2).over(2))
+
+
 def test_the_state_of_a_sequence_by_hand() -> None:
     """Keys and values of 6 positions, 2 heads of 4: 96; 4 taps of 16 channels: 64."""
     assert state_numbers(replace(BASE, **HYBRID).dims(6)) == 96 + 64
 
 
-def test_a_scanned_pattern_is_the_unrolled_one() -> None:
+@pytest.mark.parametrize("changes", [{"layers": 4, **HYBRID}, {"sharing": "cycle", "experts": 2}])
+def test_scanned_layers_are_the_unrolled_ones(changes: dict[str, Any]) -> None:
     logits = []
     for layers in ("unrolled", "scan"):
-        spec = Spec(replace(BASE, layers=4, **HYBRID), program=replace(PLAIN, layers=layers))
+        spec = Spec(replace(BASE, **changes), program=replace(PLAIN, layers=layers))
         run = quick_jit(lambda key, spec=spec: apply(spec, init(spec, CONTEXT, key), TOKENS))
         logits.append(run(jax.random.key(0)))
     np.testing.assert_allclose(*logits, rtol=1e-5, atol=1e-6)

@@ -27,6 +27,7 @@ VALUES = {
     for name, kind in get_type_hints(TransformerConfig).items()
     if get_origin(kind) is Literal
 }
+APART = ("sharing", "norms")  # not every value goes with every other choice
 PACKS = max(map(len, VALUES.values()))
 # Every value of every choice, in as few models as the longest choice has values; each choice
 # begins with another model
@@ -35,12 +36,20 @@ CHOICES: dict[str, dict[str, Any]] = {"default": {}} | {
         name: values[k]
         for i, (name, values) in enumerate(VALUES.items())
         for k in range(len(values))
-        if (i + k) % PACKS == pack
+        if (i + k) % PACKS == pack and name not in APART
     }
     for pack in range(PACKS)
 }
 CHOICES |= {
     "experts": {"experts": 4},
+    "cycle": {"layers": 2, "sharing": "cycle", "norms": "peri", "experts": 4},
+    "middle cycle": {"layers": 4, "sharing": "middle_cycle", "block": "parallel"},
+    "cycle but norms": {
+        "layers": 2,
+        "sharing": "cycle_but_norms",
+        "norm": "layernorm",
+        "biases": "all",
+    },
     "few slots": {
         "experts": 3,
         "experts_active": 1,
@@ -82,7 +91,12 @@ def _rough(params: Any) -> Any:
     )
 
 
-@pytest.mark.parametrize("name", CHOICES)
+SLOW = ("middle cycle", "cycle but norms")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in CHOICES]
+)
 def test_every_choice_is_its_formula_and_every_weight_of_it_has_a_gradient(name: str) -> None:
     table = Parametrization("completep", base_width=4, base_head_dim=2, base_layers=3)
     spec = Spec(replace(CONFIG, **CHOICES[name]), table)

@@ -13,9 +13,9 @@ import pytest
 from quick import quick_jit
 
 from models.config import TransformerConfig
-from models.ffn._experts import combine, dispatch
+from models.ffn._routes import Seen, combine, dispatch
 from models.module import Spec
-from models.routers.top_k import route
+from models.routers._top_k import route
 from models.transformer import apply, init, stream_routed
 
 CONTEXT = 8
@@ -27,7 +27,9 @@ TOKENS = jax.random.randint(jax.random.key(1), (2, CONTEXT), 0, 11)
 
 def _route(logits: Any, active: int, capacity: int) -> Any:
     """The router reads the logits alone."""
-    return route(jnp.zeros((*logits.shape[:2], 1)), logits, active, capacity)
+    experts = logits.shape[-1]
+    seen = Seen(logits, lambda x, name: x, {}, {}, experts, active, capacity, training=True)
+    return route(seen)[:2]
 
 
 def _params(config: TransformerConfig) -> Any:
