@@ -67,8 +67,8 @@ class TransformerConfig:
     # slots of an expert over those it needs where all are chosen alike; experts / experts_active
     # drops no token
     capacity_factor: float = 1.25
-    # of weights by layers: cycle: by l and l + layers_unique; middle_cycle: so between a first and a
-    # last layer that share none; cycle_but_norms: as cycle, norms are not shared
+    # of weights by layers: cycle: by l and l + layers_unique; middle_cycle: so, between a first and
+    # last layer of their own; cycle_but_norms: as cycle, but for the norms
     sharing: Literal["none", "cycle", "middle_cycle", "cycle_but_norms"] = "none"
     layers_unique: int = 0  # of the layers, those with weights of their own; 0: the fewest
     # pre: before all of a mixer's and a feed-forward's inputs; peri: of queries, keys and routers
