@@ -132,7 +132,7 @@ class Transformer(Module):
         return jax.lax.dynamic_slice_in_dim(table, time, new)
 
     def _memory(self, tokens: Tokens) -> Memory:
-        """What the first layer is handed, for the router of the config if there is one."""
+        """The arrays that the first layer is handed, for the router if the model has one."""
         c = self.spec.config
         if all(part.feed_forward(name).memory == "none" for _, name in c.blocks):
             return {}

@@ -37,8 +37,8 @@ class Seen(NamedTuple):
         product: (an array [B, T, *inputs], the name of a weight of the router) to their product in
             float32, [B, T, *outputs].
         weights: those of the router by name, in float32.
-        memory: what the layer before handed on, by name: `Router.carries` and, where the router
-            reads them, "tokens" [B, T].
+        memory: arrays that the layer before handed on, by name: `Router.carries`, and "tokens"
+            [B, T] where the router reads them.
         experts: those that have slots; the first of the r choices.
         active: choices of a token, a.
         capacity: slots of an expert, C, at most T.

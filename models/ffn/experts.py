@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def counts(c: TransformerConfig, context: int) -> Counts:
-    """Those of the router, and E times those of a feed-forward layer, of which a token meets A.
+    """A router, and E times the weights of a feed-forward layer, of which a token meets A.
 
     All that has f is kept for each slot, and with it 2 d: the slot's input and its output. Under
     remat "dots" nothing of the experts is kept.
