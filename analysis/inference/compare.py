@@ -45,11 +45,15 @@ def compare(
 ) -> pd.DataFrame:
     """The laws of `results`, best first: one row each.
 
-    Columns: law, parameters, status, aicc, aicc_above_best, held_out, rolled, rank. held_out and
-    rolled are rms log errors, nan where absent. The rank is by held_out where rows were held out.
-    Else it is by rolled where `over` names a column and `below` the budgets, or else by aicc; nan
-    is last. Raises UserError where the fits differ in their rows, weights or objective, or where a
-    budget leaves a law without an answer.
+    Columns: law, parameters, status, aicc, aicc_above_best, held_out, inside, interval_score,
+    rolled, rank. held_out and rolled are rms log errors. `inside` is the share of held-out rows in
+    their intervals, whose mean score is `interval_score` (`HeldOut`). Each is nan where absent. The
+    rank is by held_out where rows were held out. Else it is by rolled where `over` names a column
+    and `below` the budgets, or else by aicc; nan is last.
+
+    Raises:
+        UserError: the fits differ in their rows, weights or objective, or a budget leaves a law
+            without an answer.
     """
     import pandas as pd
 
@@ -63,6 +67,8 @@ def compare(
             "status": [str(result.status) for result in results],
             "aicc": [aicc(result) for result in results],
             "held_out": [held_out_error(result) for result in results],
+            "inside": [_of_held_out(result, "coverage") for result in results],
+            "interval_score": [_of_held_out(result, "interval_score") for result in results],
             "rolled": [
                 np.nan if over is None else rolled_error(result, over, below) for result in results
             ],
@@ -85,6 +91,10 @@ def held_out_error(result: FitResult) -> float:
     if held is None:
         return np.nan
     return float(np.sqrt(np.mean(np.log(held.measured / held.predicted) ** 2)))
+
+
+def _of_held_out(result: FitResult, name: str) -> float:
+    return np.nan if result.held_out is None else float(getattr(result.held_out, name))
 
 
 def rolled_error(result: FitResult, over: str, below: Sequence[float]) -> float:

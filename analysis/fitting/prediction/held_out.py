@@ -59,6 +59,14 @@ class HeldOut:
         return float(np.mean((self.low <= self.measured) & (self.measured <= self.high)))
 
     @property
+    def interval_score(self) -> float:
+        """Mean of w + 2 d / (1 - level) in log loss: w the width, d how far the measurement lies
+        outside. Least where the interval is honest and narrow (Winkler 1972); nan where none is."""
+        low, high, loss = np.log(self.low), np.log(self.high), np.log(self.measured)
+        outside = np.maximum(low - loss, 0) + np.maximum(loss - high, 0)
+        return float(np.mean(high - low + 2 * outside / (1 - self.level)))
+
+    @property
     def mean_absolute_error(self) -> float:
         """Mean of |relative error|."""
         return float(np.mean(np.abs(self.relative_error)))

@@ -32,7 +32,8 @@ def csv(tmp_path: Path) -> str:
 
 
 def ranked(said: str) -> list[list[str]]:
-    """law, rank, parameters, held out, rolled, AICc above the best: a list for each law."""
+    """law, rank, parameters, held out, inside, score, rolled, AICc above the best: a list for each
+    law."""
     return [
         re.sub(r",? ([^ ]+) = ", r",\1=", line).split()
         for line in said.splitlines()
@@ -46,14 +47,19 @@ def test_the_true_law_wins_by_held_out_error(csv: str, tmp_path: Path, capsys):
     first, second = ranked(capsys.readouterr().out)
     assert (first[0], first[1], second[0]) == ("chinchilla", "1", WRONG)
     assert float(first[3]) < 0.5 < 3 * float(first[3]) < float(second[3])
+    assert first[4:6] == ["-", "-"]  # without resamples
     assert (tmp_path / "residuals.png").exists()
+    assert main(["compare", csv, *asked, "--bootstrap", "60"]) == 0
+    first, second = ranked(capsys.readouterr().out)
+    assert first[0] == "chinchilla" and float(first[4]) > 90
+    assert 0 < float(first[5]) < float(second[5])
 
 
 def test_budgets_are_rolled_over(csv: str, capsys):
     asked = ["--law", WRONG, "--law", "chinchilla", "--over", "flops_6nd", "--below", "1e19"]
     assert main(["compare", csv, *asked]) == 0
     first, second = ranked(capsys.readouterr().out)
-    assert first[0] == "chinchilla" and 2 * float(first[4]) < float(second[4])
+    assert first[0] == "chinchilla" and 2 * float(first[6]) < float(second[6])
 
 
 @needs_tables("chinchilla_epoch")
@@ -61,7 +67,7 @@ def test_published_points_do_not_tell_the_exponents_apart(capsys):
     asked = ["--law", "chinchilla", "--law", "chinchilla,beta=alpha", "--drop-highest", "5"]
     assert main(["compare", "chinchilla_epoch", *asked]) == 0
     first, second = ranked(capsys.readouterr().out)
-    assert first[0] == "chinchilla,beta=alpha" and float(second[5]) == pytest.approx(0.44, abs=0.01)
+    assert first[0] == "chinchilla,beta=alpha" and float(second[7]) == pytest.approx(0.44, abs=0.01)
 
 
 def test_one_law_cannot_be_compared(csv: str, capsys):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -61,6 +63,17 @@ def test_errors_are_measured_above_predicted():
     np.testing.assert_allclose(held.relative_error, held.measured / held.predicted - 1)
     assert held.mean_absolute_error == pytest.approx(np.abs(held.relative_error).mean())
     assert "3 rows held out" in str(held) and "row 0" in str(held)
+
+
+def test_interval_score_is_the_width_and_forty_times_the_miss():
+    held = fit(laws.chinchilla, table(3), holdout=np.arange(60) < 3, bootstrap=50).held_out
+    low, high = held.low, held.high
+    inside, outside = np.sqrt(low * high), np.array([high[0] * 1.02, *np.sqrt(low * high)[1:]])
+    width, score = np.log(high / low).mean(), []
+    for loss in (inside, outside):
+        points = dataclasses.replace(held.points, loss=loss)
+        score.append(dataclasses.replace(held, points=points).interval_score)
+    assert score == pytest.approx([width, width + 40 * np.log(1.02) / 3])
 
 
 def test_no_interval_and_no_coverage_without_the_error_of_the_constants():
