@@ -29,7 +29,7 @@ COINS = 3.18  # the constant of the bound above
 FAR = 3.0  # robust standard deviations at which residuals are clipped
 NEW = 1e-6  # share of a curvature that the law must be unable to make
 LEAST = 6  # values of a variable, to see a rise
-RISE = 6.0  # in standard deviations of a row: noise climbs less in 99.8 % of flat curves
+RISE = 6.0  # in standard deviations of a row: noise climbs less in 99.7 % of flat curves
 FOLLOWS = 0.5  # share of a rise that a law which can rise makes too
 
 
@@ -96,7 +96,8 @@ def misfit(
 
 def rise(points: Points, fitted: Array) -> Rise | None:
     """The largest climb of the loss along the variable of a law of one, where it is more than
-    noise: of running medians of three, against the scatter of second differences."""
+    noise: of running medians of three, against the scatter of second differences. A peak of three
+    rows or fewer is not told from outliers."""
     if len(points.variables) != 1 or points.log_x.ndim != 2:
         return None
     x, which = np.unique(points.log_x[0].round(9), return_inverse=True)
@@ -104,7 +105,7 @@ def rise(points: Points, fitted: Array) -> Rise | None:
         return None
     count = np.bincount(which)
     loss, model = (np.bincount(which, np.log(each)) / count for each in (points.loss, fitted))
-    noise = float(np.sqrt(np.pi / 2) * np.mean(np.abs(_bends(x, loss))))
+    noise = 1.4826 * float(np.median(np.abs(_bends(x, loss))))  # a peak bends few rows
     calm = np.median([loss[:-2], loss[1:-1], loss[2:]], axis=0)
     high = int(np.argmax(calm - np.minimum.accumulate(calm)))
     low = int(np.argmin(calm[: high + 1]))

@@ -46,13 +46,14 @@ class Origin:
     """A fit of `fitted` rows below `rung`, and its errors at the m runs of that rung and later.
 
     `log_errors`, `distance` and `constants` are e, h and b, each (m,); `noise` is s, `trend` f.
-    `share` (m,) sums to 1: each later rung counts alike, and so does each run in it.
+    `share` (m,) sums to 1: each later rung counts alike, and a run in it by its weight.
     """
 
     rung: int
     fitted: int
     labels: tuple[str, ...]
     later: NDArray[np.intp]
+    weights: Array
     log_errors: Array
     distance: Array
     constants: Array
@@ -71,8 +72,8 @@ class Origin:
 
     @property
     def share(self) -> Array:
-        _, which, runs = np.unique(self.later, return_inverse=True, return_counts=True)
-        return 1 / (len(runs) * runs[which])
+        rungs, which = np.unique(self.later, return_inverse=True)
+        return self.weights / (len(rungs) * np.bincount(which, self.weights)[which])
 
 
 def rungs(size: Array, named: Array | None = None) -> NDArray[np.intp]:
@@ -129,6 +130,7 @@ def _origin(
         fitted=int(np.count_nonzero(below)),
         labels=tuple(np.asarray(points.labels, dtype=object)[~below]),
         later=group[~below],
+        weights=points.weights[~below],
         log_errors=errors[~below],
         distance=distance(factors(_of(points, ~below), _of(points, below))),
         constants=noise * np.linalg.norm(slopes[~below] @ np.linalg.pinv(weighted, FLAT), axis=1),

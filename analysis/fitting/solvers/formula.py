@@ -8,8 +8,8 @@ differences of J, exact to about 1e-10. Where the law is linear in a parameter, 
 it.
 
 The search is global: two scrambled Sobol designs over the box of starts are each evaluated, led
-downhill from their best points, and finished by exact Newton. A minimum that both designs reach, to
-`AGREE` of f, stands; else the next two designs are larger, and at last the fit is not certified.
+downhill from their best points, and finished by exact Newton. A lowest minimum that two designs
+reach, to `AGREE` of f, stands; else two larger ones follow, and at last the fit is not certified.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from analysis.tables.points import Array
 from scaling.common.errors import UserError
 from scaling.laws._law import Law
 
-DESIGN, ROUNDS = 512, 2  # points of a design, twice as many each round
+DESIGN, ROUNDS = 512, 3  # points of a design, twice as many each round
 LED, KEPT, DOWNHILL = 24, 4, 40  # of each design: led downhill, finished, and steps downhill
 AGREE = 1e-6  # of f: the most by which the ends of two designs may differ
 NOTHING = 1e-16  # and of a mean squared log residual, for rows that a law passes through
@@ -319,7 +319,7 @@ def _finite(value: Array, gradient: Array, hessian: Array) -> tuple[Array, Array
 def search(problem: Formula, weights: Array, delta: float) -> Solution:
     """The global minimum of one weighting (1, n): certified where two designs agree on it."""
     wide = max(delta, WIDE)
-    best: Solution | None = None
+    ends: list[Solution] = []
     for turn in range(ROUNDS):
         count = 2**turn
         first = np.concatenate(
@@ -331,17 +331,15 @@ def search(problem: Formula, weights: Array, delta: float) -> Solution:
         led = newton(
             Downhill(problem), np.repeat(weights, len(first), axis=0), first, wide, DOWNHILL
         )
-        halves = [
+        ends += [
             best_of(problem, weights, _lowest(led, half, KEPT * count)[None], delta)
             for half in np.split(np.arange(len(first)), 2)
         ]
-        lower, higher = sorted(halves, key=lambda end: float(end.value[0]))
-        if best is None or lower.value[0] < best.value[0]:
-            best = lower
-        if higher.value[0] <= best.value[0] * (1 + AGREE) + NOTHING * weights.sum():
-            return best
-    assert best is not None
-    return replace(best, certified=np.zeros(1, dtype=bool))
+        ends.sort(key=lambda end: float(end.value[0]))
+        best, second = (end.value[0] for end in ends[:2])
+        if second <= best * (1 + AGREE) + NOTHING * weights.sum():
+            return ends[0]
+    return replace(ends[0], certified=np.zeros(1, dtype=bool))
 
 
 def _lowest(ends: Solution, among: NDArray[np.intp], count: int) -> Array:

@@ -28,17 +28,19 @@ def rows(loss: np.ndarray, noise: float = 0.004, seed: int = 0, x: np.ndarray = 
     return pd.DataFrame({"x": x, "loss": loss * np.exp(drawn)})
 
 
-def descents(height: float) -> np.ndarray:
+def descents(height: float, x: np.ndarray = X) -> np.ndarray:
     """Down, up again by `height`, and down."""
-    return POWER * (1 + height * np.exp(-(np.log(X / 1e5) ** 2)))
+    return (1.5 + 40 * x**-0.4) * (1 + height * np.exp(-(np.log(x / 1e5) ** 2)))
 
 
+FEW = np.geomspace(1e3, 1e7, 16)
 TWO_SIZES = pd.DataFrame(
     {"x": np.repeat([1e3, 1e5], 6), "loss": np.repeat([4.0, 2.0], 6) + X[:12] / 1e9}
 )
 CASES = {
     "clean": (rows(POWER), FitStatus.CONVERGED, ""),
     "misfit": (rows(descents(0.4)), FitStatus.MISFIT, "the loss rises with x from"),
+    "misfit of few": (rows(descents(0.8, FEW), x=FEW), FitStatus.MISFIT, "the loss rises with x"),
     "at bound": (rows(40 * X**-0.4 - 0.002), FitStatus.AT_BOUND, "E = 0 fits best"),
     "not identified": (TWO_SIZES, FitStatus.NOT_IDENTIFIED, "not identified"),
     "refused": (rows(POWER), FitStatus.REFUSED, "could not certify a minimum"),

@@ -25,8 +25,8 @@ def origin(rung: int, errors: float) -> Origin:
     distance, sd = np.array([0.5, 1.0]), 0.005
     size = np.sqrt(2 * sd**2 + (extrapolation.TAU * TREND * distance) ** 2)
     signs = np.array([1, -1])
-    return Origin(rung, 10, ("a", "b"), np.array([rung, rung + 1]), errors * signs * size, distance,
-                  np.full(2, sd), sd, TREND)  # fmt: skip
+    return Origin(rung, 10, ("a", "b"), np.array([rung, rung + 1]), np.ones(2),
+                  errors * signs * size, distance, np.full(2, sd), sd, TREND)  # fmt: skip
 
 
 def half_width(origins: list[Origin]) -> float:

@@ -49,7 +49,12 @@ def test_rungs_are_budgets_names_or_ten_groups():
     assert set(dense) == set(range(10)) and (np.diff(dense) >= 0).all()
 
 
-def test_shares_weigh_each_later_rung_alike():
-    for origin in fit(laws.chinchilla, ladder()).rolled:
+def test_shares_weigh_each_later_rung_alike_and_its_runs_as_the_fit_does():
+    weights = np.tile([1.0, 2.0, 3.0, 1.0, 1.0], 6)
+    for origin in fit(laws.chinchilla, ladder(), weights=weights).rolled:
+        asked = weights[-len(origin.later) :]
+        for rung in np.unique(origin.later):
+            here = origin.later == rung
+            np.testing.assert_allclose(origin.share[here] / origin.share[here][0], asked[here])
         sums = [origin.share[origin.later == rung].sum() for rung in np.unique(origin.later)]
         assert sums == pytest.approx([1 / len(sums)] * len(sums))
