@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import json
 import os
+import pickle
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,11 +124,21 @@ def windtunnel_data() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all workers of this session."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def texts(common: Path) -> Path:
     """The text files of the tiny corpus. Read only."""
     import tiny
 
-    return tiny.write_texts(tmp_path_factory.mktemp("texts"))
+    with once(common / "texts") as folder:
+        if not folder.exists():
+            tiny.write_texts(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -143,12 +157,22 @@ def corpus(texts: Path, cache: Path) -> OneCorpus:
 
 @pytest.fixture(scope="session")
 def swept(
-    texts: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
+    common: Path, texts: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Sweep, list[Event]]:
-    """The tiny study, trained: three runs by two workers, one of which diverges; and the events."""
+    """The tiny study, trained: three runs by two workers, one of which diverges; and the events.
+
+    One worker of the session trains it, and each has a copy.
+    """
     import tiny
 
-    return tiny.swept(texts, tmp_path_factory.mktemp("swept"), cache)
+    told = common / "events.pickle"
+    with once(common / "swept") as folder:
+        if not told.exists():
+            told.write_bytes(pickle.dumps(tiny.swept(texts, folder, cache)[1]))
+    copy = tmp_path_factory.mktemp("swept")
+    shutil.copytree(folder, copy, dirs_exist_ok=True)
+    bound, _ = tiny.swept(texts, copy, cache)  # trains nothing more
+    return bound, pickle.loads(told.read_bytes())
 
 
 @pytest.fixture(scope="session")
@@ -169,6 +193,14 @@ def search_file(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("search") / "mine.py"
     path.write_text(tiny.SEARCH_FILE.format(path=str(texts)))
     return str(path)
+
+
+@contextmanager
+def once(folder: Path) -> Iterator[Path]:
+    """One worker at a time is in here, so the first makes the folder, and the others find it."""
+    with Path(f"{folder}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
 
 
 def _cache(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import tiny
 
 from analysis.readings import critical_batch
@@ -11,6 +12,8 @@ from experiments.plan.grids import chain, grid
 from experiments.plan.study import Study
 from experiments.sweep.sweep import bind, write_study
 from experiments.training.trainer import train
+
+pytestmark = pytest.mark.slow  # a minute; its parts have tests of their own
 
 
 def test_real_runs_end_to_end(tmp_path):

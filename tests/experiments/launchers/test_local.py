@@ -1,4 +1,4 @@
-"""Populations handed to workers, and recorded run by run."""
+"""Populations handed to a worker, and recorded run by run."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from experiments.runs.job import Event, Job
 from experiments.sweep.sweep import run_sweep
 
 
-def test_populations_are_trained_by_workers_and_recorded_run_by_run(swept, tmp_path):
+def test_populations_are_trained_by_a_worker_and_recorded_run_by_run(swept, tmp_path):
     """Three runs in populations of two, the odd one left over; one member diverges."""
     bound = replace(swept[0], folder=tmp_path)
     together = replace(bound, study=bound.study.override(["execution.runs_per_program=2"]))
     events: list[Event] = []
-    run_sweep(together, StudyPart.FIT, Local(2), events.append)
+    run_sweep(together, StudyPart.FIT, Local(1), events.append)
     for run in together.study.part(StudyPart.FIT):
         ours, theirs = (
             record.read(folder / run.run_id, RunSummary) for folder in (tmp_path, swept[0].folder)

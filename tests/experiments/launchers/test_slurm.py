@@ -300,6 +300,7 @@ def test_queued_again_it_waits_for_the_claim_of_an_attempt_that_was_killed(bound
     assert waits == [1, 1, "trained"]
 
 
+@pytest.mark.slow
 def test_an_element_that_is_signalled_saves_is_queued_again_and_loses_nothing(
     locally, bound, tmp_path, monkeypatch
 ):

@@ -24,7 +24,7 @@ def test_error_of_the_machine_is_recorded_and_the_sweep_goes_on(swept, tmp_path,
     monkeypatch.setattr(trainer, "train_population", fail)
     events: list[Event] = []
     worker.attend((job,), bound.corpora, events.append, lambda: False)
-    assert [event.phase for event in events] == [Status.FAILED]
+    assert [event.phase for event in events] == ["failing", Status.FAILED]
     assert bound.status(job.run) is Status.FAILED
     assert bound.failure(job.run).endswith("RESOURCE_EXHAUSTED: Out of memory")
     assert record.read(job.folder, RunSummary).environment.device is None

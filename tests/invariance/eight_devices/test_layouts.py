@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -143,7 +143,10 @@ def test_a_kernel_shared_out_has_the_numbers_of_one_device(
 # --- the trainer: a run goes on under another layout, on another number of devices ---
 
 RUN = ("evaluation.times=3", "model.heads=4", "model.kv_heads=4", "batch.sequences=8")
-WAY = ("fsdp 8", "data 2", None, "hierarchical 2 x 2")
+WAYS = [
+    ("fsdp 8", "data 2"),
+    pytest.param(("data 2", None, "hierarchical 2 x 2"), marks=pytest.mark.slow),
+]
 
 
 @pytest.fixture
@@ -172,17 +175,20 @@ def rows(job: Job) -> list[dict[str, float]]:
     ]
 
 
-def test_run_goes_on_under_other_layouts(tmp_path: Path, only: Callable[[int], None]) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_run_goes_on_under_other_layouts(
+    way: Sequence[str | None], tmp_path: Path, only: Callable[[int], None]
+) -> None:
     texts = tiny.write_texts(tmp_path / "texts")
     corpus = tiny.OneCorpus(texts, tmp_path / "cache")
     alone = tiny.job(tmp_path / "alone", *RUN)
     only(1)
     assert train(alone, corpus) is Status.COMPLETED
-    for name in WAY:
+    for name in way:
         layout = fields(name) if name else []
         job = tiny.job(tmp_path / "shared", *RUN, *layout)
         only(job.run.config.execution.layout.devices)
-        last = name == WAY[-1]
+        last = name == way[-1]
         stop = (lambda: False) if last else interrupted_after(1)
         assert train(job, corpus, interrupted=stop) is (
             Status.COMPLETED if last else Status.STARTED
