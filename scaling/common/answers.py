@@ -104,10 +104,19 @@ class Rows:
 
     def show(self) -> None:
         """Print it to a terminal, no wider than that."""
+        from rich.cells import cell_len
         from rich.console import Console
+        from rich.text import Text
 
         print(self.above, end="")
-        Console(highlight=False).print(layout(self.head, self._cells(), left=self.left))
+        console, cells = Console(highlight=False), self._cells()
+        lines = table(self.head, cells, left=self.left).splitlines()
+        if max(map(cell_len, lines), default=0) > console.width:
+            console.print(layout(self.head, cells, left=self.left))
+            return
+        head = lines[: any(self.head)]
+        console.print(*[Text(line, "bold") for line in head], end="\n" * any(self.head))
+        print("\n".join(lines[len(head) :]))
 
     def _cells(self) -> list[list[str]]:
         return [[text(cell) for cell in row] for row in self.rows]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 Style = Literal["plain", "markdown"]
-UNBOUNDED = 1_000_000  # letters of a line
 
 
 def table(
@@ -19,14 +17,49 @@ def table(
     style: Style = "plain",
     left: int | Collection[int] = 1,
 ) -> str:
-    """The text of `layout`. Lines are never wrapped or cut, so that it pastes whole."""
-    from rich.console import Console
+    """The text of `layout`, made without it: thousands of rows take a moment.
 
-    text = io.StringIO()
-    drawn = layout(head, rows, style, left)
-    Console(file=text, width=UNBOUNDED, force_terminal=False).print(drawn)
-    lines = text.getvalue().splitlines()
-    return "\n".join(line.rstrip() for line in lines).strip("\n")
+    Lines are never wrapped or cut, so that it pastes whole.
+    """
+    from rich.cells import cell_len
+
+    shown = [_cells(head)] * any(head) + [_cells(row) for row in rows]
+    lengths = [[max(map(cell_len, cell)) for cell in row] for row in shown]
+    widths = [max(column) for column in zip(*lengths, strict=True)]
+    places = range(left) if isinstance(left, int) else left
+    padded = [
+        [
+            [_pad(line, width - cell_len(line), place in places) for line in cell]
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        for row in shown
+    ]
+    lines = [line for row in padded for line in _lines(row, widths)]
+    if style == "plain":
+        return "\n".join("  ".join(line).rstrip() for line in lines).strip("\n")
+    bordered = [f"| {' | '.join(line)} |" for line in lines]
+    rule = f"|{'|'.join('-' * (width + 2) for width in widths)}|"
+    return "\n".join([*bordered[: any(head)], *[rule] * any(head), *bordered[any(head) :]])
+
+
+def _cells(row: Sequence[str]) -> list[list[str]]:
+    """Each cell by its lines, one at least, without control characters."""
+    from rich.control import strip_control_codes
+
+    return [strip_control_codes(cell).expandtabs().split("\n") for cell in row]
+
+
+def _pad(line: str, spaces: int, left: bool) -> str:
+    return line + " " * spaces if left else " " * spaces + line
+
+
+def _lines(row: Sequence[Sequence[str]], widths: Sequence[int]) -> Iterator[list[str]]:
+    """The lines of a row; a cell of fewer lines is blank below them."""
+    for n in range(max(map(len, row))):
+        yield [
+            cell[n] if n < len(cell) else " " * width
+            for cell, width in zip(row, widths, strict=True)
+        ]
 
 
 def layout(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 
 import numpy as np
@@ -73,3 +74,11 @@ def test_a_terminal_folds_a_table_to_its_width(capsys, monkeypatch):
     said = capsys.readouterr().out.splitlines()
     assert len(said) > 3 and max(map(len, said[1:])) <= 30
     assert " ".join(line[15:].strip() for line in said[1:]) == row[1]
+
+
+def test_a_terminal_shows_a_table_that_fits_as_a_file_does(capsys, monkeypatch):
+    rows = Rows("fields", ("field", "meaning"), [["a", "[b]"]], left=2, above="two fields:\n")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert deliver(iter([rows]), False) == 0
+    said = re.sub(r"\x1b\[\d*m", "", capsys.readouterr().out)
+    assert said == f"{rows}\n" == "two fields:\nfield  meaning\na      [b]\n"

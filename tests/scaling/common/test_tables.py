@@ -14,6 +14,13 @@ def test_columns_are_as_wide_as_their_cells() -> None:
     assert table(("", ""), ROWS) == "ccc    d\ne    fff"
 
 
+def test_a_cell_is_as_wide_as_a_terminal_shows_it() -> None:
+    """Wide letters take two places, a cell of two lines has two rows, and markup is text."""
+    rows = [("日本", "[bold]"), ("one\ntwo", "é\r")]
+    assert table(("", "b"), rows) == "           b\n日本  [bold]\none        é\ntwo"
+    assert table((), ()) == ""
+
+
 def test_columns_that_differ_and_that_no_earlier_one_decides() -> None:
     columns = {
         "same": [1, 1, 1, 1],
