@@ -24,6 +24,7 @@ from experiments.record import (
     RunSummary,
     Status,
     StudyPlan,
+    UnreadableError,
     changed,
     read,
     read_rows,
@@ -56,7 +57,7 @@ def load_runs(path: str | Path) -> pd.DataFrame:
 def science_fields(study: Path) -> tuple[str, ...]:
     """The columns of a study's runs that are settings, as the first whole config names them."""
     for folder in _folders(study):
-        with suppress(DamagedError):
+        with suppress(DamagedError, UnreadableError, PermissionError):
             if (Path(folder) / CONFIG).exists():
                 return tuple(_dotted(read(Path(folder), RunRecord).science))
     return ()
@@ -107,7 +108,7 @@ def _study_rows(study: Path) -> Iterator[Row]:
     for folder in _folders(study):
         try:
             row = _row(folder)
-        except DamagedError as error:
+        except (DamagedError, UnreadableError) as error:
             damaged[Path(folder).name] = str(error)
             continue
         if row:
@@ -138,21 +139,32 @@ def _row(folder: str) -> Row:
     """One run from its summary, else from its config; empty where the folder is not a run.
 
     Raises:
-        DamagedError: neither can be read.
+        DamagedError: neither is sound.
+        UnreadableError: the system does not let this process read them.
     """
     damage = None
-    if os.path.exists(f"{folder}/{SUMMARY}"):  # noqa: PTH110 - pathlib costs as much as the parse
+    if _exists(f"{folder}/{SUMMARY}"):
         try:
             return _ended(read(Path(folder), RunSummary), folder)
         except DamagedError as error:
             damage = error
-    if os.path.exists(f"{folder}/{CONFIG}"):  # noqa: PTH110
+    if _exists(f"{folder}/{CONFIG}"):
         config = read(Path(folder), RunRecord)
         head = _head(config, folder, Status.STARTED)
         return {**head, "message": damage and str(damage), **_dotted(config.science)}
     if damage is not None:
         raise damage
     return {}
+
+
+def _exists(path: str) -> bool:
+    try:
+        os.stat(path)  # noqa: PTH116 - pathlib costs as much as the parse
+    except PermissionError as error:
+        raise UnreadableError(f"{path}: cannot read ({error.strerror})") from error
+    except OSError:
+        return False
+    return True
 
 
 def _ended(summary: RunSummary, folder: str) -> Row:

@@ -91,7 +91,7 @@ def _run(options: argparse.Namespace, launcher: Launcher) -> Answer:
     yield Line("{statuses}", statuses=Shown(by_status, said))
     if all(status in FINISHED for status in counts):
         return 0
-    for text in filter(None, map(sweep.failure, runs)):
+    for text in filter(None, (sweep.failure(run) or sweep.closed(run) for run in runs)):
         yield Line("{failure}", "failures", failure=text)
     yield Line("{left}", left="not finished: the same command continues from the last checkpoints")
     return AGAIN

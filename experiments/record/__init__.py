@@ -81,4 +81,4 @@ from experiments.record.store import (
     write,
 )
 from experiments.record.study import Forecast, PlannedRun, PredictionRecord, StudyPlan
-from scaling.common.files import SCRATCH, DamagedError
+from scaling.common.files import SCRATCH, DamagedError, UnreadableError

@@ -67,14 +67,15 @@ def read_file(path: Path, kind: type[F]) -> F:
     """Read one JSON file of the record.
 
     Raises:
-        UserError: it is unreadable, or another version wrote it.
+        UnreadableError: the system refuses.
+        UserError: another version wrote it.
         DamagedError: it is not JSON, differs from its checksum, or has no checksum and a field that
             is unknown, missing or of another type.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: cannot read ({error.strerror})") from error
+        raise files.unreadable(path, error) from error
     text, _, is_whole = FILE.take(content)
     try:
         value = files.decode(text, kind, str(path), kind.MEND)
@@ -149,13 +150,17 @@ def read_items(path: Path) -> Iterator[ItemRow]:
 
 
 def last_rows(path: Path) -> list[MetricsRow]:
-    """Read the rows in the last `TAIL` bytes of a metrics.jsonl; damaged lines are skipped."""
-    if not path.exists():
+    """Read the rows in the last `TAIL` bytes of a metrics.jsonl; damaged lines are skipped.
+
+    None of a file that is missing or that this process may not read.
+    """
+    try:
+        with path.open("rb") as file:
+            start = max(0, file.seek(0, os.SEEK_END) - TAIL)
+            file.seek(start)
+            lines = file.read().split(b"\n")[start > 0 : -1]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
-    with path.open("rb") as file:
-        start = max(0, file.seek(0, os.SEEK_END) - TAIL)
-        file.seek(start)
-        lines = file.read().split(b"\n")[start > 0 : -1]
     decoder, rows = msgspec.json.Decoder(MetricsRow), []
     for line in lines:
         with suppress(msgspec.DecodeError):
@@ -183,7 +188,7 @@ def _lines(path: Path) -> Iterator[bytes]:
         with path.open("rb") as file:
             yield from file
     except OSError as error:
-        raise UserError(f"{path}: cannot read ({error.strerror})") from error
+        raise files.unreadable(path, error) from error
 
 
 def _row(decoder: msgspec.json.Decoder[R], line: bytes, where: str) -> R:
@@ -233,18 +238,24 @@ def _read_sum(path: Path, size: int, modified: int, inode: int) -> FileSum:
     try:
         return FileSum(bytes=size, crc32=zlib.crc32(path.read_bytes()))
     except OSError as error:
-        raise UserError(f"{path}: cannot read ({error.strerror})") from error
+        raise files.unreadable(path, error) from error
 
 
 def run_status(run: Path) -> Status:
     """State of one run folder, from its files alone.
 
     A damaged summary counts as none, and so does one from which the run's files differ.
+
+    Raises:
+        UnreadableError: the system does not let this process read them.
     """
-    if (run / SUMMARY).exists():
-        with suppress(DamagedError):
-            summary = read(run, RunSummary)
-            if not changed(run, summary):
-                return summary.status
-        return Status.STARTED
-    return Status.STARTED if (run / CONFIG).exists() else Status.MISSING
+    try:
+        if not (run / SUMMARY).exists():
+            return Status.STARTED if (run / CONFIG).exists() else Status.MISSING
+    except PermissionError as error:
+        raise files.unreadable(run, error) from error
+    with suppress(DamagedError):
+        summary = read(run, RunSummary)
+        if not changed(run, summary):
+            return summary.status
+    return Status.STARTED

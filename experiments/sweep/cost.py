@@ -87,7 +87,11 @@ def rates(runs: Sequence[Run], folder: Path) -> Rates:
     found: dict[RunConfig, float] = {}
     for run in runs:
         path = folder / run.run_id
-        if record.run_status(path) is not Status.COMPLETED:
+        try:
+            status = record.run_status(path)
+        except record.UnreadableError:
+            continue
+        if status is not Status.COMPLETED:
             continue
         summary = record.read(path, record.RunSummary)
         ours = to_dict(run.config.execution)

@@ -124,12 +124,10 @@ def check_folder(
     plan is not checked: the sweep moves it aside, and runs are known by their ids.
     """
     place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    _check_writable(place, folder)
+    check_writable(folder)
     if (plan := plan_of(folder)) is not None:
         _check_plan(folder, plan, study, changed_text(plan, corpora))
     for run in missing:
-        if (folder / run.run_id).exists():
-            _check_writable(folder / run.run_id, folder / run.run_id)
         with suppress(record.DamagedError):  # the worker that claims the run moves it aside
             if (folder / run.run_id / record.CONFIG).exists():
                 record.read(folder / run.run_id, record.RunRecord)
@@ -142,8 +140,9 @@ def check_folder(
         )
 
 
-def _check_writable(place: Path, folder: Path) -> None:
-    """Check that `folder` can be written, or made in `place`."""
+def check_writable(folder: Path) -> None:
+    """Check that `folder` can be written, or made in the nearest one above it that exists."""
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=place):
             pass

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +19,7 @@ from experiments.plan.branching import check_continued
 from experiments.plan.notes import same_science
 from experiments.plan.run import Derived, Run
 from experiments.plan.study import Study
-from experiments.record import FINISHED, Status, StudyPart
+from experiments.record import FINISHED, Status, StudyPart, UnreadableError
 from experiments.runs.branch_point import is_ready
 from experiments.runs.claim import is_claimed, seems_live
 from experiments.runs.job import Event, Job, Population
@@ -32,6 +33,7 @@ from experiments.sweep.preflight import (
     check_layouts,
     check_programs,
     check_tasks,
+    check_writable,
     plan_of,
 )
 from experiments.training.populations import grouping
@@ -80,19 +82,46 @@ class Sweep:
         return Job(run, self.study.name, self.folder / run.run_id, digest)
 
     def status(self, run: Run) -> Status:
-        return record.run_status(self.folder / run.run_id)
+        """State of a run, by its record; FAILED where this process may not read that."""
+        try:
+            return record.run_status(self.folder / run.run_id)
+        except UnreadableError:
+            return Status.FAILED
+
+    def barred(self, run: Run) -> str:
+        """The reason why this process may not read the record of a run; else nothing."""
+        try:
+            record.run_status(self.folder / run.run_id)
+        except UnreadableError as error:
+            return str(error)
+        return ""
+
+    def closed(self, run: Run) -> str:
+        """The reason why this process may not read a run, or continue it; else nothing."""
+        if (reason := self.barred(run)) or self.status(run) in FINISHED:
+            return reason
+        try:
+            check_writable(self.folder / run.run_id)
+        except UserError as error:
+            return str(error)
+        return ""
 
     def standing(self, run: Run) -> Standing:
         """The state of a run, by its record and its claim."""
         status = self.status(run)
+        if status is Status.FAILED and self.barred(run):
+            return Standing.FAILED
         if status not in FINISHED and seems_live(self.folder / run.run_id):
             return Standing.RUNNING
         return Standing.DAMAGED if self.damage(run) else STANDINGS[status]
 
     def damage(self, run: Run) -> str:
         """Damaged files of a run that has no sound end, in words."""
-        folder = self.folder / run.run_id
-        return ", ".join(damage(folder).values()) if self.status(run) is Status.STARTED else ""
+        if self.status(run) is not Status.STARTED:
+            return ""
+        with suppress(UnreadableError):  # which is no damage
+            return ", ".join(damage(self.folder / run.run_id).values())
+        return ""
 
     def runs(self, part: StudyPart) -> tuple[Run, ...]:
         """The runs of a part, and the parents that must be trained before them."""
@@ -101,7 +130,9 @@ class Sweep:
         while waiting:
             run = waiting.pop()
             wanted.add(run.run_id)
-            if self.status(run) not in FINISHED and not is_ready(self.job(run)):
+            if self.status(run) in FINISHED or self.barred(run):
+                continue
+            if not is_ready(self.job(run)):
                 waiting += [planned[parent.run_id] for parent in run.beginning.parents]
         return tuple(run for run in self.study.runs if run.run_id in wanted)
 
@@ -117,6 +148,8 @@ class Sweep:
     def failure(self, run: Run) -> str:
         """The reason of a failed run, or of one that waits for a failed parent; else nothing."""
         folder = self.folder / run.run_id
+        if reason := self.barred(run):
+            return reason
         if self.status(run) is Status.FAILED:
             return f"{folder / record.SUMMARY}: {record.read(folder, record.RunSummary).message}"
         if self.status(run) in FINISHED or is_ready(Job(run, self.study.name, folder)):
@@ -204,10 +237,13 @@ def write_study(sweep: Sweep) -> None:
 def ready(sweep: Sweep, part: StudyPart, launcher: Launcher) -> list[Job]:
     """The jobs left of a part, after every check that needs no device; makes the folder.
 
+    Without the runs that are closed to this process.
+
     Raises:
         UserError: a run would fail; nothing is written.
     """
-    missing = [run for run in sweep.runs(part) if sweep.status(run) not in FINISHED]
+    left = [run for run in sweep.runs(part) if sweep.status(run) not in FINISHED]
+    missing = [run for run in left if not sweep.closed(run)]
     jobs = [sweep.job(run) for run in missing]
     check_budgets(sweep.study.runs, sweep.corpora)
     check_programs(missing, launcher.platform)

@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 from scaling.common import plugins
 from scaling.common.answers import add_json, deliver
 from scaling.common.errors import UserError, nearest
+from scaling.common.files import RIGHTS
 from scaling.common.packages import ROOMS, check_packages
 from scaling.common.progress import Progress
 
@@ -35,6 +36,7 @@ SHELLS = ("bash", "zsh", "tcsh")
 REMEDIES: Mapping[int, str] = {
     errno.ENOSPC: "make room, or choose another place",
     errno.EDQUOT: "make room, or choose another place",
+    errno.EACCES: RIGHTS,
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENOENT: "check the path",
 }

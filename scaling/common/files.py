@@ -26,6 +26,7 @@ SCRATCH = ".tmp"  # ends the name of a file that is being written
 MAKE_ROOM = "make room, or choose another folder"
 MOVE_AWAY = "move it away"
 ELSEWHERE = "choose another place"
+RIGHTS = "give yourself the right to it, or choose another place"
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # also as a Path has it, with one slash
 
 # errors of a whole disk, as against those of one file or folder
@@ -41,6 +42,10 @@ def cache_folder() -> Path:
 
 class DiskError(UserError):
     """The disk is full, read-only or broken: nothing more can be written anywhere on it."""
+
+
+class UnreadableError(UserError):
+    """A file or folder that the system does not let this process read."""
 
 
 class DamagedError(UserError):
@@ -90,9 +95,15 @@ def writing(path: Path, remedy: str = MAKE_ROOM) -> Iterator[None]:
         raise refused(path, error.errno, remedy) from error
 
 
+def unreadable(path: Path, error: OSError) -> UnreadableError:
+    """The error of a file or folder, of which the system named one at fault."""
+    return UnreadableError(f"{error.filename or path}: cannot read ({error.strerror})")
+
+
 def refused(path: Path, number: int | None, remedy: str = MAKE_ROOM) -> UserError:
     """The error of a write that the system refused with this number."""
     kind = DiskError if number in DISK else UserError
+    remedy = RIGHTS if number in (errno.EACCES, errno.EPERM) else remedy
     return kind(f"{path}: cannot write ({os.strerror(number or errno.EIO)}); {remedy}")
 
 
@@ -156,7 +167,7 @@ def read_json(path: Path, kind: type[T], remedy: str = MOVE_AWAY) -> T:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: cannot read ({error.strerror})") from error
+        raise unreadable(path, error) from error
     return decode(content, kind, str(path), remedy)
 
 
