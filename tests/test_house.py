@@ -21,6 +21,7 @@ ENTRIES, LINES = 12, 400
 PLUGINS = (
     *("analysis/cli", "analysis/datasets"),
     *("experiments/cli", "experiments/data/sources", "scaling/laws"),
+    *("models/ffn", "models/mixers"),
 )
 FLOORS = {  # of experiments
     *("cli", "studies", "search", "sweep", "launchers", "training", "evaluation", "operations"),

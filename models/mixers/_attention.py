@@ -182,6 +182,32 @@ def attend(
     return by_block(layout, average, ("BThk", "BTgk", "BTgk"), "BThk")(q, k, v)
 
 
+def project(
+    module: Module,
+    x: Float[Array, "B T d"],
+    time: int | Array,
+    rotated: bool = True,
+    raw: Float[Array, "B T d"] | None = None,
+) -> tuple[Array, Array, Array, float]:
+    """Queries [B, T, h, k], keys and values [B, T, g, k], and the scale of their products.
+
+    Args:
+        time: the position of x_0.
+        rotated: they turn where the model has rotary positions.
+        raw: of which the values are, if not of x.
+    """
+    c = module.spec.config
+    q = module.dense(x, "query", "d->hk", "query")
+    k = module.dense(x, "key", "d->gk")
+    v = module.dense(x if raw is None else raw, "value", "d->gk")
+    if c.qk_norm == "rmsnorm":
+        q = Norm(module.spec, "k", name="query_norm", parent=module)(q)
+        k = Norm(module.spec, "k", name="key_norm", parent=module)(k)
+    if rotated and c.positions == "rope":
+        q, k = rotate(q, time), rotate(k, time)
+    return q, k, v, module.spec.parametrization.attention_factor(c.head_dim)
+
+
 class Attention(Module):
     """Multi-head, grouped-query or multi-query causal self-attention."""
 
@@ -190,17 +216,8 @@ class Attention(Module):
         self, x: Float[Array, "B T d"], raw: Float[Array, "B T d"] | None = None
     ) -> Float[Array, "B T d"]:
         """Queries and keys are of x, values of `raw` if that is given."""
-        c = self.spec.config
-        q = self.dense(x, "query", "d->hk", "query")
-        k = self.dense(x, "key", "d->gk")
-        v = self.dense(x if raw is None else raw, "value", "d->gk")
-        if c.qk_norm == "rmsnorm":
-            q = Norm(self.spec, "k", name="query_norm")(q)
-            k = Norm(self.spec, "k", name="key_norm")(k)
         time = self.past("time", 0)
-        if c.positions == "rope":
-            q, k = rotate(q, time), rotate(k, time)
-        scale = self.spec.parametrization.attention_factor(c.head_dim)
+        q, k, v, scale = project(self, x, time, raw=raw)
         self.tap("logits", lambda: causal_scores(q, k, scale))
         if self.generates:
             self.keep("time", time + x.shape[1])

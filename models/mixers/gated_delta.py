@@ -17,42 +17,48 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Settings of the mixer.
-
-    With heads h of size d / h, as attention has them, the defaults are 6 d^2 weights.
+class Sizes:
+    """Sizes of a state of keys by values, and of the chunks of its sequence.
 
     Attributes:
         key: size of a key, over model.head_dim.
         value: size of a value, over model.head_dim.
-        beta: the most that is written; 2 allows negative eigenvalues, which track states.
-        chunk: positions computed at once, at most.
+        chunk: positions computed at once, at most: the largest power of two that divides T.
     """
 
     key: float = 0.75
     value: float = 1.5
-    beta: float = 1.0
     chunk: int = 32
 
+    def letters(self, c: TransformerConfig, context: int) -> dict[str, int]:
+        """The lengths of k, w and p."""
+        most = 1 << (self.chunk.bit_length() - 1)
+        sizes = {"k": round(self.key * c.head_dim), "w": round(self.value * c.head_dim)}
+        return sizes | {"p": min(context & -context, most)}
 
-def sizes(c: TransformerConfig, s: Settings) -> dict[str, int]:
-    """The sizes of a key and of a value."""
-    return {"k": round(s.key * c.head_dim), "w": round(s.value * c.head_dim)}
-
-
-def refuses(s: Settings, c: TransformerConfig) -> str | None:
-    """The reason why a model cannot have it."""
-    for name, size in (("key", s.key), ("value", s.value)):
-        if size * c.head_dim != round(size * c.head_dim) or size <= 0:
-            return f"{name}={size:g} of model.head_dim={c.head_dim} is no size; choose another"
-    if not 0 < s.beta <= 2:
-        return f"beta={s.beta:g}: must lie in (0, 2]; above 2 a state grows without bound"
-    return "chunk must be 1 or more" if s.chunk < 1 else None
+    def refuses(self, c: TransformerConfig) -> str | None:
+        """The reason why a model cannot have them."""
+        for name, size in (("key", self.key), ("value", self.value)):
+            if size * c.head_dim != round(size * c.head_dim) or size <= 0:
+                return f"{name}={size:g} of model.head_dim={c.head_dim} is no size; choose another"
+        return "chunk must be 1 or more" if self.chunk < 1 else None
 
 
-def chunk(s: Settings, context: int) -> int:
-    """The largest power of two that divides the context and is at most the setting."""
-    return min(context & -context, 1 << (s.chunk.bit_length() - 1))
+@dataclass(frozen=True)
+class Settings(Sizes):
+    """Settings of the mixer. With d / h of each head, the default sizes are 6 d^2 weights.
+
+    Attributes:
+        beta: the most that is written; 2 allows negative eigenvalues, which track states.
+    """
+
+    beta: float = 1.0
+
+    def refuses(self, c: TransformerConfig) -> str | None:
+        """The reason why a model cannot have them."""
+        if not 0 < self.beta <= 2:
+            return f"beta={self.beta:g}: must lie in (0, 2]; above 2 a state grows without bound"
+        return super().refuses(c)
 
 
 def counts(s: Settings, c: TransformerConfig, context: int) -> Counts:
@@ -61,8 +67,8 @@ def counts(s: Settings, c: TransformerConfig, context: int) -> Counts:
     Per token and head, with p positions of a chunk: 4 p k of scores, 4 p w of their averages,
     6 k w of the state, and 2 (p^2 - 4) / 3 of the inverse of a unit triangle.
     """
-    own, p, h = sizes(c, s), chunk(s, context), c.heads
-    k, w = own["k"], own["w"]
+    own, h = s.letters(c, context), c.heads
+    k, w, p = (own[letter] for letter in "kwp")
     gain = {"vector": w, "scalar": 1, "none": 0}[c.gains]
     biases = 2 * h * (k + w + 1) + c.width
     inverse = 2 * (p * p - 4) // 3 if p > 2 else 0
@@ -77,7 +83,7 @@ def counts(s: Settings, c: TransformerConfig, context: int) -> Counts:
         kept=("hk",) * 10 + ("hw",) * 10 + ("hp",) * 6,
         kept_dots=("hk", "hk", "hw", "hw", "h", "h", "d"),
         gathered=("hk", "hk", "hw", "h", "h"),
-        letters={**own, "c": 4, "p": p},
+        letters={**own, "c": 4},
     )
 
 
@@ -96,7 +102,7 @@ def part(s: Settings) -> Part:
         source="Yang et al. 2024, arXiv:2412.06464; beta=2: Grazzi et al. 2024, arXiv:2411.12537",
         reads=("heads", "head_dim"),
         rules=("gain", "bias", "base_head_dim"),
-        refuses=partial(refuses, s),
+        refuses=s.refuses,
         settings=s,
         of=part,
     )

@@ -170,6 +170,6 @@ class Parametrization:
             return shape.ffn / self.base_ffn
         if letters == "h":  # one number of each head
             return self._side("hk", shape, m) * self.base_head_dim / shape.head_dim
-        if letters in ("hk", "hw", "gk") and self.base_attention:
+        if letters in ("hk", "hw", "gk", "s") and self.base_attention:
             return shape.heads * shape.head_dim / self.base_attention
         return m
