@@ -44,6 +44,7 @@ def evaluate(model, mixture, science):
     items = [Item("wind", "the ", ("wind", "qzxj"), 0)]
     return score(model, items, mixture.corpora[0].tokenizer, science.batch.seq_len)
 '''
+BUCKET = "memory://examples/"
 NEEDS = {"chinchilla_refit": "chinchilla_epoch"}  # the table of a figure
 CHINCHILLA = {"E": 1.8, "A": 400.0, "B": 600.0, "alpha": 0.34, "beta": 0.3}
 CURVES = {
@@ -133,12 +134,13 @@ def parsed_only(command: str, words: list[str]) -> bool:
     return command in LONG or "--all" in words or of_a_pod or words[:2] in NOT_HERE
 
 
-def stand_in(swept, word: str) -> str:
-    """Runs of the tiny study for RUN, and its last step."""
+def stand_in(swept, command: str, word: str) -> str:
+    """Runs of the tiny study for RUN, its last step, and a bucket in memory."""
     bound, _ = swept
     first, _, third = (bound.folder / run.run_id for run in bound.study.part(StudyPart.FIT))
     name = re.sub(r"runs/\w+/RUN(_A)?\b", str(first), word)
     name = re.sub(r"runs/\w+/RUN_B\b", str(third), name)
+    name = name.replace("gs://my-bucket/", BUCKET) if command == "copy" else name
     return {"512": str(tiny.STEPS)}.get(name, name)
 
 
@@ -155,7 +157,7 @@ def test_an_example_runs(
     if parsed_only(command, words):
         parser(*ROOMS).parse_args(words)
         return
-    words = [stand_in(swept, word) for word in words]
+    words = [stand_in(swept, command, word) for word in words]
     tables = {NEEDS.get(word, word) for word in words} & set(datasets.names())
     if absent := [name for name in tables if not (DATA / name).exists()]:
         pytest.skip(f"$WINDTUNNEL_DATA has no {', '.join(absent)}")

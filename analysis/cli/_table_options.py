@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from scaling.common import quantities
@@ -21,7 +20,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DEFAULT_LAW = "chinchilla"
-PATH = "study, run folder, folder of studies, file of rows (- for standard input), published table"
+PATH = (
+    "study, run folder, folder of studies, file of rows (- is standard input), URL, published table"
+)
 WHERE = "take these rows alone: 'loss<4 and status==finished'; COLUMN==* takes all values as one"
 
 
@@ -226,17 +227,17 @@ def open_source(path: str, text: Sequence[str] = ()) -> TableSource:
     from analysis.tables.files import STDIN, read_table
     from analysis.tables.runs import load_runs
     from analysis.tables.study import load_study
-    from experiments.record import STUDY, study_folder
+    from experiments.record import STUDY, reading_folder
 
-    path = str(study_folder(path))
-    if (Path(path) / STUDY).exists():
-        study = load_study(path)
+    here = reading_folder(path)
+    if (here / STUDY).exists():
+        study = load_study(here)
         law = study.law.name if study.law else DEFAULT_LAW
         columns = {"params": study.params, "tokens": study.tokens}
         return TableSource(path, study.runs, law, study.loss, columns)
-    if Path(path).is_dir():
-        return TableSource(path, load_runs(path))
-    if path == STDIN or Path(path).exists():
+    if here.is_dir():
+        return TableSource(path, load_runs(here))
+    if path == STDIN or here.exists():
         return TableSource(path, read_table(path, text))
     if path in datasets.names():
         return TableSource(path, datasets.load(path))

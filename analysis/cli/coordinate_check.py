@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from scaling.common.answers import Answer, Line, Shown
 from scaling.common.errors import UserError
 from scaling.common.files import output_folder
+from scaling.common.remote import local
 
 if TYPE_CHECKING:
     from analysis.estimators.coordinate_check import CoordinateCheck
@@ -27,7 +28,7 @@ FAILS = 1
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("table", type=Path, help="coordinates.csv")
+    parser.add_argument("table", type=local, help="coordinates.csv, or its URL")
 
 
 def run(options: argparse.Namespace) -> Answer:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.common.answers import Answer, Line, Note, Rows
@@ -31,7 +30,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     from analysis.tables import importers
 
     parser.add_argument("tracker", choices=importers.names(), help="the origin of the runs")
-    parser.add_argument("path", type=Path, help="export, run folder, event file or database")
+    parser.add_argument(
+        "path", help="export, run folder, event file or database, or the URL of one"
+    )
     parser.add_argument(
         "--to", type=output_file, required=True, metavar="FILE", help="table.csv or table.parquet"
     )

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.cli._table_options import PATH, add_columns, law_named, read
-from experiments.record import STUDY, study_folder
+from experiments.record import STUDY, reading_folder
 from scaling.common.answers import Answer, Line, Note, Shown
 from scaling.common.errors import UserError
 from scaling.common.files import output_folder
+from scaling.common.remote import is_url
 
 if TYPE_CHECKING:
     from analysis.tables.study import StudyRecords
@@ -38,7 +39,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--to",
         type=output_folder,
         metavar="FOLDER",
-        help="folder of a table's report (default: NAME_report)",
+        help="folder of the report of a table, or of a study at a URL (default: NAME_report)",
     )
 
 
@@ -46,34 +47,37 @@ def run(options: argparse.Namespace) -> Answer:
     """Write the report; the last line is the prediction beside the measurement."""
     from analysis.report.report import PAGE, write_page
 
-    study = _records(options)
-    evidence = write_page(study, options.progress)
+    study, folder = _records(options)
+    evidence = write_page(study, options.progress, folder)
     yield from map(Note, evidence.missing)
     for table in evidence.tables:
         yield Line("\n{table}\n", "tables", table=Shown(asdict(table), str(table)))
-    yield Line("wrote {page}", page=str(study.folder / PAGE))
+    yield Line("wrote {page}", page=str(folder / PAGE))
     yield Line("{sentence}", sentence=evidence.sentence)
     return 0
 
 
-def _records(options: argparse.Namespace) -> StudyRecords:
-    """The study at the path, or the table there as one."""
+def _records(options: argparse.Namespace) -> tuple[StudyRecords, Path]:
+    """The study at the path, or the table there as one, and the folder of its report."""
     from analysis.report.table import as_study
     from analysis.tables.study import load_study
 
-    folder = study_folder(options.path)
+    folder, is_remote = reading_folder(options.path), is_url(options.path)
+    named = options.to or f"{Path(options.path).name.partition('.')[0]}_report"
     if (folder / STUDY).exists():
         for name in OF_TABLES:
-            if getattr(options, name) is not None:
+            if getattr(options, name) is not None and not (is_remote and name == "to"):
                 raise UserError(f"report {options.path}: a study says this itself; leave --{name}")
-        output_folder(folder)
         options.progress("reading the runs")
-        return load_study(folder)
-    source = read(options.path, options)
-    return as_study(
+        study = load_study(folder)
+        if is_remote:  # its page names the URL, not the copy
+            study = replace(study, command=_command(options))
+        return study, output_folder(named if is_remote else folder)
+    source, to = read(options.path, options), output_folder(named)
+    study = as_study(
         source.table,
         law_named(options.law or source.law, {}),
-        options.to or output_folder(f"{Path(options.path).name.partition('.')[0]}_report"),
+        to,
         options.path,
         {"params": options.params, "tokens": options.tokens},
         source.loss,
@@ -81,6 +85,7 @@ def _records(options: argparse.Namespace) -> StudyRecords:
         options.label,
         _command(options),
     )
+    return study, to
 
 
 def _command(options: argparse.Namespace) -> str:

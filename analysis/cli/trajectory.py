@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.cli._format import estimates
 from analysis.cli._plot import add_plot, plot
 from analysis.cli._table_options import WHERE
+from experiments.record import reading_folder
 from scaling.common.answers import Answer, Estimate, Line, Note, Rows
 from scaling.common.errors import UserError
 from scaling.common.quantities import not_negative, positive, positives, whole
@@ -125,9 +125,8 @@ def _curves(options: argparse.Namespace) -> pd.DataFrame:
     from analysis.estimators.trajectory import load_trajectories
     from analysis.tables.files import read_table
 
-    if Path(options.path).is_dir():
-        return load_trajectories(options.path)
-    return read_table(options.path, (options.run_column,))
+    here = reading_folder(options.path)
+    return load_trajectories(here) if here.is_dir() else read_table(here, (options.run_column,))
 
 
 def _constant(found: TrajectoryFit, name: str) -> Estimate:

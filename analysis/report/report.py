@@ -25,18 +25,21 @@ def write_report(folder: str | Path, say: Callable[[str], None] = lambda _: None
     return write_page(load_study(folder), say)
 
 
-def write_page(study: StudyRecords, say: Callable[[str], None] = lambda _: None) -> Evidence:
-    """The same of records in any folder, such as those of a table."""
+def write_page(
+    study: StudyRecords, say: Callable[[str], None] = lambda _: None, to: Path | None = None
+) -> Evidence:
+    """The same of records in any folder, such as those of a table, or into another folder."""
+    folder = study.folder if to is None else to
     evidence = gather(study, say)
     if evidence.assessment is not None:
-        write_json(study.folder / FIT, fit_json(evidence.assessment))
+        write_json(folder / FIT, fit_json(evidence.assessment))
     if evidence.finding is not None:
-        evidence.finding.save(study.folder)
+        evidence.finding.save(folder)
     lesson, shown = pictures(evidence)
     plates = {}
     for at, picture in enumerate((*lesson, *shown), 1):
         say(f"drawing figure {at} of {len(lesson) + len(shown)}: {picture.name}")
-        plates[picture.name] = plate(picture, study.folder / FIGURES)
+        plates[picture.name] = plate(picture, folder / FIGURES)
     page = render(evidence, lesson, shown, plates)
-    write_bytes(study.folder / PAGE, page.encode())
+    write_bytes(folder / PAGE, page.encode())
     return evidence

@@ -25,6 +25,7 @@ from analysis.tables.delimited import delimited
 from analysis.tables.number_text import Mark, decimal_mark
 from scaling.common.errors import UserError
 from scaling.common.extras import import_extra
+from scaling.common.remote import local
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +44,7 @@ OTHERS: Mapping[bytes, str] = {
 
 
 def load_table(path: str | Path, text: Sequence[str] = ()) -> pd.DataFrame:
-    """Runs from a file of any origin; the fit names their columns. `-` is standard input.
+    """Runs from a file or URL of any origin; the fit names their columns. `-` is standard input.
 
     Columns named in `text` stay text, as those named as ids and labels do.
     """
@@ -54,7 +55,7 @@ def read_table(path: str | Path, text: Sequence[str] = ()) -> pd.DataFrame:
     """`load_table`, with the lines of the file as index where it has lines."""
     name = "standard input" if str(path) == STDIN else str(path)
     try:
-        content = sys.stdin.buffer.read() if str(path) == STDIN else Path(path).read_bytes()
+        content = sys.stdin.buffer.read() if str(path) == STDIN else local(path).read_bytes()
     except OSError as error:
         raise UserError(f"{name}: cannot read ({error.strerror})") from error
     try:

@@ -28,6 +28,7 @@ from experiments.record import (
     changed,
     read,
     read_rows,
+    records_at,
     scalar,
 )
 from scaling.common.errors import UserError
@@ -39,12 +40,12 @@ Row = dict[str, Any]
 
 
 def load_runs(path: str | Path) -> pd.DataFrame:
-    """One row per run of a run folder, a study folder, or a folder of study folders."""
+    """One row per run of a run folder, a study folder, or a folder of studies, here or at a URL."""
     import pandas as pd
 
-    root = Path(path)
+    root = records_at(path)
     if not root.is_dir():
-        raise UserError(f"{root}: no such folder; give a study folder such as runs/quickstart")
+        raise UserError(f"{path}: no such folder; give a study folder such as runs/quickstart")
     rows = list(_rows_below(root))
     if not rows:
         raise UserError(
@@ -71,11 +72,12 @@ def trajectory(run: str | Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    file = Path(run) / METRICS
+    folder = records_at(run)
+    file = folder / METRICS
     if not file.exists():
         raise UserError(f"{file}: no such file; give the folder of one run")
-    if (Path(run) / SUMMARY).exists():
-        how = changed(Path(run), read(Path(run), RunSummary)).get(METRICS)
+    if (folder / SUMMARY).exists():
+        how = changed(folder, read(folder, RunSummary)).get(METRICS)
         if how is not None:
             raise DamagedError(f"{file}: {how}; {RunSummary.MEND}")
     return pd.DataFrame(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.tables.runs import load_runs, science_fields
-from experiments.record import STUDY, Status, StudyPart, StudyPlan, read
+from experiments.record import STUDY, Status, StudyPart, StudyPlan, read, records_at
 from scaling.common.errors import UserError
 from scaling.laws import Law, by_name
 
@@ -110,11 +110,11 @@ class StudyRecords:
 
 
 def load_study(folder: str | Path) -> StudyRecords:
-    """The study in a folder that holds study.json."""
+    """The study in a folder that holds study.json, here or at a URL."""
     import numpy as np
     import pandas as pd
 
-    root = Path(folder)
+    root = records_at(folder)
     if not (root / STUDY).exists():
         raise UserError(
             f"{root}: no {STUDY} here; give the folder of a study such as runs/quickstart"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from experiments.sweep.sweep import Sweep
 
 NAMED = {
-    "study": "a study's name, the path of its file, or the folder of its runs",
+    "study": "a study's name, the path of its file, or the folder or URL of its runs",
     "search": "a search's name, or the path of its file",
 }
 SETTING = "a setting of the {} (scale=gpu) or a field of every run (model.width=64)"

@@ -7,8 +7,8 @@ example:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from experiments.record import reading_folder
 from scaling.common.answers import Answer, Line, Rows, Shown
 from scaling.common.command_line import Parser
 
@@ -16,8 +16,8 @@ DIFFERENT = 1  # exit code, as of the shell's diff
 
 
 def add(parser: Parser) -> None:
-    parser.add_argument("run_a", type=Path, metavar="RUN_A", help="a run's folder")
-    parser.add_argument("run_b", type=Path, metavar="RUN_B", help="another run's folder")
+    parser.add_argument("run_a", type=reading_folder, metavar="RUN_A", help="a run's folder")
+    parser.add_argument("run_b", type=reading_folder, metavar="RUN_B", help="another run's folder")
 
 
 def run(options: argparse.Namespace) -> Answer:

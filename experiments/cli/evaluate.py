@@ -13,16 +13,16 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 from experiments.cli import _common as common
 from scaling.common.answers import Answer, Line
 from scaling.common.command_line import Parser
 from scaling.common.errors import UserError
+from scaling.common.remote import local
 
 
 def add(parser: Parser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help="a file written by export")
+    parser.add_argument("file", type=local, metavar="FILE", help="a file written by export")
     common.add_assignments(parser, "a field of its config (data.path=...)")
     common.add_cache(parser)
 

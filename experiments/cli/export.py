@@ -10,16 +10,16 @@ examples:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from scaling.common.answers import Answer, Line
 from scaling.common.command_line import Parser
 from scaling.common.files import output_file
 from scaling.common.quantities import whole
+from scaling.common.remote import local
 
 
 def add(parser: Parser) -> None:
-    parser.add_argument("folder", type=Path, metavar="RUN", help="a run's folder")
+    parser.add_argument("folder", type=local, metavar="RUN", help="a run's folder")
     parser.add_argument(
         "--to", type=output_file, required=True, metavar="FILE", help="the file to write"
     )

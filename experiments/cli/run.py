@@ -17,10 +17,13 @@ from experiments.record import AGAIN, FINISHED, Status, StudyPart
 from scaling.common.answers import Answer, Line, Shown, Whole, add_json, deliver
 from scaling.common.command_line import Parser
 from scaling.common.errors import UserError
+from scaling.common.remote import check_local
 
 if TYPE_CHECKING:
     from experiments.launchers import Launcher
     from experiments.sweep.sweep import Sweep
+
+BRING = "runs are trained on this machine; bring them by `windtunnel copy URL FOLDER`, then run it"
 
 
 def add(parser: Parser) -> None:
@@ -49,6 +52,7 @@ def add(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     from experiments import launchers
 
+    check_local("study", options.study, BRING)
     launcher = launchers.chosen(options)
     return launcher.carry_out(lambda: deliver(_run(options, launcher), options.json))
 

@@ -3,6 +3,7 @@
 The key of a set of files is the digest of their paths, sizes, modification and change times. The
 kernel moves the change time with every write, even one that restores the rest. A file changed in
 the last seconds may change again within one tick of that clock: such a set is not remembered.
+A file at a URL counts by what its listing says: size, times, version, checksum.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from experiments.data.documents import FORMAT, Reading
 from experiments.data.sources import UNREADABLE, Skipped, source_of
 from scaling.common.errors import UserError
 from scaling.common.files import read_json, write_json
+from scaling.common.remote import RemoteFile
 
 SETTLED_SECONDS = 2.0
 FOLDER = "readings"
@@ -40,6 +42,9 @@ def files_key(config: CorpusConfig) -> str:
     for file in files(config):
         if isinstance(file, Skipped):
             return ""
+        if isinstance(file, RemoteFile):
+            digest.update(json.dumps([file.url, file.token]).encode())
+            continue
         row: list[object] = [str(file.absolute())]
         with contextlib.suppress(OSError):  # a broken link: its name is all there is
             stat = file.stat()

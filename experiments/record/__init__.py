@@ -74,6 +74,8 @@ from experiments.record.store import (
     read_file,
     read_items,
     read_rows,
+    reading_folder,
+    records_at,
     rewrite_rows,
     run_status,
     study_folder,

@@ -20,6 +20,7 @@ import msgspec
 from experiments.record.checksums import FILE, ROW
 from experiments.record.run import FileSum, ItemRow, MetricsRow, RunSummary
 from experiments.record.schema import (
+    CHECKPOINTS,
     CONFIG,
     ELSEWHERE,
     EVALUATIONS,
@@ -31,7 +32,7 @@ from experiments.record.schema import (
     File,
     Status,
 )
-from scaling.common import files
+from scaling.common import files, remote
 from scaling.common.errors import UserError
 from scaling.common.files import DamagedError, TypedError
 
@@ -49,6 +50,20 @@ def study_folder(text: str | Path) -> Path:
     """The folder of a study that a command names: a path, or a name of a folder in runs/."""
     path, there = Path(text), Path("runs") / text
     return there if not path.exists() and (there / STUDY).is_file() else path
+
+
+def records_at(path: str | Path) -> Path:
+    """The path, or the copy here of the records at a URL, without checkpoints.
+
+    Raises:
+        UserError: nothing is at the URL, or its service refuses.
+    """
+    return remote.local(path, (CHECKPOINTS,))
+
+
+def reading_folder(text: str | Path) -> Path:
+    """The folder or file that a command reads: as `study_folder`, or at a URL."""
+    return records_at(text) if remote.is_url(text) else study_folder(text)
 
 
 def write(folder: Path, value: File) -> None:

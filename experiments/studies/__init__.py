@@ -1,6 +1,6 @@
 """Studies and searches, one file each; each docstring holds its command, result and wall time.
 
-A study file lies here, or is named by its path, or by the folder of its runs. It defines
+A study file lies here, or is named by its path, or by the folder or URL of its runs. It defines
 
     def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study
 
@@ -27,6 +27,7 @@ from experiments.search import plan
 from experiments.search.plan import Search
 from scaling.common import plugins
 from scaling.common.errors import UserError
+from scaling.common.remote import local
 
 STUDY = FileKind(__name__, "study", Study, paths())
 SEARCH = FileKind(__name__, "search", Search, (*plan.OWN, *paths()))
@@ -54,7 +55,7 @@ def named(text: str) -> Named:
     Raises:
         UserError: a path that is none of these. No part of a path is ever dropped.
     """
-    path = Path(text)
+    path = record.records_at(text)
     if text in plugins.names(__name__) or path.suffix == ".py":
         return Named(text)
     if (path / record.STUDY).is_file():
@@ -82,7 +83,7 @@ def load_search(name: str, assignments: Sequence[str] = ()) -> Search:
 def runs(name: str, assignments: Sequence[str] = ()) -> tuple[Run, ...]:
     """The runs of a study, or the one run of a config.json, with the overrides applied."""
     if name.endswith(".json"):
-        return (Run(override(read_config(Path(name)), assignments), rung=0),)
+        return (Run(override(read_config(local(name)), assignments), rung=0),)
     return load(name, assignments).runs
 
 

@@ -31,7 +31,8 @@ from scaling.common.progress import Progress
 MISTAKE = 2
 PROGRAM = "windtunnel"
 PURPOSE = "Train ladders of models, fit their scaling laws, and plan and predict the bigger run."
-PATHS = "scaling.common.files"  # types of options that are paths
+PATHS = ("scaling.common.files", "scaling.common.remote")  # types of options that are paths
+HERE = "name a place of this machine, and send it there with `windtunnel copy`"
 SHELLS = ("bash", "zsh", "tcsh")
 REMEDIES: Mapping[int, str] = {
     errno.ENOSPC: "make room, or choose another place",
@@ -92,11 +93,10 @@ class Parser(argparse.ArgumentParser):
         for action in self._actions:
             value = getattr(parsed, action.dest, None)
             if isinstance(value, Path):
-                from scaling.common.files import check_local
+                from scaling.common.remote import check_local
 
-                check_local(
-                    "".join(action.option_strings[-1:]) or str(action.metavar or action.dest), value
-                )
+                name = "".join(action.option_strings[-1:]) or str(action.metavar or action.dest)
+                check_local(name, value, HERE)
         return parsed, unknown
 
     def _meant(self, word: str) -> str:
@@ -227,7 +227,7 @@ def _complete(parser: Parser, path: Any) -> None:
             action.help = None  # in its own help, `more` lists them
             for command in action.choices.values():
                 _complete(command, path)
-        elif action.type is Path or getattr(action.type, "__module__", "") == PATHS:
+        elif action.type is Path or getattr(action.type, "__module__", "") in PATHS:
             action.complete = path  # type: ignore[attr-defined]
 
 

@@ -1,4 +1,4 @@
-"""Typed JSON files, written atomically. The only input and output of this room.
+"""Typed JSON files, written atomically. With `remote`, the only input and output of this room.
 
 A type is a frozen `msgspec.Struct`. A reader gets that type or one line that names the file and the
 field inside it, such as ``summary.json: $.metrics.loss: Expected `float | null`, got `str```. A
@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -27,7 +26,6 @@ MAKE_ROOM = "make room, or choose another folder"
 MOVE_AWAY = "move it away"
 ELSEWHERE = "choose another place"
 RIGHTS = "give yourself the right to it, or choose another place"
-URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # also as a Path has it, with one slash
 
 # errors of a whole disk, as against those of one file or folder
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
@@ -185,17 +183,3 @@ def field_and_reason(error: msgspec.ValidationError) -> str:
     """The path of the field that is wrong and the reason: ``$.a.b: Expected `int`, got `str```."""
     reason, _, path = str(error).partition(" - at ")
     return f"{path.strip('`') or '$'}: {reason}"
-
-
-def check_local(name: str, path: str | Path) -> None:
-    """Refuse a URL, which would be taken for a folder of this machine.
-
-    Raises:
-        UserError: the path begins with a scheme, as gs://bucket/x.
-    """
-    if found := URL.match(str(path)):
-        given = f"{found[0]}/{str(path)[found.end() :].lstrip('/')}"
-        raise UserError(
-            f"{name} {given}: a URL, and only paths of this machine are read and written; "
-            "mount it, or copy it here"
-        )

@@ -16,6 +16,7 @@ from typing import cast
 from analysis.tables.importers._form import Imported, TrackedRun, gathered
 from scaling.common import plugins
 from scaling.common.errors import UserError
+from scaling.common.remote import local
 
 
 def names() -> tuple[str, ...]:
@@ -23,8 +24,9 @@ def names() -> tuple[str, ...]:
     return plugins.names(__name__)
 
 
-def load(name: str, path: Path) -> Imported:
-    """The runs that an importer finds at a path, as one table and its histories."""
+def load(name: str, path: str | Path) -> Imported:
+    """The runs that an importer finds at a path or a URL, as one table and its histories."""
+    path = local(path)
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
     read = cast(

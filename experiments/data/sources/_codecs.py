@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple
 
 from scaling.common.extras import import_extra
+from scaling.common.remote import RemoteFile
 
 HEAD_BYTES = 8192  # of which a file is told: binary, or compressed
 DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError)  # of reading, by any codec
@@ -37,14 +38,14 @@ CODECS: Mapping[str, Codec] = {
 }
 
 
-def format_suffix(path: Path) -> str:
+def format_suffix(path: Path | RemoteFile) -> str:
     """The suffix of a file without that of its codec: ".jsonl" of a.JSONL.gz."""
     inner = Path(path.stem) if path.suffix.lower() in CODECS else path
     return inner.suffix.lower()
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[IO[bytes], str]]:
+def opened(path: Path | RemoteFile) -> Iterator[tuple[IO[bytes], str]]:
     """The content of a file, decompressed, and the name of its codec, or "".
 
     Raises:

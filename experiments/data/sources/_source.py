@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from experiments.config.data import CorpusConfig
+from scaling.common.remote import RemoteFile
 
 SEPARATOR = b"\0"  # ends every document in a token store; content that holds it is binary
 UNREADABLE = "unreadable"  # begins a reason that may pass: an error of the system
@@ -38,13 +39,13 @@ class Source:
     """The documents of a corpus, in an order that depends on the text alone.
 
     ``takes_path``  True: it needs data.path; False: it refuses one; None: it may have one.
-    ``files``       its files, where their times can stand for their content.
+    ``files``       its files, where their times and versions can stand for their content.
     ``entropy``     of a generator: nats per byte that its rules leave open.
     ``usage``       how its path is written, or where its text comes from.
     """
 
     documents: Callable[[CorpusConfig], Iterator[Document | Skipped]]
     takes_path: bool | None = True
-    files: Callable[[CorpusConfig], Sequence[Path | Skipped]] | None = None
+    files: Callable[[CorpusConfig], Sequence[Path | RemoteFile | Skipped]] | None = None
     entropy: Callable[[CorpusConfig], float] | None = None
     usage: str = ""

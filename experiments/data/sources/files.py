@@ -1,4 +1,4 @@
-"""Text, JSONL and Parquet files of data.path: a file, a folder, a glob, or several with commas.
+"""Text, JSONL and Parquet files of data.path: a file, a folder, a glob, several with commas, URLs.
 
 A file is one document; a JSONL or Parquet file is one document per row, the value of data.field.
 Files compressed by gzip, zstd, bzip2 or xz are read. Hidden files and folders are left out. A file
@@ -18,7 +18,7 @@ from experiments.data.sources._files import find, home, is_folder, no_file, reas
 from experiments.data.sources._rows import FORMATS, PARQUET
 from experiments.data.sources._source import SEPARATOR, Document, Skipped, Source, printable
 from scaling.common.errors import UserError
-from scaling.common.files import check_local
+from scaling.common.remote import RemoteFile, is_url, matching
 
 FIRST_BYTES = {  # of what is no text
     b"%PDF-": "a PDF",
@@ -35,24 +35,35 @@ NO_SUCH = "no such file or folder, and no file matches it"
 AS_TEXT = "read as plain text, syntax and all; rows are read from .jsonl and .parquet"
 
 
-def list_files(config: CorpusConfig) -> list[Path | Skipped]:
-    """The files that data.path names, sorted; folders that cannot be read come first.
+def list_files(config: CorpusConfig) -> list[Path | RemoteFile | Skipped]:
+    """The files that data.path names, sorted; folders that cannot be read come first, URLs last.
 
     Raises:
         UserError: a name stands for no file.
     """
-    check_local("data.path", config.path)
     whole = os.path.lexists(home(config.path))
     names = [config.path] if whole else list(map(str.strip, config.path.split(",")))
     unlisted: list[Skipped] = []
     found: list[Path] = []
+    remote: dict[str, RemoteFile] = {}
     for name in filter(None, names):
+        if is_url(name):
+            remote |= _at_url(name)
+            continue
         files = find(name, unlisted)
         if not files and not unlisted:
             nothing = "the folder holds no files" if is_folder(home(name)) else NO_SUCH
             raise UserError(f"data.path={name}: {nothing}")
         found += files
-    return [*dict.fromkeys(unlisted), *_by_real_path(found)]
+    urls = [remote[url] for url in sorted(remote)]
+    return [*dict.fromkeys(unlisted), *_by_real_path(found), *urls]
+
+
+def _at_url(url: str) -> dict[str, RemoteFile]:
+    """The files of a URL, a folder of it or a glob, by their URLs."""
+    if found := {file.url: file for file in matching(url)}:
+        return found
+    raise UserError(f"data.path={url}: {NO_SUCH}")
 
 
 def _by_real_path(found: Sequence[Path]) -> list[Path]:
@@ -68,10 +79,10 @@ def _by_real_path(found: Sequence[Path]) -> list[Path]:
     return [real[key] for key in sorted(real)]
 
 
-def _suffix(path: Path) -> str:
+def _suffix(path: Path | RemoteFile) -> str:
     """The suffix of a file's name, or of that which a link leads to, if it tells the format."""
     own = format_suffix(path)
-    if own in FORMATS or not path.is_symlink():
+    if own in FORMATS or isinstance(path, RemoteFile) or not path.is_symlink():
         return own
     real = format_suffix(Path(os.path.realpath(path)))
     return real if real in FORMATS else own
@@ -82,11 +93,11 @@ def documents(config: CorpusConfig) -> Iterator[Document | Skipped]:
         yield from [file] if isinstance(file, Skipped) else _documents(file, config.field)
 
 
-def _documents(path: Path, field: str) -> Iterator[Document | Skipped]:
+def _documents(path: Path | RemoteFile, field: str) -> Iterator[Document | Skipped]:
     """The documents of one file, as many as can be read of it."""
     name, rows = printable(str(path)), 0
     try:
-        reason = no_file(path) or _no_text(path)
+        reason = (None if isinstance(path, RemoteFile) else no_file(path)) or _no_text(path)
         if reason:
             yield Skipped(name, reason)
             return
@@ -101,7 +112,7 @@ def _documents(path: Path, field: str) -> Iterator[Document | Skipped]:
             yield Skipped(name, "empty")
 
 
-def _rows(path: Path, field: str) -> Iterator[Document | Skipped]:
+def _rows(path: Path | RemoteFile, field: str) -> Iterator[Document | Skipped]:
     name, suffix = printable(str(path)), _suffix(path)
     with opened(path) as (content, codec):
         if suffix not in FORMATS:
@@ -112,7 +123,7 @@ def _rows(path: Path, field: str) -> Iterator[Document | Skipped]:
         yield from FORMATS[suffix](content, name, field)
 
 
-def _no_text(path: Path) -> str | None:
+def _no_text(path: Path | RemoteFile) -> str | None:
     """The reason why a file holds no text, by its first bytes; None if it may.
 
     A compressed file is read to its end, so that no row of a damaged one is used.

@@ -155,9 +155,9 @@ def test_a_name_that_stands_for_nothing_is_one_line(tmp_path: Path, name: str, s
         assert texts(place) == [b"text of a.txt"]
 
 
-@pytest.mark.parametrize("url", ["gs://bucket/x", "s3://b/*.jsonl", "https://a.b/c", "file:///x"])
-def test_a_url_is_refused(url: str) -> None:
-    with pytest.raises(UserError, match=r"data\.path .*: a URL, and only paths of this machine"):
+@pytest.mark.parametrize("url", ["nowhere://bucket/x", "memory://nothing/here"])
+def test_a_url_without_files_is_refused(url: str) -> None:
+    with pytest.raises(UserError, match=f"{url}: (Protocol not known|no such file)"):
         found(url)
 
 
