@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
+from commands import PAGES, documented
 from paths import ROOT
 
 from experiments import studies
@@ -17,8 +17,6 @@ from scaling.common import plugins
 from scaling.common.command_line import parser
 from scaling.common.packages import ROOMS
 
-PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
-COMMAND = re.compile(r"^ {4}(?:srun )?windtunnel ((?:\\\n|[^`#\n])+)", re.MULTILINE)
 FOLDERS = "scaling|models|experiments|analysis|tpu|tests|benchmarks"
 FILE = re.compile(rf"(?<![/\w])(?:{FOLDERS})/[\w/]+\.\w+")
 LINK = re.compile(r"\]\((?!http)([^)#]+)\)")
@@ -32,9 +30,7 @@ def texts() -> list[tuple[Path, str]]:
     return [(page, page.read_text(encoding="utf-8")) for page in PAGES]
 
 
-COMMANDS = [
-    shlex.split(rest.replace("\\\n", " ")) for _, text in texts() for rest in COMMAND.findall(text)
-]
+COMMANDS = documented()
 
 
 def test_commands_parse():

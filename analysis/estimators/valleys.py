@@ -55,6 +55,10 @@ class Valley:
             return np.full(len(self.values), np.nan)
         return np.asarray(self.losses.std(axis=0, ddof=1) / S**0.5)
 
+    @property
+    def name(self) -> str:
+        return ", ".join(each for each in self.kind if each) or "all"
+
 
 @dataclass(frozen=True)
 class Valleys:

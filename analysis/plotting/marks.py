@@ -107,7 +107,7 @@ def _marks(axes: Any, names: Mapping[Any, str]) -> Iterator[Mark]:
             within |= {id(each) for each in (line, *caps, *bars)}
             name = _own(group.get_label()) or names.get(_look(line), "")
             for bar in bars:
-                yield _interval(axes, bar, name)
+                yield from _intervals(axes, bar, name)
             if line is not None:
                 yield from _of_line(axes, line, name)
     for collection in axes.collections:
@@ -152,12 +152,12 @@ def _of_line(axes: Any, line: Any, name: str) -> Iterator[Mark]:
         yield Mark("point", points, shape=str(line.get_marker()), filled=filled, **look)
 
 
-def _interval(axes: Any, bars: Any, name: str) -> Mark:
-    segments = np.array(
-        [_in_data(axes, bars.get_transform(), each) for each in bars.get_segments()]
-    )
-    starts, ends = segments[:, 0], segments[:, 1]
-    return Mark("interval", starts, _hex(bars.get_color()[0]), name, ends)
+def _intervals(axes: Any, bars: Any, name: str) -> Iterator[Mark]:
+    """Error bars; one of an unknown error has no segment, and there may be no other."""
+    whole = [each for each in bars.get_segments() if len(each) == 2]
+    if whole:
+        segments = np.array([_in_data(axes, bars.get_transform(), each) for each in whole])
+        yield Mark("interval", segments[:, 0], _hex(bars.get_color()[0]), name, segments[:, 1])
 
 
 def _scatter(axes: Any, collection: Any, name: str) -> Mark:

@@ -16,6 +16,7 @@ shift. It is -0.21 +- 0.02 octaves for a valley 2.2 times as steep two octaves a
 below.
 
 A least is a measurement only inside the values tried, and a shift only where each size has one.
+The best value of one size is asked without such a cancelling: `analysis/hyperparameters/best.py`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from analysis.estimators.valleys import FEWEST, SIZES, Valley, Valleys, find_val
 from analysis.estimators.vertex import parabola
 from analysis.fitting.bootstrap import student_t
 from analysis.fitting.types import LEVEL
+from analysis.hyperparameters.best import BestSetting, best_setting
 from analysis.hyperparameters.optimum import BOUNDS, Where
 from analysis.plotting.numbers import quantity
 from analysis.plotting.style import HELD, LINES, house_style, log_log, log_ticks, panels, rung_style
@@ -145,11 +147,51 @@ class Transfers:
         }
         named = {a: [each.name for each in self.transfers if each.answer is a] for a in Answer}
         parts = [f"{says[a]} {' and '.join(names)}" for a, names in named.items() if names]
-        return f"as the model grows, the best {self.valleys.setting} {', '.join(parts)}"
+        best = "; ".join(
+            f"{name} at N = {quantity(valley.sizes[self.valleys.params])}: {best_text(found)}"
+            for name, (valley, found) in self._largest().items()
+        )
+        setting = self.valleys.setting
+        if all(len(each.optima) == 1 for each in self.transfers):
+            return f"the best {setting}: {best}"
+        return f"as the model grows, the best {setting} {', '.join(parts)}; the best, {best}"
+
+    @property
+    def bests(self) -> tuple[tuple[Valley, BestSetting], ...]:
+        """The best value of each valley."""
+        return tuple(
+            (valley, best_setting(valley.values, valley.losses))
+            for valley in self.valleys.valleys
+            if (valley.values > 0).all()
+        )
+
+    def _largest(self) -> dict[str, tuple[Valley, BestSetting]]:
+        """The best value at the largest size of each kind."""
+        return {valley.name: (valley, found) for valley, found in self.bests}
 
     @property
     def tables(self) -> tuple[TextTable, ...]:
-        """A row for each kind: optima by size, shift, answer, and the published answer."""
+        """The best values as numbers; then for each kind its shift and the published answer."""
+        return (*self._best_table(), self._shift_table())
+
+    def _best_table(self) -> tuple[TextTable, ...]:
+        rows = tuple(
+            (
+                valley.name,
+                quantity(valley.sizes[self.valleys.params]),
+                best_text(found),
+                f"{found.loss:.4f}",
+                str(found.runs),
+                found.reason or "inside the values tried",
+            )
+            for valley, found in self.bests
+        )
+        heads = ("kind", "N", f"best {self.valleys.setting}", "loss there", "runs", "minimum")
+        note = "The minimum of a cubic in ln value near the best tried, with its 95 % interval"
+        title = f"The best {self.valleys.setting} of each size"
+        return (TextTable(title, note, heads, rows),) if rows else ()
+
+    def _shift_table(self) -> TextTable:
         found, published = self.transfers, self.study.published
         along = {each.along for each in found}
         sizes = sorted({(each.along, optimum.size) for each in found for optimum in each.optima})
@@ -175,7 +217,7 @@ class Transfers:
             f"transfers: the shift lies within ±{TOLERANCE:g} octaves per doubling"
         )
         note = "; ".join([note, *_reasons(found)])
-        return (TextTable("Does the best setting transfer?", note, heads, rows),)
+        return TextTable("Does the best setting transfer?", note, heads, rows)
 
     def pictures(self) -> tuple[Picture, ...]:
         return (
@@ -184,8 +226,8 @@ class Transfers:
                 lambda: draw(self),
                 f"Loss against {self.valleys.setting}.",
                 "A line per size, its bars one standard error over seeds; the star is the least of "
-                "each, its bar the 95 % interval of its place. Where the stars stand one below the "
-                "other, the setting carries over.",
+                "each, its bar the 95 % interval of its place within the values tried. Where the "
+                "stars stand one below the other, the setting carries over.",
                 str(self),
             ),
         )
@@ -193,6 +235,15 @@ class Transfers:
     def save(self, folder: Path) -> tuple[Path, ...]:
         """No file: the sentence holds the answer."""
         return ()
+
+
+def best_text(found: BestSetting) -> str:
+    """The value with its interval; a bound as such; a value tried without a minimum as that."""
+    if found.where in BOUNDS:
+        return f"{'≤' if found.where is Where.LOW else '≥'} {found.value:.3g}"
+    if found.where is not Where.INSIDE:
+        return f"{found.value:.3g} of those tried"
+    return f"{found.value:.3g} [{found.low:.3g}, {found.high:.3g}]"
 
 
 def read(study: StudyRecords) -> Transfers | None:
@@ -208,21 +259,22 @@ def draw(found: Transfers) -> Any:
     with house_style():
         kinds, rungs = valleys.kinds, int(found.study.runs["rung"].max()) + 1
         figure = panels(len(kinds))
+        bests = {id(valley): best for valley, best in found.bests}
         for axes, each in zip(figure.axes, found.transfers, strict=True):
-            for valley, least in zip(kinds[each.kind], each.optima, strict=True):
+            for valley in kinds[each.kind]:
+                best = bests.get(id(valley))
                 axes.errorbar(
                     valley.values, valley.mean, valley.error,
                     linestyle=LINES[valley.rung % len(LINES)], capsize=2,
                     label=f"N = {quantity(valley.sizes[valleys.params])}",
                     **rung_style(valley.rung, rungs),
                 )  # fmt: skip
-                if least.where is Where.INSIDE:
-                    ends = np.exp2(least.log2 + least.half_width * np.array([-1, 1]))
-                    axes.plot(ends, 2 * [least.loss], color=HELD, linewidth=2.2, zorder=5)
+                if best is not None and best.where is Where.INSIDE:
+                    ends = np.clip([best.low, best.high], valley.values[0], valley.values[-1])
+                    axes.plot(ends, 2 * [best.loss], color=HELD, linewidth=2.2, zorder=5)
                     axes.plot(
-                        np.exp2(least.log2), least.loss, marker="*", markersize=13,
-                        color=HELD, zorder=6,
-                    )  # fmt: skip
+                        best.value, best.loss, marker="*", markersize=13, color=HELD, zorder=6
+                    )
             log_log(axes, valleys.setting, f"loss, {found.study.unit}")
             axes.set_title(each.name)
             log_ticks(axes.xaxis, *axes.get_xlim())

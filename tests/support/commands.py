@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 
+from paths import ROOT
+
 from scaling.common.command_line import Parser, commands, parser
 from scaling.common.packages import ROOMS
+
+PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+TYPED = re.compile(r"^ {4}(?:srun )?windtunnel ((?:\\\n|[^`#\n])+)", re.MULTILINE)
+
+
+def documented() -> list[list[str]]:
+    """The words of each command that README and docs give, in their order."""
+    texts = (page.read_text(encoding="utf-8") for page in PAGES)
+    return [
+        shlex.split(rest.replace("\\\n", " ")) for text in texts for rest in TYPED.findall(text)
+    ]
 
 
 def complaints(stderr: str) -> list[str]:

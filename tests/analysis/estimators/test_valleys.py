@@ -93,12 +93,19 @@ def test_report_tells_whether_the_best_setting_transfers(tmp_path, capsys):
     folder = write(tmp_path, label="{}", published={"sp": "no"})
     assert main(["report", str(folder)]) == 0
     said = capsys.readouterr().out.splitlines()
-    head, _, mup, sp = ([cell.strip() for cell in line.split("|")] for line in said if "|" in line)
+    lines = [[cell.strip() for cell in line.split("|")] for line in said if "|" in line]
+    heads, _, *bests = lines[:-4]
+    assert heads[1:4] == ["kind", "N", "best optimizer.learning_rate"]
+    assert [(row[1], float(row[3].partition(" ")[0])) for row in bests] == [
+        (kind, best) for (kind, _), best in BEST.items()
+    ]
+    head, _, mup, sp = lines[-4:]
     assert head[1:4] == ["kind", "width 16", "width 32"]
     assert mup[-3:-1] == ["yes", "–"] and sp[-3:-1] == ["no", "no"]
     assert sp[4] == "-1.00 [-1.00, -1.00]"  # each seed's leasts lie off by the same
-    assert said[-1] == (
-        "as the model grows, the best optimizer.learning_rate transfers for mup, moves for sp"
+    assert said[-1].startswith(
+        "as the model grows, the best optimizer.learning_rate transfers for mup, moves for sp; "
+        "the best, mup at N = "
     )
     page = (tmp_path / "report.html").read_text().partition("<script>")[0]  # of the charts
     assert "Does the best setting transfer?" in page and "-1.00 [-1.00, -1.00]" in page

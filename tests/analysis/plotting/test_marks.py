@@ -54,6 +54,15 @@ def test_intervals_belong_to_their_points(marks: dict[str, list[Mark]]):
     assert [mark.series for mark in marks["point"]].count("fitted") == 1
 
 
+@pytest.mark.parametrize(("errors", "drawn"), [([np.nan] * 3, 0), ([0.1, np.nan, 0.1], 2)])
+def test_an_unknown_error_has_no_interval(errors: list[float], drawn: int):
+    """As of a valley of one seed."""
+    figure, axes = canvas()
+    axes.errorbar(X, Y, yerr=errors)
+    (panel,) = panels(figure)
+    assert sum(len(mark.points) for mark in panel.marks if mark.kind == "interval") == drawn
+
+
 def test_a_rule_spans_the_axes(marks: dict[str, list[Mark]]):
     rule = next(mark for mark in marks["line"] if mark.color == "#aabbcc")
     np.testing.assert_allclose(rule.points, [[1e2, 2.0], [1e7, 2.0]])

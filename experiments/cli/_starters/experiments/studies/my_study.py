@@ -1,7 +1,8 @@
 """Which learning rate is best at each width?
 
     windtunnel run my_study --dry-run
-    windtunnel run my_study --set text=/my/texts --set rates=0.001,0.004,0.016
+    windtunnel run my_study --set text=/my/texts --set rates=0.008,0.011,0.016,0.023,0.032
+    windtunnel best runs/my_study
     windtunnel report runs/my_study
 
 The text is a file, a folder or a glob; without one, the standard library of Python. Under muP the
