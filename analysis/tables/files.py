@@ -24,7 +24,7 @@ from analysis.tables.columns import LINE, is_identifier, is_truth, texts, tidy, 
 from analysis.tables.delimited import delimited
 from analysis.tables.number_text import Mark, decimal_mark
 from scaling.common.errors import UserError
-from scaling.common.extras import import_extra
+from scaling.common.plugins import import_extra
 from scaling.common.remote import local
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from experiments.config.data import BYTE_VALUES, TokenizerName
 from experiments.data.sources import SEPARATOR
-from scaling.common.extras import import_extra
+from scaling.common.plugins import import_extra
 
 FILE = "tokenizer.json"
 

@@ -19,7 +19,7 @@ from experiments.runs.claim import is_claimed
 from experiments.runs.job import Event, Job, Population
 from experiments.runs.watch import Follower
 from scaling.common.errors import UserError
-from scaling.common.extras import import_extra
+from scaling.common.plugins import import_extra
 
 # Ray reads these at import: no usage statistics, and the terminal is the sweep's
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}

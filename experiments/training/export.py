@@ -40,7 +40,7 @@ from experiments.training.update import evaluated
 from models.weights import STACK, Params
 from scaling.common import files
 from scaling.common.errors import UserError, nearest
-from scaling.common.extras import import_extra
+from scaling.common.plugins import import_extra
 from scaling.machines.layout import Layout
 from scaling.parametrization.weight import Weight
 

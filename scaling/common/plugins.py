@@ -93,6 +93,14 @@ def missing(package: str, extra: str = "") -> str:
     return f"needs the package '{package}': {remedy}"
 
 
+def import_extra(package: str, extra: str, purpose: str) -> Any:
+    """The package that only some users need, or a UserError that names the extra that brings it."""
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        raise UserError(f"{purpose} {missing(package, extra)}") from error
+
+
 @cache
 def _extras() -> frozenset[str] | None:
     """The extras of the installed project, or None where it is not installed."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.tables.files import typed_table
-from scaling.common.extras import import_extra
 from scaling.common.files import write_bytes
+from scaling.common.plugins import import_extra
 
 if TYPE_CHECKING:
     import pandas as pd

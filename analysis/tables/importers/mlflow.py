@@ -16,7 +16,7 @@ from typing import Any
 from analysis.tables.files import load_table
 from analysis.tables.importers._form import TrackedRun, from_table
 from scaling.common.errors import UserError
-from scaling.common.extras import import_extra
+from scaling.common.plugins import import_extra
 
 SQLITE = b"SQLite format 3\0"
 STATES = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}

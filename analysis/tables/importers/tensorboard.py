@@ -18,7 +18,7 @@ import numpy as np
 
 from analysis.tables.files import load_table
 from analysis.tables.importers._form import TrackedRun
-from scaling.common.extras import import_extra
+from scaling.common.plugins import import_extra
 
 EVENTS = "*tfevents*"
 EXPORT = re.compile(r"(?:run-)?(?P<run>.+?)-tag-(?P<tag>.+)\.(?:csv|json)")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.tables.files import load_table
 from analysis.tables.importers._form import TrackedRun, by_column, flat, from_table
 from scaling.common.errors import UserError
-from scaling.common.extras import import_extra
+from scaling.common.plugins import import_extra
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple
 
-from scaling.common.extras import import_extra
+from scaling.common.plugins import import_extra
 from scaling.common.remote import RemoteFile
 
 HEAD_BYTES = 8192  # of which a file is told: binary, or compressed

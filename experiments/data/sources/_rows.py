@@ -14,7 +14,7 @@ from typing import IO, Any, TypeVar
 from experiments.data.sources._files import one_line, reason_of
 from experiments.data.sources._source import Document, Skipped
 from scaling.common.errors import UserError, nearest
-from scaling.common.extras import import_extra
+from scaling.common.plugins import import_extra
 
 T = TypeVar("T")
 PARQUET = ".parquet"

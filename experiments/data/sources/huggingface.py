@@ -13,7 +13,7 @@ from experiments.data.sources._files import one_line
 from experiments.data.sources._rows import column_of, row_text, usable_rows
 from experiments.data.sources._source import Document, Skipped, Source
 from scaling.common.errors import UserError
-from scaling.common.extras import import_extra
+from scaling.common.plugins import import_extra
 
 
 def documents(config: CorpusConfig) -> Iterator[Document | Skipped]:
