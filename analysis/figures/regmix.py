@@ -16,7 +16,7 @@ from analysis.datasets.regmix import TARGET
 from analysis.figures._reproduction import Reproduction, Row
 from analysis.inference.mixing import TOP, fit_law, fit_ridge, proxies_of, spearman
 from analysis.plotting.style import FITTED, HELD, MUTED, house_style
-from scaling.common.extras import import_extra
+from scaling.common.plugins import import_extra
 
 if TYPE_CHECKING:
     from analysis.tables.columns import Array

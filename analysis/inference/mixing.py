@@ -26,7 +26,7 @@ from analysis.fitting.bootstrap import percentile_interval, resample_weights, st
 from analysis.fitting.types import LEVEL
 from analysis.tables.columns import Array
 from scaling.common.errors import UserError
-from scaling.common.extras import import_extra
+from scaling.common.plugins import import_extra
 
 if TYPE_CHECKING:
     import pandas as pd
