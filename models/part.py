@@ -136,6 +136,7 @@ class Router:
         tokens: "read" where it sees the ids of the tokens.
         carries: letters of float32 arrays [B, T, ...] that a layer hands to the next, by name;
             zeros before the first.
+        penalties: fields of `PenaltiesConfig` that weigh what it finds.
     """
 
     route: Callable[[], Callable[[Any], Any]]
@@ -146,6 +147,7 @@ class Router:
     )
     tokens: Literal["read", "unread"] = "unread"
     carries: Mapping[str, str] = field(default_factory=dict)
+    penalties: tuple[str, ...] = ("balance_loss", "router_z_loss")
 
 
 def mixer(name: str) -> Part:
@@ -167,12 +169,20 @@ def reads(model: TransformerConfig) -> frozenset[str]:
 
 
 def rules(model: TransformerConfig) -> frozenset[str]:
-    """`Part.rules` of all parts of a model."""
-    return frozenset().union(*(part.rules for part in _parts(model)))
+    """`Part.rules` of all parts of a model, and the roles of its router's weights."""
+    found = router(model.router).weights.values() if "router" in reads(model) else ()
+    roles = {role for role, _ in found}
+    return frozenset(roles).union(*(part.rules for part in _parts(model)))
 
 
 def _parts(model: TransformerConfig) -> list[Part]:
     return [each for m, f in model.blocks for each in (mixer(m), feed_forward(f))]
+
+
+def penalties(model: TransformerConfig) -> frozenset[str]:
+    """`Router.penalties` of a model, if it has a router."""
+    found = router(model.router).penalties if "router" in reads(model) else ()
+    return frozenset(found)
 
 
 def router(name: str) -> Router:

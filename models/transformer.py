@@ -208,13 +208,23 @@ def stream(
 def stream_routed(
     spec: Spec, params: Params, tokens: Tokens
 ) -> tuple[tuple[Float[Array, "B T d"], Float[Array, "d v"]], dict[str, Float[Array, ""]]]:
-    """As `stream` while it trains, and what the routers found, by name: means over the layers."""
+    """As `stream` while it trains, and what the routers found, by name.
+
+    Scalars are means over the layers; arrays [B, T] of every layer are stacked.
+    """
     training = replace(spec, phase="training")
     last, kept = Transformer(training).apply({"params": params}, tokens, mutable=[ROUTERS])
     layers: dict[str, list[Array]] = {}
     for path, value in jax.tree_util.tree_leaves_with_path(kept):
         layers.setdefault(path[-1].key, []).append(value)
-    return last, {name: jnp.stack(values).mean() for name, values in layers.items()}
+    return last, {name: _over_layers(values) for name, values in layers.items()}
+
+
+def _over_layers(values: list[Array]) -> Array:
+    """The mean of scalars; arrays [B, T] stacked. Each may have a leading axis of layers."""
+    if values[0].ndim < 2:
+        return jnp.stack(values).mean()
+    return jnp.concatenate([x.reshape(-1, *x.shape[-2:]) for x in values])
 
 
 def readout(spec: Spec, x: Float[Array, "B T d"], w: Float[Array, "d v"]) -> Float[Array, "B T v"]:

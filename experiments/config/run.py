@@ -59,6 +59,10 @@ class PenaltiesConfig:
     z_loss: float = 0.0  # (ln Z)^2 of the logits (Chowdhery et al. 2022: 1e-4)
     balance_loss: float = 0.01  # unevenness of the choice of experts (Fedus et al. 2021)
     router_z_loss: float = 0.001  # (ln Z)^2 of the routers (Zoph et al. 2022)
+    entropy_loss: float = 0.01  # unevenness of sigmoid routers (Csordas et al. 2024)
+    bias_loss: float = 0.01  # excess load of experts, which moves their biases alone
+    policy_loss: float = 0.01  # of REINFORCE, for routers that draw
+    baseline_loss: float = 0.01  # squared error of its baseline [nats^2]
 
 
 _FRACTION = (0, 1, "must lie between 0 and 1")

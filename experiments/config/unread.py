@@ -15,10 +15,11 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import NamedTuple
 
+from experiments.config.fields import field_types
 from experiments.config.optimizer import NUMBERS
-from experiments.config.run import Science
+from experiments.config.run import PenaltiesConfig, Science
 from experiments.config.schedule import DECAYS, READS
-from models.part import FIELDS, reads, rules
+from models.part import FIELDS, penalties, reads, rules
 from scaling.parametrization.parametrization import RolePowers
 from scaling.parametrization.tables import TABLES
 
@@ -32,6 +33,13 @@ class Reading(NamedTuple):
 
 def _part(name: str, *more: str) -> Reading:
     return Reading(lambda s: name in reads(s.model), ("model.experts", "model.pattern", *more))
+
+
+def _penalty(name: str) -> Reading:
+    return Reading(
+        lambda s: name in penalties(s.model),
+        ("model.experts", "model.pattern", "model.router"),
+    )
 
 
 def _schedule(name: str) -> Reading:
@@ -58,7 +66,10 @@ def _width(s: Science) -> bool:
 # roles that not every model has: where they are
 _ROLES: Mapping[str, Reading] = {
     "readout": Reading(lambda s: s.model.embeddings == "untied", ("model.embeddings",)),
-    "router": _part("router"),
+    "router": Reading(
+        lambda s: "router" in rules(s.model),
+        ("model.experts", "model.pattern", "model.router"),
+    ),
     "gain": Reading(
         lambda s: s.model.gains != "none" or "gain" in rules(s.model),
         ("model.gains", "model.pattern"),
@@ -98,8 +109,11 @@ READ_IF: Mapping[str, Reading] = {
     ),
     **{f"model.{name}": _part(name) for name in FIELDS},
     "model.layers_unique": Reading(lambda s: s.model.sharing != "none", ("model.sharing",)),
-    "penalties.balance_loss": _part("router"),
-    "penalties.router_z_loss": _part("router"),
+    **{
+        f"penalties.{name}": _penalty(name)
+        for name in field_types(PenaltiesConfig)
+        if name != "z_loss"  # of the logits
+    },
     "parametrization.base_width": Reading(_width, ("parametrization.name",)),
     "parametrization.base_layers": _base("base_layers"),
     "parametrization.base_ffn": _base("base_ffn", "ffn"),

@@ -55,10 +55,47 @@ def objective(
     (x, w), routing = stream_routed(spec, params, windows[:, :-1])
     how = _objective if spec.program.logits_chunks == 1 else _in_chunks
     value, losses = how(spec, x, w, windows[:, 1:], penalties["z_loss"])
+    if "log_policy" in routing:
+        reward = _rewards(spec, x, w, windows[:, 1:])
+        routing |= reinforce(reward, routing.pop("log_policy"), routing.pop("baseline"))
     for name in penalties:
         if name in routing:
             value += penalties[name] * routing[name]
     return value, losses._replace(found=losses.found | routing)
+
+
+def reinforce(
+    reward: Float[Array, "B T"], log_policy: Float[Array, "L B T"], baseline: Float[Array, "L B T"]
+) -> dict[str, Float[Array, ""]]:
+    """policy_loss = -mean (R - b) ln pi and baseline_loss = mean (R - b)^2 (Williams 1992).
+
+    No gradient of the first reaches b, and none of either the reward.
+    """
+    advantage = jax.lax.stop_gradient(reward) - baseline
+    weight = jax.lax.stop_gradient(advantage)
+    return {
+        "policy_loss": -(weight * log_policy).mean(),
+        "baseline_loss": jnp.square(advantage).mean(),
+    }
+
+
+def _rewards(
+    spec: Spec, x: Float[Array, "B T d"], w: Float[Array, "d v"], labels: Tokens
+) -> Float[Array, "B T"]:
+    """ln p of every label, without a gradient."""
+    n = spec.program.logits_chunks
+
+    def of(chunk: tuple[Array, Array]) -> Array:
+        logits, labels = readout(spec, chunk[0], w), chunk[1]
+        right = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
+        return right - jax.nn.logsumexp(logits, axis=-1)
+
+    x, w = jax.lax.stop_gradient((x, w))
+    if n == 1:
+        return of((x, jnp.asarray(labels)))
+    return jnp.moveaxis(jax.lax.map(of, (_chunks(x, n), _chunks(labels, n))), 0, 2).reshape(
+        labels.shape
+    )
 
 
 def _of_logits(logits: Float[Array, "B T v"], labels: Tokens) -> Losses:

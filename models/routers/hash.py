@@ -27,4 +27,5 @@ ROUTER = Router(
     source="Roller et al. 2021, arXiv:2106.04426",
     weights={},
     tokens="read",
+    penalties=(),
 )
