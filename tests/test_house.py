@@ -20,7 +20,7 @@ ENTRIES, LINES = 12, 400
 # a folder of these may have any number of files: each is a plug-in
 PLUGINS = (
     *("analysis/cli", "analysis/datasets"),
-    *("experiments/cli", "experiments/data/sources", "scaling/laws"),
+    *("experiments/cli", "experiments/data/sources", "models/routers", "scaling/laws"),
     *("models/ffn", "models/mixers"),
 )
 FLOORS = {  # of experiments
