@@ -9,7 +9,8 @@ and in a study file, over its runs:
 
 Laws are evaluated after all other fields are set: the batch first, then the learning rate at that
 batch, then the weight decay. The law becomes a number before any training, and the number enters
-the run's identity. The record names the law and its variables.
+the run's identity. The record names the law and its variables. Of a mixture of experts, N is
+params_total where the authors of the law count so, and params_active elsewhere.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from experiments.config.run import RunConfig, Science
 from experiments.record import LawSetting
 from scaling.common.errors import UserError, nearest
 from scaling.counting.formulas import ledger
-from scaling.hyperparameters.law import RATES, Advice, HyperparameterLaw, Range, farthest
+from scaling.hyperparameters.law import RATES, Advice, Experts, HyperparameterLaw, Range, farthest
 from scaling.hyperparameters.law_file import parse, to_law
 from scaling.hyperparameters.published import HYPERPARAMETER_LAWS, by_name
 from scaling.hyperparameters.recommendation import own_batch, side_by_side
@@ -156,12 +157,14 @@ def _ask(science: Science, path: str, source: LawSource) -> Given:
             f"{where}: {source.law.name} gives no {quantity}{under}; "
             f"it gives {', '.join(source.law.rules)}"
         )
-    every = side_by_side([source.law], _run(science, path))
+    own = source.law.experts
+    count = own if own is Experts.TOTAL else Experts.ACTIVE
+    every = side_by_side([source.law], _run(science, path), (count,))
     (advice,) = (each for each in every if each.quantity == quantity)
     if advice.missing:
         raise UserError(f"{where}: {source.law.name} {advice.missing}")
-    own = own_batch(advice, every)
-    return Given(path, source, advice, science.batch.batch_tokens / own if own else 1.0)
+    batch = own_batch(advice, every)
+    return Given(path, source, advice, science.batch.batch_tokens / batch if batch else 1.0)
 
 
 def _apart(factor: float) -> float:
@@ -188,6 +191,7 @@ def _run(science: Science, path: str) -> dict[str, float]:
     run = {
         "params_total": counts["params_total"],
         "params_nonembedding": counts["params_nonembedding"],
+        "params_active": counts["params_active"],
         "tokens": float(science.budget.tokens),
         "layers": float(science.model.layers),
         "width": float(science.model.width),

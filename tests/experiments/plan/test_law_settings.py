@@ -101,6 +101,19 @@ def test_a_published_law_by_its_name():
     assert followed.given[0].record().file == ""
 
 
+def test_experts_are_counted_as_the_authors_do():
+    """Step Law by all parameters, a law of dense models by those that a token meets."""
+    run = Run(override(tiny.config(), ["parametrization.name=sp", "model.experts=8"]), 0)
+    idle = run.ledger["params_total"] - run.ledger["params_active"]
+    assert idle > 0
+    for name, left_out in (("steplaw2025", 0), ("kaplan2020", idle)):
+        (followed,) = following([run], {"optimizer.learning_rate": name})
+        said = followed.given[0].record()
+        counted = run.ledger["params_nonembedding"] - left_out
+        assert said.asked["params_nonembedding"] == counted, name
+        assert ("fitted on dense models" in " ".join(said.warnings)) == bool(left_out), name
+
+
 def test_the_record_says_which_law_and_what_it_was_asked(law, tmp_path):
     texts = tiny.write_texts(tmp_path / "texts")
     start = Run(override(tiny.config(texts=texts), ["parametrization.name=sp"]), 0)
