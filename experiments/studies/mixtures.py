@@ -94,10 +94,11 @@ def parts(weights: Sequence[float]) -> tuple[float, ...]:
 def study(
     scale: Literal["cpu", "gpu"] = "cpu",
     best: tuple[float, ...] = (),
+    proxies: int | None = None,
     repeats: int = 3,
     seed: int = 0,
 ) -> Study:
-    """The proxies, and the mixtures to compare."""
+    """The proxies, those of the scale or fewer, and the mixtures to compare."""
     s = SCALES[scale]
     K = len(TEXTS)
     if len(best) % K:
@@ -124,11 +125,12 @@ def study(
         "proportional": parts(MEGABYTES),
         **{f"best {i // K + 1}": parts(best[i : i + K]) for i in range(0, len(best), K)},
     }
-    proxies = zipped(
-        grid({"data.weights": dirichlet(s.proxies, K, seed)}),
-        grid({"seed": range(SEEDS * seed, SEEDS * seed + s.proxies)}),
+    count = s.proxies if proxies is None else proxies
+    drawn = zipped(
+        grid({"data.weights": dirichlet(count, K, seed)}),
+        grid({"seed": range(SEEDS * seed, SEEDS * seed + count)}),
     )
-    runs = [Run(config, 0, label="proxy") for config in configs(base, proxies)]
+    runs = [Run(config, 0, label="proxy") for config in configs(base, drawn)]
     for label, weights in compared.items():
         seeds = range(SEEDS * (seed + 1) + 1, SEEDS * (seed + 1) + 1 + repeats)
         rows = product(grid({"data.weights": [weights]}), grid({"seed": seeds}))

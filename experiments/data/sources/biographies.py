@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from experiments.data.sources._generator import generator
+from experiments.data.sources._generator import generator, settings
 from scaling.common.errors import UserError
 
 FIRST, MIDDLE, LAST = 400, 400, 1000
@@ -69,20 +69,24 @@ def words(kind: str, count: int) -> tuple[str, ...]:
 
 
 @cache
-def people(settings: Settings) -> tuple[Person, ...]:
+def people(s: Settings) -> tuple[Person, ...]:
     """Everybody, with different names."""
-    random = Random(f"{settings.seed}/people")
-    numbers = random.sample(range(NAMES), settings.people)
+    random = Random(f"{s.seed}/people")
+    numbers = random.sample(range(NAMES), s.people)
     return tuple(_person(number, random) for number in numbers)
 
 
-def bits(settings: Settings) -> float:
+def settings_of(path: str) -> Settings:
+    """The settings that data.path gives."""
+    return settings(Settings, path)
+
+
+def bits(s: Settings) -> float:
     """log2 of the number of worlds: the most knowledge that the corpus holds.
 
     N log2(N0 / N) + N log2 S0, the names being a set and not a list.
     """
-    N = settings.people
-    return N * (math.log2(NAMES / N) + math.log2(VALUES))
+    return s.people * (math.log2(NAMES / s.people) + math.log2(VALUES))
 
 
 def document(s: Settings, k: int, random: Random) -> tuple[str, float]:
