@@ -43,6 +43,7 @@ def test_a_folder_without_a_study(tmp_path):
         studies.load(str(tmp_path))
 
 
+WITHIN = ("routed",)  # a cell of the grid is held out, not all that is dearer
 UNFITTED = ("lr_transfer", "critical_batch", "mixtures", "repeated", "knowledge")
 # their answers predict no other runs
 
@@ -58,6 +59,8 @@ def test_packaged_study_is_a_sound_plan(name):
     assert len({run.run_id for run in study.runs}) == len(study.runs)
     rungs = sorted({run.rung for run in fit})
     assert rungs == list(range(len(rungs)))
+    if name in WITHIN:
+        return
     assert {run.rung for run in held_out} <= {len(rungs)}
     cheapest = [min(r.ledger["flops_6nd"] for r in fit if r.rung == rung) for rung in rungs]
     assert cheapest == sorted(cheapest)

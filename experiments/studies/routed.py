@@ -1,0 +1,151 @@
+"""Unified laws of routed models: how much dense model is an expert worth, and does it last?
+
+    windtunnel run routed                                     # CPU
+    windtunnel report runs/routed
+    windtunnel run routed --set routers=top_k,sigmoid         # other files of models/routers
+
+Sizes N x experts E x routers on a fixed number of tokens, one expert of each token in every layer
+(Clark et al. 2022, arXiv:2202.01169). N is `params_active` of the dense model of the same width.
+The bilinear law
+
+    lg L = a lg N + b lg E^ + c lg N lg E^ + d
+
+is fitted for each router with the dense runs as E = 1; its effective parameter count N_bar is the
+dense model of equal loss. The largest N at E = 16 is held out. c > 0 says that routing helps large
+models less. Routers that leak in training (s_base) are evaluated by their causal form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Literal
+
+from experiments.config.optimizer import OptimizerConfig
+from experiments.config.run import (
+    BatchConfig,
+    BudgetConfig,
+    EvaluationConfig,
+    Execution,
+    RunConfig,
+    Science,
+)
+from experiments.config.schedule import ScheduleConfig
+from experiments.plan.run import Run
+from experiments.plan.study import Study
+from experiments.record import StudyPart
+from models.config import Program
+from models.shapes import plain
+from scaling.parametrization.parametrization import Parametrization
+
+RUNS_PER_SEED = 1000  # every run has its own seed
+DENSE = "dense"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of the study: the same design, other numbers. The last width at E = 16 is held out.
+
+    `capacity_factor` is of slots over those that even choices need.
+    """
+
+    layers: int
+    head_dim: int
+    widths: tuple[int, ...]
+    experts: tuple[int, ...]
+    tokens: int
+    capacity_factor: float
+    batch: BatchConfig
+    learning_rate: float  # at base_width
+    base_width: int
+    windows: int
+    precision: Literal["float32", "bfloat16"]
+
+
+CPU = Scale(
+    layers=2,
+    head_dim=8,
+    widths=(8, 16, 24, 32),
+    experts=(2, 4, 8, 16, 32),
+    tokens=2**19,
+    capacity_factor=2.0,
+    batch=BatchConfig(sequences=8, seq_len=128),
+    learning_rate=0.0088,
+    base_width=32,
+    windows=256,
+    precision="float32",
+)
+SCALES: Mapping[str, Scale] = {
+    "cpu": CPU,
+    "quick": replace(CPU, widths=(8, 16, 32), experts=(4, 16), tokens=2**18),
+    "gpu": Scale(
+        layers=12,
+        head_dim=64,
+        widths=(256, 384, 512, 768),
+        experts=(2, 4, 8, 16, 32, 64, 128),
+        tokens=2**31,
+        capacity_factor=2.0,
+        batch=BatchConfig(sequences=64, seq_len=1024),
+        learning_rate=4e-3,
+        base_width=256,
+        windows=1024,
+        precision="bfloat16",
+    ),
+}
+HELD_OUT = 16  # experts
+
+
+def study(
+    scale: Literal["cpu", "quick", "gpu"] = "cpu",
+    routers: str = "s_base,hash,rl_r",
+    seed: int = 0,
+) -> Study:
+    """Every width dense, and with every number of experts under every router. Rung = width."""
+    s = SCALES[scale]
+    arms = [(DENSE, 1), *((name, experts) for name in routers.split(",") for experts in s.experts)]
+    seeds = count(seed * RUNS_PER_SEED)
+    return Study(
+        name="routed",
+        question="How much dense model is an expert worth, and does it last?",
+        runs=tuple(
+            Run(
+                _config(s, width, router, experts, next(seeds)),
+                rung,
+                StudyPart.HELD_OUT
+                if (width, experts) == (s.widths[-1], HELD_OUT)
+                else StudyPart.FIT,
+                label=router,
+            )
+            for rung, width in enumerate(s.widths)
+            for router, experts in arms
+        ),
+        law=None,
+        reading="routed",
+        params="params_active",
+    )
+
+
+def _config(s: Scale, width: int, router: str, experts: int, seed: int) -> RunConfig:
+    routed = {
+        "experts": experts,
+        "experts_active": 1,
+        "router": router,
+        # no more slots than tokens
+        "capacity_factor": min(s.capacity_factor, experts),
+    }
+    return RunConfig(
+        Science(
+            model=plain(width, s.layers, s.head_dim, **({} if router == DENSE else routed)),
+            parametrization=Parametrization("mup", s.base_width, s.head_dim),
+            optimizer=OptimizerConfig(learning_rate=s.learning_rate, beta2=0.99, weight_decay=0.1),
+            schedule=ScheduleConfig(name="linear"),
+            batch=s.batch,
+            budget=BudgetConfig(s.tokens),
+            evaluation=EvaluationConfig(windows=s.windows),
+            precision=s.precision,
+            seed=seed,
+        ),
+        # every microbatch has gradients of all experts, so few large ones are fastest
+        Execution(program=Program(layers="scan"), microbatch=s.batch.sequences),
+    )
