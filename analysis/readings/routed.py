@@ -30,8 +30,8 @@ from analysis.readings._finding import Picture, TextTable
 from analysis.tables.points import Array
 from analysis.tables.study import StudyRecords
 from experiments.record import Status, StudyPart
-from scaling import laws
 from scaling.common.errors import UserError
+from scaling.laws import by_name
 from scaling.laws.routed import cutoff, effective_params
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ class Router:
         """N_bar / N of one model and its interval."""
         found = effective_params(self.fit.params, params, experts) / params
         drawn = effective_params(self._samples, params, experts) / params
-        return float(found), *map(float, np.nanquantile(drawn, INTERVAL))
+        low, high = np.nanquantile(drawn, INTERVAL)
+        return float(found), float(low), float(high)
 
     def predict(self, rows: pd.DataFrame) -> tuple[Array, Array, Array]:
         """The loss of some runs and its interval, with the noise of a run."""
@@ -221,7 +222,7 @@ def read(study: StudyRecords) -> Routed | None:
 def _router(study: StudyRecords, runs: pd.DataFrame, done: Any, name: str) -> Router:
     own = runs["label"] == name
     table = runs[done & (own | (runs["label"] == "dense"))]
-    law = laws.routed
+    law = by_name("routed")
     if table[E].nunique() < SATURATE:
         law = law.given(**UNSATURATED)
     found = fit(

@@ -12,8 +12,8 @@ import pytest
 
 from analysis.readings.routed import Routed, read
 from analysis.tables.study import StudyRecords
-from scaling import laws
 from scaling.common.errors import UserError
+from scaling.laws import by_name
 from scaling.laws.routed import effective_params
 
 TRUTH = {"a": -0.2, "b": -0.15, "c": 0.02, "d": 1.2, "E_start": 1.0, "E_max": 1e6}
@@ -26,7 +26,7 @@ def study(c: float = TRUTH["c"]) -> StudyRecords:
     noise = iter(np.random.default_rng(1).normal(0, NOISE, len(SIZES) * len(EXPERTS)))
     for rung, params in enumerate(SIZES):
         for experts in EXPERTS:
-            loss = laws.routed.predict({**TRUTH, "c": c}, params=params, experts=experts)
+            loss = by_name("routed").predict({**TRUTH, "c": c}, params=params, experts=experts)
             held_out = (params, experts) == (SIZES[-1], EXPERTS[-1])
             rows.append(
                 {
