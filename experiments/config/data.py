@@ -13,6 +13,7 @@ TokenizerName = Literal["bytes", "bpe"]
 Split = Literal["train", "valid"]
 
 BYTE_VALUES = 256
+FILTERS = ("words", "variety", "length")  # experiments/data/sources/_quality.py
 JOINED = "+"  # between the fingerprints of several corpora
 
 
@@ -26,6 +27,13 @@ class CorpusConfig:
     tokenizer: TokenizerName = "bytes"  # one token a byte, or byte pairs trained on the corpus
     vocab_size: int = BYTE_VALUES  # bytes: 256; bpe: the size to train, and a bound of it [tokens]
     valid_fraction: float = 0.05  # expected share held out for validation [of the documents]
+    # exact duplicates: dropped within each corpus, kept, or dropped from each corpus that comes
+    # after another with the same document too
+    duplicates: Literal["within", "keep", "across"] = "within"
+    filter: str = ""  # score by which the best documents are kept: words, variety or length
+    keep: float = 1.0  # by the filter [of the documents]
+    # sources whose documents are left out, each source:path
+    without: tuple[str, ...] = ()
     fingerprint: str = ""  # identity of text, split and tokenizer; empty takes any text
 
 
@@ -57,8 +65,11 @@ class Part:
     repeats: int  # at most
 
 
-# Fields of the text's place. A known fingerprint replaces them in the identity of a run.
-PLACES = ("data.path", "data.corpora", "data.field")
+# Fields that choose the text. A known fingerprint replaces them in the identity of a run.
+PLACES = (
+    *("data.path", "data.corpora", "data.field"),
+    *("data.duplicates", "data.filter", "data.keep", "data.without"),
+)
 
 
 def parts(data: DataConfig) -> tuple[Part, ...]:
@@ -81,12 +92,22 @@ def parts(data: DataConfig) -> tuple[Part, ...]:
                  strict=True)  # fmt: skip
     if not data.corpora:
         return tuple(Part("", one, *each) for each in limits)
-    return tuple(
-        Part(name, replace(one, source=source, path=path, fingerprint=mark), *each)
-        for (name, source, path), mark, each in zip(
-            map(_named, data.corpora), prints, limits, strict=True
+    named = list(map(_named, data.corpora))
+    across = data.duplicates == "across"
+    found = []
+    for k, ((name, source, path), mark, each) in enumerate(zip(named, prints, limits, strict=True)):
+        earlier = tuple(f"{source}:{path}" for _, source, path in named[:k]) if across else ()
+        own = replace(
+            one, source=source, path=path, fingerprint=mark, without=(*data.without, *earlier)
         )
-    )
+        found.append(Part(name, own, *each))
+    return tuple(found)
+
+
+def left_out(config: CorpusConfig) -> list[CorpusConfig]:
+    """The sources whose documents a corpus leaves out."""
+    named = map(_named, config.without)
+    return [CorpusConfig(source, path, config.field) for _, source, path in named]
 
 
 def _named(text: str) -> tuple[str, str, str]:
@@ -105,6 +126,13 @@ def check_corpus(config: CorpusConfig) -> None:
         raise UserError(
             f"data.valid_fraction={config.valid_fraction}: must be above 0 and below 1, "
             "such as 0.05; every run is validated on text that it has not seen"
+        )
+    if config.filter not in ("", *FILTERS):
+        raise UserError(f"data.filter={config.filter}: {nearest(config.filter, FILTERS)}")
+    if not 0 < config.keep <= 1 or (config.keep < 1) != bool(config.filter):
+        raise UserError(
+            f"data.filter={config.filter} data.keep={config.keep:g}: a filter keeps a share above "
+            "0 and below 1; set both, or neither"
         )
     if config.tokenizer == "bytes" and config.vocab_size != BYTE_VALUES:
         raise UserError(

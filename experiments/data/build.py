@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
-from experiments.config.data import CorpusConfig, Split
+from experiments.config.data import CorpusConfig, Split, left_out
 from experiments.data.corpus import MANIFEST, Manifest, SplitFacts
 from experiments.data.documents import (
     FORMAT,
     Fingerprint,
+    Rule,
     Tally,
     Usable,
     split_of,
     usable_documents,
 )
 from experiments.data.sources import SEPARATOR, documents
+from experiments.data.sources._quality import SCORES
 from experiments.data.store import TokenWriter, stored_bytes, token_dtype
 from experiments.data.tokenizer import Tokenizer, build_tokenizer, digest, store_tokenizer
 from scaling.common.errors import UserError
@@ -36,12 +38,27 @@ def read_usable(
 ) -> Iterator[Usable]:
     """The usable documents of a corpus; ``progress`` gets a line every few seconds."""
     done, reported = 0, time.monotonic()
-    for document in usable_documents(documents(config), tally):
+    for document in usable_documents(documents(config), tally, _rule(config)):
         yield document
         done += len(document.content)
         if time.monotonic() - reported > REPORT_SECONDS:
             reported = time.monotonic()
             progress(f"corpus: {done / 1e6:,.1f} MB of text read ({purpose})")
+
+
+def _rule(config: CorpusConfig) -> Rule:
+    """The rule of a corpus; a filter reads the whole text once for its least score."""
+    elsewhere = frozenset(
+        document.digest
+        for other in left_out(config)
+        for document in usable_documents(documents(other), Tally())
+    )
+    rule = Rule(config.duplicates == "keep", elsewhere)
+    if not config.filter:
+        return rule
+    score = SCORES[config.filter]
+    scores = [score(each.content) for each in usable_documents(documents(config), Tally(), rule)]
+    return replace(rule, score=score, least=float(np.quantile(scores or [0.0], 1 - config.keep)))
 
 
 def build_corpus(

@@ -14,8 +14,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from math import inf
 from typing import NamedTuple
 
 from experiments.config.data import CorpusConfig, Split
@@ -81,7 +82,29 @@ class Usable(NamedTuple):
     content: bytes
 
 
-def usable_documents(found: Iterable[Document | Skipped], tally: Tally) -> Iterator[Usable]:
+@dataclass(frozen=True)
+class Rule:
+    """Documents to leave out: duplicates, those of other sources, and those of low score."""
+
+    keeps_duplicates: bool = False
+    elsewhere: frozenset[bytes] = frozenset()  # digests of documents that are left out
+    score: Callable[[bytes], float] | None = None
+    least: float = -inf
+
+    def reason(self, content: bytes, digest: bytes, seen: set[bytes]) -> str:
+        """Why a document is left out; empty for one that is kept."""
+        if digest in seen and not self.keeps_duplicates:
+            return "duplicate"
+        if digest in self.elsewhere:
+            return "in another source"
+        if self.score is not None and self.score(content) < self.least:
+            return "below the score of data.filter"
+        return ""
+
+
+def usable_documents(
+    found: Iterable[Document | Skipped], tally: Tally, rule: Rule = Rule()
+) -> Iterator[Usable]:
     """The documents for training or validation, counted into ``tally``."""
     seen: set[bytes] = set()
     for each in found:
@@ -90,7 +113,7 @@ def usable_documents(found: Iterable[Document | Skipped], tally: Tally) -> Itera
             continue
         digest = hashlib.sha256(each.content).digest()
         is_utf8 = _is_utf8(each.content)
-        reason = _unusable(each.content, is_utf8) or ("duplicate" if digest in seen else "")
+        reason = _unusable(each.content, is_utf8) or rule.reason(each.content, digest, seen)
         if reason:
             tally.skip(each.name, reason)
             continue

@@ -29,14 +29,17 @@ RULES = 1  # of reading files; raise it where the same files would give other do
 def files_key(config: CorpusConfig) -> str:
     """The present key of the files; empty where it cannot stand for them.
 
-    So it is where a source reads none, a folder cannot be listed, or a file changed just now.
+    So it is where a source reads none, a folder cannot be listed, a file changed just now, or other
+    sources are left out.
 
     Take it before reading the files.
     """
     files = source_of(config).files
-    if files is None:
+    if files is None or config.without:
         return ""
     rules = [FORMAT, RULES, config.field, config.tokenizer, config.vocab_size]
+    if config.filter or config.duplicates == "keep":
+        rules += [config.filter, config.keep, config.duplicates]
     digest = hashlib.sha256(json.dumps([*rules, config.valid_fraction]).encode())
     newest = 0.0
     for file in files(config):
