@@ -226,6 +226,9 @@ class TransformerConfig:
         )
 
 
+Phase = Literal["training", "evaluation"]  # routers may choose otherwise in training
+
+
 @dataclass(frozen=True)
 class Program:
     """Options of compilation. They never change a loss beyond floating-point noise.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from flax import linen as nn
 from jax import Array
 from jaxtyping import Float, Int
 
-from models.config import PLAIN, Program, TransformerConfig
+from models.config import PLAIN, Phase, Program, TransformerConfig
 from models.dense import dense
 from models.layout import constrain, gather
 from models.weights import make_weight
@@ -41,7 +41,7 @@ class Spec:
     program: Program = PLAIN
     compute: str = "float32"  # dtype of activations and products; parameters stay float32
     layout: Layout = Layout()  # settled
-    phase: Literal["training", "evaluation"] = "evaluation"  # routers may differ in training
+    phase: Phase = "evaluation"  # routers may differ in training
 
 
 class Module(nn.Module):

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from experiments import data
 from experiments.config.run import Science
 from experiments.record import ItemResult
+from models.config import Phase
 from scaling.common import plugins
 from scaling.common.errors import UserError
 
@@ -31,8 +32,11 @@ VALIDATION = "validation"  # its loss is the loss of the run
 class Model(Protocol):
     """Parameters that can be scored, under any layout and on any device."""
 
-    def loss(self, windows: NDArray[np.integer]) -> float:
-        """Mean cross-entropy of [N, T+1] windows in nats per token."""
+    def loss(self, windows: NDArray[np.integer], phase: Phase = "evaluation") -> float:
+        """Mean cross-entropy of [N, T+1] windows in nats per token.
+
+        In the phase "training" a router may choose by later tokens.
+        """
         ...
 
     def log_probabilities(
@@ -69,7 +73,7 @@ class Uniform:
 
     vocab: int
 
-    def loss(self, windows: NDArray[np.integer]) -> float:
+    def loss(self, windows: NDArray[np.integer], phase: Phase = "evaluation") -> float:
         return math.log(self.vocab)
 
     def log_probabilities(

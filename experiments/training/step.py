@@ -6,7 +6,7 @@ Letters: S steps of a chunk, B sequences of a batch, M sequences of a microbatch
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from experiments.training import update as updates
 from experiments.training.hypers import Hypers
 from experiments.training.objective import NO_PENALTIES, Losses, Penalties, loss, objective
 from experiments.training.schedule import fraction
+from models.config import Phase
 from models.layout import keep
 from models.module import Spec
 from models.transformer import weights
@@ -233,16 +234,22 @@ def train_chunk(
     return state, rows
 
 
-def evaluate(recipe: Recipe, state: TrainState, windows: Array) -> Array:
+def evaluate(
+    recipe: Recipe, state: TrainState, windows: Array, phase: Phase = "evaluation"
+) -> Array:
     """Mean loss in nats per token over [P, M, T+1] windows, M at a time.
 
     The parameters are the evaluated ones: the last, or an average of them.
+
+    Args:
+        phase: "training" routes as in training, where a router may see later tokens.
     """
     params = updates.evaluated(state.optimizer, state.params)
+    spec = replace(recipe.spec, phase=phase)
 
     def add(total: Array, part: Array) -> tuple[Array, None]:
         with recipe.products:
-            return total + loss(recipe.spec, params, part), None
+            return total + loss(spec, params, part), None
 
     return jax.lax.scan(add, jnp.float32(0), windows)[0] / windows.shape[0]
 

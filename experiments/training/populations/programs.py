@@ -8,10 +8,10 @@ of the members.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,7 @@ from experiments.training.step import (
     score,
     train_chunk,
 )
+from models.config import Phase
 
 Tree = TypeVar("Tree")
 
@@ -43,7 +44,7 @@ class Programs:
 
     init: Callable[[Hypers], TrainState]
     chunk: jax.stages.Wrapped  # (state, hypers, batches) -> (state, metrics)
-    evaluate: Callable[[Any, Any], jax.Array]
+    evaluate: Mapping[Phase, Callable[[Any, Any], jax.Array]]
     score: Callable[[Any, Any, Any], jax.Array]
     place: Callable[[Any, int], Any]
     join: Callable[[Sequence[Any]], Any]
@@ -70,7 +71,9 @@ def programs(
         return Programs(
             init=jax.jit(partial(init_state, recipe), compiler_options=options),
             chunk=jax.jit(partial(train_chunk, recipe), donate_argnums=0),
-            evaluate=jax.jit(partial(evaluate, recipe)),
+            evaluate={
+                phase: jax.jit(partial(evaluate, recipe, phase=phase)) for phase in get_args(Phase)
+            },
             score=jax.jit(partial(score, recipe)),
             place=lambda tree, k: tree,
             join=lambda trees: trees[0],
@@ -103,7 +106,10 @@ def shared(recipe: Recipe, devices: Sequence[jax.Device]) -> Programs:
     return Programs(
         init=lambda hypers: init(layout_sharding.put(over, hypers)),
         chunk=compiled["chunk"](partial(train_chunk, recipe)),
-        evaluate=compiled["evaluate"](partial(evaluate, recipe)),
+        evaluate={
+            phase: compiled["evaluate"](partial(evaluate, recipe, phase=phase))
+            for phase in get_args(Phase)
+        },
         score=compiled["score"](partial(score, recipe)),
         place=lambda tree, k: tree,
         join=lambda trees: layout_sharding.put(over, trees[0]),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from experiments.training.populations.programs import Programs
 from experiments.training.step import TrainState
+from models.config import Phase
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,11 @@ class Trained:
     state: TrainState
     microbatch: int
 
-    def loss(self, windows: NDArray[np.integer]) -> float:
+    def loss(self, windows: NDArray[np.integer], phase: Phase = "evaluation") -> float:
         """Mean cross-entropy of [N, T+1] windows in nats per token."""
         size = math.gcd(len(windows), self.microbatch)
         parts = windows.reshape(-1, size, windows.shape[-1])
-        return float(self.compiled.evaluate(self.state, parts))
+        return float(self.compiled.evaluate[phase](self.state, parts))
 
     def log_probabilities(
         self, windows: NDArray[np.integer], scored: NDArray[np.bool_]
