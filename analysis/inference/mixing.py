@@ -99,11 +99,16 @@ def fit_law(weights: Array, losses: Array, of_run: Array) -> MixingLaw:
     def residuals(x: Array) -> Array:
         return root * (np.log(x[0] + np.exp(weights @ x[1:])) - np.log(losses))
 
+    def slopes(x: Array) -> Array:
+        power = np.exp(weights @ x[1:])
+        share = root / (x[0] + power)
+        return np.concatenate([share[:, None], (share * power)[:, None] * weights], axis=1)
+
     starts = [np.array([E, *line(E)]) for E in least * np.linspace(0, 0.995, FLOORS)]
     best = min(starts, key=lambda x: float(np.sum(residuals(x) ** 2)))
     free = np.full(len(best) - 1, np.inf)
     ends = (np.array([0, *-free]), np.array([least, *free]))
-    found = least_squares(residuals, best, bounds=ends, x_scale=np.maximum(1, abs(best)))
+    found = least_squares(residuals, best, slopes, ends, x_scale=np.maximum(1, abs(best)))
     return MixingLaw(float(found.x[0]), found.x[1:])
 
 

@@ -63,7 +63,7 @@ SCALES: Mapping[str, Scale] = {
         clean=(8, 16, 24, 32, 40),
         widths=(16, 32),
         shares=(0.1, 0.5),
-        repeats=(4, 16, 64, 256),
+        repeats=(4, 16, 64, 256, 1024),
         tokens=393_216,
         batch=BatchConfig(sequences=8, seq_len=64),
         learning_rate=0.0088,
