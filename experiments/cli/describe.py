@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 from experiments.cli import _common as common
 from scaling.common.answers import Answer, Line, Rows, Shown
 from scaling.common.command_line import Parser
-from scaling.common.errors import UserError
+from scaling.common.errors import UserError, nearest
 from scaling.common.quantities import whole
+from scaling.machines.memory import FLOAT32
 
 if TYPE_CHECKING:
     from experiments.config.run import Science
     from experiments.training.step import Recipe
     from models.weights import Weight
+    from scaling.counting.parts import Dims
 
 HEAD = (
     "parameter",
@@ -36,10 +38,13 @@ HEAD = (
     "sharding",
 )
 
+PARTS = ("part", "params", "flops forward, a token", "state, bytes a sequence")
+
 
 def add(parser: Parser) -> None:
     common.add_study_or_config(parser)
     parser.add_argument("--rung", type=whole, default=0, help="show the first run of this rung")
+    parser.add_argument("--label", help="of the runs with this label (default: any)")
 
 
 def run(options: argparse.Namespace) -> Answer:
@@ -47,7 +52,11 @@ def run(options: argparse.Namespace) -> Answer:
     from experiments.training.step import recipe
 
     runs = studies.runs(options.study, options.assignments)
-    planned = {run.rung: run for run in reversed(runs)}
+    labels = list(dict.fromkeys(run.label for run in runs))
+    if options.label is not None and options.label not in labels:
+        raise UserError(f"--label {options.label}: {nearest(options.label, labels)}")
+    shown = [run for run in runs if options.label in (None, run.label)]
+    planned = {run.rung: run for run in reversed(shown)}
     if options.rung not in planned:
         raise UserError(f"--rung {options.rung}: the study has rungs {sorted(planned)}")
     run = planned[options.rung]
@@ -63,7 +72,26 @@ def run(options: argparse.Namespace) -> Answer:
         for name, value in run.ledger.items()
     ]
     yield Rows("counts", ("count", "value"), counts, above="\n")
+    yield Rows("parts", PARTS, _parts(run.dims), left=1, above="\n")
     return 0
+
+
+def _parts(dims: Dims) -> list[list[Any]]:
+    """Each part of the model: parameters, FLOPs of a token, and the state of a sequence."""
+    from scaling.counting.formulas import flops_by_part, params_by_part, state_by_part
+
+    found = [f(dims) for f in (params_by_part, flops_by_part, state_by_part)]
+    empty = dict.fromkeys((name for each in found for name in each), 0)
+    params, flops, state = ({**empty, **each} for each in found)
+    return [
+        [
+            name,
+            Shown.of(params[name], ","),
+            Shown.of(flops[name] // 3, ","),
+            Shown.of(state[name] * FLOAT32, ","),
+        ]
+        for name in empty
+    ]
 
 
 def _fields(section: Any) -> Shown:

@@ -202,6 +202,15 @@ def params_by_part(s: Dims) -> dict[str, int]:
     return found
 
 
+def state_by_part(s: Dims) -> dict[str, int]:
+    """`state_numbers`, by the names of its parts."""
+    found: dict[str, int] = {}
+    for part in s.parts:
+        more = s.repeats * sum(numbers(s, part, letters) for letters in part.state)
+        found[part.name] = found[part.name] + more if part.name in found else more
+    return found
+
+
 def flops_by_part(s: Dims) -> dict[str, int]:
     """`flops_model`, by the names of its parts."""
     found = {"readout": 6 * s.vocab * s.width}

@@ -199,6 +199,9 @@ def test_describe_shows_the_experts(call):
         int(rows[name].split()[1].replace(",", "")) for name in ("params_total", "params_active")
     )
     assert total - active == 2 * 2 * 16 * 32  # two of four experts of two matrices
+    # of two experts and the router
+    assert rows["experts"].split() == ["experts", "4,160", f"{2 * (2 * 1024 + 64):,}", "0"]
+    assert "--label moe: known: " in error(call("describe", "--label", "moe"))
 
 
 def test_describe_shows_every_parameter_and_every_count(call):

@@ -13,33 +13,48 @@ import pytest
 from curves import CHUNK, SCIENCE, STEPS, batches, program, run, train
 from quick import quick_jit
 
-from experiments.training.step import init_state, train_chunk
+from experiments.training.step import Recipe, init_state, train_chunk
 
-EXPERTS = replace(SCIENCE, model=replace(SCIENCE.model, experts=4, experts_active=2))
-SCANNED = program(science=EXPERTS, layers="scan")
+MODEL = replace(SCIENCE.model, experts=4, experts_active=2)
+MODELS = {
+    "top_k": MODEL,
+    # REINFORCE, drawn by tokens and layer; one layer twice, and norms before routers alone
+    "rl_r, shared": replace(MODEL, router="rl_r", sharing="cycle", norms="peri"),
+    "s_base": replace(MODEL, router="s_base"),
+}
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name != "top_k")) for name in MODELS]
+
+
+def scanned(name: str) -> Recipe:
+    return program(science=replace(SCIENCE, model=MODELS[name]), layers="scan")
 
 
 @cache
-def reference() -> np.ndarray:
-    _, losses = train(SCANNED, run(), batches())
+def reference(name: str) -> np.ndarray:
+    _, losses = train(scanned(name), run(), batches())
     assert losses[-1] < losses[0] - 0.1, "the run learns, so that equal curves mean something"
     return losses
 
 
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     ("microbatch", "settings"),
     [(1, {"backward": "barrier"}), (2, {"layers": "scan", "remat": "block", "logits_chunks": 4})],
 )
-def test_any_program_has_the_same_curve(microbatch: int, settings: dict[str, Any]) -> None:
-    _, losses = train(program(microbatch, EXPERTS, **settings), run(), batches())
-    np.testing.assert_allclose(losses, reference(), rtol=1e-5)
+def test_any_program_has_the_same_curve(
+    name: str, microbatch: int, settings: dict[str, Any]
+) -> None:
+    science = replace(SCIENCE, model=MODELS[name])
+    _, losses = train(program(microbatch, science, **settings), run(), batches())
+    np.testing.assert_allclose(losses, reference(name), rtol=1e-5)
 
 
-def test_a_member_of_a_population_has_the_curve_of_its_solo_run() -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_a_member_of_a_population_has_the_curve_of_its_solo_run(name: str) -> None:
     members = [run(rate) for rate in (4e-3, 1e-3)]
     leaves = jax.tree.map(lambda *x: jnp.stack(x), *members)
     starting, stepping = (
-        quick_jit(jax.vmap(partial(f, SCANNED))) for f in (init_state, train_chunk)
+        quick_jit(jax.vmap(partial(f, scanned(name)))) for f in (init_state, train_chunk)
     )
     state, found = starting(leaves), []
     for start in range(0, STEPS, CHUNK):
@@ -47,5 +62,5 @@ def test_a_member_of_a_population_has_the_curve_of_its_solo_run() -> None:
         state, metrics = stepping(state, leaves, part)
         found.append(metrics["loss"])
     together = np.concatenate(jax.device_get(found), axis=1)
-    np.testing.assert_allclose(together[0], reference(), rtol=1e-5)
+    np.testing.assert_allclose(together[0], reference(name), rtol=1e-5)
     assert np.abs(together[1] - together[0]).max() > 0.01

@@ -30,14 +30,22 @@ def fields(name: str) -> list[str]:
     return [*EXPERTS, *(f"execution.layout.{field}" for field in axes)]
 
 
-PENALTIES = {"z_loss": 0.0, "balance_loss": 0.01, "router_z_loss": 0.001}
+PENALTIES = {
+    "z_loss": 0.0,
+    "balance_loss": 0.01,
+    "router_z_loss": 0.001,
+    "bias_loss": 0.1,
+    "policy_loss": 0.1,
+    "baseline_loss": 0.1,
+}
 
 
 @cache
 def differentiate(*assignments: str) -> tuple[Any, str]:
     """The gradients of the first batch at the first parameters, and the program of one device."""
     plan = made(*assignments)
-    params = programs(made(*EXPERTS)).init(hypers(tiny.config(*MODEL).science)).params
+    alone = made(*(field for field in assignments if field.startswith("model.")))
+    params = programs(alone).init(hypers(tiny.config(*MODEL).science)).params
     if plan.spec.layout.devices > 1:
         over = mesh(plan.spec.layout, jax.devices()[: plan.spec.layout.devices])
         params = jax.device_put(params, on(over, state_specs(plan).params))
@@ -61,6 +69,18 @@ def test_layout_has_the_curve_of_one_device(name: str) -> None:
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_layout_has_the_gradients_of_one_device(name: str) -> None:
     (alone, _), (shared, _) = differentiate(*EXPERTS), differentiate(*fields(name))
+    for ours, theirs in zip(jax.tree.leaves(shared), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=TOLERANCE * float(np.abs(theirs).max()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("router", ["hash", "s_base", "rl_r", "expert_choice", "loss_free"])
+def test_any_router_has_the_gradients_of_one_device(router: str) -> None:
+    own = f"model.router={router}"
+    (alone, _), (shared, _) = (
+        differentiate(*EXPERTS, own),
+        differentiate(*fields("expert 2, tensor 2"), own),
+    )
     for ours, theirs in zip(jax.tree.leaves(shared), jax.tree.leaves(alone), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=TOLERANCE * float(np.abs(theirs).max()))
 
