@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from scaling.common.errors import UserError, nearest
 
-TokenizerName = Literal["bytes", "bpe"]
+TokenizerName = Literal["bytes", "bpe", "file"]
 Split = Literal["train", "valid"]
 
 BYTE_VALUES = 256
@@ -24,8 +24,11 @@ class CorpusConfig:
     source: str = "stdlib"  # a file of experiments/data/sources
     path: str = ""  # files: file, folder or glob; huggingface: name or name:subset
     field: str = "text"  # the key or column that holds the text of a JSONL, Parquet or hub row
-    tokenizer: TokenizerName = "bytes"  # one token a byte, or byte pairs trained on the corpus
-    vocab_size: int = BYTE_VALUES  # bytes: 256; bpe: the size to train, and a bound of it [tokens]
+    # one token a byte, byte pairs trained on the corpus, or those of tokenizer_file
+    tokenizer: TokenizerName = "bytes"
+    tokenizer_file: str = ""  # a tokenizer.json of the package tokenizers, of byte-level pairs
+    # bytes: 256; bpe: the size to train, and a bound of it; file: its size or more [tokens]
+    vocab_size: int = BYTE_VALUES
     valid_fraction: float = 0.05  # expected share held out for validation [of the documents]
     # exact duplicates: dropped within each corpus, kept, or dropped from each corpus that comes
     # after another with the same document too
@@ -67,7 +70,7 @@ class Part:
 
 # Fields that choose the text. A known fingerprint replaces them in the identity of a run.
 PLACES = (
-    *("data.path", "data.corpora", "data.field"),
+    *("data.path", "data.corpora", "data.field", "data.tokenizer_file"),
     *("data.duplicates", "data.filter", "data.keep", "data.without"),
 )
 
@@ -139,6 +142,11 @@ def check_corpus(config: CorpusConfig) -> None:
             f"data.vocab_size={config.vocab_size}: data.tokenizer=bytes has exactly "
             f"{BYTE_VALUES}; leave it, or set data.tokenizer=bpe"
         )
+    if bool(config.tokenizer_file) != (config.tokenizer == "file"):
+        raise UserError(
+            f"data.tokenizer={config.tokenizer} data.tokenizer_file={config.tokenizer_file}: a "
+            "file goes with data.tokenizer=file; set both, or neither"
+        )
     if config.tokenizer == "bpe" and not BYTE_VALUES < config.vocab_size <= 2**31:
         raise UserError(
             f"data.vocab_size={config.vocab_size}: data.tokenizer=bpe starts from the "
@@ -169,7 +177,7 @@ def _check_mixture(data: DataConfig) -> None:
     if len(data.corpora) > 1 and data.tokenizer == "bpe":
         raise UserError(
             "data.tokenizer=bpe: it is trained on one corpus, so ids would differ between "
-            "data.corpora; set data.tokenizer=bytes"
+            "data.corpora; set data.tokenizer=bytes, or file and data.tokenizer_file"
         )
 
 

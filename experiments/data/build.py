@@ -70,7 +70,7 @@ def build_corpus(
     folder; the fingerprint of the text comes back.
     """
     train = _train_contents(config, progress)
-    tokenizer = given or build_tokenizer(config.tokenizer, config.vocab_size, train)
+    tokenizer = given or build_tokenizer(config, train)
     store_tokenizer(tokenizer, folder)
     sides: dict[Split, _SplitBuilder] = {
         "train": _SplitBuilder(folder / "train", tokenizer),

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from experiments.config.data import CorpusConfig, Split
 from experiments.data.sources import SEPARATOR, Document, Skipped, printable
+from experiments.data.sources._files import tokenizer_content
 
 FORMAT = 1  # of the stored tokens; part of the fingerprint, so another format is another corpus
 FINGERPRINT_LETTERS = 16
@@ -146,12 +147,14 @@ class Fingerprint:
     """Digest of the rules, then of each kept document in order."""
 
     def __init__(self, config: CorpusConfig) -> None:
-        rules = {
+        rules: dict[str, object] = {
             "format": FORMAT,
             "tokenizer": config.tokenizer,
             "vocab_size": config.vocab_size,
             "valid_fraction": float(config.valid_fraction),
         }
+        if config.tokenizer == "file":
+            rules["tokenizer_sha256"] = hashlib.sha256(tokenizer_content(config)).hexdigest()
         self._hash = hashlib.sha256(json.dumps(rules, sort_keys=True).encode())
 
     def add(self, digest: bytes) -> None:

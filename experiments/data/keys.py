@@ -17,6 +17,7 @@ from pathlib import Path
 from experiments.config.data import CorpusConfig
 from experiments.data.documents import FORMAT, Reading
 from experiments.data.sources import UNREADABLE, Skipped, source_of
+from experiments.data.sources._files import tokenizer_content
 from scaling.common.errors import UserError
 from scaling.common.files import read_json, write_json
 from scaling.common.remote import RemoteFile
@@ -41,6 +42,7 @@ def files_key(config: CorpusConfig) -> str:
     if config.filter or config.duplicates == "keep":
         rules += [config.filter, config.keep, config.duplicates]
     digest = hashlib.sha256(json.dumps([*rules, config.valid_fraction]).encode())
+    digest.update(tokenizer_content(config))
     newest = 0.0
     for file in files(config):
         if isinstance(file, Skipped):

@@ -18,8 +18,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.config.data import BYTE_VALUES, TokenizerName
+from experiments.config.data import BYTE_VALUES, CorpusConfig, TokenizerName
 from experiments.data.sources import SEPARATOR
+from experiments.data.sources._files import tokenizer_content
+from scaling.common.errors import UserError
 from scaling.common.plugins import import_extra
 
 FILE = "tokenizer.json"
@@ -119,9 +121,28 @@ def train_bpe(contents: Iterable[bytes], vocab_size: int) -> BpeTokenizer:
     return BpeTokenizer(inner.to_str().encode("utf-8"), vocab_size)
 
 
-def build_tokenizer(name: TokenizerName, vocab_size: int, train: Iterable[bytes]) -> Tokenizer:
-    """The tokenizer of a new corpus; a BPE learns from ``train``."""
-    return ByteTokenizer() if name == "bytes" else train_bpe(train, vocab_size)
+def build_tokenizer(config: CorpusConfig, train: Iterable[bytes]) -> Tokenizer:
+    """The tokenizer of a new corpus; a BPE learns from ``train``, unless a file has it.
+
+    Raises:
+        UserError: the file is not of byte-level pairs, or larger than data.vocab_size.
+    """
+    if config.tokenizer == "bytes":
+        return ByteTokenizer()
+    if config.tokenizer == "bpe":
+        return train_bpe(train, config.vocab_size)
+    said = f"data.tokenizer_file={config.tokenizer_file}"
+    try:
+        found = BpeTokenizer(tokenizer_content(config), config.vocab_size)
+    except ValueError as error:
+        why = str(error).partition("\n")[0]
+        raise UserError(f"{said}: no tokenizer of byte-level pairs ({why})") from error
+    if found.vocab_used > config.vocab_size:
+        raise UserError(
+            f"data.vocab_size={config.vocab_size}: {said} has {found.vocab_used}; set "
+            f"data.vocab_size={found.vocab_used} and model.vocab_size={found.vocab_used}"
+        )
+    return found
 
 
 def store_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
@@ -146,10 +167,19 @@ def digest(content: bytes) -> str:
 
 
 def _piece_bytes(inner: Any) -> list[bytes]:
-    """The bytes of each id. Byte-level vocabularies spell bytes as printable characters."""
+    """The bytes of each id. Byte-level vocabularies spell bytes as printable characters.
+
+    Raises:
+        ValueError: a piece holds another character, or an id has no piece.
+    """
     spelled = _byte_letters()
     by_id = sorted(inner.get_vocab().items(), key=lambda item: item[1])
-    return [bytes(spelled[letter] for letter in piece) for piece, _ in by_id]
+    if [number for _, number in by_id] != list(range(len(by_id))):
+        raise ValueError("ids without a piece")
+    try:
+        return [bytes(spelled[letter] for letter in piece) for piece, _ in by_id]
+    except KeyError as error:
+        raise ValueError(f"a piece holds {error}, which stands for no byte") from error
 
 
 def _byte_letters() -> dict[str, int]:

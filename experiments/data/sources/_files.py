@@ -13,7 +13,9 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from experiments.config.data import CorpusConfig
 from experiments.data.sources._source import UNREADABLE, Skipped, printable
+from scaling.common.errors import UserError
 
 ANY_DEPTH = "**"
 MAGIC = re.compile(r"[*?\[]")
@@ -93,6 +95,22 @@ def reason_of(error: Exception) -> str:
 
 def one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
+
+
+def tokenizer_content(config: CorpusConfig) -> bytes:
+    """The content of data.tokenizer_file; empty for other tokenizers.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    if config.tokenizer != "file":
+        return b""
+    try:
+        return Path(config.tokenizer_file).expanduser().read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"data.tokenizer_file={config.tokenizer_file}: cannot read it ({error.strerror})"
+        ) from error
 
 
 def is_visible(name: str) -> bool:

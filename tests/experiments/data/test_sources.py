@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -92,6 +93,8 @@ def test_stdlib_is_library_source_in_sorted_order() -> None:
         ({"unique_tokens": (5, 5)}, "data.unique_tokens=5,5: 2 for 1 corpora"),
         ({"unique_tokens": (-1,)}, "data.unique_tokens=-1: each must be 0 or more"),
         ({"repeats": (0,)}, "data.repeats=0: each must be 1 or more"),
+        ({"tokenizer": "file", "vocab_size": 300}, "a file goes with data.tokenizer=file"),
+        ({"tokenizer_file": "a.json"}, "data.tokenizer=bytes data.tokenizer_file=a.json"),
         ({"filter": "word", "keep": 0.5}, "data.filter=word: did you mean 'words'"),
         ({"filter": "words"}, "a filter keeps a share above 0 and below 1; set both"),
         ({"keep": 0.5}, "set both, or neither"),
@@ -135,30 +138,31 @@ def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
         documents(source="huggingface", path="some/set")
 
 
-class FakeRows(list[dict[str, object]]):
-    column_names = ("text", "id")
-
-    def select_columns(self, names: list[str]) -> FakeRows:
-        return FakeRows({name: row[name] for name in names} for row in self)
-
-
-def test_huggingface_reads_the_train_split_of_a_subset(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_huggingface_streams_the_rows_of_a_subset(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
+    read: list[int] = []
 
-    def load_dataset(name: str, subset: str | None, split: str) -> FakeRows:
-        asked.extend([name, subset, split])
-        return FakeRows([{"text": "é", "id": 1}, {"text": None, "id": 2}])
+    def rows() -> Iterator[dict[str, object]]:
+        for k, text in enumerate(("é", None, "never read")):
+            read.append(k)
+            yield {"text": text, "id": k}
+
+    def load_dataset(name: str, subset: str | None, split: str, streaming: bool) -> object:
+        asked.extend([name, subset, split, streaming])
+        return rows()
 
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
-    found = documents(source="huggingface", path="org/set:small")
-    assert asked == ["org/set", "small", "train"]
+    found = documents(source="huggingface", path="org/set:small:2")
+    assert asked == ["org/set", "small", "train", True]
     assert [d.content for d in found] == ["é".encode(), b""]
+    assert read == [0, 1]
+    assert len(documents(source="huggingface", path="org/set")) == 3
     with pytest.raises(UserError, match="no field 'body'"):
         documents(source="huggingface", path="org/set", field="body")
 
 
 def test_huggingface_load_errors_are_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load_dataset(name: str, subset: str | None, split: str) -> FakeRows:
+    def load_dataset(name: str, subset: str | None, split: str, streaming: bool) -> object:
         raise FileNotFoundError("Dataset\nnot found")
 
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.config.data import CorpusConfig, DataConfig
+from experiments.data import Corpora
 from experiments.data.sources import SEPARATOR
 from experiments.data.tokenizer import (
     BpeTokenizer,
@@ -23,6 +25,11 @@ from experiments.data.tokenizer import (
 from scaling.common.errors import UserError
 
 TEXT = ("the cat sat on the mat; naïve café, 日本語 🙂\n\tdef f(x): return x\n" * 20).encode()
+
+
+WORDS = b"""{"version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+"normalizer": null, "pre_tokenizer": null, "post_processor": null, "decoder": null,
+"model": {"type": "WordLevel", "vocab": {"\\u2581a": 0}, "unk_token": "a"}}"""
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +76,57 @@ def test_a_text_too_small_for_its_vocabulary(bpe: BpeTokenizer) -> None:
 
 
 def test_stored_tokenizer_is_the_trained_one(tmp_path: Path, bpe: BpeTokenizer) -> None:
-    built = build_tokenizer("bpe", 300, [TEXT])
+    built = build_tokenizer(CorpusConfig(tokenizer="bpe", vocab_size=300), [TEXT])
     store_tokenizer(built, tmp_path)
     loaded = load_tokenizer("bpe", 300, stored_content("bpe", tmp_path))
     (first,), (second,) = built.encode([TEXT]), loaded.encode([TEXT])
     assert first.tolist() == second.tolist() == bpe.encode([TEXT])[0].tolist()
     assert loaded.separator == bpe.separator
+
+
+def test_a_file_gives_one_vocabulary_to_several_corpora_and_its_hash_is_identity(
+    tmp_path: Path, bpe: BpeTokenizer
+) -> None:
+    file = tmp_path / "tokenizer.json"
+    file.write_bytes(bpe.content)
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for k in range(20):
+            (tmp_path / name / f"{k}.txt").write_text(f"the {name} cat sat on mat {k}")
+    config = DataConfig(
+        corpora=(f"files:{tmp_path / 'a'}", f"files:{tmp_path / 'b'}"),
+        weights=(0.5, 0.5),
+        valid_fraction=0.3,
+        tokenizer="file",
+        tokenizer_file=str(file),
+        vocab_size=300,
+    )
+    mixture = Corpora(tmp_path / "cache").mixture(config)
+    assert [each.tokenizer.content for each in mixture.corpora] == [bpe.content] * 2
+    file.write_bytes(train_bpe([TEXT[:200]], 300).content)
+    assert Corpora(tmp_path / "cache").mixture(config).fingerprint != mixture.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("content", "vocab_size", "says"),
+    [
+        (None, 300, "cannot read it"),
+        (b"{}", 300, "no tokenizer of byte-level pairs"),
+        (WORDS, 300, "no tokenizer of byte-level pairs"),
+        ("bpe", 280, "set data.vocab_size=300 and model.vocab_size=300"),
+    ],
+)
+def test_files_that_are_no_such_tokenizer_are_refused(
+    tmp_path: Path, bpe: BpeTokenizer, content: bytes | str | None, vocab_size: int, says: str
+) -> None:
+    file = tmp_path / "tokenizer.json"
+    if content is not None:
+        file.write_bytes(bpe.content if isinstance(content, str) else content)
+    config = CorpusConfig(tokenizer="file", tokenizer_file=str(file), vocab_size=vocab_size)
+    with pytest.raises(UserError) as caught:
+        build_tokenizer(config, [])
+    assert says in str(caught.value)
+    assert f"data.tokenizer_file={file}" in str(caught.value)
 
 
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
