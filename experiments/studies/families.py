@@ -1,0 +1,151 @@
+"""Which architecture needs less compute, and which fewer hours? Matched ladders, one per family.
+
+    windtunnel run families --set stage=tune       # rates of each family at the base size
+    windtunnel run families                        # the ladders at these rates
+    windtunnel gain runs/families --a label==gated_delta_hybrid --b label==attention \\
+        --spent flops_model --budget 1e12          # or --spent wall_seconds --budget 60
+    windtunnel run families --part held_out        # the largest size of each family
+    windtunnel report runs/families
+
+Each family differs from the transformer in its pattern alone, and has its own learning rate. The
+rate is the best of the same five at the base size, one seed each: an equal bill. muP carries it
+over the widths. Tokens are 20 to 80 for each parameter that a token meets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from experiments.config.optimizer import OptimizerConfig
+from experiments.config.run import BatchConfig, BudgetConfig, EvaluationConfig, RunConfig, Science
+from experiments.config.schedule import ScheduleConfig
+from experiments.plan.run import Run
+from experiments.plan.study import Study
+from experiments.record import StudyPart
+from models.config import TransformerConfig
+from models.shapes import plain
+from scaling.common.errors import UserError, nearest
+from scaling.counting.formulas import params_active
+from scaling.parametrization.parametrization import Parametrization
+
+HEAD_DIM, LAYERS = 8, 4
+CONTEXT = 128
+LOG2_RATES = range(-9, -4)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Choices of the model, and log2 of the rate that `stage=tune` found best at the base size."""
+
+    log2_rate: int
+    choices: Mapping[str, Any]
+
+
+FAMILIES: Mapping[str, Family] = {
+    "attention": Family(-7, {}),
+    "gated_delta_hybrid": Family(-7, {"pattern": ("gated_delta",) * 3 + ("attention",)}),
+    "sliding_hybrid": Family(-7, {"pattern": ("sliding_window:window=32",) * 3 + ("attention",)}),
+    "qlstm": Family(-7, {"pattern": ("qlstm",)}),
+}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of the study: the same design, other numbers.
+
+    Attributes:
+        ratios: tokens for each active parameter, by width.
+        held_out: width, and tokens for each active parameter.
+    """
+
+    base_width: int
+    ratios: Mapping[int, tuple[int, ...]]
+    held_out: tuple[int, int]
+
+
+SCALES: Mapping[str, Scale] = {
+    "small": Scale(24, {16: (20, 40, 80), 24: (20, 40, 80), 32: (20, 40)}, (40, 30)),
+    "cpu": Scale(24, {24: (20, 40, 80), 32: (20, 40, 80), 48: (20, 40, 80)}, (72, 40)),
+}
+
+
+def study(
+    scale: Literal["small", "cpu"] = "small",
+    stage: Literal["ladder", "tune"] = "ladder",
+    families: str = "",
+    seed: int = 0,
+) -> Study:
+    """The ladders of the named families, or of all; or the runs that tune their rates."""
+    s, chosen = SCALES[scale], _chosen(families)
+    if stage == "tune":
+        return Study(
+            name="families_tuning",
+            question="Which learning rate suits each family at the base size?",
+            runs=tuple(
+                _run(s, name, s.base_width, s.ratios[s.base_width][0], log2_rate, seed)
+                for name in chosen
+                for log2_rate in LOG2_RATES
+            ),
+            law=None,
+        )
+    width, ratio = s.held_out
+    return Study(
+        name="families",
+        question="Which architecture needs less compute, and which fewer hours?",
+        runs=tuple(
+            run
+            for name in chosen
+            for rate in [FAMILIES[name].log2_rate]
+            for run in (
+                *(
+                    _run(s, name, each, tokens, rate, seed, rung)
+                    for rung, (each, ratios) in enumerate(s.ratios.items())
+                    for tokens in ratios
+                ),
+                _run(s, name, width, ratio, rate, seed, len(s.ratios), StudyPart.HELD_OUT),
+            )
+        ),
+        params="params_active",
+    )
+
+
+def model(family: str, width: int) -> TransformerConfig:
+    """The model of a family at one width."""
+    return plain(width, LAYERS, HEAD_DIM, **FAMILIES[family].choices)
+
+
+def _run(
+    s: Scale,
+    family: str,
+    width: int,
+    ratio: int,
+    log2_rate: int,
+    seed: int,
+    rung: int = 0,
+    part: StudyPart = StudyPart.FIT,
+) -> Run:
+    shape = model(family, width)
+    config = RunConfig(
+        Science(
+            model=shape,
+            parametrization=Parametrization("mup", s.base_width, HEAD_DIM),
+            optimizer=OptimizerConfig(learning_rate=2.0**log2_rate, weight_decay=0.1, beta2=0.99),
+            schedule=ScheduleConfig("linear", warmup_fraction=0.05, final_fraction=0.0),
+            batch=BatchConfig(sequences=4, seq_len=CONTEXT),
+            budget=BudgetConfig(ratio * params_active(shape.dims(CONTEXT))),
+            evaluation=EvaluationConfig(windows=1024),
+            seed=seed,
+        )
+    )
+    return Run(config, rung, part, label=family)
+
+
+def _chosen(families: str) -> list[str]:
+    """Names separated by commas; none: all."""
+    names = families.split(",") if families else list(FAMILIES)
+    for name in names:
+        if name not in FAMILIES:
+            raise UserError(f"--set families={families}: {name}: {nearest(name, FAMILIES)}")
+    return list(dict.fromkeys(names))
