@@ -4,10 +4,13 @@
 
 Fits a law to the runs of each family and compares their least losses at a budget. Each family has
 its own allocation C = 6 N D, unless its law has one variable. Above 1, A is the better family.
---crossing looks for the budget at which the better family changes.
+--crossing looks for the budget at which the better family changes. --spent counts the budget in
+another column: a law's size is then that column over 6 tokens, so that 6 N D is what was spent.
 
   windtunnel gain runs/muon runs/adamw --budget 1e13 --bootstrap 1000
   windtunnel gain runs/mine --a 'label==muon' --b 'label==adamw' --budget 1e13
+  windtunnel gain runs/families --a label==qlstm --b label==attention --spent flops_model \\
+      --budget 1e12
   windtunnel gain xlstm_isoflop --a 'architecture==mLSTM (xLSTM)' \\
       --b 'architecture==Llama transformer' --where 'context==16384' --budget 1e19
 """
@@ -23,7 +26,7 @@ from analysis.cli._plot import add_plot, plot
 from analysis.cli._table_options import PATH, TableSource, add_table, fit_source, read
 from analysis.plotting.labels import label
 from scaling.common.answers import Answer, Estimate, Line, Note, Rows, Shown
-from scaling.common.errors import UserError
+from scaling.common.errors import UserError, nearest
 from scaling.common.quantities import positive
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from analysis.inference.compute_gain import Gain
 
 HEAD = ("family", "law", "rows", "status")
+SIZE = "{} / 6 tokens"  # the column of --spent
 GAINS = ("budget of A", "loss", "gain", "B never gets there")
 
 
@@ -64,6 +68,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar=("LOW", "HIGH"),
         help="between two budgets",
     )
+    parser.add_argument(
+        "--spent",
+        metavar="COLUMN",
+        help="the budget of a run, such as flops_model or wall_seconds (default: 6 N D)",
+    )
     add_table(parser)
     add_plot(parser, "the least loss of both families against compute")
 
@@ -75,7 +84,12 @@ def run(options: argparse.Namespace) -> Answer:
 
     if not (options.budget or options.at_loss or options.crossing):
         raise UserError("gain: give --budget C, --at-loss L or --crossing LOW HIGH")
-    a, b = (fit_source(each, options.law, options) for each in _families(options))
+    if options.spent and (options.params or options.x):
+        raise UserError("gain: --spent makes the size itself; leave out --params and --x")
+    families = [_spending(each, options.spent) for each in _families(options)]
+    if options.spent:
+        options.params = SIZE.format(options.spent)
+    a, b = (fit_source(each, options.law, options) for each in families)
     both = (("A", a), ("B", b))
     rows = [(name, fit.law.name, len(fit.points), str(fit.status)) for name, fit in both]
     found = [gain(a, b, budget=budget) for budget in options.budget]
@@ -114,6 +128,19 @@ def _gain(found: Gain) -> tuple[Any, ...]:
     never = "-" if math.isnan(found.unreached) else f"{found.unreached:.0%} of resamples"
     value = Estimate(found.value, found.low, found.high, 3)
     return found.budget, found.loss, value, Shown(found.unreached, never)
+
+
+def _spending(source: TableSource, column: str | None) -> TableSource:
+    """The rows with a size by which 6 N D is what they spent of a column."""
+    if column is None:
+        return source
+    from analysis.tables.columns import numeric
+
+    for name in (column, source.tokens):
+        if name not in source.table:
+            raise UserError(f"--spent {column}: {nearest(name, source.table.columns)}")
+    size = numeric(source.table[column]) / (6 * numeric(source.table[source.tokens]))
+    return replace(source, table=source.table.assign(**{SIZE.format(column): size}))
 
 
 def _families(options: argparse.Namespace) -> tuple[TableSource, TableSource]:

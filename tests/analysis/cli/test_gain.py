@@ -44,6 +44,18 @@ def test_the_known_gain_lies_in_its_interval(csv: str, tmp_path: Path, capsys):
     assert (tmp_path / "gain.png").exists()
 
 
+def test_the_gain_at_equal_hours_is_that_of_the_time_spent(csv: str, tmp_path: Path, capsys):
+    """B is twice as slow for each parameter and token: its gain of 2 in compute is 4 in time."""
+    table = pd.read_csv(csv)
+    slow = 1e-12 * np.where(table["family"] == "ours", 1, 2)
+    table["hours"] = slow * 6 * table["params_total"] * table["tokens"]
+    table.to_csv(tmp_path / "timed.csv", index=False)
+    asked = ["--spent", "hours", "--budget", "1e8"]
+    assert main(["gain", str(tmp_path / "timed.csv"), *FAMILIES, *asked]) == 0
+    found = float(capsys.readouterr().out.split("1e+08")[1].split()[1])
+    assert found == pytest.approx(2 * LESS * FEWER, rel=0.05)
+
+
 def test_two_paths_are_two_families(csv: str, capsys):
     """A table against itself: the gain is 1."""
     assert main(["gain", csv, csv, "--where", "family==ours", "--at-loss", "2.5"]) == 0
@@ -57,6 +69,7 @@ def test_two_paths_are_two_families(csv: str, capsys):
         (["--budget", "1e20"], "give a second path, or --a ROWS and --b ROWS"),
         (["--a", "family==our", "--b", "family==theirs", "--budget", "1"], "did you mean 'ours'"),
         ([*FAMILIES, "--at-loss", "1.0"], "never reaches a loss of 1"),
+        ([*FAMILIES, "--budget", "1", "--spent", "loss "], "--spent loss : did you mean 'loss'"),
     ],
 )
 def test_mistakes_are_one_line(csv: str, arguments: list[str], said: str, capsys):
