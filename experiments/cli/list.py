@@ -1,8 +1,9 @@
-"""List studies and searches, or with --data the texts.
+"""List studies and searches, with --data the texts, or with --parts the parts of a model.
 
 example:
   windtunnel list
   windtunnel list --data
+  windtunnel list --parts
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ from scaling.common.command_line import Parser
 
 
 def add(parser: Parser) -> None:
-    parser.add_argument(
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument(
         "--data", action="store_true", help="the sources of data.source and data.corpora instead"
+    )
+    kinds.add_argument(
+        "--parts", action="store_true", help="mixers, feed-forwards and routers of model.pattern"
     )
 
 
 def run(options: argparse.Namespace) -> Answer:
-    yield from _sources() if options.data else _studies()
+    yield from _sources() if options.data else _parts() if options.parts else _studies()
     return 0
 
 
@@ -55,4 +60,36 @@ def _sources() -> Answer:
         here = "" if size is None else f"{size / 1e6:.1f} MB" if size else "none here"
         rows.append((name, Shown(size, here), plugins.summary(sources.__name__, name), usage))
     yield Rows("sources", ("name", "size", "text", "usage"), rows, left=4)
+    return 0
+
+
+def _parts() -> Answer:
+    """A row for each mixer, feed-forward and router."""
+    from models import part
+    from scaling.common import plugins
+
+    found: list[tuple[str, str, part.Part | part.Router]] = [
+        *(("mixer", name, part.mixer(name)) for name in plugins.names("models.mixers")),
+        *(("feed-forward", name, part.feed_forward(name)) for name in plugins.names("models.ffn")),
+        *(("router", name, part.router(name)) for name in plugins.names("models.routers")),
+    ]
+    rows = []
+    for kind, name, each in found:
+        own = isinstance(each, part.Part) and each.settings is not None
+        settings = vars(each.settings) if own else {}  # type: ignore[union-attr]
+        kernels = each.kernels if isinstance(each, part.Part) else {}
+        rows.append(
+            (
+                kind,
+                name,
+                "yes" if each.causal else "no",
+                Shown(dict(settings), " ".join(f"{key}={x}" for key, x in settings.items())),
+                Shown(
+                    {platform: list(names) for platform, names in kernels.items()},
+                    " ".join(f"{platform}:{names[0]}" for platform, names in kernels.items()),
+                ),
+                each.source,
+            )
+        )
+    yield Rows("parts", ("kind", "name", "causal", "settings", "kernels", "source"), rows, left=6)
     return 0

@@ -8,7 +8,7 @@
     windtunnel report runs/families
 
 Each family differs from the transformer in its pattern alone, and has its own learning rate. The
-rate is the best of the same five at the base size, one seed each: an equal bill. muP carries it
+rate is the best of the same four at the base size, one seed each: an equal bill. muP carries it
 over the widths. Tokens are 20 to 80 for each parameter that a token meets.
 """
 
@@ -32,7 +32,7 @@ from scaling.parametrization.parametrization import Parametrization
 
 HEAD_DIM, LAYERS = 8, 4
 CONTEXT = 128
-LOG2_RATES = range(-9, -4)
+LOG2_RATES = range(-8, -4)
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,9 @@ def unit_lower_inverse(a: Float[Array, "*n p p"]) -> Float[Array, "*n p p"]:
     p, size = a.shape[-1], 1
     inverse = jnp.ones((*a.shape[:-2], p, 1, 1), a.dtype)
     while size < p:
-        starts = range(0, p, 2 * size)
-        below = [a[..., i + size : i + 2 * size, i : i + size] for i in starts]
-        corner = jnp.stack(below, axis=-3)
+        pairs = a.reshape(*a.shape[:-2], p // size // 2, 2, size, p // size // 2, 2, size)
+        below = pairs[..., 1, :, :, 0, :]  # of every two pairs of blocks; those of one are needed
+        corner = jnp.moveaxis(jnp.diagonal(below, axis1=-4, axis2=-2), -1, -3)
         upper, lower = inverse[..., ::2, :, :], inverse[..., 1::2, :, :]
         corner = -corner if size == 1 else -(lower @ corner @ upper)
         top = jnp.concatenate([upper, jnp.zeros_like(corner)], axis=-1)
