@@ -107,6 +107,11 @@ def parts(data: DataConfig) -> tuple[Part, ...]:
     return tuple(found)
 
 
+def source_names(data: DataConfig) -> tuple[str, ...]:
+    """The name of each of the corpora, or its entry where it has none."""
+    return tuple(_named(text)[0] or text for text in data.corpora)
+
+
 def left_out(config: CorpusConfig) -> list[CorpusConfig]:
     """The sources whose documents a corpus leaves out."""
     named = map(_named, config.without)
@@ -167,7 +172,7 @@ def _check_mixture(data: DataConfig) -> None:
             "leave them out"
         )
     listed = ",".join(data.corpora)
-    names = [_named(text)[0] or text for text in data.corpora]
+    names = source_names(data)
     if len(set(names)) < len(names):
         raise UserError(
             f"data.corpora={listed}: one stands twice; drop it, or name the two: a=stdlib,b=stdlib"

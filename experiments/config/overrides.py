@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
+from experiments.config.data import source_names
 from experiments.config.fields import field_types, from_text, leaves
 from experiments.config.run import Execution, RunConfig, Science
-from scaling.common.errors import UserError
+from scaling.common.errors import UserError, nearest
 
 Config = TypeVar("Config")
+MIXTURE = "data.mixture"  # the weights of all sources, by name
+BY_SOURCE: Mapping[str, Any] = {"data.weights": 0.0, "data.unique_tokens": 0, "data.repeats": 1}
 ALIASES: Mapping[str, str] = {
     "lr": "optimizer.learning_rate",
     "wd": "optimizer.weight_decay",
@@ -56,10 +60,48 @@ def override(config: RunConfig, assignments: Sequence[str]) -> RunConfig:
     for text in assignments:
         word, value = split(text)
         path = ALIASES.get(word, word)
+        if is_by_source(path):
+            config = assign(config, values)
+            values = _by_source(config, path, value)
+            continue
         if path not in paths():
             raise UserError(f"--set {path}: no such field; {meant(path, paths())}")
         values[path] = from_text(f"--set {path}", value, kind_of(path))
     return assign(config, values)
+
+
+def is_by_source(path: str) -> bool:
+    """True for data.mixture, and for data.weights.web, the number of one source by its name."""
+    return path == MIXTURE or any(path.startswith(f"{field}.") for field in BY_SOURCE)
+
+
+def _by_source(config: RunConfig, path: str, text: str) -> dict[str, Any]:
+    """The numbers of all sources, of which a path gives one, or the weights of data.mixture.
+
+    Raises:
+        UserError: no such source, or no number.
+    """
+    names = source_names(config.science.data)
+    given = {path: text}
+    if path == MIXTURE:
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise UserError(f'--set {path}={text}: write it as {{"web": 0.7, "code": 0.3}}')
+        given = {f"data.weights.{name}": str(weight) for name, weight in found.items()}
+    field = "data.weights" if path == MIXTURE else next(f for f in BY_SOURCE if path.startswith(f))
+    old = () if path == MIXTURE else value_of(config, field)
+    numbers = list(old or (BY_SOURCE[field],) * len(names))
+    for full, value in given.items():
+        name = full.removeprefix(f"{field}.")
+        if name not in names:
+            raise UserError(f"--set {full}: no source '{name}' in data.corpora; "
+                            f"{nearest(name, names) if names else 'name them there'}")  # fmt: skip
+        kind = get_args(kind_of(field))[0]
+        numbers[names.index(name)] = from_text(f"--set {full}", value, kind)
+    return {field: tuple(numbers)}
 
 
 def assign(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:

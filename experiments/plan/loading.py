@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar, cast
 
-from experiments.config.overrides import ALIASES, meant, split
+from experiments.config.overrides import ALIASES, is_by_source, meant, split
 from experiments.plan import settings
 from scaling.common import plugins
 from scaling.common.errors import UserError
@@ -67,7 +67,7 @@ def build(kind: FileKind[T], name: str, assignments: Sequence[str]) -> T:
         key, value = split(text)
         if key in values:
             values[key] = settings.read(f"--set {key}", value, types[key])
-        elif (field := ALIASES.get(key, key)) in kind.fields:
+        elif (field := ALIASES.get(key, key)) in kind.fields or is_by_source(field):
             rest[field] = value
         else:
             hint = meant(key, [*values, *kind.fields])

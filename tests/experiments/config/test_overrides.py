@@ -82,3 +82,41 @@ def test_paths_cover_science_and_execution():
     assert {"seed", "model.width", "data.path", "execution.program.remat"} <= set(paths())
     assert len(set(paths())) == len(paths())
     assert not [path for path in paths() if path.startswith("science")]
+
+
+TWO = ["data.corpora=web=files:a,code=stdlib", "data.weights=0.5,0.5"]
+
+
+@pytest.mark.parametrize(
+    ("assignments", "weights", "unique", "repeats"),
+    [
+        (['data.mixture={"code": 0.3, "web": 0.7}'], (0.7, 0.3), (), ()),
+        (['data.mixture={"code": 1}'], (0.0, 1.0), (), ()),
+        (["data.weights.web=0.2", "data.weights.code=0.8"], (0.2, 0.8), (), ()),
+        (
+            ["data.unique_tokens.code=2e6", "data.repeats.code=4"],
+            (0.5, 0.5),
+            (0, 2_000_000),
+            (1, 4),
+        ),
+    ],
+)
+def test_numbers_of_a_source_are_set_by_its_name(assignments, weights, unique, repeats):
+    data = override(RunConfig(), [*TWO, *assignments]).science.data
+    assert (data.weights, data.unique_tokens, data.repeats) == (weights, unique, repeats)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("data.weights.wb=0.2", r"no source 'wb' in data\.corpora; did you mean 'web'"),
+        ('data.mixture={"prose": 1}', r"no source 'prose' in data\.corpora"),
+        ("data.mixture=0.5", r'write it as \{"web": 0\.7, "code": 0\.3\}'),
+        ("data.repeats.web=many", r"data\.repeats\.web=many: expected int"),
+    ],
+)
+def test_wrong_names_and_numbers_of_sources_are_refused(assignment, message):
+    with pytest.raises(UserError, match=message):
+        override(RunConfig(), [*TWO, assignment])
+    with pytest.raises(UserError, match=r"name them there|write it as"):
+        override(RunConfig(), [assignment])  # without data.corpora
