@@ -36,6 +36,7 @@ from scaling.common import files, remote
 from scaling.common.errors import UserError
 from scaling.common.files import DamagedError, TypedError
 
+MEND_ROWS = "run the study again, which trains the run anew"
 TAIL = 4096  # bytes: the last rows, however long the file
 
 F = TypeVar("F", bound=File)
@@ -84,10 +85,11 @@ def read_file(path: Path, kind: type[F]) -> F:
     Raises:
         UnreadableError: the system refuses.
         UserError: another version wrote it.
-        DamagedError: it is not JSON, differs from its checksum, or has no checksum and a field that
+        DamagedError: it is no file or not JSON, differs from its checksum, or has no checksum and a field that
             is unknown, missing or of another type.
     """
     try:
+        _check_file(path, kind.MEND)
         content = path.read_bytes()
     except OSError as error:
         raise files.unreadable(path, error) from error
@@ -108,6 +110,12 @@ def read_file(path: Path, kind: type[F]) -> F:
         f"{path}: record schema {found}, this version reads {SCHEMA}; "
         "use another folder with --out, or move this one away"
     )
+
+
+def _check_file(path: Path, mend: str) -> None:
+    """Refuse a pipe, which would hold a reader up for ever, and other things that are no file."""
+    if os.path.lexists(path) and not path.is_file():
+        raise DamagedError(f"{path}: is no file; {mend}")
 
 
 def _schema(text: bytes) -> Any:
@@ -170,11 +178,13 @@ def last_rows(path: Path) -> list[MetricsRow]:
     None of a file that is missing or that this process may not read.
     """
     try:
+        if not path.is_file():
+            return []
         with path.open("rb") as file:
             start = max(0, file.seek(0, os.SEEK_END) - TAIL)
             file.seek(start)
             lines = file.read().split(b"\n")[start > 0 : -1]
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+    except (FileNotFoundError, PermissionError):
         return []
     decoder, rows = msgspec.json.Decoder(MetricsRow), []
     for line in lines:
@@ -184,7 +194,7 @@ def last_rows(path: Path) -> list[MetricsRow]:
 
 
 def _rows(path: Path, kind: type[R]) -> Iterator[R]:
-    if not path.exists():
+    if not os.path.lexists(path):
         return
     decoder, total, summed = msgspec.json.Decoder(kind), 0, False
     for number, line in enumerate(_lines(path), 1):
@@ -200,6 +210,7 @@ def _rows(path: Path, kind: type[R]) -> Iterator[R]:
 
 def _lines(path: Path) -> Iterator[bytes]:
     try:
+        _check_file(path, MEND_ROWS)
         with path.open("rb") as file:
             yield from file
     except OSError as error:
@@ -217,14 +228,14 @@ def _row(decoder: msgspec.json.Decoder[R], line: bytes, where: str) -> R:
 
 
 def _damaged(where: str, reason: str) -> DamagedError:
-    return DamagedError(f"{where}: {reason}; run the study again, which trains the run anew")
+    return DamagedError(f"{where}: {reason}; {MEND_ROWS}")
 
 
 def sums(run: Path) -> dict[str, FileSum]:
     """Sizes and checksums of a run's files but checkpoints, for its summary."""
     items = sorted((run / EVALUATIONS).glob("*.jsonl"))
     named = [run / name for name in (CONFIG, TOKENIZER, METRICS)]
-    found = (path for path in [*named, *items] if path.exists())
+    found = (path for path in [*named, *items] if path.is_file())
     return {path.relative_to(run).as_posix(): _sum(path) for path in found}
 
 
@@ -235,7 +246,7 @@ def changed(run: Path, summary: RunSummary) -> dict[str, str]:
     """
     found = {}
     for name, wanted in summary.files.items():
-        if not (run / name).exists():
+        if not (run / name).is_file():
             found[name] = "is missing"
         elif _sum(run / name) != wanted:
             found[name] = "has changed since the run ended"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from os.path import lexists
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def quarantine(run: Path) -> str | None:
     begins_anew = any(name in START or name.startswith(f"{EVALUATIONS}/") for name in damaged)
     beside = [SUMMARY] if damaged else []
     beside += [METRICS, CHECKPOINTS] if begins_anew else []
-    found = [name for name in dict.fromkeys([*damaged, *beside]) if (run / name).exists()]
+    found = [name for name in dict.fromkeys([*damaged, *beside]) if lexists(run / name)]
     if not found:
         return None
     aside = move_aside(run, *(run / name for name in found))
@@ -86,8 +87,11 @@ def damage(run: Path) -> dict[str, str]:
             found[name] = phrase
     if METRICS not in found and _reach(run) < (newest := _newest(run)):
         found[METRICS] = f"{METRICS} ends before the checkpoint of step {newest}"
-    if (run / CHECKPOINTS).is_file():
+    if lexists(run / CHECKPOINTS) and not (run / CHECKPOINTS).is_dir():
         found[CHECKPOINTS] = f"{CHECKPOINTS} is no folder"
+    for step in _named(run):
+        if not step.is_dir():
+            found[f"{CHECKPOINTS}/{step.name}"] = f"{CHECKPOINTS}/{step.name} is no folder"
     with suppress(DamagedError):
         if (run / SUMMARY).exists():
             changed = record.changed(run, record.read(run, RunSummary))
@@ -96,11 +100,12 @@ def damage(run: Path) -> dict[str, str]:
 
 
 def _phrase(run: Path, name: str, read: Callable[[Path], Any]) -> str | None:
-    if (run / name).is_dir():
+    if not lexists(run / name):
+        return None
+    if not (run / name).is_file():
         return f"{name} is no file"
     try:
-        if (run / name).exists():
-            read(run / name)
+        read(run / name)
     except DamagedError as error:
         return str(error).removeprefix(f"{run}/").partition(";")[0]
     return None
@@ -129,8 +134,12 @@ def _newest(run: Path) -> int:
 
 def _steps(run: Path) -> list[int]:
     """The steps that have a checkpoint."""
-    folders = (path for path in (run / CHECKPOINTS).glob("*") if path.is_dir())
-    return [int(path.name) for path in folders if path.name.isdecimal()]
+    return [int(path.name) for path in _named(run) if path.is_dir()]
+
+
+def _named(run: Path) -> list[Path]:
+    """Whatever has the name of a checkpoint."""
+    return [path for path in (run / CHECKPOINTS).glob("*") if path.name.isdecimal()]
 
 
 def _fresh(run: Path) -> Path:

@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +26,12 @@ MAKE_ROOM = "make room, or choose another folder"
 MOVE_AWAY = "move it away"
 ELSEWHERE = "choose another place"
 RIGHTS = "give yourself the right to it, or choose another place"
+REMEDIES: Mapping[int, str] = {
+    errno.EACCES: RIGHTS,
+    errno.EPERM: RIGHTS,
+    errno.EEXIST: "something else has its place: move that away",
+    errno.ENOTDIR: "something else has its place: move that away",
+}
 
 # errors of a whole disk, as against those of one file or folder
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
@@ -101,7 +107,7 @@ def unreadable(path: Path, error: OSError) -> UnreadableError:
 def refused(path: Path, number: int | None, remedy: str = MAKE_ROOM) -> UserError:
     """The error of a write that the system refused with this number."""
     kind = DiskError if number in DISK else UserError
-    remedy = RIGHTS if number in (errno.EACCES, errno.EPERM) else remedy
+    remedy = REMEDIES.get(number or 0, remedy)
     return kind(f"{path}: cannot write ({os.strerror(number or errno.EIO)}); {remedy}")
 
 
