@@ -85,8 +85,8 @@ def read_file(path: Path, kind: type[F]) -> F:
     Raises:
         UnreadableError: the system refuses.
         UserError: another version wrote it.
-        DamagedError: it is no file or not JSON, differs from its checksum, or has no checksum and a field that
-            is unknown, missing or of another type.
+        DamagedError: it is no file or not JSON, differs from its checksum, or has no checksum and a
+            field that is unknown, missing or of another type.
     """
     try:
         _check_file(path, kind.MEND)
