@@ -46,6 +46,11 @@ def as_table(table: Any) -> pd.DataFrame:
     import pandas as pd
 
     if isinstance(table, pd.DataFrame):
+        if table.columns.nlevels > 1:
+            raise UserError(
+                f"table: its columns have {table.columns.nlevels} levels of names; give them one, "
+                "as with table.columns.map('_'.join)"
+            )
         return table
     if isinstance(table, str | Path):
         return load_table(table)

@@ -31,6 +31,7 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 NAMED = 5  # rows that a message lists before it counts the rest
 SPAN = (1e-150, 1e150)  # numbers whose squares are still numbers
+NOT_REAL = "mMc"  # kinds of columns: times and complex numbers
 LINE = "line"  # name of an index that holds lines of a file
 RUNS = ("run_id", "run id", "run_name", "run name", "run", "name", "id", "trial_id", "uuid")
 IDENTIFIER = re.compile(r"(^|[^a-z])(id|ids|name|run|uuid|hash|sha|commit|key|label|tag|group)$")
@@ -90,6 +91,8 @@ def numeric(column: pd.Series, mark: Mark | None = None) -> Array:
     """
     import pandas as pd
 
+    if column.dtype.kind in NOT_REAL:
+        return np.full(len(column), np.nan)
     plain = column.astype(object) if column.dtype.kind == "O" else column
     values = pd.to_numeric(plain, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     wanting = np.isnan(values) & column.notna().to_numpy()
@@ -148,7 +151,7 @@ def _units(column: pd.Series) -> set[str]:
 def numbers(table: pd.DataFrame, column: str, labels: list[str]) -> Array:
     """One column as finite positive float64, or an error that names the rows that are not."""
     found = column_of(table, column)
-    if found.dtype.kind in "mMc":
+    if found.dtype.kind in NOT_REAL:
         raise UserError(f"column '{column}' holds {found.dtype}, not real numbers")
     values = numeric(found)
     bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))

@@ -386,7 +386,8 @@ def _float64(values: Mapping[str, ArrayLike]) -> dict[str, Array]:
     series: dict[str, Any] = {
         name: each for name, each in values.items() if hasattr(each, "reindex")
     }
-    labels = {name: each.index for name, each in series.items()}
+    # a list of labels, as pandas' Index, has none of its own
+    labels = {name: each.index for name, each in series.items() if hasattr(each, "index")}
     if any(not each.equals(other) for each, other in pairwise(labels.values())):
         raise UserError(
             f"{', '.join(labels)}: the labels of their indexes differ; align them, or give "

@@ -30,10 +30,15 @@ def numbers_of(name: str, values: ArrayLike) -> Array:
     try:
         found = np.asarray(values, np.float64)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{name}={values!r}: give a number or an array of numbers") from error
+        raise UserError(f"{_said(name, values)}: give a number or an array of numbers") from error
     if not found.size:
         raise UserError(f"{name}: no value is given, so there is nothing to predict")
     return found
+
+
+def _said(name: str, values: ArrayLike) -> str:
+    """A value as given, in one line."""
+    return f"{name}={' '.join(repr(values).split())}"
 
 
 def beyond(values: ArrayLike, fitted: Array) -> Array:
@@ -94,13 +99,13 @@ def check_reach(law: Law, fitted: Mapping[str, Array], asked: Mapping[str, Array
     for name, value in asked.items():
         numbers = numbers_of(name, value)
         if not (np.isfinite(numbers) & (numbers > 0)).all():
-            raise UserError(f"{name}={value!r}: must be finite and positive")
+            raise UserError(f"{_said(name, value)}: must be finite and positive")
         logs.append(np.log(numbers))
         seen = distinct_values(np.log(fitted[name]))
         known = np.isclose(logs[-1][..., None], seen, rtol=0, atol=1e-6).any(axis=-1)
         if len(seen) < values_needed(law) and not known.all():
             raise UserError(
-                f"{name}={value!r}: the fitted rows hold only {len(seen)} value(s) of {name}, "
+                f"{_said(name, value)}: the fitted rows hold only {len(seen)} value(s) of {name}, "
                 "so the fit determines no other value; add runs at more values"
             )
     try:

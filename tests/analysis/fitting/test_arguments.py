@@ -33,6 +33,52 @@ def test_laws_by_name_and_tables_of_any_shape(table, tmp_path: Path):
         assert fit("chinchilla", each).params == pytest.approx(usual, rel=1e-9)
 
 
+@pytest.mark.parametrize("kind", ["Float64", "category", "string", "object", "Sparse[float64]"])
+def test_numbers_of_any_kind_of_column(table, kind):
+    usual = fit("chinchilla", table).params
+    text = table["loss"].map(repr) if kind == "string" else table["loss"]
+    found = fit("chinchilla", table.assign(loss=text.astype(kind))).params
+    assert found == pytest.approx(usual, rel=1e-9)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_rows_of_any_index(table, weighted):
+    """Labels that repeat, of several levels, of dates; a Series of weights has the same."""
+    usual = fit("chinchilla", table, weights=np.arange(1.0, 13.0) if weighted else None).params
+    for index in (
+        [0] * len(table),
+        pd.MultiIndex.from_product([range(4), list("abc")]),
+        pd.date_range("2024-01-01", periods=len(table)),
+        pd.CategoricalIndex(["a"] * len(table), categories=["a", "b"]),
+    ):
+        rows = table.set_axis(index)
+        own = pd.Series(np.arange(1.0, 13.0), index=index) if weighted else None
+        assert fit("chinchilla", rows, weights=own).params == pytest.approx(usual, rel=1e-9)
+
+
+def test_columns_that_hold_no_real_numbers(table):
+    levels = table.set_axis(pd.MultiIndex.from_product([["a"], table.columns]), axis=1)
+    for rows, message in (
+        (levels, "its columns have 2 levels of names"),
+        (table.assign(loss=table["loss"] * 1j), "column 'loss' holds complex128"),
+        (table.assign(tokens=pd.Timestamp("2024")), "column 'tokens' holds datetime64"),
+        (table.assign(tokens=[(1,)] * len(table)), "column 'tokens' must be finite"),
+    ):
+        with pytest.raises(UserError, match=message) as error:
+            fit("chinchilla", rows)
+        assert "\n" not in str(error.value)
+
+
+def test_points_of_any_kind_are_predicted_or_refused_in_one_line(table):
+    result, size = fit("chinchilla", table), [1e8, 2e8]
+    usual = result.predict(params=size, tokens=1e10).value
+    for given in (pd.Index(size), pd.Series(size).astype("category"), pd.array(size)):
+        assert result.predict(params=given, tokens=1e10).value == pytest.approx(usual)
+    with pytest.raises(UserError, match="params=.*NA.*finite") as error:
+        result.predict(params=pd.array([10**8, None], dtype="Int64"), tokens=1e10)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("law", "rows", "message"),
     [

@@ -66,9 +66,7 @@ def test_a_link_and_a_pipe_take_the_content_and_stay(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(
-        UserError, match=r"\(File exists\); something else has its place"
-    ):
+    with pytest.raises(UserError, match=r"\(File exists\); something else has its place"):
         write_bytes(tmp_path / "file" / "value.json", b"")
 
 
