@@ -74,7 +74,7 @@ def test_points_of_any_kind_are_predicted_or_refused_in_one_line(table):
     usual = result.predict(params=size, tokens=1e10).value
     for given in (pd.Index(size), pd.Series(size).astype("category"), pd.array(size)):
         assert result.predict(params=given, tokens=1e10).value == pytest.approx(usual)
-    with pytest.raises(UserError, match="params=.*NA.*finite") as error:
+    with pytest.raises(UserError, match=r"params=.*NA.*finite") as error:
         result.predict(params=pd.array([10**8, None], dtype="Int64"), tokens=1e10)
     assert "\n" not in str(error.value)
 
