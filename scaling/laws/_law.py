@@ -383,11 +383,10 @@ def require(wanted: tuple[str, ...], given: Mapping[str, object], what: str) -> 
 
 
 def _float64(values: Mapping[str, ArrayLike]) -> dict[str, Array]:
-    series: dict[str, Any] = {
-        name: each for name, each in values.items() if hasattr(each, "reindex")
+    series: dict[str, Any] = {  # pandas' Index has no labels of its own
+        name: each for name, each in values.items() if {"reindex", "index"} <= set(dir(each))
     }
-    # a list of labels, as pandas' Index, has none of its own
-    labels = {name: each.index for name, each in series.items() if hasattr(each, "index")}
+    labels = {name: each.index for name, each in series.items()}
     if any(not each.equals(other) for each, other in pairwise(labels.values())):
         raise UserError(
             f"{', '.join(labels)}: the labels of their indexes differ; align them, or give "
