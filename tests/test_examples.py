@@ -1,7 +1,8 @@
-"""Every example of every --help runs, in a folder that holds what the examples name."""
+"""Every example of every --help and every command of README and docs runs, where its files are."""
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -10,11 +11,12 @@ from importlib import import_module
 from pathlib import Path
 
 import coordinates
+import fsspec
 import numpy as np
 import pandas as pd
 import pytest
 import tiny
-from commands import parsers
+from commands import documented, parsers
 from paths import DATA
 from plugged import plugged
 from synthetic import Plan, train_held_out, write_study
@@ -22,6 +24,7 @@ from synthetic import Plan, train_held_out, write_study
 from analysis import datasets
 from analysis.hyperparameters import regress, save_law
 from experiments.record import StudyPart
+from experiments.runs import copies
 from scaling import laws
 from scaling.common.command_line import parser
 from scaling.common.console import main
@@ -32,8 +35,19 @@ EXAMPLE = re.compile(r"^ *windtunnel ((?:.*\\\n)*.*)$", re.MULTILINE)
 # by --dry-run: `make study` trains, and a cloud is elsewhere
 SHOWN = {"run", "search", "tpu launch"}
 SLOW = {"diagnose", "trajectory"}  # ten seconds of fits
+DRAWN = {"report", "figure", "gain", "compare", "search"}  # of a page: a sibling is an example
 LONG = {"coordinates", "tpu compile", "tpu host"}
-NOT_HERE = (["trajectory", "runs/mine"],)  # curves of several batches
+NOT_HERE = (
+    ["trajectory", "runs/mine"],  # curves of several batches
+    ["best", "runs/lr_transfer"],  # tests/analysis/estimators/test_valleys.py
+    *([word, "runs/hyperparameter_law"] for word in ("predict", "report")),  # test_grids_chain.py
+    *(["import", name] for name in ("wandb", "mlflow", "marin", "olmo")),  # their own tests
+    ["mirror", "runs/quickstart"],  # tests/experiments/test_trackers.py
+    ["fit", "runs.csv"],  # after an import: tests/test_your_table.py
+    ["run", "isoflop", "--set", "scale=gpu", "--set", "data.source=files"],  # gigabytes of text
+)
+ELSEWHERE = ("--launcher", "execution.layout.")  # clusters, and several devices
+OWN_TESTS = ("your-table.md", "rate.md")  # tests/test_your_table.py, tests/test_rate.py
 TASK = '''
 """The likelier word."""
 
@@ -45,6 +59,13 @@ def evaluate(model, mixture, science):
     return score(model, items, mixture.corpora[0].tokenizer, science.batch.seq_len)
 '''
 BUCKET = "memory://examples/"
+STUDY = """
+import tiny
+
+
+def study():
+    return tiny.study("texts", rates=(1e-3,))
+"""
 NEEDS = {"chinchilla_refit": "chinchilla_epoch"}  # the table of a figure
 CHINCHILLA = {"E": 1.8, "A": 400.0, "B": 600.0, "alpha": 0.34, "beta": 0.3}
 CURVES = {
@@ -66,9 +87,22 @@ def examples() -> Iterator[tuple[str, list[str]]]:
 EXAMPLES = list(examples())
 
 
+def of_pages() -> Iterator[tuple[str, list[str]]]:
+    """Commands of README and docs that no --help gives; two pages have tests of their own."""
+    known, commands = [words for _, words in EXAMPLES], dict(parsers())
+    for page, words in documented():
+        if words not in known and page not in OWN_TESTS:
+            known.append(words)
+            name = " ".join(words[:2])
+            yield (name if name in commands else words[0]), words
+
+
+TYPED = list(of_pages())
+
+
 def test_every_command_has_an_example():
     assert {command for command, _ in EXAMPLES} == {name for name, _ in parsers()}
-    assert len(EXAMPLES) > 50
+    assert len(EXAMPLES) > 50 and len(TYPED) > 40
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +121,21 @@ def place(swept, texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         assert main(["predict", str(folder)]) == 0
         train_held_out(folder, plan)
     shutil.copytree(texts, here / "texts")
+    (here / "notes").mkdir()
+    notes = [{"text": " ".join(map(str, range(n, n + 700)))} for n in range(1500)]  # 5 MB
+    (here / "notes" / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in notes))
+    for name, content in {
+        "mine": STUDY,
+        "my/search": tiny.SEARCH_FILE.format(path="texts"),
+    }.items():
+        (here / f"{name}.py").parent.mkdir(exist_ok=True)
+        (here / f"{name}.py").write_text(content)
+    rows = "".join(json.dumps({"text": path.read_text()}) + "\n" for path in texts.glob("*.txt"))
+    with fsspec.open(f"{BUCKET}text/a.jsonl.gz", "wt", compression="infer") as file:
+        file.write(rows)
     write_tables(here)
+    fsspec.filesystem("memory").put(str(here / "table.csv"), "/examples/table.csv")
+    copies.send(here / "runs" / "mine", f"{BUCKET}mine")
     coordinates.table().to_csv(here / "runs" / "quickstart" / "coordinates.csv", index=False)
     bound, _ = swept
     run = str(bound.folder / bound.study.runs[0].run_id)
@@ -113,8 +161,14 @@ def write_tables(here: Path) -> None:
     scalars = pd.DataFrame({"Wall time": [0.0, 1.0], "Step": [1, 2], "Value": [3.0, 2.5]})
     scalars.to_csv(here / "logs" / "run-a-tag-loss.csv", index=False)
     best = pd.DataFrame({"params_nonembedding": size, "lr": 3 * size**-0.4 * noise})
-    fits = {"lr": regress(best, "lr", ("params_nonembedding",), bootstrap=20)}
+    best["batch_tokens"] = 64 * (best["params_nonembedding"] / 1e4) ** 0.2
+    fits = {
+        name: regress(best, name, ("params_nonembedding",), bootstrap=20)
+        for name in ("lr", "batch_tokens")
+    }
     save_law(here / "law.json", fits, name="mine", loss="", schedule="", recipe="")
+    (here / "runs" / "critical_batch").mkdir()
+    shutil.copy(here / "law.json", here / "runs" / "critical_batch")
     parts = []
     for n, batch in [*((n, 2**17) for n in (1e6, 6e6, 4e7)), *((6e6, 2**p) for p in range(14, 20))]:
         steps = np.unique(np.geomspace(100, 1e5, 60).round())
@@ -131,7 +185,14 @@ def write_tables(here: Path) -> None:
 def parsed_only(command: str, words: list[str]) -> bool:
     """Trains or draws for minutes, is for TPUs alone, or reads what no small study has."""
     of_a_pod = words[0] == "tpu" and "RUN" in " ".join(words)
-    return command in LONG or "--all" in words or of_a_pod or words[:2] in NOT_HERE
+    if words[0] == "run" and any(word.startswith(ELSEWHERE) for word in words):
+        return True
+    return (
+        command in LONG
+        or "--all" in words
+        or of_a_pod
+        or any(words[: len(each)] == each for each in NOT_HERE)
+    )
 
 
 def stand_in(swept, command: str, word: str) -> str:
@@ -140,15 +201,18 @@ def stand_in(swept, command: str, word: str) -> str:
     first, _, third = (bound.folder / run.run_id for run in bound.study.part(StudyPart.FIT))
     name = re.sub(r"runs/\w+/RUN(_A)?\b", str(first), word)
     name = re.sub(r"runs/\w+/RUN_B\b", str(third), name)
-    name = name.replace("gs://my-bucket/", BUCKET) if command == "copy" else name
+    name = name.replace("STUDY", "quickstart")
+    if not command.startswith("tpu"):
+        name = re.sub(r"(gs|s3)://(my-)?bucket/", BUCKET, name)
     return {"512": str(tiny.STEPS)}.get(name, name)
 
 
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        pytest.param(*each, id=" ".join(each[1]), marks=[pytest.mark.slow] * (each[0] in SLOW))
-        for each in EXAMPLES
+        pytest.param(*each, id=" ".join(each[1]), marks=[pytest.mark.slow] * (each[0] in slow))
+        for found, slow in ((EXAMPLES, SLOW), (TYPED, SLOW | DRAWN))
+        for each in found
     ],
 )
 def test_an_example_runs(
@@ -158,6 +222,8 @@ def test_an_example_runs(
         parser(*ROOMS).parse_args(words)
         return
     words = [stand_in(swept, command, word) for word in words]
+    if command == "copy" and words[-1] == "runs/mine":  # of another machine
+        words[-1] = "runs/there"
     tables = {NEEDS.get(word, word) for word in words} & set(datasets.names())
     if absent := [name for name in tables if not (DATA / name).exists()]:
         pytest.skip(f"$WINDTUNNEL_DATA has no {', '.join(absent)}")

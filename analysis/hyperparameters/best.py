@@ -12,14 +12,19 @@ the best. A best value at the edge of those tried is a bound, and no measurement
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analysis.fitting.bootstrap import student_t
+from analysis.fitting.tabular import Tabular
 from analysis.fitting.types import LEVEL
 from analysis.hyperparameters.optimum import Surface, Where
 from analysis.tables.points import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REACH = 2.0  # octaves to each side of the best value tried
 DEGREE = 3
@@ -32,7 +37,7 @@ REMEDIES = {
 
 
 @dataclass(frozen=True)
-class BestSetting:
+class BestSetting(Tabular):
     """A setting's best value with the ends of its 95 % interval, and the loss there.
 
     Where it is a bound, the value is the edge and the interval is open to that side. Where there is
@@ -50,6 +55,16 @@ class BestSetting:
     def reason(self) -> str:
         """The reason for a missing interval, with the remedy; empty for a measurement."""
         return f"{self.where}: {REMEDIES[self.where]}" if self.where in REMEDIES else ""
+
+    def table(self) -> pd.DataFrame:
+        """One row."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(self) | {"where": str(self.where)}])
+
+    @property
+    def in_words(self) -> str:
+        return self.reason or "The minimum of a cubic in ln value, with its 95 % interval"
 
 
 def best_setting(values: Array, losses: Array) -> BestSetting:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.fitting.bootstrap import student_t
+from analysis.fitting.tabular import Tabular
 from analysis.fitting.types import LEVEL
 from analysis.hyperparameters.cells import Cells, cells, check_within, describe
 from analysis.tables.points import Array
@@ -86,7 +87,7 @@ class CellOptimum:
 
 
 @dataclass(frozen=True)
-class Optima:
+class Optima(Tabular):
     """Optima by cell and hyperparameter, with warnings about those without a value."""
 
     cell: tuple[str, ...]
@@ -122,6 +123,10 @@ class Optima:
                 }
             )
         return pd.DataFrame(rows)
+
+    @property
+    def in_words(self) -> str:
+        return "; ".join((f"The best {', '.join(self.hyper)} of each cell", *self.warnings))
 
 
 def optimum_per_cell(

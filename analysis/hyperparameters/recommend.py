@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.fitting.tabular import Tabular
 from analysis.hyperparameters.law_file import FittedLaw, load_law
 from analysis.plotting.numbers import quantity as people_say
 from scaling.common.errors import UserError, nearest
@@ -44,7 +45,7 @@ GROUPS: Mapping[str, tuple[Range, ...]] = {
 
 
 @dataclass(frozen=True)
-class Recommended:
+class Recommended(Tabular):
     """The advice for one run. `intervals` are those of fitted laws, by (law, quantity)."""
 
     given: Mapping[str, float]
@@ -60,6 +61,10 @@ class Recommended:
         import pandas as pd
 
         return pd.DataFrame(self.rows())
+
+    @property
+    def in_words(self) -> str:
+        return ", ".join(f"{name} {value:.4g}" for name, value in self.given.items())
 
     def spreads(self) -> list[dict[str, Any]]:
         """For each quantity, over the published laws whose constants were checked: least and
@@ -127,13 +132,12 @@ class Recommended:
         }
 
     def __str__(self) -> str:
-        run = ", ".join(f"{name} {value:.4g}" for name, value in self.given.items())
         filled = dict.fromkeys(
             f"{text} (N {each.counted})" if each.counted else text
             for each in self.advice
             for text in each.filled
         )
-        blocks = ["\n".join([run, *filled])]
+        blocks = ["\n".join([self.in_words, *filled])]
         blocks += [self._block(name) for name in QUANTITIES if self._of(name)]
         laws = {each.law.name: each.law for each in self.advice}
         assumed = "\n".join(self._assumed(law) for law in laws.values())

@@ -16,17 +16,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fitting.prediction.reach import beyond
 from analysis.fitting.result import FitResult
+from analysis.fitting.tabular import Tabular
 from analysis.fitting.types import LEVEL
 from analysis.inference.compare import same_rows, title
 from analysis.tables.points import Array
 from scaling.common.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SEARCH = (1e-60, 1e90)  # budgets searched for a loss; outside them it is never reached
 GRID = 257  # budgets tried for a crossing
@@ -34,7 +38,7 @@ HALVINGS = 64  # of a range of logs: to the last bit
 
 
 @dataclass(frozen=True)
-class Gain:
+class Gain(Tabular):
     """B needs `value` times the budget of A to reach `loss`, which A reaches at `budget`.
 
     The gain is inf where B never reaches it, and 0 in resamples where A does not. The interval is
@@ -52,9 +56,17 @@ class Gain:
     undefined: float
     beyond: Mapping[str, Array]
 
+    def table(self) -> pd.DataFrame:
+        """One row: the gain with its interval, at the budget of A and its loss."""
+        return _row(self, "value", "low", "high", "budget", "loss", "unreached", "undefined")
+
+    @property
+    def in_words(self) -> str:
+        return f"B needs {self.value:.3g} times the compute of A to reach a loss of {self.loss:.4g}"
+
 
 @dataclass(frozen=True)
-class Crossing:
+class Crossing(Tabular):
     """From the low end of the range up to `budget` law `better` has the lower loss, and not beyond.
     It is the first or the second.
 
@@ -70,6 +82,20 @@ class Crossing:
     better: Literal["a", "b"]
     without: float
     times: int
+
+    def table(self) -> pd.DataFrame:
+        """One row: the budget with its interval, and the law that is better below it."""
+        return _row(self, "budget", "low", "high", "better", "without", "times")
+
+    @property
+    def in_words(self) -> str:
+        return f"{self.better.upper()} has the lower loss up to a budget of {self.budget:.3g} FLOPs"
+
+
+def _row(found: Gain | Crossing, *names: str) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame([{name: getattr(found, name) for name in names}])
 
 
 def gain(

@@ -17,11 +17,12 @@ PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 TYPED = re.compile(r"^ {4}(?:srun )?windtunnel ((?:\\\n|[^`#\n])+)", re.MULTILINE)
 
 
-def documented() -> list[list[str]]:
-    """The words of each command that README and docs give, in their order."""
-    texts = (page.read_text(encoding="utf-8") for page in PAGES)
+def documented() -> list[tuple[str, list[str]]]:
+    """The page and the words of each command that README and docs give, in their order."""
     return [
-        shlex.split(rest.replace("\\\n", " ")) for text in texts for rest in TYPED.findall(text)
+        (page.name, shlex.split(rest.replace("\\\n", " ")))
+        for page in PAGES
+        for rest in TYPED.findall(page.read_text(encoding="utf-8"))
     ]
 
 
