@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from commands import PAGES, documented
 from paths import ROOT
 
@@ -15,6 +17,7 @@ from experiments.config.overrides import is_by_source, paths
 from experiments.config.run import Science
 from scaling.common import plugins
 from scaling.common.command_line import parser
+from scaling.common.console import main
 from scaling.common.packages import ROOMS
 
 FOLDERS = "scaling|models|experiments|analysis|tpu|tests|benchmarks"
@@ -63,3 +66,16 @@ def test_files_and_links_exist():
     links = [(page, name) for page, text in texts() for name in LINK.findall(text)]
     assert len(links) > 10
     assert not [(page, name) for page, name in links if not (page.parent / name).exists()]
+
+
+@pytest.mark.parametrize("kind", ["study", "search"])
+def test_the_files_of_the_page_on_sweeps_work_as_they_stand(kind, tmp_path, monkeypatch, capsys):
+    page = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.S)
+    (code,) = [each for each in blocks if f"def {kind}(" in each]
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(code)
+    command = "run" if kind == "study" else "search"
+    assert main([command, "mine.py", "--dry-run", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert kind == "search" or {row["part"] for row in found["runs"]} == {"fit", "held_out"}
