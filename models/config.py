@@ -118,8 +118,6 @@ class TransformerConfig:
             for name in found.difference(plugins.names(folder)):
                 known = nearest(name, plugins.names(folder))
                 raise UserError(f"model.{field}={name}: no file of {folder}; {known}")
-        if "experts" in feed_forwards and not self.experts:
-            raise UserError("model.pattern: experts need model.experts; set it to their number")
         for folder, names in (("models.mixers", mixers), ("models.ffn", feed_forwards)):
             for name in dict.fromkeys(names):
                 try:

@@ -21,11 +21,13 @@ Memory = Mapping[str, Array]
 
 
 class Experts(Module):
-    """Several `Mlp`, some of them for each token.
+    """Several `Mlp`, some of them for each token, and `shared` more for all.
 
     Each device gathers its tokens into slots. An all-to-all brings the slots of each expert to the
     devices that have its weights, and another brings them back.
     """
+
+    shared: int = 0
 
     @nn.compact
     def __call__(
@@ -41,7 +43,10 @@ class Experts(Module):
         slots = Mlp(self.spec, "e,", name="experts")(slots).swapaxes(0, 1)
         y = self.lay(slots, "BrCd").reshape(len(x), -1, c.width)
         y *= routes.weight[..., None].astype(x.dtype)
-        return self.lay(combine(y, routes.token, routes.slot), "BTd"), {**memory, **changes}
+        y = self.lay(combine(y, routes.token, routes.slot), "BTd")
+        if self.shared:
+            y += Mlp(self.spec, wide=self.shared, name="shared")(x)
+        return y, {**memory, **changes}
 
     def route(self, x: Float[Array, "B T d"], memory: Memory) -> Routed:
         """The answer of the config's router, whose weights are made here.

@@ -24,11 +24,14 @@ class Mlp(Module):
     """act(x W_in) W_out, or (act(x W_gate) * x W_in) W_out when gated."""
 
     copies: str = ""  # "e,": one for each expert, x [e, B, C, d]
+    wide: int = 1  # times model.ffn
 
     @nn.compact
     def __call__(self, x: Float[Array, "*e B T d"]) -> Float[Array, "*e B T d"]:
         act = ACTIVATIONS[self.spec.config.mlp]
         into, back = f"{self.copies}d->f", f"{self.copies}f->d"
-        y = self.dense(x, "in", into)
-        y = act(self.dense(x, "gate", into)) * y if self.spec.config.mlp == "swiglu" else act(y)
-        return self.dense(y, "out", back)
+        f = self.wide * self.spec.config.ffn
+        y = self.dense(x, "in", into, f=f)
+        gated = self.spec.config.mlp == "swiglu"
+        y = act(self.dense(x, "gate", into, f=f)) * y if gated else act(y)
+        return self.dense(y, "out", back, f=f)

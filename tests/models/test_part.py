@@ -92,8 +92,10 @@ ROUTERS = {
     f"router {name}": {"experts": 4, "capacity_factor": 2.0, "router": name}
     for name in _names("routers")
 }
+SHARED_EXPERTS = {"pattern": ("attention+experts:shared=2",), "experts": 4, "mlp": "swiglu"}
 HYBRIDS = {"hybrid": HYBRID, "biased": {**HYBRID, "biases": "all"}}
 SHARED = {
+    "shared experts": {**SHARED_EXPERTS, "biases": "all"},
     "cycle": {"layers": 4, "sharing": "cycle", "layers_unique": 2, "experts": 4},
     "middle cycle": {"layers": 4, "sharing": "middle_cycle"},
     "cycle but norms": {"sharing": "cycle_but_norms", "experts": 4},
