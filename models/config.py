@@ -53,6 +53,9 @@ class TransformerConfig:
     gains: Literal["vector", "scalar", "none"] = "vector"  # of the norms
     biases: Literal["none", "all"] = "none"  # of the matrices and the layernorms
     mlp: Literal["gelu", "relu", "relu2", "swiglu"] = "gelu"  # activation of a feed-forward
+    # of products in the layers, but for routers: weights of one scale and of -1, 0 and 1, inputs of
+    # int8 with a scale for each token; gradients pass straight through
+    quantized: Literal["none", "ternary"] = "none"
     qk_norm: Literal["none", "rmsnorm"] = "none"  # of the queries and keys of a head
     embeddings: Literal["tied", "untied"] = "tied"  # the readout is the embedding, or its own
     embedding_norm: Literal["none", "rmsnorm"] = "none"  # of token plus position

@@ -1,4 +1,4 @@
-"""Dense products, y = x w, with a backward pass in two forms of equal numbers."""
+"""Dense products, y = x w: a backward pass in two forms of equal numbers, and ternary weights."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+TINY = 1e-12  # a scale of zeros
 
 
 @jax.custom_vjp
@@ -63,3 +65,27 @@ def dense(x: Array, w: Array, letters: str, backward: str) -> Array:
         matrix = letters[letters.index(",") + 1 :]
         return jax.vmap(lambda x, w: dense(x, w, matrix, backward))(x, w)
     return PRODUCTS[backward](x, w, letters.index("->"))
+
+
+def ternary(w: Array, copies: int) -> Array:
+    """s round(clip(w / s, -1, 1)), s = mean |w| of each matrix; a gradient as of w.
+
+    Ma et al. 2024, arXiv:2402.17764 (BitNet b1.58).
+
+    Args:
+        copies: leading axes of matrices with a scale each.
+    """
+    axes = tuple(range(copies, w.ndim))
+    scale = jnp.abs(w).mean(axes, keepdims=True) + TINY
+    return _straight_through(w, scale * jnp.round(jnp.clip(w / scale, -1, 1)))
+
+
+def int8(x: Array, inputs: int) -> Array:
+    """round(x / s) s, s = max |x| / 127 over the last `inputs` axes; a gradient as of x."""
+    axes = tuple(range(x.ndim - inputs, x.ndim))
+    scale = jnp.abs(x).max(axes, keepdims=True) / 127 + TINY
+    return _straight_through(x, scale * jnp.round(x / scale))
+
+
+def _straight_through(x: Array, rounded: Array) -> Array:
+    return x + jax.lax.stop_gradient(rounded - x)

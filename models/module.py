@@ -14,7 +14,7 @@ from jax import Array
 from jaxtyping import Float, Int
 
 from models.config import PLAIN, Phase, Program, TransformerConfig
-from models.dense import dense
+from models.dense import dense, int8, ternary
 from models.layout import constrain, gather
 from models.weights import make_weight
 from scaling.common.alphabet import parse
@@ -70,10 +70,11 @@ class Module(nn.Module):
 
         Of experts x [e, B, C, *inputs] -> [e, B, C, *outputs].
         """
-        y = dense(
-            x, self.weight(name, role, letters, **others), letters, self.spec.program.backward
-        )
-        copies, _, outputs = parse(letters)
+        copies, inputs, outputs = parse(letters)
+        w = self.weight(name, role, letters, **others)
+        if self.spec.config.quantized == "ternary":
+            x, w = int8(x, len(inputs)), ternary(w, len(copies))
+        y = dense(x, w, letters, self.spec.program.backward)
         if self.spec.config.biases == "all":
             own = f"{copies},->{outputs}".removeprefix(",")
             bias = self.weight(f"{name}_bias", "bias", own, **others)

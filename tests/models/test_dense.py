@@ -10,7 +10,10 @@ import pytest
 from jax import Array
 from quick import quick_jit
 
-from models.dense import dense
+from models.config import TransformerConfig
+from models.dense import dense, int8, ternary
+from models.ffn._mlp import Mlp
+from models.module import Spec
 
 BACKWARDS = ("plain", "barrier")
 # Either side of the backward pass: fan_in above, equal to and below fan_out
@@ -74,3 +77,45 @@ def test_barrier_is_in_the_compiled_backward_pass_and_not_in_the_plain_one() -> 
 
     assert "optimization_barrier" in program("barrier")
     assert "optimization_barrier" not in program("plain")
+
+
+def _ternary(w: np.ndarray) -> np.ndarray:
+    scale = np.abs(w).mean()
+    return scale * np.round(np.clip(w / scale, -1, 1))
+
+
+def _int8(x: np.ndarray) -> np.ndarray:
+    scale = np.abs(x).max(-1, keepdims=True) / 127
+    return scale * np.round(x / scale)
+
+
+def test_ternary_weights_and_int8_inputs_are_rounded_and_their_gradients_are_not() -> None:
+    w = jax.random.normal(jax.random.key(0), (2, 6, 5)) * jnp.array([1.0, 3.0])[:, None, None]
+    x = jax.random.normal(jax.random.key(1), (3, 4, 6))
+    for function, value, formula in (
+        (ternary, w, lambda w: np.stack([_ternary(one) for one in w])),
+        (int8, x, _int8),
+    ):
+        np.testing.assert_allclose(
+            quick_jit(lambda v, f=function: f(v, 1))(value),
+            formula(np.asarray(value)),
+            rtol=1e-5,
+            atol=1e-6,
+        )
+        slope = quick_jit(jax.grad(lambda v, f=function: (2 * f(v, 1)).sum()))(value)
+        np.testing.assert_array_equal(slope, 2)
+    assert all(len(np.unique(np.round(one, 4))) == 3 for one in np.asarray(ternary(w, 1)))
+
+
+def test_a_quantized_model_multiplies_rounded_numbers_alone() -> None:
+    sizes = {"width": 8, "heads": 2, "kv_heads": 2, "head_dim": 4, "ffn": 12}
+    spec = Spec(TransformerConfig(quantized="ternary", mlp="relu", **sizes))
+    x = jax.random.normal(jax.random.key(1), (1, 3, 8))
+    into, back = (jax.random.normal(jax.random.key(2), (8, 12)) for _ in range(2))
+    params = {"in": into, "out": back.T}
+    found = quick_jit(lambda: Mlp(spec).apply({"params": params}, x))()
+    inner = np.maximum(_int8(np.asarray(x)) @ _ternary(np.asarray(into)), 0)
+    expected = _int8(inner) @ _ternary(np.asarray(back.T))
+    np.testing.assert_allclose(found, expected, atol=0.02)  # one step of a number at a tie: 0.0133
+    exact = np.maximum(np.asarray(x @ into), 0) @ np.asarray(back.T)
+    assert np.abs(found - exact).max() > 0.5

@@ -25,7 +25,7 @@ CONTEXT = 6
 VALUES = {
     name: [value for value in get_args(kind) if value != getattr(CONFIG, name)]
     for name, kind in get_type_hints(TransformerConfig).items()
-    if get_origin(kind) is Literal
+    if get_origin(kind) is Literal and name != "quantized"  # rounded: tests/models/test_dense.py
 }
 APART = ("sharing", "norms")  # not every value goes with every other choice
 PACKS = max(map(len, VALUES.values()))
