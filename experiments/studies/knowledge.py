@@ -37,7 +37,7 @@ from scaling.parametrization.parametrization import Parametrization
 
 PAPER = 2.0  # bits a parameter
 WRITTEN = 20  # biographies of each person in the corpus; more exposures are repeats
-DOCUMENT = 85  # bytes of a biography with its separator, about
+DOCUMENT = 72  # bytes of a biography with its separator, about
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def study(scale: Literal["cpu", "gpu"] = "cpu", mlp: str = "relu2", seed: int = 
             row = grid(
                 {
                     "model": [model],
-                    "data.path": [f"people={people}&exposures={WRITTEN}"],
+                    "data.path": [f"people={people}&exposures={WRITTEN}&words=0"],
                     "data.epochs": [2 + round(1.2 * exposures / WRITTEN)],
                     "budget.tokens": [people * exposures * DOCUMENT],
                 }

@@ -32,11 +32,15 @@ def installed() -> Path:
     return Path(sysconfig.get_path("purelib"))
 
 
+def package(name: str) -> list[Path]:
+    """The folder of a package; none where it is not installed."""
+    spec = importlib.util.find_spec(name)
+    return [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
+
+
 def packages() -> list[Path]:
-    """The folders of `PACKAGES` that are installed."""
-    specs = (importlib.util.find_spec(name) for name in PACKAGES)
-    return [Path(spec.submodule_search_locations[0]) for spec in specs
-            if spec and spec.submodule_search_locations]  # fmt: skip
+    """The folders of `PACKAGES` that are installed; other packages change no corpus."""
+    return [folder for name in PACKAGES for folder in package(name)]
 
 
 def is_library(name: str) -> bool:

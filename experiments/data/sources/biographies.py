@@ -5,10 +5,10 @@ A person has a unique name of N0 = 400 x 400 x 1000 and five attributes, drawn u
     birth date 12 x 28 x 200, city 200, university 300, field 100, company 263
 
 so log2 S0 = 46.6 bits a person. (bioS of Allen-Zhu and Li 2024, arXiv 2404.05405, has one more,
-the pronoun.) Names and values are invented words, the sentences ours. Each of the `exposures`
-documents of a person has them in another order. The entropy that is left once all people are known
-is that of who it is and of the order: ln(people) + ln(5!) nats a document. The knowledge itself is
-`bits`.
+the pronoun.) Names and values are invented words or, with words=0, numbers; the sentences are ours.
+Each of the `exposures` documents of a person has them in another order. The entropy that is left
+once all people are known is that of who it is and of the order: ln(people) + ln(5!) nats a
+document. The knowledge itself is `bits`.
 """
 
 import math
@@ -39,6 +39,7 @@ CONSONANTS, VOWELS = "bdfgklmnprstvz", "aeiou"
 class Settings:
     people: int = 1000
     exposures: int = 10  # documents of each person
+    words: int = 1  # 0: names and values are numbers, so that no list of words is to be learned
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -73,7 +74,7 @@ def people(s: Settings) -> tuple[Person, ...]:
     """Everybody, with different names."""
     random = Random(f"{s.seed}/people")
     numbers = random.sample(range(NAMES), s.people)
-    return tuple(_person(number, random) for number in numbers)
+    return tuple(_person(number, random, bool(s.words)) for number in numbers)
 
 
 def settings_of(path: str) -> Settings:
@@ -95,15 +96,18 @@ def document(s: Settings, k: int, random: Random) -> tuple[str, float]:
     return people(s)[k % s.people].sentences(order), nats
 
 
-def _person(number: int, random: Random) -> Person:
+def _person(number: int, random: Random, is_in_words: bool) -> Person:
     first, rest = divmod(number, MIDDLE * LAST)
     middle, last = divmod(rest, LAST)
-    name = f"{words('first', FIRST)[first]} {words('middle', MIDDLE)[middle]} " \
-        f"{words('last', LAST)[last]}"  # fmt: skip
+
+    def spelled(kind: str, count: int, k: int) -> str:
+        return words(kind, count)[k] if is_in_words else f"{k:0{len(str(count - 1))}}"
+
+    parts = (("first", FIRST, first), ("middle", MIDDLE, middle), ("last", LAST, last))
     day, month = random.randrange(28) + 1, random.randrange(12) + 1
     facts = {"birth": f"{day}.{month}.{1900 + random.randrange(200)}"}
-    facts |= {kind: random.choice(words(kind, count)) for kind, count in POOLS.items()}
-    return Person(name, facts)
+    facts |= {kind: spelled(kind, count, random.randrange(count)) for kind, count in POOLS.items()}
+    return Person(" ".join(spelled(*part) for part in parts), facts)
 
 
 SOURCE = generator(Settings, lambda s: s.people * s.exposures, document)

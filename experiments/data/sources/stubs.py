@@ -1,10 +1,10 @@
-"""The type stubs (.pyi) of all installed packages."""
+"""The type stubs (.pyi) of mypy, jedi and the packages that Windtunnel depends on."""
 
-from experiments.data.sources._embedded import embedded, installed
+from experiments.data.sources._embedded import embedded, package, packages
 
 SOURCE = embedded(
-    lambda: [installed()],
+    lambda: [*package("mypy"), *package("jedi"), *packages()],
     lambda name: name.endswith(".pyi"),
-    "of installed packages; most are mypy's: pip install -e '.[dev]'",
+    "most are jedi's, for Django, and mypy's: pip install -e '.[dev]'",
     enters=lambda name: name != "__pycache__",
 )

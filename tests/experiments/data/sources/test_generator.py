@@ -95,6 +95,13 @@ def test_biographies_are_of_different_people_who_stay_the_same() -> None:
     )
 
 
+def test_people_of_numbers_have_no_words() -> None:
+    (person,) = biographies.people(biographies.Settings(people=1, words=0))
+    assert re.fullmatch(r"\d{3} \d{3} \d{3}", person.name)
+    assert re.fullmatch(r"\d{3}", person.facts["city"])
+    assert re.fullmatch(r"\d{2}", person.facts["field"])
+
+
 def test_a_grammar_gives_every_sentence_one_derivation() -> None:
     for level in grammar.rules(grammar.Settings()):
         sides = [side for symbol in level for side in symbol]
