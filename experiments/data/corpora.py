@@ -164,6 +164,9 @@ class Corpora:
     def _corpus(self, config: CorpusConfig) -> Corpus:
         if config not in self._open:
             found = prepare(config, self._cache, self._progress, tokenizer=self._tokenizer)
+            # one text is one store, whatever it is called: its parts are disjoint
+            same = (each for each in self._open.values() if each.fingerprint == found.fingerprint)
+            found = next(same, found)
             known = replace(config, fingerprint=found.fingerprint)
             self._open[config] = self._open.setdefault(known, found)
         return self._open[config]

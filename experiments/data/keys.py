@@ -1,8 +1,9 @@
 """Readings remembered by the times of the files, so that large corpora are read once.
 
-The key of a set of files is the digest of their paths, sizes, modification and change times. The
-kernel moves the change time with every write, even one that restores the rest. A file changed in
-the last seconds may change again within one tick of that clock: such a set is not remembered.
+The key of a set of files is the digest of the source that reads them, and of their paths, sizes,
+modification and change times. The kernel moves the change time with every write, even one that
+restores the rest. A file changed in the last seconds may change again within one tick of that
+clock: such a set is not remembered.
 A file at a URL counts by what its listing says: size, times, version, checksum.
 """
 
@@ -24,7 +25,7 @@ from scaling.common.remote import RemoteFile
 
 SETTLED_SECONDS = 2.0
 FOLDER = "readings"
-RULES = 1  # of reading files; raise it where the same files would give other documents or counts
+RULES = 2  # of reading files; raise it where the same files would give other documents or counts
 
 
 def files_key(config: CorpusConfig) -> str:
@@ -38,7 +39,7 @@ def files_key(config: CorpusConfig) -> str:
     files = source_of(config).files
     if files is None or config.without:
         return ""
-    rules = [FORMAT, RULES, config.field, config.tokenizer, config.vocab_size]
+    rules = [FORMAT, RULES, config.source, config.field, config.tokenizer, config.vocab_size]
     if config.filter or config.duplicates == "keep":
         rules += [config.filter, config.keep, config.duplicates]
     digest = hashlib.sha256(json.dumps([*rules, config.valid_fraction]).encode())

@@ -8,6 +8,17 @@ subset of the text that comes `repeats` times, so many repeats are of a small su
 seen once. Runs without repeats, of more sizes and with two seeds each, give the clean law L(N):
 its inverse at the loss of a run with repeats is the size that it is worth, N_eff. The validation
 text is never trained on.
+
+Expected N_eff / N, half of the tokens a part that repeats, the standard library of Python 3.11:
+
+    times             4                  16                 64                256
+    10k parameters    1.07 [.73, 1.56]   0.86 [.60, 1.27]   0.46 [.31, .75]   0.22 [.13, .50]
+    33k parameters    1.18 [.71, 2.63]   0.78 [.49, 1.28]   0.15 [.10, .24]   0.19 [.13, .29]
+
+A tenth of the tokens leaves 0.78 to 1.17 of the size, with intervals that hold 1. The bigger model
+loses more, and 64 repeats cost it no less than 256. Four numbers of repeats show no top of the
+parabola, so the study has five. Four minutes of CPU time, on two cores shared with much other work.
+"gpu" has not been run yet.
 """
 
 from __future__ import annotations

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 import tiny
+from plugged import plugged
 
 from experiments import data
 from experiments.config.overrides import override
 from experiments.config.run import Science
+from experiments.data import keys
 from scaling.common.errors import UserError
 
 T = 16
@@ -70,3 +74,48 @@ def test_a_generator_has_its_entropy_and_stages_their_mean_weights(tmp_path: Pat
         .mixture(tiny.config(texts=texts).science.data)
         .entropy_by_source()
     )
+
+
+def test_one_text_under_two_names_is_one_text(tmp_path: Path) -> None:
+    """Two ways of naming the same files: without a cap, nothing is left for the second."""
+    texts = tiny.write_texts(tmp_path / "texts")
+    run = science(f"data.corpora=a=files:{texts},b=files:{texts}/*", "data.weights=0.5,0.5")
+    mixture = data.Corpora(tmp_path / "cache").mixture(run.data)
+    assert len(mixture.texts) == 1
+    with pytest.raises(UserError, match="only the last goes without a cap"):
+        mixture.train.targets_per_epoch(T)
+
+
+def test_two_sources_of_the_same_files_are_two_texts(tmp_path: Path) -> None:
+    """A reading is remembered for the source that made it, not for the files alone."""
+    files = tiny.write_texts(tmp_path / "texts")
+    for each in files.iterdir():
+        os.utime(each, (1e9, 1e9))
+    kinds = {"upper": "content.upper()", "lower": "content"}
+    plugin = """
+import os
+import time
+from pathlib import Path
+from experiments.data.sources import Document, Source
+FOLDER = Path({folder!r})
+def files(config):
+    return sorted(FOLDER.iterdir())
+def documents(config):
+    for file in files(config):
+        content = file.read_bytes()
+        yield Document(file.name, {text})
+SOURCE = Source(documents, takes_path=False, files=files)
+"""
+    written = {
+        f"experiments.data.sources.{name}": plugin.format(folder=str(files), text=text)
+        for name, text in kinds.items()
+    }
+    time.sleep(keys.SETTLED_SECONDS + 0.1)  # after which readings are remembered
+    with plugged(tmp_path / "plug-ins", written):
+        found = [
+            data.Corpora(tmp_path / "cache")
+            .mixture(data.DataConfig(source=name, valid_fraction=0.2))
+            .fingerprint
+            for name in kinds
+        ]
+    assert len(set(found)) == 2
