@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from scaling.common.files import writing
+
 Platform = Literal["cpu", "accelerator"]
 CAN_PIN = hasattr(os, "sched_setaffinity")
 # Settings that decide on the kind and number of JAX's devices, readable without opening them
@@ -72,7 +74,11 @@ def use_compilation_cache(cache: Path) -> None:
 
 
 def redirect_output(log: Path) -> None:
-    """Append everything that this process prints from here on, by C++ too, to a file."""
-    with log.open("ab") as file:
+    """Append everything that this process prints from here on, by C++ too, to a file.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    with writing(log), log.open("ab") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)

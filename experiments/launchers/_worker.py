@@ -32,9 +32,9 @@ def work(pipe: Connection, slot: Slot) -> None:
     """The main function: ends on None from the pipe, on a stop signal, or when its parent exits."""
     asked: list[int] = []
     handle_stop_signals(asked.append)
-    prepare(slot)
-    use_compilation_cache(slot.cache)
     try:
+        prepare(slot)
+        use_compilation_cache(slot.cache)
         corpora = Corpora(slot.cache)
         while not asked and (population := pipe.recv()) is not None:
             attend(population, corpora, pipe.send, lambda: bool(asked))
@@ -104,8 +104,13 @@ def attend(
             return
         try:
             _attempt(tuple(free), corpora, tell, stop, train)
-        except ClaimLostError:
+        except ClaimLostError as error:
             for job in free:  # the last event of each, from its record
+                if not (study := job.folder.parent).is_dir():
+                    raise UserError(
+                        f"{study}: moved or removed while its runs were trained; continue with "
+                        "--out and the place where it is now"
+                    ) from error
                 watch(Event(job.run.run_id, record.run_status(job.folder)))
 
 
