@@ -73,6 +73,6 @@ def _check(several: Iterable[bool]) -> None:
     """
     if any(several):
         raise UserError(
-            "execution.program.layers: a run whose model.pattern has several blocks keeps "
-            "the layers that it began with; set it back"
+            "execution.program.layers: a run whose model.pattern has several blocks, or whose "
+            "layers share weights, keeps the layers that it began with; set it back"
         )

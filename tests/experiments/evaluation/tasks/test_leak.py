@@ -19,7 +19,9 @@ from models.config import Phase
 WINDOWS = np.random.default_rng(0).integers(0, 256, (4, 17), np.int32)
 
 
-@pytest.mark.parametrize(("router", "leaks"), [("s_base", True), ("hash", False)])
+@pytest.mark.parametrize(
+    ("router", "leaks"), [("s_base", True), pytest.param("hash", False, marks=pytest.mark.slow)]
+)
 def test_a_router_that_balances_a_sequence_leaks(router: str, leaks: bool) -> None:
     config = tiny.config("model.experts=4", f"model.router={router}", "model.capacity_factor=2")
     made, leaves = recipe(config), hypers(config.science)
