@@ -205,7 +205,7 @@ def read(study: StudyRecords) -> Routed | None:
     Raises:
         UserError: no dense runs, or a rung without one.
     """
-    runs = study.runs.assign(**{E: study.runs["model.experts"].fillna(1).clip(lower=1)})
+    runs = study.runs.assign(**{E: _experts(study.runs)})
     is_dense = runs["label"] == "dense"
     sizes = runs[is_dense].set_index("rung")["params_active"]
     if sizes.empty or not set(runs["rung"]) <= set(sizes.index):
@@ -217,6 +217,15 @@ def read(study: StudyRecords) -> Routed | None:
     if len(dense) < 2 or any((done & (runs["label"] == name)).sum() < 4 for name in names):
         return None
     return Routed(study, dense, tuple(_router(study, runs, done, name) for name in names))
+
+
+def _experts(runs: pd.DataFrame) -> pd.Series:
+    """E of every run. The plan does not name it: of runs that are not trained yet it follows from
+    their idle parameters, which are in proportion to E - 1 among the runs of a rung."""
+    experts = runs["model.experts"].clip(lower=1)
+    idle = runs["params_total"] - runs["params_unique"]
+    of_one = (idle / (experts - 1))[experts > 1].groupby(runs["rung"]).first()
+    return experts.fillna((1 + idle / runs["rung"].map(of_one)).round())
 
 
 def _router(study: StudyRecords, runs: pd.DataFrame, done: Any, name: str) -> Router:

@@ -35,8 +35,11 @@ def study(c: float = TRUTH["c"]) -> StudyRecords:
                     "part": "held_out" if held_out else "fit",
                     "rung": rung,
                     "label": "dense" if experts == 1 else "hash",
+                    "params_total": params * experts,
+                    "params_unique": params,
                     "params_active": params * (1 + 0.01 * (experts > 1)),  # with a router
-                    "model.experts": 0 if experts == 1 else experts,
+                    # the record of a held-out run comes after its prediction
+                    "model.experts": np.nan if held_out else experts * (experts > 1),
                     "loss_per_byte": float(loss) * np.exp(next(noise)),
                 }
             )
