@@ -11,7 +11,8 @@ Each family differs from the transformer in its pattern alone, and has its own l
 rate is to be the best of the same four at the base size, one seed each: an equal bill. muP carries
 it over the widths. Tokens are 20 to 80 for each parameter that a token meets.
 
-Not run yet, so that no family is tuned: all have the rate near the best of the transformer, 2^-7.
+The ladders were not run yet. Of the rates the transformer's is tuned: nats/token at 2^-8 2.151, at
+2^-7 1.982, at 2^-6 1.899, at 2^-5 1.976. The others still have 2^-7.
 scale=cpu has 34k to 270k parameters, as the comparison asks; scale=small has 17k to 100k.
 """
 
@@ -47,7 +48,7 @@ class Family:
 
 
 FAMILIES: Mapping[str, Family] = {
-    "attention": Family(-7, {}),
+    "attention": Family(-6, {}),
     "gated_delta_hybrid": Family(-7, {"pattern": ("gated_delta",) * 3 + ("attention",)}),
     "sliding_hybrid": Family(-7, {"pattern": ("sliding_window:window=32",) * 3 + ("attention",)}),
     "qlstm": Family(-7, {"pattern": ("qlstm",)}),

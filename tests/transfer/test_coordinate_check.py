@@ -19,6 +19,7 @@ from analysis.estimators.coordinate_check import CoordinateCheck, check
 from experiments.config.overrides import override
 from models.module import Spec
 from models.transformer import weights
+from scaling.common import plugins
 from scaling.parametrization.theory import RANDOM_SUMS
 from scaling.parametrization.weight import Weight
 
@@ -177,6 +178,16 @@ def test_mup_keeps_experts_and_the_logits_of_their_router() -> None:
     base = config(embedding_norm="none", experts=4, capacity_factor=2.0)
     found = verdicts(base, {"own": FROM_ZERO}, 3, 4, width=(64, 256))["own"]
     assert set(last(found)["place"]) >= {"mlp/router", "mlp/experts/in", "mlp/experts/out"}
+    assert found.passes
+    assert worst(found).empty, worst(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mixer", plugins.names("models.mixers"))
+def test_mup_keeps_every_mixer(mixer: str) -> None:
+    base = config(embedding_norm="none", pattern=(mixer,))
+    found = verdicts(base, {"own": FROM_ZERO}, 3, 4, width=(64, 256))["own"]
+    assert {place.partition("/")[0] for place in last(found)["place"]} >= {mixer, "mlp", "stream"}
     assert found.passes
     assert worst(found).empty, worst(found)
 
