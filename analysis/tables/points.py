@@ -123,18 +123,18 @@ def check_weights(weights: Array, labels: Sequence[str]) -> None:
 
 
 def check_compute(rows: pd.DataFrame, params: str) -> None:
-    """Refuse C = 6 N D of an N that counts weights which a token does not meet.
+    """Refuse C = 6 N D of an N that does not count each weight as often as a token meets it.
 
     Raises:
-        UserError: the column is params_total, and params_active is less.
+        UserError: the column is params_total or params_unique, and params_active differs.
     """
-    both = {"params_total", "params_active"}
-    if params != "params_total" or not both <= set(rows.columns):
+    both = {params, "params_active"}
+    if params not in ("params_total", "params_unique") or not both <= set(rows.columns):
         return
-    if (rows["params_active"] < rows["params_total"]).any():
+    if (rows["params_active"] != rows[params]).any():
         raise UserError(
-            "params_total counts experts that a token does not meet, so 6 params_total tokens is "
-            "not the compute of these runs; take params=params_active"
+            f"{params} counts experts that a token does not meet, or shared layers once, so "
+            f"6 {params} tokens is not the compute of these runs; take params=params_active"
         )
 
 

@@ -52,6 +52,32 @@ def test_a_design_spends_its_budget(table: pd.DataFrame) -> None:
             assert Run(config, 0).ledger["flops_6nd"] == pytest.approx(budget, rel=1e-3)
 
 
+def test_a_design_of_layers_that_share_weights_spends_its_budget() -> None:
+    """They are stored once and met four times: 6 params_total D would be a quarter of it."""
+    models = [
+        TransformerConfig(
+            layers=4, width=width, heads=width // 8, kv_heads=width // 8, head_dim=8,
+            ffn=4 * width, sharing="cycle",
+        )
+        for width in WIDTHS
+    ]  # fmt: skip
+    sizes = grid({"model": models})
+    for rung, budget in zip(
+        designs.isoflop(BASE, sizes, BUDGETS, min_ratio=1e-3, max_ratio=1e6), BUDGETS, strict=True
+    ):
+        for config in configs(BASE, rung):
+            book = Run(config, 0).ledger
+            assert book["flops_6nd"] == pytest.approx(budget, rel=1e-3)
+            assert book["params_total"] == book["params_unique"] < book["params_active"]
+
+
+def test_shared_layers_have_no_compute_by_total_parameters(table: pd.DataFrame) -> None:
+    shared = table.assign(params_total=table["params_active"] / 2)
+    total = fit(laws.chinchilla, shared, params="params_total", bootstrap=0)
+    with pytest.raises(UserError, match="take params=params_active"):
+        total.optimal(1e14)
+
+
 def test_the_optimum_is_of_the_parameters_that_a_token_meets(table: pd.DataFrame) -> None:
     result = fit(laws.chinchilla, table, params="params_active", bootstrap=0)
     budget = 1e14
