@@ -272,6 +272,7 @@ def rolled_errors(result: FitResult, held: Sequence[tuple[float, float]]) -> Any
             axes.plot(math.exp(distance), 100 * error, "*", color=HELD, markersize=12, zorder=3)
         axes.axhline(0, color=MUTED, linewidth=0.9)
         axes.set_xscale("log")
+        log_ticks(axes.xaxis, *axes.get_xlim())
         axes.set_xlabel("times outside the rows fitted")
         axes.set_ylabel("measured above the law, %")
         figure.legend(loc="outside upper center", ncols=3, columnspacing=1.2)
