@@ -6,7 +6,10 @@
 Biographies of people who do not exist have known entropy (Allen-Zhu and Li 2024, arXiv 2404.05405:
 2 bits a parameter after 1000 exposures, about 1 after 100). Each size learns as many people as hold
 `load` times 2 bits a parameter; an exposure is one biography of a person, with its facts in another
-order. The task `knowledge` gives the bits from the loss of names and of facts.
+order. The task `knowledge` gives the bits from the loss of names and of facts. Names and values are
+numbers: with invented words (`words=1` in data.path) 20k parameters held 0.03 bits each after 315
+exposures and -0.14 after 105, less than a model that knows the lists of words and nobody. This
+study with numbers has not been run yet, nor has "gpu".
 """
 
 from __future__ import annotations
