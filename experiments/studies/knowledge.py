@@ -1,6 +1,6 @@
 """Bits of knowledge that a parameter holds: people of known entropy, seen so many times.
 
-    windtunnel run knowledge               # CPU, 2 free cores: about 4 minutes
+    windtunnel run knowledge               # CPU, 2 free cores: 4 minutes, by estimate
     windtunnel report runs/knowledge
 
 Biographies of people who do not exist have known entropy (Allen-Zhu and Li 2024, arXiv 2404.05405:

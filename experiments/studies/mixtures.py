@@ -1,6 +1,6 @@
 """Which mixture of texts is best? Small proxies, a law of the mixture, and its best one trained.
 
-    windtunnel run mixtures               # CPU, 2 free cores: about 5 minutes
+    windtunnel run mixtures               # CPU, 2 free cores: 5 minutes, by estimate
     windtunnel mix runs/mixtures          # the best mixtures, and the line that trains them
     windtunnel run mixtures --set best=...
     windtunnel mix runs/mixtures          # now with the regret of each
@@ -9,7 +9,8 @@
 Each proxy draws from five embedded texts by weights from a Dirichlet distribution. They are of one
 size and one number of tokens, have their own seeds, and are validated on the same windows of each
 text. Beside them train the equal mixture, the one in proportion to the texts' sizes, and the
-mixtures of `best`, five weights each, all with `repeats` seeds: the regret is theirs.
+mixtures of `best`, five weights each, all with `repeats` seeds: the regret is theirs. The whole
+study has not been run yet, nor "gpu".
 """
 
 from __future__ import annotations
