@@ -1,8 +1,11 @@
 """Unified laws of routed models: how much dense model is an expert worth, and does it last?
 
-    windtunnel run routed                                     # CPU
+    windtunnel run routed --set scale=quick             # CPU: half an hour on two busy cores
+    windtunnel predict runs/routed
+    windtunnel run routed --set scale=quick --part held_out
     windtunnel report runs/routed
-    windtunnel run routed --set routers=top_k,sigmoid         # other files of models/routers
+    windtunnel run routed                               # the whole grid, 61 runs; not run yet
+    windtunnel run routed --set routers=top_k,sigmoid   # other files of models/routers
 
 Sizes N x experts E x routers on a fixed number of tokens, one expert of each token in every layer
 (Clark et al. 2022, arXiv:2202.01169). N is `params_active` of the dense model of the same width.
@@ -13,6 +16,23 @@ The bilinear law
 is fitted for each router with the dense runs as E = 1; its effective parameter count N_bar is the
 dense model of equal loss. The largest N at E = 16 is held out. c > 0 says that routing helps large
 models less. Routers that leak in training (s_base) are evaluated by their causal form.
+
+Measured with scale=quick (widths 8, 16 and 32, E = 4 and 16, 0.26M tokens, one seed), nats/byte:
+
+    N        dense    hash, E = 4, 16    s_base            rl_r
+    3,656    2.756    2.631  2.571       2.815  2.829      2.904  2.812
+    10,352   2.587    2.486  2.430       2.641  2.647      2.658  2.744
+    32,960   2.515    2.419  2.337       2.499  2.504      2.536  2.644
+
+    router   c, with its 95 % interval     held out, E = 16: predicted    measured
+    hash     -0.007 [-0.051, +0.064]       2.302 [2.153, 2.477]           2.337
+    s_base   -0.016 [-0.050, +0.019]       2.475 [2.364, 2.597]           2.504
+    rl_r     +0.003 [-0.072, +0.080]       2.592 [2.339, 2.749]           2.644
+
+The sign of c is open: eight runs and four constants. Hash by token id helps at every size, the
+learned routers do not. Clark et al. find S-BASE best at 130e9 tokens. Here a learned choice has 256
+steps, and its output starts at the weight 1 / E. N_bar brings the root mean square of lg L about
+the dense line from 0.024 to 0.004 for hash, 0.009 to 0.003 for s_base and 0.016 to 0.009 for rl_r.
 """
 
 from __future__ import annotations
