@@ -106,7 +106,8 @@ def attend(
             _attempt(tuple(free), corpora, tell, stop, train)
         except ClaimLostError as error:
             for job in free:  # the last event of each, from its record
-                if not (study := job.folder.parent).is_dir():
+                study = job.folder.parent
+                if not (study / record.STUDY).exists() and not any(job.folder.glob("claim.*")):
                     raise UserError(
                         f"{study}: moved or removed while its runs were trained; continue with "
                         "--out and the place where it is now"
