@@ -91,12 +91,12 @@ def given(values: Mapping[str, float]) -> dict[str, Known]:
     for name in _NEEDED:
         if name not in values:
             raise UserError(f"'{name}' is missing: {GIVEN[name]}")
-    for part in ("params_nonembedding", "params_active"):
-        whole = values["params_total"]
-        if values.get(part, whole) > whole:
-            raise UserError(
-                f"{part}={values[part]:.3g} exceeds params_total={whole:.3g}, which it is a part of"
-            )
+    whole = values["params_total"]
+    if (part := values.get("params_nonembedding", whole)) > whole:
+        raise UserError(
+            f"params_nonembedding={part:.3g} exceeds params_total={whole:.3g}, "
+            "which it is a part of"
+        )
     known = {name: Known(value) for name, value in values.items()}
     if is_sparse(known):
         known.pop("layers", None)  # with the width they count the FLOPs of a dense MLP

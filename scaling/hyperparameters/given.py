@@ -13,7 +13,7 @@ GIVEN: Mapping[str, str] = {
     "params_total": "trainable parameters, embeddings included",
     "tokens": "training tokens",
     "params_nonembedding": "parameters without embeddings and readout",
-    "params_active": "of those, the parameters that one token meets (mixture of experts)",
+    "params_active": "parameters that one token meets: fewer with experts, more with shared layers",
     "layers": "layers, for the FLOPs of attention",
     "width": "width, for the FLOPs of attention",
     "seq_len": "tokens in a sequence",

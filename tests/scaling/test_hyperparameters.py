@@ -297,10 +297,6 @@ def test_the_batch_that_a_learning_rate_goes_with():
             {"params_total": 1e9, "tokens": 1e11, "params_nonembedding": 2e9},
             "params_nonembedding=2e.09 exceeds params_total=1e.09",
         ),
-        (
-            {"params_total": 1e9, "tokens": 1e11, "params_active": 2e9},
-            "params_active=2e.09 exceeds params_total=1e.09",
-        ),
     ],
 )
 def test_nonsense_runs_are_named(values: dict[str, float], match: str):

@@ -114,6 +114,15 @@ def test_experts_are_counted_as_the_authors_do():
         assert ("fitted on dense models" in " ".join(said.warnings)) == bool(left_out), name
 
 
+def test_layers_that_share_weights_have_more_active_parameters_than_they_store():
+    shared = ["model.layers=4", "model.layers_unique=1", "model.sharing=cycle"]
+    run = Run(override(tiny.config(), ["parametrization.name=sp", *shared]), 0)
+    assert run.ledger["params_active"] > run.ledger["params_total"]
+    (followed,) = following([run], {"optimizer.learning_rate": "steplaw2025"})
+    asked = followed.given[0].record().asked
+    assert asked["params_nonembedding"] == run.ledger["params_nonembedding"]
+
+
 def test_the_record_says_which_law_and_what_it_was_asked(law, tmp_path):
     texts = tiny.write_texts(tmp_path / "texts")
     start = Run(override(tiny.config(texts=texts), ["parametrization.name=sp"]), 0)
