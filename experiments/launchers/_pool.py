@@ -60,7 +60,7 @@ class _Worker:
     process: SpawnProcess
     slot: Slot
     left: dict[str, Job] = field(default_factory=dict)  # of its population, not ended yet
-    has_begun: bool = False  # it has sent an event
+    has_begun: bool = False  # it has sent an event, other than that it fails
     is_training: bool = False  # False while it compiles
 
 
@@ -107,7 +107,7 @@ class _Pool:
             self.stop()
             return
         worker = self.workers[pipe]
-        worker.has_begun = True
+        worker.has_begun = worker.has_begun or message.phase != "failing"
         worker.is_training = worker.is_training or message.phase != "compiling"
         self.watch(message)
         if isinstance(message.phase, Status):
