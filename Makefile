@@ -9,7 +9,7 @@ LINE := $(shell $(PYTHON) -c 'import sys; print("py311" if sys.version_info < (3
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints/$(LINE).txt
 STUDY := quickstart --set seed=$(SEED) --out $(OUT)
 
-.PHONY: study test test-slow test-gpu test-tpu test-tpu-aot lint docs gallery notebooks benchmark clean
+.PHONY: study picture test test-slow test-gpu test-tpu test-tpu-aot lint docs gallery notebooks benchmark clean
 
 # Trains the ladder, writes the prediction down, trains the held-out runs, compares. Interrupt it
 # at any time; the same command goes on.
@@ -18,6 +18,10 @@ study: $(VENV)/.installed
 	@$(BIN)/windtunnel predict $(OUT)
 	@$(BIN)/windtunnel run $(STUDY) --part held_out
 	@$(BIN)/windtunnel report $(OUT)
+
+# Draws the first picture of the README again, from the runs of a study.
+picture: study
+	cp $(OUT)/figures/ladder.png docs/ladder.png
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder --durations=25
