@@ -40,6 +40,10 @@ LONG = {"coordinates", "tpu compile", "tpu host"}
 NOT_HERE = (
     ["trajectory", "runs/mine"],  # curves of several batches
     ["best", "runs/lr_transfer"],  # tests/analysis/estimators/test_valleys.py
+    ["best", "table.csv"],  # tests/analysis/cli/test_best.py
+    ["gain", "runs/families"],  # the columns of tests/analysis/cli/test_gain.py
+    ["mix", "runs/mixtures"],  # tests/analysis/inference/test_mixing.py
+    ["run", "mixtures"],  # two minutes to prepare the texts
     *([word, "runs/hyperparameter_law"] for word in ("predict", "report")),  # test_grids_chain.py
     *(["import", name] for name in ("wandb", "mlflow", "marin", "olmo")),  # their own tests
     ["mirror", "runs/quickstart"],  # tests/experiments/test_trackers.py

@@ -5,6 +5,7 @@ sweep, --follow sends what has changed until all planned runs have ended. On ano
 them and run the study again: it continues from the checkpoints. All commands that read a study take
 the URL itself.
 
+examples:
   windtunnel copy runs/quickstart gs://my-bucket/quickstart --follow
   windtunnel copy gs://my-bucket/quickstart runs/brought
 """

@@ -188,7 +188,7 @@ def project(
     time: int | Array,
     rotated: bool = True,
     raw: Float[Array, "B T d"] | None = None,
-) -> tuple[Array, Array, Array, float]:
+) -> tuple[Array, Array, Array, float | Array]:
     """Queries [B, T, h, k], keys and values [B, T, g, k], and the scale of their products.
 
     Args:

@@ -23,8 +23,7 @@ from typing import Any, NoReturn
 
 from scaling.common import plugins
 from scaling.common.answers import add_json, deliver
-from scaling.common.errors import UserError, nearest
-from scaling.common.files import RIGHTS
+from scaling.common.errors import RIGHTS, UserError, nearest
 from scaling.common.packages import ROOMS, check_packages
 from scaling.common.progress import Progress
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 # field: least and greatest value allowed, and the rule in words
 Ranges = Mapping[str, tuple[float, float, str]]
 AT_LEAST_ONE = (1, 2**53, "must be at least 1, and at most 2^53")
+RIGHTS = "give yourself the right to it, or choose another place"  # a remedy
 POSITIVE = (sys.float_info.min, sys.float_info.max, "must be positive and finite")
 
 

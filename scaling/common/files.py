@@ -19,13 +19,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from scaling.common.errors import UserError
+from scaling.common.errors import RIGHTS, UserError
 
 SCRATCH = ".tmp"  # ends the name of a file that is being written
 MAKE_ROOM = "make room, or choose another folder"
 MOVE_AWAY = "move it away"
 ELSEWHERE = "choose another place"
-RIGHTS = "give yourself the right to it, or choose another place"
 REMEDIES: Mapping[int, str] = {
     errno.EACCES: RIGHTS,
     errno.EPERM: RIGHTS,

@@ -71,7 +71,7 @@ def test_help_reads_well_and_has_examples(capsys):
         text = capsys.readouterr().out
         assert "example" in text
         assert text.startswith(f"usage: windtunnel {' '.join(verb)}".strip())
-        assert len(text.splitlines()) < 40
+        assert len(text.splitlines()) < 45
 
 
 def test_list_names_every_study_and_search_with_its_question(capsys):

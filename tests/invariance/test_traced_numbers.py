@@ -28,9 +28,18 @@ BASE = (
     "schedule.warmup_fraction=0.25",
     "schedule.decay_fraction=0.5",
 )
-SCHEDULES = {"infinite": "schedule.name=infinite", "power": "schedule.name=power"}
+# runs by what reads a number: the schedule or the router
+READERS: Mapping[str, tuple[str, ...]] = {
+    "infinite": ("schedule.name=infinite",),
+    "power": ("schedule.name=power", "schedule.power_amplitude=3e-3"),
+    "sigmoid": ("model.router=sigmoid",),
+    "loss_free": ("model.router=loss_free",),
+    "rl_r": ("model.router=rl_r",),
+}
 
-# another value of each number, on the schedule that reads it
+SLOW = ("sigmoid", "loss_free", "rl_r")
+
+# another value of each number, on the run that reads it
 CHANGES: Mapping[str, tuple[str, str]] = {
     "learning_rate": ("infinite", "optimizer.learning_rate=0.01"),
     "beta1": ("infinite", "optimizer.beta1=0.5"),
@@ -54,26 +63,29 @@ CHANGES: Mapping[str, tuple[str, str]] = {
     "penalties.z_loss": ("infinite", "penalties.z_loss=0.1"),
     "penalties.balance_loss": ("infinite", "penalties.balance_loss=1.0"),
     "penalties.router_z_loss": ("infinite", "penalties.router_z_loss=1.0"),
+    "penalties.entropy_loss": ("sigmoid", "penalties.entropy_loss=1.0"),
+    "penalties.bias_loss": ("loss_free", "penalties.bias_loss=1.0"),
+    "penalties.policy_loss": ("rl_r", "penalties.policy_loss=1.0"),
+    "penalties.baseline_loss": ("rl_r", "penalties.baseline_loss=1.0"),
 }
 # Muon's Newton-Schulz steps amplify rounding; curves of AdamW agree to 1e-5
 TOLERANCE = 1e-4
 
 
-def config(schedule: str, *more: str) -> RunConfig:
-    power = ("schedule.power_amplitude=3e-3",) if schedule == "power" else ()
-    return tiny.config(*BASE, SCHEDULES[schedule], *power, *more)
+def config(reader: str, *more: str) -> RunConfig:
+    return tiny.config(*BASE, *READERS[reader], *more)
 
 
-def members(schedule: str) -> dict[str, RunConfig]:
+def members(reader: str) -> dict[str, RunConfig]:
     """The unchanged run, and one for each number."""
-    changed = {name: text for name, (on, text) in CHANGES.items() if on == schedule}
-    return {"": config(schedule)} | {name: config(schedule, text) for name, text in changed.items()}
+    changed = {name: text for name, (on, text) in CHANGES.items() if on == reader}
+    return {"": config(reader)} | {name: config(reader, text) for name, text in changed.items()}
 
 
 @cache
-def train(schedule: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def train(reader: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Losses [S] and the loss of the evaluated weights, by number: as a population, and alone."""
-    runs = members(schedule)
+    runs = members(reader)
     (made,) = {recipe(run) for run in runs.values()}  # one program
     data = jax.random.randint(jax.random.key(0), (STEPS, 4, 17), 0, 256)
 
@@ -95,7 +107,10 @@ def test_every_traced_number_is_tried() -> None:
     assert CHANGES.keys() == TRACED.keys()
 
 
-@pytest.mark.parametrize("name", TRACED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (on in SLOW))
+             for name, (on, _) in CHANGES.items()],
+)  # fmt: skip
 def test_number_changes_the_result_and_the_population_is_its_solo_runs(name: str) -> None:
     together, alone = train(CHANGES[name][0])
     for ours, theirs in zip(together[name], alone[name], strict=True):

@@ -52,6 +52,10 @@ def test_each_number_of_the_config_reaches_its_leaf():
         "penalties.z_loss=0.5": {"penalties.z_loss"},
         "penalties.balance_loss=0.5": {"penalties.balance_loss"},
         "penalties.router_z_loss=0.5": {"penalties.router_z_loss"},
+        "penalties.entropy_loss=0.5": {"penalties.entropy_loss"},
+        "penalties.bias_loss=0.5": {"penalties.bias_loss"},
+        "penalties.policy_loss=0.5": {"penalties.policy_loss"},
+        "penalties.baseline_loss=0.5": {"penalties.baseline_loss"},
         "init_scale=0.5": {"init_scale"},
         "seed=5": {"seed"},
         "budget.tokens=12800": {
