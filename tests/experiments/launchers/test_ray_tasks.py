@@ -99,7 +99,10 @@ def test_run_of_a_killed_worker_is_tried_again_and_goes_on(bound, here, tmp_path
 
     run_sweep(swept, StudyPart.FIT, here, watch)
     assert killed
-    assert [event.note for event in events if event.note] == [f"{run.run_id}: its worker died"]
+    died, *waits = (event.note for event in events if event.note)
+    assert died == f"{run.run_id}: its worker died"
+    # one that was just killed may still stand in the process table
+    assert all(note.startswith(f"waiting for run {run.run_id}") for note in waits)
     assert [event.phase for event in events].count(Status.COMPLETED) == 1
     assert records.steps(folder) == list(range(8, 1601, 8))
     assert capfd.readouterr() == ("", "")

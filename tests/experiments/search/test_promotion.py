@@ -97,6 +97,7 @@ def test_run_that_would_end_within_its_warm_up_is_refused(base):
         longer(base, 64)
 
 
+@pytest.mark.slow
 def test_halving_trains_each_rung_on_from_the_one_before_and_is_gone_on_with(tmp_path, base, cache):
     rates = (1e-4, 1e30, 4e-3, 1e-2)
     candidates = configs(base, grid({"optimizer.learning_rate": rates}))
