@@ -150,7 +150,8 @@ class GatedDelta(Module):
         shift = bias + self.weight("time_bias", "bias", "->h").astype(jnp.float32)
         step = self.dense(x, "time", "d->h").astype(jnp.float32)
         beta = self.beta * nn.sigmoid(self.dense(x, "beta", "d->h").astype(jnp.float32))
-        start = jnp.zeros((len(x), heads, own["k"], own["w"]))
+        # as a product, for it lies on the devices as k and v do
+        start = jnp.zeros_like(k[:, 0, ..., None] * v[:, 0, :, None], jnp.float32)
         log_decay = -rate * nn.softplus(step + shift)
         log_decay, beta = self.lay(log_decay, "BSh"), self.lay(beta, "BSh")
         o, state = gated_delta_rule(

@@ -67,7 +67,8 @@ class Retention(Module):
         v = self.dense(x, "value", "d->hw", "hidden", **own)
         q, k = rotate(q, time), rotate(k, time)
         q, k, v = (self.lay(y, f"BSh{z}") for y, z in ((q, "k"), (k, "k"), (v, "w")))
-        start = jnp.zeros((len(x), *k.shape[2:], own["w"]))
+        # as a product, for it lies on the devices as k and v do
+        start = jnp.zeros_like(k[:, 0, ..., None] * v[:, 0, :, None], jnp.float32)
         o, state = retain(q, k, v, self.past("state", start), own["p"])
         self.keep("state", state)
         # q.k / sqrt(k), as the norm's epsilon expects it
