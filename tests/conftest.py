@@ -125,7 +125,7 @@ def windtunnel_data() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of all workers of this session."""
+    """A folder that all test workers share."""
     own = tmp_path_factory.getbasetemp()
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
@@ -161,7 +161,7 @@ def swept(
 ) -> tuple[Sweep, list[Event]]:
     """The tiny study, trained: three runs by two workers, one of which diverges; and the events.
 
-    One worker of the session trains it, and each has a copy.
+    One test worker trains it, and each has a copy.
     """
     import tiny
 

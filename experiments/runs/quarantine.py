@@ -138,7 +138,7 @@ def _steps(run: Path) -> list[int]:
 
 
 def _named(run: Path) -> list[Path]:
-    """Whatever has the name of a checkpoint."""
+    """Paths that have the name of a checkpoint."""
     return [path for path in (run / CHECKPOINTS).glob("*") if path.name.isdecimal()]
 
 

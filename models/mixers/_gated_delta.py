@@ -22,6 +22,7 @@ from jax import Array
 from jaxtyping import Float
 
 from models.config import TransformerConfig
+from models.mixers._chunks import chunks, joined, no_state
 from models.mixers._convolution import convolve
 from models.module import Module, Norm
 from scaling.counting.parts import Counts
@@ -80,13 +81,7 @@ def gated_delta_rule(
         log_decay: ln a, at most 0.
         length: positions of a chunk, a power of two that divides T; 1 is the recurrence itself.
     """
-    n, B, h, w = q.shape[1] // length, *v.shape[::2], v.shape[-1]
-
-    def chunks(x: Array) -> Array:  # [B, T, h, ...] -> [n, B, h, p, ...]
-        x = x.astype(jnp.float32).reshape(B, n, length, *x.shape[2:])
-        return jnp.moveaxis(x, (1, 3), (0, 2))
-
-    q, k, v, log_decay, beta = map(chunks, (q, k, v, log_decay, beta))
+    q, k, v, log_decay, beta = (chunks(x, length) for x in (q, k, v, log_decay, beta))
     since = log_decay.cumsum(-1)  # the log of the decay since the chunk began
     lower = np.tril(np.ones((length, length), bool))
     # masked before the exponential, which is infinite above the diagonal
@@ -109,7 +104,7 @@ def gated_delta_rule(
         return decay[..., -1:, :] * state + k_left.swapaxes(-1, -2) @ u, o
 
     state, o = jax.lax.scan(advance, state.astype(jnp.float32), (per_chunk, scores, inverse))
-    return jnp.moveaxis(o, (0, 2), (1, 3)).reshape(B, n * length, h, w), state
+    return joined(o), state
 
 
 def unit(x: Float[Array, "*axes k"]) -> Float[Array, "*axes k"]:
@@ -150,8 +145,7 @@ class GatedDelta(Module):
         shift = bias + self.weight("time_bias", "bias", "->h").astype(jnp.float32)
         step = self.dense(x, "time", "d->h").astype(jnp.float32)
         beta = self.beta * nn.sigmoid(self.dense(x, "beta", "d->h").astype(jnp.float32))
-        # as a product, for it lies on the devices as k and v do
-        start = jnp.zeros_like(k[:, 0, ..., None] * v[:, 0, :, None], jnp.float32)
+        start = no_state(k, v)
         log_decay = -rate * nn.softplus(step + shift)
         log_decay, beta = self.lay(log_decay, "BSh"), self.lay(beta, "BSh")
         o, state = gated_delta_rule(

@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from models.config import TransformerConfig
 from models.mixers._attention import rotate
+from models.mixers._chunks import chunks, joined, no_state
 from models.module import Module, Norm
 from scaling.counting.parts import Counts
 
@@ -32,13 +33,7 @@ def retain(
     Args:
         length: positions of a chunk, a divisor of T; 1 is the recurrence itself.
     """
-    B, T, h, _ = q.shape
-
-    def chunks(x: Array) -> Array:  # [B, T, h, k] -> [n, B, h, p, k]
-        x = x.astype(jnp.float32).reshape(B, -1, length, *x.shape[2:])
-        return x.transpose(1, 0, 3, 2, 4)
-
-    log_gamma = np.log1p(-np.exp2(-5.0 - np.arange(h)))[:, None]
+    log_gamma = np.log1p(-np.exp2(-5.0 - np.arange(q.shape[2])))[:, None]
     place = np.arange(length)
     after = jnp.exp(log_gamma * (place + 1))[..., None]  # of the state, at each position
     left = jnp.exp(log_gamma * (length - 1 - place))[..., None]  # of each position, at the end
@@ -50,8 +45,9 @@ def retain(
         o = after * (q @ state) + (ratio * (q @ k.swapaxes(-1, -2))) @ v
         return after[:, -1:] * state + (left * k).swapaxes(-1, -2) @ v, o
 
-    state, o = jax.lax.scan(advance, state, (chunks(q), chunks(k), chunks(v)))
-    return o.transpose(1, 0, 3, 2, 4).reshape(B, T, h, -1), state
+    of_chunks = chunks(q, length), chunks(k, length), chunks(v, length)
+    state, o = jax.lax.scan(advance, state, of_chunks)
+    return joined(o), state
 
 
 class Retention(Module):
@@ -67,9 +63,7 @@ class Retention(Module):
         v = self.dense(x, "value", "d->hw", "hidden", **own)
         q, k = rotate(q, time), rotate(k, time)
         q, k, v = (self.lay(y, f"BSh{z}") for y, z in ((q, "k"), (k, "k"), (v, "w")))
-        # as a product, for it lies on the devices as k and v do
-        start = jnp.zeros_like(k[:, 0, ..., None] * v[:, 0, :, None], jnp.float32)
-        o, state = retain(q, k, v, self.past("state", start), own["p"])
+        o, state = retain(q, k, v, self.past("state", no_state(k, v)), own["p"])
         self.keep("state", state)
         # q.k / sqrt(k), as the norm's epsilon expects it
         o = Norm(self.spec, "w", name="norm")((o * own["k"] ** -0.5).astype(x.dtype))
