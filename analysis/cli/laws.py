@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 WIDTH = 96
 ENTRY = ("name", "values", "intervals", "recipe", "source")
+QUOTED = "quoted without the rest of the constants: predicts nothing"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -44,11 +45,13 @@ def _values(law: Law) -> dict[str, Any]:
     known = ("name", "form", "variables", "units", "source", "parameters")
     return {
         **{name: getattr(law, name) for name in known},
-        "published": [
-            {**{name: getattr(each, name) for name in ENTRY}, "convention": vars(each.convention)}
-            for each in law.published
-        ],
+        "published": [_entry(each) for each in law.published],
+        "quoted": [_entry(each) for each in law.quoted],
     }
+
+
+def _entry(each: Published) -> dict[str, Any]:
+    return {**{name: getattr(each, name) for name in ENTRY}, "convention": vars(each.convention)}
 
 
 def _short(law: Law) -> str:
@@ -63,13 +66,15 @@ def _whole(law: Law) -> str:
     lines = [law.name, _item("form", law.form), _item("variables", ", ".join(law.variables))]
     lines += [_item("units", law.units), _item("source", law.source)]
     lines += [_item("parameters", ", ".join(law.parameters))]
-    for entry in law.published:
+    titled = [(entry, f"{law.name}:{entry.name}") for entry in law.published]
+    titled += [(entry, f"{entry.name} ({QUOTED})") for entry in law.quoted]
+    for entry, title in titled:
         values = ", ".join(
             f"{name} {value:.6g}{_ends(entry, name)}" for name, value in entry.values.items()
         )
         kept = entry.convention
         lines += [
-            f"\n  {law.name}:{entry.name}",
+            f"\n  {title}",
             _item("values", values, 4),
             _item("parameters counted", kept.params, 4),
             _item("data", kept.tokens, 4),

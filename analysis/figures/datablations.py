@@ -19,7 +19,7 @@ from analysis.fitting.fit import fit
 from analysis.plotting.numbers import quantity
 from analysis.plotting.style import FITTED, HELD, INK, LINES, MARKERS, MUTED, house_style
 from scaling.laws._law import Array
-from scaling.laws.data_constrained import BASE, data_constrained, fed_params
+from scaling.laws.data_constrained import BASE, data_constrained, effective_epochs, fed_params
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +61,8 @@ def reproduce() -> Reproduction:
         *_pair("at the published constants", theirs, theirs, runs),
         Row("R_D*", theirs["R_D_star"], ours["R_D_star"], None, "theirs is not at the minimum"),
         Row("R_N*", theirs["R_N_star"], ours["R_N_star"], None, "theirs is not at the minimum"),
+        Row("fresh epochs that 4 epochs are worth", float(effective_epochs(4, theirs["R_D_star"])),
+            float(effective_epochs(4, ours["R_D_star"])), None, "by R_D* of each"),
         Row("objective at R_D*, R_N* of each", objective, best.objective, None,
             "the same objective on the same runs: lower is better"),
         *_pair("data decay only", data_decays, data_decays, runs),

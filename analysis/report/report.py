@@ -14,21 +14,16 @@ from analysis.report.evidence import Evidence, gather
 from analysis.report.page.plate import plate
 from analysis.report.page.render import FIGURES, render
 from analysis.report.predict import FIT, fit_json
-from analysis.tables.study import StudyRecords, load_study
+from analysis.tables.study import StudyRecords
 from scaling.common.files import write_bytes, write_json
 
 PAGE = "report.html"
 
 
-def write_report(folder: str | Path, say: Callable[[str], None] = lambda _: None) -> Evidence:
-    """figures/, fit.json and report.html in the study's folder."""
-    return write_page(load_study(folder), say)
-
-
 def write_page(
     study: StudyRecords, say: Callable[[str], None] = lambda _: None, to: Path | None = None
 ) -> Evidence:
-    """The same of records in any folder, such as those of a table, or into another folder."""
+    """figures/, fit.json and report.html of these records, in their folder or in another."""
     folder = study.folder if to is None else to
     evidence = gather(study, say)
     if evidence.assessment is not None:

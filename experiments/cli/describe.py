@@ -1,5 +1,8 @@
 """Show every parameter of a run with its rules; N, D and C under every definition.
 
+flops_traced is 3 times the matrix products of the traced forward pass: it is flops_model, and the
+empty slots of experts beside.
+
 examples:
   windtunnel describe quickstart --rung 0
   windtunnel describe runs/quickstart/RUN/config.json
@@ -8,6 +11,7 @@ examples:
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from experiments.cli import _common as common
@@ -67,13 +71,28 @@ def run(options: argparse.Namespace) -> Answer:
         parametrization=_fields(science.parametrization),
     )
     yield Rows("weights", HEAD, [_row(science, made, each) for each in made.table], left=2)
+    ledger = {**run.ledger, "flops_traced": _traced(science) * run.ledger["tokens"]}
     counts = [
-        (name, Shown.of(value, ",.0f" if value < 1e12 else ".4g"))
-        for name, value in run.ledger.items()
+        (name, Shown.of(value, ",.0f" if value < 1e12 else ".4g")) for name, value in ledger.items()
     ]
     yield Rows("counts", ("count", "value"), counts, above="\n")
     yield Rows("parts", PARTS, _parts(run.dims), left=1, above="\n")
     return 0
+
+
+def _traced(science: Science) -> float:
+    """FLOPs of a training token: 3 times the products of the traced forward pass of a sequence."""
+    import jax
+    import jax.numpy as jnp
+
+    from models.module import Spec
+    from models.transformer import apply, init
+    from scaling.counting.traced_flops import matmul_flops
+
+    spec, length = Spec(science.model), science.batch.seq_len
+    params = jax.eval_shape(partial(init, spec, length), jax.random.key(0))
+    window = jax.ShapeDtypeStruct((1, length), jnp.int32)
+    return 3 * matmul_flops(partial(apply, spec), params, window) / length
 
 
 def _parts(dims: Dims) -> list[list[Any]]:

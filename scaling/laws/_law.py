@@ -159,10 +159,9 @@ class Law:
     `formula(xp, p, x)` is the value from all parameters p and the variables x, by name, in float64.
     `allocation` maps (parameters, FLOPs) to the loss-minimising (params, tokens) at
     C = 6 params tokens, where a closed form is known. `columns` name the definition of a variable
-    that the law counts by, such as params_nonembedding. `terms` are set by `additive` alone.
-    `fixed` and `equal` are the relations that `given` and `tied` add: the parameters in them are
-    known or follow others, and are not fitted.
-    """
+    that the law counts by, such as params_nonembedding. `quoted` numbers were published without the
+    rest of the constants, so they predict nothing. `terms` are set by `additive` alone. `fixed` and
+    `equal` are the relations that `given` and `tied` add: these parameters are not fitted."""
 
     name: str
     form: str
@@ -173,6 +172,7 @@ class Law:
     source: str = "this study"
     allocation: Allocation | None = None
     published: tuple[Published, ...] = ()
+    quoted: tuple[Published, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
     terms: tuple[Term, ...] = ()
     fixed: Mapping[str, float] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 Approaches 1 and 2 of Hoffmann et al. 2022 (arXiv 2203.15556) fit them. C is training FLOPs under
 the definition of each set; where C = 6 N D, a + b = 1. Most papers print the exponent alone: those
-are in `EXPONENTS`, and only sets with their coefficient predict.
+are `quoted`, and only sets with their coefficient predict.
 
 Intervals are at 95 %; those of Hoffmann et al. run from the 10th to the 90th percentile and stand
 in the recipe.
@@ -30,55 +30,6 @@ _DEEPSEEK = Convention(
 )
 _DEEPSEEK_RECIPE = "IsoFLOP, 8 budgets from 1e17 to 3e20, C = size x tokens"
 _DEEPSEEK_SOURCE = "DeepSeek LLM 2024, arXiv 2401.02954, as secondary sources quote it"
-
-params_allocation = Law(
-    name="params_allocation",
-    form="N* = G C^a",
-    variables=("flops",),
-    space=(amplitude("G"), exponent("a", 0.3, 0.5, 0.7)),
-    formula=_power("a"),
-    units="C training FLOPs; N* and G in parameters (or in the size of the set's convention)",
-    source="Hoffmann et al. 2022, arXiv 2203.15556, Approaches 1 and 2",
-    published=(
-        Published(
-            name="deepseek2024",
-            values={"G": 0.1715, "a": 0.5243},
-            convention=_DEEPSEEK,
-            recipe=_DEEPSEEK_RECIPE,
-            source=_DEEPSEEK_SOURCE,
-        ),
-    ),
-)
-
-tokens_allocation = Law(
-    name="tokens_allocation",
-    form="D* = G C^b",
-    variables=("flops",),
-    space=(amplitude("G"), exponent("b", 0.3, 0.5, 0.7)),
-    formula=_power("b"),
-    units="C training FLOPs; D* and G in tokens",
-    source="Hoffmann et al. 2022, arXiv 2203.15556, Approaches 1 and 2",
-    published=(
-        Published(
-            name="deepseek2024",
-            values={"G": 5.8316, "b": 0.4757},
-            convention=_DEEPSEEK,
-            recipe=_DEEPSEEK_RECIPE,
-            source=_DEEPSEEK_SOURCE,
-        ),
-        Published(
-            name="llama3",
-            values={"G": 0.299, "b": 0.537},
-            convention=Convention(
-                params="all parameters",
-                tokens="training tokens; the paper writes N*(C) for them",
-                loss="nats/token, validation",
-            ),
-            recipe="IsoFLOP, parabolas, 6e18 to 1e22 FLOPs; used at 3.8e25 for 402B on 16.55T",
-            source="Llama 3 2024, arXiv 2407.21783, as secondary sources quote it",
-        ),
-    ),
-)
 
 _HOFFMANN = Convention(
     params="all parameters, embeddings included (params_total)",
@@ -157,7 +108,7 @@ def _pearce(count: str, a: float, params: str, recipe: str) -> Published:
     )
 
 
-EXPONENTS: tuple[Published, ...] = (
+_EXPONENTS: tuple[Published, ...] = (
     Published(
         name="hoffmann2022_approach1",
         values={"a": 0.50, "b": 0.50},
@@ -191,5 +142,54 @@ EXPONENTS: tuple[Published, ...] = (
     _deepseek("current_data", 0.524),
     _deepseek("openwebtext2", 0.578),
 )
-"""Sets of exponents without their coefficient, by the names of `params_allocation` (a) and
-`tokens_allocation` (b)."""
+
+params_allocation = Law(
+    name="params_allocation",
+    form="N* = G C^a",
+    variables=("flops",),
+    space=(amplitude("G"), exponent("a", 0.3, 0.5, 0.7)),
+    formula=_power("a"),
+    units="C training FLOPs; N* and G in parameters (or in the size of the set's convention)",
+    source="Hoffmann et al. 2022, arXiv 2203.15556, Approaches 1 and 2",
+    published=(
+        Published(
+            name="deepseek2024",
+            values={"G": 0.1715, "a": 0.5243},
+            convention=_DEEPSEEK,
+            recipe=_DEEPSEEK_RECIPE,
+            source=_DEEPSEEK_SOURCE,
+        ),
+    ),
+    quoted=tuple(each for each in _EXPONENTS if "a" in each.values),
+)
+
+tokens_allocation = Law(
+    name="tokens_allocation",
+    form="D* = G C^b",
+    variables=("flops",),
+    space=(amplitude("G"), exponent("b", 0.3, 0.5, 0.7)),
+    formula=_power("b"),
+    units="C training FLOPs; D* and G in tokens",
+    source="Hoffmann et al. 2022, arXiv 2203.15556, Approaches 1 and 2",
+    published=(
+        Published(
+            name="deepseek2024",
+            values={"G": 5.8316, "b": 0.4757},
+            convention=_DEEPSEEK,
+            recipe=_DEEPSEEK_RECIPE,
+            source=_DEEPSEEK_SOURCE,
+        ),
+        Published(
+            name="llama3",
+            values={"G": 0.299, "b": 0.537},
+            convention=Convention(
+                params="all parameters",
+                tokens="training tokens; the paper writes N*(C) for them",
+                loss="nats/token, validation",
+            ),
+            recipe="IsoFLOP, parabolas, 6e18 to 1e22 FLOPs; used at 3.8e25 for 402B on 16.55T",
+            source="Llama 3 2024, arXiv 2407.21783, as secondary sources quote it",
+        ),
+    ),
+    quoted=tuple(each for each in _EXPONENTS if "b" in each.values),
+)

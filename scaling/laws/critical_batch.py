@@ -29,11 +29,6 @@ def tokens_min(tokens: ArrayLike, batch: ArrayLike, critical: ArrayLike) -> Arra
     return np.asarray(tokens, np.float64) / (1 + np.divide(batch, critical))
 
 
-def flops_min(flops: ArrayLike, batch: ArrayLike, critical: ArrayLike) -> Array:
-    """C_min = C / (1 + B / B_crit): compute goes with tokens at a fixed size."""
-    return tokens_min(flops, batch, critical)
-
-
 def steps_at(batch: ArrayLike, least: ArrayLike, critical: ArrayLike) -> Array:
     """S = S_min (1 + B_crit / B), with `least` = S_min."""
     return np.asarray(least, np.float64) * (1 + np.divide(critical, batch))

@@ -12,6 +12,7 @@ a.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from scaling.laws._law import Convention, Law, Published, Term, additive, amplitude, exponent
@@ -19,29 +20,9 @@ from scaling.laws._law import Convention, Law, Published, Term, additive, amplit
 _SOURCE = "Hestness et al. 2017, arXiv 1712.00409"
 _SECOND_HAND = f"{_SOURCE}, as quoted by later papers"
 
-hestness = additive(
-    "hestness",
-    form="eps(m) = g + a m^-beta_g,  beta_g = -b_g",
-    units="m samples in the task's own unit; eps, a and g in its error or loss",
-    source=_SOURCE,
-    constant="g",
-    terms=(Term("samples", "a", "beta_g"),),
-)
-
 
 def _size(xp: Any, p: Mapping[str, Any], x: Mapping[str, Any]) -> Any:
     return p["c"] * xp.exp(p["b_p"] * xp.log(x["samples"]))
-
-
-hestness_size = Law(
-    name="hestness_size",
-    form="s(m) = c m^b_p",
-    variables=("samples",),
-    space=(amplitude("c"), exponent("b_p", 0.5, 1.0)),
-    formula=_size,
-    units="m samples in the task's own unit, s parameters",
-    source=_SOURCE,
-)
 
 
 def _slope(name: str, parameter: str, value: float, samples: str, loss: str) -> Published:
@@ -59,7 +40,7 @@ def _slope(name: str, parameter: str, value: float, samples: str, loss: str) -> 
 _WORDS, _CHARS = "words, language model", "characters, language model"
 _IMAGES = "ImageNet images"
 
-LEARNING_EXPONENTS = (  # slopes alone: they predict no loss
+_LEARNING = (  # slopes alone: they predict no loss
     _slope("word_lm", "b_g", -0.066, _WORDS, "cross-entropy; a = 11.9"),
     _slope("char_lm_sgd", "b_g", -0.0936, _CHARS, "cross-entropy"),
     _slope("char_lm_adam", "b_g", -0.0954, _CHARS, "cross-entropy"),
@@ -70,10 +51,33 @@ LEARNING_EXPONENTS = (  # slopes alone: they predict no loss
     _slope("speech", "b_g", -0.299, "audio", "error"),
 )
 
-SIZE_EXPONENTS = (  # the two of characters are quoted without names, in the order of the slopes
+_SIZES = (  # the two of characters are quoted without names, in the order of the slopes
     _slope("word_lm_lstm", "b_p", 0.69, _WORDS, "none: the law is of sizes"),
     _slope("word_lm_deep_lstm", "b_p", 0.78, _WORDS, "none: the law is of sizes"),
     _slope("char_lm_sgd", "b_p", 0.78, _CHARS, "none: the law is of sizes"),
     _slope("char_lm_adam", "b_p", 0.92, _CHARS, "none: the law is of sizes"),
     _slope("image", "b_p", 0.573, _IMAGES, "none: the law is of sizes"),
+)
+
+hestness = replace(
+    additive(
+        "hestness",
+        form="eps(m) = g + a m^-beta_g,  beta_g = -b_g",
+        units="m samples in the task's own unit; eps, a and g in its error or loss",
+        source=_SOURCE,
+        constant="g",
+        terms=(Term("samples", "a", "beta_g"),),
+    ),
+    quoted=_LEARNING,
+)
+
+hestness_size = Law(
+    name="hestness_size",
+    form="s(m) = c m^b_p",
+    variables=("samples",),
+    space=(amplitude("c"), exponent("b_p", 0.5, 1.0)),
+    formula=_size,
+    units="m samples in the task's own unit, s parameters",
+    source=_SOURCE,
+    quoted=_SIZES,
 )

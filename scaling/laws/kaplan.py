@@ -16,7 +16,6 @@ its four numbers.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -254,20 +253,3 @@ def loss_at_batch(
         slope = loss / excess + s * m * np.exp(-np.logaddexp(0.0, -z))
         excess = excess + loss * np.expm1(-phi / slope)
     return np.asarray(a + excess)
-
-
-def tokens_against_overfitting(
-    params: Mapping[str, ArrayLike], params_nonembedding: ArrayLike, excess: float = 0.02
-) -> Array:
-    """D at which L(N, D) = (1 + excess) L(N, infinity):
-
-        D = D_c (N/N_c)^(alpha_N/alpha_D) / ((1 + excess)^(1/alpha_D) - 1).
-
-    Kaplan et al. 2020, section 4, round it to 5e3 N^0.74 for an excess of 0.02, about the
-    difference between seeds.
-    """
-    N_c, D_c, alpha_N, alpha_D = (
-        np.asarray(params[name], np.float64) for name in ("N_c", "D_c", "alpha_N", "alpha_D")
-    )
-    ratio = np.asarray(params_nonembedding, np.float64) / N_c
-    return D_c * ratio ** (alpha_N / alpha_D) / np.expm1(math.log1p(excess) / alpha_D)

@@ -3,7 +3,7 @@
 N counts parameters without embeddings, D is tokens, and C = 6 N D. L is the loss per byte, its mean
 over five held-out corpora.
 
-`AVERAGES` are means over corpora of alpha, beta, K^2 and eta. They are no law: C_N, C_D and L0 are
+The `quoted` numbers are means over corpora. They are no law: C_N, C_D and L0 are
 drawn in a figure and not printed. The mean eta is not the (beta - alpha) / (alpha + beta) of the
 mean exponents. Nor do they give the published 192 tokens per parameter: at C = 1e21 the ratio
 formula gives about 1e4. A mean of ratios is not the ratio of means: average the ratios.
@@ -12,8 +12,8 @@ formula gives about 1e4. A mean of ratios is not the ratio of means: average the
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from scaling.laws._law import Array, Convention, Published, Term, additive
@@ -27,34 +27,35 @@ def allocation(params: Mapping[str, ArrayLike], flops: ArrayLike) -> tuple[Array
     return chinchilla_allocation({ours: params[name] for ours, name in named.items()}, flops)
 
 
-def tokens_per_param(k_squared: ArrayLike, eta: ArrayLike, flops: ArrayLike) -> Array:
-    """D*/N* = (C/6)^-eta / K^2."""
-    product = np.asarray(flops, np.float64) / 6
-    return product ** -np.asarray(eta, np.float64) / np.asarray(k_squared, np.float64)
-
-
-minicpm = additive(
-    "minicpm",
-    form="L(N, D) = C_N N^-alpha + C_D D^-beta + L0",
-    units="N parameters without embeddings, D tokens, L and L0 nats per byte",
-    source="Hu et al. 2024, arXiv 2404.06395",
-    constant="L0",
-    terms=(Term("params", "C_N", "alpha"), Term("tokens", "C_D", "beta")),
-    allocation=allocation,
-    columns={"params": "params_nonembedding"},
-)
-
-AVERAGES = Published(
-    name="minicpm2024_average",
-    values={"alpha": 0.29, "beta": 0.23, "K_squared": 0.01, "eta": -0.10},
-    convention=Convention(
-        params="parameters without embeddings (params_nonembedding)",
-        tokens="training tokens",
-        loss="nats/byte, mean over five held-out corpora",
+minicpm = replace(
+    additive(
+        "minicpm",
+        form="L(N, D) = C_N N^-alpha + C_D D^-beta + L0",
+        units="N parameters without embeddings, D tokens, L and L0 nats per byte",
+        source="Hu et al. 2024, arXiv 2404.06395",
+        constant="L0",
+        terms=(Term("params", "C_N", "alpha"), Term("tokens", "C_D", "beta")),
+        allocation=allocation,
+        columns={"params": "params_nonembedding"},
     ),
-    recipe="scipy curve_fit per corpus, then the mean over corpora of each number; sizes 0.04B to "
-    "2B, each decayed at 10 N to 60 N tokens from one stable run",
-    source="arXiv 2404.06395, text",
+    quoted=(
+        Published(
+            name="minicpm2024_average",
+            values={
+                "alpha": 0.29,
+                "beta": 0.23,
+                "K_squared": 0.01,
+                "eta": -0.10,
+                "tokens_per_param": 192.0,
+            },
+            convention=Convention(
+                params="parameters without embeddings (params_nonembedding)",
+                tokens="training tokens",
+                loss="nats/byte, mean over five held-out corpora",
+            ),
+            recipe="scipy curve_fit per corpus, then the mean over corpora of each number; sizes "
+            "0.04B to 2B, each decayed at 10 N to 60 N tokens from one stable run",
+            source="arXiv 2404.06395, text",
+        ),
+    ),
 )
-
-TOKENS_PER_PARAM = 192.0  # published D*/N*, a mean over corpora of ratios

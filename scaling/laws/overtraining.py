@@ -41,12 +41,6 @@ def allocation(params: Mapping[str, ArrayLike], flops: ArrayLike) -> tuple[Array
     return run["params"], run["tokens"]
 
 
-def from_chinchilla(E: float, A: float, B: float, alpha: float) -> dict[str, float]:
-    """The constants of this law from those of Chinchilla's with beta = alpha."""
-    eta = alpha / 2
-    return {"E": E, "a": A * 6**eta, "b": B * 6**eta, "eta": eta}
-
-
 def from_released_code(p: float, r: float, q: float, E: float) -> dict[str, float]:
     """The constants of this law from those of the authors' code, which fits
     L = p N^q + r 6^(q/2) (M N)^q + E: eta = -q / 2, a = p 6^eta, b = r."""

@@ -10,7 +10,8 @@ from synthetic import Plan, write_study
 
 from analysis import readings
 from analysis.inference import forecast
-from analysis.report.report import write_report
+from analysis.report.report import write_page
+from analysis.tables.study import load_study
 from experiments.record import StudyPlan
 from scaling.common.plugins import VARIABLE
 
@@ -54,7 +55,7 @@ def test_a_file_in_the_plugin_folder_is_a_reading(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv(VARIABLE, str(tmp_path / "plugins"))
     folder = write_study(tmp_path / "study", Plan())
     records.change(folder, StudyPlan, reading="largest", law=None)
-    evidence = write_report(folder)
+    evidence = write_page(load_study(folder))
     assert evidence.sentence == "the largest model has 259000 parameters"
     assert "one run says little" in evidence.missing
     assert (folder / "figures" / "nothing.svg").exists()

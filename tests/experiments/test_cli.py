@@ -208,6 +208,10 @@ def test_describe_shows_the_experts(call):
         int(rows[name].split()[1].replace(",", "")) for name in ("params_total", "params_active")
     )
     assert total - active == 2 * 2 * 16 * 32  # two of four experts of two matrices
+    model, traced = (
+        int(rows[name].split()[1].replace(",", "")) for name in ("flops_model", "flops_traced")
+    )
+    assert traced > model  # empty slots of experts
     # of two experts and the router
     assert rows["experts"].split() == ["experts", "4,160", f"{2 * (2 * 1024 + 64):,}", "0"]
     assert "--label moe: known: " in error(call("describe", "--label", "moe"))
@@ -248,6 +252,8 @@ def test_describe_shows_every_parameter_and_every_count(call):
     ]
     assert "params_nonembedding" in out
     assert "6,192" in out
+    counts = dict(line.split() for line in out.splitlines() if line.startswith("flops_"))
+    assert counts["flops_traced"] == counts["flops_model"]
     assert "flops_chinchilla" in out
 
 

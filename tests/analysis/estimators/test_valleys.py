@@ -11,7 +11,7 @@ import records
 
 from analysis.__main__ import main
 from analysis.estimators.valleys import find_valleys
-from analysis.report.report import write_report
+from analysis.report.report import write_page
 from analysis.tables.study import load_study
 from experiments import record
 from experiments.record import Status, StudyPlan
@@ -118,4 +118,4 @@ def test_report_tells_whether_the_best_setting_transfers(tmp_path, capsys):
 def test_two_values_are_no_valley(tmp_path):
     study = load_study(write(tmp_path, RATES[:2]))
     assert find_valleys(study) is None
-    assert "too few runs" in write_report(tmp_path).sentence
+    assert "too few runs" in write_page(load_study(tmp_path)).sentence

@@ -13,7 +13,7 @@ from analysis.__main__ import main
 from analysis.hyperparameters.law_file import LAW
 from analysis.hyperparameters.recommend import recommend
 from analysis.readings import critical_batch
-from analysis.report.report import write_report
+from analysis.report.report import write_page
 from analysis.tables.study import load_study
 from experiments import record
 from experiments.record import METRICS, StudyPlan
@@ -122,7 +122,7 @@ def test_the_report_shows_the_table_and_the_figure(tmp_path, capsys):
 
 def test_the_law_is_handed_on_with_its_interval(tmp_path):
     write(tmp_path, noise=0.02)
-    found = write_report(tmp_path).finding
+    found = write_page(load_study(tmp_path)).finding
 
     def asked(**run: float) -> dict[str, Any]:
         rows = recommend(fits=[tmp_path / LAW], params_total=1e3, tokens=1e6, **run).rows()
@@ -149,4 +149,4 @@ def test_runs_that_cannot_answer_are_refused_in_a_line_and_reported(tmp_path, op
     write(tmp_path, **options)
     with pytest.raises(UserError, match=message):
         critical_batch.read(load_study(tmp_path))
-    assert write_report(tmp_path).finding is None
+    assert write_page(load_study(tmp_path)).finding is None

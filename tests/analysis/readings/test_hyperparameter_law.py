@@ -14,7 +14,7 @@ from analysis.__main__ import main
 from analysis.hyperparameters import load_law
 from analysis.hyperparameters.law_file import LAW
 from analysis.readings import hyperparameter_law
-from analysis.report.report import write_report
+from analysis.report.report import write_page
 from analysis.tables.study import load_study
 from experiments import record
 from experiments.record import PREDICTION, PredictionRecord, StudyPart, StudyPlan
@@ -155,7 +155,10 @@ def test_predict_writes_the_advice_before_the_cell_is_trained(tmp_path, capsys):
     assert main(["predict", str(tmp_path)]) == 0
     assert "kept" in capsys.readouterr().out
     write(tmp_path, held_out=True)
-    assert write_report(tmp_path).missing == hyperparameter_law.read(load_study(tmp_path)).notes
+    assert (
+        write_page(load_study(tmp_path)).missing
+        == hyperparameter_law.read(load_study(tmp_path)).notes
+    )
     (tmp_path / PREDICTION).unlink()
     assert main(["predict", str(tmp_path)]) == 2
     assert "trained before any prediction" in capsys.readouterr().err
@@ -188,7 +191,7 @@ def test_other_parametrizations_are_refused_and_the_report_says_so(tmp_path):
     write(tmp_path, held_out=True, parametrization="ntk")
     with pytest.raises(UserError, match="one of sp, mup, mup_variance; these runs have ntk"):
         hyperparameter_law.read(load_study(tmp_path))
-    assert any("ntk" in note for note in write_report(tmp_path).missing)
+    assert any("ntk" in note for note in write_page(load_study(tmp_path)).missing)
 
 
 def test_an_unknown_reading_is_named_with_the_nearest(tmp_path):
@@ -196,4 +199,4 @@ def test_an_unknown_reading_is_named_with_the_nearest(tmp_path):
     records.change(tmp_path, StudyPlan, reading="hyperparameter_laws")
     said = r"study\.json: reading 'hyperparameter_laws': did you mean 'hyperparameter_law'\?"
     with pytest.raises(UserError, match=said):
-        write_report(tmp_path)
+        write_page(load_study(tmp_path))

@@ -18,7 +18,7 @@ from analysis.inference import forecast
 from analysis.plotting.style import save
 from analysis.report.plots import ladder
 from analysis.report.predict import predict_held_out
-from analysis.report.report import write_report
+from analysis.report.report import write_page
 from analysis.tables.study import load_study
 from experiments.record import PredictionRecord, StudyPlan
 
@@ -56,7 +56,7 @@ def test_whole_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
 
 def test_before_the_held_out_run(tmp_path: Path):
     folder = write_study(tmp_path / "study")
-    evidence = write_report(folder)
+    evidence = write_page(load_study(folder))
     assert evidence.sentence.endswith("not measured yet")
     assert any("not been written down" in text for text in evidence.missing)
     assert "still to come" in (folder / "report.html").read_text()
@@ -65,7 +65,7 @@ def test_before_the_held_out_run(tmp_path: Path):
 def test_a_prediction_after_the_fact_is_called_that(tmp_path: Path):
     folder = write_study(tmp_path / "study")
     train_held_out(folder)
-    evidence = write_report(folder)
+    evidence = write_page(load_study(folder))
     assert [each.order for each in evidence.verdicts] == ["after the fact"]
     assert any("after the fact" in text for text in evidence.missing)
 
@@ -75,20 +75,20 @@ def test_a_prediction_changed_later_is_not_shown_to_be_first(tmp_path: Path):
     predict_held_out(folder)
     train_held_out(folder)
     records.change(folder, PredictionRecord, written="later")
-    evidence = write_report(folder)
+    evidence = write_page(load_study(folder))
     assert [each.order for each in evidence.verdicts] == ["not shown"]
 
 
 def test_too_few_runs_for_a_fit(tmp_path: Path):
     folder = write_study(tmp_path / "study", Plan(statuses=dict.fromkeys(range(14), "diverged")))
-    evidence = write_report(folder)
+    evidence = write_page(load_study(folder))
     assert evidence.sentence.startswith("no fit yet: law 'chinchilla' has 5 parameters")
     assert {path.stem for path in (folder / "figures").glob("*.png")} == {"loss_curves"}
 
 
 def test_before_any_run_has_finished(tmp_path: Path):
     folder = write_study(tmp_path / "study", fit_runs="none")
-    evidence = write_report(folder)
+    evidence = write_page(load_study(folder))
     assert evidence.sentence.startswith("no fit yet: ")
     assert (folder / "report.html").exists()
 
@@ -98,7 +98,7 @@ def test_isoflop_study_with_two_seeds(tmp_path: Path):
     folder = write_study(tmp_path / "study", plan)
     predict_held_out(folder)
     train_held_out(folder, plan)
-    evidence = write_report(folder)
+    evidence = write_page(load_study(folder))
     first, second = (each.measured for each in evidence.verdicts)
     told = f"measured {(first + second) / 2:.3f} ("
     assert told in evidence.sentence
@@ -117,7 +117,7 @@ def test_figures_are_a_function_of_the_data(tmp_path: Path):
 def test_text_from_a_record_is_escaped(tmp_path: Path):
     folder = write_study(tmp_path / "study")
     records.change(folder, StudyPlan, question="<script>alert(1)</script>")
-    write_report(folder)
+    write_page(load_study(folder))
     assert "<script>alert" not in (folder / "report.html").read_text()
 
 

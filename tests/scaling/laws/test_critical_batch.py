@@ -6,7 +6,6 @@ import pytest
 from scaling.laws.critical_batch import (
     critical_batch,
     critical_batch_of_size,
-    flops_min,
     overhead_batch,
     steps_at,
     steps_min,
@@ -33,7 +32,7 @@ def test_solved_forms_invert_it():
 
 def test_at_the_critical_batch_all_doubles():
     assert steps_at(6e5, 5000.0, 6e5) == 10000.0
-    assert flops_min(8.0e20, 6e5, 6e5) == 4.0e20
+    assert tokens_at(6e5, 3e9, 6e5) == 6e9
 
 
 def test_the_law_is_the_hyperbola():

@@ -7,7 +7,7 @@ import pytest
 
 from scaling.laws.chinchilla import chinchilla
 from scaling.laws.error import error
-from scaling.laws.overtraining import best_ratio, from_chinchilla, overtraining, run_at
+from scaling.laws.overtraining import best_ratio, overtraining, run_at
 
 KNOWN = {"E": 1.8, "a": 212.0, "b": 367.0, "eta": 0.136}
 
@@ -20,13 +20,14 @@ def test_by_hand():
 
 def test_it_is_chinchilla_with_one_exponent():
     tied = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.31}
+    turned = {"E": 1.7, "a": 400.0 * 6**0.155, "b": 900.0 * 6**0.155, "eta": 0.155}
     params, tokens = np.geomspace(1e7, 1e11, 7)[:, None], np.geomspace(1e9, 1e13, 5)
-    ours = overtraining.predict(from_chinchilla(**tied), params=params, tokens=tokens)
+    ours = overtraining.predict(turned, params=params, tokens=tokens)
     theirs = chinchilla.tied(beta="alpha").predict(tied, params=params, tokens=tokens)
     np.testing.assert_allclose(ours, theirs, rtol=1e-13)
 
     for budget in (1e18, 1e24):
-        split = overtraining.optimal(from_chinchilla(**tied), budget)
+        split = overtraining.optimal(turned, budget)
         assert split == pytest.approx(chinchilla.tied(beta="alpha").optimal(tied, budget))
 
 

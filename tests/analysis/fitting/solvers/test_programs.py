@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 from collections.abc import Callable
@@ -110,30 +111,42 @@ FORMS: tuple[Callable[[], Law], ...] = (
 )
 
 
+FITS = 300
+SHORTEST = (9, 13, 17, 25, 33)  # the shortest tables of five buckets, all of them in 50 fits
+
+
+def rows(number: int) -> int:
+    """Rows of a table: all forms at one length, then all at one of the next bucket."""
+    turn, place = divmod(number // len(FORMS), len(SHORTEST))
+    return SHORTEST[place] + turn % 4
+
+
 @pytest.mark.slow
 def test_three_hundred_tables_of_ten_forms_take_bounded_memory(empty):
-    """Memory and mappings after 300 fits, over those after the first 60, all sizes once."""
+    """A program per form and bucket, all of them made in the first 60 fits; after those memory and
+    mappings stay."""
     columns = {"x": "x", "params": "params", "tokens": "tokens", "samples": "x"}
 
-    def used() -> tuple[float, int]:
+    def used() -> tuple[float, int, int]:
         gc.collect()
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         maps = Path("/proc/self/maps").read_text().count("\n")
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20, maps
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20, maps, len(empty)
 
+    assert len({programs.bucket(rows(number)) for number in range(FITS)}) == len(SHORTEST)
     marks = {}
-    for number in range(300):
+    for number in range(FITS):
         law = FORMS[number % 10]()
-        try:
+        # a table that this law cannot fit costs memory too
+        with contextlib.suppress(UserError):
             fit(
-                law, curve(9 + number // 10 % 28, number),
+                law, curve(rows(number), number),
                 columns={name: columns[name] for name in law.variables},
             )  # fmt: skip
-        except UserError:
-            continue  # a table that this law cannot fit costs memory too
         marks[number // 60] = used()
-    print(f"MiB and mappings by 60 fits: {marks}; {compiled()} functions compiled")
-    assert len(empty) <= 10 * 4, "a form and a bucket of 12, 16, 24, 32 or 48 rows each"
-    (memory, maps), (last, final) = marks[2], marks[4]
+    print(f"MiB, mappings and programs by 60 fits: {marks}; {compiled()} functions compiled")
+    (memory, maps, made), (last, final, _) = marks[0], marks[4]
+    assert {each for _, _, each in marks.values()} == {made}
+    assert len(SHORTEST) * 8 <= made <= len(SHORTEST) * len(FORMS) < programs.PROGRAMS
     assert last - memory < 100 and final - maps < 500
     assert final < 20_000

@@ -12,7 +12,8 @@ from synthetic import Plan, train_held_out, write_study
 
 from analysis.inference import forecast
 from analysis.report.predict import predict_held_out
-from analysis.report.report import write_report
+from analysis.report.report import write_page
+from analysis.tables.study import load_study
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 BROWSER = next(
@@ -38,7 +39,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = write_study(tmp_path_factory.mktemp("report") / "study", plan)
         predict_held_out(folder)
         train_held_out(folder, plan)
-        write_report(folder)
+        write_page(load_study(folder))
     return folder / "report.html"
 
 
