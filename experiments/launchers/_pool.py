@@ -117,8 +117,9 @@ class _Pool:
 
     def _hand_out(self, pipe: Connection) -> None:
         population: Population | None = None
-        with contextlib.suppress(IndexError):  # `stop` may empty it at any moment
-            population = self.waiting.popleft()
+        if not self.stopped:
+            with contextlib.suppress(IndexError):  # `stop` may empty it at any moment
+                population = self.waiting.popleft()
         worker = self.workers[pipe]
         worker.left = {job.run.run_id: job for job in population or ()}
         worker.is_training = False
@@ -136,7 +137,7 @@ class _Pool:
         elif not self.stopped:
             for job in worker.left.values():
                 self._try_again(job, code)
-            if self.waiting:
+            if self.waiting and not self.stopped:  # `stop` may come during the notes above
                 self.start(worker.slot)
 
     def _try_again(self, job: Job, code: int) -> None:

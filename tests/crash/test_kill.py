@@ -7,21 +7,18 @@ import random
 import signal
 from collections import Counter
 
-import msgspec
 import pytest
 import records
 import tiny
 import victim
 
-from experiments import data, record
+from experiments import data
 from experiments.devices.slot import Slot
-from experiments.record import RunSummary
 
 SEED = 4
 KILLS = 20
 # one row and one checkpoint for every step, so that there are many points to be killed at
 BUSY = ("execution.steps_per_dispatch=1", "execution.checkpoint_seconds=0.0", "evaluation.times=3")
-WALL = ("wall_seconds", "first_dispatch_seconds", "tokens_per_second")
 
 
 @pytest.fixture(scope="module")
@@ -60,17 +57,6 @@ def finished(lives, tmp_path_factory):
     return folder
 
 
-def rows(folder):
-    """The trajectory without its wall times."""
-    return records.means(folder)
-
-
-def summary(folder):
-    found = record.read(folder, RunSummary)
-    metrics = msgspec.structs.replace(found.metrics, **dict.fromkeys(WALL))
-    return msgspec.structs.replace(found, metrics=metrics, files={})  # these sum wall times
-
-
 @pytest.mark.slow
 def test_killed_at_twenty_points_the_record_is_the_same(lives, finished, tmp_path):
     """One run, killed over and over; every point comes at least once."""
@@ -87,8 +73,8 @@ def test_killed_at_twenty_points_the_record_is_the_same(lives, finished, tmp_pat
     assert killed.keys() == victim.POINTS.keys()
     code, events, folder = lives(tmp_path)
     assert (code, events[-1].phase) == (0, "completed")
-    assert rows(folder) == rows(finished)
-    assert summary(folder) == summary(finished)
+    assert records.means(folder) == records.means(finished)
+    assert records.untimed(folder) == records.untimed(finished)
     others = ("claim.", "quarantine.")
     kept = sorted(path.name for path in folder.iterdir() if not path.name.startswith(others))
     assert kept == ["checkpoints", "config.json", "metrics.jsonl", "summary.json"]

@@ -104,6 +104,14 @@ def steps(folder: Path) -> list[int]:
     return [row["step"] for row in means(folder) if "loss" in row]
 
 
+def untimed(folder: Path) -> RunSummary:
+    """The summary of a run without its wall times, and without checksums, which sum these too."""
+    found = record.read(folder, RunSummary)
+    times = ("wall_seconds", "first_dispatch_seconds", "tokens_per_second")
+    metrics = msgspec.structs.replace(found.metrics, **dict.fromkeys(times))
+    return msgspec.structs.replace(found, metrics=metrics, files={})
+
+
 def means(run: Path) -> list[dict[str, float | None]]:
     """The rows of a run as flat mappings without the wall time."""
     return [

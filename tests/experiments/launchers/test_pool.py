@@ -109,6 +109,22 @@ def test_killed_worker_is_replaced_and_its_run_goes_on(swept, tmp_path):
     assert multiprocessing.active_children() == []
 
 
+def test_stop_while_a_dead_worker_is_told_trains_no_more(swept, tmp_path):
+    """The run of the dead worker waits again just after the stop emptied the queue."""
+    bound = replace(swept[0], folder=tmp_path)
+    kill = kill_when_training(1, [])
+
+    def watch(event: Event) -> None:
+        if event.note:
+            signal.raise_signal(signal.SIGTERM)
+        kill(event)
+
+    run_sweep(bound, StudyPart.FIT, Local(1), watch)
+    statuses = [bound.status(run) for run in bound.study.part(StudyPart.FIT)]
+    assert statuses == ["started", "missing", "missing"]
+    assert multiprocessing.active_children() == []
+
+
 def test_run_whose_worker_is_always_killed_is_recorded_as_failed(swept, tmp_path):
     """A watcher kills at its every word, as want of memory would; the others are trained."""
     bound, doomed = replace(swept[0], folder=tmp_path), swept[0].study.runs[0].run_id
