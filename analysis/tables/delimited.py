@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SEPARATORS = (",", ";", "\t", "|")
+ENDS = re.compile("\r\n|\n|\r")  # of lines; a cell may hold any other, as U+2028
 RULE = re.compile(r"\s*\|?[\s:|-]*-[\s:|-]*\|?\s*")  # below the header of a table in Markdown
 EXPECTED = re.compile(r"Expected \d+ fields in line (\d+), saw (\d+)")
 
@@ -24,7 +25,7 @@ EXPECTED = re.compile(r"Expected \d+ fields in line (\d+), saw (\d+)")
 def delimited(text: str) -> pd.DataFrame:
     """Every cell as text, missing where the row ends before it."""
 
-    lines = text.splitlines()
+    lines = ENDS.split(text)
     if "#" in text:
         lines = ["" if line.lstrip().startswith("#") else line for line in lines]
     first = next((at for at, line in enumerate(lines) if line.strip(" \t,;|")), None)

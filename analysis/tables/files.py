@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.tables.columns import LINE, is_identifier, is_truth, texts, tidy, typed
-from analysis.tables.delimited import delimited
+from analysis.tables.delimited import ENDS, delimited
 from analysis.tables.number_text import Mark, decimal_mark
 from scaling.common.errors import UserError
 from scaling.common.plugins import import_extra
@@ -141,7 +141,7 @@ def _json(text: str) -> pd.DataFrame:
 
     try:
         held = json.loads(text, object_pairs_hook=_pairs)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # of many digits, or too deep
         return _json_lines(text)
     if isinstance(held, Mapping):
         lists = [value for value in held.values() if isinstance(value, list)]
@@ -185,13 +185,14 @@ def _json_lines(text: str) -> pd.DataFrame:
     import pandas as pd
 
     rows, at = [], []
-    for line, each in enumerate(text.splitlines(), 1):
+    for line, each in enumerate(ENDS.split(text), 1):
         if not each.strip():
             continue
         try:
             row = json.loads(each, object_pairs_hook=_pairs)
-        except json.JSONDecodeError as error:
-            raise UserError(f"neither JSON nor JSON lines (line {line}: {error.msg})") from error
+        except (ValueError, RecursionError) as error:
+            said = str(error).partition(": line")[0]
+            raise UserError(f"neither JSON nor JSON lines (line {line}: {said})") from error
         if not isinstance(row, Mapping):
             raise UserError(f"JSON lines, but line {line} is no mapping of columns")
         rows.append(_flat(row))

@@ -10,6 +10,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.tables.columns import numeric
 from analysis.tables.words import WORDS, columns_saying
+from scaling.common.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Row = Mapping[str, Any]
+OTHER_FORM = (ValueError, LookupError, TypeError, AttributeError, RecursionError)  # of a parser
 STEPS = ("step", "_step", "Step", "trainer/global_step", "global_step")
 
 
@@ -69,6 +72,27 @@ def gathered(importer: str, path: Path, runs: Sequence[TrackedRun]) -> Imported:
         others=others,
         provenance=_provenance(importer, path, len(runs)),
     )
+
+
+@contextmanager
+def reading(place: object, *kinds: type[Exception]) -> Iterator[None]:
+    """Refuse a file that is damaged or of another form in one line with its name.
+
+    `kinds` are errors of its parser beside Python's own.
+    """
+    try:
+        yield
+    except (*OTHER_FORM, *kinds) as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+        raise UserError(
+            f"{place}: damaged, or not as its tracker writes it ({said}); export it again, or move "
+            "it away"
+        ) from error
+
+
+def json_of(file: Path) -> Any:
+    """The JSON in a file, in any encoding of Unicode; its numbers may be NaN."""
+    return json.loads(file.read_bytes())
 
 
 def flat(held: Row, prefix: str = "") -> Iterator[tuple[str, Any]]:

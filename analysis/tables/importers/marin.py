@@ -12,8 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.tables.importers._form import TrackedRun, flat
-from scaling.common.errors import UserError
+from analysis.tables.importers._form import TrackedRun, flat, reading
 
 METRICS, STATUS = "tracker_metrics.jsonl", ".executor_status"
 GFLOPS = "throughput/total_gflops"
@@ -29,30 +28,29 @@ def _run(file: Path) -> TrackedRun:
     config: dict[str, Any] = {}
     summary: dict[str, Any] = {}
     history: list[dict[str, Any]] = []
-    for line, text in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        event = _event(text, f"{file}: line {line}") if text.strip() else {}
-        config |= dict(flat(event.get("config") or event.get("hparams") or {}))
-        summary |= event.get("summary") or {}
-        if event.get("event") == "log":
-            history.append({"step": event["step"], **_counted(event["metrics"])})
-        elif "metrics" in event:
-            summary |= event["metrics"]
+    for line, text in enumerate(file.read_bytes().splitlines(), 1):
+        with reading(f"{file}: line {line}"):
+            event = _event(text) if text.strip() else {}
+            config |= dict(flat(event.get("config") or event.get("hparams") or {}))
+            summary |= event.get("summary") or {}
+            if event.get("event") == "log":
+                history.append({"step": event["step"], **_counted(event["metrics"])})
+            elif "metrics" in event:
+                summary |= event["metrics"]
     status = file.parent / STATUS
+    word = status.read_text(encoding="utf-8", errors="replace") if status.exists() else ""
     return TrackedRun(
         run_id=file.parent.name,
         name=file.parent.name,
-        status=status.read_text(encoding="utf-8").strip() if status.exists() else "",
+        status=word.strip(),
         facts={**config, **_counted(summary)},
         history=history,
     )
 
 
-def _event(text: str, where: str) -> Mapping[str, Any]:
+def _event(text: bytes) -> Mapping[str, Any]:
     """A line, perhaps behind the prefix of a job's log."""
-    try:
-        found = json.loads(text[max(0, text.find("{")) :])
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where}: not JSON ({error.msg})") from error
+    found = json.loads(text[max(0, text.find(b"{")) :])
     return found if isinstance(found, Mapping) else {}
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.tables.files import load_table
-from analysis.tables.importers._form import TrackedRun, from_table
+from analysis.tables.importers._form import TrackedRun, from_table, reading
 from scaling.common.errors import UserError
 from scaling.common.plugins import import_extra
 
@@ -57,44 +57,49 @@ def _database(path: Path) -> Iterator[TrackedRun]:
         except sqlite3.DatabaseError as error:
             raise UserError(f"{path}: no database of MLflow ({error})") from error
         for run_id, name, status, experiment in heads:
-            params = database.execute(
-                "select key, value from params where run_uuid = ?", (run_id,)
-            ).fetchall()
-            tags = database.execute(
-                "select key, value from tags where run_uuid = ?", (run_id,)
-            ).fetchall()
-            points = database.execute(
-                "select step, key, value, is_nan from metrics where run_uuid = ? "
-                "order by step, timestamp",
-                (run_id,),
-            )
-            facts = {"experiment": experiment, **_tags(tags), **dict(params)}
-            rows = _rows((at, key, math.nan if bad else value) for at, key, value, bad in points)
+            with reading(path, sqlite3.Error):
+                params = database.execute(
+                    "select key, value from params where run_uuid = ?", (run_id,)
+                ).fetchall()
+                tags = database.execute(
+                    "select key, value from tags where run_uuid = ?", (run_id,)
+                ).fetchall()
+                points = database.execute(
+                    "select step, key, value, is_nan from metrics where run_uuid = ? "
+                    "order by step, timestamp",
+                    (run_id,),
+                )
+                facts = {"experiment": experiment, **_tags(tags), **dict(params)}
+                rows = _rows(
+                    (at, key, math.nan if bad else value) for at, key, value, bad in points
+                )
             yield TrackedRun(run_id, name or run_id, status, facts, rows)
 
 
 def _folder(meta: Path) -> Iterator[TrackedRun]:
     """A run of a file store: a file for each parameter, tag and metric."""
     yaml = import_extra("yaml", "mlflow", f"{meta}: YAML")
-    head = yaml.safe_load(meta.read_text(encoding="utf-8"))
-    if head["lifecycle_stage"] == DELETED:
-        return
+    with reading(meta, yaml.YAMLError):
+        head = yaml.safe_load(meta.read_text(encoding="utf-8"))
+        if head["lifecycle_stage"] == DELETED:
+            return
+        status = head["status"] if isinstance(head["status"], str) else STATES[head["status"]]
+        run_id, title = head["run_id"], head["run_name"] or head["run_id"]
     points = []
     for name, text in _files(meta.parent / "metrics"):
-        for line in text.splitlines():
-            _, value, *step = line.split()
-            points.append((int(step[0]) if step else 0, name, float(value)))
+        with reading(meta.parent / "metrics" / name):
+            for line in text.splitlines():
+                _, value, *step = line.split()
+                points.append((int(step[0]) if step else 0, name, float(value)))
     facts = {**_tags(_files(meta.parent / "tags")), **dict(_files(meta.parent / "params"))}
-    status = head["status"] if isinstance(head["status"], str) else STATES[head["status"]]
-    run_id = head["run_id"]
     points.sort(key=lambda point: point[0])
-    yield TrackedRun(run_id, head["run_name"] or run_id, status, facts, _rows(iter(points)))
+    yield TrackedRun(run_id, title, status, facts, _rows(iter(points)))
 
 
 def _files(folder: Path) -> list[tuple[str, str]]:
     """Name below the folder, and content, of each file."""
     return [
-        (str(file.relative_to(folder)), file.read_text(encoding="utf-8"))
+        (str(file.relative_to(folder)), file.read_text(encoding="utf-8", errors="replace"))
         for file in sorted(folder.rglob("*"))
         if file.is_file()
     ]

@@ -8,14 +8,13 @@ attention included. Where no file holds the size, the name of the run says it, r
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from analysis.tables.files import load_table
-from analysis.tables.importers._form import TrackedRun, flat
+from analysis.tables.importers._form import TrackedRun, flat, json_of, reading
 from analysis.tables.number_text import number
 from scaling.common.errors import UserError
 
@@ -52,11 +51,12 @@ def _sizes(path: Path) -> Sizes:
     near = sorted(path.parent.glob("*.json")) + sorted(path.rglob("*.json"))
     found: dict[str, Mapping[str, Any]] = {}
     for file in [path] if path.suffix == ".json" else near:
-        held = json.loads(file.read_text(encoding="utf-8"))
-        for name, each in held.items() if isinstance(held, Mapping) else ():
-            if isinstance(each, Mapping) and {"paths", "n"} <= set(each):
-                facts = {"size": name, PARAMS: each["n"], "mode": each.get("mode", "")}
-                found |= {Path(history).name: facts for history in each["paths"]}
+        with reading(file):
+            held = json_of(file)
+            for name, each in held.items() if isinstance(held, Mapping) else ():
+                if isinstance(each, Mapping) and {"paths", "n"} <= set(each):
+                    facts = {"size": name, PARAMS: each["n"], "mode": each.get("mode", "")}
+                    found |= {Path(history).name: facts for history in each["paths"]}
     return found
 
 
@@ -66,10 +66,11 @@ def _history(file: Path, sizes: Sizes) -> TrackedRun:
     if "_step" not in table.columns:
         raise UserError(f"{file}: no column '_step', so no history of OLMo")
     rows = []
-    for row in table.sort_values("_step").to_dict("records"):
-        named = {str(name): value for name, value in row.items()}
-        flops = {} if GFLOPS not in named else {"flops_model": 1e9 * named.pop(GFLOPS)}
-        rows.append({"step": int(named.pop("_step")), **named, **flops})
+    with reading(file):
+        for row in table.sort_values("_step").to_dict("records"):
+            named = {str(name): value for name, value in row.items()}
+            flops = {} if GFLOPS not in named else {"flops_model": 1e9 * named.pop(GFLOPS)}
+            rows.append({"step": int(named.pop("_step")), **named, **flops})
     facts = sizes[file.name] if file.name in sizes else _by_name(file.stem)
     return TrackedRun(file.stem, file.stem, "", facts, rows)
 
@@ -85,11 +86,12 @@ def _core(folder: Path) -> TrackedRun:
     for file in folder.glob("metrics_step*.json"):
         said = STEP_METRICS.fullmatch(file.name)
         if said:
-            values = dict(flat(json.loads(file.read_text(encoding="utf-8"))))
-            rows.append({"step": int(said[1]), **values})
+            with reading(file):
+                rows.append({"step": int(said[1]), **dict(flat(json_of(file)))})
     rows.sort(key=lambda row: row["step"])
     config = folder / "config.json"
-    facts = dict(flat(json.loads(config.read_text(encoding="utf-8")))) if config.exists() else {}
+    with reading(config):
+        facts = dict(flat(json_of(config))) if config.exists() else {}
     sized = {} if any(name.startswith("num_") and "params" in name for name in facts) else (
         _by_name(folder.name)
     )  # fmt: skip

@@ -7,7 +7,6 @@ files hold float32, and no word of how a run ended, unless a text `status` says 
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from analysis.tables.files import load_table
-from analysis.tables.importers._form import TrackedRun
+from analysis.tables.importers._form import TrackedRun, json_of, reading
 from scaling.common.plugins import import_extra
 
 EVENTS = "*tfevents*"
@@ -88,13 +87,12 @@ def _exported(files: list[Path]) -> Iterator[TrackedRun]:
 
 
 def _points(file: Path) -> list[tuple[int, float]]:
-    if file.suffix == ".json":
-        held = json.loads(file.read_text(encoding="utf-8"))
-        return [(int(step), float(value)) for _, step, value in held]
-    table = load_table(file)
-    return [
-        (int(step), float(value)) for step, value in zip(table["Step"], table["Value"], strict=True)
-    ]
+    with reading(file):
+        if file.suffix == ".json":
+            return [(int(step), float(value)) for _, step, value in json_of(file)]
+        table = load_table(file)
+        pairs = zip(table["Step"], table["Value"], strict=True)
+        return [(int(step), float(value)) for step, value in pairs]
 
 
 def _in_order(rows: Rows) -> list[dict[str, Any]]:

@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.tables.files import load_table
-from analysis.tables.importers._form import TrackedRun, by_column, flat, from_table
+from analysis.tables.importers._form import (
+    TrackedRun,
+    by_column,
+    flat,
+    from_table,
+    json_of,
+    reading,
+)
 from scaling.common.errors import UserError
 from scaling.common.plugins import import_extra
 
@@ -72,23 +79,24 @@ def _logged(log: Path) -> TrackedRun:
     status = "running"  # until the log says how it ended
     facts: dict[str, Any] = {}
     history: list[dict[str, Any]] = []
-    for content in _records(log.read_bytes()):
-        record = proto.Record()
-        record.ParseFromString(content)
-        if record.HasField("run"):
-            run_id, name = record.run.run_id or run_id, record.run.display_name or name
-            facts |= _items(record.run.config.update)
-            facts |= {} if not record.run.run_group else {"group": record.run.run_group}
-        elif record.HasField("config"):
-            facts |= _items(record.config.update)
-        elif record.HasField("summary"):
-            facts |= _items(record.summary.update)
-        elif record.HasField("history"):
-            row = _items(record.history.item)
-            step = row.get("_step", record.history.step.num)
-            history.append({"step": step, **_public(row)})
-        elif record.HasField("exit"):
-            status = "crashed" if record.exit.exit_code else "finished"
+    damaged = import_extra("google.protobuf.message", "wandb", f"{log}: a log of wandb").DecodeError
+    with reading(log, damaged):
+        for content in _records(log.read_bytes()):
+            record = proto.Record.FromString(content)
+            if record.HasField("run"):
+                run_id, name = record.run.run_id or run_id, record.run.display_name or name
+                facts |= _items(record.run.config.update)
+                facts |= {} if not record.run.run_group else {"group": record.run.run_group}
+            elif record.HasField("config"):
+                facts |= _items(record.config.update)
+            elif record.HasField("summary"):
+                facts |= _items(record.summary.update)
+            elif record.HasField("history"):
+                row = _items(record.history.item)
+                step = row.get("_step", record.history.step.num)
+                history.append({"step": step, **_public(row)})
+            elif record.HasField("exit"):
+                status = "crashed" if record.exit.exit_code else "finished"
     return TrackedRun(run_id, name, status, _public(facts), history)
 
 
@@ -131,11 +139,13 @@ def _summarised(run_id: str, files: Path) -> TrackedRun:
     facts: dict[str, Any] = {}
     if (files / CONFIG).exists():
         yaml = import_extra("yaml", "wandb", f"{files / CONFIG}: YAML")
-        held = yaml.safe_load((files / CONFIG).read_text(encoding="utf-8")) or {}
-        values = {key: each["value"] for key, each in held.items()
-                  if isinstance(each, Mapping) and "value" in each}  # fmt: skip
-        facts |= dict(flat(values))
-    facts |= dict(flat(json.loads((files / SUMMARY).read_text(encoding="utf-8"))))
+        with reading(files / CONFIG, yaml.YAMLError):
+            held = yaml.safe_load((files / CONFIG).read_text(encoding="utf-8")) or {}
+            values = {key: each["value"] for key, each in held.items()
+                      if isinstance(each, Mapping) and "value" in each}  # fmt: skip
+            facts |= dict(flat(values))
+    with reading(files / SUMMARY):
+        facts |= dict(flat(json_of(files / SUMMARY)))
     return TrackedRun(run_id, run_id, "", _public(facts))
 
 

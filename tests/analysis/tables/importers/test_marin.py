@@ -55,5 +55,5 @@ def test_a_line_for_each_event(tmp_path: Path):
 
 def test_a_torn_line_is_named(tmp_path: Path):
     write(tmp_path / "run", '{"config": ')
-    with pytest.raises(UserError, match="line 1: not JSON"):
+    with pytest.raises(UserError, match="line 1: damaged, or not as its tracker"):
         importers.load("marin", tmp_path)
