@@ -43,6 +43,7 @@ def run(options: argparse.Namespace) -> Answer:
 
     is_study = (reading_folder(options.path) / STUDY).exists()
     if options.setting is None and not is_study:
+        read(options.path, options)  # which refuses a path with nothing there
         raise UserError(f"best {options.path}: name the column that was swept, as --setting lr")
     whole = options.setting is None
     heads, found = _of_study(options) if whole else _of_table(options)

@@ -48,3 +48,8 @@ def test_each_size_has_its_best_rate_with_an_interval(table: str, capsys):
 def test_a_mistake_is_one_line(table: str, words: list[str], said: str, capsys):
     assert main(["best", table, *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_told_as_that(tmp_path, capsys):
+    assert main(["best", str(tmp_path / "nowhere")]) == 2
+    assert "no such file or folder" in capsys.readouterr().err
