@@ -80,9 +80,10 @@ def reading(place: object, *kinds: type[Exception]) -> Iterator[None]:
 
     `kinds` are errors of its parser beside Python's own.
     """
+    refused: tuple[type[Exception], ...] = (*OTHER_FORM, *kinds)
     try:
         yield
-    except (*OTHER_FORM, *kinds) as error:
+    except refused as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())[:120]
         raise UserError(
             f"{place}: damaged, or not as its tracker writes it ({said}); export it again, or move "
