@@ -129,6 +129,10 @@ class TransformerConfig:
                     raise UserError(f"model.pattern={name}: {error}") from error
                 if refusal:
                     raise UserError(f"model.pattern={name}: {refusal}")
+                if self.norms not in find_part(folder, name).norms:
+                    raise UserError(
+                        f"model.norms={self.norms}: {name} has no form for it; set norms=pre"
+                    )
 
     def _check_sharing(self) -> None:
         """Refuse shared layers that do not fill the depth, and inputs that no part can tell apart.
@@ -151,8 +155,6 @@ class TransformerConfig:
             )
         if self.norms == "peri" and self.block == "parallel":
             raise UserError("model.norms=peri: no form of a parallel block; set block=sequential")
-        for name in {mixer for mixer, _ in self.blocks if self.norms == "peri"} - {"attention"}:
-            raise UserError(f"model.norms=peri: {name} has no queries and keys; set norms=pre")
 
     @property
     def unique(self) -> int:

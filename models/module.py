@@ -70,11 +70,8 @@ class Module(nn.Module):
 
         Of experts x [e, B, C, *inputs] -> [e, B, C, *outputs].
         """
-        copies, inputs, outputs = parse(letters)
-        w = self.weight(name, role, letters, **others)
-        if self.spec.config.quantized == "ternary":
-            x, w = int8(x, len(inputs)), ternary(w, len(copies))
-        y = dense(x, w, letters, self.spec.program.backward)
+        copies, _, outputs = parse(letters)
+        y = self.product(x, self.weight(name, role, letters, **others), letters)
         if self.spec.config.biases == "all":
             own = f"{copies},->{outputs}".removeprefix(",")
             bias = self.weight(f"{name}_bias", "bias", own, **others)
@@ -82,6 +79,13 @@ class Module(nn.Module):
         y = self.lay(y, f"{copies}BC{outputs}" if copies else f"BT{outputs}")
         self.tap(name, lambda: y)
         return y
+
+    def product(self, x: Array, w: Array, letters: str) -> Array:
+        """x and w to x w, both rounded where the config says so (`models.dense.dense`)."""
+        copies, inputs, _ = parse(letters)
+        if self.spec.config.quantized == "ternary":
+            x, w = int8(x, len(inputs)), ternary(w, len(copies))
+        return dense(x, w, letters, self.spec.program.backward)
 
     @property
     def generates(self) -> bool:

@@ -66,6 +66,8 @@ class Part:
         causal: no output depends on a later token; of experts, under a causal router.
         source: where it was described.
         reads: those of `FIELDS` that change what it computes.
+        norms: values of model.norms that it has a form for; under "peri" its module is called with
+            the normalised input and with the input itself.
         rules: of a `Parametrization`, the roles of `RolePowers` and the bases that its weights ask
             for at any gains, biases and scale of attention.
         kernels: by platform, the kernels that it may run with, the preferred one first.
@@ -82,6 +84,7 @@ class Part:
     causal: bool
     source: str
     reads: tuple[str, ...] = FIELDS
+    norms: tuple[str, ...] = ("pre",)
     rules: tuple[str, ...] = ()
     kernels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     needs: Mapping[str, Needs] = field(default_factory=dict)

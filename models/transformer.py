@@ -251,8 +251,7 @@ def follow(
 ) -> tuple[Float[Array, "B T v"], Any]:
     """Logits of tokens that follow on those of a state, in float32, and the state after them.
 
-    One token at a time or several, the logits are those of the whole sequence. Pure. Layers that
-    share weights are scanned, for each use has a state of its own.
+    One token at a time or several, the logits are those of the whole sequence. Pure.
 
     Args:
         state: of `empty_state`, or of this.
@@ -262,10 +261,27 @@ def follow(
 
 
 def _follow(spec: Spec, params: Params, state: Any, tokens: Tokens) -> tuple[Any, Any]:
-    assert spec.config.sharing == "none" or spec.program.layers == "scan"
+    if spec.config.sharing != "none" and spec.program.layers == "unrolled":
+        spec, params = _apart(spec, params)
     variables = {"params": params, **({STATE: state} if state else {})}
     last, kept = Transformer(spec).apply(variables, tokens, mutable=[STATE])
     return last, kept[STATE]
+
+
+def _apart(spec: Spec, params: Params) -> tuple[Spec, Params]:
+    """The same model with weights for every layer, so that each use of them has its own state."""
+    c = spec.config
+
+    def layer(i: int) -> Params:
+        own = params[layer_name(c.owners[i])]
+        turn = c.turn(i)
+        return own | {
+            name: own[f"{name}_{turn}"] for name in own if turn and f"{name}_{turn}" in own
+        }
+
+    ends = {name: value for name, value in params.items() if not name.startswith(f"{STACK}_")}
+    every = {layer_name(i): layer(i) for i in range(c.layers)}
+    return replace(spec, config=replace(c, sharing="none", layers_unique=0)), ends | every
 
 
 def activations(spec: Spec, params: Params, tokens: Tokens) -> Params:

@@ -191,7 +191,7 @@ def _load_like(state: Any, orbax: Any, which: int | Path) -> Any:
     saved = orbax.metadata(which).metadata
     if is_stacked(saved) == is_stacked(state):
         return orbax.load(which, jax.tree.map(_abstract, state))
-    other = jax.tree.map(_abstract, jax.jit(turn)(state))
+    other = jax.tree.map(_abstract, jax.jit(lambda state: turn(state, saved))(state))
     return turned_like(orbax.load(which, other), state)
 
 

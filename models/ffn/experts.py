@@ -86,6 +86,7 @@ def part(s: Settings) -> Part:
         causal=True,
         memory="handed on",
         reads=("ffn", "mlp", "experts", "experts_active", "router", "capacity_factor"),
+        norms=("pre", "peri"),
         refuses=partial(refuses, s),
         settings=s,
         of=part,

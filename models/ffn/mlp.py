@@ -47,5 +47,6 @@ PART = Part(
     module=module,
     causal=True,
     reads=("ffn", "mlp"),
+    norms=("pre", "peri"),
     source="gated: Shazeer 2020, arXiv:2002.05202",
 )

@@ -182,30 +182,44 @@ def attend(
     return by_block(layout, average, ("BThk", "BTgk", "BTgk"), "BThk")(q, k, v)
 
 
-def project(
-    module: Module,
-    x: Float[Array, "B T d"],
-    time: int | Array,
-    rotated: bool = True,
-    raw: Float[Array, "B T d"] | None = None,
-) -> tuple[Array, Array, Array, float | Array]:
-    """Queries [B, T, h, k], keys and values [B, T, g, k], and the scale of their products.
+def queries_and_keys(
+    module: Module, x: Float[Array, "B T d"], time: int | Array, rotated: bool = True
+) -> tuple[Array, Array, float | Array]:
+    """Queries [B, T, h, k], keys [B, T, g, k], and the scale of their products.
 
     Args:
         time: the position of x_0.
         rotated: they turn where the model has rotary positions.
-        raw: of which the values are, if not of x.
     """
     c = module.spec.config
     q = module.dense(x, "query", "d->hk", "query")
     k = module.dense(x, "key", "d->gk")
-    v = module.dense(x if raw is None else raw, "value", "d->gk")
     if c.qk_norm == "rmsnorm":
         q = Norm(module.spec, "k", name="query_norm", parent=module)(q)
         k = Norm(module.spec, "k", name="key_norm", parent=module)(k)
     if rotated and c.positions == "rope":
         q, k = rotate(q, time), rotate(k, time)
-    return q, k, v, module.spec.parametrization.attention_factor(c.head_dim)
+    return q, k, module.spec.parametrization.attention_factor(c.head_dim)
+
+
+def project(
+    module: Module, x: Float[Array, "B T d"], time: int | Array, rotated: bool = True
+) -> tuple[Array, Array, Array, float | Array]:
+    """As `queries_and_keys`, with values [B, T, g, k] before the scale."""
+    q, k, scale = queries_and_keys(module, x, time, rotated)
+    return q, k, module.dense(x, "value", "d->gk"), scale
+
+
+def attended(
+    module: Module, q: Array, k: Array, v: Array, scale: float | Array, time: int | Array
+) -> Float[Array, "B T h k"]:
+    """The average of values by the kernel of the program; of generated tokens, of all so far."""
+    module.tap("logits", lambda: causal_scores(q, k, scale))
+    if not module.generates:
+        return attend(q, k, v, scale, module.spec.program.attention, module.spec.layout)
+    module.keep("time", time + q.shape[1])
+    k, v = module.history("keys", k, time), module.history("values", v, time)
+    return attend_with(q, k, v, scale, seen(time, q.shape[1], k.shape[1]))
 
 
 class Attention(Module):
@@ -217,12 +231,6 @@ class Attention(Module):
     ) -> Float[Array, "B T d"]:
         """Queries and keys are of x, values of `raw` if that is given."""
         time = self.past("time", 0)
-        q, k, v, scale = project(self, x, time, raw=raw)
-        self.tap("logits", lambda: causal_scores(q, k, scale))
-        if self.generates:
-            self.keep("time", time + x.shape[1])
-            k, v = self.history("keys", k, time), self.history("values", v, time)
-            y = attend_with(q, k, v, scale, seen(time, x.shape[1], k.shape[1]))
-        else:
-            y = attend(q, k, v, scale, self.spec.program.attention, self.spec.layout)
-        return self.dense(y, "out", "hk->d")
+        q, k, scale = queries_and_keys(self, x, time)
+        v = self.dense(x if raw is None else raw, "value", "d->gk")
+        return self.dense(attended(self, q, k, v, scale, time), "out", "hk->d")

@@ -72,6 +72,7 @@ PART = Part(
     causal=True,
     source="Vaswani et al. 2017, arXiv:1706.03762; groups: Ainslie et al. 2023, arXiv:2305.13245",
     reads=("heads", "kv_heads", "head_dim", "qk_norm"),
+    norms=("pre", "peri"),
     kernels={"cpu": ("barrier", "xla"), "gpu": ("cudnn", "xla"), "tpu": ("splash", "xla")},
     needs=NEEDS,
 )

@@ -28,6 +28,8 @@ ALPHABET: Mapping[str, str] = {
     "e": "experts, where their weights are",
     "r": "experts, to choose from",
     "a": "experts of a token",
+    "x": "experts of a head",
+    "z": "heads and their experts, side by side",
     "c": "taps of a convolution",
     "p": "positions of a chunk",
     "s": "numbers of a recurrent state",

@@ -74,7 +74,7 @@ def params_experts(s: Dims, layout: Layout) -> int:
         s.stored(part) * weight(s, part, letters, layout)
         for part in s.parts
         for letters in part.weights
-        if parse(letters).copies
+        if "e" in parse(letters).copies
     )
     return share(sum(found), layout.sizes["stage"])
 

@@ -30,6 +30,7 @@ WEIGHTS: Mapping[str, Axes] = {
     "r": (),
     "c": (),
     "s": (),
+    "x": (),
 }
 # Weights as products read them: gathered along fsdp.
 WEIGHTS_USED: Mapping[str, Axes] = {
@@ -53,11 +54,13 @@ ARRAYS: Mapping[str, Axes] = {
     "p": (),
     "c": (),
     "s": (),
+    "x": (),
+    "z": ("tensor",),
 }
 
 # Letters that stay whole where their axes do not divide them: few key-value heads are repeated, an
 # odd vocabulary is not padded, the last validation windows are few. Any other is a user's mistake.
-MAY_STAY_WHOLE = "gvB"
+MAY_STAY_WHOLE = "gvBz"
 
 # The config's field of every letter that an axis splits
 FIELDS: Mapping[str, str] = {
@@ -132,7 +135,7 @@ def check(s: Dims, sequences: int, microbatch: int, layout: Layout) -> None:
         UserError: a size does not divide, or an axis has nothing to split.
     """
     sizes = layout.sizes
-    has_experts = any(parse(letters).copies for part in s.parts for letters in part.weights)
+    has_experts = any("e" in parse(letters).copies for part in s.parts for letters in part.weights)
     if sizes["expert"] > 1 and not has_experts:
         raise UserError(
             f"execution.layout.expert={layout.expert}: a dense model has no experts to share out; "

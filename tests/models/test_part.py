@@ -84,7 +84,9 @@ def _names(folder: str) -> list[str]:
 
 
 # Changes of `BASE`: a model for every part that is found, hybrids, and layers that share weights
-MIXERS = {f"mixer {name}": {"pattern": (name,)} for name in _names("mixers")}
+MIXERS: dict[str, dict[str, Any]] = {
+    f"mixer {name}": {"pattern": (name,), "capacity_factor": 2.0} for name in _names("mixers")
+}
 FEED_FORWARDS = {
     f"ffn {name}": {"pattern": (f"attention+{name}",), "experts": 4} for name in _names("ffn")
 }
@@ -181,10 +183,20 @@ def test_a_mixer_generates_from_its_state_and_sends_no_gradient_back_in_time(nam
     assert sum(numbers) == 2 * state_numbers(spec.config.dims(CONTEXT))
 
 
-def test_a_model_generates_the_logits_of_the_whole_sequence() -> None:
-    """Scanned layers of two kinds, a table of positions, several tokens at once and then one."""
-    config = replace(BASE, layers=4, **HYBRID, positions="learned")
-    spec = Spec(config, program=replace(PLAIN, layers="scan"))
+@pytest.mark.parametrize(
+    ("layers", "changes"),
+    [
+        ("scan", {"layers": 4, **HYBRID, "positions": "learned"}),
+        pytest.param("unrolled", SHARED["middle cycle"], marks=pytest.mark.slow),
+        pytest.param("scan", SHARED["cycle"] | {"capacity_factor": 2.0}, marks=pytest.mark.slow),
+        ("unrolled", {"layers": 3, "sharing": "cycle_but_norms"}),
+    ],
+)
+def test_a_model_generates_the_logits_of_the_whole_sequence(
+    layers: Any, changes: dict[str, Any]
+) -> None:
+    """Layers of two kinds or shared, a table of positions, several tokens at once and then one."""
+    spec = Spec(replace(BASE, **changes), program=replace(PLAIN, layers=layers))
 
     @quick_jit
     def program(key: jax.Array) -> Any:
@@ -220,6 +232,7 @@ def test_the_settings_of_a_part_follow_its_name() -> None:
         ),
         ({"sharing": "middle_cycle", "layers": 1}, "needs 2 layers and a multiple"),
         ({"experts": 2, "experts_active": 3}, "experts_active=3: must lie between 1 and"),
+        ({"norms": "peri", "pattern": ("qlstm",)}, "model.norms=peri: qlstm has no form for it"),
         ({"experts": 4, "router": "hsah"}, "model.router=hsah: .*did you mean 'hash'?"),
     ],
 )

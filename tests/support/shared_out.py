@@ -60,14 +60,36 @@ def curve(*assignments: str) -> tuple[TrainState, np.ndarray]:
 @cache
 def differentiate(*assignments: str) -> Any:
     """The gradients of the first batch at the first parameters."""
+    return loss_and_gradients(*assignments)[1]
+
+
+@cache
+def loss_and_gradients(*assignments: str, moved: float = 0.0) -> tuple[Any, Any]:
+    """The loss of the first batch at the first parameters, and its gradients.
+
+    Args:
+        moved: relative, by which each parameter is moved up or down at random.
+    """
     plan = made(*assignments)
     plain = made(*(field for field in assignments if not field.startswith("execution.")))
-    single = programs(plain).init(hypers(tiny.config(*MODEL).science)).params
-    if plan.spec.layout.devices == 1:
-        return jax.jit(lambda p, b: gradients(plan, p, b)[1])(single, windows()[0])
-    over = mesh(plan.spec.layout, jax.devices()[: plan.spec.layout.devices])
-    params = jax.device_put(single, on(over, state_specs(plan).params))
-    return jax.jit(lambda p, b: gradients(plan, p, b)[1])(params, windows()[0])
+    params = programs(plain).init(hypers(tiny.config(*MODEL).science)).params
+    if moved:
+        signs = np.random.default_rng(0)
+        params = jax.tree.map(
+            lambda x: x * np.float32(1 + moved * signs.uniform(-1, 1, x.shape)), params
+        )
+    if plan.spec.layout.devices > 1:
+        over = mesh(plan.spec.layout, jax.devices()[: plan.spec.layout.devices])
+        params = jax.device_put(params, on(over, state_specs(plan).params))
+    (loss, _), slopes = jax.jit(lambda p, b: gradients(plan, p, b))(params, windows()[0])
+    return loss, slopes
+
+
+def apart(ours: Any, theirs: Any) -> float:
+    """|ours - theirs| / |theirs| of two trees of numbers."""
+    pairs = list(zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True))
+    distance = sum(float(np.square(np.subtract(x, y)).sum()) for x, y in pairs)
+    return float(np.sqrt(distance / sum(float(np.square(y).sum()) for _, y in pairs)))
 
 
 def held(tree: Any) -> float:

@@ -1,11 +1,17 @@
-"""Every mixer on several devices has the gradients of one device, all of them in one model."""
+"""Every mixer on several devices has the loss and gradients of one device, all in one model.
+
+Gradients of a model of all mixers are worse conditioned than those of two: parameters moved by half
+an ulp, 6e-8, have gradients that differ by 6e-5 of their norm. In float64 layouts agree to 4e-14 of
+it. So layouts are held to be nearer than that move is; the loss they share to 1e-5.
+"""
 
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from shared_out import TOLERANCE, differentiate
+from shared_out import TOLERANCE, apart, differentiate, loss_and_gradients
 
 from scaling.common import plugins
 
@@ -30,15 +36,21 @@ def test_all_mixers_are_tested() -> None:
     assert len(ALL) >= 7
 
 
-@pytest.mark.parametrize(
-    ("pattern", "layout"),
-    [
-        (HYBRID, "fsdp 2, tensor 2"),
-        *(pytest.param(ALL, name, marks=pytest.mark.slow) for name in LAYOUTS),
-    ],
-)
-def test_layout_has_the_gradients_of_one_device(pattern: tuple[str, ...], layout: str) -> None:
-    fields = (f"execution.layout.{field}" for field in LAYOUTS[layout])
-    alone, shared = differentiate(*model(pattern)), differentiate(*model(pattern), *fields)
+def test_layout_has_the_gradients_of_one_device() -> None:
+    """The largest difference is 1e-5 of the largest gradient of a weight."""
+    fields = (f"execution.layout.{field}" for field in LAYOUTS["fsdp 2, tensor 2"])
+    alone, shared = differentiate(*model(HYBRID)), differentiate(*model(HYBRID), *fields)
     for ours, theirs in zip(jax.tree.leaves(shared), jax.tree.leaves(alone), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=TOLERANCE * float(np.abs(theirs).max()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layout_has_the_loss_of_one_device_with_every_mixer(layout: str) -> None:
+    fields = tuple(f"execution.layout.{field}" for field in LAYOUTS[layout])
+    loss, alone = loss_and_gradients(*model(ALL))
+    own, shared = loss_and_gradients(*model(ALL), *fields)
+    assert float(own) == pytest.approx(float(loss), rel=TOLERANCE)
+    half_an_ulp = float(jnp.finfo(jnp.float32).eps) / 2
+    _, moved = loss_and_gradients(*model(ALL), moved=half_an_ulp)
+    assert apart(shared, alone) < apart(moved, alone) < 1e-3
