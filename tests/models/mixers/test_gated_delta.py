@@ -11,6 +11,7 @@ import numpy as np
 from jax import Array
 from quick import quick_jit
 
+from models.mixers._convolution import _weighed
 from models.mixers._gated_delta import decay_start, gated_delta_rule, unit, unit_lower_inverse
 
 B, T, H, K, W = 2, 16, 2, 4, 6
@@ -80,3 +81,17 @@ def test_heads_forget_at_different_speeds_from_the_start() -> None:
     )
     assert 1e-3 < step.min() < step.max() < 0.1
     assert len(np.unique(np.exp(log_a) * step)) == 8
+
+
+def test_a_short_convolution_has_the_derivative_of_its_sum() -> None:
+    x, taps = _normal(B, T + 3, H, K), _normal(4, H, K)
+
+    def plain(x: Array, taps: Array) -> Array:
+        return sum((x[:, c : c + T] * taps[c] for c in range(4)), jnp.zeros_like(x[:, :T]))
+
+    results = []
+    for function in (_weighed, plain):
+        back = jax.grad(lambda x, w, f=function: jnp.sin(f(x, w)).sum(), argnums=(0, 1))
+        results.append((function(x, taps), *quick_jit(back)(x, taps)))
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
