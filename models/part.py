@@ -131,7 +131,7 @@ class Router:
     """A choice of experts for each token.
 
     Attributes:
-        route: returns the function from `Seen` to `Routed` (models/ffn/_routes.py), so that
+        route: returns the function from `Seen` to `Routed` (models/routers/_routes.py), so that
             counting imports no JAX.
         causal: no choice depends on a later token in training. In evaluation none ever does.
         source: where it was described.

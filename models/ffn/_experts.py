@@ -13,8 +13,8 @@ from jaxtyping import Float
 from models import part
 from models.dense import dense
 from models.ffn._mlp import Mlp
-from models.ffn._routes import Routed, Seen, combine, dispatch
 from models.module import ROUTERS, Module
+from models.routers._routes import Routed, Seen, combine, dispatch
 from scaling.common.alphabet import parse
 
 Memory = Mapping[str, Array]

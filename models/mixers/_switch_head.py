@@ -3,7 +3,7 @@
     v_t = sum over the chosen e of s_te x_t V_e      y_t = sum over the chosen e of s'_te a_t O_e
 
 with s and s' sigmoids of x_t, and a_t the average of a head. Tokens lie in slots of the experts of
-a head, as in models/ffn/_routes.py.
+a head, as in models/routers/_routes.py.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from jaxtyping import Float
 
 from models.config import TransformerConfig
 from models.dense import dense
-from models.ffn._routes import Routes, combine, dispatch, highest, queue
 from models.mixers._attention import attended, queries_and_keys
 from models.module import Module
+from models.routers._routes import Routes, combine, dispatch, highest, queue
 
 
 class SwitchHead(Module):

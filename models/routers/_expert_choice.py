@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from models.ffn._routes import Routed, Routes, Seen, dropped, highest, queue
+from models.routers._routes import Routed, Routes, Seen, dropped, highest, queue
 
 
 def route(seen: Seen) -> Routed:

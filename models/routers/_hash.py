@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from models.ffn._routes import Routed, Seen, dropped, queue
+from models.routers._routes import Routed, Seen, dropped, queue
 
 GOLDEN = np.uint32(0x9E3779B1)  # 2^32 over the golden ratio: its multiples spread evenly (Knuth)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax
 
-from models.ffn._routes import Routed, Seen, dropped, highest, queue
+from models.routers._routes import Routed, Seen, dropped, highest, queue
 
 
 def route(seen: Seen) -> Routed:

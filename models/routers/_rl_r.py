@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Int, UInt
 
-from models.ffn._routes import Routed, Seen, balance_loss, dropped, highest, queue
+from models.routers._routes import Routed, Seen, balance_loss, dropped, highest, queue
 
 
 def route(seen: Seen) -> Routed:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from models.ffn._routes import Routed, Seen, dropped, highest, queue, z_loss
+from models.routers._routes import Routed, Seen, dropped, highest, queue, z_loss
 
 ITERATIONS = 8
 

@@ -8,7 +8,7 @@ import jax
 from jax import Array
 from jaxtyping import Float
 
-from models.ffn._routes import Routed, Seen, dropped, highest, queue
+from models.routers._routes import Routed, Seen, dropped, highest, queue
 
 
 def route(seen: Seen) -> Routed:

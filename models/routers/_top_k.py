@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax
 
-from models.ffn._routes import Routed, Seen, balance_loss, dropped, highest, queue, z_loss
+from models.routers._routes import Routed, Seen, balance_loss, dropped, highest, queue, z_loss
 
 
 def route(seen: Seen) -> Routed:

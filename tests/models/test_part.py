@@ -47,7 +47,7 @@ ROUTER = '''
 
 import jax.numpy as jnp
 
-from models.ffn._routes import Routed, queue
+from models.routers._routes import Routed, queue
 from models.part import Router
 
 

@@ -13,8 +13,8 @@ from quick import quick_jit
 
 from experiments.training.objective import reinforce
 from models import part
-from models.ffn._routes import Routed, Seen
 from models.routers._rl_r import gumbel
+from models.routers._routes import Routed, Seen
 from models.routers._s_base import plan
 from models.routers._sigmoid import entropy_loss
 from scaling.common import plugins

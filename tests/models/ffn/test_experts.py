@@ -13,8 +13,8 @@ import pytest
 from quick import quick_jit
 
 from models.config import TransformerConfig
-from models.ffn._routes import Seen, combine, dispatch
 from models.module import Spec
+from models.routers._routes import Seen, combine, dispatch
 from models.routers._top_k import route
 from models.transformer import apply, init, stream_routed
 
