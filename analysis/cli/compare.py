@@ -18,12 +18,14 @@ from __future__ import annotations
 
 import argparse
 import copy
+from collections import Counter
 from collections.abc import Mapping
 
 from analysis.cli._plot import add_plot, plot
 from analysis.cli._residuals import draw
 from analysis.cli._table_options import PATH, add_table, fit_source, law_named, pairs, read
 from scaling.common.answers import Answer, Note, Rows
+from scaling.common.errors import UserError
 from scaling.common.quantities import number
 
 HEAD = (
@@ -60,6 +62,8 @@ def run(options: argparse.Namespace) -> Answer:
     from analysis.inference.compare import compare
 
     source = read(options.path, options)
+    if twice := [law for law, times in Counter(options.law).items() if times > 1]:
+        raise UserError(f"compare: --law {twice[0]} is given twice; give laws that differ")
     laws = {each: law_named(each, pairs("--fix", options.fix)).variables for each in options.law}
     results = [fit_source(source, law, _of(laws, law, options)) for law in options.law]
     options.progress("predicting from the rows below each budget")

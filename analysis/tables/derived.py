@@ -36,7 +36,7 @@ def completed(
     data = tokens or _first(table, ("tokens",))
     compute = _first(table, ("flops_6nd", "flops"))
     n, d, c = (_numbers(table, column) for column in (size, data, compute))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if n is not None and d is not None and "flops_6nd" not in table.columns:
             return _with(table, "flops_6nd", 6 * n * d, f"6 x {size} x {data}")
         if c is not None and n is not None and data is None:

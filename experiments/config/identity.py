@@ -24,6 +24,7 @@ from experiments.config.unread import is_read
 # Raised when the same config would give another result: a changed default, initialisation, order of
 # the data or update.
 SCIENCE_VERSION = 4
+ALWAYS = frozenset({"validation"})  # tasks that every run evaluates, named or not
 
 
 def identity(science: Science, derivation: Any = None) -> str:
@@ -49,12 +50,17 @@ def canonical(science: Science) -> dict[str, Any]:
     """The fields that differ from their defaults and that the run reads, by path."""
     kind: Any = type(science)
     kinds, read, default = _leaves(kind)
-    pairs = zip(kinds.items(), read(science), default, strict=True)
+    pairs = zip(kinds.items(), map(_settled, kinds, read(science)), default, strict=True)
     return {
         path: to_json(value, kind)
         for (path, kind), value, usual in pairs
         if value != usual and is_read(science, path)
     }
+
+
+def _settled(path: str, value: Any) -> Any:
+    """A value in its one form: tasks in any order, or named twice, give the same results."""
+    return tuple(sorted({*value} - ALWAYS)) if path == "evaluation.tasks" else value
 
 
 @cache

@@ -44,7 +44,8 @@ def _said(name: str, values: ArrayLike) -> str:
 def beyond(values: ArrayLike, fitted: Array) -> Array:
     """The factor by which each value lies outside the fitted range; 1 inside."""
     at = np.asarray(values, np.float64)
-    found = np.maximum(at / fitted.max(), fitted.min() / at)
+    with np.errstate(over="ignore"):  # farther than a number can say: infinite
+        found = np.maximum(at / fitted.max(), fitted.min() / at)
     return np.where(found > 1 + TIGHT, found, 1.0)
 
 

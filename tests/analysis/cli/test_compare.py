@@ -75,3 +75,5 @@ def test_one_law_cannot_be_compared(csv: str, capsys):
     assert "compare needs two fits" in capsys.readouterr().err
     assert main(["compare", csv, "--law", "chinchilla", "--law", "chinchilla,beta"]) == 2
     assert "--law beta: write name=value" in capsys.readouterr().err
+    assert main(["compare", csv, "--law", "chinchilla", "--law", "chinchilla"]) == 2
+    assert "--law chinchilla is given twice" in capsys.readouterr().err

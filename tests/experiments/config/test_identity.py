@@ -57,6 +57,15 @@ def test_one_and_one_point_zero_are_the_same_science():
     assert identity(whole) == identity(real)
 
 
+def test_tasks_are_a_set_beside_the_validation():
+    def named(tasks: str) -> str:
+        return identity(override(BASE, [f"evaluation.tasks={tasks}"]).science)
+
+    assert named("validation") == identity(BASE.science) != named("leak")
+    assert named("validation,leak") == named("leak") != named("knowledge")
+    assert named("leak,knowledge") == named("knowledge,leak,leak") != named("leak")
+
+
 @dataclass(frozen=True)
 class LaterModel(TransformerConfig):
     gate: Literal["none", "sigmoid"] = "none"

@@ -78,3 +78,8 @@ def test_bad_points_are_one_line(result, asked, message):
 def test_bad_budgets_are_one_line(result, flops):
     with pytest.raises(UserError, match="flops"):
         result.optimal(flops)
+
+
+def test_a_budget_beyond_all_numbers_is_infinitely_far(result):
+    """And no warning of numpy reaches the user: here they are errors."""
+    assert result.optimal(1e-300).beyond["compute"] == np.inf
