@@ -105,11 +105,12 @@ def steps(folder: Path) -> list[int]:
 
 
 def untimed(folder: Path) -> RunSummary:
-    """The summary of a run without its wall times, and without checksums, which sum these too."""
+    """The summary of a run without its wall times, the commit, and the checksums that sum these."""
     found = record.read(folder, RunSummary)
     times = ("wall_seconds", "first_dispatch_seconds", "tokens_per_second")
     metrics = msgspec.structs.replace(found.metrics, **dict.fromkeys(times))
-    return msgspec.structs.replace(found, metrics=metrics, files={})
+    environment = msgspec.structs.replace(found.environment, code="")
+    return msgspec.structs.replace(found, metrics=metrics, environment=environment, files={})
 
 
 def means(run: Path) -> list[dict[str, float | None]]:
