@@ -47,6 +47,7 @@ NOT_HERE = (
     *([word, "runs/hyperparameter_law"] for word in ("predict", "report")),  # test_grids_chain.py
     *(["import", name] for name in ("wandb", "mlflow", "marin", "olmo")),  # their own tests
     ["mirror", "runs/quickstart"],  # tests/experiments/test_trackers.py
+    ["evaluate", "runs/quickstart"],  # tests/experiments/training/populations/test_kept.py
     ["fit", "runs.csv"],  # after an import: tests/test_your_table.py
     ["run", "isoflop", "--set", "scale=gpu", "--set", "data.source=files"],  # gigabytes of text
 )

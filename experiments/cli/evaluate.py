@@ -1,8 +1,12 @@
-"""Measure the validation loss of an exported file, and other tasks, on its data or others.
+"""Evaluate tasks on the kept checkpoints of a study's runs, or an exported file on its data.
 
-Any text is read by the file's own tokenizer.
+Of a folder, each checkpoint takes one batched pass over every item that it has not answered yet;
+rows go beside the run, evaluations/TASK/STEP.parquet. A file is measured on its validation text,
+or another's, by its own tokenizer.
 
 examples:
+  windtunnel evaluate runs/quickstart --tasks addition,brackets,mine.jsonl --checkpoints all
+  windtunnel evaluate runs/quickstart --tasks addition --samples 64 --temperature 0.7
   windtunnel evaluate model.safetensors --set evaluation.windows=4096
   windtunnel evaluate model.safetensors --set data.source=files --set data.path=texts
   windtunnel evaluate model.safetensors --set evaluation.tasks=my_task
@@ -15,19 +19,90 @@ import math
 from collections.abc import Sequence
 
 from experiments.cli import _common as common
-from scaling.common.answers import Answer, Line
+from scaling.common.answers import Answer, Line, Note, Rows
 from scaling.common.command_line import Parser
 from scaling.common.errors import UserError
+from scaling.common.quantities import not_negative, share, whole
 from scaling.common.remote import local
 
 
 def add(parser: Parser) -> None:
-    parser.add_argument("file", type=local, metavar="FILE", help="a file written by export")
-    common.add_assignments(parser, "a field of its config (data.path=...)")
+    parser.add_argument(
+        "path", type=local, metavar="PATH", help="a study's folder, a run's, or a file by export"
+    )
+    common.add_assignments(parser, "a field of the file's config (data.path=...)")
     common.add_cache(parser)
+    parser.add_argument(
+        "--tasks",
+        type=lambda text: tuple(filter(None, text.split(","))),
+        default=(),
+        metavar="NAME,...",
+        help="of a folder: tasks by name, and JSON or JSONL files of items",
+    )
+    parser.add_argument(
+        "--checkpoints", default="last", metavar="WHICH", help="all, last (default), or a step"
+    )
+    parser.add_argument(
+        "--samples", type=whole, default=0, help="at most so many of an item with a verifier"
+    )
+    parser.add_argument("--temperature", type=not_negative, default=1.0, help="of the samples")
+    parser.add_argument("--top-k", type=whole, default=0, help="likeliest tokens kept; 0: all")
+    parser.add_argument("--top-p", type=share, default=1.0, help="probability kept")
+    parser.add_argument(
+        "--overlap",
+        choices=("skip", "count"),
+        default="skip",
+        help="count the items of which the training text holds the last 50 bytes",
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:
+    """Evaluate the checkpoints of a folder, or a file."""
+    return (yield from (_folder if options.path.is_dir() else _file)(options))
+
+
+def _folder(options: argparse.Namespace) -> Answer:
+    """Evaluate the tasks at every checkpoint that lacks them."""
+    from experiments.data import Corpora
+    from experiments.evaluation.asking import Drawing, asked
+    from experiments.evaluation.sampling import Sampler
+    from experiments.training.populations.kept import evaluate_kept
+
+    if options.assignments or not options.tasks:
+        raise UserError(
+            f"{options.path}: a folder takes --tasks, such as --tasks addition, and no --set"
+        )
+    which = options.checkpoints
+    if which not in ("all", "last"):
+        which = whole(which)
+    sampler = Sampler(options.temperature, options.top_k, options.top_p)
+    tasks = [asked(name) for name in dict.fromkeys(options.tasks)]
+    drawing = Drawing(options.samples, sampler=sampler)
+    corpora, rows, told = Corpora(options.cache, common.on_stderr), [], set()
+    for each in evaluate_kept(
+        options.path, tasks, which, drawing, corpora, options.overlap, options.progress
+    ):
+        for line in each.found.faults:
+            if (each.task, line) not in told:
+                told.add((each.task, line))
+                yield Note(f"{each.task}: {line}")
+        if each.found.cut:
+            yield Note(f"{each.run_id} {each.task}: {each.found.cut} prompts were cut")
+        if each.overlap:
+            yield Note(
+                f"{each.run_id} {each.task}: {each.overlap} items stand in its training text"
+            )
+        rows += [
+            [each.run_id, each.step, each.task, name, value]
+            for name, value in each.found.metrics.items()
+        ]
+    if not rows:
+        yield Note(f"{options.path}: every checkpoint has these tasks already")
+    yield Rows("evaluations", ("run", "step", "task", "metric", "value"), rows)
+    return 0
+
+
+def _file(options: argparse.Namespace) -> Answer:
     """Evaluate the file's parameters, in a fresh state, on every task of its config."""
     from experiments import data
     from experiments.config.overrides import override
@@ -39,7 +114,7 @@ def run(options: argparse.Namespace) -> Answer:
     from experiments.training.populations.trained import Trained
     from experiments.training.step import fresh_state, recipe
 
-    exported = export.read(options.file)
+    exported = export.read(options.path)
     trained_on = exported.config.science.data
     config = override(exported.config, _of_any_text(options.assignments))
     made, science = recipe(config), config.science
@@ -49,13 +124,14 @@ def run(options: argparse.Namespace) -> Answer:
                 f"data.{name}={getattr(science.data, name)}: the model reads by its own tokenizer, "
                 f"with {getattr(trained_on, name)}; leave it out"
             )
-    params = export.from_arrays(made, exported.arrays, str(options.file))
+    params = export.from_arrays(made, exported.arrays, str(options.path))
     corpora = data.Corpora(options.cache, common.on_stderr, exported.tokenizer)
     mixture = corpora.mixture(science.data)
     if not mixture.fingerprint.startswith(trained_on.fingerprint):
         common.on_stderr(f"this is not the text of its training, {trained_on.fingerprint}")
     check_vocabulary(science, mixture)
-    model = Trained(programs(made), fresh_state(made, hypers(science), params), made.microbatch)
+    state = fresh_state(made, hypers(science), params)
+    model = Trained(programs(made), state, made.microbatch, made.spec)
     options.progress("evaluating")
     found = evaluate(science.evaluation.tasks, model, mixture, science)
     loss = found[VALIDATION].metrics["loss"]

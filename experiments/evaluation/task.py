@@ -1,7 +1,8 @@
 """Tasks: evaluations of a model, one file each in `tasks/`.
 
-A task's file defines
+A task's file defines one of
 
+    def items() -> Iterable[Item]
     def evaluate(model: Model, mixture: data.Mixture, science: Science) -> Evaluation
 
 The record has the metrics of task `cloze` as ``cloze.accuracy``, and its items as lines of
@@ -12,49 +13,19 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
 
 from experiments import data
 from experiments.config.run import Science
-from experiments.record import ItemResult
-from models.config import Phase
+from experiments.evaluation.choices import score
+from experiments.evaluation.items import Item
+from experiments.evaluation.model import Evaluation, Model, Uniform
 from scaling.common import plugins
 from scaling.common.errors import UserError
 
 VALIDATION = "validation"  # its loss is the loss of the run
-
-
-class Model(Protocol):
-    """Parameters that can be scored, under any layout and on any device."""
-
-    def loss(self, windows: NDArray[np.integer], phase: Phase = "evaluation") -> float:
-        """Mean cross-entropy of [N, T+1] windows in nats per token.
-
-        In the phase "training" a router may choose by later tokens.
-        """
-        ...
-
-    def log_probabilities(
-        self, windows: NDArray[np.integer], scored: NDArray[np.bool_]
-    ) -> NDArray[np.floating]:
-        """ln p of the scored tokens, summed over each window, in nats: [N, T+1], [N, T] -> [N].
-
-        scored[n, t] counts the prediction of windows[n, t+1] from windows[n, :t+1].
-        """
-        ...
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The result of one task: numbers by name, and a row for each item."""
-
-    metrics: Mapping[str, float]
-    items: Sequence[ItemResult] = ()
+PACKAGE, KIND, ITEMS = "experiments.evaluation.tasks", "evaluation.tasks", "items"
 
 
 Task = Callable[[Model, data.Mixture, Science], Evaluation]
@@ -63,23 +34,36 @@ Evaluations = Mapping[str, Evaluation]  # by the name of the task
 
 def task(name: str) -> Task:
     """The task of this name; an unknown one is a UserError with the nearest."""
-    found: Task = plugins.find("experiments.evaluation.tasks", name, "evaluation.tasks", "evaluate")
+    file = _file(name)
+    if hasattr(file, ITEMS):
+        return scored(file.items)
+    found: Task = plugins.find(PACKAGE, name, KIND, "evaluate")
     return found
 
 
-@dataclass(frozen=True)
-class Uniform:
-    """The model that gives each of `vocab` tokens the same probability."""
+def items(name: str) -> Iterable[Item] | None:
+    """The items of a task; None of a task that has none."""
+    file = _file(name)
+    found: Iterable[Item] | None = file.items() if hasattr(file, ITEMS) else None
+    return found
 
-    vocab: int
 
-    def loss(self, windows: NDArray[np.integer], phase: Phase = "evaluation") -> float:
-        return math.log(self.vocab)
+def names() -> tuple[str, ...]:
+    """The tasks known here."""
+    return plugins.names(PACKAGE)
 
-    def log_probabilities(
-        self, windows: NDArray[np.integer], scored: NDArray[np.bool_]
-    ) -> NDArray[np.floating]:
-        return -math.log(self.vocab) * scored.sum(-1, dtype=np.float64)
+
+def scored(made: Callable[[], Iterable[Item]]) -> Task:
+    """The task that scores these items by likelihood."""
+
+    def evaluate(model: Model, mixture: data.Mixture, science: Science) -> Evaluation:
+        return score(model, tuple(made()), mixture.tokenizer, science.batch.seq_len)
+
+    return evaluate
+
+
+def _file(name: str) -> ModuleType:
+    return plugins.load(PACKAGE, name, KIND)
 
 
 def rehearse(name: str, mixture: data.Mixture, science: Science) -> None:

@@ -13,6 +13,7 @@ A study folder holds::
     <run_id>/metrics.jsonl     MetricsRow per line, append-only: the trajectory
     <run_id>/tokenizer.json              of a run on trained tokens
     <run_id>/evaluations/<task>.jsonl    ItemRow per line: one item of a task, scored
+    <run_id>/evaluations/<task>/<step>.parquet    the same of a kept checkpoint, and samples
     <run_id>/summary.json      RunSummary: atomic, last; status and every measured number
     <run_id>/checkpoints/      orbax
     <run_id>/claim.N           owner of the run: experiments/runs/claim.py
@@ -30,6 +31,14 @@ Losses are in nats per token unless the name says otherwise. An unmeasured numbe
 
 from __future__ import annotations
 
+from experiments.record.items import (
+    TaskHeader,
+    headers,
+    item_file,
+    load_items,
+    read_header,
+    write_items,
+)
 from experiments.record.run import (
     Derivation,
     Environment,

@@ -179,10 +179,13 @@ class ItemResult(Entry, frozen=True, kw_only=True, omit_defaults=True):
 
     item: str  # its name within the task
     log_probabilities: tuple[float | None, ...] = ()  # nats, of each choice; null: not finite
+    unconditional: tuple[float | None, ...] = ()  # ln p of each choice after no prompt
     bytes: tuple[int, ...] = ()  # of each choice
+    tokens: tuple[int, ...] = ()  # likewise
     answer: int | None = None  # the right choice
     samples: tuple[str, ...] = ()
-    is_right: bool | None = None
+    passed: tuple[bool | None, ...] = ()  # of each sample; null: its verifier failed
+    is_right: bool | None = None  # of a choice; of samples see `passed`
 
 
 class ItemRow(ItemResult, frozen=True, kw_only=True, omit_defaults=True):

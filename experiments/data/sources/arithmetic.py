@@ -21,19 +21,21 @@ class Settings:
     seed: int = 0
 
 
+def line(s: Settings, random: Random) -> tuple[str, str, float]:
+    """A question, its answer, and the nats that the question leaves open."""
+    value = random.randrange(s.modulus)
+    text = str(value)
+    for _ in range(s.terms - 1):
+        term = random.randrange(s.modulus)
+        sign = random.choice("+*")
+        value = (value + term if sign == "+" else value * term) % s.modulus
+        text += f"{sign}{term}"
+    return f"{text}=", str(value), s.terms * math.log(s.modulus) + (s.terms - 1) * math.log(2)
+
+
 def document(s: Settings, k: int, random: Random) -> tuple[str, float]:
-    lines = []
-    for _ in range(s.lines):
-        value = random.randrange(s.modulus)
-        text = str(value)
-        for _ in range(s.terms - 1):
-            term = random.randrange(s.modulus)
-            sign = random.choice("+*")
-            value = (value + term if sign == "+" else value * term) % s.modulus
-            text += f"{sign}{term}"
-        lines.append(f"{text}={value}\n")
-    open_nats = s.terms * math.log(s.modulus) + (s.terms - 1) * math.log(2)
-    return "".join(lines), s.lines * open_nats
+    lines = [line(s, random) for _ in range(s.lines)]
+    return "".join(f"{a}{b}\n" for a, b, _ in lines), sum(nats for *_, nats in lines)
 
 
 SOURCE = generator(Settings, lambda s: s.documents, document)

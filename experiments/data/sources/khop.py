@@ -31,16 +31,22 @@ class Settings:
 
 
 def document(s: Settings, k: int, random: Random) -> tuple[str, float]:
-    return "".join(_puzzle(s, random) for _ in range(s.puzzles)), s.puzzles * _open_nats(s)
+    return "".join(puzzle(s, random) for _ in range(s.puzzles)), s.puzzles * _open_nats(s)
 
 
-def _puzzle(s: Settings, random: Random) -> str:
-    nodes = ascii_lowercase[: s.nodes]
-    after = dict(zip(nodes, random.sample(nodes, s.nodes), strict=True))
-    edges = " ".join(f"{a}>{after[a]}" for a in random.sample(nodes, s.nodes))
+def nodes(s: Settings) -> str:
+    """The letters of the nodes."""
+    return ascii_lowercase[: s.nodes]
+
+
+def puzzle(s: Settings, random: Random) -> str:
+    """A line: edges, and questions with their answers."""
+    known = nodes(s)
+    after = dict(zip(known, random.sample(known, s.nodes), strict=True))
+    edges = " ".join(f"{a}>{after[a]}" for a in random.sample(known, s.nodes))
     asked = []
     for _ in range(s.questions):
-        start, hops = random.choice(nodes), random.randint(1, s.hops)
+        start, hops = random.choice(known), random.randint(1, s.hops)
         end = start
         for _ in range(hops):
             end = after[end]

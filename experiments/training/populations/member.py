@@ -198,7 +198,8 @@ class Member:
     def _evaluations(self, compiled: Programs, state: TrainState) -> Evaluations:
         self.tell("evaluating")
         config = self.job.run.config
-        model = Trained(compiled, state, recipe(config).microbatch)
+        made = recipe(config)
+        model = Trained(compiled, state, made.microbatch, made.spec)
         found = evaluate(config.science.evaluation.tasks, model, self.mixture, config.science)
         for name, evaluation in found.items():
             if evaluation.items:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.evaluation import sampling
+from experiments.evaluation.sampling import Sampler
 from experiments.training.populations.programs import Programs
 from experiments.training.step import TrainState
+from experiments.training.update import evaluated
 from models.config import Phase
+from models.module import Spec
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,7 @@ class Trained:
     compiled: Programs
     state: TrainState
     microbatch: int
+    spec: Spec
 
     def loss(self, windows: NDArray[np.integer], phase: Phase = "evaluation") -> float:
         """Mean cross-entropy of [N, T+1] windows in nats per token."""
@@ -42,3 +48,11 @@ class Trained:
 
         found = self.compiled.score(self.state, parts(windows), parts(scored))
         return np.asarray(found).reshape(-1)[: len(windows)]
+
+    def sample(
+        self, prompts: Sequence[NDArray[np.integer]], seeds: Sequence[int], new: int,
+        sampler: Sampler,
+    ) -> list[NDArray[np.int32]]:  # fmt: skip
+        """The `new` tokens drawn after each prompt."""
+        params = evaluated(self.state.optimizer, self.state.params)
+        return sampling.sample(self.spec, params, prompts, seeds, new, sampler)

@@ -45,6 +45,7 @@ def test_a_dropped_task_is_in_the_record(tmp_path, texts, cache, words) -> None:
     assert set(summary.metrics.evaluations) == {
         "words.accuracy",
         "words.accuracy_per_byte",
+        "words.accuracy_per_token",
         "words.loss_per_byte",
     }
     rows = list(record.read_rows(job.folder / record.METRICS))
@@ -66,7 +67,7 @@ def test_scores_agree_with_the_loss(texts, cache) -> None:
     made, science = recipe(config), config.science
     windows = np.random.default_rng(0).integers(0, 256, (7, science.batch.seq_len + 1))
     compiled = programs(made)
-    model = Trained(compiled, compiled.init(hypers(science)), made.microbatch)
+    model = Trained(compiled, compiled.init(hypers(science)), made.microbatch, made.spec)
     found = model.log_probabilities(windows, np.ones((7, science.batch.seq_len), bool))
     assert -found.mean() / science.batch.seq_len == pytest.approx(model.loss(windows), rel=1e-5)
     some = np.zeros((7, science.batch.seq_len), bool)

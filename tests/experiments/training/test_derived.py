@@ -72,7 +72,8 @@ def test_average_of_a_run_with_itself_has_its_loss(parents, folder, corpus) -> N
     mixture = corpus.mixture(run.config.science.data)
 
     def valid_loss(state: TrainState) -> float:
-        model = Trained(compiled, state, recipe(run.config).microbatch)
+        made = recipe(run.config)
+        model = Trained(compiled, state, made.microbatch, made.spec)
         return validation.evaluate(model, mixture, run.config.science).metrics["loss"]
 
     loss = record.read(job(folder, parents[0]).folder, RunSummary).metrics.loss

@@ -1,0 +1,72 @@
+"""Models as tasks see them, and the result of a task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.evaluation.sampling import Sampler
+from experiments.record import ItemResult
+from models.config import Phase
+
+
+class Model(Protocol):
+    """Parameters that can be scored, under any layout and on any device."""
+
+    def loss(self, windows: NDArray[np.integer], phase: Phase = "evaluation") -> float:
+        """Mean cross-entropy of [N, T+1] windows in nats per token.
+
+        In the phase "training" a router may choose by later tokens.
+        """
+        ...
+
+    def log_probabilities(
+        self, windows: NDArray[np.integer], scored: NDArray[np.bool_]
+    ) -> NDArray[np.floating]:
+        """ln p of the scored tokens, summed over each window, in nats: [N, T+1], [N, T] -> [N].
+
+        scored[n, t] counts the prediction of windows[n, t+1] from windows[n, :t+1].
+        """
+        ...
+
+    def sample(
+        self, prompts: Sequence[NDArray[np.integer]], seeds: Sequence[int], new: int,
+        sampler: Sampler,
+    ) -> list[NDArray[np.int32]]:  # fmt: skip
+        """The `new` tokens drawn after each prompt, by the sampler and a seed for each."""
+        ...
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result of one task: numbers by name, and a row for each item."""
+
+    metrics: Mapping[str, float]
+    items: Sequence[ItemResult] = ()
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """The model that gives each of `vocab` tokens the same probability."""
+
+    vocab: int
+
+    def loss(self, windows: NDArray[np.integer], phase: Phase = "evaluation") -> float:
+        return math.log(self.vocab)
+
+    def log_probabilities(
+        self, windows: NDArray[np.integer], scored: NDArray[np.bool_]
+    ) -> NDArray[np.floating]:
+        return -math.log(self.vocab) * scored.sum(-1, dtype=np.float64)
+
+    def sample(
+        self, prompts: Sequence[NDArray[np.integer]], seeds: Sequence[int], new: int,
+        sampler: Sampler,
+    ) -> list[NDArray[np.int32]]:  # fmt: skip
+        every = [np.random.default_rng(seed).integers(0, self.vocab, new) for seed in seeds]
+        return [tokens.astype(np.int32) for tokens in every]
