@@ -33,6 +33,6 @@ def load(name: str, path: str | Path) -> Imported:
         Callable[[Path], Iterator[TrackedRun]], plugins.find(__name__, name, "import", "runs")
     )
     found = list(read(path))
-    if not found:
+    if not any(run.facts or run.history for run in found):
         raise UserError(f"{path}: no run of {name} here")
     return gathered(name, path, found)

@@ -51,3 +51,11 @@ def test_a_text_may_hold_any_letter_but_an_end_of_line(tmp_path: Path) -> None:
     file.parent.mkdir()
     file.write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
     assert importers.load("marin", tmp_path).runs["loss"].tolist() == [2.5]
+
+
+def test_a_file_that_holds_no_value_is_no_run(tmp_path: Path) -> None:
+    """A reader of events ends at the first bytes that are none."""
+    pytest.importorskip("tensorboard")
+    (tmp_path / "table.csv").write_text("n,d,loss\n1,2,3\n" * 9)
+    with pytest.raises(UserError, match="no run of tensorboard here"):
+        importers.load("tensorboard", tmp_path / "table.csv")
