@@ -9,19 +9,13 @@ from analysis.readings._finding import Picture
 from analysis.report import arms, plots
 from analysis.report.evidence import Evidence
 from analysis.report.verdict import interval
-from analysis.tables.runs import trajectory
 from analysis.tables.study import StudyRecords
-from experiments.record import METRICS
 
 
 def pictures(evidence: Evidence) -> tuple[list[Picture], list[Picture]]:
     """The figures of the first lesson, and the others, that this evidence supports."""
     study, assessment = evidence.study, evidence.assessment
-    curves = {
-        str(run): trajectory(study.folder / str(run))
-        for run in study.runs["run_id"]
-        if (study.folder / str(run) / METRICS).exists()
-    }
+    curves = evidence.curves
     shown = []
     if curves:
         shown.append(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from analysis import readings
 from analysis.inference.forecast import Assessment, assess
 from analysis.readings._finding import Finding, TextTable
 from analysis.report import arms
 from analysis.report.verdict import Verdict, judge, sentence, unproved
+from analysis.tables.runs import trajectory
 from analysis.tables.study import StudyRecords
 from experiments import record
-from experiments.record import PREDICTION, Forecast, PredictionRecord
+from experiments.record import METRICS, PREDICTION, Forecast, PredictionRecord
 from scaling.common.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class Evidence:
     verdicts: tuple[Verdict, ...]
     missing: tuple[str, ...]
     finding: Finding | None  # of the study's reading; None for too few runs
+    curves: Mapping[str, pd.DataFrame]  # metrics of each run whose record is sound
 
     @property
     def tables(self) -> Sequence[TextTable]:
@@ -61,6 +67,8 @@ def gather(study: StudyRecords, say: Callable[[str], None] = lambda _: None) -> 
         missing.append(
             f"{len(study.unfinished)} of {len(study.planned_fit)} planned runs have not finished"
         )
+    curves, damaged = _curves(study)
+    missing += damaged
     forecasts = () if assessment is None else assessment.forecasts
     if (study.folder / PREDICTION).exists():
         standing = record.read(study.folder, PredictionRecord)
@@ -94,4 +102,19 @@ def gather(study: StudyRecords, say: Callable[[str], None] = lambda _: None) -> 
         missing.insert(0, str(error))
     if finding is not None:
         missing += finding.notes
-    return Evidence(study, assessment, forecasts, verdicts, tuple(missing), finding)
+    return Evidence(study, assessment, forecasts, verdicts, tuple(missing), finding, curves)
+
+
+def _curves(study: StudyRecords) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """The metrics of each run that has some, and a line for each run whose record is damaged."""
+    curves, damaged = {}, []
+    for run in map(str, study.runs["run_id"]):
+        folder = study.folder / run
+        try:
+            if (folder / METRICS).exists():
+                curves[run] = trajectory(folder)
+        except UserError as error:
+            damaged.append(f"{error}; this page leaves its curve out")
+        except OSError as error:
+            damaged.append(f"{folder}: cannot read ({error.strerror}); its curve is left out")
+    return curves, damaged

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +36,7 @@ BINS = 40  # of log tokens: a training curve is drawn as the mean in each
 ISOFLOP_SIZES, ISOFLOP_SPREAD = 3, 0.15  # a rung with these is one budget, not one size
 
 
-def loss_curves(study: StudyRecords, curves: dict[str, pd.DataFrame]) -> Any:
+def loss_curves(study: StudyRecords, curves: Mapping[str, pd.DataFrame]) -> Any:
     """Training loss against tokens, one line per run, binned in log tokens."""
     with house_style():
         figure, axes = canvas()

@@ -16,11 +16,12 @@ from synthetic import Plan, train_held_out, write_study
 from analysis.__main__ import main
 from analysis.inference import forecast
 from analysis.plotting.style import save
+from analysis.report.evidence import gather
 from analysis.report.plots import ladder
 from analysis.report.predict import predict_held_out
 from analysis.report.report import write_page
 from analysis.tables.study import load_study
-from experiments.record import PredictionRecord, StudyPlan
+from experiments.record import METRICS, SUMMARY, PredictionRecord, StudyPlan
 
 NAMES = {
     "held_out", "rolled_extrapolation", "loss_curves", "loss_params", "loss_tokens", "ladder",
@@ -91,6 +92,18 @@ def test_before_any_run_has_finished(tmp_path: Path):
     evidence = write_page(load_study(folder))
     assert evidence.sentence.startswith("no fit yet: ")
     assert (folder / "report.html").exists()
+
+
+def test_a_damaged_run_is_named_and_the_others_are_shown(tmp_path: Path):
+    folder = write_study(tmp_path / "study")
+    first, second, *others = sorted(path.parent.name for path in folder.glob("*/metrics.jsonl"))
+    (folder / first / SUMMARY).write_text("[]")
+    (folder / second / METRICS).write_text("[]\n" * 3)
+    evidence = gather(load_study(folder))
+    assert set(evidence.curves) == set(others)
+    for run, file in ((first, SUMMARY), (second, METRICS)):
+        (told,) = (text for text in evidence.missing if str(folder / run / file) in text)
+        assert told.endswith("this page leaves its curve out") and "\n" not in told
 
 
 def test_isoflop_study_with_two_seeds(tmp_path: Path):
