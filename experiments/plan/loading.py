@@ -84,7 +84,8 @@ def build(kind: FileKind[T], name: str, assignments: Sequence[str]) -> T:
         )
     changed: Any = cast(Any, built).override([f"{key}={value}" for key, value in rest.items()])
     told = {key: settings.plain(value) for key, value in values.items()}
-    file = str(Path(name).absolute()) if Path(name).suffix == ".py" else ""
+    file = str(Path(name).absolute()) if Path(name).suffix == ".py" else name
+    file = "" if file == changed.name else file
     return cast(T, replace(changed, settings={**told, **rest}, file=file))
 
 

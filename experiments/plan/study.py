@@ -51,7 +51,7 @@ class Study:
     published: Mapping[str, Literal["yes", "no"]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)  # as built, overrides included
     designed: tuple[Run, ...] = ()  # the runs before overrides, where there are any
-    file: str = ""  # of a study outside the package
+    file: str = ""  # its path, or its name in the package where the study has another
 
     def __post_init__(self) -> None:
         if self.params not in PARAMS:

@@ -35,7 +35,7 @@ class StudyPlan(File, frozen=True, kw_only=True):
         default_factory=dict
     )  # others' findings, by the label of a run
     settings: Mapping[str, Any] = msgspec.field(default_factory=dict)
-    file: str = ""  # of a study outside the package
+    file: str = ""  # its path, or its name in the package where the study has another
     corpora: Mapping[str, Mapping[str, Any]]  # facts of each, by fingerprint
     runs: tuple[PlannedRun, ...]
 

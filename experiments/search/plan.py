@@ -63,7 +63,7 @@ class Search:
     method: Literal["successive_halving", "hyperband", "deepening"] = "hyperband"
     promotion: Literal["efficient", "preserving", "discarding"] = "efficient"  # of deepening
     settings: Mapping[str, Any] = field(default_factory=dict)  # as built, overrides included
-    file: str = ""  # of a search outside the package
+    file: str = ""  # its path, or its name in the package where the search has another
 
     def __post_init__(self) -> None:
         check_choices("search", self)

@@ -25,7 +25,12 @@ def test_a_folder_of_runs_names_its_study_with_its_settings(tmp_path, monkeypatc
     """By any way of writing the folder; a folder called as a packaged study is read as a folder."""
     mine = tmp_path / "mine.py"
     mine.write_text(tiny.STUDY_FILE.format(path="texts"))
-    for given, settings in ((str(mine), ["seed=3", "model.ffn=64"]), ("quickstart", ["seed=2"])):
+    for given, settings in (
+        (str(mine), ["seed=3", "model.ffn=64"]),
+        ("quickstart", ["seed=2"]),
+        ("families", ["stage=tune"]),  # whose name is another than its file's
+        ("lr_transfer", ["over=depth"]),
+    ):
         study = studies.load(given, settings)
         folder = tmp_path / "quickstart"
         plan = records.plan(study.name, [], settings=study.settings, file=study.file)
