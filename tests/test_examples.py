@@ -34,8 +34,15 @@ from scaling.laws.kaplan import loss_at_batch
 EXAMPLE = re.compile(r"^ *windtunnel ((?:.*\\\n)*.*)$", re.MULTILINE)
 # by --dry-run: `make study` trains, and a cloud is elsewhere
 SHOWN = {"run", "search", "tpu launch"}
-SLOW = {"diagnose", "trajectory"}  # ten seconds of fits
-DRAWN = {"report", "figure", "gain", "compare", "search"}  # of a page: a sibling is an example
+SLOW = {"design", "diagnose", "trajectory"}  # ten seconds of fits
+DRAWN = {
+    "simulate",
+    "report",
+    "figure",
+    "gain",
+    "compare",
+    "search",
+}  # of a page: a sibling is an example
 LONG = {"coordinates", "tpu compile", "tpu host"}
 NOT_HERE = (
     ["trajectory", "runs/mine"],  # curves of several batches
@@ -43,6 +50,8 @@ NOT_HERE = (
     ["best", "table.csv"],  # tests/analysis/cli/test_best.py
     ["gain", "runs/families"],  # the columns of tests/analysis/cli/test_gain.py
     ["mix", "runs/mixtures"],  # tests/analysis/inference/test_mixing.py
+    ["simulate", "ladder.csv"],  # tests/analysis/cli/test_design.py
+    ["run", "quickstart", "--dry-run", "--plan"],  # tests/experiments/cli/test_run.py
     ["run", "mixtures"],  # two minutes to prepare the texts
     *([word, "runs/hyperparameter_law"] for word in ("predict", "report")),  # test_grids_chain.py
     *(["import", name] for name in ("wandb", "mlflow", "marin", "olmo")),  # their own tests

@@ -19,7 +19,7 @@ HIDDEN = ("__init__.py", "__main__.py", "__pycache__")
 ENTRIES, LINES = 12, 400
 # a folder of these may have any number of files: each is a plug-in
 PLUGINS = (
-    *("analysis/cli", "analysis/datasets"),
+    *("analysis/cli", "analysis/datasets", "analysis/figures"),
     *("experiments/cli", "experiments/data/sources", "models/routers", "scaling/laws"),
     *("models/ffn", "models/mixers", "experiments/evaluation/tasks"),
 )

@@ -6,6 +6,8 @@ Fits a law to the runs of each family and compares their least losses at a budge
 its own allocation C = 6 N D, unless its law has one variable. Above 1, A is the better family.
 --crossing looks for the budget at which the better family changes. --spent counts the budget in
 another column: a law's size is then that column over 6 tokens, so that 6 N D is what was spent.
+--pinned compares each run of A with the law of B alone, whose floor and exponents stay: for an arm
+of few runs.
 
   windtunnel gain runs/muon runs/adamw --budget 1e13 --bootstrap 1000
   windtunnel gain runs/mine --a 'label==muon' --b 'label==adamw' --budget 1e13
@@ -13,6 +15,7 @@ another column: a law's size is then that column over 6 tokens, so that 6 N D is
       --budget 1e12
   windtunnel gain xlstm_isoflop --a 'architecture==mLSTM (xLSTM)' \\
       --b 'architecture==Llama transformer' --where 'context==16384' --budget 1e19
+  windtunnel gain runs/mine --a 'label==muon' --b 'label==adamw' --pinned --bootstrap 200
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from analysis.cli._plot import add_plot, plot
-from analysis.cli._table_options import PATH, TableSource, add_table, fit_source, read
+from analysis.cli._table_options import PATH, TableSource, add_table, fit_source, read, summary
 from analysis.plotting.labels import label
 from scaling.common.answers import Answer, Estimate, Line, Note, Rows, Shown
 from scaling.common.errors import UserError, nearest
@@ -35,7 +38,8 @@ if TYPE_CHECKING:
 
 HEAD = ("family", "law", "rows", "status")
 SIZE = "{} / 6 tokens"  # the column of --spent
-GAINS = ("budget of A", "loss", "gain", "B never gets there")
+GAINS = ("budget of A", "loss", "gain", "with lack of fit", "B never gets there")
+PINNED = ("run", "FLOPs", "loss", "speed-up")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +77,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN",
         help="the budget of a run, such as flops_model or wall_seconds (default: 6 N D)",
     )
+    parser.add_argument(
+        "--pinned", action="store_true", help="speed-up of each run of A against the law of B"
+    )
     add_table(parser)
     add_plot(parser, "the least loss of both families against compute")
 
@@ -80,15 +87,17 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Answer:
     """Fit both families and print the gains."""
     from analysis.fitting.prediction.reach import far
-    from analysis.inference.compute_gain import crossing, gain
+    from analysis.inference.compute_gain import crossing, gain, with_lack_of_fit
 
-    if not (options.budget or options.at_loss or options.crossing):
-        raise UserError("gain: give --budget C, --at-loss L or --crossing LOW HIGH")
+    if not (options.budget or options.at_loss or options.crossing or options.pinned):
+        raise UserError("gain: give --budget C, --at-loss L or --crossing LOW HIGH, or --pinned")
     if options.spent and (options.params or options.x):
         raise UserError("gain: --spent makes the size itself; leave out --params and --x")
     families = [_spending(each, options.spent) for each in _families(options)]
     if options.spent:
         options.params = SIZE.format(options.spent)
+    if options.pinned:
+        return (yield from _pinned(options, *families))
     a, b = (fit_source(each, options.law, options) for each in families)
     both = (("A", a), ("B", b))
     rows = [(name, fit.law.name, len(fit.points), str(fit.status)) for name, fit in both]
@@ -98,6 +107,10 @@ def run(options: argparse.Namespace) -> Answer:
     for name, fit in both:
         yield from (Note(f"{name}: {warning}") for warning in fit.warnings)
     if found:
+        options.progress("rolling both fits forward")
+        found = [
+            with_lack_of_fit(each, a, b) if math.isfinite(each.low) else each for each in found
+        ]
         yield Rows("gains", GAINS, [_gain(each) for each in found], left=0, above="\n")
         yield from (
             Note(f"gain at {each.budget:.4g}: {away}")
@@ -119,7 +132,11 @@ def run(options: argparse.Namespace) -> Answer:
         else:
             said = "\n{better} is better from {low} to {high} FLOPs"
             yield Line(said, better=better, low=low, high=high)
-    yield Note(a.no_interval or "intervals of gains and crossings: the constants of both fits")
+    yield Note(
+        a.no_interval
+        or "intervals of gains and crossings: the constants of both fits; "
+        "with lack of fit: run noise and the laws' own error, too"
+    )
     yield from plot(options, lambda: draw(a, b))
     return 0
 
@@ -127,7 +144,44 @@ def run(options: argparse.Namespace) -> Answer:
 def _gain(found: Gain) -> tuple[Any, ...]:
     never = "-" if math.isnan(found.unreached) else f"{found.unreached:.0%} of resamples"
     value = Estimate(found.value, found.low, found.high, 3)
-    return found.budget, found.loss, value, Shown(found.unreached, never)
+    fit = Estimate(found.value, found.fit_low, found.fit_high, 3)
+    return found.budget, found.loss, value, fit, Shown(found.unreached, never)
+
+
+def _pinned(options: argparse.Namespace, a: TableSource, b: TableSource) -> Answer:
+    """Each run of A against the law of B."""
+    from analysis.inference.speed_up import speed_up
+    from analysis.tables.points import select
+
+    if options.budget or options.at_loss or options.crossing or options.plot:
+        raise UserError("gain --pinned: leave out --budget, --at-loss, --crossing and --plot")
+    law = fit_source(b, options.law, options)
+    yield from summary(law)
+    arm = select(a.table, law.recipe.columns, law.recipe.loss, None, 0)
+    yield from map(Note, arm.notes)
+    found = speed_up(law, arm)
+    columns = (found.labels, found.flops, arm.loss, found.factors)
+    rows = [list(each) for each in zip(*(_list(each) for each in columns), strict=True)]
+    yield Rows("runs", PINNED, rows, above="\n")
+    yield Line(
+        "\nspeed-up {speed_up}; over a decade of compute it changes by a factor of {per_decade}",
+        speed_up=Estimate(found.value, found.low, found.high, 3),
+        per_decade=Estimate(*found.per_decade, 3),
+    )
+    yield Line(
+        "scatter of ln speed-up {scatter:.2g}, by run noise alone {expected:.2g}",
+        scatter=found.scatter,
+        expected=found.expected,
+    )
+    yield Note(
+        law.no_interval or "interval: scatter of the runs, and the constants of the law of B"
+    )
+    return 0
+
+
+def _list(values: Any) -> list[Any]:
+    """Plain values of an array or a tuple."""
+    return list(values.tolist()) if hasattr(values, "tolist") else list(values)
 
 
 def _spending(source: TableSource, column: str | None) -> TableSource:

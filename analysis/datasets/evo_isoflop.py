@@ -1,7 +1,7 @@
 """16 compute optima of Nguyen et al. 2024 (Evo): four architectures at four budgets of DNA models.
 
 Columns: run_id, architecture, flops_budget, params_optimal and tokens_optimal, each the minimum of
-an IsoFLOP curve, read from Fig. S5. No losses were read.
+an IsoFLOP curve, read from Fig. S5 with its own flops_params or flops_tokens. No losses were read.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ def _parse(files: Mapping[str, Path]) -> pd.DataFrame:
             "run_id": names["model"] + "_budget" + names["budget"].astype(str),
             "architecture": names["model"],
             "flops_budget": wide["flops", "params"].to_numpy(),
+            "flops_params": wide["flops", "params"].to_numpy(),
+            "flops_tokens": wide["flops", "tokens"].to_numpy(),
             "params_optimal": wide["value", "params"].to_numpy(),
             "tokens_optimal": wide["value", "tokens"].to_numpy(),
         }

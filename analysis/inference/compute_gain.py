@@ -6,16 +6,18 @@ has its own allocation (C = 6 N D), or both are laws of the same one variable:
     gain = C_B / C_A  with  L_B(C_B) = L_A(C_A) = the target,      crossing: L_A(C) = L_B(C)
 
 The gain is the factor of compute that B needs to reach the loss of A. Both assume that L falls with
-C. Intervals are of the constants of both laws, without the noise of a run or the error of a law:
-they pair the bootstrap resamples of the two fits. Fits of the same rows must share their seed:
-then both laws see the same resamples, and common errors cancel. Fits of different rows are paired
-at random, as independent, even where they share some rows.
+C. Intervals are of the constants of both laws: they pair the bootstrap resamples of the two fits.
+Fits of the same rows must share their seed: then both laws see the same resamples, and common
+errors cancel. Fits of different rows are paired at random, as independent, even where they share
+some rows. `fit_low` and `fit_high` of a gain also hold lack of fit: the run noise and the law's own
+error of each law at its budget (`prediction.extrapolation`), over the slope -d ln L / d ln C there.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 SEARCH = (1e-60, 1e90)  # budgets searched for a loss; outside them it is never reached
 GRID = 257  # budgets tried for a crossing
 HALVINGS = 64  # of a range of logs: to the last bit
+STEP = 1e-3  # of ln C, for slopes
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ class Gain(Tabular):
     The gain is inf where B never reaches it, and 0 in resamples where A does not. The interval is
     nan without a bootstrap. `unreached` is the share of resamples in which B never reaches it. The
     interval leaves out the share `undefined`, in which neither law reaches it. `beyond` is the
-    factor by which the budget of each law lies outside its fitted rows.
+    factor by which the budget of each law lies outside its fitted rows. `fit_low` and `fit_high`
+    join the lack of fit of both laws to the interval; `with_lack_of_fit` gives them.
     """
 
     value: float
@@ -55,10 +59,23 @@ class Gain(Tabular):
     unreached: float
     undefined: float
     beyond: Mapping[str, Array]
+    fit_low: float = float("nan")
+    fit_high: float = float("nan")
 
     def table(self) -> pd.DataFrame:
         """One row: the gain with its interval, at the budget of A and its loss."""
-        return _row(self, "value", "low", "high", "budget", "loss", "unreached", "undefined")
+        return _row(
+            self,
+            "value",
+            "low",
+            "high",
+            "fit_low",
+            "fit_high",
+            "budget",
+            "loss",
+            "unreached",
+            "undefined",
+        )
 
     @property
     def in_words(self) -> str:
@@ -145,6 +162,21 @@ def gain(
     )
 
 
+def with_lack_of_fit(found: Gain, a: FitResult, b: FitResult, level: float = LEVEL) -> Gain:
+    """The gain of A over B, with the run noise and the law's own error of both fits joined. Rolls
+    both fits."""
+    log_gain, log_budget = np.log(found.value), np.log(found.budget)
+    misfit = math.hypot(
+        _lack_of_fit(_frontier(a, a.samples), float(log_budget), level),
+        _lack_of_fit(_frontier(b, b.samples), float(log_budget + log_gain), level),
+    )
+    return replace(
+        found,
+        fit_low=_joined(log_gain, found.low, -misfit),
+        fit_high=_joined(log_gain, found.high, misfit),
+    )
+
+
 def crossing(
     a: FitResult, b: FitResult, *, between: tuple[float, float], level: float = LEVEL
 ) -> Crossing:
@@ -184,6 +216,15 @@ def crossing(
     )
 
 
+def spending(result: FitResult, loss: float, level: float = LEVEL) -> tuple[float, float, float]:
+    """The least budget that reaches a loss, and its interval by the constants; inf where none
+    does."""
+    frontier = _frontier(result, result.samples)
+    logs = frontier.spending(np.full(frontier.members, np.log(loss)))
+    low, high = _interval(logs[1:], level)
+    return float(np.exp(logs[0])), low, high
+
+
 @dataclass(frozen=True)
 class _Frontier:
     """The least loss of a law at each budget, for the fit (first) and each of its resamples."""
@@ -214,6 +255,32 @@ class _Frontier:
         low, high = (np.full(self.members, np.log(end)) for end in SEARCH)
         found = _halve(lambda middle: ~(self.log_loss(middle) <= log_loss), low, high)
         return np.where(self.log_loss(high) <= log_loss, found, np.inf)
+
+
+def _lack_of_fit(frontier: _Frontier, log_budget: float, level: float) -> float:
+    """Half-width in ln C of the run noise and the law's error at a budget; nan without resamples,
+    or where the budget is not finite."""
+    result = frontier.result
+    if not (np.isfinite(log_budget) and result.has_intervals):
+        return float("nan")
+    budget, law = float(np.exp(log_budget)), result.law
+    if len(law.variables) == 1:
+        said = result.predict_at({law.variables[0]: budget}, level)
+    else:
+        _, params, tokens = result.split(budget)
+        said = result.predict(level, params=params, tokens=tokens)
+    assert said.spread is not None
+    half = float(said.spread.half_width("run noise", "law"))
+    ends = (np.full(frontier.members, log_budget + step) for step in (-STEP, STEP))
+    below, above = (frontier.log_loss(end)[0] for end in ends)
+    return half * 2 * STEP / float(below - above)
+
+
+def _joined(log_value: float, end: float, misfit: float) -> float:
+    """An end of the interval, its distance joined in squares with a signed one."""
+    with np.errstate(divide="ignore"):
+        away = np.hypot(np.log(end) - log_value, misfit)
+    return float(np.exp(log_value + np.copysign(away, misfit)))
 
 
 def _frontiers(a: FitResult, b: FitResult) -> tuple[_Frontier, _Frontier]:

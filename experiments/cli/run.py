@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from experiments.cli import _common as common
 from experiments.cli._run_table import run_table
-from experiments.record import AGAIN, FINISHED, Status, StudyPart
+from experiments.record import AGAIN, FINISHED, STUDY, Status, StudyPart
 from scaling.common.answers import Answer, Line, Shown, Whole, add_json, deliver
 from scaling.common.command_line import Parser
 from scaling.common.errors import UserError
@@ -47,6 +47,11 @@ def add(parser: Parser) -> None:
     )
     add_json(parser)
     parser.add_argument("--dry-run", action="store_true", help="print every run, train none")
+    parser.add_argument(
+        "--plan",
+        action="store_true",
+        help="with --dry-run: write study.json, which `windtunnel simulate` reads",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -61,14 +66,21 @@ def _run(options: argparse.Namespace, launcher: Launcher) -> Answer:
     from experiments import trackers
     from experiments.sweep.preflight import fewer_windows
     from experiments.sweep.progress import Progress
-    from experiments.sweep.sweep import ready, train
+    from experiments.sweep.sweep import ready, train, write_plan
     from experiments.trackers import _mirror as mirrors
 
+    if options.plan and not options.dry_run:
+        raise UserError("--plan: goes with --dry-run; a sweep writes its plan itself")
     for name in options.trackers:
         trackers.load(name)
     if options.dry_run:
         options.progress("binding the study and its corpus")
-        return (yield from _dry_run(common.bind(options), launcher))
+        sweep = common.bind(options)
+        code = yield from _dry_run(sweep, launcher)
+        if options.plan:
+            write_plan(sweep)
+            yield Line("wrote the plan, {plan}", plan=str(sweep.folder / STUDY))
+        return code
     options.progress.stop()  # the corpus and the sweep tell their own
     sweep = common.bind(options, common.on_stderr)
     runs = sweep.runs(options.part)

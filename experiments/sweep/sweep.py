@@ -234,6 +234,18 @@ def write_study(sweep: Sweep) -> None:
     record.write(sweep.folder, plan)
 
 
+def write_plan(sweep: Sweep) -> None:
+    """Write study.json alone, into a folder that holds nothing else or runs of this study.
+
+    Raises:
+        UserError: the folder holds another study, or cannot be written.
+    """
+    check_folder(sweep.folder, sweep.study, [], sweep.corpora.opened())
+    with writing(sweep.folder, record.ELSEWHERE):
+        sweep.folder.mkdir(parents=True, exist_ok=True)
+    write_study(sweep)
+
+
 def ready(sweep: Sweep, part: StudyPart, launcher: Launcher) -> list[Job]:
     """The jobs left of a part, after every check that needs no device; makes the folder.
 

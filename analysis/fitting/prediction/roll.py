@@ -90,17 +90,21 @@ def rungs(size: Array, named: Array | None = None) -> NDArray[np.intp]:
     return np.asarray(place * RUNGS // len(names) if len(names) > RUNGS else place)
 
 
+def origins(law: Law, points: Points) -> list[tuple[int, NDArray[np.bool_]]]:
+    """The rungs that the rows below them can predict, and these rows."""
+    group = _groups(points)
+    return [
+        (rung, below)
+        for rung in range(1, int(group.max()) + 1)
+        if np.count_nonzero(below := group < rung) >= len(law.parameters) + SPARE
+        and _determined(law, points, below)
+    ]
+
+
 def roll(law: Law, points: Points, engine: Engine, warm: Array) -> tuple[Origin, ...]:
     """Every origin that the rows allow. `warm` (P,) are constants to start from, beside a start of
     the solver's own."""
-    size = len(law.parameters)
-    named = points.rows[RUNG].to_numpy() if RUNG in points.rows.columns else None
-    group = rungs(size_of(points.variables), named)
-    able = []
-    for rung in range(1, int(group.max()) + 1):
-        below = group < rung
-        if np.count_nonzero(below) >= size + SPARE and _determined(law, points, below):
-            able.append((rung, below))
+    able, group = origins(law, points), _groups(points)
     if not able:
         return ()
     weights = np.array([below * points.weights for _, below in able])
@@ -112,6 +116,12 @@ def roll(law: Law, points: Points, engine: Engine, warm: Array) -> tuple[Origin,
         )
         if certified
     )
+
+
+def _groups(points: Points) -> NDArray[np.intp]:
+    """The rung of each row, by the column of a study where there is one."""
+    named = points.rows[RUNG].to_numpy() if RUNG in points.rows.columns else None
+    return rungs(size_of(points.variables), named)
 
 
 def _origin(

@@ -85,6 +85,10 @@ class Problem:
     def directions(self, weights: Array, free: Array) -> None:
         """The free numbers themselves, since z is centred."""
 
+    def members(self, weights: Array) -> tuple[Array, Array]:
+        """Weights (R, n) and log losses, (n,) for all or (R, n), of the members of a batch."""
+        return weights, self.y
+
     @cached_property
     def factors(self) -> tuple[tuple[slice, Array], ...]:
         """Per term, its columns of theta, and the slopes of ln(term) in them at each point (n, .):
@@ -126,12 +130,13 @@ class Problem:
         dm/d(E, u_k), hess m is -p p^T, plus p_k on the diagonal of each log amplitude. So all
         second moments are sums of (psi' - psi) p_j p_k + psi p_k [j = k] against 1, z, z z.
         """
+        weights, measured = self.members(weights)
         value, gradient = np.empty(len(theta)), np.empty_like(theta)
         hessian = np.empty((*theta.shape, self.size))
         for block in blocks(len(theta), self.y.size, CACHED):
             weight, found = weights[block], hessian[block]
             predicted, share = log_model(self, theta[block])
-            residual = predicted - self.y
+            residual = predicted - (measured[block] if measured.ndim > 1 else measured)
             psi = np.clip(residual, -delta, delta)
             slope = weight * psi
             value[block] = np.vecdot(slope, residual) - np.vecdot(slope, psi) / 2

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,10 @@ from analysis.fitting.solvers.objective import Objective
 from analysis.fitting.solvers.relations import relations, representable
 from analysis.tables.points import Array, Points
 from scaling.laws import Law
+
+if TYPE_CHECKING:
+    from analysis.fitting.solvers.additive import Problem
+    from analysis.fitting.solvers.newton import Solution
 
 
 @dataclass(frozen=True)
@@ -52,40 +57,13 @@ def engine(law: Law, points: Points, objective: Objective) -> Engine:
 
 
 def _additive(law: Law, points: Points, objective: Objective) -> Engine:
-    from analysis.fitting.solvers.additive import SCAN_POINTS, SCAN_RANGE, Problem, solve
+    from analysis.fitting.solvers.additive import SCAN_POINTS, SCAN_RANGE, solve
 
-    centre = points.log_x.mean(axis=1)
-    problem = Problem(
-        points.log_x - centre[:, None],
-        np.log(points.loss),
-        int(law.constant is not None),
-        objective.delta,
-        relations(law, centre, float(points.loss.min())),
-    )
-    own, turn, shift = problem.related.own, problem.related.turn, problem.related.shift
-    head = np.count_nonzero(own < problem.offset_terms)
-    split = np.count_nonzero(own < problem.terms)
-    of = own[head:split] - problem.offset_terms  # the term of each free amplitude
-    power, power_shift = turn[problem.terms :, split:], shift[problem.terms :]
-    low, high = problem.box
-
-    def to_values(free: Array) -> Array:
-        """A_k = exp(a_k + alpha_k mean ln x_k)."""
-        exponents = (free[:, split:] @ power.T + power_shift)[:, of]
-        sizes = np.exp(free[:, head:split] + exponents * centre[of])
-        return np.concatenate([free[:, :head] * problem.scale, sizes, free[:, split:]], axis=1)
-
-    def to_free(values: Array) -> Array:
-        exponents = (power @ values[split:] + power_shift)[of]
-        with np.errstate(divide="ignore"):
-            logs = np.log(values[head:split]) - exponents * centre[of]
-        return np.concatenate([values[:head] / problem.scale, logs, values[split:]])
+    scales = Scales.of(law, points, objective)
 
     def run(weights: Array, starts: int, warm: Array | None) -> Ends:
-        found = solve(problem, weights, starts, None if warm is None else to_free(warm))
-        # a dead term, a = -inf with exponent 0, lies outside the box in both of its entries
-        held = (found.theta <= low) | (found.theta >= high)
-        return Ends(to_values(found.theta), found.value / objective.unit, found.certified, held)
+        first = None if warm is None else scales.to_free(warm)
+        return scales.ends(solve(scales.problem, weights, starts, first))
 
     return Engine(
         run,
@@ -94,6 +72,63 @@ def _additive(law: Law, points: Points, objective: Objective) -> Engine:
         f"[{SCAN_RANGE[0]:g}, {SCAN_RANGE[1]:g}] of each exponent that is fitted",
         "analysis/fitting/solvers/additive.py",
     )
+
+
+@dataclass(frozen=True)
+class Scales:
+    """An additive law on some points as the solver sees it, and the way to its values and back:
+    A_k = exp(a_k + alpha_k mean ln x_k)."""
+
+    problem: Problem
+    centre: Array
+    unit: float  # of the objective
+
+    @classmethod
+    def of(cls, law: Law, points: Points, objective: Objective) -> Scales:
+        from analysis.fitting.solvers.additive import Problem
+
+        centre = points.log_x.mean(axis=1)
+        problem = Problem(
+            points.log_x - centre[:, None],
+            np.log(points.loss),
+            int(law.constant is not None),
+            objective.delta,
+            relations(law, centre, float(points.loss.min())),
+        )
+        return cls(problem, centre, objective.unit)
+
+    def to_values(self, free: Array) -> Array:
+        """Values in the order and units of the law, (R, P), of free numbers (R, F)."""
+        head, split, of, power, shift = self._parts
+        exponents = (free[:, split:] @ power.T + shift)[:, of]
+        sizes = np.exp(free[:, head:split] + exponents * self.centre[of])
+        scaled = free[:, :head] * self.problem.scale
+        return np.concatenate([scaled, sizes, free[:, split:]], axis=1)
+
+    def to_free(self, values: Array) -> Array:
+        """Free numbers (F,) of values (P,)."""
+        head, split, of, power, shift = self._parts
+        exponents = (power @ values[split:] + shift)[of]
+        with np.errstate(divide="ignore"):
+            logs = np.log(values[head:split]) - exponents * self.centre[of]
+        return np.concatenate([values[:head] / self.problem.scale, logs, values[split:]])
+
+    def ends(self, found: Solution) -> Ends:
+        """The ends of the solver, in values."""
+        low, high = self.problem.box
+        # a dead term, a = -inf with exponent 0, lies outside the box in both of its entries
+        held = (found.theta <= low) | (found.theta >= high)
+        return Ends(self.to_values(found.theta), found.value / self.unit, found.certified, held)
+
+    @property
+    def _parts(self) -> tuple[Any, ...]:
+        """Ends of the offset and of the amplitudes among the free numbers, the term of each free
+        amplitude, and the exponents as an affine function of the free ones."""
+        related, terms = self.problem.related, self.problem.terms
+        head = np.count_nonzero(related.own < self.problem.offset_terms)
+        split = np.count_nonzero(related.own < terms)
+        of = related.own[head:split] - self.problem.offset_terms
+        return head, split, of, related.turn[terms:, split:], related.shift[terms:]
 
 
 def _formula(law: Law, points: Points, objective: Objective) -> Engine:

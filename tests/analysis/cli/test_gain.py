@@ -76,3 +76,13 @@ def test_mistakes_are_one_line(csv: str, arguments: list[str], said: str, capsys
     assert main(["gain", csv, *arguments]) == 2
     printed = capsys.readouterr()
     assert said in printed.err and printed.err.count("\n") == 1
+
+
+def test_runs_of_an_arm_against_a_pinned_law(csv: str, capsys):
+    assert main(["gain", csv, *FAMILIES, "--pinned", "--bootstrap", "50"]) == 0
+    said = capsys.readouterr().out
+    told = next(line for line in said.splitlines() if line.startswith("speed-up "))
+    _, low, high = (float(each.strip("[],;")) for each in told.split()[1:4])
+    assert low < LESS * FEWER < high
+    assert main(["gain", csv, *FAMILIES, "--pinned", "--budget", "1e20"]) == 2
+    assert "leave out --budget" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import pytest
 
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
-from analysis.inference.compute_gain import crossing, gain
+from analysis.inference.compute_gain import crossing, gain, with_lack_of_fit
 from scaling import laws
 from scaling.common.errors import UserError
 
@@ -46,6 +46,15 @@ def test_a_known_gain(target: dict[str, float]):
     assert np.isnan(found.low) and np.isnan(found.unreached), "no bootstrap, no interval"
     assert float(a.optimal(found.budget).loss[0]) == pytest.approx(found.loss, rel=1e-9)
     assert float(b.optimal(6 * found.budget).loss[0]) == pytest.approx(found.loss, rel=1e-5)
+
+
+def test_lack_of_fit_widens_the_interval_by_the_noise_over_the_slope():
+    a, b = (line(900.0, 0.16, noise=0.004, seed=seed, E=1.5) for seed in (1, 2))
+    found = with_lack_of_fit(gain(a, b, budget=1e19), a, b)
+    assert found.fit_low < found.low < found.value < found.high < found.fit_high
+    pair = [line(900.0, 0.16, noise=1e-5, seed=seed, E=1.5) for seed in (1, 2)]
+    quiet = with_lack_of_fit(gain(*pair, budget=1e19), *pair)
+    assert np.log(quiet.fit_high) < 0.1 * np.log(found.fit_high)
 
 
 def test_a_gain_of_power_laws_with_different_floors_and_exponents():
