@@ -2,12 +2,13 @@
 
 Columns: run_id, experiment (the authors' log), architecture, dataset, schedule, width,
 params_total, steps, batch_seqs, seed, petaflops (the final compute, in the authors' unit), loss (on
-test data).
+test data). `CURVES` has their learning curves: run_id, step, petaflops so far, lr, and loss.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RUNS = "tidy.csv"
+CURVE_FILE = "tidy_curves.csv"
 
 
 def _parse(files: Mapping[str, Path]) -> pd.DataFrame:
@@ -41,6 +43,14 @@ def _parse(files: Mapping[str, Path]) -> pd.DataFrame:
     )
 
 
+def _curves(files: Mapping[str, Path]) -> pd.DataFrame:
+    import pandas as pd
+
+    raw = pd.read_csv(files[CURVE_FILE])
+    names = {"compute": "petaflops", "test_loss": "loss"}
+    return raw[["run_id", "step", "compute", "lr", "test_loss"]].rename(columns=names)
+
+
 DATASET = Dataset(
     name="supercollapse",
     paper="Qiu et al. 2025, Scaling Collapse Reveals Universal Dynamics in Compute-Optimally "
@@ -58,4 +68,13 @@ DATASET = Dataset(
         "losses of c5m span 0.8 %: its irreducible part is nearly all of them",
         "the runs of c5m with a constant learning rate were not released",
     ),
+)
+CURVES = replace(
+    DATASET,
+    files=(
+        TableFile(
+            CURVE_FILE, "7b4c116ea832b3b2a1c2ae0423483779ba3dec6df6b2db65316f543045175ea4", None
+        ),
+    ),
+    parse=_curves,
 )

@@ -1,6 +1,7 @@
 """Show the status of each run of a study.
 
-Beside it stand the fields in which the runs differ, the share that is done, and the last losses.
+Beside it stand the fields in which the runs differ, the share that is done, and the last losses. A
+run under way whose learning curve leaves the band of its finished siblings' is named.
 
 examples:
   windtunnel status quickstart
@@ -36,13 +37,15 @@ def add(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> Answer:
+    from experiments.sweep.collapse import alarms
+
     options.progress("reading the records")
     sweep = common.bind(options)
     if options.watch:
         options.progress.stop()
         _watch(sweep, options.watch)
     yield from run_table(sweep, sweep.study.runs)
-    for text in sweep.remarks():
+    for text in (*sweep.remarks(), *alarms(sweep)):
         yield Line("{remark}", "remarks", remark=text)
     return 0
 
