@@ -48,7 +48,7 @@ lint: $(VENV)/.installed-dev
 # Draws the published figures of the site again, from the released tables.
 gallery: $(VENV)/.installed
 	$(BIN)/windtunnel figure --all --out docs/gallery
-	rm docs/gallery/*.png
+	rm docs/gallery/*.png docs/gallery/*.csv docs/gallery/*.txt
 
 # Runs the notebooks again and stores their outputs.
 notebooks: $(VENV)/.installed-dev

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from analysis.cli._table_options import TableSource, law_named
+from scaling.common.answers import Shown
 from scaling.common.errors import UserError
 from scaling.common.quantities import count, positive, whole
 
@@ -104,10 +105,13 @@ def row(outcome: Outcome) -> list[Any]:
     return [
         outcome.kind,
         round(float(middle), 2),
-        f"{low:.2f} to {high:.2f}",
+        Shown({"low": low, "high": high}, f"{low:.2f} to {high:.2f}"),
         round(float(100 * np.abs(outcome.error).mean()), 2),
         round(float(100 * outcome.error.mean()), 2),
-        f"{100 * outcome.coverage:.0f} +- {100 * outcome.coverage_se:.0f}",
+        Shown(
+            {"value": 100 * outcome.coverage, "se": 100 * outcome.coverage_se},
+            f"{100 * outcome.coverage:.0f} +- {100 * outcome.coverage_se:.0f}",
+        ),
         round(100 * outcome.score, 2),
         round(float(outcome.rungs.mean()), 1),
     ]

@@ -1,10 +1,12 @@
 """Draw a published figure again and print its numbers beside ours.
 
-Writes PNG and SVG from the released data, found by WINDTUNNEL_DATA, in the cache, or downloaded.
-Exit status 1: a number differs by more than its tolerance.
+Writes PNG and SVG from the released data, found by WINDTUNNEL_DATA, in the cache, or downloaded, a
+caption as text, and the numbers as CSV. --width scales it to a column or a page of a paper, --pdf
+adds a PDF. Exit status 1: a number differs by more than its tolerance.
 
   windtunnel figure  # the list
   windtunnel figure chinchilla_refit
+  windtunnel figure evo_isoflop --width page --pdf
   windtunnel figure --all
 """
 
@@ -22,6 +24,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("name", nargs="?", help="name of the figure")
     parser.add_argument("--all", action="store_true", help="every figure")
+    parser.add_argument("--width", choices=("column", "page"), help="of a paper (default: its own)")
+    parser.add_argument("--pdf", action="store_true", help="write a PDF, too")
     parser.add_argument(
         "--out", type=output_folder, default="runs/figures", help="folder (default: runs/figures)"
     )
@@ -56,17 +60,28 @@ def _all(options: argparse.Namespace) -> Answer:
 
 
 def _draw(name: str, options: argparse.Namespace) -> Answer:
+    import pandas as pd
+
     from analysis import figures
-    from analysis.plotting.style import save
+    from analysis.plotting.style import house_style, letter, save, to_width
 
     options.progress(f"drawing {name}")
     made, out = figures.reproduce(name), options.out
+    with house_style():
+        letter(made.figure)
+        if options.width:
+            to_width(made.figure, options.width)
     save(made.figure, out, name)
+    if options.pdf:
+        made.figure.savefig(out / f"{name}.pdf", metadata={"CreationDate": None})
+    caption = (made.title, made.source, *made.notes)
+    (out / f"{name}.txt").write_text("\n".join(caption) + "\n", encoding="utf-8")
     rows = [
         {**asdict(row), "difference": row.difference, "verdict": row.verdict} for row in made.rows
     ]
+    pd.DataFrame(rows).to_csv(out / f"{name}.csv", index=False)
     yield Line(
-        "{title}\n{source}\n\n{rows}\n{notes}wrote {figure}.png and .svg\n",
+        "{title}\n{source}\n\n{rows}\n{notes}wrote {figure}.png, .svg, .csv and .txt\n",
         "drawn",
         name=name,
         title=made.title,

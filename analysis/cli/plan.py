@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> Answer:
     )
     if (far := _farthest(plans, asked)) > WARNED:
         yield Note(
-            f"WARNING: {far:.3g} times the largest run: few laws have been seen to hold so far; "
+            f"WARNING: {far:.3g} times outside the fitted rows: few laws were seen to hold so far; "
             f"{growth(result)}"
         )
     yield from plot(options, lambda: draw(("compute", "frontier"), result, plans))

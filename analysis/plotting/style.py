@@ -147,6 +147,24 @@ def band(axes: Any, x: Any, ends: Sequence[Any], opacity: float) -> None:
     axes.set_ylim(bottom, top)
 
 
+WIDTHS = {"column": 3.5, "page": 7.0}  # inches
+
+
+def to_width(figure: Any, width: str) -> None:
+    """Scale to the width of a column or of a page; letters keep their size."""
+    across, high = figure.get_size_inches()
+    figure.set_size_inches(WIDTHS[width], high * WIDTHS[width] / across)
+
+
+def letter(figure: Any) -> None:
+    """A bold letter at the upper left of each panel, where there are several."""
+    seen = [axes for axes in figure.axes if axes.get_visible()]
+    for name, axes in zip("abcdefghijkl", seen, strict=False):
+        if len(seen) > 1:
+            title = axes.get_title(loc="left")
+            axes.set_title(f"$\\bf{{{name}}}$  {title}".rstrip(), loc="left")
+
+
 def save(figure: Any, folder: Path, name: str) -> bytes:
     """<name>.png and <name>.svg in `folder`; returns the SVG."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -187,6 +187,11 @@ class _Board:
             & (grid.tokens[:-1] >= space.least_tokens)
         )
         self.known: dict[bytes, Expected | None] = {}
+        if not self.open.size:
+            raise UserError(
+                f"no size and ratio has a run below {largest:.3g} FLOPs and the target, of at "
+                f"least {space.least_tokens:g} tokens; raise --largest, or give smaller --sizes"
+            )
 
     def expect(self, runs: NDArray[np.intp]) -> Expected | None:
         runs = np.sort(runs)

@@ -44,6 +44,7 @@ def test_a_designed_ladder_is_written_and_simulated(tmp_path: Path, capsys):
         (["--budget", "3e19", "--noise", "0"], "must lie above 0"),
         (["--budget", "3e19", "--ratios", "50,8"], "--ratios: give the lowest"),
         (["--budget", "3e19", "--sizes", "2e9,3e9"], "lies above the target"),
+        (["--budget", "3e19", "--largest", "1e15"], "raise --largest"),
         (["--budget", "3e19", "--law", "power_law"], "of params and tokens"),
     ],
 )
