@@ -7,7 +7,7 @@ Text such as `1.2B` counts; a missing cell is nan, and never the text "nan".
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,6 +47,8 @@ def column_of(table: pd.DataFrame, name: str) -> pd.Series:
     """The one column of that name, or a UserError."""
     import pandas as pd
 
+    if not isinstance(name, Hashable):
+        raise UserError(f"column {name!r}: give the name of one column")
     if name not in table.columns:
         raise UserError(f"the table has no column '{name}': {remedy(table, name)}")
     found = table[name]
@@ -120,8 +122,8 @@ def is_truth(column: pd.Series) -> bool:
 def tidy(column: pd.Series) -> pd.Series:
     """Text without blanks around it; cells that stand for nothing are missing."""
     stripped = column.map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
-    gaps = [cell for cell in stripped.unique() if isinstance(cell, str) and is_missing(cell)]
-    return stripped.mask(stripped.isin(gaps))
+    gaps = [isinstance(cell, str) and is_missing(cell) for cell in stripped]
+    return stripped.mask(np.array(gaps, bool))
 
 
 def typed(column: pd.Series, mark: Mark) -> pd.Series:

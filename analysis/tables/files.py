@@ -226,7 +226,15 @@ def _from_arrow(read: Callable[[io.BytesIO], Any], file: io.BytesIO) -> pd.DataF
         table: pd.DataFrame = read(file).to_pandas().reset_index(drop=False)
     except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
         raise UserError(f"a damaged table ({' '.join(str(error).split())[:80]})") from error
-    return table.drop(columns=["index", "__index_level_0__"], errors="ignore")
+    table = table.drop(columns=["index", "__index_level_0__"], errors="ignore")
+    mixed = [name for name in table.columns if table[name].dtype.kind == "O"]
+    return table.assign(**{name: table[name].map(_one_cell) for name in mixed})
+
+
+def _one_cell(cell: Any) -> Any:
+    """The text of a list or mapping in a cell."""
+    plain = cell.tolist() if hasattr(cell, "tolist") else cell
+    return json.dumps(plain, default=str) if isinstance(plain, list | dict) else plain
 
 
 def _excel(file: io.BytesIO) -> pd.DataFrame:

@@ -50,6 +50,8 @@ def where(table: pd.DataFrame, query: str | None) -> pd.DataFrame:
     """
     if query is None:
         return table
+    if not isinstance(query, str):
+        raise UserError("where: give a condition such as 'loss<4'; a mask chooses by table[mask]")
     found = table.loc[rows(table, query)]
     if found.empty:
         raise UserError(f"rows '{query}': none of the {len(table)} rows is left")

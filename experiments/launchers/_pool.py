@@ -24,6 +24,7 @@ from experiments.runs.job import Event, Job, Population
 from scaling.common.errors import UserError
 
 ATTEMPTS = 3  # at a run whose worker dies each time
+LOOK = 1.0  # seconds of a wait: a signal that comes just before one is heard after it
 
 
 def train_all(
@@ -44,7 +45,7 @@ def train_all(
             for slot in slots:
                 pool.start(slot)
             while pool.workers:
-                for pipe in cast("list[Connection]", wait(list(pool.workers))):
+                for pipe in cast("list[Connection]", wait(list(pool.workers), LOOK)):
                     pool.listen(pipe)
         finally:
             for worker in pool.workers.values():  # none, but on an error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import threading
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
@@ -73,18 +73,22 @@ def work(point: str, nth: int, pipe: Connection, slot: Slot) -> None:
 
     It goes on when its own signal has come, by way of the command.
     """
-    came, handle = threading.Event(), worker.handle_stop_signals
+    came: list[int] = []
+    handle = worker.handle_stop_signals
 
     def handle_and_tell(handler: Callable[[int], None]) -> None:
         def both(number: int) -> None:
             handler(number)
-            came.set()
+            came.append(number)
 
         handle(both)
 
     def stop() -> None:
         os.kill(os.getppid(), signal.SIGTERM)
-        assert came.wait(60), "the command passes its signal on"
+        deadline = time.monotonic() + 60
+        while not came:  # a longer wait may miss a signal that comes just before it
+            assert time.monotonic() < deadline, "the command passes its signal on"
+            time.sleep(0.01)
 
     worker.handle_stop_signals = handle_and_tell
     stop_at(point, nth, stop)

@@ -63,6 +63,7 @@ def test_columns_that_hold_no_real_numbers(table):
         (table.assign(loss=table["loss"] * 1j), "column 'loss' holds complex128"),
         (table.assign(tokens=pd.Timestamp("2024")), "column 'tokens' holds datetime64"),
         (table.assign(tokens=[(1,)] * len(table)), "column 'tokens' must be finite"),
+        (table.assign(loss=[[1.0]] * len(table)), "column 'loss' must be finite .*: .1.0., "),
     ):
         with pytest.raises(UserError, match=message) as error:
             fit("chinchilla", rows)
@@ -111,6 +112,12 @@ def test_laws_and_tables_that_are_none(table, law, rows, message):
         ({"weights": [-1.0] + [1.0] * 11}, "not negative .row 0: -1"),
         ({"columns": ["params_total"]}, "columns: give a mapping"),
         ({"delta": "wide"}, "delta='wide'"),
+        # names that are none
+        ({"loss": 3}, "no column '3'"),
+        ({"columns": {"params": 3}}, "no column '3'"),
+        ({"where": [True] * 12}, "where: give a condition"),
+        ({"objective": None}, "objective 'None': known: log_absolute"),
+        ({"cluster": ["tokens"], "bootstrap": 9}, "column .'tokens'.: give the name of one"),
         # without effect
         ({"x": "flops_6nd"}, "no variable 'x'"),
         ({"columns": {"size": "params_total"}}, "no variable 'size'"),

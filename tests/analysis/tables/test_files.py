@@ -34,3 +34,13 @@ def test_json_that_python_cannot_hold_is_refused_in_one_line(tmp_path: Path, tex
     with pytest.raises(UserError, match=r"neither JSON nor JSON lines \(line 1: ") as caught:
         load_table(path)
     assert "\n" not in str(caught.value)
+
+
+def test_lists_and_mappings_in_cells_of_parquet_are_their_text(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    cells = {"betas": [[0.9, 0.95], None], "model": [{"width": 64}, {"width": 128}], "n": [1, 2]}
+    parquet.write_table(arrow.table(cells), tmp_path / "table")
+    table = load_table(tmp_path / "table")
+    assert table["betas"].tolist()[0] == "[0.9, 0.95]" and table["betas"].isna().tolist()[1]
+    assert json.loads(table["model"][1]) == {"width": 128} and table["n"].tolist() == [1, 2]
