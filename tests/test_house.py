@@ -21,7 +21,7 @@ ENTRIES, LINES = 12, 400
 PLUGINS = (
     *("analysis/cli", "analysis/datasets", "analysis/figures"),
     *("experiments/cli", "experiments/data/sources", "models/routers", "scaling/laws"),
-    *("models/ffn", "models/mixers", "experiments/evaluation/tasks"),
+    *("models/ffn", "models/mixers", "experiments/evaluation/tasks", "experiments/operations"),
 )
 FLOORS = {  # of experiments
     *("cli", "studies", "search", "sweep", "launchers", "training", "evaluation", "operations"),

@@ -9,7 +9,8 @@ fits leave out the others, as reports do.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,36 @@ def load_runs(path: str | Path) -> pd.DataFrame:
             f"{root}: no runs here ({SUMMARY}, {CONFIG} or {STUDY} not found); "
             "give the folder of a study, of a run, or of several studies"
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(with_parents(rows))
+
+
+def with_parents(rows: Sequence[Row]) -> list[Row]:
+    """The rows with the compute of each run and its ancestors, where any run is derived.
+
+    `flops_with_parents` counts each ancestor of a run in full, and `flops_with_parents_shared`
+    divides it evenly among all runs of the table that descend from it. `flops_model` has none.
+    """
+    known = {row["run_id"]: row for row in rows}
+
+    def behind(row: Row) -> frozenset[str]:
+        named = row["parents"].split() if "parents" in row else []
+        older = (behind(known[name]) for name in named if name in known)
+        return frozenset(named).union(*older)
+
+    ancestors = [behind(row) for row in rows]
+    heirs = Counter(name for names in ancestors for name in names)
+    if not heirs:
+        return list(rows)
+    nan = float("nan")
+    cost = {name: row.get("flops_model", nan) for name, row in known.items()}
+    found = []
+    for row, names in zip(rows, ancestors, strict=True):
+        own = cost[row["run_id"]]
+        older = row["flops_parents"] if names and "flops_parents" in row else 0.0
+        shares = sum(cost[name] / heirs[name] if name in cost else nan for name in sorted(names))
+        both = {"flops_with_parents": own + older, "flops_with_parents_shared": own + shares}
+        found.append(row | both)
+    return found
 
 
 def science_fields(study: Path) -> tuple[str, ...]:
@@ -191,6 +221,21 @@ def _head(run: RunRecord, folder: str, status: Status) -> Row:
         "label": run.label,
         "status": str(status),
         "path": folder,
+        **_derivation(run),
+    }
+
+
+def _derivation(run: RunRecord) -> Row:
+    """The operation of a derived run, its settings, its parents and their compute."""
+    found = run.derivation
+    if found is None:
+        return {}
+    return {
+        "operation": found.operation,
+        "parents": " ".join(dict.fromkeys(parent.run_id for parent in run.parents)),
+        "parents_count": len(run.parents),
+        "flops_parents": found.flops_parents,
+        **{f"operation.{name}": scalar(value) for name, value in found.settings.items()},
     }
 
 

@@ -68,7 +68,7 @@ def _outcome(sweep: Sweep, run: Run) -> list[Any]:
     from experiments.record import METRICS, last_rows
 
     rows = last_rows(sweep.folder / run.run_id / METRICS)
-    done = rows[-1].step / run.config.science.steps if rows else None
+    done = rows[-1].step / max(1, run.config.science.steps) if rows else None
     found = [
         next((row.metrics[name] for row in reversed(rows) if name in row.metrics), None)
         for name in ("loss", "valid_loss")

@@ -33,7 +33,8 @@ class BatchConfig:
 
 @dataclass(frozen=True)
 class BudgetConfig:
-    # of training, rounded to whole steps; the record holds the tokens really seen [tokens]
+    # of training, rounded to whole steps; the record holds the tokens really seen; 0: a derived run
+    # as its operation made it [tokens]
     tokens: int = 1_000_000
 
 
@@ -72,7 +73,7 @@ _BETA = (0, 1 - 1e-12, "must be at least 0 and below 1")
 RANGES: Ranges = {
     "batch.sequences": AT_LEAST_ONE,
     "batch.seq_len": AT_LEAST_ONE,
-    "budget.tokens": AT_LEAST_ONE,
+    "budget.tokens": (0, 2**53, "must be 0 (of a derived run) or more, and at most 2^53"),
     "evaluation.windows": AT_LEAST_ONE,
     "evaluation.times": AT_LEAST_ONE,
     "schedule.warmup_fraction": _FRACTION,
@@ -144,7 +145,8 @@ class Science:
 
     @property
     def steps(self) -> int:
-        return max(1, round(self.budget.tokens / self.batch.batch_tokens))
+        wanted = round(self.budget.tokens / self.batch.batch_tokens)
+        return max(1, wanted) if self.budget.tokens else 0
 
     @property
     def tokens(self) -> int:
@@ -219,6 +221,9 @@ class Execution:
     runs_per_program: int = 0  # members of a population; 0: as is fastest on the device [runs]
     checkpoint_seconds: float = 20.0  # work lost to an interruption, at most [s]
     keep: int = 2  # newest checkpoints kept, to continue from; with 1 a damaged one is a new start
+    # checkpoints of a run that completed, once no run of the study needs them; freed ones are gone,
+    # and with them export and evaluation
+    unneeded: Literal["kept", "freed"] = "kept"
     permanent: tuple[int, ...] = ()  # steps with checkpoints kept for good
 
 
@@ -228,6 +233,7 @@ class RunConfig:
     execution: Execution = field(default_factory=Execution)
 
     def __post_init__(self) -> None:
+        check_choices("execution", self.execution)
         _check(self, EXECUTION_RANGES)
         b, m = self.science.batch.sequences, self.execution.microbatch
         if m and b % m:

@@ -91,7 +91,7 @@ class Mixture:
         K = len(self.corpora)
         return {
             name: sum(
-                self.weights[i * K + k] * (end - begin) / science.tokens
+                self.weights[i * K + k] * (end - begin) / max(1, science.tokens)
                 for i, (begin, end) in enumerate(pairwise(ends))
             )
             for k, name in enumerate(self.sources)

@@ -11,11 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.operations import Arrays, same_shapes
+from experiments.operations import Arrays, Blueprint, Operation, one_base
 
 
-def operation(parents: Sequence[Arrays], *, scale: float = 1.0) -> Arrays:
-    same_shapes("task_arithmetic", parents)
+def task_arithmetic(parents: Sequence[Arrays], plan: Blueprint, *, scale: float = 1.0) -> Arrays:
     base, *others = parents
     made = {}
     for name, array in base.items():
@@ -23,3 +22,6 @@ def operation(parents: Sequence[Arrays], *, scale: float = 1.0) -> Arrays:
         change = sum((other[name] - start for other in others), np.zeros_like(start))
         made[name] = np.asarray(start + scale * change, np.float32)
     return made
+
+
+OPERATION = Operation(task_arithmetic, keeps=("equals",), refuses=one_base)

@@ -1,1 +1,5 @@
-"""Studies as values: runs, grids, designs, branches, settings that follow a law."""
+"""Studies as values: runs, grids, designs, branches, derived runs, settings that follow a law."""
+
+from experiments.plan.deriving import derived, subsets
+
+__all__ = ["derived", "subsets"]

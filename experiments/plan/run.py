@@ -21,6 +21,7 @@ from experiments.config.run import RunConfig
 from experiments.plan.law_settings import Given, LawSource, find, follow
 from experiments.record import StudyPart
 from models.config import TransformerConfig
+from scaling.common.errors import UserError
 from scaling.counting.formulas import flops_by_part, ledger
 from scaling.counting.parts import Dims
 
@@ -57,12 +58,27 @@ class Continued:
 class Derived:
     """An operation by name, its settings, and the finished runs of the same study it is applied to.
 
-    Settings are the keyword arguments of the operation; those left out have its defaults.
+    Settings are the keyword arguments of the operation; those left out have its defaults. `at` has
+    the step of a kept checkpoint for each parent; without it each is taken at its end.
     """
 
     parents: tuple[Run, ...]
     operation: str
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    at: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.at and len(self.at) != len(self.parents):
+            raise UserError(
+                f"operation '{self.operation}': {len(self.at)} steps in `at` for "
+                f"{len(self.parents)} parents; give one for each"
+            )
+
+    @property
+    def sources(self) -> tuple[tuple[Run, int], ...]:
+        """Each parent with the step of its checkpoint."""
+        ends = tuple(parent.config.science.steps for parent in self.parents)
+        return tuple(zip(self.parents, self.at or ends, strict=True))
 
     def change(self, parent: Callable[[Run], Run]) -> Derived:
         """The same beginning with `parent` applied to every parent."""
@@ -90,7 +106,9 @@ class Run:
         if not isinstance(begun, Derived):
             return identity(self.config.science)
         parents = [parent.run_id for parent in begun.parents]
-        return identity(self.config.science, (parents, begun.operation, dict(begun.settings)))
+        steps = [list(begun.at)] if begun.at else []
+        derivation = (parents, begun.operation, dict(begun.settings), *steps)
+        return identity(self.config.science, derivation)
 
     @property
     def origin(self) -> Continued | None:
@@ -125,23 +143,38 @@ class Run:
 
     @property
     def flops_parents(self) -> float:
-        """`flops_model` of all runs behind its initial parameters, each counted once."""
-        if not isinstance(self.beginning, Derived):
-            return 0.0
-        found: dict[str, Run] = {}
-        waiting = [*self.beginning.parents]
+        """`flops_model` of all runs behind its initial parameters, each counted once.
+
+        A run whose early checkpoint alone is used counts up to the latest of these steps.
+        """
+        latest: dict[str, tuple[Run, int]] = {}
+        waiting: list[Run] = [self]
         while waiting:
-            run = waiting.pop()
-            found[run.run_id] = run
-            if isinstance(run.beginning, Derived):
-                waiting += run.beginning.parents
-        return sum(run.ledger["flops_model"] for run in found.values())
+            begun = waiting.pop().beginning
+            for run, step in begun.sources if isinstance(begun, Derived) else ():
+                if run.run_id not in latest:
+                    waiting.append(run)
+                    latest[run.run_id] = (run, step)
+                latest[run.run_id] = (run, max(step, latest[run.run_id][1]))
+        return sum(run.flops_until(step) for run, step in latest.values())
+
+    @property
+    def ancestors(self) -> frozenset[str]:
+        """The ids of all runs behind its initial parameters."""
+        found: frozenset[str] = frozenset()
+        if isinstance(self.beginning, Derived):
+            for parent in self.beginning.parents:
+                found |= {parent.run_id} | parent.ancestors
+        return found
+
+    def flops_until(self, step: int) -> float:
+        """`flops_model` of its first steps, those that it takes over included."""
+        return self.ledger["flops_model"] * step / max(1, self.config.science.steps)
 
     @property
     def flops(self) -> float:
         """Cost of its own training: `flops_model` of the steps that it does not inherit."""
-        steps = self.config.science.steps
-        return self.ledger["flops_model"] * (steps - self.first_step) / steps
+        return self.ledger["flops_model"] - self.flops_until(self.first_step)
 
     def override(self, assignments: Sequence[str]) -> Run:
         """The same overrides applied to the run and to its parents."""

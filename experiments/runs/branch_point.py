@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from experiments import record
+from experiments.plan.run import Derived
 from experiments.record import (
     CHECKPOINTS,
     CONFIG,
@@ -81,8 +82,9 @@ def parents(job: Job) -> tuple[Parent, ...]:
     """
     origin = job.run.origin
     if origin is None:
-        found = job.run.beginning.parents
-        return tuple(Parent(run_id=run.run_id, step=run.config.science.steps) for run in found)
+        beginning = job.run.beginning
+        found = beginning.sources if isinstance(beginning, Derived) else ()
+        return tuple(Parent(run_id=run.run_id, step=step) for run, step in found)
     if (job.folder / CONFIG).exists():
         return record.read(job.folder, RunRecord).parents
     ours, theirs = (_rows(folder, origin.step)[-1:] for folder in (job.folder, _source(job)))

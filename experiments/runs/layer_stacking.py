@@ -38,11 +38,11 @@ def turn(tree: Any, like: Any) -> Any:
     form = next(_params(like))
 
     def one(x: Any) -> Any:
-        if not _is_params(x) or (STACK in x) == (STACK in form):
+        if not is_params(x) or (STACK in x) == (STACK in form):
             return x
         return _unstacked(x, form) if STACK in x else _stacked(x, form)
 
-    return jax.tree.map(one, tree, is_leaf=_is_params)
+    return jax.tree.map(one, tree, is_leaf=is_params)
 
 
 def turned_like(tree: Any, state: Any) -> Any:
@@ -52,10 +52,10 @@ def turned_like(tree: Any, state: Any) -> Any:
 
 
 def _params(tree: Any) -> Iterator[dict[str, Any]]:
-    return filter(_is_params, jax.tree.leaves(tree, is_leaf=_is_params))
+    return filter(is_params, jax.tree.leaves(tree, is_leaf=is_params))
 
 
-def _is_params(tree: Any) -> bool:
+def is_params(tree: Any) -> bool:
     return isinstance(tree, dict) and (STACK in tree or layer_name(0) in tree)
 
 

@@ -100,7 +100,7 @@ class Progress:
         return left * passed / done if done > 0 else math.nan
 
     def _count(self, event: Event) -> None:
-        steps = self._runs[event.run_id].config.science.steps
+        steps = max(1, self._runs[event.run_id].config.science.steps)
         share = 1.0 if event.phase in ENDED else event.step / steps
         self._done[event.run_id] = self._flops[event.run_id] * share
         if event.phase == "compiling":  # with the steps of earlier calls
@@ -126,7 +126,7 @@ class Progress:
             f"{run.ledger['tokens'] / 1e6:,.2f}M",
             *self._varied[event.run_id].values(),
             event.phase,
-            f"{event.step / run.config.science.steps:.0%}",
+            f"{event.step / max(1, run.config.science.steps):.0%}",
             "" if math.isnan(event.loss) else f"{event.loss:.3f}",
             "" if math.isnan(rate) else f"{rate:,.0f}",
         )

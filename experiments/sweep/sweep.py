@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from experiments import data, operations, record
+from experiments import data, record
 from experiments.launchers import Launcher, Site
 from experiments.plan.branching import check_continued
 from experiments.plan.notes import same_science
@@ -25,6 +25,8 @@ from experiments.runs.claim import is_claimed, seems_live
 from experiments.runs.job import Event, Job, Population
 from experiments.runs.quarantine import damage, move_aside
 from experiments.runs.watch import Follower
+from experiments.sweep import generations
+from experiments.sweep.generations import fail_orphans, line_of
 from experiments.sweep.preflight import (
     changed_text,
     check_budgets,
@@ -155,8 +157,8 @@ class Sweep:
         if self.status(run) in FINISHED or is_ready(Job(run, self.study.name, folder)):
             return ""
         for each in self._ancestors(run):
-            if self.status(each) is Status.FAILED:
-                return f"{folder}: cannot begin, for its parent {each.run_id} failed"
+            if (status := self.status(each)) is Status.FAILED:
+                return f"{folder}: {line_of(each, status)}"
         return ""
 
     def _ancestors(self, run: Run) -> Iterator[Run]:
@@ -198,8 +200,10 @@ def _check_beginnings(runs: Sequence[Run]) -> None:
                     f"run {run.run_id} begins from run {parent.run_id}, which is not a run of the "
                     "study; add it"
                 )
-        if isinstance(run.beginning, Derived):
-            operations.check(run.beginning.operation, run.beginning.settings)
+        if isinstance(run.beginning, Derived) or run.config.science.steps == 0:
+            from experiments.training import derived  # it imports JAX
+
+            derived.check(run)
         if run.origin:
             parent = planned[run.origin.parent.run_id]
             check_continued(run.config, replace(run.origin, parent=parent))
@@ -291,18 +295,21 @@ def train(
     for note in _notes(sweep) if jobs else ():
         watch(Event(jobs[0].run.run_id, Status.STARTED, note=note))
     write_study(sweep)
-    others = Follower(watch)
-    while jobs:
+    others, tried = Follower(watch), set[str]()
+    retried = {job.run.run_id for job in jobs if not is_ready(job)}  # after an earlier failure
+    while jobs := fail_orphans(jobs, sweep.status, watch):
         free = [job for job in jobs if is_ready(job) and not is_claimed(job.folder)]
         if not free:
             others.wait(jobs)
             time.sleep(LOOK_AGAIN)
             others.look(jobs)
         else:
+            tried |= {job.run.run_id for job in free}
             populations = _populations(free, launcher, sweep.site, watch)
             if not launcher.train(sweep.site, populations, watch):
                 return
-        jobs = _left(sweep, jobs)
+        jobs = _left(sweep, jobs, retried - tried)
+        generations.free(sweep.folder, sweep.study.runs, sweep.status)
 
 
 def _notes(sweep: Sweep) -> Iterator[str]:
@@ -315,15 +322,22 @@ def _notes(sweep: Sweep) -> Iterator[str]:
         yield f"{folder}: {record.STUDY} is damaged: moved to {aside.name}, and written anew"
 
 
-def _left(sweep: Sweep, jobs: Sequence[Job]) -> list[Job]:
-    """The jobs that have not ended and wait for no failed parent."""
-    left = [job for job in jobs if sweep.status(job.run) in (Status.STARTED, Status.MISSING)]
+def _left(sweep: Sweep, jobs: Sequence[Job], retried: Collection[str]) -> list[Job]:
+    """The jobs that have not ended, or failed in an earlier call, and whose parents may come."""
+
+    def is_left(job: Job) -> bool:
+        status = sweep.status(job.run)
+        again = status is Status.FAILED and job.run.run_id in retried
+        return again or status in (Status.STARTED, Status.MISSING)
+
+    left = [job for job in jobs if is_left(job)]
     coming = {job.run.run_id for job in left}
-    return [
-        job
-        for job in left
-        if is_ready(job) or any(parent.run_id in coming for parent in job.run.beginning.parents)
-    ]
+
+    def waits(job: Job) -> bool:
+        parents = job.run.beginning.parents
+        return any(p.run_id in coming or sweep.status(p) is Status.FAILED for p in parents)
+
+    return [job for job in left if is_ready(job) or waits(job)]
 
 
 def _populations(

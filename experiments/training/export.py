@@ -35,7 +35,7 @@ from experiments.record import Status, StoredConfig
 from experiments.runs import checkpoint
 from experiments.training.hypers import hypers
 from experiments.training.populations.programs import programs
-from experiments.training.step import Recipe, recipe
+from experiments.training.step import Recipe, TrainState, recipe
 from experiments.training.update import evaluated
 from models.weights import STACK, Params
 from scaling.common import files
@@ -125,6 +125,12 @@ def parameters(folder: Path, step: int | None = None) -> tuple[RunConfig, int, A
     Raises:
         UserError: the run is not completed, or there is no such checkpoint.
     """
+    config, step, made, state = kept_state(folder, step)
+    return config, step, to_arrays(made, evaluated(state.optimizer, state.params))
+
+
+def kept_state(folder: Path, step: int | None) -> tuple[RunConfig, int, Recipe, TrainState]:
+    """The config, step, recipe and state of a kept checkpoint; raises as `parameters`."""
     status = record.run_status(folder)
     if status is Status.MISSING or (step is None and status is not Status.COMPLETED):
         raise UserError(
@@ -135,8 +141,7 @@ def parameters(folder: Path, step: int | None = None) -> tuple[RunConfig, int, A
     config = replace(config, execution=replace(config.execution, layout=Layout()))
     made, step = recipe(config), config.science.steps if step is None else step
     fresh = programs(made).init(hypers(config.science))
-    state = checkpoint.read(folder / record.CHECKPOINTS, step, fresh)
-    return config, step, to_arrays(made, evaluated(state.optimizer, state.params))
+    return config, step, made, checkpoint.read(folder / record.CHECKPOINTS, step, fresh)
 
 
 def _tokenizer(config: RunConfig, path: Path) -> Tokenizer:

@@ -19,7 +19,7 @@ from experiments.devices.slot import Slot
 from experiments.launchers import _worker as worker
 from experiments.runs import checkpoint, writer
 from experiments.runs.checksums import SEAL
-from experiments.training import trainer
+from experiments.training import derived, trainer
 from experiments.training.populations import member, programs
 from scaling.common import files
 
@@ -97,6 +97,10 @@ AT_THE_END: dict[str, Callable[[int], None]] = {
     "before summary": lambda nth: at(writer, "write_summary", 1, now),
     "summary written": lambda nth: at(files, "write_bytes", 1, after, record.SUMMARY),
 }
+# Of a derived run: its parents are read, and its own state is not made yet
+DERIVED: dict[str, Callable[[int], None]] = {
+    "derive": lambda nth: at(derived, "fresh_state", 1, now),
+}
 POINTS = {**AT_THE_START, **ON_THE_WAY, **AT_THE_END}
 
 
@@ -104,5 +108,5 @@ def live(pipe: Connection, slot: Slot, point: str | None, nth: int) -> None:
     """The main function of a process: a worker, with one trap or none."""
     if point is not None:
         random.seed(f"{point} {nth}")
-        POINTS[point](nth)
+        {**POINTS, **DERIVED}[point](nth)
     worker.work(pipe, slot)

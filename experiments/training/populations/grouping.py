@@ -26,6 +26,7 @@ HOST = (
     "evaluation.windows",
     "evaluation.times",
     "execution.keep",
+    "execution.unneeded",
     "execution.permanent",
 )
 

@@ -131,3 +131,35 @@ def test_tables(tmp_path: Path):
     file.write_text("n,d,loss\n")
     with pytest.raises(UserError, match="no rows"):
         load_table(file)
+
+
+def test_parents_compute_is_none_amortised_or_full(tmp_path: Path):
+    """Two merges of one base and an expert each: the base's cost is shared by four runs."""
+
+    def write(run_id: str, flops: float, parents: tuple[str, ...] = (), older: float = 0.0) -> None:
+        begun = {
+            "parents": tuple(record.Parent(run_id=name, step=8) for name in parents),
+            "derivation": record.Derivation(
+                operation="ties", settings={"keep": 0.2, "weights": [1, 2]}, flops_parents=older
+            ),
+        }
+        fields = begun if parents else {}
+        one = records.run_summary(run_id, accounting={"flops_model": flops}, **fields)
+        record.write(tmp_path / run_id, one)
+
+    write("base", 12.0)
+    for k in "ab":
+        write(f"expert_{k}", 3.0, ("base",), 12.0)
+        write(f"merged_{k}", 1.0, ("base", f"expert_{k}"), 15.0)
+    table = load_runs(tmp_path).set_index("run_id")
+    assert list(table.loc["merged_a", ["operation", "parents", "operation.keep"]]) == [
+        "ties",
+        "base expert_a",
+        0.2,
+    ]
+    costs = table[["flops_model", "flops_with_parents_shared", "flops_with_parents"]]
+    assert [list(costs.loc[name]) for name in ("base", "expert_a", "merged_a")] == [
+        [12.0, 12.0, 12.0],
+        [3.0, 6.0, 15.0],
+        [1.0, 7.0, 16.0],
+    ]

@@ -24,7 +24,7 @@ from scaling.common.errors import UserError
     [
         "batch.sequences=0",
         "batch.seq_len=0",
-        "budget.tokens=0",
+        "budget.tokens=-1",
         "evaluation.windows=0",
         "evaluation.times=0",
         "schedule.warmup_fraction=1.1",

@@ -14,14 +14,15 @@ from experiments import record
 from experiments.config.overrides import override
 from experiments.evaluation.tasks import validation
 from experiments.launchers.local import Local
+from experiments.plan import derived
 from experiments.plan.run import Continued, Derived, Run
 from experiments.plan.study import Study
 from experiments.record import RunSummary, Status, StudyPart
 from experiments.runs.branch_point import is_ready
 from experiments.runs.job import Job
 from experiments.sweep.sweep import bind, run_sweep
-from experiments.training.derived import derived_state
-from experiments.training.export import from_arrays, parameters
+from experiments.training.derived import check, derived_state
+from experiments.training.export import from_arrays, kept_state, parameters
 from experiments.training.hypers import hypers
 from experiments.training.populations.programs import programs
 from experiments.training.populations.trained import Trained
@@ -107,6 +108,73 @@ def test_derived_run_trains_from_the_average_and_its_record_names_it(
     assert first < 5.4  # ln 256 = 5.5 of a fresh run: the parents have learnt
 
 
+def test_without_tokens_a_run_is_what_its_operation_made(parents, folder, corpus) -> None:
+    run = derived(parents, "average", tokens=0)
+    made = job(folder, run)
+    assert train(made, corpus) is Status.COMPLETED
+    found = record.read(made.folder, RunSummary)
+    assert (found.metrics.steps, found.metrics.tokens_trained) == (0, 0)
+    assert (found.accounting["tokens"], run.flops) == (0, 0)
+    both = [params_of(folder, parent) for parent in parents]
+    jax.tree.map(
+        lambda ours, a, b: np.testing.assert_allclose(ours, (a + b) / 2, atol=1e-6),
+        params_of(folder, run),
+        *both,
+    )
+    assert train(made, corpus) is Status.COMPLETED  # again, from its checkpoint of step 0
+
+
+def test_the_state_of_the_optimizer_is_fresh_or_mapped(parents, folder) -> None:
+    a = parents[0]
+    theirs = kept_state(folder / a.run_id, None)[3].optimizer
+    _, fresh, _ = start(folder, derived(a, "continue", tokens=640))
+    _, kept, _ = start(folder, derived(a, "continue", tokens=640, state="mapped"))
+    _, mean, _ = start(folder, derived(parents, "average", tokens=640, state="mapped"))
+    leaves = [jax.tree.leaves(each) for each in (theirs, fresh.optimizer, kept.optimizer)]
+    assert len(leaves[0]) > 10
+    jax.tree.map(np.testing.assert_array_equal, kept.optimizer, theirs)
+    assert any(np.abs(leaf).max() > 0 for leaf in leaves[0])
+    assert all(np.abs(leaf).max() == 0 for leaf in leaves[1])
+    other = kept_state(folder / parents[1].run_id, None)[3].optimizer
+    jax.tree.map(
+        lambda ours, a, b: np.testing.assert_allclose(ours, (a + b) / 2, rtol=1e-5, atol=1e-12),
+        mean.optimizer,
+        theirs,
+        other,
+    )
+
+
+def test_an_early_checkpoint_is_a_parent_too(parents, texts, tmp_path, corpus) -> None:
+    long = Run(tiny.config("execution.permanent=8,24", "execution.keep=1", texts=texts), 0)
+    assert train(job(tmp_path, long), corpus) is Status.COMPLETED
+    run = derived([long] * 3, "average", at=(8, 24, tiny.STEPS), tokens=0)
+    check(run)
+    _, state, _ = start(tmp_path, run)
+    kept = [kept_state(tmp_path / long.run_id, step)[3].params for step in (8, 24, tiny.STEPS)]
+    jax.tree.map(
+        lambda ours, *each: np.testing.assert_allclose(ours, sum(each) / 3, atol=1e-6),
+        state.params,
+        *kept,
+    )
+    assert run.flops_parents == long.ledger["flops_model"]
+    early = derived(long, "continue", at=(24,), tokens=640)
+    assert early.flops_parents == pytest.approx(long.ledger["flops_model"] * 24 / tiny.STEPS)
+    assert early.run_id != derived(long, "continue", tokens=640).run_id
+
+
+def test_a_derivation_that_cannot_be_is_one_line_before_training(parents) -> None:
+    a, _ = parents
+    adafactor = {"optimizer.name": "adafactor"}
+    for run, message in [
+        (derived(a, "continue", at=(16,)), f"step 16 of run {a.run_id} is not kept; add it to its"),
+        (derived(a, "continue", state="mapped", **adafactor), "adafactor with .* has no map; set"),
+        (derived(a, "continue", state="mapped", **{"optimizer.name": "lion"}), "is of adamw, the"),
+        (replace(a, config=override(a.config, ["budget.tokens=0"])), "begins fresh needs training"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            check(run)
+
+
 def test_derived_run_waits_for_its_parents(parents, folder, tmp_path) -> None:
     run = Run(parents[0].config, 0, beginning=Derived(parents, "average"))
     assert not is_ready(job(tmp_path, run))
@@ -115,7 +183,8 @@ def test_derived_run_waits_for_its_parents(parents, folder, tmp_path) -> None:
 
 def test_parent_that_is_not_completed_is_one_line(parents, tmp_path) -> None:
     run = Run(parents[0].config, 0, beginning=Derived(parents, "average"))
-    with pytest.raises(UserError, match=rf"{parents[0].run_id}: missing; give the folder of a"):
+    line = f"^cannot begin, for its parent {parents[0].run_id} is missing; train it first$"
+    with pytest.raises(UserError, match=line):
         start(tmp_path, run)
 
 

@@ -80,6 +80,7 @@ ANOTHER = dict.fromkeys(SAME, "0.25") | {
     "schedule.power_exponent": "-0.3",
     "evaluation.windows": "8",
     "evaluation.times": "3",
+    "execution.unneeded": "freed",
     "data.source": "huggingface",
     "data.path": "elsewhere",
     "data.field": "body",
