@@ -89,7 +89,7 @@ class Measured(Entry, frozen=True, kw_only=True, omit_defaults=True):
     wall_seconds: float | None = None
     first_dispatch_seconds: float | None = None  # compilation included
     tokens_per_second: float | None = None
-    energy_joules: float | None = None
+    energy_joules: float | None = None  # by counters, its share of a population's
     # by the name of a source, or the fingerprint of its corpus where it has none
     tokens_by_source: Mapping[str, int] = msgspec.field(default_factory=dict)
     epochs_by_source: Mapping[str, float] = msgspec.field(default_factory=dict)  # mean repeats

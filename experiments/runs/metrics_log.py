@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments import record
+from experiments.devices.energy import Meter
 from experiments.record import MetricsRow
 from experiments.runs.claim import ClaimLostError
 
@@ -33,6 +34,7 @@ class MetricsLog:
         theirs = [row for row in training if row.step <= inherited]
         self._seconds_inherited, self._tokens_inherited = _reach(theirs)
         self._before, self._tokens = _reach(training)
+        self._meter = Meter()
         self._start = self._last = time.perf_counter()
         self.train_loss = training[-1].loss if training else math.nan
         self.first_dispatch_seconds = math.nan  # compilation included
@@ -41,6 +43,12 @@ class MetricsLog:
     def seconds(self) -> float:
         """Wall time of this run's own training, over all its interruptions."""
         return self._elapsed - self._seconds_inherited
+
+    @property
+    def joules(self) -> float | None:
+        """Energy of this process since the first step; None where it was not measured, or not over
+        all of this run's training."""
+        return None if self._before else self._meter.joules()
 
     @property
     def tokens(self) -> int:

@@ -53,13 +53,15 @@ def write_summary(
     job: Job, mixture: Mixture, begun_from: Parents, outcome: Outcome, log: MetricsLog
 ) -> None:
     """Write summary.json of a run that trained to its end or diverged."""
+    environment = _environment(outcome.members)
+    joules = log.joules if environment.processes == 1 else None  # of this host alone
     summary = RunSummary(
         **_identity(job, begun_from),
         status=outcome.status,
         message=outcome.message,
         diverged_step=outcome.diverged_step,
-        metrics=_measured(job, mixture, outcome, log),
-        environment=_environment(outcome.members),
+        metrics=_measured(job, mixture, outcome, log, joules),
+        environment=environment,
         prediction_sha256=job.prediction_sha256,
         files=record.sums(job.folder),
     )
@@ -129,7 +131,9 @@ def _derivation(run: Run) -> Derivation | None:
     )
 
 
-def _measured(job: Job, mixture: Mixture, outcome: Outcome, log: MetricsLog) -> Measured:
+def _measured(
+    job: Job, mixture: Mixture, outcome: Outcome, log: MetricsLog, joules: float | None
+) -> Measured:
     science = job.run.config.science
     per_byte = outcome.loss / mixture.bytes_per_token("valid")
     seconds = log.seconds
@@ -146,6 +150,7 @@ def _measured(job: Job, mixture: Mixture, outcome: Outcome, log: MetricsLog) -> 
         wall_seconds=seconds,
         first_dispatch_seconds=finite(log.first_dispatch_seconds),
         tokens_per_second=log.tokens / seconds,
+        energy_joules=None if joules is None else joules / outcome.members,
         tokens_by_source=mixture.tokens_by_source(science),
         epochs_by_source=mixture.epochs_by_source(science),
         repeats_by_source=mixture.repeats_by_source(science),
