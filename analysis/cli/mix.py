@@ -13,7 +13,7 @@ Mixtures with several seeds and a label of their own are compared with each othe
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from analysis.cli._table_options import PATH, WHERE, open_source
@@ -44,7 +44,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Judge the regressions, then print the best mixtures and the trained ones."""
-    from analysis.inference.mixing import best_mixture, compared_of, cross_validated, proxies_of
+    from analysis.inference.mixing import (
+        best_mixture,
+        compared_of,
+        cross_validated,
+        predicted_of,
+        proxies_of,
+    )
     from analysis.tables.query import where
 
     options.progress(f"reading {options.path}")
@@ -74,10 +80,13 @@ def run(options: argparse.Namespace) -> Answer:
         rows.append((name, *_weights(best[name]), Estimate(best[name].loss)))
     yield Rows("best", ("best by", *proxies.texts, "predicted"), rows, above="\n")
     yield Note("95 % intervals: the runs weighed anew; errors and ranks by 8-fold cross-validation")
-    yield from _compared(compared_of(table, proxies, shares), proxies)
+    trained = compared_of(table, proxies, shares)
+    yield from _compared(trained, predicted_of(trained, proxies, shares), proxies)
     if (study := _study(options.path)) is not None:
         said = ",".join(f"{w:.4f}" for each in best.values() for w in each.weights)
         yield Line("\ntrain them: windtunnel run {study} --set best={best}", study=study, best=said)
+        then = "windtunnel predict {path}; windtunnel run {path} --part held_out"
+        yield Line(then, path=options.path)
     return 0
 
 
@@ -91,16 +100,19 @@ def _weights(found: BestMixture) -> list[Estimate]:
     ]
 
 
-def _compared(found: tuple[Compared, ...], proxies: Proxies) -> Iterator[AnswerPart]:
-    """A row for each trained mixture: its loss, and its regret beside the best of them."""
+def _compared(
+    found: tuple[Compared, ...], predicted: Mapping[str, float], proxies: Proxies
+) -> Iterator[AnswerPart]:
+    """A row for each trained mixture: its loss, that by the law, its regret beside the best."""
     rows: list[tuple[Any, ...]] = []
     for each in found:
         value, low, high = (100 * end for end in each.above(found[0]))
         weights = [Estimate(float(weight), digits=2) for weight in each.weights]
         regret = Estimate(value, low, high, 2)
-        rows.append((each.label, len(each.losses), Estimate(each.mean), regret, *weights))
+        losses = (Estimate(each.mean), Estimate(predicted[each.label]))
+        rows.append((each.label, len(each.losses), *losses, regret, *weights))
     if rows:
-        head = ("trained", "seeds", "loss", "above the best, %", *proxies.texts)
+        head = ("trained", "seeds", "loss", "by the law", "above the best, %", *proxies.texts)
         yield Rows("trained", head, rows, above="\n")
         yield Note("the lowest of several is chosen by its own luck: its regret is 0 by definition")
 

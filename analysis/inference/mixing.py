@@ -310,3 +310,11 @@ def compared_of(table: pd.DataFrame, proxies: Proxies, shares: Array) -> tuple[C
         own = dict(zip(runs["seed"].astype(int), losses.tolist(), strict=True))
         found.append(Compared(str(label), weights[0], own))
     return tuple(sorted(found, key=lambda each: each.mean))
+
+
+def predicted_of(
+    trained: Sequence[Compared], proxies: Proxies, shares: Array
+) -> Mapping[str, float]:
+    """The loss that the law of the proxies gives each trained mixture, by its label."""
+    law = predictor(proxies, "law", shares)
+    return {each.label: float(law(each.weights[None])[0]) for each in trained}

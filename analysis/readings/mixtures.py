@@ -6,7 +6,7 @@ Regressions of analysis/inference/mixing.py, cross-validated, beside the mixture
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +20,14 @@ from analysis.inference.mixing import (
     best_mixture,
     compared_of,
     cross_validated,
+    predicted_of,
     predictor,
     proxies_of,
 )
 from analysis.plotting.style import FITTED, MUTED, house_style
 from analysis.readings._finding import Picture, TextTable
 from analysis.tables.study import StudyRecords
+from experiments.record import Status
 from scaling.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -44,8 +46,20 @@ class Mixtures:
     each_text: Mapping[str, Accuracy]  # of the law
     best: Mapping[str, BestMixture]
     trained: tuple[Compared, ...]
+    predicted: Mapping[str, float]  # of the trained ones, by the law
     notes: tuple[str, ...]
-    predictions: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def predictions(self) -> Mapping[str, float]:
+        """The least loss by each regression, and the weights at which it lies."""
+        return {
+            f"{name}: {what}": float(value)
+            for name, best in self.best.items()
+            for what, value in (
+                ("loss", best.loss),
+                *zip(self.proxies.texts, best.weights, strict=True),
+            )
+        }
 
     def __str__(self) -> str:
         law = self.judged["law"]
@@ -89,12 +103,16 @@ class Mixtures:
                 TextTable(
                     "Mixtures that were trained",
                     "paired by seed; the best of them is chosen by its own luck",
-                    ("mixture", "seeds", "loss, nats/token", "above the best", *self.proxies.texts),
+                    (
+                        *("mixture", "seeds", "loss, nats/token", "by the law", "above the best"),
+                        *self.proxies.texts,
+                    ),
                     tuple(
                         (
                             each.label,
                             str(len(each.losses)),
                             f"{each.mean:.4f}",
+                            f"{self.predicted[each.label]:.4f}",
                             _percent(each.above(self.trained[0])),
                             *(f"{weight:.3f}" for weight in each.weights),
                         )
@@ -136,8 +154,10 @@ def read(study: StudyRecords) -> Mixtures | None:
         best[name] = best_mixture(proxies, name, shares, RESAMPLES)
     each = {text: cross_validated(proxies, "law", proxies.target((text,))) for text in
             proxies.targets}  # fmt: skip
-    trained = compared_of(study.fit_runs, proxies, shares)
-    return Mixtures(proxies, judged, each, best, trained, tuple(notes))
+    runs = study.runs[study.runs["status"] == str(Status.COMPLETED)]
+    trained = compared_of(runs, proxies, shares)
+    predicted = predicted_of(trained, proxies, shares)
+    return Mixtures(proxies, judged, each, best, trained, predicted, tuple(notes))
 
 
 def _weights(best: BestMixture) -> tuple[str, ...]:

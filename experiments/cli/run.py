@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace, launcher: Launcher) -> Answer:
         trackers.load(name)
     if options.dry_run:
         options.progress("binding the study and its corpus")
-        sweep = common.bind(options)
+        sweep = common.bind(options, lambda text: options.progress(text.partition("\n")[0]))
         code = yield from _dry_run(sweep, launcher)
         if options.plan:
             write_plan(sweep)

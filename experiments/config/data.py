@@ -13,7 +13,6 @@ TokenizerName = Literal["bytes", "bpe", "file"]
 Split = Literal["train", "valid"]
 
 BYTE_VALUES = 256
-FILTERS = ("words", "variety", "length")  # experiments/data/sources/_quality.py
 JOINED = "+"  # between the fingerprints of several corpora
 
 
@@ -33,7 +32,7 @@ class CorpusConfig:
     # exact duplicates: dropped within each corpus, kept, or dropped from each corpus that comes
     # after another with the same document too
     duplicates: Literal["within", "keep", "across"] = "within"
-    filter: str = ""  # score by which the best documents are kept: words, variety or length
+    filter: str = ""  # a file of experiments/data/filters, by whose score the best are kept
     keep: float = 1.0  # by the filter [of the documents]
     # sources whose documents are left out, each source:path
     without: tuple[str, ...] = ()
@@ -135,8 +134,6 @@ def check_corpus(config: CorpusConfig) -> None:
             f"data.valid_fraction={config.valid_fraction}: must be above 0 and below 1, "
             "such as 0.05; every run is validated on text that it has not seen"
         )
-    if config.filter not in ("", *FILTERS):
-        raise UserError(f"data.filter={config.filter}: {nearest(config.filter, FILTERS)}")
     if not 0 < config.keep <= 1 or (config.keep < 1) != bool(config.filter):
         raise UserError(
             f"data.filter={config.filter} data.keep={config.keep:g}: a filter keeps a share above "

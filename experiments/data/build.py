@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from experiments.config.data import CorpusConfig, Split, left_out
+from experiments.data import filters
 from experiments.data.corpus import MANIFEST, Manifest, SplitFacts
 from experiments.data.documents import (
     FORMAT,
     Fingerprint,
+    Reading,
     Rule,
     Tally,
     Usable,
@@ -22,7 +24,6 @@ from experiments.data.documents import (
     usable_documents,
 )
 from experiments.data.sources import SEPARATOR, documents
-from experiments.data.sources._quality import SCORES
 from experiments.data.store import TokenWriter, stored_bytes, token_dtype
 from experiments.data.tokenizer import Tokenizer, build_tokenizer, digest, store_tokenizer
 from scaling.common.errors import UserError
@@ -48,26 +49,39 @@ def read_usable(
 
 def _rule(config: CorpusConfig) -> Rule:
     """The rule of a corpus; a filter reads the whole text once for its least score."""
+    score = filters.score_of(config.filter) if config.filter else None
     elsewhere = frozenset(
         document.digest
         for other in left_out(config)
         for document in usable_documents(documents(other), Tally())
     )
     rule = Rule(config.duplicates == "keep", elsewhere)
-    if not config.filter:
+    if score is None:
         return rule
-    score = SCORES[config.filter]
     scores = [score(each.content) for each in usable_documents(documents(config), Tally(), rule)]
     return replace(rule, score=score, least=float(np.quantile(scores or [0.0], 1 - config.keep)))
 
 
+@dataclass(frozen=True)
+class Built:
+    """The text that was read, and the tokens that were written."""
+
+    reading: Reading
+    tokenizer: Tokenizer
+    config: CorpusConfig
+    train: SplitFacts
+    valid: SplitFacts
+
+
 def build_corpus(
     config: CorpusConfig, folder: Path, given: Tokenizer | None, progress: Progress
-) -> str:
-    """Read the source; write tokens, tokenizer and manifest into an empty folder.
+) -> Built:
+    """Read the source; write tokens and tokenizer into an empty folder.
 
-    Without a given tokenizer the corpus has its own. The manifest is of the corpus named as the
-    folder; the fingerprint of the text comes back.
+    Without a given tokenizer the corpus has its own.
+
+    Raises:
+        UserError: nothing to train on, or a split without a document.
     """
     train = _train_contents(config, progress)
     tokenizer = given or build_tokenizer(config, train)
@@ -80,23 +94,30 @@ def build_corpus(
     for document in read_usable(config, tally, progress, "tokenizing"):
         fingerprint.add(document.digest)
         sides[split_of(document.digest, config.valid_fraction)].add(document.content)
+    tally.check(config)
     for name, side in sides.items():
         if not side.documents:
             raise UserError(_empty_split(name, tally.documents, config))
+    reading = Reading(fingerprint.text(), tally)
+    return Built(reading, tokenizer, config, sides["train"].close(), sides["valid"].close())
+
+
+def write_manifest(built: Built, folder: Path, name: str) -> None:
+    """Write the manifest of the corpus of this name."""
+    tokenizer = built.tokenizer
     manifest = Manifest(
         format=FORMAT,
-        fingerprint=folder.name,
-        tokenizer=config.tokenizer,
+        fingerprint=name,
+        tokenizer=built.config.tokenizer,
         tokenizer_sha256=digest(tokenizer.content),
         vocab_size=tokenizer.vocab_size,
         vocab_used=tokenizer.vocab_used,
         dtype=token_dtype(tokenizer.vocab_size).name,
-        valid_fraction=config.valid_fraction,
-        train=sides["train"].close(),
-        valid=sides["valid"].close(),
+        valid_fraction=built.config.valid_fraction,
+        train=built.train,
+        valid=built.valid,
     )
     (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
-    return fingerprint.text()
 
 
 def _empty_split(name: Split, documents: int, config: CorpusConfig) -> str:

@@ -22,6 +22,7 @@ from typing import NamedTuple
 from experiments.config.data import CorpusConfig, Split
 from experiments.data.sources import SEPARATOR, Document, Skipped, printable
 from experiments.data.sources._files import tokenizer_content
+from scaling.common.errors import UserError
 
 FORMAT = 1  # of the stored tokens; part of the fingerprint, so another format is another corpus
 FINGERPRINT_LETTERS = 16
@@ -63,6 +64,12 @@ class Tally:
         self.documents += 1
         for remark in filter(None, remarks):
             self.remarks.setdefault(remark, Named()).add(name)
+
+    def check(self, config: CorpusConfig) -> None:
+        """Raise a UserError where no document was kept."""
+        if not self.documents:
+            odd = "; ".join(self.lines()) or "no rows"
+            raise UserError(f"data.path={config.path}: no text to train on ({odd})")
 
     def lines(self) -> list[str]:
         """One line for each reason, with names."""

@@ -24,33 +24,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.config.optimizer import OptimizerConfig
-from experiments.config.run import BatchConfig, EvaluationConfig, Execution, RunConfig, Science
-from experiments.config.schedule import ScheduleConfig
+from experiments.config.run import BatchConfig, EvaluationConfig
 from experiments.plan.designs import isoflop, own_seeds, runs
 from experiments.plan.grids import grid
 from experiments.plan.study import Study
+from experiments.studies._base import Size, base
 from models.config import Program
 from models.shapes import plain
-from scaling.parametrization.parametrization import Parametrization
 
 RUNS_PER_SEED = 1000  # every run has its own seed
 
 
-@dataclass(frozen=True)
-class Scale:
+@dataclass(frozen=True, kw_only=True)
+class Scale(Size):
     """One size of the study: the same design, other numbers. The last budget is held out."""
 
-    layers: int
-    head_dim: int
     widths: tuple[int, ...]
     flops: tuple[float, ...]
     ratios: tuple[float, float]
-    batch: BatchConfig
-    learning_rate: float  # at base_width
-    base_width: int
-    precision: Literal["float32", "bfloat16"]
-    program: Program
 
 
 SCALES: Mapping[str, Scale] = {
@@ -63,8 +54,6 @@ SCALES: Mapping[str, Scale] = {
         batch=BatchConfig(sequences=4, seq_len=128),
         learning_rate=0.0088,
         base_width=32,
-        precision="float32",
-        program=Program(),
     ),
     "gpu": Scale(
         layers=12,
@@ -96,23 +85,13 @@ SCALES: Mapping[str, Scale] = {
 def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study:
     """Every budget's profile; the last budget's runs are held out."""
     s = SCALES[scale]
-    base = RunConfig(
-        Science(
-            parametrization=Parametrization("mup", s.base_width, s.head_dim),
-            optimizer=OptimizerConfig(learning_rate=s.learning_rate, beta2=0.99, weight_decay=0.1),
-            schedule=ScheduleConfig(name="linear"),
-            batch=s.batch,
-            evaluation=EvaluationConfig(windows=1024),
-            precision=s.precision,
-        ),
-        Execution(program=s.program),
-    )
+    run = base(s, evaluation=EvaluationConfig(windows=1024))
     sizes = grid({"model": [plain(width, s.layers, s.head_dim) for width in s.widths]})
     least, most = s.ratios
-    profiles = isoflop(base, sizes, s.flops, min_ratio=least, max_ratio=most)
+    profiles = isoflop(run, sizes, s.flops, min_ratio=least, max_ratio=most)
     return Study(
         name="isoflop",
         question="How should compute be split between parameters and tokens?",
-        runs=runs(base, own_seeds(profiles, seed * RUNS_PER_SEED), held_out=1),
+        runs=runs(run, own_seeds(profiles, seed * RUNS_PER_SEED), held_out=1),
         reading="isoflop",
     )

@@ -20,23 +20,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from experiments.config.data import DataConfig
-from experiments.config.optimizer import OptimizerConfig
-from experiments.config.run import (
-    BatchConfig,
-    EvaluationConfig,
-    Execution,
-    RunConfig,
-    Science,
-)
-from experiments.config.schedule import ScheduleConfig
+from experiments.config.run import BatchConfig, EvaluationConfig
 from experiments.data.sources import biographies
 from experiments.plan.grids import configs, grid
 from experiments.plan.run import Run
 from experiments.plan.study import Study
+from experiments.studies._base import Size, base
 from models.config import Program
 from models.shapes import plain
 from scaling.counting.formulas import params_total
-from scaling.parametrization.parametrization import Parametrization
 
 PAPER = 2.0  # bits a parameter
 WRITTEN = 20  # biographies of each person in the corpus; more exposures are repeats
@@ -52,18 +44,11 @@ class Cell:
     exposures: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Scale:
+@dataclass(frozen=True, kw_only=True)
+class Scale(Size):
     """One size of the study: the same design, other numbers."""
 
-    layers: int
-    head_dim: int
     cells: tuple[Cell, ...]
-    batch: BatchConfig
-    learning_rate: float  # at the base width
-    base_width: int
-    precision: Literal["float32", "bfloat16"] = "float32"
-    program: Program = Program()
 
 
 SCALES: Mapping[str, Scale] = {
@@ -106,18 +91,11 @@ def people_of(bits: float) -> int:
 def study(scale: Literal["cpu", "gpu"] = "cpu", mlp: str = "relu2", seed: int = 0) -> Study:
     """Every size with its people and exposures; `mlp` is the kind of feed-forward."""
     s = SCALES[scale]
-    base = RunConfig(
-        Science(
-            parametrization=Parametrization("mup", s.base_width, s.head_dim),
-            optimizer=OptimizerConfig(learning_rate=s.learning_rate, beta2=0.99),
-            schedule=ScheduleConfig(name="linear"),
-            batch=s.batch,
-            data=DataConfig(source="biographies"),
-            evaluation=EvaluationConfig(windows=512, tasks=("knowledge",)),
-            precision=s.precision,
-            seed=seed,
-        ),
-        Execution(program=s.program),
+    run = base(
+        s,
+        data=DataConfig(source="biographies"),
+        evaluation=EvaluationConfig(windows=512, tasks=("knowledge",)),
+        seed=seed,
     )
     runs = []
     for rung, cell in enumerate(s.cells):
@@ -132,7 +110,7 @@ def study(scale: Literal["cpu", "gpu"] = "cpu", mlp: str = "relu2", seed: int = 
                     "budget.tokens": [people * exposures * DOCUMENT],
                 }
             )
-            runs += [Run(each, rung, label=f"{exposures} exposures") for each in configs(base, row)]
+            runs += [Run(each, rung, label=f"{exposures} exposures") for each in configs(run, row)]
     return Study(
         name="knowledge",
         question="How many bits of knowledge does a parameter hold?",

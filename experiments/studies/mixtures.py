@@ -1,16 +1,18 @@
 """Which mixture of texts is best? Small proxies, a law of the mixture, and its best one trained.
 
     windtunnel run mixtures               # CPU, 2 free cores: 5 minutes, by estimate
-    windtunnel mix runs/mixtures          # the best mixtures, and the line that trains them
+    windtunnel mix runs/mixtures          # the best mixtures, and the lines that train them
     windtunnel run mixtures --set best=...
+    windtunnel predict runs/mixtures
+    windtunnel run runs/mixtures --part held_out
     windtunnel mix runs/mixtures          # now with the regret of each
     windtunnel report runs/mixtures
 
 Each proxy draws from five embedded texts by weights from a Dirichlet distribution. They are of one
 size and one number of tokens, have their own seeds, and are validated on the same windows of each
-text. Beside them train the equal mixture, the one in proportion to the texts' sizes, and the
-mixtures of `best`, five weights each, all with `repeats` seeds: the regret is theirs. The whole
-study has not been run yet, nor "gpu".
+text. Held out are the equal mixture, the one in proportion to the texts' sizes, and the mixtures of
+`best`, five weights each, all with `repeats` seeds. The regret is theirs. The whole study has not
+been run yet, nor "gpu".
 """
 
 from __future__ import annotations
@@ -22,23 +24,15 @@ from typing import Literal
 import numpy as np
 
 from experiments.config.data import DataConfig
-from experiments.config.optimizer import OptimizerConfig
-from experiments.config.run import (
-    BatchConfig,
-    BudgetConfig,
-    EvaluationConfig,
-    Execution,
-    RunConfig,
-    Science,
-)
-from experiments.config.schedule import ScheduleConfig
+from experiments.config.run import BatchConfig, BudgetConfig, EvaluationConfig
 from experiments.plan.grids import configs, grid, product, zipped
 from experiments.plan.run import Run
 from experiments.plan.study import Study
-from models.config import Program, TransformerConfig
+from experiments.record import StudyPart
+from experiments.studies._base import Size, base
+from models.config import Program
 from models.shapes import plain
 from scaling.common.errors import UserError
-from scaling.parametrization.parametrization import Parametrization
 
 TEXTS = ("code", "docstrings", "stubs", "stdlib_tests", "manuals")
 MEGABYTES = (35, 15, 22, 17, 120)  # of each, where this was written
@@ -46,29 +40,28 @@ DRAWN = 10_000  # weights are drawn in whole parts of it
 SEEDS = 1000  # of the compared mixtures; those of the proxies are below
 
 
-@dataclass(frozen=True)
-class Scale:
-    """One size of the study: the same design, other numbers."""
+@dataclass(frozen=True, kw_only=True)
+class Scale(Size):
+    """One size of the study: the same design, other numbers. All runs have the base width."""
 
-    model: TransformerConfig
-    batch: BatchConfig
     tokens: int
-    learning_rate: float
     proxies: int
-    precision: Literal["float32", "bfloat16"] = "float32"
-    program: Program = Program()
 
 
 SCALES: Mapping[str, Scale] = {
     "cpu": Scale(
-        model=plain(32, layers=2, head_dim=8),
+        layers=2,
+        head_dim=8,
+        base_width=32,
         batch=BatchConfig(sequences=8, seq_len=128),
         tokens=1_048_576,
         learning_rate=0.0088,
         proxies=48,
     ),
     "gpu": Scale(
-        model=plain(256, layers=6, head_dim=64),
+        layers=6,
+        head_dim=64,
+        base_width=256,
         batch=BatchConfig(sequences=32, seq_len=512),
         tokens=2**25,
         learning_rate=4e-3,
@@ -99,27 +92,18 @@ def study(
     repeats: int = 3,
     seed: int = 0,
 ) -> Study:
-    """The proxies, those of the scale or fewer, and the mixtures to compare."""
+    """The proxies, those of the scale or fewer; held out are the mixtures to compare."""
     s = SCALES[scale]
     K = len(TEXTS)
     if len(best) % K:
         raise UserError(f"best: {len(best)} weights; give {K} for each mixture, of {TEXTS}")
-    base = RunConfig(
-        Science(
-            model=s.model,
-            parametrization=Parametrization("mup", 32, 8),
-            optimizer=OptimizerConfig(learning_rate=s.learning_rate, beta2=0.99, weight_decay=0.1),
-            schedule=ScheduleConfig(name="linear"),
-            batch=s.batch,
-            budget=BudgetConfig(s.tokens),
-            data=DataConfig(
-                corpora=tuple(f"{text}={text}" for text in TEXTS), weights=parts((1,) * K)
-            ),
-            evaluation=EvaluationConfig(windows=K * 256),
-            precision=s.precision,
-            seed=SEEDS * (seed + 1),
-        ),
-        Execution(program=s.program),
+    run = base(
+        s,
+        model=plain(s.base_width, s.layers, s.head_dim),
+        budget=BudgetConfig(s.tokens),
+        data=DataConfig(corpora=tuple(f"{text}={text}" for text in TEXTS), weights=parts((1,) * K)),
+        evaluation=EvaluationConfig(windows=K * 256),
+        seed=SEEDS * (seed + 1),
     )
     compared = {
         "equal": parts((1,) * K),
@@ -131,11 +115,11 @@ def study(
         grid({"data.weights": dirichlet(count, K, seed)}),
         grid({"seed": range(SEEDS * seed, SEEDS * seed + count)}),
     )
-    runs = [Run(config, 0, label="proxy") for config in configs(base, drawn)]
+    runs = [Run(config, 0, label="proxy") for config in configs(run, drawn)]
     for label, weights in compared.items():
         seeds = range(SEEDS * (seed + 1) + 1, SEEDS * (seed + 1) + 1 + repeats)
         rows = product(grid({"data.weights": [weights]}), grid({"seed": seeds}))
-        runs += [Run(config, 1, label=label) for config in configs(base, rows)]
+        runs += [Run(config, 1, StudyPart.HELD_OUT, label=label) for config in configs(run, rows)]
     return Study(
         name="mixtures",
         question="Which mixture of texts is best?",

@@ -28,43 +28,27 @@ from dataclasses import dataclass
 from typing import Literal
 
 from experiments.config.data import DataConfig
-from experiments.config.optimizer import OptimizerConfig
-from experiments.config.run import (
-    BatchConfig,
-    BudgetConfig,
-    EvaluationConfig,
-    Execution,
-    RunConfig,
-    Science,
-)
-from experiments.config.schedule import ScheduleConfig
+from experiments.config.run import BatchConfig, BudgetConfig, EvaluationConfig
 from experiments.plan.grids import Grid, chain, configs, grid, product, seeds
 from experiments.plan.run import Run
 from experiments.plan.study import Study
+from experiments.studies._base import Size, base
 from models.config import Program
 from models.shapes import plain
-from scaling.parametrization.parametrization import Parametrization
 
 AGAIN, FRESH = "again", "fresh"  # names of the two sources of the one text
 
 
-@dataclass(frozen=True)
-class Scale:
+@dataclass(frozen=True, kw_only=True)
+class Scale(Size):
     """One size of the study: the same design, other numbers."""
 
-    layers: int
-    head_dim: int
     clean: tuple[int, ...]  # widths
     widths: tuple[int, ...]  # with repeats
     shares: tuple[float, ...]
     repeats: tuple[int, ...]
     tokens: int
-    batch: BatchConfig
-    learning_rate: float  # at the base width
-    base_width: int
     source: str = "stdlib"
-    precision: Literal["float32", "bfloat16"] = "float32"
-    program: Program = Program()
 
 
 SCALES: Mapping[str, Scale] = {
@@ -91,7 +75,7 @@ SCALES: Mapping[str, Scale] = {
         batch=BatchConfig(sequences=64, seq_len=256),
         learning_rate=4e-3,
         base_width=256,
-        source="headers",
+        source="system_headers",
         precision="bfloat16",
         program=Program(layers="scan"),
     ),
@@ -117,18 +101,11 @@ def repeated(s: Scale, share: float, repeats: int) -> Grid:
 def study(scale: Literal["cpu", "gpu"] = "cpu", seed: int = 0) -> Study:
     """The clean ladder, and every size with every share and number of repeats."""
     s = SCALES[scale]
-    base = RunConfig(
-        Science(
-            parametrization=Parametrization("mup", s.base_width, s.head_dim),
-            optimizer=OptimizerConfig(learning_rate=s.learning_rate, beta2=0.99, weight_decay=0.1),
-            schedule=ScheduleConfig(name="linear"),
-            batch=s.batch,
-            budget=BudgetConfig(s.tokens),
-            data=DataConfig(source=s.source),
-            evaluation=EvaluationConfig(windows=2048),
-            precision=s.precision,
-        ),
-        Execution(program=s.program),
+    run = base(
+        s,
+        budget=BudgetConfig(s.tokens),
+        data=DataConfig(source=s.source),
+        evaluation=EvaluationConfig(windows=2048),
     )
 
     def models(widths: tuple[int, ...]) -> Grid:
@@ -141,8 +118,8 @@ def study(scale: Literal["cpu", "gpu"] = "cpu", seed: int = 0) -> Study:
         name="repeated",
         question="Which number of repeats hurts most?",
         runs=(
-            *(Run(config, 0, label="clean") for config in configs(base, clean)),
-            *(Run(config, 1, label="repeated") for config in configs(base, rows)),
+            *(Run(config, 0, label="clean") for config in configs(run, clean)),
+            *(Run(config, 1, label="repeated") for config in configs(run, rows)),
         ),
         law=None,
         reading="repeated",

@@ -42,45 +42,30 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Literal
 
-from experiments.config.optimizer import OptimizerConfig
-from experiments.config.run import (
-    BatchConfig,
-    BudgetConfig,
-    EvaluationConfig,
-    Execution,
-    RunConfig,
-    Science,
-)
-from experiments.config.schedule import ScheduleConfig
+from experiments.config.run import BatchConfig, BudgetConfig, EvaluationConfig, RunConfig
 from experiments.plan.run import Run
 from experiments.plan.study import Study
 from experiments.record import StudyPart
+from experiments.studies._base import Size, base
 from models.config import Program
 from models.shapes import plain
-from scaling.parametrization.parametrization import Parametrization
 
 RUNS_PER_SEED = 1000  # every run has its own seed
 DENSE = "dense"
 
 
-@dataclass(frozen=True)
-class Scale:
+@dataclass(frozen=True, kw_only=True)
+class Scale(Size):
     """One size of the study: the same design, other numbers. The last width at E = 16 is held out.
 
     `capacity_factor` is of slots over those that even choices need.
     """
 
-    layers: int
-    head_dim: int
     widths: tuple[int, ...]
     experts: tuple[int, ...]
     tokens: int
     capacity_factor: float
-    batch: BatchConfig
-    learning_rate: float  # at base_width
-    base_width: int
     windows: int
-    precision: Literal["float32", "bfloat16"]
 
 
 CPU = Scale(
@@ -94,7 +79,7 @@ CPU = Scale(
     learning_rate=0.0088,
     base_width=32,
     windows=256,
-    precision="float32",
+    program=Program(layers="scan"),
 )
 SCALES: Mapping[str, Scale] = {
     "cpu": CPU,
@@ -111,6 +96,7 @@ SCALES: Mapping[str, Scale] = {
         base_width=256,
         windows=1024,
         precision="bfloat16",
+        program=Program(layers="scan"),
     ),
 }
 HELD_OUT = 16  # experts
@@ -154,18 +140,12 @@ def _config(s: Scale, width: int, router: str, experts: int, seed: int) -> RunCo
         # no more slots than tokens
         "capacity_factor": min(s.capacity_factor, experts),
     }
-    return RunConfig(
-        Science(
-            model=plain(width, s.layers, s.head_dim, **({} if router == DENSE else routed)),
-            parametrization=Parametrization("mup", s.base_width, s.head_dim),
-            optimizer=OptimizerConfig(learning_rate=s.learning_rate, beta2=0.99, weight_decay=0.1),
-            schedule=ScheduleConfig(name="linear"),
-            batch=s.batch,
-            budget=BudgetConfig(s.tokens),
-            evaluation=EvaluationConfig(windows=s.windows),
-            precision=s.precision,
-            seed=seed,
-        ),
-        # every microbatch has gradients of all experts, so few large ones are fastest
-        Execution(program=Program(layers="scan"), microbatch=s.batch.sequences),
+    run = base(
+        s,
+        model=plain(width, s.layers, s.head_dim, **({} if router == DENSE else routed)),
+        budget=BudgetConfig(s.tokens),
+        evaluation=EvaluationConfig(windows=s.windows),
+        seed=seed,
     )
+    # every microbatch has gradients of all experts, so few large ones are fastest
+    return replace(run, execution=replace(run.execution, microbatch=s.batch.sequences))

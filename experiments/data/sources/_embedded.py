@@ -32,6 +32,34 @@ def installed() -> Path:
     return Path(sysconfig.get_path("purelib"))
 
 
+def requirements() -> list[Path]:
+    """The .dist-info of each installed package that Windtunnel asks for, by any extra, and of those
+    that these ask for in turn; other packages change none of it.
+    """
+    from importlib import metadata  # takes long
+
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    facts = {
+        str(canonicalize_name(folder.name.partition("-")[0])): folder
+        for folder in installed().glob("*.dist-info")
+    }
+    own = metadata.metadata("windtunnel").get_all("Provides-Extra") or ()
+    waiting, seen = [("windtunnel", extra) for extra in ("", *own)], set()
+    while waiting:
+        wanted = waiting.pop()
+        name, extra = wanted
+        if wanted in seen or name not in facts:
+            continue
+        seen.add(wanted)
+        for needed in map(Requirement, metadata.requires(name) or ()):
+            if needed.marker is None or needed.marker.evaluate({"extra": extra}):
+                asked = str(canonicalize_name(needed.name))
+                waiting += [(asked, each) for each in ("", *needed.extras)]
+    return sorted(facts[name] for name in {name for name, _ in seen})
+
+
 def package(name: str) -> list[Path]:
     """The folder of a package; none where it is not installed."""
     spec = importlib.util.find_spec(name)

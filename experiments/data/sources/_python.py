@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import warnings
+from collections import deque
 from collections.abc import Iterator
 
 Scope = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+BLOCKS = (
+    "body",
+    "handlers",
+    "cases",
+    "orelse",
+    "finalbody",
+)  # as their nodes order them
 
 
 def docstrings(content: bytes) -> bytes:
@@ -15,7 +24,7 @@ def docstrings(content: bytes) -> bytes:
     Raises:
         ValueError: the file is no Python of this version (SyntaxError is one).
     """
-    found = (ast.get_docstring(scope) for scope, _ in _documented(content))
+    found = (inspect.cleandoc(text) for text, _ in _documented(content))
     return "\n\n".join(text for text in found if text).encode()
 
 
@@ -30,16 +39,28 @@ def code(content: bytes) -> bytes:
     return b"".join(lines)
 
 
-def _documented(content: bytes) -> Iterator[tuple[Scope, ast.Expr]]:
-    """Each scope with a docstring, and the statement that is the docstring."""
+def _documented(content: bytes) -> Iterator[tuple[str, ast.Expr]]:
+    """Each docstring and its statement, outer scopes first.
+
+    Statements alone are walked: an expression holds no scope with a docstring.
+    """
     try:
         with warnings.catch_warnings():  # of others' code
             warnings.simplefilter("ignore")
             tree = ast.parse(content)
     except SyntaxError as error:
         raise ValueError(f"line {error.lineno}: {error.msg}") from error
-    for scope in ast.walk(tree):
-        if isinstance(scope, Scope) and scope.body and ast.get_docstring(scope) is not None:
-            first = scope.body[0]
-            assert isinstance(first, ast.Expr)
-            yield scope, first
+    waiting: deque[ast.AST] = deque([tree])
+    while waiting:
+        node = waiting.popleft()
+        for name in BLOCKS:
+            waiting.extend(getattr(node, name, ()))
+        if not isinstance(node, Scope) or not node.body:
+            continue
+        first = node.body[0]
+        if (
+            isinstance(first, ast.Expr)
+            and isinstance(first.value, ast.Constant)
+            and isinstance(first.value.value, str)
+        ):
+            yield first.value.value, first

@@ -1,12 +1,15 @@
-"""The C and C++ headers of all installed packages and of the system."""
+"""The C and C++ headers of Python and of packages that Windtunnel depends on."""
 
+import sysconfig
 from pathlib import Path
 
-from experiments.data.sources._embedded import embedded, installed
+from experiments.data.sources._embedded import embedded, package
+
+PACKAGES = ("jaxlib", "numpy", "pyarrow", "scipy")
 
 SOURCE = embedded(
-    lambda: [installed(), Path("/usr/include")],
+    lambda: [Path(sysconfig.get_path("include")), *(p for name in PACKAGES for p in package(name))],
     lambda name: name.endswith((".h", ".hpp", ".hh")),
-    "of installed packages, and of the system's development packages (libc6-dev)",
-    enters=lambda name: name != "__pycache__",
+    "most are pyarrow's and those of Python (python3-dev): pip install -e '.[text]'",
+    enters=lambda name: name not in ("__pycache__", "site"),  # headers of any other package
 )

@@ -1,10 +1,10 @@
-"""The descriptions of all installed packages: their METADATA files, most of it their readmes."""
+"""The descriptions of the packages that Windtunnel asks for: their METADATA, mostly readmes."""
 
-from experiments.data.sources._embedded import embedded, installed
+from experiments.data.sources._embedded import embedded, requirements
 
 SOURCE = embedded(
-    lambda: [installed()],
-    lambda name: name in ("METADATA", "PKG-INFO"),
-    "of installed packages: pip install -e '.[dev]'",
-    enters=lambda name: name.endswith((".dist-info", ".egg-info")),
+    requirements,
+    lambda name: name == "METADATA",
+    "of the packages in constraints/: pip install -e '.[dev]'",
+    enters=lambda name: False,
 )

@@ -57,6 +57,9 @@ def test_the_law_is_judged_and_the_trained_mixtures_are_ranked(
     said = str(found)
     assert "the mixing law errs by 0." in said
     assert "'equal' is best, above it: all code" in said
+    assert found.predicted["equal"] == pytest.approx(found.trained[0].losses[100], rel=0.003)
+    assert sum(found.predictions[f"law: {text}"] for text in TEXTS) == pytest.approx(1)
+    assert found.predictions["law: loss"] <= found.predicted["equal"]
     heads = [table.title for table in found.tables]
     assert heads == [
         "Errors on runs left out",

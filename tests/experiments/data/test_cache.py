@@ -24,7 +24,6 @@ from experiments.data import (
     MemoryTokens,
     MixedTokens,
     chunks,
-    keys,
     prepare,
 )
 from experiments.data import cache as module
@@ -247,7 +246,7 @@ def test_a_cache_that_cannot_be_a_folder(config: CorpusConfig, tmp_path: Path) -
 def test_settled_files_are_not_read_again_but_any_write_is_seen(
     config: CorpusConfig, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keys, "SETTLED_SECONDS", -1.0)
+    monkeypatch.setattr(module, "SETTLED_SECONDS", -1.0)
     first = prepare(config, cache)
     with monkeypatch.context() as patch:
         patch.setattr(module, "read_usable", None)
@@ -260,9 +259,22 @@ def test_settled_files_are_not_read_again_but_any_write_is_seen(
     assert prepare(config, cache).fingerprint != first.fingerprint
 
 
+def test_files_that_were_never_read_are_read_once(
+    config: CorpusConfig, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are identified while they are tokenized, and give the same corpus."""
+    first = prepare(config, cache)
+    monkeypatch.setattr(module, "SETTLED_SECONDS", -1.0)
+    monkeypatch.setattr(module, "read_usable", None)
+    again = prepare(config, cache.with_name("other"))
+    assert (again.manifest, again.tally) == (first.manifest, first.tally)
+    (cache.with_name("other") / again.fingerprint / "manifest.json").unlink()
+    assert prepare(config, cache.with_name("other")).manifest == first.manifest
+
+
 def test_fresh_files_are_not_remembered(config: CorpusConfig, cache: Path) -> None:
     prepare(config, cache)
-    assert not (cache / keys.FOLDER).exists()
+    assert not (cache / module.FOLDER).exists()
 
 
 def test_importing_the_room_is_light() -> None:

@@ -13,7 +13,7 @@ from plugged import plugged
 from experiments import data
 from experiments.config.overrides import override
 from experiments.config.run import Science
-from experiments.data import keys
+from experiments.data import cache
 from scaling.common.errors import UserError
 
 T = 16
@@ -110,7 +110,7 @@ SOURCE = Source(documents, takes_path=False, files=files)
         f"experiments.data.sources.{name}": plugin.format(folder=str(files), text=text)
         for name, text in kinds.items()
     }
-    time.sleep(keys.SETTLED_SECONDS + 0.1)  # after which readings are remembered
+    time.sleep(cache.SETTLED_SECONDS + 0.1)  # after which readings are remembered
     with plugged(tmp_path / "plug-ins", written):
         found = [
             data.Corpora(tmp_path / "cache")

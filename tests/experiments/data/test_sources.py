@@ -12,7 +12,7 @@ import pytest
 from plugged import plugged
 
 from experiments.config.data import CorpusConfig, DataConfig, check_corpus, parts
-from experiments.data import Corpora, sources
+from experiments.data import Corpora, filters, sources
 from experiments.data.sources import Document, Skipped
 from scaling.common.errors import UserError
 
@@ -95,7 +95,7 @@ def test_stdlib_is_library_source_in_sorted_order() -> None:
         ({"repeats": (0,)}, "data.repeats=0: each must be 1 or more"),
         ({"tokenizer": "file", "vocab_size": 300}, "a file goes with data.tokenizer=file"),
         ({"tokenizer_file": "a.json"}, "data.tokenizer=bytes data.tokenizer_file=a.json"),
-        ({"filter": "word", "keep": 0.5}, "data.filter=word: did you mean 'words'"),
+        ({"filter": "word", "keep": 0.5}, "data.filter 'word': did you mean 'words'"),
         ({"filter": "words"}, "a filter keeps a share above 0 and below 1; set both"),
         ({"keep": 0.5}, "set both, or neither"),
         ({"filter": "words", "keep": 0.0}, "data.filter=words data.keep=0"),
@@ -122,6 +122,8 @@ def test_impossible_configs(fields: dict[str, object], says: str) -> None:
     with pytest.raises(UserError) as caught:
         for part in parts(DataConfig(**fields)):  # type: ignore[arg-type]
             check_corpus(part.corpus)
+            if part.corpus.filter:
+                filters.score_of(part.corpus.filter)
             source = sources.source_of(part.corpus)
             if source.entropy:
                 source.entropy(part.corpus)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from plugged import plugged
 
-from experiments.config.data import FILTERS, DataConfig
-from experiments.data import Corpora, Mixture
-from experiments.data.sources._quality import SCORES
+from experiments.config.data import DataConfig
+from experiments.data import Corpora, Mixture, cache, filters
+from scaling.common import plugins
 from scaling.common.errors import UserError
 
 GOOD, BAD = "some words of a language", "#### 1234 ----- ;;; "
@@ -30,20 +31,36 @@ def bytes_of(mixture: Mixture, k: int = 0) -> int:
     return corpus.facts("train").bytes + corpus.facts("valid").bytes
 
 
-@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize("name", plugins.names(filters.__name__))
 def test_a_filter_keeps_the_best_share_and_names_the_rest(tmp_path: Path, name: str) -> None:
     texts = [f"{GOOD} {chr(97 + k)}{'xyzw' * (k % 3)}" for k in range(20)]
     texts += [f"{BAD * 2}{k}" for k in range(20)]
     folder = write(tmp_path / "texts", texts)
     mixture = prepared(tmp_path, source="files", path=str(folder), filter=name, keep=0.5)
-    score = sorted(SCORES[name](text.encode()) for text in texts)
-    least = score[20]
-    kept = [text for text in texts if SCORES[name](text.encode()) >= least]
+    score = filters.score_of(name)
+    least = sorted(score(text.encode()) for text in texts)[20]
+    kept = [text for text in texts if score(text.encode()) >= least]
     assert 20 <= len(kept) < 40
     assert mixture.corpora[0].tally.documents == len(kept)
     assert bytes_of(mixture) == sum(len(text) + 1 for text in kept)
     assert "skipped, below the score of data.filter" in mixture.corpora[0].describe()
-    assert set(SCORES) == set(FILTERS)
+
+
+def test_an_edited_filter_keeps_other_documents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reading is remembered for the filter as it was."""
+    monkeypatch.setattr(cache, "SETTLED_SECONDS", -1.0)
+    folder = write(tmp_path / "texts", [f"{k:03} of a text" for k in range(40)])
+    fields = {"source": "files", "path": str(folder), "filter": "mine", "keep": 0.5}
+    plugin = '"""A number."""\ndef score(content):\n    return {}int(content[:3])\n'
+    found = []
+    for k, sign in enumerate(("", "-")):
+        written = {"experiments.data.filters.mine": plugin.format(sign)}
+        with plugged(tmp_path / f"{k}", written):
+            found.append(prepared(tmp_path, **fields).corpora[0])
+    assert [each.tally.documents for each in found] == [20, 20]
+    assert found[0].fingerprint != found[1].fingerprint
 
 
 def test_duplicates_are_dropped_kept_or_dropped_across(tmp_path: Path) -> None:

@@ -1,0 +1,5 @@
+"""Bytes: long documents are kept."""
+
+
+def score(content: bytes) -> float:
+    return float(len(content))
