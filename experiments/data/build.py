@@ -121,10 +121,11 @@ def write_manifest(built: Built, folder: Path, name: str) -> None:
 
 
 def _empty_split(name: Split, documents: int, config: CorpusConfig) -> str:
+    kept = f", that data.filter={config.filter} kept," if config.filter else ""
     return (
-        f"data.valid_fraction={config.valid_fraction}: of {documents} document(s) none fell in the "
-        f"{name} split, which goes by whole documents; give more (split -C 64k cuts a large text) "
-        "or change data.valid_fraction"
+        f"data.valid_fraction={config.valid_fraction}: of {documents} document(s){kept} none fell "
+        f"in the {name} split, which goes by whole documents; give more (split -C 64k cuts a large "
+        "text) or change data.valid_fraction"
     )
 
 

@@ -69,7 +69,8 @@ class Tally:
         """Raise a UserError where no document was kept."""
         if not self.documents:
             odd = "; ".join(self.lines()) or "no rows"
-            raise UserError(f"data.path={config.path}: no text to train on ({odd})")
+            named = f"data.path={config.path}" if config.path else f"data.source={config.source}"
+            raise UserError(f"{named}: no text to train on ({odd})")
 
     def lines(self) -> list[str]:
         """One line for each reason, with names."""

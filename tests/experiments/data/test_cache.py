@@ -277,6 +277,48 @@ def test_fresh_files_are_not_remembered(config: CorpusConfig, cache: Path) -> No
     assert not (cache / module.FOLDER).exists()
 
 
+LARGE = """
+import resource
+import numpy as np
+from pathlib import Path
+import grain.experimental, tensorstore
+from experiments.data import CorpusConfig, DiskTokens, MixedTokens, chunks, prepare
+
+def size(key):
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(key))
+
+cap = size("VmData") * 1024 + 220 * 2**20
+resource.setrlimit(resource.RLIMIT_DATA, (cap, cap))
+corpus = prepare(CorpusConfig(source="large"), Path({cache!r}))
+assert corpus.train.tokens > 260 * 2**20 and isinstance(corpus.train, DiskTokens)
+drawn = chunks(MixedTokens((corpus.train,)), seed=0, sequences=4, seq_len=64, start_step=0,
+               stop_step=20, steps_per_chunk=5)
+assert sum(part.shape[0] for part in drawn) == 20
+"""
+SOURCE = """
+'Documents of one megabyte.'
+import random
+from experiments.data.sources import Document, Source
+def documents(config):
+    for k in range(300):
+        line = "".join(random.Random(k).choices("abcdefgh ", k=999)) + "\\n"
+        yield Document(str(k), line.encode() * 1000)
+SOURCE = Source(documents, takes_path=False)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is of Linux")
+def test_a_corpus_larger_than_memory(tmp_path: Path, cache: Path) -> None:
+    """300 MB of text are stored and drawn from within 220 MiB beside the imports."""
+    plugin = tmp_path / "experiments" / "data" / "sources" / "large.py"
+    plugin.parent.mkdir(parents=True)
+    plugin.write_text(SOURCE)
+    code = LARGE.format(cache=str(cache))
+    environment = {**os.environ, "WINDTUNNEL_PLUGINS": str(tmp_path), "MALLOC_ARENA_MAX": "1"}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=environment)
+
+
 def test_importing_the_room_is_light() -> None:
     heavy = "{'jax', 'grain', 'tensorstore', 'tokenizers', 'pyarrow', 'pandas'}"
     code = f"import sys, experiments.data; assert not {heavy} & set(sys.modules)"

@@ -95,7 +95,12 @@ def test_no_validation_document_is_in_the_training_text_of_another_corpus(tmp_pa
 def test_other_sources_are_left_out_and_what_is_empty_then_is_refused(tmp_path: Path) -> None:
     a = write(tmp_path / "a", [f"{GOOD} {k}" for k in range(30)])
     b = write(tmp_path / "b", [f"{GOOD} {k}" for k in range(20)])
+    c = write(tmp_path / "c", ["word " * k for k in range(1, 31)])
     left = prepared(tmp_path, source="files", path=str(a), without=(f"files:{b}",))
     assert left.corpora[0].tally.documents == 10
     with pytest.raises(UserError, match=r"no text to train on \(skipped, in another source: 20"):
         prepared(tmp_path, source="files", path=str(b), without=(f"files:{a}",))
+    with pytest.raises(UserError, match=r"data\.source=stdlib: no text to train on \(skipped, in"):
+        prepared(tmp_path, source="stdlib", without=("stdlib",))
+    with pytest.raises(UserError, match=r"of 1 document\(s\), that data.filter=length kept, none"):
+        prepared(tmp_path, source="files", path=str(c), filter="length", keep=0.001)
