@@ -50,8 +50,8 @@ NOT_HERE = (
     ["best", "table.csv"],  # tests/analysis/cli/test_best.py
     ["gain", "runs/families"],  # the columns of tests/analysis/cli/test_gain.py
     ["overlap", "quickstart", "--items"],  # tests/experiments/evaluation/test_copies.py
-    ["mix-search", "regmix"],  # a minute; tests/analysis/inference/test_mixture_search.py
-    ["mix", "runs/mixtures"],  # tests/analysis/inference/test_mixing.py
+    ["mix-search", "regmix"],  # a minute; tests/analysis/inference/mixing/test_search.py
+    ["mix", "runs/mixtures"],  # tests/analysis/inference/mixing/test_regressions.py
     ["simulate", "ladder.csv"],  # tests/analysis/cli/test_design.py
     ["run", "quickstart", "--dry-run", "--plan"],  # tests/experiments/cli/test_run.py
     ["predict", "runs/mixtures"],

@@ -21,7 +21,7 @@ from scaling.common.answers import Answer, AnswerPart, Estimate, Line, Note, Row
 from scaling.common.quantities import whole
 
 if TYPE_CHECKING:
-    from analysis.inference.mixing import BestMixture, Compared, Proxies
+    from analysis.inference.mixing.regressions import BestMixture, Compared, Proxies
 
 NAMES = ("law", "ridge", "trees")
 JUDGED = ("regression", "held-out error, %", "Spearman")
@@ -44,7 +44,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Judge the regressions, then print the best mixtures and the trained ones."""
-    from analysis.inference.mixing import (
+    from analysis.inference.mixing.regressions import (
         best_mixture,
         compared_of,
         cross_validated,

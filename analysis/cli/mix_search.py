@@ -45,8 +45,8 @@ def run(options: argparse.Namespace) -> Answer:
     """Play every search with every seed, then print costs and regrets."""
     import numpy as np
 
-    from analysis.inference.mixing import proxies_of, spearman
-    from analysis.inference.mixture_search import (
+    from analysis.inference.mixing.regressions import proxies_of, spearman
+    from analysis.inference.mixing.search import (
         SEARCHES,
         cost_to,
         interval,

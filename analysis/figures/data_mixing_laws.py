@@ -14,7 +14,7 @@ import numpy as np
 from analysis.datasets import load
 from analysis.datasets.data_mixing_laws import DOMAINS, STEP
 from analysis.figures._reproduction import Reproduction, Row
-from analysis.inference.mixing import MixingLaw, cross_validated, fit_law, proxies_of
+from analysis.inference.mixing.regressions import MixingLaw, cross_validated, fit_law, proxies_of
 from analysis.plotting.style import FITTED, HELD, MARKERS, house_style
 
 if TYPE_CHECKING:

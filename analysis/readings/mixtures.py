@@ -1,6 +1,6 @@
 """The best mixture of a sweep of mixtures, for the mean loss on all its texts.
 
-Regressions of analysis/inference/mixing.py, cross-validated, beside the mixtures that were trained.
+Regressions of analysis/inference/mixing/, cross-validated, beside the mixtures that were trained.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.inference.mixing import (
+from analysis.inference.mixing.regressions import (
     Accuracy,
     BestMixture,
     Compared,

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.__main__ import main
-from analysis.inference.mixing import (
+from analysis.inference.mixing.regressions import (
     MixingLaw,
     Proxies,
     best_mixture,

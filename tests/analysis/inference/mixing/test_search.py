@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from analysis.__main__ import main
-from analysis.inference.mixing import proxies_of
-from analysis.inference.mixture_search import (
+from analysis.inference.mixing.regressions import proxies_of
+from analysis.inference.mixing.search import (
     SEARCHES,
     Trials,
     cost_to,

@@ -24,7 +24,7 @@ from functools import cached_property
 import numpy as np
 
 from analysis.fitting.types import LEVEL
-from analysis.inference.mixing import Proxies
+from analysis.inference.mixing.regressions import Proxies
 from analysis.tables.columns import Array
 from scaling.common.errors import UserError
 
@@ -59,7 +59,7 @@ class Trials:
         return np.asarray(np.sqrt(np.maximum(2 - 2 * roots @ roots.T, 0)))
 
 
-Step = tuple[float, float]  # what has been paid [large runs], and the least large loss so far
+Step = tuple[float, float]  # paid so far [large runs], and the least large loss so far
 Search = Callable[[Trials, np.random.Generator], Iterator[tuple[bool, int]]]
 
 
@@ -107,7 +107,7 @@ def regret(trials: Trials, steps: list[Step], paid: float) -> float:
 
 
 def cost_to(trials: Trials, steps: list[Step], within: float) -> float:
-    """What was paid until the loss found was within a share of the least; infinite for never."""
+    """Large runs paid for until the loss was within a share of the least; infinite for never."""
     return next((cost for cost, least in steps if least - trials.best <= within), float("inf"))
 
 

@@ -1,0 +1,1 @@
+"""Best mixtures of texts: regressions on proxies, and searches of a table of runs."""
