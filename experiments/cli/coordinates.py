@@ -58,6 +58,11 @@ def run(options: argparse.Namespace) -> Answer:
 
     if options.widths and options.depths:
         raise UserError("--widths or --depths, not both: the check is over one of them")
+    for name in ("widths", "depths"):
+        given = getattr(options, name)
+        if given and (len(given) < 2 or len(set(given)) < len(given)):
+            listed = ",".join(map(str, given))
+            raise UserError(f"--{name} {listed}: give two sizes or more, each once")
     study = studies.load(options.study, options.assignments)
     fixed = sorted(fixed_sides(run.config for run in study.runs))
     sweep = common.bind(options, study=_first(study))

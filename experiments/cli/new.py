@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping
+from keyword import iskeyword
 from pathlib import Path
 
 from scaling.common import plugins
@@ -63,7 +64,8 @@ def texts(kind: str, name: str) -> Mapping[Path, str]:
         UserError: the name is no name of a module, or one of this kind has it.
     """
     folder = FOLDERS[kind].relative_to(STARTERS)
-    if not (name.isidentifier() and name.islower()) or name.startswith("_"):
+    is_word = name.isidentifier() and name.islower() and not iskeyword(name)
+    if not is_word or name.startswith("_"):
         raise UserError(f"{name}: not a word of small letters, digits and _, such as my_{kind}")
     if name in plugins.names(".".join(folder.parts)):
         raise UserError(f"{name}: there is a {kind} of this name; choose another")

@@ -75,6 +75,9 @@ class Parser(argparse.ArgumentParser):
         except UserError as error:
             name = action.option_strings[-1] if action.option_strings else action.metavar
             self.error(f"{name or action.dest} {error}")
+        except argparse.ArgumentError:
+            self._check_value(action, arg_string)  # names the choices, where there are any
+            raise
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:

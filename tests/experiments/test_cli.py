@@ -120,6 +120,7 @@ def test_mistakes_are_one_line_and_exit_with_2(call, tmp_path):
     assert "--workers 0: must be at least 1" in error(call("run", "--workers", "0"))
     assert "no such study file" in error(call("run", study="nowhere.py"))
     assert "no prediction for" in error(call("run", "--part", "held_out"))
+    assert "--part 'held': did you mean 'held_out'?" in error(call("run", "--part", "held"))
     assert "declare data.epochs=" in error(call("run", "--set", "budget.tokens=1e6"))
     assert "the study has rungs [0, 1]" in error(call("describe", "--rung", "5"))
     cudnn = ("--set", "execution.program.attention=cudnn")

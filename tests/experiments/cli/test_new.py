@@ -60,7 +60,7 @@ def test_starting_files_work(kinds, texts: Path, cache: Path, tmp_path: Path, ca
 
 
 def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, capsys):
-    for name in ("my-law", "2nd", "_mine", "Mine"):
+    for name in ("my-law", "2nd", "_mine", "Mine", "class"):
         assert main(["new", "law", name, "--to", str(tmp_path)]) == 2
         assert capsys.readouterr().err.startswith(f"error: {name}: not a word")
     assert not list(tmp_path.iterdir())

@@ -173,5 +173,9 @@ def test_the_command_measures_and_the_check_judges(tmp_path, study_file, cache, 
     assert table.with_suffix(".png").is_file()
     assert main([*arguments, "--widths", "16", "--depths", "2"]) == 2
     assert "not both" in capsys.readouterr().err
+    for widths in ("64", "64,128,64"):
+        assert main([*arguments, "--widths", widths]) == 2
+        said = f"--widths {widths}: give two sizes or more, each once"
+        assert said in capsys.readouterr().err
     assert main([*arguments[:-1], "0"]) == 2
     assert "--steps 0: must be at least 1" in capsys.readouterr().err
