@@ -1,0 +1,142 @@
+"""Does a model grown from a small one reach a loss sooner than one trained from its start?
+
+    windtunnel run growth                # CPU, 2 free cores: 15 minutes, by estimate
+    windtunnel report runs/growth
+
+Each target is trained from its start at three budgets, the curve to beat. A model of a quarter of
+its layers is trained for a share of the middle budget, grown by each operator, and trained with the
+FLOPs that are left of the middle budget: total compute is equal. Rates and schedule are those of
+the other arm. Du et al. 2024, arXiv:2405.15319, stack four times with a fresh optimizer and report
+54.6 % for 7B parameters. The whole study has not been run yet, nor "gpu".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from experiments.config.optimizer import OptimizerConfig
+from experiments.config.overrides import assign
+from experiments.config.run import BatchConfig, EvaluationConfig, Execution, RunConfig, Science
+from experiments.config.schedule import ScheduleConfig
+from experiments.plan import derived
+from experiments.plan.run import Run
+from experiments.plan.study import Study
+from experiments.record import StudyPart
+from models.config import Program
+from models.shapes import plain
+from scaling.counting.formulas import params_total
+from scaling.parametrization.parametrization import Parametrization
+
+FACTOR = 4
+OPERATORS = ("stack", "interpolate", "zero", "random")
+BUDGETS = (0.5, 1.0, 2.0)  # of a target, in units of `ratio` tokens per parameter
+SEEDS = 1000
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of the study: the same design, other numbers."""
+
+    widths: tuple[int, ...]
+    layers: int  # of a target; a multiple of FACTOR
+    head_dim: int
+    ratio: float  # tokens per parameter of the middle budget
+    batch: BatchConfig
+    learning_rate: float  # at the base width
+    base_width: int
+    windows: int = 512
+    precision: Literal["float32", "bfloat16"] = "float32"
+    program: Program = Program()
+
+
+SCALES: Mapping[str, Scale] = {
+    "cpu": Scale(
+        widths=(16, 24, 32),
+        layers=8,
+        head_dim=8,
+        ratio=20,
+        batch=BatchConfig(sequences=8, seq_len=128),
+        learning_rate=0.0088,
+        base_width=32,
+    ),
+    "gpu": Scale(
+        widths=(128, 192, 256, 384),
+        layers=12,
+        head_dim=64,
+        ratio=20,
+        batch=BatchConfig(sequences=64, seq_len=512),
+        learning_rate=4e-3,
+        base_width=256,
+        precision="bfloat16",
+        program=Program(layers="scan"),
+    ),
+}
+
+
+def study(
+    scale: Literal["cpu", "gpu"] = "cpu",
+    shares: tuple[float, ...] = (0.05, 0.2),
+    ratio: float | None = None,
+    repeats: int = 2,
+    seed: int = 0,
+) -> Study:
+    """Targets from their start and grown; `shares` of the middle budget train the small model."""
+    s = SCALES[scale]
+    base = RunConfig(
+        Science(
+            parametrization=Parametrization("mup", s.base_width, s.head_dim),
+            optimizer=OptimizerConfig(learning_rate=s.learning_rate, beta2=0.99, weight_decay=0.1),
+            schedule=ScheduleConfig(name="linear", warmup_fraction=0.05),
+            batch=s.batch,
+            evaluation=EvaluationConfig(windows=s.windows),
+            precision=s.precision,
+        ),
+        Execution(program=s.program, unneeded="freed"),
+    )
+    runs: list[Run] = []
+    for rung, width in enumerate(s.widths):
+        model = plain(width, s.layers, s.head_dim)
+        dims = model.dims(s.batch.seq_len)
+        tokens = (s.ratio if ratio is None else ratio) * params_total(dims)
+        for number in range(seed * SEEDS, seed * SEEDS + repeats):
+            target = assign(base, {"model": model, "seed": number})
+            scratch = [
+                Run(assign(target, {"budget.tokens": round(share * tokens)}), rung, label="scratch")
+                for share in BUDGETS
+            ]
+            runs += scratch
+            for share in shares:
+                runs += _grown(target, scratch[1], share, s, rung)
+    return Study(
+        name="growth",
+        question="Does a model grown from a small one reach a loss sooner than from its start?",
+        runs=tuple(runs),
+        law=None,
+        reading="growth",
+    )
+
+
+def _grown(target: RunConfig, scratch: Run, share: float, s: Scale, rung: int) -> list[Run]:
+    """The small model, and its growths by each operator at the total FLOPs of `scratch`."""
+    model = plain(target.science.model.width, s.layers // FACTOR, s.head_dim)
+    whole = scratch.ledger["flops_model"]
+    one = Run(assign(target, {"model": model, "budget.tokens": 2**20}), rung)
+    small = round(share * whole * 2**20 / one.ledger["flops_model"])
+    parent = Run(assign(one.config, {"budget.tokens": small}), rung, StudyPart.TRUNK)
+    left = (whole - parent.ledger["flops_model"]) / whole * scratch.config.science.tokens
+    return [
+        parent,
+        *(
+            derived(
+                parent,
+                operator,
+                label=f"{operator} after {share:g}",
+                part=StudyPart.FIT,
+                model=target.science.model,
+                tokens=round(left),
+            )
+            for operator in OPERATORS
+        ),
+    ]
