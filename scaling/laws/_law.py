@@ -26,6 +26,7 @@ from scaling.common.errors import UserError, nearest
 Array = NDArray[np.float64]
 Formula = Callable[[Any, Mapping[str, Any], Mapping[str, Any]], Any]
 Within = tuple[str, float, float] | None
+Unit = Callable[[Any, Mapping[str, Any], Mapping[str, Any]], Any]
 Allocation = Callable[[Mapping[str, ArrayLike], ArrayLike], tuple[Array, Array]]
 
 
@@ -38,6 +39,10 @@ class Parameter:
     fixed: least squares starts it, or `starts` where that fails. No value of the law lies below
     its `floor`. One that is `within` (column, a, b) lies from a times the least to b times the
     largest value of a variable or of the "loss", and its starts are shares of the way between.
+    A `log` one with a `unit(xp, p, x)` is searched in that, of other parameters that have none and
+    of geometric means of the variables and the "loss"; its starts are in it too. A unit that
+    follows the others as the rows make it follow them turns a curved valley of the objective into
+    a straight one.
     """
 
     name: str
@@ -48,6 +53,7 @@ class Parameter:
     solved: bool = False
     floor: bool = False
     within: Within = None
+    unit: Unit | None = None
 
     def __post_init__(self) -> None:
         if not self.low < self.high or (self.scale == "log" and not self.low > 0):
@@ -81,9 +87,9 @@ def offset(name: str, high: float = math.inf) -> Parameter:
     return Parameter(name, 0.0, high, (start,), scale="linear", solved=True, floor=True)
 
 
-def amplitude(name: str, start: float = 1.0) -> Parameter:
+def amplitude(name: str, start: float = 1.0, unit: Unit | None = None) -> Parameter:
     """A positive factor, in which the law is linear."""
-    return Parameter(name, 1e-300, 1e300, _starts(name, (start,)), solved=True)
+    return Parameter(name, 1e-300, 1e300, _starts(name, (start,)), solved=True, unit=unit)
 
 
 def exponent(name: str, *starts: float | tuple[float, ...]) -> Parameter:
@@ -93,11 +99,11 @@ def exponent(name: str, *starts: float | tuple[float, ...]) -> Parameter:
 
 def positive(
     name: str, *starts: float | tuple[float, ...], low: float = 1e-300, high: float = 1e300,
-    within: Within = None,
+    within: Within = None, unit: Unit | None = None,
 ) -> Parameter:  # fmt: skip
     """A positive number that the law is not linear in, with the values that fits start from."""
     middle = 1.0 if low <= 1.0 <= high else math.sqrt(low) * math.sqrt(high)
-    return Parameter(name, low, high, _starts(name, starts) or (middle,), within=within)
+    return Parameter(name, low, high, _starts(name, starts) or (middle,), within=within, unit=unit)
 
 
 def real(

@@ -20,7 +20,17 @@ from typing import Any
 import numpy as np
 
 from scaling.common.errors import UserError
-from scaling.laws._law import Law, Parameter, amplitude, exponent, offset, positive, real
+from scaling.laws._law import (
+    Formula,
+    Law,
+    Parameter,
+    Unit,
+    amplitude,
+    exponent,
+    offset,
+    positive,
+    real,
+)
 
 HALLEY_STEPS = 3  # in M4: exact to 1e-12 for alpha from 0.05 to 6
 FLAT = 700.0  # e^-u stays finite; eps is eps_inf long before
@@ -69,6 +79,13 @@ def _sigmoidal(xp: Any, p: Mapping[str, Any], x: Mapping[str, Any]) -> Any:
     return p["eps_inf"] + span / (1 + xp.exp(-u))
 
 
+def _of_beta(xp: Any, p: Mapping[str, Any], middle: Mapping[str, Any]) -> Any:
+    """beta where eps - eps_inf is the middle loss at the middle of the rows, far below eps_0: in
+    it, rows fix beta whatever alpha and eps_0 are."""
+    far = p["c"] * xp.log(middle["x"]) - p["alpha"] * xp.log(p["eps_0"] - p["eps_inf"])
+    return middle["loss"] * xp.exp(far)
+
+
 sigmoidal_power_law = Law(
     name="sigmoidal_power_law",
     form="(L - eps_inf) / (eps_0 - L)^alpha = beta x^-c",
@@ -76,8 +93,8 @@ sigmoidal_power_law = Law(
     space=(
         real("eps_inf", low=0.0, within=("loss", 0.0, 1.0)),
         positive("eps_0", within=("loss", 1.0, 10.0)),
-        positive("alpha", 0.3, 1.0, 2.0, low=0.05, high=6.0),
-        positive("beta", 1e-1, 1e1, 1e3, 1e5),
+        real("alpha", 0.3, 2.0, low=0.05, high=6.0),
+        positive("beta", 0.1, 3.0, unit=_of_beta),
         exponent("c"),
     ),
     formula=_sigmoidal,
@@ -96,14 +113,17 @@ def bnsl(breaks: int = 1, within: tuple[float, float] | None = None) -> Law:
         raise UserError(f"bnsl(breaks={breaks}): at least one break; else use power_law")
     numbers = range(1, breaks + 1)
 
-    def formula(xp: Any, p: Mapping[str, Any], x: Mapping[str, Any]) -> Any:
+    def shape(xp: Any, p: Mapping[str, Any], x: Mapping[str, Any]) -> Any:
         log_x = xp.log(x["x"])
         log_y = -p["c0"] * log_x
         for i in numbers:
             width = p[f"f{i}"]
             past = xp.logaddexp(0.0, (log_x - xp.log(p[f"d{i}"])) / width)
             log_y = log_y - p[f"c{i}"] * width * past
-        return p["a"] + p["b"] * xp.exp(log_y)
+        return xp.exp(log_y)
+
+    def formula(xp: Any, p: Mapping[str, Any], x: Mapping[str, Any]) -> Any:
+        return p["a"] + p["b"] * shape(xp, p, x)
 
     each = [
         (
@@ -119,7 +139,7 @@ def bnsl(breaks: int = 1, within: tuple[float, float] | None = None) -> Law:
         variables=("x",),
         space=(
             offset("a"),
-            amplitude("b"),
+            amplitude("b", unit=_in_the_middle(shape)),
             real("c0", 0.05, 0.4, low=-10, high=10),
             *(parameter for group in each for parameter in group),
         ),
@@ -132,16 +152,19 @@ def bnsl(breaks: int = 1, within: tuple[float, float] | None = None) -> Law:
 def two_power_laws(within: tuple[float, float] | None = None) -> Law:
     """eps = A (x/h)^-alpha up to the horizon h, and A (x/h)^-beta beyond: continuous at h."""
 
-    def formula(xp: Any, p: Mapping[str, Any], x: Mapping[str, Any]) -> Any:
+    def shape(xp: Any, p: Mapping[str, Any], x: Mapping[str, Any]) -> Any:
         z = xp.log(x["x"]) - xp.log(p["h"])
-        return p["A"] * xp.exp(-p["alpha"] * xp.minimum(z, 0.0) - p["beta"] * xp.maximum(z, 0.0))
+        return xp.exp(-p["alpha"] * xp.minimum(z, 0.0) - p["beta"] * xp.maximum(z, 0.0))
+
+    def formula(xp: Any, p: Mapping[str, Any], x: Mapping[str, Any]) -> Any:
+        return p["A"] * shape(xp, p, x)
 
     return Law(
         name="two_power_laws",
         form="L(x) = A (x/h)^-alpha for x < h, A (x/h)^-beta beyond",
         variables=("x",),
         space=(
-            amplitude("A"),
+            amplitude("A", unit=_in_the_middle(shape)),
             _place("h", within),
             real("alpha", 0.05, 0.3),
             real("beta", 0.05, 0.3),
@@ -159,16 +182,19 @@ def quadratic_then_power_law(within: tuple[float, float] | None = None) -> Law:
     The idea of PPL; the parameters that its authors chose were not found, so these are our own.
     """
 
-    def formula(xp: Any, p: Mapping[str, Any], x: Mapping[str, Any]) -> Any:
+    def shape(xp: Any, p: Mapping[str, Any], x: Mapping[str, Any]) -> Any:
         z = xp.log(x["x"]) - xp.log(p["n"])
-        return p["A"] * xp.exp(-p["alpha"] * z + p["q"] * xp.minimum(z, 0.0) ** 2)
+        return xp.exp(-p["alpha"] * z + p["q"] * xp.minimum(z, 0.0) ** 2)
+
+    def formula(xp: Any, p: Mapping[str, Any], x: Mapping[str, Any]) -> Any:
+        return p["A"] * shape(xp, p, x)
 
     return Law(
         name="quadratic_then_power_law",
         form="ln L = ln A - alpha z + q min(z, 0)^2, z = ln(x/n)",
         variables=("x",),
         space=(
-            amplitude("A"),
+            amplitude("A", unit=_in_the_middle(shape)),
             _place("n", within),
             real("alpha", 0.05, 0.3, 1.0),
             real("q", -0.1, -0.01, 0.01, 0.1),
@@ -177,6 +203,11 @@ def quadratic_then_power_law(within: tuple[float, float] | None = None) -> Law:
         units="x and n as the column of x says; A, the loss at n, in the unit of the loss column",
         source="after Jain et al. 2023 (PPL), with our own parameters",
     )
+
+
+def _in_the_middle(shape: Formula) -> Unit:
+    """The unit of a factor of this shape, in which it is the value in the middle of the rows."""
+    return lambda xp, p, middle: 1 / shape(xp, p, middle)
 
 
 def _place(

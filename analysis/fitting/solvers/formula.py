@@ -10,6 +10,7 @@ it.
 The search is global: two scrambled Sobol designs over the box of starts are each evaluated, led
 downhill from their best points, and finished by exact Newton. A lowest minimum that two designs
 reach, to `AGREE` of f, stands; else two larger ones follow, and at last the fit is not certified.
+Ends that agree to `SAME` of f are their own certificate: a law with a corner can be least in it.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fitting.solvers.newton import Solution, best_of, blocks, newton
+from analysis.fitting.solvers.newton import SAME, Solution, best_of, blocks, newton
 from analysis.fitting.solvers.programs import (
+    MANY,
     MEMBERS,
     SolverProgram,
     bucket,
     float64,
+    in_units,
     program,
     slots,
     trace,
@@ -83,9 +86,19 @@ class Formula:
 
     @cached_property
     def data(self) -> tuple[Array, list[Array]]:
-        """Held values and the variables, as the program takes them."""
+        """Held values, then the variables and their middles, as the program takes them."""
         held = np.array(list(self.law.fixed.values()), np.float64)
-        return held, [_fill(column, self.rows) for _, column in self._columns]
+        columns = [_fill(column, self.rows) for _, column in self._columns]
+        return held, [*columns, *self.middles.values()]
+
+    @cached_property
+    def middles(self) -> dict[str, Array]:
+        """Geometric means of the variables, then of the loss."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return {
+                name: np.exp(np.log(column).mean(axis=0))
+                for name, column in (*self._columns, ("loss", self.y))
+            }
 
     @property
     def initialisation(self) -> str:
@@ -113,21 +126,34 @@ class Formula:
         """Lower and upper ends of theta."""
         columns = {**self.variables, "loss": self.y}
         ends = np.array([each.ends(columns) for each in self.law.free], np.float64)
-        return self.to_theta(ends[:, 0]), self.to_theta(ends[:, 1])
+        low, high = np.where(self.logs, np.log(np.where(self.logs, ends.T, 1.0)), ends.T)
+        return low, high
+
+    def units(self, values: Array) -> Array:
+        """Of each parameter, (..., P), where the others have these values: one, or its own."""
+        params = dict(zip(self.law.parameters, np.moveaxis(values, -1, 0), strict=True))
+        with np.errstate(all="ignore"):
+            own = in_units(np, self.law, self.law.filled(params), self.middles)
+        out = np.ones_like(values)
+        for at, name in enumerate(self.law.parameters):
+            if name in own:
+                out[..., at] = own[name]
+        return out
 
     def to_theta(self, values: Array) -> Array:
-        """From the units of the law, (..., P)."""
+        """From the values of the law, (..., P)."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(self.logs, np.log(values), values)
+            return np.where(self.logs, np.log(values / self.units(values)), values)
 
     def to_values(self, theta: Array) -> Array:
-        """To the units of the law, (..., P)."""
+        """To the values of the law, (..., P)."""
         with np.errstate(over="ignore"):
-            return np.where(self.logs, np.exp(theta), theta)
+            values = np.where(self.logs, np.exp(theta), theta)
+            return values * self.units(values)
 
     def rates(self, theta: Array) -> tuple[Array, Array]:
         """The law (R, n) and its slopes (R, P, n) at rows of theta (R, P)."""
-        count, each = len(theta), MEMBERS[len(theta) > 4 * MEMBERS[0]]
+        count, each = len(theta), MEMBERS[len(theta) > MANY]
         parts = []
         with float64():
             for at in range(0, count, each):
@@ -270,10 +296,10 @@ class Formula:
         size = np.sqrt(np.maximum(np.einsum("gjj->gj", gram), 1e-300))
         scaled = gram / (size[:, :, None] * size[:, None, :]) + 1e-12 * np.eye(len(chosen))
         answer = np.linalg.solve(scaled, (right / size)[..., None])[..., 0] / size
-        low, high = (self.to_values(end)[chosen] for end in self.box)
-        inside = usable & ((answer >= low) & (answer <= high)).all(axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(self.logs[chosen], np.log(answer), answer), inside
+        values[:, chosen] = answer
+        solved = self.to_theta(values)[:, chosen]
+        low, high = (end[chosen] for end in self.box)
+        return solved, usable & ((solved >= low) & (solved <= high)).all(axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -337,7 +363,10 @@ def search(problem: Formula, weights: Array, delta: float) -> Solution:
         ]
         ends.sort(key=lambda end: float(end.value[0]))
         best, second = (end.value[0] for end in ends[:2])
-        if second <= best * (1 + AGREE) + NOTHING * weights.sum():
+        nothing = NOTHING * weights.sum()
+        if second <= best * (1 + SAME) + nothing:  # also at a corner, which has no gradient
+            return replace(ends[0], certified=np.ones(1, dtype=bool))
+        if second <= best * (1 + AGREE) + nothing:
             return ends[0]
     return replace(ends[0], certified=np.zeros(1, dtype=bool))
 

@@ -38,7 +38,7 @@ CONTINUATION = (
     1.2e-8,
 )
 STEP_CAP = 3.0
-ITERATIONS = 300
+ITERATIONS, LEADING = 300, 60  # at most, of a fit and of each wider one that leads to it
 NOTHING = 1e-24  # f per unit of weight that counts as zero
 LAST = 1e-3  # in theta: a longer last step would not be one of the quadratic end
 SAME = 1e-9  # of f: ends that differ by less are one minimum
@@ -237,7 +237,7 @@ def _continue(problem: Smooth, weights: Array, theta: Array, delta: float) -> So
     """Newton at falling delta, each from the last end: smoother objectives lead into the basin."""
     for wider in CONTINUATION:
         if wider > delta:
-            theta = newton(problem, weights, theta, wider).theta
+            theta = newton(problem, weights, theta, wider, LEADING).theta
     return newton(problem, weights, theta, delta)
 
 

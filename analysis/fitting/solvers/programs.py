@@ -23,7 +23,8 @@ from analysis.tables.points import Array
 from scaling.laws import Law
 
 PROGRAMS = 64
-MEMBERS = (64, 512)  # rows of parameters in one call: few shapes, so few compilations
+MEMBERS, MANY = (64, 512), 4096  # rows of parameters in one call, the second from so many on: a
+# first fit compiles one shape, and its resamples one more
 SMALLEST = 8  # rows; buckets are 8, 12, 16, 24, 32, 48, ...
 
 Slots = tuple[tuple[bool, int, bool], ...]
@@ -46,20 +47,30 @@ def bucket(rows: int) -> int:
 
 
 def trace(law: Law, variables: Mapping[str, Array], rows: int) -> ClosedJaxpr:
-    """The formula as JAX sees it, of the parameters in the order of the law and of the variables at
-    this many rows."""
+    """The formula as JAX sees it, of the parameters in the order of the law, those to fit in their
+    units; of the variables at this many rows, and of the middles of these and of the loss."""
     names = [each.name for each in law.space]
 
-    def formula(values: Sequence[Any], columns: Sequence[Any]) -> Any:
-        params, x = zip(names, values, strict=True), zip(law.variables, columns, strict=True)
-        return law.formula(jnp, dict(params), dict(x))
+    def formula(values: Sequence[Any], columns: Sequence[Any], middles: Sequence[Any]) -> Any:
+        params = dict(zip(names, values, strict=True))
+        means = dict(zip((*law.variables, "loss"), middles, strict=True))
+        units = in_units(jnp, law, params, means)
+        whole = params | {name: params[name] * unit for name, unit in units.items()}
+        whole |= {name: whole[other] for name, other in law.equal.items()}
+        return law.formula(jnp, whole, dict(zip(law.variables, columns, strict=True)))
 
-    columns = [
-        jax.ShapeDtypeStruct((rows, *np.shape(variables[name])[1:]), np.float64)
-        for name in law.variables
-    ]
+    shapes = [np.shape(variables[name])[1:] for name in law.variables]
+    columns = [jax.ShapeDtypeStruct((rows, *shape), np.float64) for shape in shapes]
+    middles = [jax.ShapeDtypeStruct(shape, np.float64) for shape in (*shapes, ())]
     with float64():
-        return jax.make_jaxpr(formula)([np.float64(1)] * len(names), columns)
+        return jax.make_jaxpr(formula)([np.float64(1)] * len(names), columns, middles)
+
+
+def in_units(
+    xp: Any, law: Law, params: Mapping[str, Any], middles: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The units of the parameters to fit that have one, given the others."""
+    return {each.name: each.unit(xp, params, middles) for each in law.free if each.unit}
 
 
 def slots(law: Law) -> Slots:
@@ -72,8 +83,8 @@ def slots(law: Law) -> Slots:
 
 @dataclass(frozen=True, eq=False)
 class SolverProgram:
-    """One compiled function: theta (R, F), held values and variables to the law (R, n) and its
-    slopes in theta (R, F, n)."""
+    """One compiled function: theta (R, F), held values, variables and their middles to the law
+    (R, n) and its slopes in theta (R, F, n)."""
 
     rates: Any
 
@@ -99,14 +110,14 @@ def program(traced: ClosedJaxpr, places: Slots) -> SolverProgram:
 def _program(formula: Callable[..., Any], places: Slots) -> SolverProgram:
     logs = {at: is_log for fitted, at, is_log in places if fitted}
 
-    def model(theta: Any, held: Any, variables: Any) -> tuple[Any, Any]:
+    def model(theta: Any, held: Any, columns: Any) -> tuple[Any, Any]:
         params = [jnp.exp(theta[at]) if logs[at] else theta[at] for at in sorted(logs)]
         values = [params[at] if fitted else held[at] for fitted, at, _ in places]
-        fitted_loss = formula(*values, *variables)[0]
+        fitted_loss = formula(*values, *columns)[0]
         return fitted_loss, fitted_loss
 
-    def rates(theta: Any, held: Any, variables: Any) -> tuple[Any, Any]:
-        slopes, fitted_loss = jax.jacfwd(model, has_aux=True)(theta, held, variables)
+    def rates(theta: Any, held: Any, columns: Any) -> tuple[Any, Any]:
+        slopes, fitted_loss = jax.jacfwd(model, has_aux=True)(theta, held, columns)
         return fitted_loss, jnp.moveaxis(slopes, -1, 0)
 
     return SolverProgram(jax.jit(jax.vmap(rates, in_axes=(0, None, None))))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit
+from analysis.fitting.solvers.formula import Formula
 from analysis.fitting.types import FitStatus
 from scaling import laws
 from scaling.common.errors import UserError
-from scaling.laws import Law, amplitude, exponent, offset, positive, real
+from scaling.laws import Law, amplitude, exponent, learning_curves, offset, positive, real
 
 TRUTH = {"E": 1.8, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37}
 
@@ -129,3 +133,54 @@ def test_a_parameter_at_its_bound(runs: pd.DataFrame):
     assert result.params["alpha"] == pytest.approx(0.2)
     assert np.isnan(result.interval("alpha")).all()
     assert any("alpha is at its upper bound, 0.2" in text for text in result.warnings)
+
+
+def curve(size: int, noise: float, seed: int, form: Callable[[np.ndarray], np.ndarray]) -> Any:
+    x = np.geomspace(1e3, 1e8, size)
+    loss = form(x) * np.exp(np.random.default_rng(seed).normal(0, noise, size))
+    return pd.DataFrame({"x": x, "loss": loss})
+
+
+@pytest.mark.parametrize("size", [12, 20, 40])
+def test_a_law_of_too_many_constants_walks_its_valley_to_the_end(size: int, monkeypatch):
+    """Far below eps_0 a power law fixes one number of alpha, beta and eps_0: in beta alone the
+    search slid along a curve, and ended after a thousand calls of the law without a certificate."""
+    calls: list[int] = []
+    rates = Formula.rates
+    monkeypatch.setattr(
+        Formula, "rates", lambda self, theta: calls.append(len(theta)) or rates(self, theta)
+    )
+    table = curve(size, 0.005, 0, lambda x: 0.3 + 5 * x**-0.2)
+    result = fit(learning_curves.sigmoidal_power_law, table, x="x")
+    assert result.status in (FitStatus.CONVERGED, FitStatus.AT_BOUND)
+    assert len(calls) < 2500
+    flat = fit(laws.power_law, table, x="x")  # its limit at alpha -> 0, but for the floor of alpha
+    assert result.objective <= flat.objective * 1.01
+
+
+def test_a_minimum_in_a_corner_of_the_law_is_one():
+    """One power law under a law of two: the break lies at a row, where the loss has no slope."""
+    table = curve(12, 0.005, 3, lambda x: 4 * x**-0.12)
+    result = fit(learning_curves.two_power_laws(), table, x="x")
+    assert result.status is FitStatus.CONVERGED
+    for name in ("h", "alpha", "beta", "A"):
+        for moved in (1 - 1e-4, 1 + 1e-4):
+            near = result.law.predict(
+                {**result.params, name: result.params[name] * moved}, x=table["x"]
+            )
+            off = np.abs(np.log(near / table["loss"]))
+            value = np.where(off < 1e-3, off**2 / 2, 1e-3 * (off - 5e-4)).sum()
+            assert value >= result.objective * (1 - 1e-9)
+
+
+def test_units_of_parameters_are_of_the_others_in_numpy_and_in_jax():
+    law = learning_curves.sigmoidal_power_law.given(eps_inf=0.1).tied(alpha="c")
+    table = curve(12, 0.0, 0, lambda x: 0.1 + 3 * x**-0.3)
+    problem = Formula(law, {"x": table["x"].to_numpy()}, table["loss"].to_numpy(), True)
+    values = np.array([[3.0, 40.0, 0.4], [2.0, 7.0, 0.3]])  # eps_0, beta, c
+    theta = problem.to_theta(values)
+    assert problem.to_values(theta) == pytest.approx(values, rel=1e-12)
+    assert np.abs(theta[:, 1] - np.log(values[:, 1])).min() > 0.1
+    for row, line in zip(problem.rates(theta)[0], values, strict=True):
+        params = dict(zip(law.parameters, line, strict=True))
+        assert row == pytest.approx(law.predict(params, x=table["x"]), rel=1e-12)
