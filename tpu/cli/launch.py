@@ -12,6 +12,7 @@ from pathlib import Path
 
 from experiments.cli import _common as common
 from experiments.record import StudyPart
+from scaling.common.answers import Answer
 from scaling.common.command_line import Parser
 from scaling.common.errors import UserError
 from tpu.aot.topologies import topology
@@ -38,7 +39,7 @@ def add(parser: Parser) -> None:
     parser.add_argument("--image", help="of gke: the container with this code")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> Answer:
     """Check everything before anything is rented."""
     launch = Launch(
         place.place(args),
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     studies.load(args.study, args.assignments)
     if not args.dry_run:
         _refuse_changes()
-    return carry_out(cloud_commands.start(launch), args.dry_run)
+    return (yield from carry_out(cloud_commands.start(launch), args))
 
 
 def _more(args: argparse.Namespace) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 
+from scaling.common.answers import Answer
 from scaling.common.command_line import Parser
 from tpu.cli import _place as place
 from tpu.pod import cloud_commands
@@ -17,5 +18,5 @@ def add(parser: Parser) -> None:
     place.add_place(parser)
 
 
-def run(args: argparse.Namespace) -> int:
-    return carry_out(cloud_commands.state(place.place(args)), args.dry_run)
+def run(args: argparse.Namespace) -> Answer:
+    return (yield from carry_out(cloud_commands.state(place.place(args)), args))

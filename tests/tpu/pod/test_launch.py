@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -124,6 +125,21 @@ def test_a_command_that_fails_is_the_last(
     words = ["vm", "quickstart", *PLACE]
     assert main(["delete", *words]) == 3
     assert "ran tpu-vm" in capfd.readouterr().out
+
+
+def test_answers_as_json_hold_commands_codes_and_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _programs(tmp_path, monkeypatch, 'echo "ACTIVE {$3}"; [ "$2" = storage ] || exit 3')
+    words = ["vm", "quickstart", *PLACE, "--json"]
+    assert main(["state", *words, "--dry-run"]) == 0
+    (planned,) = json.loads(capfd.readouterr().out)["commands"]
+    assert main(["state", *words]) == 3
+    (done,) = json.loads(capfd.readouterr().out)["commands"]
+    assert done == {**planned, "exit_code": 3, "output": "ACTIVE {tpu-vm}\n"}
+    launch = [*LAUNCHES["launch_vm"], *PLACE, "--json", "--dry-run"]
+    assert main(["launch", *launch]) == 0
+    assert "tpu-vm create" in json.loads(capfd.readouterr().out)["commands"][-1]["command"]
 
 
 def test_without_the_programs_one_line(
