@@ -1,4 +1,4 @@
-"""Residuals that are not noise: four tests of the shape of a fitted law, and rows that rise.
+"""Residuals that are not noise: five tests of the shape of a fitted law, and rows that rise.
 
 Noise that is independent from run to run and symmetric gives terms t_g the signs of fair coins,
 whatever their sizes. So heavy tails, and noise that changes with scale, raise no alarm:
@@ -8,7 +8,9 @@ whatever their sizes. So heavy tails, and noise that changes with scale, raise n
 (Bentkus and Dzindzalieta 2015, Bernoulli 21). t are products of neighbours along a variable, or
 residuals times a curvature that the law cannot make; those of one run are summed first. Wald and
 Wolfowitz's test counts stretches of one sign, and an F test compares the scatter with that of
-repeats. The nominal chance of any false alarm is `ALARM`, shared out among the tests made.
+repeats. A few rows have too few signs for that: von Neumann's ratio of their second differences to
+their residuals is compared with that of simulated noise. The nominal chance of any false alarm is
+`ALARM`, shared out among the tests made.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ FAR = 3.0  # robust standard deviations at which residuals are clipped
 NEW = 1e-6  # share of a curvature that the law must be unable to make
 LEAST = 6  # values of a variable, to see a rise
 RISE = 6.0  # in standard deviations of a row: noise climbs less in 99.7 % of flat curves
+FEW, DRAWS, SWING = 20, 4000, 10.0  # rows, simulated noises, and by how much these grow or fall
 FOLLOWS = 0.5  # share of a rise that a law which can rise makes too
 
 
@@ -81,6 +84,7 @@ def misfit(
         for test in (
             _neighbours(name, order, clean, together),
             _stretches(name, axis, raw, together),
+            _smoothness(name, axis, order, raw, points.weights, basis, together),
         )
         if test is not None
     ]
@@ -200,6 +204,37 @@ def _stretches(
         f"residuals keep one sign over long stretches of {name} ({found} stretches in "
         f"{signs.size} values, {mean:.0f} by chance)",
         np.argsort(axis, kind="stable"),
+    )
+
+
+def _smoothness(
+    name: str, axis: Array, order: NDArray[np.intp], residuals: Array, weights: Array, basis: Array,
+    together: NDArray[np.intp],
+) -> ResidualTest | None:  # fmt: skip
+    """Von Neumann's ratio: the mean square of second differences of a row's own noise in size, over
+    that of residuals. 1 for noise, small for a smooth curve; its chance is the largest under noise
+    of one size, and under noise that grows or falls by `SWING` along the axis."""
+    x, basis, rows = axis[order], basis[order], len(axis)
+    alone = len(np.unique(together)) == rows and np.ptp(weights) == 0
+    if not alone or not basis.shape[1] + 3 <= rows <= FEW or np.diff(x).min() < TIGHT:
+        return None
+    bend = np.stack([_bends(x, each) for each in np.eye(rows)])
+
+    def ratio(noise: Array) -> Array:
+        left = noise - noise @ basis @ basis.T
+        return np.asarray(np.mean((left @ bend) ** 2, axis=-1) / np.mean(left**2, axis=-1))
+
+    found, growing = ratio(residuals[order]), np.geomspace(1, SWING, rows)
+    drawn = np.random.default_rng(0).normal(size=(DRAWS, rows))
+    below = max(
+        np.count_nonzero(ratio(drawn * each) <= found)
+        for each in (np.ones(rows), growing, growing[::-1])
+    )
+    return ResidualTest(
+        (1 + below) / (1 + DRAWS),
+        f"residuals follow a smooth curve of {name} (their second differences have {found:.2g} of "
+        "the mean square of noise of their size)",
+        order,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
-from analysis.fitting.solvers import newton
+from analysis.fitting.solvers import formula, newton
 from analysis.fitting.types import FitStatus
 from scaling import laws
 from scaling.common.errors import UserError
@@ -53,6 +53,7 @@ def test_every_status(case: str, law: Law, monkeypatch: pytest.MonkeyPatch):
     table, status, note = CASES[case]
     if case == "refused":
         monkeypatch.setattr(newton, "ITERATIONS", 1)
+        monkeypatch.setattr(formula, "SAME", -1.0)
     result = fit(law, table, x="x")
     assert result.status is status
     assert any(note in each for each in result.warnings) == bool(note)
@@ -80,6 +81,18 @@ def test_another_shape_shows_in_the_residuals(shape: np.ndarray, seen: str):
     found = misses(fit(laws.power_law, rows(shape), x="x"))
     assert any(seen in note for note in found)
     assert "rows (row " in found[-1] and "--where" in found[-1]
+
+
+@pytest.mark.parametrize("width", [1.5, 2.0])
+@pytest.mark.parametrize("height", [0.1, 0.4, 0.8])
+def test_a_double_descent_of_twelve_rows(height: float, width: float):
+    """Twelve signs are too few to tell; that the rows lie on a smooth curve is not. Narrower peaks,
+    of three rows, stay hidden."""
+    x = np.geomspace(1e3, 1e8, 12)
+    bump = np.exp(-((np.arange(12) - 5.3) ** 2) / (2 * width**2))
+    loss = (0.3 + 5 * x**-0.2) * np.exp(height * bump)
+    found = misses(fit(laws.power_law, rows(loss, 0.003, 1, x), x="x"))
+    assert any("residuals follow a smooth curve of x" in note for note in found)
 
 
 def test_curvature_alone_is_seen():
