@@ -93,12 +93,10 @@ class Formula:
 
     @cached_property
     def middles(self) -> dict[str, Array]:
-        """Geometric means of the variables, then of the loss."""
+        """Geometric means of the loss and of the variables, which may have one of that name."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            return {
-                name: np.exp(np.log(column).mean(axis=0))
-                for name, column in (*self._columns, ("loss", self.y))
-            }
+            columns = {"loss": self.y, **dict(self._columns)}
+            return {name: np.exp(np.log(each).mean(axis=0)) for name, each in columns.items()}
 
     @property
     def initialisation(self) -> str:

@@ -48,20 +48,20 @@ def bucket(rows: int) -> int:
 
 def trace(law: Law, variables: Mapping[str, Array], rows: int) -> ClosedJaxpr:
     """The formula as JAX sees it, of the parameters in the order of the law, those to fit in their
-    units; of the variables at this many rows, and of the middles of these and of the loss."""
+    units; of the variables at this many rows, and of the middles of the loss and of these."""
     names = [each.name for each in law.space]
 
     def formula(values: Sequence[Any], columns: Sequence[Any], middles: Sequence[Any]) -> Any:
         params = dict(zip(names, values, strict=True))
-        means = dict(zip((*law.variables, "loss"), middles, strict=True))
+        means = dict(zip(shapes, middles, strict=True))
         units = in_units(jnp, law, params, means)
         whole = params | {name: params[name] * unit for name, unit in units.items()}
         whole |= {name: whole[other] for name, other in law.equal.items()}
         return law.formula(jnp, whole, dict(zip(law.variables, columns, strict=True)))
 
-    shapes = [np.shape(variables[name])[1:] for name in law.variables]
-    columns = [jax.ShapeDtypeStruct((rows, *shape), np.float64) for shape in shapes]
-    middles = [jax.ShapeDtypeStruct(shape, np.float64) for shape in (*shapes, ())]
+    shapes = {"loss": ()} | {name: np.shape(variables[name])[1:] for name in law.variables}
+    columns = [jax.ShapeDtypeStruct((rows, *shapes[name]), np.float64) for name in law.variables]
+    middles = [jax.ShapeDtypeStruct(shape, np.float64) for shape in shapes.values()]
     with float64():
         return jax.make_jaxpr(formula)([np.float64(1)] * len(names), columns, middles)
 
