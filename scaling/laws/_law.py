@@ -26,7 +26,6 @@ from scaling.common.errors import UserError, nearest
 Array = NDArray[np.float64]
 Formula = Callable[[Any, Mapping[str, Any], Mapping[str, Any]], Any]
 Within = tuple[str, float, float] | None
-Unit = Callable[[Any, Mapping[str, Any], Mapping[str, Any]], Any]
 Allocation = Callable[[Mapping[str, ArrayLike], ArrayLike], tuple[Array, Array]]
 
 
@@ -39,10 +38,8 @@ class Parameter:
     fixed: least squares starts it, or `starts` where that fails. No value of the law lies below
     its `floor`. One that is `within` (column, a, b) lies from a times the least to b times the
     largest value of a variable or of the "loss", and its starts are shares of the way between.
-    A `log` one with a `unit(xp, p, x)` is searched in that, of other parameters that have none and
-    of geometric means of the variables and the "loss"; its starts are in it too. A unit that
-    follows the others as the rows make it follow them turns a curved valley of the objective into
-    a straight one.
+    A `log` one is searched and started in its `unit(xp, p, x)`, of other parameters and of
+    geometric means of the variables and the "loss": a good one makes curved valleys straight.
     """
 
     name: str
@@ -53,7 +50,7 @@ class Parameter:
     solved: bool = False
     floor: bool = False
     within: Within = None
-    unit: Unit | None = None
+    unit: Formula | None = None
 
     def __post_init__(self) -> None:
         if not self.low < self.high or (self.scale == "log" and not self.low > 0):
@@ -63,10 +60,8 @@ class Parameter:
             )
         for start in self.starts:
             if not self.low <= start <= self.high:
-                raise UserError(
-                    f"parameter '{self.name}': start {start} is outside {self.low:g} to "
-                    f"{self.high:g}"
-                )
+                ends = f"{self.low:g} to {self.high:g}"
+                raise UserError(f"parameter '{self.name}': start {start} is outside {ends}")
 
     def ends(self, columns: Mapping[str, Array]) -> tuple[float, float]:
         """The range to search, given the rows."""
@@ -83,11 +78,11 @@ class Parameter:
 
 def offset(name: str, high: float = math.inf) -> Parameter:
     """An irreducible part, E >= 0, in which the law is linear and below which it never falls."""
-    start = min(0.5, high / 2)
-    return Parameter(name, 0.0, high, (start,), scale="linear", solved=True, floor=True)
+    start = (min(0.5, high / 2),)
+    return Parameter(name, 0.0, high, start, scale="linear", solved=True, floor=True)
 
 
-def amplitude(name: str, start: float = 1.0, unit: Unit | None = None) -> Parameter:
+def amplitude(name: str, start: float = 1.0, unit: Formula | None = None) -> Parameter:
     """A positive factor, in which the law is linear."""
     return Parameter(name, 1e-300, 1e300, _starts(name, (start,)), solved=True, unit=unit)
 
@@ -99,7 +94,7 @@ def exponent(name: str, *starts: float | tuple[float, ...]) -> Parameter:
 
 def positive(
     name: str, *starts: float | tuple[float, ...], low: float = 1e-300, high: float = 1e300,
-    within: Within = None, unit: Unit | None = None,
+    within: Within = None, unit: Formula | None = None,
 ) -> Parameter:  # fmt: skip
     """A positive number that the law is not linear in, with the values that fits start from."""
     middle = 1.0 if low <= 1.0 <= high else math.sqrt(low) * math.sqrt(high)
@@ -259,8 +254,7 @@ class Law:
             left, right = high - golden * (high - low), low + golden * (high - low)
             falls = loss(left) > loss(right)
             low, high = np.where(falls, left, low), np.where(falls, high, right)
-        size = np.exp((low + high) / 2)
-        return size, product / size
+        return (size := np.exp((low + high) / 2)), product / size
 
     def constants(self, name: str) -> Published:
         """One published set by name."""

@@ -24,7 +24,6 @@ from scaling.laws._law import (
     Formula,
     Law,
     Parameter,
-    Unit,
     amplitude,
     exponent,
     offset,
@@ -205,7 +204,7 @@ def quadratic_then_power_law(within: tuple[float, float] | None = None) -> Law:
     )
 
 
-def _in_the_middle(shape: Formula) -> Unit:
+def _in_the_middle(shape: Formula) -> Formula:
     """The unit of a factor of this shape, in which it is the value in the middle of the rows."""
     return lambda xp, p, middle: 1 / shape(xp, p, middle)
 

@@ -133,9 +133,8 @@ class Formula:
         with np.errstate(all="ignore"):
             own = in_units(np, self.law, self.law.filled(params), self.middles)
         out = np.ones_like(values)
-        for at, name in enumerate(self.law.parameters):
-            if name in own:
-                out[..., at] = own[name]
+        for name, unit in own.items():
+            out[..., self.law.parameters.index(name)] = unit
         return out
 
     def to_theta(self, values: Array) -> Array:
@@ -361,11 +360,9 @@ def search(problem: Formula, weights: Array, delta: float) -> Solution:
         ]
         ends.sort(key=lambda end: float(end.value[0]))
         best, second = (end.value[0] for end in ends[:2])
-        nothing = NOTHING * weights.sum()
-        if second <= best * (1 + SAME) + nothing:  # also at a corner, which has no gradient
-            return replace(ends[0], certified=np.ones(1, dtype=bool))
-        if second <= best * (1 + AGREE) + nothing:
-            return ends[0]
+        apart = second - best - NOTHING * weights.sum()
+        if apart <= best * AGREE:  # and closer, also at a corner, which has no gradient
+            return replace(ends[0], certified=ends[0].certified | (apart <= best * SAME))
     return replace(ends[0], certified=np.zeros(1, dtype=bool))
 
 
