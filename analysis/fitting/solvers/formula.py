@@ -360,9 +360,9 @@ def search(problem: Formula, weights: Array, delta: float) -> Solution:
         ]
         ends.sort(key=lambda end: float(end.value[0]))
         best, second = (end.value[0] for end in ends[:2])
-        apart = second - best - NOTHING * weights.sum()
-        if apart <= best * AGREE:  # and closer, also at a corner, which has no gradient
-            return replace(ends[0], certified=ends[0].certified | (apart <= best * SAME))
+        near = best + NOTHING * weights.sum()
+        if second <= near + best * AGREE:  # and closer, also at a corner, which has no gradient
+            return replace(ends[0], certified=ends[0].certified | (second <= near + best * SAME))
     return replace(ends[0], certified=np.zeros(1, dtype=bool))
 
 
