@@ -22,7 +22,7 @@ PLUGINS = (
     *("analysis/cli", "analysis/datasets", "analysis/figures"),
     *("experiments/cli", "experiments/data/sources", "models/routers", "scaling/laws"),
     *("models/ffn", "models/mixers", "experiments/evaluation/tasks", "experiments/operations"),
-    "experiments/studies",
+    *("experiments/studies", "analysis/readings"),
 )
 FLOORS = {  # of experiments
     *("cli", "studies", "search", "sweep", "launchers", "training", "evaluation", "operations"),

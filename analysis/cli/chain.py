@@ -122,7 +122,7 @@ def _rows(
     second: FitResult,
 ) -> tuple[list[list[Any]], str]:
     """The rows of the answer, and the distance of the farthest run in words."""
-    from analysis.inference.chained_laws import chained
+    from analysis.inference.abilities.chained_laws import chained
     from analysis.tables.columns import numbers as column_of
     from analysis.tables.columns import row_labels
     from analysis.tables.query import where

@@ -50,6 +50,7 @@ class Dataset:
     files: tuple[TableFile, ...]
     parse: Callable[[Mapping[str, Path]], pd.DataFrame]
     caveats: tuple[str, ...] = ()
+    folder: str = ""  # of its files, where another table of the study has them too
 
     def load(self) -> pd.DataFrame:
         """The table: one row per run, or per point of a curve, as the study's file says. Its
@@ -61,12 +62,12 @@ class Dataset:
     def _find(self, file: TableFile) -> Path:
         local = os.environ.get("WINDTUNNEL_DATA")
         if local is not None:
-            here = Path(local) / self.name / file.name
+            here = Path(local) / (self.folder or self.name) / file.name
             for path in (here, here.with_name(f"{here.name}.gz")):
                 if path.exists():
                     _check(path, file)
                     return path
-        wanted = f"$WINDTUNNEL_DATA/{self.name}/{file.name}"
+        wanted = f"$WINDTUNNEL_DATA/{self.folder or self.name}/{file.name}"
         if file.path is None:
             raise UserError(
                 f"{self.name}: collected from many files of {self.repository}, so it cannot be "

@@ -14,7 +14,7 @@ import numpy as np
 from analysis.datasets import load
 from analysis.figures._reproduction import Reproduction, Row
 from analysis.fitting.fit import fit
-from analysis.inference.chained_laws import chained
+from analysis.inference.abilities.chained_laws import chained
 from analysis.plotting.numbers import quantity
 from analysis.plotting.style import FITTED, HELD, INK, LINES, MUTED, house_style, log_ticks
 from scaling.laws._law import Array

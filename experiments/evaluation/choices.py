@@ -31,10 +31,19 @@ Also = Literal["nothing", "unconditional"]
 STEP = 32  # windows are padded to a multiple of it: few programs are compiled
 
 
-def score(model: Model, items: Sequence[Item], tokenizer: Tokenizer, seq_len: int) -> Evaluation:
+def score(
+    model: Model,
+    items: Sequence[Item],
+    tokenizer: Tokenizer,
+    seq_len: int,
+    context: int | None = None,
+) -> Evaluation:
     """Score a model on every item.
 
     A prompt too long for `seq_len` tokens loses its beginning.
+
+    Args:
+        context: tokens of every window, `seq_len` by default; 0: of the longest one.
 
     Raises:
         UserError: no items, an answer that is no choice, an empty choice, or one too long.
@@ -46,7 +55,7 @@ def score(model: Model, items: Sequence[Item], tokenizer: Tokenizer, seq_len: in
         if reason := fault(item):
             raise UserError(f"item {item.name}: {reason}")
         asked.add(item)
-    found = asked.results(asked.answered(model, seq_len))
+    found = asked.results(asked.answered(model, seq_len if context is None else context))
     return Evaluation(metrics(found), found)
 
 

@@ -57,7 +57,9 @@ def scored(made: Callable[[], Iterable[Item]]) -> Task:
     """The task that scores these items by likelihood."""
 
     def evaluate(model: Model, mixture: data.Mixture, science: Science) -> Evaluation:
-        return score(model, tuple(made()), mixture.tokenizer, science.batch.seq_len)
+        T = science.batch.seq_len
+        context = T if science.model.positions == "learned" else 0
+        return score(model, tuple(made()), mixture.tokenizer, T, context)
 
     return evaluate
 

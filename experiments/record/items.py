@@ -108,7 +108,10 @@ def load_items(folder: str | Path, tasks: Sequence[str] = ()) -> pd.DataFrame:
             "evaluation.tasks"
         )
     table = arrow.concat_tables(found).unify_dictionaries()
-    return table.to_pandas(split_blocks=True, self_destruct=True)
+    import pandas as pd
+
+    whole = {arrow.bool_(): pd.BooleanDtype(), arrow.int32(): pd.Int32Dtype()}
+    return table.to_pandas(split_blocks=True, self_destruct=True, types_mapper=whole.get)
 
 
 def headers(folder: str | Path) -> list[TaskHeader]:

@@ -6,7 +6,7 @@ seldom do. L is in nats/token on one fixed evaluation set; Err is a top-1 error 
 
 A fit takes the error as its `loss` column: fit(error, table, loss="err_avg17"). To predict the
 error of a run that is not yet trained, chain it to a law of loss:
-`analysis.inference.chained_laws`.
+`analysis.inference.abilities.chained_laws`.
 """
 
 from __future__ import annotations

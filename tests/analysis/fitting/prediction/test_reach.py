@@ -9,7 +9,7 @@ import pytest
 
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
-from analysis.inference.chained_laws import chained
+from analysis.inference.abilities.chained_laws import chained
 from scaling import laws
 from scaling.common.errors import UserError
 

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
-from analysis.inference.chained_laws import chained
+from analysis.inference.abilities.chained_laws import chained
 from scaling.common.errors import UserError
 from scaling.laws.chinchilla import chinchilla
 from scaling.laws.error import error
