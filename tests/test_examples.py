@@ -49,6 +49,7 @@ NOT_HERE = (
     ["best", "runs/lr_transfer"],  # tests/analysis/estimators/test_valleys.py
     ["best", "table.csv"],  # tests/analysis/cli/test_best.py
     ["gain", "runs/families"],  # the columns of tests/analysis/cli/test_gain.py
+    ["compare", "runs/families"],  # tests/analysis/cli/test_compare.py
     ["overlap", "quickstart", "--items"],  # tests/experiments/evaluation/test_copies.py
     ["mix-search", "regmix"],  # a minute; tests/analysis/inference/mixing/test_search.py
     ["mix", "runs/mixtures"],  # tests/analysis/inference/mixing/test_regressions.py

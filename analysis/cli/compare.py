@@ -1,4 +1,4 @@
-"""Rank laws fitted to the same rows by their predictions.
+"""Rank laws fitted to the same rows by their predictions, or families of runs by their gains.
 
 The rank is by the rms log error over the rows held out (--holdout). Without them it is by that of
 the rows at or above each budget, predicted from those below it (--over, --below). Without budgets
@@ -8,6 +8,12 @@ extrapolation, use the errors.
 With --bootstrap, `inside` is the share of held-out rows in their 95 % intervals. `score` is their
 mean width, plus 40 times the distance of a row outside: least where they are honest and narrow.
 
+Without --law the labels of the runs are families. Each has a fit of its own, and its gain over the
+first (or --against) is the factor by which that one needs more FLOPs, tokens or seconds to reach
+its loss: at the largest budget, and for tokens the largest size, that all families reached.
+Intervals are of 400 resamples unless --bootstrap says otherwise.
+
+  windtunnel compare runs/families
   windtunnel compare chinchilla_epoch --law chinchilla --law chinchilla,beta=alpha
   windtunnel compare runs/isoflop --law chinchilla --law kaplan --holdout 'flops_6nd>1e12' \\
       --bootstrap 300
@@ -21,6 +27,7 @@ import copy
 from collections import Counter
 from collections.abc import Mapping
 
+from analysis.cli import _families
 from analysis.cli._plot import add_plot, plot
 from analysis.cli._residuals import draw
 from analysis.cli._table_options import PATH, add_table, fit_source, law_named, pairs, read
@@ -40,9 +47,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--law",
         action="append",
-        required=True,
+        default=[],
         metavar="LAW",
         help="a law of `windtunnel laws`, twice or more; NAME,beta=alpha ties parameters",
+    )
+    parser.add_argument(
+        "--against", metavar="LABEL", help="the family that others are compared with"
     )
     parser.add_argument("--over", metavar="COLUMN", help="roll the fits forward over this column")
     parser.add_argument(
@@ -58,7 +68,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Answer:
-    """Fit every law and print the ranking."""
+    """Fit every law and print the ranking, or the gains of families."""
+    if not options.law:
+        yield from _families.compare(options)
+        return 0
+    if options.against:
+        raise UserError("compare: --against names a family; leave out --law to compare families")
     from analysis.inference.compare import compare
 
     source = read(options.path, options)

@@ -26,10 +26,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from analysis.cli._plot import add_plot, plot
+from analysis.cli._spent import SIZE, spending
 from analysis.cli._table_options import PATH, TableSource, add_table, fit_source, read, summary
 from analysis.plotting.labels import label
 from scaling.common.answers import Answer, Estimate, Line, Note, Rows, Shown
-from scaling.common.errors import UserError, nearest
+from scaling.common.errors import UserError
 from scaling.common.quantities import positive
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from analysis.inference.compute_gain import Gain
 
 HEAD = ("family", "law", "rows", "status")
-SIZE = "{} / 6 tokens"  # the column of --spent
 GAINS = ("budget of A", "loss", "gain", "with lack of fit", "B never gets there")
 PINNED = ("run", "FLOPs", "loss", "speed-up")
 
@@ -93,8 +93,9 @@ def run(options: argparse.Namespace) -> Answer:
         raise UserError("gain: give --budget C, --at-loss L or --crossing LOW HIGH, or --pinned")
     if options.spent and (options.params or options.x):
         raise UserError("gain: --spent makes the size itself; leave out --params and --x")
-    families = [_spending(each, options.spent) for each in _families(options)]
+    families = list(_families(options))
     if options.spent:
+        families = [spending(each, options.spent) for each in families]
         options.params = SIZE.format(options.spent)
     if options.pinned:
         return (yield from _pinned(options, *families))
@@ -182,19 +183,6 @@ def _pinned(options: argparse.Namespace, a: TableSource, b: TableSource) -> Answ
 def _list(values: Any) -> list[Any]:
     """Plain values of an array or a tuple."""
     return list(values.tolist()) if hasattr(values, "tolist") else list(values)
-
-
-def _spending(source: TableSource, column: str | None) -> TableSource:
-    """The rows with a size by which 6 N D is what they spent of a column."""
-    if column is None:
-        return source
-    from analysis.tables.columns import numeric
-
-    for name in (column, source.tokens):
-        if name not in source.table:
-            raise UserError(f"--spent {column}: {nearest(name, source.table.columns)}")
-    size = numeric(source.table[column]) / (6 * numeric(source.table[source.tokens]))
-    return replace(source, table=source.table.assign(**{SIZE.format(column): size}))
 
 
 def _families(options: argparse.Namespace) -> tuple[TableSource, TableSource]:

@@ -121,15 +121,20 @@ def gain(
     *,
     loss: float | None = None,
     budget: float | None = None,
+    params: float | None = None,
     level: float = LEVEL,
 ) -> Gain:
-    """The compute-equivalent gain of law A over law B, at a loss or at a budget of A."""
+    """The compute-equivalent gain of law A over law B, at a loss or at a budget of A.
+
+    Args:
+        params: of models of this size alone; their budget is tokens, and so is the gain.
+    """
     targets = [each for each in (loss, budget) if each is not None]
     if len(targets) != 1:
         raise UserError("gain: give one target, either loss=... or budget=...")
     if not (np.isfinite(targets[0]) and targets[0] > 0):
         raise UserError(f"gain: the target {targets[0]} must be finite and positive")
-    ours, theirs = _frontiers(a, b)
+    ours, theirs = (replace(each, params=params) for each in _frontiers(a, b))
     target = np.full(ours.members, np.log(targets[0]))
     if budget is not None:
         spent, reached = target, ours.log_loss(target)
@@ -140,7 +145,7 @@ def gain(
     needed = theirs.spending(reached)
     for result, at in ((a, spent[0]), (b, spent[0]), (b, needed[0])):
         if np.isfinite(at):
-            _check_reach(result, float(np.exp(at)))
+            _check_reach(result, float(np.exp(at)), params)
     with np.errstate(invalid="ignore"):
         logs = needed - spent  # inf - inf, neither reaches it: nan
     drawn = logs[1:]
@@ -155,7 +160,9 @@ def gain(
         unreached=_share(np.isposinf(needed[1:])),
         undefined=_share(np.isnan(drawn)),
         beyond={
-            f"budget of {name}": beyond(np.exp(log), fit.budgets)
+            f"budget of {name}": beyond(
+                np.exp(log), fit.budgets if params is None else fit.points.variables["tokens"]
+            )
             for name, fit, log in (("A", a, spent[0]), ("B", b, needed[0]))
             if np.isfinite(log)
         },
@@ -227,10 +234,14 @@ def spending(result: FitResult, loss: float, level: float = LEVEL) -> tuple[floa
 
 @dataclass(frozen=True)
 class _Frontier:
-    """The least loss of a law at each budget, for the fit (first) and each of its resamples."""
+    """The least loss of a law at each budget, for the fit (first) and each of its resamples.
+
+    Of one size `params` the budget is its tokens.
+    """
 
     result: FitResult
     values: Array  # (1 + R, P)
+    params: float | None = None
 
     @property
     def members(self) -> int:
@@ -242,6 +253,8 @@ class _Frontier:
         params = dict(zip(law.parameters, self.values.T, strict=True))
         budget = np.exp(log_budget)
         with np.errstate(all="ignore"):
+            if self.params is not None:
+                return np.log(law.predict(params, params=self.params, tokens=budget))
             if len(law.variables) == 1:
                 return np.log(law.predict(params, **{law.variables[0]: budget}))
             split = [
@@ -323,9 +336,11 @@ def _axis(result: FitResult) -> str:
     return result.recipe.columns[variables[0]] if len(variables) == 1 else "flops_6nd"
 
 
-def _check_reach(result: FitResult, budget: float) -> None:
+def _check_reach(result: FitResult, budget: float, params: float | None = None) -> None:
     """UserError where the rows do not determine the law at this budget."""
-    if len(result.law.variables) == 1:
+    if params is not None:
+        result.check({"params": params, "tokens": budget})
+    elif len(result.law.variables) == 1:
         result.check({result.law.variables[0]: budget})
     else:
         result.split(budget)

@@ -49,7 +49,16 @@ def test_a_folder_without_a_study(tmp_path):
 
 
 WITHIN = ("routed", "mixtures")  # what is held out is no dearer: a cell, other mixtures
-UNFITTED = ("lr_transfer", "critical_batch", "repeated", "knowledge", "merging", "growth")
+UNFITTED = (
+    "lr_transfer",
+    "critical_batch",
+    "repeated",
+    "knowledge",
+    "merging",
+    "growth",
+    "moe_sparsity",
+    "state_tracking",
+)
 # their answers predict no other runs
 
 

@@ -77,3 +77,39 @@ def test_one_law_cannot_be_compared(csv: str, capsys):
     assert "--law beta: write name=value" in capsys.readouterr().err
     assert main(["compare", csv, "--law", "chinchilla", "--law", "chinchilla"]) == 2
     assert "--law chinchilla is given twice" in capsys.readouterr().err
+
+
+def test_families_have_their_gains_in_flops_tokens_and_seconds(tmp_path: Path, capsys):
+    """The old one needs 1.6 times the tokens at any size, and twice the time for a FLOP."""
+    rng, parts = np.random.default_rng(0), []
+    for label, fewer, slow in (("old", 1.6, 2.0), ("new", 1.0, 1.0)):
+        size = np.tile(10 ** np.linspace(7, 9.5, 6), 5)
+        data = np.repeat(10 ** np.linspace(9, 11, 5), 6)
+        loss = laws.chinchilla.predict(TRUTH, params=size, tokens=data / fewer)
+        spent = 6 * size * data
+        parts.append(
+            pd.DataFrame(
+                {
+                    "label": label, "params_total": size, "tokens": data, "flops_6nd": spent,
+                    "flops_model": 1.1 * spent, "wall_seconds": 1e-12 * slow * spent,
+                    "loss": loss * np.exp(rng.normal(0, 1e-3, 30)),
+                }
+            )
+        )  # fmt: skip
+    pd.concat(parts).to_csv(tmp_path / "runs.csv", index=False)
+    assert main(["compare", str(tmp_path / "runs.csv"), "--bootstrap", "50"]) == 0
+    said = capsys.readouterr().out
+    row = next(line for line in said.splitlines() if line.startswith("new"))
+    numbers = [float(each.strip("[],")) for each in row.split()[2:]]
+    gains = (numbers[0:3], numbers[3:6], numbers[6:9])
+    for (value, low, high), truth in zip(gains, (1.6, 1.6, 3.2), strict=True):
+        assert low <= value <= high
+        assert value == pytest.approx(truth, rel=0.02) and low - 0.01 < truth < high + 0.01
+    assert "new  " in said and "factors by which old needs more" in said
+    assert main(["compare", str(tmp_path / "runs.csv"), "--against", "nwe"]) == 2
+    assert "did you mean 'new'" in capsys.readouterr().err
+
+
+def test_rows_of_one_label_are_no_families(csv: str, capsys):
+    assert main(["compare", csv]) == 2
+    assert "no two labels to compare; give --law" in capsys.readouterr().err

@@ -18,6 +18,7 @@ from experiments.data.sources import (
     grammar,
     khop,
     source_of,
+    word_problem,
 )
 
 
@@ -53,6 +54,15 @@ def test_nodes_of_a_dag_are_sums_of_nodes_before_them() -> None:
             assert values[name] == int(total or said)
 
 
+def test_the_place_of_the_first_object_follows_the_letters() -> None:
+    chosen = word_problem.Settings(objects=5, letters=40)
+    text, _ = word_problem.document(chosen, 0, Random(0))
+    row = list(range(1, 6))
+    for letter, answer in zip(text[::2], text[1::2], strict=True):
+        row = row[-1:] + row[:-1] if letter == "a" else [row[1], row[0], *row[2:]]
+        assert row.index(1) + 1 == int(answer)
+
+
 @pytest.mark.parametrize(
     ("source", "path", "texts"),
     [
@@ -61,6 +71,7 @@ def test_nodes_of_a_dag_are_sums_of_nodes_before_them() -> None:
         ("dag", "nodes=2&lines=1&documents=4000", 100),
         ("grammar", "levels=2&symbols=2&choices=2&length=2&sentences=1&documents=4000", 2 * 2**3),
         ("biographies", "people=1&exposures=4000", math.factorial(5)),
+        ("word_problem", "letters=3&documents=4000", 2**3),
     ],
 )
 def test_the_entropy_is_that_of_the_texts_that_come(source: str, path: str, texts: int) -> None:

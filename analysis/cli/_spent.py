@@ -1,0 +1,25 @@
+"""Sizes of models by which the budget 6 N D is what a run spent of any column."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from analysis.cli._table_options import TableSource
+from scaling.common.errors import UserError, nearest
+
+SIZE = "{} / 6 tokens"  # the column of these sizes
+
+
+def spending(source: TableSource, column: str) -> TableSource:
+    """The rows with a size by which 6 N D is what they spent of a column.
+
+    Raises:
+        UserError: there is no such column.
+    """
+    from analysis.tables.columns import numeric
+
+    for name in (column, source.tokens):
+        if name not in source.table:
+            raise UserError(f"--spent {column}: {nearest(name, source.table.columns)}")
+    size = numeric(source.table[column]) / (6 * numeric(source.table[source.tokens]))
+    return replace(source, table=source.table.assign(**{SIZE.format(column): size}))
