@@ -1,4 +1,4 @@
-"""How sparse, and how finely cut, should a mixture of experts be at equal active FLOPs?
+"""Mixtures of experts at equal active FLOPs: how sparse, and how finely cut, should they be?
 
     windtunnel run moe_sparsity               # 14 runs; not run yet at any scale
     windtunnel report runs/moe_sparsity

@@ -9,7 +9,6 @@ a head, as in models/routers/_routes.py.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -56,8 +55,11 @@ class SwitchHead(Module):
             logits = dense(x.astype(jnp.float32), w, letters, self.spec.program.backward)
         s = jax.nn.sigmoid(self.lay(logits, f"BT{letters[-2:]}"))
         capacity = self.capacity(self.spec.config, x.shape[1])
-        of_head = partial(queue, experts=self.experts, capacity=capacity)
-        return jax.vmap(of_head, (2, 2))(highest(s, self.active), s)[0]
+
+        def of_head(s: Array) -> Routes:
+            return queue(highest(s, self.active), s, self.experts, capacity)[0]
+
+        return jax.vmap(of_head, 2)(s)
 
     def _by_experts(self, x: Array, routes: Routes, w: Array, letters: str) -> Array:
         """x [h, B, T, i] of heads and w [h, x, i, o] of their experts to [h, B, T, o]."""
