@@ -152,7 +152,7 @@ class Merging:
 
 
 def read(study: StudyRecords) -> Merging | None:
-    """The merges of the finished runs; None before two sizes of them.
+    """The merges of the sizes that have an expert and the most; None before there is one.
 
     Raises:
         UserError: the runs name no parents.
@@ -174,7 +174,13 @@ def read(study: StudyRecords) -> Merging | None:
         )
         for _, rows in merges.groupby(keys)
     )
-    rest = done[~done["label"].isin((EXPERT, AVERAGE))]
+    most = max(cell.experts for cell in cells)
+    ends = [{c.params for c in cells if c.experts == k} for k in (1, most)]
+    whole, every = ends[0] & ends[1], {cell.params for cell in cells}
+    if not whole:
+        return None
+    cells = tuple(cell for cell in cells if cell.params in whole)
+    rest = done[~done["label"].isin((EXPERT, AVERAGE)) & done[study.params].isin(whole)]
     others = {
         str(label): dict(
             zip(map(float, rows[study.params]), map(float, rows[study.loss]), strict=True)
@@ -182,6 +188,8 @@ def read(study: StudyRecords) -> Merging | None:
         for label, rows in rest.groupby("label", sort=False)
     }
     law, notes = _fitted(cells, study.loss)
+    for params in sorted(every - whole):
+        notes = (*notes, f"{quantity(params)} parameters: not all merges have finished; left out")
     return Merging(cells, others, law, study.unit, notes)
 
 
