@@ -2,11 +2,13 @@
 
 Chains go from the size to the accuracy: direct sigmoid, task loss and sigmoid, log-probabilities of
 right and wrong choices, clusters of items, and rates of passing of samples. Runs held out are in no
-fit; those of the asked size are printed beside the prediction.
+fit; those of the asked size are printed beside the prediction. They, and the runs of --density,
+have a density: the size that the fitted runs need for their accuracy, over their own.
 
 examples:
   windtunnel abilities runs/abilities --predict 600k
   windtunnel abilities runs/abilities --predict 600k --tasks addition,brackets --chain two_step
+  windtunnel abilities runs/abilities --predict 600k --density runs/other
 """
 
 from __future__ import annotations
@@ -15,11 +17,15 @@ import argparse
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaling.common.answers import Answer, Estimate, Note, Rows
 from scaling.common.command_line import Parser
 from scaling.common.errors import UserError
 from scaling.common.quantities import positive
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NEAR = 0.05  # of the log of a size: runs that measure the asked one
 
@@ -36,11 +42,17 @@ def add(parser: Parser) -> None:
         help="of the tasks that the runs have answered (default: all)",
     )
     parser.add_argument("--chain", metavar="NAME", help="one chain (default: every chain)")
+    parser.add_argument(
+        "--density", metavar="PATH", help="a folder of runs that answered the same items"
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:
     """Fit every chain to the completed runs of the fit, and print its predictions."""
+    import pandas as pd
+
     from analysis.inference.abilities.answers import answers_of
+    from analysis.inference.abilities.densing import densities
     from analysis.inference.abilities.predict import OF_SAMPLES, chains, predict, steadiness
     from analysis.tables.study import load_study
     from experiments.record import load_items, reading_folder
@@ -51,16 +63,18 @@ def run(options: argparse.Namespace) -> Answer:
     tasks = sorted(map(str, choices["task"].unique()))
     if absent := set(options.tasks) - set(tasks):
         raise UserError(f"--tasks {sorted(absent)[0]}: the runs have answered {', '.join(tasks)}")
-    fitted = {str(row["run_id"]): float(row[study.params]) for _, row in study.fit_runs.iterrows()}
-    held = study.held_out_done
-    new = {
-        str(name): float(params)
-        for name, params in zip(held["run_id"], held[study.params], strict=True)
-        if _near(params, options)
-    }
+    fitted = _sizes(study.fit_runs, study.params)
+    held = _sizes(study.held_out_done, study.params)
+    new = {name: params for name, params in held.items() if _near(params, options)}
     same = [name for name, params in fitted.items() if _near(params, options)]
+    others = dict(new)
+    if options.density:
+        beside = load_study(reading_folder(options.density))
+        for part in (beside.fit_runs, beside.held_out_done):
+            others |= _sizes(part, beside.params)
+        rows = pd.concat([rows, load_items(beside.folder, tasks)])
     wanted = (options.chain,) if options.chain else chains()
-    found, steady = [], []
+    found, steady, dense = [], [], []
     for task in tasks:
         options.progress(f"{task}: {len(fitted)} runs")
         answers = answers_of(rows, fitted, task)
@@ -76,6 +90,15 @@ def run(options: argparse.Namespace) -> Answer:
             [task, s.measure, s.signal, s.noise, s.ratio, s.decision, s.monotone, s.rank]
             for s in steadiness(answers)
         ]
+        if others:
+            try:
+                every = answers_of(rows, {**fitted, **others}, task)
+                dense += [
+                    [task, each.run, each.params, Estimate(each.value, each.low, each.high)]
+                    for each in densities(every, tuple(fitted))
+                ]
+            except UserError as error:
+                yield Note(f"density on {task}: {error}")
     yield Rows("predictions", ("task", "chain", "predicted", "measured"), found)
     yield Rows(
         "steadiness",
@@ -83,11 +106,18 @@ def run(options: argparse.Namespace) -> Answer:
         steady,
         above="\n",
     )
+    if dense:
+        yield Rows("densities", ("task", "run", "params", "density"), dense, above="\n")
     if same:
         yield Note(f"fitted on {len(same)} runs of the predicted size: no prediction, but a fit")
     if new:
         yield Note(_seal(study.folder, new))
     return 0
+
+
+def _sizes(runs: pd.DataFrame, column: str) -> dict[str, float]:
+    """The parameters of each run."""
+    return dict(zip(map(str, runs["run_id"]), map(float, runs[column]), strict=True))
 
 
 def _near(params: float, options: argparse.Namespace) -> bool:

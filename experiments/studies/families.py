@@ -45,6 +45,7 @@ class Family:
 
     log2_rate: int
     choices: Mapping[str, Any]
+    ffn: int = 4  # width of its feed-forward, or of one expert, in widths of the stream
 
 
 FAMILIES: Mapping[str, Family] = {
@@ -52,6 +53,19 @@ FAMILIES: Mapping[str, Family] = {
     "gated_delta_hybrid": Family(-7, {"pattern": ("gated_delta",) * 3 + ("attention",)}),
     "sliding_hybrid": Family(-7, {"pattern": ("sliding_window:window=32",) * 3 + ("attention",)}),
     "qlstm": Family(-7, {"pattern": ("qlstm",)}),
+    "moe_topk8": Family(-7, {"experts": 8, "experts_active": 2}, ffn=2),
+    "moeut": Family(
+        -7,
+        {
+            "sharing": "cycle",
+            "layers_unique": 2,
+            "norms": "peri",
+            "router": "sigmoid",
+            "experts": 16,
+            "experts_active": 4,
+        },
+        ffn=1,
+    ),
 }
 
 
@@ -117,7 +131,8 @@ def study(
 
 def model(family: str, width: int) -> TransformerConfig:
     """The model of a family at one width."""
-    return plain(width, LAYERS, HEAD_DIM, **FAMILIES[family].choices)
+    found = FAMILIES[family]
+    return plain(width, LAYERS, HEAD_DIM, **{"ffn": found.ffn * width, **found.choices})
 
 
 def _run(
@@ -134,7 +149,9 @@ def _run(
     config = RunConfig(
         Science(
             model=shape,
-            parametrization=Parametrization("mup", s.base_width, HEAD_DIM),
+            parametrization=Parametrization(
+                "mup", s.base_width, HEAD_DIM, base_ffn=FAMILIES[family].ffn * s.base_width
+            ),
             optimizer=OptimizerConfig(learning_rate=2.0**log2_rate, weight_decay=0.1, beta2=0.99),
             schedule=ScheduleConfig("linear", warmup_fraction=0.05, final_fraction=0.0),
             batch=BatchConfig(sequences=4, seq_len=CONTEXT),

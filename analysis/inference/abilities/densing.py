@@ -8,12 +8,45 @@ reference run must come out at 1. The interval joins items, the noise of runs an
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from analysis.fitting.bootstrap import percentile_interval
+from analysis.fitting.types import LEVEL
 from analysis.inference.abilities.answers import Answers, Array
 from analysis.inference.abilities.curves import item_weights, joint, loudness, sigmoid
 
 RESAMPLES = 300
+
+
+@dataclass(frozen=True)
+class Density:
+    """The density of one run, with its interval."""
+
+    run: str
+    params: float
+    value: float
+    low: float
+    high: float
+
+
+def densities(every: Answers, reference: tuple[str, ...]) -> tuple[Density, ...]:
+    """The density of each run that is not one of the reference, by the items that all answered.
+
+    Raises:
+        UserError: no more runs of the reference than constants of its curve.
+    """
+    is_reference = np.isin(every.runs, reference)
+    ladder, found = every.of(is_reference), []
+    for place in np.flatnonzero(~is_reference):
+        other = every.of(np.arange(len(is_reference)) == place)
+        drawn = density(ladder, other, np.random.default_rng(place))
+        low, high = percentile_interval(drawn[1:], LEVEL)
+        found.append(
+            Density(other.runs[0], other.params[0], float(drawn[0]), float(low), float(high))
+        )
+    return tuple(found)
 
 
 def density(reference: Answers, other: Answers, rng: np.random.Generator) -> Array:

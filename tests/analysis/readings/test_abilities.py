@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,13 @@ def test_predictions_are_sealed_and_then_measured(folder: Path, capsys) -> None:
     text = capsys.readouterr().out
     assert f"{hits.mean():.4g}" in text and "no samples" in text
     assert "trained before any prediction was sealed" in text
+    arguments = ["abilities", str(folder), "--predict", "600k", "--chain", "direct", "--json"]
+    assert main(arguments) == 0
+    (own,) = json.loads(capsys.readouterr().out)["densities"]
+    assert own["run"] == HELD and own["density"]["low"] < 1 < own["density"]["high"]
+    assert main([*arguments, "--density", str(folder)]) == 0
+    beside = json.loads(capsys.readouterr().out)["densities"]
+    assert beside == [own], "runs of the reference have no density of their own"
 
 
 def test_a_size_that_was_fitted_is_no_prediction(folder: Path, capsys) -> None:
