@@ -73,6 +73,7 @@ FIELDS: Mapping[str, str] = {
     "d": "model.width",
     "B": "execution.microbatch",
     "T": "batch.seq_len",
+    "z": "model.heads",
 }
 
 
