@@ -23,7 +23,9 @@ def points(loss: np.ndarray, size: np.ndarray, data: np.ndarray) -> Points:
     )
 
 
-@pytest.mark.parametrize("law", [laws.chinchilla, laws.chinchilla.tied(beta="alpha")], ids=str)
+@pytest.mark.parametrize(
+    "law", [laws.chinchilla, laws.chinchilla.tied(beta="alpha")], ids=["chinchilla", "tied"]
+)
 def test_each_table_has_the_optimum_of_its_own_fit(law: Law):
     size, data = (each.ravel() for each in np.meshgrid(np.geomspace(1e7, 3e8, 4), [1e9, 3e9, 1e10]))
     clean = np.log(laws.chinchilla.predict(TRUTH, params=size, tokens=data))
