@@ -76,6 +76,7 @@ class OptimizerConfig:
     weight_decay: float = 0.1  # share of a weight that a step takes off, times the rate's schedule
     decay: Literal["coupled", "independent"] = "coupled"  # the peak rate multiplies it too, or not
     clip_norm: float = 1.0  # of the gradient; 0: no clipping
+    zeros: Literal["trained", "kept"] = "trained"  # of the layers' matrices, as pruning leaves them
 
     @property
     def kind(self) -> Optimizer:

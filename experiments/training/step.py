@@ -62,6 +62,7 @@ class Recipe:
     decay_shape: str
     optimizer: str
     decay: str
+    zeros: str
     evaluated: str
 
     @property
@@ -114,6 +115,7 @@ def recipe(config: RunConfig, platform: str | None = None, devices: int | None =
         decay_shape=s.schedule.decay_shape,
         optimizer=s.optimizer.name,
         decay=s.optimizer.decay,
+        zeros=s.optimizer.zeros,
         evaluated=s.evaluation.weights,
     )
 
@@ -144,7 +146,9 @@ def fresh_state(recipe: Recipe, hypers: Hypers, params: Params) -> TrainState:
 
 def update(recipe: Recipe, hypers: Hypers, fraction: Array) -> optax.GradientTransformation:
     """The update from gradients at this fraction of the peak learning rate."""
-    parts = updates.UpdateInputs(hypers, recipe.weights, recipe.rules, recipe.decay, fraction)
+    parts = updates.UpdateInputs(
+        hypers, recipe.weights, recipe.rules, recipe.decay, fraction, recipe.zeros
+    )
     return updates.update(recipe.optimizer, recipe.evaluated, parts)
 
 

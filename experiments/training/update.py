@@ -26,7 +26,7 @@ import optax
 from jax import Array
 from optax import GradientTransformation
 
-from experiments.config.optimizer import optimizer
+from experiments.config.optimizer import MATRICES, optimizer
 from experiments.training.hypers import Hypers
 from scaling.parametrization.tables import Family, Rule
 from scaling.parametrization.weight import Weight
@@ -47,6 +47,7 @@ class UpdateInputs:
         weights, rules: trees of `Weight` and `Rule` shaped like the parameters.
         decay: "coupled" or "independent".
         fraction: s_t of this step.
+        zeros: "trained", or "kept" for matrices that were pruned.
     """
 
     hypers: Hypers
@@ -54,6 +55,7 @@ class UpdateInputs:
     rules: Any
     decay: str
     fraction: Array
+    zeros: str = "trained"
 
     @property
     def rate(self) -> Array:
@@ -97,6 +99,19 @@ def descend(
     return optax.stateless(change)
 
 
+def keep_zeros(weights: Any) -> GradientTransformation:
+    """No gradient, and no change, of the values of the layers' matrices that are exactly 0."""
+
+    def mask(updates: Params, params: Params | None) -> Params:
+        def leaf(u: Array, theta: Array, weight: Weight) -> Array:
+            prunable = weight.in_block and weight.role in MATRICES
+            return jnp.where(theta == 0, 0, u) if prunable else u
+
+        return jax.tree.map(leaf, updates, params, weights)
+
+    return optax.stateless(mask)
+
+
 class AverageState(NamedTuple):
     steps: Array  # int32: t
     average: Any
@@ -138,7 +153,9 @@ def update(name: str, evaluated: str, s: UpdateInputs) -> GradientTransformation
         evaluated: "last", or "ema" to keep the average of the parameters for evaluation.
     """
     found = optimizer(name)
-    chain = optax.chain(clip(found.family, s), *found.chain(s))
+    # before, so that the optimizer's state stays 0 there, and after
+    kept = (keep_zeros(s.weights),) if s.zeros == "kept" else ()
+    chain = optax.chain(*kept, clip(found.family, s), *found.chain(s), *kept)
     return averaged(chain, s.hypers.ema_decay) if evaluated == "ema" else chain
 
 

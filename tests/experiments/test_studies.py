@@ -56,6 +56,7 @@ UNFITTED = (
     "knowledge",
     "merging",
     "growth",
+    "pruning",
     "moe_sparsity",
     "state_tracking",
 )

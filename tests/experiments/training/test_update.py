@@ -9,9 +9,11 @@ import optax
 import pytest
 import tiny
 
+from experiments.config.optimizer import FOLDER
 from experiments.training.hypers import hypers
-from experiments.training.update import UpdateInputs, rules, update
+from experiments.training.update import UpdateInputs, evaluated, rules, update
 from models.config import TransformerConfig
+from scaling.common import plugins
 from scaling.parametrization.parametrization import Parametrization
 from scaling.parametrization.tables import Rule
 from scaling.parametrization.weight import Weight
@@ -140,3 +142,23 @@ def test_the_whole_gradient_is_clipped_to_the_norm():
     expected = train(loose, table(), "coupled", [1.0], halved)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), clipped, expected)
     assert norm > 1
+
+
+@pytest.mark.parametrize("name", plugins.names(FOLDER))
+def test_zeros_of_the_layers_matrices_are_kept_by_every_optimizer(name):
+    weights = {**WEIGHTS, "hidden": replace(WEIGHTS["hidden"], layer=0)}
+    ruleset = rules(weights, lambda weight: SP.rule(weight, TransformerConfig(width=4)))
+    leaves = hypers(tiny.config(f"optimizer.name={name}", "schedule.name=constant").science)
+    inputs = UpdateInputs(leaves, weights, ruleset, "coupled", jnp.float32(1), "kept")
+    made, grads = update(name, "last", inputs), draws(3)
+    pruned = np.arange(15).reshape(3, 5) % 3 == 0
+    params = jax.tree.map(jnp.zeros_like, grads[0])
+    params["hidden"] = jnp.where(pruned, 0.0, 1.0)
+    state = made.init(params)
+    for g in grads:
+        updates, state = made.update(g, state, params)
+        params = optax.apply_updates(params, updates)
+    for found in (params, evaluated(state, params)):
+        hidden = np.asarray(found["hidden"])
+        assert (hidden[pruned] == 0).all() and (hidden[~pruned] != 1).all()
+        assert (np.asarray(found["embedding"]) != 0).any(), "others leave 0"

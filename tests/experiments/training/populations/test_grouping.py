@@ -101,6 +101,7 @@ OTHER = (
     ["batch.seq_len=8"],
     ["schedule.name=wsd"],
     ["optimizer.decay=independent"],
+    ["optimizer.zeros=kept"],
     ["optimizer.name=lion"],
     ["evaluation.weights=ema"],
     ["schedule.decay_shape=square"],

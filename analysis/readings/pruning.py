@@ -1,0 +1,205 @@
+"""Worth of pruned models: the dense model of equal loss over the parameters that are not zero.
+
+    ln L = a + b ln N                        dense models, trained on as long as the pruned ones
+    worth = N_dense(L) / non-zeros
+
+A worth above 1 says that a sparse model beats the dense one of as many non-zeros; its products
+still cost those of the dense shape. The line is fitted for each seed, and intervals are over seeds,
+by Student's t. Losses beyond those of the dense models are read off the line's continuation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.fitting.bootstrap import student_t
+from analysis.fitting.types import LEVEL
+from analysis.plotting.numbers import quantity
+from analysis.plotting.style import MARKERS, MUTED, RAMP, house_style
+from analysis.readings._finding import Picture, TextTable
+from analysis.tables.study import StudyRecords
+from scaling.common.errors import UserError
+
+DENSE, DENSITY = "dense", "operation.density"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to prune at one density and size; losses and worths of its seeds.
+
+    Attributes:
+        params: of the dense shape.
+        nonzeros: embedding included.
+    """
+
+    label: str
+    density: float
+    params: float
+    nonzeros: float
+    losses: tuple[float, ...]
+    worths: tuple[float, ...]
+    inside: bool  # every loss is one that the dense models reach
+
+    @property
+    def worth(self) -> tuple[float, float, float]:
+        """The mean over seeds and its interval; nan around a single seed."""
+        found = np.array(self.worths)
+        mean = float(found.mean())
+        if len(found) < 2:
+            return mean, float("nan"), float("nan")
+        reach = float(student_t(LEVEL, len(found) - 1) * found.std(ddof=1) / len(found) ** 0.5)
+        return mean, mean - reach, mean + reach
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """The arms by label, density and size, and the dense models' losses by size."""
+
+    arms: tuple[Arm, ...]
+    dense: Mapping[float, float]
+    unit: str
+    notes: tuple[str, ...] = ()
+    predictions: Mapping[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        largest = max(arm.params for arm in self.arms)
+        best = max((a for a in self.arms if a.params == largest), key=lambda arm: arm.worth[0])
+        value, low, high = best.worth
+        sure = not low <= 1 <= high if np.isfinite(low) else False
+        verdict = "" if sure else ", which does not differ from 1 beyond the seeds"
+        return (
+            f"at {quantity(largest)} parameters, {best.label} at density {best.density:g}, a "
+            f"non-zero parameter is worth {_range((value, low, high))} dense ones{verdict}"
+        )
+
+    @property
+    def tables(self) -> tuple[TextTable, ...]:
+        rows = tuple(
+            (
+                arm.label,
+                f"{arm.density:g}",
+                quantity(arm.params),
+                quantity(arm.nonzeros),
+                f"{np.mean(arm.losses):.4f}",
+                f"{self.dense[arm.params]:.4f}",
+                _range(arm.worth) + ("" if arm.inside else " *"),
+                str(len(arm.losses)),
+            )
+            for arm in self.arms
+        )
+        heads = ("pruning", "density", "params", "non-zeros")
+        losses = (f"loss ({self.unit})", "dense", "worth of a non-zero", "seeds")
+        return (
+            TextTable(
+                "Pruned models at equal non-zeros",
+                "worth: parameters of the dense model of equal loss, over the non-zeros; dense: "
+                "the loss of the unpruned shape; 95 % intervals by Student's t over seeds; *: "
+                "outside the losses of the dense models",
+                (*heads, *losses),
+                rows,
+            ),
+        )
+
+    def pictures(self) -> tuple[Picture, ...]:
+        return (
+            Picture(
+                "pruning",
+                lambda: draw(self),
+                "Loss of pruned and dense models against their non-zeros.",
+                "Left of the dense line a sparse model is better at equal non-zeros.",
+                str(self),
+            ),
+        )
+
+    def save(self, folder: Path) -> tuple[Path, ...]:
+        return ()
+
+
+def read(study: StudyRecords) -> Pruning | None:
+    """The worths of the finished runs; None before a pruned one and two dense sizes have ended.
+
+    Raises:
+        UserError: the records name no density.
+    """
+    done = study.fit_runs
+    if DENSITY not in done:
+        if (done["label"] != DENSE).any():
+            raise UserError(f"{study.folder}: the records name no density; run the study pruning")
+        return None
+    dense, pruned = done[done["label"] == DENSE], done[done["label"] != DENSE]
+    lines = {
+        seed: np.polyfit(np.log(own["params_total"]), np.log(own[study.loss].astype(float)), 1)
+        for seed, own in dense.groupby("seed")
+        if own["params_total"].nunique() > 1
+    }
+    arms, notes = [], []
+    span = dense[study.loss].min(), dense[study.loss].max()
+    known = dense.groupby("params_total")[study.loss].mean()
+    for keys, rows in pruned.groupby(["params_total", "label", DENSITY], sort=False):
+        params, label, density = float(keys[0]), str(keys[1]), float(keys[2])
+        own = rows[rows["seed"].isin(list(lines))]
+        if own.empty or params not in known:
+            notes.append(
+                f"{label} of {quantity(params)} parameters: its dense models have not ended"
+            )
+            continue
+        arms.append(_arm(own, study.loss, lines, (label, density, params), span))
+    if not arms:
+        return None
+    return Pruning(
+        tuple(arms),
+        {float(params): float(loss) for params, loss in known.items()},
+        study.unit,
+        tuple(dict.fromkeys(notes)),
+    )
+
+
+def _arm(
+    rows: pd.DataFrame, loss: str, lines: Mapping[Any, Any], keys: tuple[str, float, float],
+    span: tuple[float, float],
+) -> Arm:  # fmt: skip
+    label, density, params = keys
+    losses = rows[loss].astype(float)
+    nonzeros = params - (1 - density) * float(rows["params_nonembedding"].iloc[0])
+    equal = [
+        np.exp((np.log(value) - lines[seed][1]) / lines[seed][0])
+        for value, seed in zip(losses, rows["seed"], strict=True)
+    ]
+    return Arm(
+        label, density, params, nonzeros, tuple(losses), tuple(each / nonzeros for each in equal),
+        bool(losses.between(*span).all()),
+    )  # fmt: skip
+
+
+def _range(value: tuple[float, float, float]) -> str:
+    mean, low, high = value
+    return f"{mean:.2f}" if np.isnan(low) else f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def draw(found: Pruning) -> Any:
+    """Loss against non-zeros: the dense line, and a line for each way and density."""
+    from matplotlib.figure import Figure
+
+    with house_style():
+        figure = Figure(figsize=(4.5, 3.6), layout="constrained")
+        axes = figure.subplots()
+        sizes = sorted(found.dense)
+        axes.plot(sizes, [found.dense[n] for n in sizes], color=MUTED, marker=".", label="dense")
+        for k, (label, density) in enumerate(
+            dict.fromkeys((arm.label, arm.density) for arm in found.arms)
+        ):
+            own = [arm for arm in found.arms if (arm.label, arm.density) == (label, density)]
+            axes.plot(
+                [arm.nonzeros for arm in own], [np.mean(arm.losses) for arm in own],
+                marker=MARKERS[k % len(MARKERS)], color=RAMP[(1 + k) % len(RAMP)], lw=1,
+                label=f"{label}, density {density:g}",
+            )  # fmt: skip
+        axes.set(xscale="log", xlabel="parameters that are not zero", ylabel=f"loss ({found.unit})")
+        axes.legend(fontsize=7)
+        return figure
