@@ -38,7 +38,7 @@ NUMBERS = tuple(
 )
 OUTPUTS = {files.output_file: "a folder", files.output_folder: "a file"}
 # Commands whose work, and no answer, is what they are for: their programs print for themselves
-WORK = {"tpu delete", "tpu fetch", "tpu host", "tpu launch", "tpu logs", "tpu state"}
+WORK = {"tpu host"}
 
 
 COMMANDS = list(parsers())

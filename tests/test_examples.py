@@ -59,7 +59,9 @@ NOT_HERE = (
     ["run", "runs/mixtures"],
     ["run", "mixtures"],  # a minute to prepare the texts
     *([word, "runs/abilities"] for word in ("abilities", "predict", "report")),  # test_abilities.py
+    ["evaluate", "runs/abilities"],  # tests/experiments/training/populations/test_kept.py
     ["run", "abilities"],  # a minute to prepare the texts
+    ["run", "merging"],  # a minute to prepare the texts
     *([word, "runs/hyperparameter_law"] for word in ("predict", "report")),  # test_grids_chain.py
     *(["import", name] for name in ("wandb", "mlflow", "marin", "olmo")),  # their own tests
     ["mirror", "runs/quickstart"],  # tests/experiments/test_trackers.py

@@ -65,7 +65,7 @@ def _folder(options: argparse.Namespace) -> Answer:
     """Evaluate the tasks at every checkpoint that lacks them."""
     from experiments.data import Corpora
     from experiments.evaluation.asking import Drawing, asked
-    from experiments.evaluation.sampling import Sampler
+    from experiments.evaluation.model import Sampler
     from experiments.training.populations.kept import evaluate_kept
 
     if options.assignments or not options.tasks:

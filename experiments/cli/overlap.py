@@ -4,6 +4,7 @@ Items are documents of a source, such as the rows of a file. Each is searched in
 of every corpus of the study by windows of 13 words and of 50 letters. The shares of its windows
 that were found are printed, and with --json those of every item.
 
+example:
   windtunnel overlap quickstart --items files:questions.jsonl --field question
 """
 

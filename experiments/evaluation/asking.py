@@ -19,8 +19,8 @@ from experiments.evaluation import items as item_rules
 from experiments.evaluation import task, task_files
 from experiments.evaluation.choices import Requests, metrics
 from experiments.evaluation.items import Item, verified
-from experiments.evaluation.model import Model
-from experiments.evaluation.sampling import Sampler, seed_of
+from experiments.evaluation.model import Model, Sampler
+from experiments.evaluation.sampling import seed_of
 from experiments.record import ItemResult
 from scaling.common.errors import UserError
 

@@ -10,9 +10,26 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.evaluation.sampling import Sampler
 from experiments.record import ItemResult
 from models.config import Phase
+from scaling.common.errors import UserError
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Rule of drawing: temperature 0 takes the likeliest token; top_k 0 and top_p 1 keep all."""
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < np.inf:
+            raise UserError(f"temperature={self.temperature}: must be finite and not negative")
+        if self.top_k < 0:
+            raise UserError(f"top_k={self.top_k}: must be 0 (all tokens) or more")
+        if not 0 < self.top_p <= 1:
+            raise UserError(f"top_p={self.top_p}: must be above 0 and at most 1")
 
 
 class Model(Protocol):

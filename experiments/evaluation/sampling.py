@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -24,29 +23,12 @@ from jax import Array
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
+from experiments.evaluation.model import Sampler
 from models.module import Spec
 from models.transformer import empty_state, follow
 from models.weights import Params
-from scaling.common.errors import UserError
 
 STEP = 16  # prompts are padded to a multiple of it: few programs are compiled
-
-
-@dataclass(frozen=True)
-class Sampler:
-    """Rule of drawing: temperature 0 takes the likeliest token; top_k 0 and top_p 1 keep all."""
-
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.temperature < np.inf:
-            raise UserError(f"temperature={self.temperature}: must be finite and not negative")
-        if self.top_k < 0:
-            raise UserError(f"top_k={self.top_k}: must be 0 (all tokens) or more")
-        if not 0 < self.top_p <= 1:
-            raise UserError(f"top_p={self.top_p}: must be above 0 and at most 1")
 
 
 def seed_of(item: str, sample: int, seed: int = 0) -> int:

@@ -82,7 +82,7 @@ def test_list_names_every_study_and_search_with_its_question(capsys):
         *([name, "search"] for name in studies.files(studies.SEARCH)),
     ]
     assert all(re.search(r"[?.]( |$)", line) for line in lines)
-    assert lines[0].endswith(" scale seed")
+    assert lines[0].endswith(" scale tasks tokens seed")
 
 
 def test_list_names_every_part_with_its_source_and_settings(capsys):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.evaluation import sampling
-from experiments.evaluation.sampling import Sampler
+from experiments.evaluation.model import Sampler
 from experiments.training.populations.programs import Programs
 from experiments.training.step import TrainState
 from experiments.training.update import evaluated

@@ -12,7 +12,8 @@ import pytest
 from quick import quick_jit
 
 from experiments.evaluation import sampling
-from experiments.evaluation.sampling import Sampler, choose, draw, key_at, sample, seed_of
+from experiments.evaluation.model import Sampler
+from experiments.evaluation.sampling import choose, draw, key_at, sample, seed_of
 from models.config import PLAIN, TransformerConfig
 from models.module import Spec
 from models.transformer import apply, init
