@@ -69,10 +69,10 @@ def run(options: argparse.Namespace) -> Answer:
     same = [name for name, params in fitted.items() if _near(params, options)]
     others = dict(new)
     if options.density:
-        beside = load_study(reading_folder(options.density))
-        for part in (beside.fit_runs, beside.held_out_done):
-            others |= _sizes(part, beside.params)
-        rows = pd.concat([rows, load_items(beside.folder, tasks)])
+        other = load_study(reading_folder(options.density))
+        for part in (other.fit_runs, other.held_out_done):
+            others |= _sizes(part, other.params)
+        rows = pd.concat([rows, load_items(other.folder, tasks)])
     wanted = (options.chain,) if options.chain else chains()
     found, steady, dense = [], [], []
     for task in tasks:

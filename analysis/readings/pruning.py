@@ -140,9 +140,15 @@ def read(study: StudyRecords) -> Pruning | None:
     }
     arms, notes = [], []
     span = dense[study.loss].min(), dense[study.loss].max()
-    known = dense.groupby("params_total")[study.loss].mean()
-    for keys, rows in pruned.groupby(["params_total", "label", DENSITY], sort=False):
-        params, label, density = float(keys[0]), str(keys[1]), float(keys[2])
+    known = {
+        float(own["params_total"].iloc[0]): float(own[study.loss].mean())
+        for _, own in dense.groupby("params_total")
+    }
+    for _, rows in pruned.groupby(["params_total", "label", DENSITY], sort=False):
+        first = rows.iloc[0]
+        params, label, density = (
+            float(first["params_total"]), str(first["label"]), float(first[DENSITY]),
+        )  # fmt: skip
         own = rows[rows["seed"].isin(list(lines))]
         if own.empty or params not in known:
             notes.append(
@@ -152,12 +158,7 @@ def read(study: StudyRecords) -> Pruning | None:
         arms.append(_arm(own, study.loss, lines, (label, density, params), span))
     if not arms:
         return None
-    return Pruning(
-        tuple(arms),
-        {float(params): float(loss) for params, loss in known.items()},
-        study.unit,
-        tuple(dict.fromkeys(notes)),
-    )
+    return Pruning(tuple(arms), known, study.unit, tuple(dict.fromkeys(notes)))
 
 
 def _arm(

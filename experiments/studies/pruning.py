@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from experiments.config.overrides import assign
 from experiments.config.run import BatchConfig, EvaluationConfig, RunConfig
@@ -108,7 +108,7 @@ def _pruned(
 ) -> Iterator[Run]:
     """The control and the pruned models of one dense run, all with the same tokens behind them."""
     rate = s.learning_rate / 3
-    kept = {"optimizer.zeros": "kept"}
+    kept: dict[str, Any] = {"optimizer.zeros": "kept"}
     yield derived(dense, "continue", label="dense", part=StudyPart.FIT, tokens=more, lr=rate)
     for density in densities:
         pruned = derived(
