@@ -1,4 +1,4 @@
-"""How many dense parameters is a pruned model worth?
+"""Is a pruned model worth more than a dense one of as many parameters that are not zero?
 
     windtunnel run pruning               # CPU, 2 free cores: six minutes, by estimate
     windtunnel report runs/pruning
