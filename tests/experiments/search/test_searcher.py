@@ -108,6 +108,7 @@ def test_dry_run_prints_brackets_and_exact_costs_and_writes_nothing(call, tmp_pa
     assert costs == [["28", "8,960"], ["34", "10,880"], ["40", "12,800"]]
 
 
+@pytest.mark.slow
 def test_search_file_reaches_the_end_over_real_workers(search_file, cache, tmp_path, capsys):
     arguments = [
         "search",
