@@ -18,11 +18,15 @@ Order = Literal["predicted first", "not shown", "after the fact"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """One held-out run. `order` is the order of prediction and training that the digests prove."""
+    """One held-out run. `order` is the order of prediction and training that the digests prove.
+
+    `label` is its arm of the comparison; empty where all runs are alike.
+    """
 
     forecast: Forecast
     measured: float
     order: Order
+    label: str = ""
 
     @property
     def error(self) -> float:
@@ -50,8 +54,15 @@ def judge(study: StudyRecords, forecasts: Sequence[Forecast]) -> tuple[Verdict, 
         order: Order = "after the fact"
         if digest is not None:
             order = "predicted first" if digests[each.run_id] == digest else "not shown"
-        verdicts.append(Verdict(each, float(losses[each.run_id]), order))
+        measured = float(losses[each.run_id])
+        verdicts.append(Verdict(each, measured, order, _label(study, each.run_id)))
     return tuple(verdicts)
+
+
+def _label(study: StudyRecords, run_id: str) -> str:
+    """The label of a run; empty where the study compares none, or plans the run no more."""
+    own = study.runs.loc[study.runs["run_id"] == run_id, "label"]
+    return str(own.iloc[0]) if study.labels and len(own) else ""
 
 
 def unproved(study: StudyRecords) -> int:
@@ -66,12 +77,16 @@ def _digest(study: StudyRecords) -> str | None:
 
 
 def headline(verdicts: Sequence[Verdict]) -> tuple[Verdict, tuple[Verdict, ...]]:
-    """The first design held out, measured by the mean over its seeds; and its runs one by one."""
+    """The first design held out, measured by the mean over its seeds; and its runs one by one.
+
+    Runs of another label are of another design, whatever their size.
+    """
     first = verdicts[0]
-    design = (first.forecast.params_total, first.forecast.tokens)
-    runs = tuple(
-        each for each in verdicts if (each.forecast.params_total, each.forecast.tokens) == design
-    )
+
+    def design(each: Verdict) -> tuple[object, ...]:
+        return each.label, each.forecast.params_total, each.forecast.tokens
+
+    runs = tuple(each for each in verdicts if design(each) == design(first))
     return replace(first, measured=mean(each.measured for each in runs)), runs
 
 
@@ -114,9 +129,11 @@ def sentence(
     if not forecasts:
         return f"{start}; no run is held out, so nothing was predicted"
     shown = verdicts[0].forecast if verdicts else forecasts[0]
+    label = _label(study, shown.run_id)
     said = (
-        f"{start}; predicted {shown.loss:.3f} {interval(shown.low, shown.high)} {study.unit} "
-        f"for the {scientific(shown.flops_6nd)}-FLOP run"
+        f"{start}{', each label apart' * bool(label)}; predicted {shown.loss:.3f} "
+        f"{interval(shown.low, shown.high)} {study.unit} "
+        f"for the {scientific(shown.flops_6nd)}-FLOP run{f' of {label}' * bool(label)}"
     )
     if not verdicts:
         return f"{said}; not measured yet"

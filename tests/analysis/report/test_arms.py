@@ -59,6 +59,8 @@ def test_the_gain_between_them_is_the_true_one(folder: Path, monkeypatch):
 def test_the_page_says_so(folder: Path):
     page = (folder / "report.html").read_text()
     assert "2 labels (adamw, muon): each has its own fit" in page
+    assert "each label apart; predicted" in page and "-FLOP run of adamw; measured" in page
+    assert "mean of" not in page, "one run of each label is no seed of the other's"
     for text in ("A fit for each label", "The gain between the labels", "The labels."):
         assert text in page
     assert page.count("muon") > 18  # a row for each of its runs
