@@ -27,6 +27,7 @@ from analysis.tables.study import StudyRecords
 from scaling.common.errors import UserError
 
 DENSE, DENSITY = "dense", "operation.density"
+CONTROLS = {"rewound": "dense, rewound"}  # dense models of the same schedule; of others DENSE
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,10 @@ class Arm:
 
 @dataclass(frozen=True)
 class Pruning:
-    """The arms by label, density and size, and the dense models' losses by size."""
+    """The arms by label, density and size, and their dense controls' losses by size."""
 
     arms: tuple[Arm, ...]
-    dense: Mapping[float, float]
+    dense: Mapping[str, Mapping[float, float]]  # by the controls' label
     unit: str
     notes: tuple[str, ...] = ()
     predictions: Mapping[str, float] = field(default_factory=dict)
@@ -71,8 +72,9 @@ class Pruning:
         largest = max(arm.params for arm in self.arms)
         best = max((a for a in self.arms if a.params == largest), key=lambda arm: arm.worth[0])
         value, low, high = best.worth
-        sure = not low <= 1 <= high if np.isfinite(low) else False
-        verdict = "" if sure else ", which does not differ from 1 beyond the seeds"
+        verdict = ", by one seed" if np.isnan(low) else ""
+        if low <= 1 <= high:
+            verdict = ", which does not differ from 1 beyond the seeds"
         return (
             f"at {quantity(largest)} parameters, {best.label} at density {best.density:g}, a "
             f"non-zero parameter is worth {_range((value, low, high))} dense ones{verdict}"
@@ -87,7 +89,7 @@ class Pruning:
                 quantity(arm.params),
                 quantity(arm.nonzeros),
                 f"{np.mean(arm.losses):.4f}",
-                f"{self.dense[arm.params]:.4f}",
+                f"{self.dense[control(arm.label)][arm.params]:.4f}",
                 _range(arm.worth) + ("" if arm.inside else " *"),
                 str(len(arm.losses)),
             )
@@ -98,9 +100,9 @@ class Pruning:
         return (
             TextTable(
                 "Pruned models at equal non-zeros",
-                "worth: parameters of the dense model of equal loss, over the non-zeros; dense: "
-                "the loss of the unpruned shape; 95 % intervals by Student's t over seeds; *: "
-                "outside the losses of the dense models",
+                "worth: parameters of the dense model of equal loss and schedule, over the "
+                "non-zeros; dense: the loss of the unpruned shape; 95 % intervals by Student's t "
+                "over seeds; *: outside the losses of the dense models",
                 (*heads, *losses),
                 rows,
             ),
@@ -128,53 +130,61 @@ def read(study: StudyRecords) -> Pruning | None:
         UserError: the records name no density.
     """
     done = study.fit_runs
+    labels = (DENSE, *CONTROLS.values())
+    is_dense = done["label"].isin(labels)
     if DENSITY not in done:
-        if (done["label"] != DENSE).any():
+        if not is_dense.all():
             raise UserError(f"{study.folder}: the records name no density; run the study pruning")
         return None
-    dense, pruned = done[done["label"] == DENSE], done[done["label"] != DENSE]
-    lines = {
-        seed: np.polyfit(np.log(own["params_total"]), np.log(own[study.loss].astype(float)), 1)
+    dense = {label: done[done["label"] == label] for label in labels}
+    arms, notes = [], []
+    for _, rows in done[~is_dense].groupby(["params_total", "label", DENSITY], sort=False):
+        label, params = str(rows["label"].iloc[0]), float(rows["params_total"].iloc[0])
+        beside = dense[control(label)]
+        lines = _lines(beside, study.loss)
+        own = rows[rows["seed"].isin(list(lines))]
+        if own.empty or params not in set(beside["params_total"]):
+            notes.append(f"{label} of {quantity(params)} parameters: dense models have not ended")
+            continue
+        span = beside[study.loss].min(), beside[study.loss].max()
+        arms.append(_arm(own, study.loss, lines, span))
+    if not arms:
+        return None
+    losses = {
+        label: {
+            float(same["params_total"].iloc[0]): float(same[study.loss].mean())
+            for _, same in runs.groupby("params_total")
+        }
+        for label, runs in dense.items()
+    }
+    return Pruning(tuple(arms), losses, study.unit, tuple(dict.fromkeys(notes)))
+
+
+def control(label: str) -> str:
+    """The label of the dense models that are trained as those of a label are."""
+    return next((dense for own, dense in CONTROLS.items() if own == label), DENSE)
+
+
+def _lines(dense: pd.DataFrame, loss: str) -> dict[Any, Any]:
+    """Slope and start of ln L in ln N of each seed with two sizes or more."""
+    return {
+        seed: np.polyfit(np.log(own["params_total"]), np.log(own[loss].astype(float)), 1)
         for seed, own in dense.groupby("seed")
         if own["params_total"].nunique() > 1
     }
-    arms, notes = [], []
-    span = dense[study.loss].min(), dense[study.loss].max()
-    known = {
-        float(own["params_total"].iloc[0]): float(own[study.loss].mean())
-        for _, own in dense.groupby("params_total")
-    }
-    for _, rows in pruned.groupby(["params_total", "label", DENSITY], sort=False):
-        first = rows.iloc[0]
-        params, label, density = (
-            float(first["params_total"]), str(first["label"]), float(first[DENSITY]),
-        )  # fmt: skip
-        own = rows[rows["seed"].isin(list(lines))]
-        if own.empty or params not in known:
-            notes.append(
-                f"{label} of {quantity(params)} parameters: its dense models have not ended"
-            )
-            continue
-        arms.append(_arm(own, study.loss, lines, (label, density, params), span))
-    if not arms:
-        return None
-    return Pruning(tuple(arms), known, study.unit, tuple(dict.fromkeys(notes)))
 
 
-def _arm(
-    rows: pd.DataFrame, loss: str, lines: Mapping[Any, Any], keys: tuple[str, float, float],
-    span: tuple[float, float],
-) -> Arm:  # fmt: skip
-    label, density, params = keys
-    losses = rows[loss].astype(float)
-    nonzeros = params - (1 - density) * float(rows["params_nonembedding"].iloc[0])
+def _arm(rows: pd.DataFrame, loss: str, lines: Mapping[Any, Any], span: tuple[float, float]) -> Arm:
+    first, losses = rows.iloc[0], rows[loss].astype(float)
+    density, params = float(first[DENSITY]), float(first["params_total"])
+    nonzeros = params - (1 - density) * float(first["params_nonembedding"])
     equal = [
         np.exp((np.log(value) - lines[seed][1]) / lines[seed][0])
         for value, seed in zip(losses, rows["seed"], strict=True)
     ]
     return Arm(
-        label, density, params, nonzeros, tuple(losses), tuple(each / nonzeros for each in equal),
-        bool(losses.between(*span).all()),
+        str(first["label"]), density, params, nonzeros, tuple(losses),
+        tuple(each / nonzeros for each in equal), bool(losses.between(*span).all()),
     )  # fmt: skip
 
 
@@ -190,8 +200,9 @@ def draw(found: Pruning) -> Any:
     with house_style():
         figure = Figure(figsize=(4.5, 3.6), layout="constrained")
         axes = figure.subplots()
-        sizes = sorted(found.dense)
-        axes.plot(sizes, [found.dense[n] for n in sizes], color=MUTED, marker=".", label="dense")
+        for (label, losses), line in zip(found.dense.items(), ("-", "--"), strict=True):
+            sizes = sorted(losses)
+            axes.plot(sizes, [losses[n] for n in sizes], line, color=MUTED, marker=".", label=label)
         for k, (label, density) in enumerate(
             dict.fromkeys((arm.label, arm.density) for arm in found.arms)
         ):

@@ -7,8 +7,8 @@ A dense model of each size is trained, pruned by magnitude to each density, and 
 zeros kept. The dense control trains on for as many tokens, at the same rate: total compute is
 equal, since a product with zeros costs as much. `one shot` is pruned and not trained on; `rewound`
 trains the chosen weights from an early checkpoint (Frankle and Carbin 2019, arXiv:1803.03635), for
-as many tokens in all. The report compares models at equal non-zeros, as Frantar et al. 2023
-(arXiv:2309.08520) do.
+as many tokens in all; its control is dense from that checkpoint, on the same schedule. The report
+compares models at equal non-zeros, as Frantar et al. 2023 (arXiv:2309.08520) do.
 """
 
 from __future__ import annotations
@@ -118,6 +118,7 @@ def _pruned(
         yield derived(dense, "prune", label="one shot", density=density, tokens=0)
     science = dense.config.science
     again = science.tokens - early * science.batch.batch_tokens + more
+    yield derived(dense, "continue", label="dense, rewound", at=(early,), tokens=again)
     yield derived(
         (dense, dense), "prune", label="rewound", at=(science.steps, early), density=REWOUND,
         tokens=again, **kept,
