@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from analysis.tables.columns import Array, named
 from scaling.common.errors import UserError, nearest
@@ -96,6 +96,16 @@ def student_t(level: float, dof: float) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(dof, (1 + level) / 2))
+
+
+def mean_interval(values: ArrayLike, level: float) -> tuple[float, float, float]:
+    """m and m -+ t s / sqrt(n) of n independent values by Student's t; nan ends of a single one."""
+    x = np.asarray(values, float)
+    mean = float(x.mean())
+    if len(x) < 2:
+        return mean, np.nan, np.nan
+    reach = float(student_t(level, len(x) - 1) * x.std(ddof=1) / len(x) ** 0.5)
+    return mean, mean - reach, mean + reach
 
 
 def expanded(level: float, units: int, constants: int) -> float:

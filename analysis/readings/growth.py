@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.fitting.bootstrap import student_t
+from analysis.fitting.bootstrap import mean_interval
 from analysis.fitting.types import LEVEL
 from analysis.plotting.numbers import quantity
 from analysis.plotting.style import MARKERS, MUTED, RAMP, house_style
@@ -44,11 +44,7 @@ class Arm:
 
     def mean(self, cost: str) -> tuple[float, float, float]:
         """Mean speed-up over seeds and its interval; nan around a single one."""
-        found = np.array(self.speedups[cost])
-        if len(found) < 2:
-            return float(found.mean()), float("nan"), float("nan")
-        reach = student_t(LEVEL, len(found) - 1) * found.std(ddof=1) / len(found) ** 0.5
-        return float(found.mean()), float(found.mean() - reach), float(found.mean() + reach)
+        return mean_interval(self.speedups[cost], LEVEL)
 
 
 @dataclass(frozen=True)

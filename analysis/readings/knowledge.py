@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fitting.bootstrap import student_t
+from analysis.fitting.bootstrap import mean_interval
 from analysis.fitting.types import LEVEL
 from analysis.plotting.numbers import quantity
 from analysis.plotting.style import MARKERS, MUTED, RAMP, house_style
@@ -51,11 +51,8 @@ class Knowledge:
 
     def mean(self, exposures: str) -> tuple[float, float, float]:
         """Mean capacity of the runs of these exposures, over sizes and loads, and its interval."""
-        found = np.array([run.capacity for run in self.runs if _rounded(run) == exposures])
-        if len(found) < 2:
-            return float(found.mean()), float("nan"), float("nan")
-        reach = student_t(LEVEL, len(found) - 1) * found.std(ddof=1) / len(found) ** 0.5
-        return float(found.mean()), float(found.mean() - reach), float(found.mean() + reach)
+        found = [run.capacity for run in self.runs if _rounded(run) == exposures]
+        return mean_interval(found, LEVEL)
 
     def __str__(self) -> str:
         best = max(self.runs, key=lambda run: run.capacity)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.fitting.bootstrap import student_t
+from analysis.fitting.bootstrap import mean_interval
 from analysis.fitting.types import LEVEL
 from analysis.plotting.numbers import quantity
 from analysis.plotting.style import MARKERS, MUTED, RAMP, house_style
@@ -50,12 +50,7 @@ class Arm:
     @property
     def worth(self) -> tuple[float, float, float]:
         """The mean over seeds and its interval; nan around a single seed."""
-        found = np.array(self.worths)
-        mean = float(found.mean())
-        if len(found) < 2:
-            return mean, float("nan"), float("nan")
-        reach = float(student_t(LEVEL, len(found) - 1) * found.std(ddof=1) / len(found) ** 0.5)
-        return mean, mean - reach, mean + reach
+        return mean_interval(self.worths, LEVEL)
 
 
 @dataclass(frozen=True)

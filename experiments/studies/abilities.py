@@ -17,23 +17,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from experiments.config.data import DataConfig
-from experiments.config.optimizer import OptimizerConfig
 from experiments.config.run import (
     BatchConfig,
     BudgetConfig,
     EvaluationConfig,
-    Execution,
-    RunConfig,
-    Science,
 )
-from experiments.config.schedule import ScheduleConfig
 from experiments.plan.grids import configs, grid
 from experiments.plan.run import Run
 from experiments.plan.study import Study
 from experiments.record import StudyPart
+from experiments.studies import _base
 from models.config import Program
 from models.shapes import plain
-from scaling.parametrization.parametrization import Parametrization
 
 GENERATORS: Mapping[str, str] = {  # by the name of the corpus: its source and settings
     "addition": "addition:",
@@ -48,21 +43,15 @@ TASKS = ("addition", "modular", "brackets", "permutations", "copies", "khop", "s
          "identifiers")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Scale:
+@dataclass(frozen=True, kw_only=True)
+class Scale(_base.Size):
     """One size of the study: the same design, other numbers."""
 
     widths: tuple[int, ...]  # the last is held out
-    layers: int
-    head_dim: int
-    batch: BatchConfig
     tokens: int
     documents: int  # of each generator
     seeds: int
-    learning_rate: float  # at the base width
     base_width: int = 32
-    precision: Literal["float32", "bfloat16"] = "float32"
-    program: Program = Program()
 
 
 SCALES: Mapping[str, Scale] = {
@@ -111,18 +100,11 @@ def study(
     """The ladder of a scale with its seeds, and its largest size held out with one."""
     s = SCALES[scale]
     made = [f"{name}={text}documents={s.documents}" for name, text in GENERATORS.items()]
-    base = RunConfig(
-        Science(
-            parametrization=Parametrization("mup", s.base_width, s.head_dim),
-            optimizer=OptimizerConfig(learning_rate=s.learning_rate, beta2=0.99),
-            schedule=ScheduleConfig(name="linear"),
-            batch=s.batch,
-            budget=BudgetConfig(s.tokens if tokens is None else tokens),
-            data=DataConfig(corpora=("text=stdlib", *made), weights=WEIGHTS),
-            evaluation=EvaluationConfig(windows=len(WEIGHTS) * 32, tasks=tasks),
-            precision=s.precision,
-        ),
-        Execution(program=s.program),
+    base = _base.base(
+        s,
+        budget=BudgetConfig(s.tokens if tokens is None else tokens),
+        data=DataConfig(corpora=("text=stdlib", *made), weights=WEIGHTS),
+        evaluation=EvaluationConfig(windows=len(WEIGHTS) * 32, tasks=tasks),
     )
     runs = []
     for rung, width in enumerate(s.widths):

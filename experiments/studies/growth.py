@@ -16,18 +16,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.config.optimizer import OptimizerConfig
 from experiments.config.overrides import assign
-from experiments.config.run import BatchConfig, EvaluationConfig, Execution, RunConfig, Science
-from experiments.config.schedule import ScheduleConfig
+from experiments.config.run import BatchConfig, EvaluationConfig, RunConfig
 from experiments.plan import derived
 from experiments.plan.run import Run
 from experiments.plan.study import Study
 from experiments.record import StudyPart
+from experiments.studies import _base
 from models.config import Program
 from models.shapes import plain
 from scaling.counting.formulas import params_total
-from scaling.parametrization.parametrization import Parametrization
 
 FACTOR = 4
 OPERATORS = ("stack", "interpolate", "zero", "random")
@@ -35,20 +33,14 @@ BUDGETS = (0.5, 1.0, 2.0)  # of a target, in units of `ratio` tokens per paramet
 SEEDS = 1000
 
 
-@dataclass(frozen=True)
-class Scale:
-    """One size of the study: the same design, other numbers."""
+@dataclass(frozen=True, kw_only=True)
+class Scale(_base.Size):
+    """One size of the study: the same design, other numbers; `layers` of a target are a multiple
+    of FACTOR."""
 
     widths: tuple[int, ...]
-    layers: int  # of a target; a multiple of FACTOR
-    head_dim: int
     ratio: float  # tokens per parameter of the middle budget
-    batch: BatchConfig
-    learning_rate: float  # at the base width
-    base_width: int
     windows: int = 512
-    precision: Literal["float32", "bfloat16"] = "float32"
-    program: Program = Program()
 
 
 SCALES: Mapping[str, Scale] = {
@@ -84,16 +76,9 @@ def study(
 ) -> Study:
     """Targets from their start and grown; `shares` of the middle budget train the small model."""
     s = SCALES[scale]
-    base = RunConfig(
-        Science(
-            parametrization=Parametrization("mup", s.base_width, s.head_dim),
-            optimizer=OptimizerConfig(learning_rate=s.learning_rate, beta2=0.99, weight_decay=0.1),
-            schedule=ScheduleConfig(name="linear", warmup_fraction=0.05),
-            batch=s.batch,
-            evaluation=EvaluationConfig(windows=s.windows),
-            precision=s.precision,
-        ),
-        Execution(program=s.program, unneeded="freed"),
+    base = assign(
+        _base.base(s, evaluation=EvaluationConfig(windows=s.windows)),
+        {"execution.unneeded": "freed"},
     )
     runs: list[Run] = []
     for rung, width in enumerate(s.widths):

@@ -17,24 +17,19 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from experiments.config.data import DataConfig
-from experiments.config.optimizer import OptimizerConfig
 from experiments.config.overrides import assign
 from experiments.config.run import (
     BatchConfig,
     BudgetConfig,
     EvaluationConfig,
-    Execution,
-    RunConfig,
-    Science,
 )
-from experiments.config.schedule import ScheduleConfig
 from experiments.plan import derived, subsets
 from experiments.plan.run import Run
 from experiments.plan.study import Study
 from experiments.record import StudyPart
+from experiments.studies import _base
 from models.config import Program
 from models.shapes import plain
-from scaling.parametrization.parametrization import Parametrization
 
 TEXTS = ("code", "docstrings", "stubs", "stdlib_tests", "manuals")
 METHODS: Mapping[str, Mapping[str, Any]] = {  # beside the average, from the base on
@@ -45,22 +40,15 @@ METHODS: Mapping[str, Mapping[str, Any]] = {  # beside the average, from the bas
 SEEDS = 1000
 
 
-@dataclass(frozen=True)
-class Scale:
-    """One size of the study: the same design, other numbers."""
+@dataclass(frozen=True, kw_only=True)
+class Scale(_base.Size):
+    """One size of the study: the same design, other numbers; experts take a third of the rate."""
 
     widths: tuple[int, ...]
-    layers: int
-    head_dim: int
     base_tokens: int
     expert_tokens: int
-    batch: BatchConfig
-    learning_rate: float  # at the base width; experts take a third of it
-    base_width: int
     subsets: int = 5  # of each number of experts, at most
     windows: int = 256  # of validation, for each text
-    precision: Literal["float32", "bfloat16"] = "float32"
-    program: Program = Program()
 
 
 SCALES: Mapping[str, Scale] = {
@@ -129,20 +117,16 @@ def study(
 ) -> Study:
     """The bases, their experts and merges; widths, tokens and windows of the scale or others."""
     s = SCALES[scale]
-    shared = RunConfig(
-        Science(
-            parametrization=Parametrization("mup", s.base_width, s.head_dim),
-            optimizer=OptimizerConfig(learning_rate=s.learning_rate, beta2=0.99, weight_decay=0.1),
-            schedule=ScheduleConfig(name="linear"),
-            batch=s.batch,
+    shared = assign(
+        _base.base(
+            s,
             budget=BudgetConfig(s.base_tokens if base_tokens is None else base_tokens),
             data=DataConfig(
                 corpora=tuple(f"{text}={text}" for text in TEXTS), weights=_even(TEXTS)
             ),
             evaluation=EvaluationConfig(windows=len(TEXTS) * (windows or s.windows)),
-            precision=s.precision,
         ),
-        Execution(program=s.program, unneeded="freed"),
+        {"execution.unneeded": "freed"},
     )
     runs: list[Run] = []
     for rung, width in enumerate(widths or s.widths):

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.fitting.bootstrap import percentile_interval, resample_weights, student_t
+from analysis.fitting.bootstrap import mean_interval, percentile_interval, resample_weights
 from analysis.fitting.types import LEVEL
 from analysis.tables.columns import Array
 from scaling.common.errors import UserError
@@ -293,10 +293,7 @@ class Compared:
         """
         both = sorted(self.losses.keys() & other.losses.keys())
         ratio = np.log([self.losses[seed] / other.losses[seed] for seed in both])
-        if len(ratio) < 2:
-            return float(ratio.mean()), float("nan"), float("nan")
-        reach = student_t(LEVEL, len(ratio) - 1) * ratio.std(ddof=1) / np.sqrt(len(ratio))
-        return float(ratio.mean()), float(ratio.mean() - reach), float(ratio.mean() + reach)
+        return mean_interval(ratio, LEVEL)
 
 
 def compared_of(table: pd.DataFrame, proxies: Proxies, shares: Array) -> tuple[Compared, ...]:
