@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, TypeVar
@@ -106,6 +106,15 @@ def _broadcast(content: bytes) -> bytes:
     padded[: len(content)] = np.frombuffer(content, np.uint8)
     found: bytes = multihost_utils.broadcast_one_to_all(padded)[:size].tobytes()
     return found
+
+
+def common(numbers: Sequence[int], of: int) -> set[int]:
+    """The numbers that every process has, of up to `of` each; none is negative."""
+    own = np.array([*numbers, *[-1] * (of - len(numbers))], np.int32)
+    if jax.process_count() == 1:
+        return set(numbers)
+    rows = np.asarray(multihost_utils.process_allgather(own))
+    return set.intersection(*(set(row.tolist()) for row in rows)) - {-1}
 
 
 def ask(*flags: Flag) -> Callable[[], list[bool]]:

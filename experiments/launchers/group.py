@@ -3,7 +3,8 @@
 Every process runs the same command. All machines see the study's folder and the cache at the same
 paths. Process 0 carries the command out: it claims runs, writes their records and broadcasts the
 next population. The others train along and end with its exit code. One failure ends all; the same
-command continues from the last checkpoints.
+command continues from the last checkpoints. With `copy_steps` each command is a keeper beside its
+process (`experiments.launchers._keeper`): a failure ends no command.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from experiments.data import Corpora
 from experiments.devices import machine
 from experiments.devices.machine import use_compilation_cache
 from experiments.devices.multihost import Meeting, hear, leads, tell
+from experiments.devices.peer_memory import PeerMemory
 from experiments.devices.signals import on_stop_signal
 from experiments.devices.slot import Slot
 from experiments.launchers import Launcher, Site
 from experiments.launchers import _worker as worker
+from experiments.launchers._keeper import Keeper
 from experiments.record import AGAIN, Status
 from experiments.runs.job import Event, Job, Population
 from experiments.training.populations.grouping import ALONE, Curve
@@ -33,7 +36,7 @@ from scaling.common.command_line import exit_code
 from scaling.common.errors import UserError, nearest
 from scaling.machines.layout import KINDS
 
-FIELDS = ("coordinator", "processes", "process")
+FIELDS = ("coordinator", "processes", "process", "copy_steps", "keeper")
 
 
 @dataclass
@@ -41,6 +44,9 @@ class Group(Launcher):
     """One place: all the devices."""
 
     meeting: Meeting
+    copy_steps: int | None = None  # between copies in the memory of keepers
+    keeper: int | None = None  # the port of this process's keeper
+    _memory: PeerMemory | None = field(default=None, init=False)
     _is_training: bool = field(default=False, init=False)  # True after an error in training too
 
     @property
@@ -63,9 +69,13 @@ class Group(Launcher):
 
         If process 0 fails during a run, JAX ends the others.
         """
+        if self.copy_steps is not None and self.keeper is None:
+            return _keeper(self.meeting).carry_out([sys.executable, *sys.orig_argv[1:]])
         self.meeting.join()
+        if self.copy_steps is not None and self.keeper is not None:
+            self._memory = PeerMemory(self.keeper, self.copy_steps)
         if not leads():
-            return _follow()
+            return _follow(self._memory)
         code = AGAIN
         try:
             code = exit_code(command)
@@ -95,7 +105,9 @@ class Group(Launcher):
         ) -> None:
             self._is_training = True
             tell((population, slot))
-            stands = train_population(population, corpora, watch=watch, interrupted=interrupted)
+            stands = train_population(
+                population, corpora, watch=watch, interrupted=interrupted, memory=self._memory
+            )
             self._is_training = False
             if Status.STARTED in stands:  # interrupted, in any process
                 asked.append(True)
@@ -120,7 +132,20 @@ def launcher(workers: int | None, resources: Mapping[str, str]) -> Group:
         if name not in FIELDS:
             raise UserError(f"--resource {name}: {nearest(name, FIELDS)}")
     numbers = {name: _number(name, resources[name]) for name in FIELDS[1:] if name in resources}
-    return Group(Meeting(resources.get("coordinator"), **numbers))
+    own = {name: numbers.pop(name) for name in FIELDS[3:] if name in numbers}
+    made = Group(Meeting(resources.get("coordinator"), **numbers), **own)
+    if made.copy_steps is not None and (made.copy_steps < 1 or len(numbers) < 2):
+        raise UserError(
+            f"--resource copy_steps={made.copy_steps}: 1 or more, with coordinator=HOST:PORT, "
+            "processes=N and process=I, by which the keepers meet"
+        )
+    return made
+
+
+def _keeper(meeting: Meeting) -> Keeper:
+    assert meeting.coordinator and meeting.processes and meeting.process is not None
+    host, _, port = meeting.coordinator.rpartition(":")
+    return Keeper((host, int(port)), meeting.processes, meeting.process)
 
 
 def _number(name: str, text: str) -> int:
@@ -140,7 +165,7 @@ def _check(job: Job) -> None:
     recipe(settle(job, lambda event: None).run.config)
 
 
-def _follow() -> int:
+def _follow(memory: PeerMemory | None) -> int:
     """Train the populations that process 0 broadcasts, until it broadcasts an exit code."""
     asked: list[bool] = []
     corpora = cache(Corpora)
@@ -154,7 +179,12 @@ def _follow() -> int:
             population, slot = message
             use_compilation_cache(slot.cache)
             try:
-                train_population(population, corpora(slot.cache), interrupted=lambda: bool(asked))
+                train_population(
+                    population,
+                    corpora(slot.cache),
+                    interrupted=lambda: bool(asked),
+                    memory=memory,
+                )
             except jax.errors.JaxRuntimeError as error:
                 reason = str(error).splitlines()[0]
                 print(f"process {jax.process_index()}: {reason}", file=sys.stderr)

@@ -83,6 +83,10 @@ class Checkpoints:
             response = self._orbax.save_async(step, state, overwrite=True)
         self._saving, self._current = self._sealer.submit(self._complete, step, response), step
 
+    def latest(self) -> int:
+        """The step of the newest checkpoint, sound or not; -1 without one."""
+        return told(lambda: max((found.step for found in self._orbax.checkpoints), default=-1))
+
     def restore(self, state: Any, aside: Aside | None = None) -> Any:
         """Load the latest sound state, in the form and placement of `state`.
 

@@ -19,6 +19,7 @@ import numpy as np
 from experiments.data import Corpora, chunks
 from experiments.devices.auto_layout import choose
 from experiments.devices.multihost import ask
+from experiments.devices.peer_memory import PeerMemory
 from experiments.record import Status
 from experiments.runs.job import Event, Job
 from experiments.training.populations.member import Member
@@ -46,6 +47,7 @@ def train_population(
     *,
     watch: Callable[[Event], None] = lambda event: None,
     interrupted: Callable[[], bool] = lambda: False,
+    memory: PeerMemory | None = None,
 ) -> list[Status]:
     """Train runs of one recipe together, from their checkpoints if any; write the records.
 
@@ -60,7 +62,7 @@ def train_population(
     with ExitStack() as stack:
         mixtures = [corpora.mixture(job.run.config.science.data) for job in jobs]
         members = [
-            stack.enter_context(Member(job, mixture, watch, members=len(jobs)))
+            stack.enter_context(Member(job, mixture, watch, members=len(jobs), memory=memory))
             for job, mixture in zip(jobs, mixtures, strict=True)
         ]
         place = programs(made, len(jobs)).place
@@ -112,7 +114,8 @@ class _Loop:
 
     def run(self, states: list[TrainState]) -> None:
         """Step until every member has ended, or an interrupt has saved its checkpoint."""
-        execution = self.population[0].job.run.config.execution
+        first = self.population[0]
+        execution, memory = first.job.run.config.execution, first.memory
         hypers = self.compiled.join([member.hypers for member in self.population])
         state = self.compiled.join(states)
         states.clear()
@@ -121,19 +124,23 @@ class _Loop:
         def is_due() -> bool:
             return time.monotonic() - saved > execution.checkpoint_seconds
 
+        def is_sending() -> bool:
+            return memory is not None and memory.is_sending()
+
         for member in self.population:
             member.members = len(self.population)
         for batches in self._batches(execution.steps_per_dispatch):
             starts = [member.step for member in self.population]
             passed = [member.advance(execution.steps_per_dispatch) for member in self.population]
-            answer = ask(self.interrupted, is_due)
+            answer = ask(self.interrupted, is_due, is_sending)
             state, metrics = self.compiled.chunk(state, hypers, batches)
             self._fetch()
             self.late = starts, metrics
-            stop, due = answer()
+            stop, due, sending = answer()
+            copied = not sending and memory is not None and memory.is_due(starts[0], first.step)
             ended = [member.is_active and member.step == member.total for member in self.population]
             permanent = any(member.is_active and member.is_permanent for member in self.population)
-            if stop or due or permanent or any(passed) or any(ended):
+            if stop or due or copied or permanent or any(passed) or any(ended):
                 self._fetch()
             for k, member in enumerate(self.population):
                 if not member.is_active:
@@ -143,6 +150,8 @@ class _Loop:
                         member.evaluate(self.compiled, self.compiled.part(state, k))
                     if stop or due or member.is_permanent:
                         member.save(self.compiled.part(state, k))
+                    if copied and not stop and not ended[k]:
+                        member.copy(self.compiled.part(state, k))
                     if stop:
                         member.tell(Status.STARTED)
                     elif ended[k]:

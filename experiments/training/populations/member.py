@@ -20,6 +20,7 @@ from jax.errors import JaxRuntimeError
 from experiments import record
 from experiments.data import Mixture
 from experiments.devices.multihost import leads
+from experiments.devices.peer_memory import PeerMemory
 from experiments.evaluation.task import (
     VALIDATION,
     Evaluations,
@@ -55,6 +56,7 @@ class Member:
     step: int = 0  # steps sent to the device
     status: Status = Status.STARTED
     members: int = 1  # of its population, itself included
+    memory: PeerMemory | None = None  # of a group that outlives a killed process
     writer: Writer = field(init=False)
     _checkpoints: Checkpoints = field(init=False)
     _open: ExitStack = field(default_factory=ExitStack, init=False)
@@ -116,7 +118,7 @@ class Member:
             Checkpoints(folder / record.CHECKPOINTS, execution.keep, execution.permanent)
         )
         fresh = compiled.init(self.hypers)
-        state: TrainState = self._checkpoints.restore(fresh, self._set_aside)
+        state = self._remembered(fresh) or self._checkpoints.restore(fresh, self._set_aside)
         begun = self.job.run.beginning
         if state is fresh and self.job.run.origin is not None and leads():
             forget(self.job)
@@ -127,6 +129,21 @@ class Member:
         self.tell("compiling")
         self.writer.begin(self.step)
         return state
+
+    def _remembered(self, fresh: TrainState) -> TrainState | None:
+        """The state of a copy in memory that is newer than the latest checkpoint."""
+        if self.memory is None:
+            return None
+        found = self.memory.restore(self._run_id, fresh, beyond=self._checkpoints.latest())
+        if found is not None:
+            note = f"{self._run_id}: goes on at step {int(found.step)} from memory"
+            self.watch(Event(self._run_id, "compiling", note=note))
+        return found
+
+    def copy(self, state: TrainState) -> None:
+        """Copy the state to the memory of other processes."""
+        if self.memory is not None:
+            self.memory.keep(self._run_id, self.step, state)
 
     def advance(self, steps: int) -> bool:
         """Advance by up to `steps`; True if an evaluation before the last came due."""

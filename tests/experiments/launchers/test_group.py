@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +29,7 @@ from experiments.training.trainer import train
 from scaling.common.errors import UserError
 
 EXPERIMENTS = ("-m", "experiments")
+STEPS = 400  # of the run that is killed so often
 PATIENCE = 300.0  # seconds until who hangs has failed, on however loaded a machine
 TOLERANCE = 1e-5
 STUDY = """
@@ -83,12 +88,18 @@ class Shell:
 
     def group(self, settings: Sequence[str], programs: Sequence[Sequence[str]]) -> Ends:
         """A process of two devices for each of these programs, which meet at a free port."""
+        return ends([start() for start in self.starts(settings, programs)])
+
+    def starts(
+        self, settings: Sequence[str], programs: Sequence[Sequence[str]], **more: int
+    ) -> list[Callable[[], subprocess.Popen[str]]]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        told = {"coordinator": f"127.0.0.1:{port}", "processes": len(programs)}
-        started = [
-            self.start(
+        told = {"coordinator": f"127.0.0.1:{port}", "processes": len(programs), **more}
+        return [
+            partial(
+                self.start,
                 settings,
                 *("--launcher", "group"),
                 *(f"--resource={name}={value}" for name, value in told.items()),
@@ -98,7 +109,6 @@ class Shell:
             )
             for k, program in enumerate(programs)
         ]
-        return ends(started)
 
     @property
     def run(self) -> Path:
@@ -190,6 +200,48 @@ def test_killed_process_ends_the_group_and_the_same_command_goes_on(
     assert environment(shell.run) == {"processes": 2, "devices": 4}
 
 
+def outlive(shell: Shell, kills: int, steps: int) -> Ends:
+    """A group that is killed so often; a killed command is started again."""
+    marks = shell.study.parent / "marks"
+    marks.mkdir()
+    program = (str(SUPPORT / "killed.py"), str(marks), str(kills))
+    settings = (*FSDP, *tiny.lasting(steps)[:2], "execution.checkpoint_seconds=3600")
+    starts = shell.starts(settings, [program, program], copy_steps=8)
+    running, end = [start() for start in starts], time.monotonic() + 2 * PATIENCE
+    while any(process.poll() is None for process in running) and time.monotonic() < end:
+        for k, process in enumerate(running):
+            if process.poll() == -signal.SIGKILL:
+                running[k] = starts[k]()
+        time.sleep(0.1)
+    found = ends(running)
+    assert len(list(marks.iterdir())) == kills
+    return found
+
+
+def test_a_killed_process_is_replaced_and_the_group_goes_on_from_memory(
+    tmp_path: Path, texts: Path, cache: Path, here: Sweep
+) -> None:
+    shell = Shell(tmp_path, texts, cache)
+    found = outlive(shell, kills=1, steps=tiny.STEPS)
+    assert [code for code, _ in found] == [0, 0], found
+    steps = re.findall(r"goes on at step (\d+) from memory", found[0][1])
+    assert [int(step) in (8, 16, 24) for step in steps] == [True], found
+    check_same(shell.run, here)
+
+
+@pytest.mark.slow
+def test_a_group_outlives_twenty_kills_of_processes_and_keepers(
+    tmp_path: Path, texts: Path, cache: Path
+) -> None:
+    alone = sweep_of(tmp_path / "alone", texts, cache)
+    sweep = replace(alone, study=alone.study.override(tiny.lasting(STEPS)))
+    train(sweep.job(sweep.study.runs[0]), sweep.corpora)
+    shell = Shell(tmp_path, texts, cache)
+    found = outlive(shell, kills=20, steps=STEPS)
+    assert [code for code, _ in found] == [0, 0], found
+    check_same(shell.run, sweep)
+
+
 @pytest.mark.slow
 def test_mistakes_end_every_process(tmp_path: Path, texts: Path, cache: Path) -> None:
     found = Shell(tmp_path, texts, cache).group((), [EXPERIMENTS, EXPERIMENTS])
@@ -205,6 +257,7 @@ def test_mistakes_end_every_process(tmp_path: Path, texts: Path, cache: Path) ->
         (None, {"processes": "two"}, "--resource processes=two: expected a whole number"),
         (None, {"coordinator": "here"}, "coordinator=here: expected HOST:PORT"),
         (None, {"processes": "2", "process": "2"}, "process=2: processes=2 are numbered from 0"),
+        (None, {"copy_steps": "8"}, "copy_steps=8: 1 or more, with coordinator=HOST:PORT"),
     ],
 )
 def test_words_that_no_group_knows(
