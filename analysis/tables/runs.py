@@ -61,6 +61,8 @@ def with_parents(rows: Sequence[Row]) -> list[Row]:
 
     `flops_with_parents` counts each ancestor of a run in full, and `flops_with_parents_shared`
     divides it evenly among all runs of the table that descend from it. `flops_model` has none.
+    Teachers' forward passes count in full too, or once for all students of one seed, whose tokens
+    are the same: each has a share by its own tokens.
     """
     known = {row["run_id"]: row for row in rows}
 
@@ -75,13 +77,30 @@ def with_parents(rows: Sequence[Row]) -> list[Row]:
         return list(rows)
     nan = float("nan")
     cost = {name: row.get("flops_model", nan) for name, row in known.items()}
+    taught = _teachers(rows)
     found = []
     for row, names in zip(rows, ancestors, strict=True):
         own = cost[row["run_id"]]
         older = row["flops_parents"] if names and "flops_parents" in row else 0.0
+        full, shared = taught[row["run_id"]]
         shares = sum(cost[name] / heirs[name] if name in cost else nan for name in sorted(names))
-        both = {"flops_with_parents": own + older, "flops_with_parents_shared": own + shares}
+        both = {"flops_with_parents": own + older + full}
+        both["flops_with_parents_shared"] = own + shares + shared
         found.append(row | both)
+    return found
+
+
+def _teachers(rows: Sequence[Row]) -> dict[str, tuple[float, float]]:
+    """FLOPs of the teachers' forward passes of each student, in full and shared."""
+    classes: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        if row.get("flops_teachers"):  # none of earlier versions
+            classes.setdefault((row["teachers"], row.get("seed")), []).append(row)
+    found: dict[str, tuple[float, float]] = {row["run_id"]: (0.0, 0.0) for row in rows}
+    for students in classes.values():
+        costs = [row["flops_teachers"] for row in students]
+        once = max(costs) / sum(costs)
+        found |= {row["run_id"]: (c, c * once) for row, c in zip(students, costs, strict=True)}
     return found
 
 
@@ -235,6 +254,11 @@ def _derivation(run: RunRecord) -> Row:
         "parents": " ".join(dict.fromkeys(parent.run_id for parent in run.parents)),
         "parents_count": len(run.parents),
         "flops_parents": found.flops_parents,
+        **(
+            {"teachers": " ".join(found.teachers), "flops_teachers": found.flops_teachers}
+            if found.teachers
+            else {}
+        ),
         **{f"operation.{name}": scalar(value) for name, value in found.settings.items()},
     }
 

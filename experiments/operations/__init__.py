@@ -123,6 +123,12 @@ def check(name: str, plan: Blueprint, settings: Settings) -> None:
         raise UserError(f"operation '{name}': {reason}")
 
 
+def settings(name: str, given: Settings) -> Settings:
+    """The settings of an operation, those left out at their defaults. Raises as `check`."""
+    found = operation(name)
+    return _defaults(found) | _typed(name, found, given)
+
+
 def state(name: str, settings: Settings) -> State:
     """The child's state of the optimizer, as the settings have it.
 

@@ -54,6 +54,9 @@ class Continued:
         return replace(self, parent=parent(self.parent))
 
 
+TEACHING = "distill"  # the operation whose parents give logits all through the training
+
+
 @dataclass(frozen=True)
 class Derived:
     """An operation by name, its settings, and the finished runs of the same study it is applied to.
@@ -79,6 +82,11 @@ class Derived:
         """Each parent with the step of its checkpoint."""
         ends = tuple(parent.config.science.steps for parent in self.parents)
         return tuple(zip(self.parents, self.at or ends, strict=True))
+
+    @property
+    def teachers(self) -> tuple[tuple[Run, int], ...]:
+        """Parents that teach, each with the step of its checkpoint."""
+        return self.sources if self.operation == TEACHING else ()
 
     def change(self, parent: Callable[[Run], Run]) -> Derived:
         """The same beginning with `parent` applied to every parent."""
@@ -157,6 +165,21 @@ class Run:
                     latest[run.run_id] = (run, step)
                 latest[run.run_id] = (run, max(step, latest[run.run_id][1]))
         return sum(run.flops_until(step) for run, step in latest.values())
+
+    @property
+    def teachers(self) -> tuple[tuple[Run, int], ...]:
+        """Its teachers, each with the step of its checkpoint."""
+        return self.beginning.teachers if isinstance(self.beginning, Derived) else ()
+
+    @property
+    def flops_teachers(self) -> float:
+        """Their forward passes over all its tokens: a third of `flops_model` for each token."""
+        science = self.config.science
+        return sum(
+            _ledger(run.config.science.model, science.batch.seq_len, science.tokens)["flops_model"]
+            / 3
+            for run, _ in self.teachers
+        )
 
     @property
     def ancestors(self) -> frozenset[str]:

@@ -21,12 +21,15 @@ class Parent(Entry, frozen=True, kw_only=True):
 class Derivation(Entry, frozen=True, kw_only=True):
     """The operation that made the initial parameters from the parents', with its settings.
 
-    `flops_parents` is `flops_model` of all runs behind them, each counted once.
+    `flops_parents` is `flops_model` of all runs behind them, each counted once. `flops_teachers` is
+    that of the forward passes of `teachers`, parents that give logits and no parameters.
     """
 
     operation: str
     settings: Mapping[str, Any] = msgspec.field(default_factory=dict)
     flops_parents: float
+    teachers: tuple[str, ...] = ()
+    flops_teachers: float = 0.0
 
 
 class LawSetting(Entry, frozen=True, kw_only=True):

@@ -128,6 +128,8 @@ def _derivation(run: Run) -> Derivation | None:
         operation=begun.operation,
         settings=dict(begun.settings),
         flops_parents=run.flops_parents,
+        teachers=tuple(teacher.run_id for teacher, _ in run.teachers),
+        flops_teachers=run.flops_teachers,
     )
 
 

@@ -11,22 +11,25 @@ from functools import lru_cache
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from experiments import operations, record
 from experiments.config.run import Science
 from experiments.operations import Arrays, Blueprint, Model
-from experiments.plan.run import Derived, Run
+from experiments.plan.run import TEACHING, Derived, Run
 from experiments.record import Status
 from experiments.runs.job import Job
 from experiments.runs.layer_stacking import is_params
 from experiments.training.export import from_arrays, kept_state, name, to_arrays
 from experiments.training.hypers import hypers
+from experiments.training.objective import Teaching
 from experiments.training.step import Recipe, TrainState, fresh_state, recipe
 from experiments.training.update import evaluated
 from models.config import TransformerConfig
 from models.module import Spec
 from models.transformer import weights
 from scaling.common.errors import UserError
+from scaling.machines.layout import Layout
 from scaling.parametrization.parametrization import Parametrization
 from scaling.parametrization.weight import Weight
 
@@ -63,6 +66,40 @@ def derived_state(job: Job, derived: Derived, like: TrainState) -> TrainState:
 
     moved: TrainState = jax.tree.map(placed, state, like)
     return moved
+
+
+def taught(job: Job, made: Recipe) -> Recipe:
+    """The recipe of a run with the models of its teachers."""
+    return replace(made, teachers=tuple(_alone(run).spec for run, _ in job.run.teachers))
+
+
+def _alone(run: Run) -> Recipe:
+    """The recipe of a run on one device."""
+    execution = replace(run.config.execution, layout=Layout())
+    return recipe(replace(run.config, execution=execution))
+
+
+def teaching(job: Job) -> Teaching | None:
+    """The teachers' parameters, those that each is evaluated by; None of a run without teachers.
+
+    Raises:
+        UserError: a teacher is not completed.
+    """
+    begun = job.run.beginning
+    if not isinstance(begun, Derived) or not begun.teachers:
+        return None
+    found = []
+    for teacher, step in begun.teachers:
+        check_parent(job, teacher)
+        _, _, of, state = kept_state(job.folder.parent / teacher.run_id, step)
+        arrays = to_arrays(of, evaluated(state.optimizer, state.params))
+        found.append(from_arrays(_alone(teacher), arrays, f"teacher {teacher.run_id}"))
+    given = operations.settings(begun.operation, begun.settings)
+    return Teaching(
+        share=jnp.float32(given["share"]),
+        temperature=jnp.float32(given["temperature"]),
+        teachers=jax.tree.map(jnp.asarray, tuple(found)),
+    )
 
 
 def check_parent(job: Job, parent: Run) -> None:
@@ -108,6 +145,25 @@ def check(run: Run) -> None:
             )
     if operations.state(begun.operation, begun.settings) == "mapped":
         _check_mapped(run.config.science, begun)
+    if begun.teachers:
+        _check_taught(run)
+
+
+def _check_taught(run: Run) -> None:
+    science, layout = run.config.science, run.config.execution.layout.name
+    where = f"operation '{TEACHING}'"
+    if layout != "single":
+        raise UserError(
+            f"{where}: execution.layout.name={layout}: no layout shares out teachers; set single"
+        )
+    for teacher, _ in run.teachers:
+        theirs = teacher.config.science
+        lengths = theirs.batch.seq_len, science.batch.seq_len
+        if theirs.model.positions == "learned" and lengths[0] != lengths[1]:
+            raise UserError(
+                f"{where}: batch.seq_len={lengths[1]}, and {lengths[0]} learned positions of the "
+                f"teacher {teacher.run_id}; choose one length"
+            )
 
 
 def _check_mapped(science: Science, begun: Derived) -> None:

@@ -16,7 +16,8 @@ from experiments.config.traced import TRACED
 class Hypers:
     """One attribute for each row of `TRACED`: a scalar, or [K] under vmap.
 
-    The rows `penalties.*` are the dict `penalties`, by name.
+    The rows `penalties.*` are the dict `penalties`, by name. `teaching` has the teachers of a
+    derived run, or is None.
     """
 
     def __init__(self, **values: Any) -> None:
@@ -40,9 +41,9 @@ class Hypers:
         return cls(**dict(zip(names, values, strict=True)))
 
 
-def hypers(science: Science) -> Hypers:
-    """The traced numbers of one run."""
-    tree: dict[str, Any] = {}
+def hypers(science: Science, teaching: Any = None) -> Hypers:
+    """The traced numbers of one run, and its `Teaching` if it has teachers."""
+    tree: dict[str, Any] = {"teaching": teaching}
     for path, traced in TRACED.items():
         *section, name = path.split(".")
         branch = tree.setdefault(section[0], {}) if section else tree

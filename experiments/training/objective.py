@@ -24,6 +24,19 @@ Penalties = Mapping[str, Array | float]
 NO_PENALTIES: Penalties = {"z_loss": 0.0}
 
 
+class Teaching(NamedTuple):
+    """Teachers of a run: their parameters, fixed, and the numbers of the lesson.
+
+    Attributes:
+        share: a, of the divergence from the teachers in the objective.
+        temperature: T, by which all logits are divided.
+    """
+
+    share: Float[Array, ""]
+    temperature: Float[Array, ""]
+    teachers: tuple[Params, ...]
+
+
 class Losses(NamedTuple):
     """Means over the tokens of some windows, each token from those before it.
 
@@ -43,9 +56,10 @@ def loss(spec: Spec, params: Params, windows: Windows) -> Float[Array, ""]:
 
 
 def objective(
-    spec: Spec, params: Params, windows: Windows, penalties: Penalties
-) -> tuple[Float[Array, ""], Losses]:
-    """cross_entropy + sum_k penalties[k] * found[k], and its parts.
+    spec: Spec, params: Params, windows: Windows, penalties: Penalties,
+    teachers: tuple[Spec, ...] = (), teaching: Teaching | None = None,
+) -> tuple[Float[Array, ""], Losses]:  # fmt: skip
+    """cross_entropy + sum_k penalties[k] * found[k], and its parts; with teachers `_taught`.
 
     A penalty adds nothing if no part of the model finds its value.
 
@@ -53,8 +67,15 @@ def objective(
     of x and w up to a scalar, the upstream gradient.
     """
     (x, w), routing = stream_routed(spec, params, windows[:, :-1])
-    how = _objective if spec.program.logits_chunks == 1 else _in_chunks
-    value, losses = how(spec, x, w, windows[:, 1:], penalties["z_loss"])
+    if teaching is None:
+        how = _objective if spec.program.logits_chunks == 1 else _in_chunks
+        value, losses = how(spec, x, w, windows[:, 1:], penalties["z_loss"])
+    else:
+        pairs = zip(teachers, teaching.teachers, strict=True)
+        streams = [stream(own, fixed, windows[:, :-1]) for own, fixed in pairs]
+        value, losses = _taught(
+            spec, x, w, windows[:, 1:], penalties["z_loss"], teachers, streams, teaching
+        )
     if "log_policy" in routing:
         reward = _rewards(spec, x, w, windows[:, 1:])
         routing |= reinforce(reward, routing.pop("log_policy"), routing.pop("baseline"))
@@ -130,6 +151,38 @@ def _objective(
 ) -> tuple[Float[Array, ""], Losses]:
     losses = _losses(spec, x, w, labels)
     return losses.cross_entropy + z_loss * losses.found["z_loss"], losses
+
+
+def _taught(
+    spec: Spec, x: Array, w: Array, labels: Tokens, z_loss: Array | float,
+    teachers: tuple[Spec, ...], streams: list[tuple[Array, Array]], teaching: Teaching,
+) -> tuple[Float[Array, ""], Losses]:  # fmt: skip
+    """(1 - a) cross_entropy + a T^2 divergence + z_loss * found["z_loss"] (Hinton et al. 2015).
+
+    divergence = KL(softmax(t / T) || softmax(s / T)), s the logits and t the mean of the teachers'.
+    No gradient reaches a teacher. One chunk of logits is in memory at a time.
+    """
+    n, T = spec.program.logits_chunks, teaching.temperature
+
+    def of(chunk: tuple[Array, Array, list[Array]]) -> Losses:
+        x, labels, others = chunk
+        s = readout(spec, x, w)
+        found = [readout(o, y, u) for o, y, (_, u) in zip(teachers, others, streams, strict=True)]
+        t = jax.lax.stop_gradient(sum(found) / len(found))
+        ln_p, ln_q = jax.nn.log_softmax(t / T), jax.nn.log_softmax(s / T)
+        losses = _of_logits(s, labels)
+        divergence = (jnp.exp(ln_p) * (ln_p - ln_q)).sum(-1).mean()
+        return losses._replace(found=losses.found | {"divergence": divergence})
+
+    stacked = [jax.lax.stop_gradient(y) for y, _ in streams]
+    if n == 1:
+        losses = of((x, jnp.asarray(labels), stacked))
+    else:
+        every = (_chunks(x, n), _chunks(labels, n), [_chunks(y, n) for y in stacked])
+        losses = jax.tree.map(lambda each: each.mean(), jax.lax.map(jax.checkpoint(of), every))
+    a, found = teaching.share, losses.found
+    lesson = a * T**2 * found["divergence"] + z_loss * found["z_loss"]
+    return (1 - a) * losses.cross_entropy + lesson, losses
 
 
 _in_chunks = jax.custom_vjp(_objective, nondiff_argnums=(0,))

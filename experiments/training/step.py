@@ -23,7 +23,14 @@ from experiments.devices.resolve import check, resolve
 from experiments.evaluation.score import log_probabilities
 from experiments.training import update as updates
 from experiments.training.hypers import Hypers
-from experiments.training.objective import NO_PENALTIES, Losses, Penalties, loss, objective
+from experiments.training.objective import (
+    NO_PENALTIES,
+    Losses,
+    Penalties,
+    Teaching,
+    loss,
+    objective,
+)
 from experiments.training.schedule import fraction
 from models.config import Phase
 from models.layout import keep
@@ -64,6 +71,7 @@ class Recipe:
     decay: str
     zeros: str
     evaluated: str
+    teachers: tuple[Spec, ...] = ()
 
     @property
     def products(self) -> AbstractContextManager[Any]:
@@ -153,8 +161,9 @@ def update(recipe: Recipe, hypers: Hypers, fraction: Array) -> optax.GradientTra
 
 
 def gradients(
-    recipe: Recipe, params: Params, batch: Array, penalties: Penalties = NO_PENALTIES
-) -> tuple[Losses, Params]:
+    recipe: Recipe, params: Params, batch: Array, penalties: Penalties = NO_PENALTIES,
+    teaching: Teaching | None = None,
+) -> tuple[Losses, Params]:  # fmt: skip
     """Losses over [B, T+1] and the gradient of their `objective`.
 
     Taken microbatch by microbatch: every window predicts T tokens, so the mean of their means is
@@ -166,7 +175,7 @@ def gradients(
     def one(windows: Array) -> tuple[Losses, Params]:
         with recipe.products:
             grads, found = jax.grad(partial(objective, recipe.spec), has_aux=True)(
-                params, windows, penalties
+                params, windows, penalties, recipe.teachers, teaching
             )
         return found, grads
 
@@ -190,7 +199,9 @@ def step(
     recipe: Recipe, state: TrainState, hypers: Hypers, batch: Array
 ) -> tuple[TrainState, Metrics]:
     """One update on a batch [B, T+1] of int32 windows."""
-    (value, found), grads = gradients(recipe, state.params, batch, hypers.penalties)
+    (value, found), grads = gradients(
+        recipe, state.params, batch, hypers.penalties, hypers.teaching
+    )
     scale = fraction(recipe.schedule, recipe.decay_shape, state.step, hypers)
     with recipe.products:  # of Muon
         change = update(recipe, hypers, scale)

@@ -22,6 +22,7 @@ from experiments.devices.multihost import ask
 from experiments.devices.peer_memory import PeerMemory
 from experiments.record import Status
 from experiments.runs.job import Event, Job
+from experiments.training.derived import taught
 from experiments.training.populations.member import Member
 from experiments.training.populations.programs import Programs, programs
 from experiments.training.step import Metrics, TrainState, recipe
@@ -58,7 +59,7 @@ def train_population(
         summary; STARTED after `interrupted`, with a checkpoint saved and no summary.
     """
     jobs = [settle(job, watch) for job in jobs]
-    made = recipe(jobs[0].run.config)
+    made = taught(jobs[0], recipe(jobs[0].run.config))
     with ExitStack() as stack:
         mixtures = [corpora.mixture(job.run.config.science.data) for job in jobs]
         members = [

@@ -51,6 +51,7 @@ CASES = {
     "random": Case(child=("model.layers=3", *WIDER)),
     "zero": Case(child=("model.layers=3", *WIDER)),
     "split": Case(child=WIDER),
+    "distill": Case(2, ("model.layers=3",), {"temperature": 2.0}),
     "prune": Case(settings={"density": 0.3}),
     "quantize": Case(settings={"bits": 4}),
 }
@@ -168,6 +169,10 @@ REFUSALS: list[tuple[str, list[tuple[str, ...]], tuple[str, ...], dict[str, Any]
     ("prune", [()], (), {"density": 0.0}, "density=0.0: must be positive and at most 1"),
     ("prune", [()], (), {"density": 1.1}, "density=1.1: must be positive and at most 1"),
     ("prune", [()], (), {"density": 0.5, "unit": "row"}, "unit=row: known: head, neuron, weight"),
+    ("distill", [("data.tokenizer=bpe",)], (), {}, "the tokens of parent 1 are 256 byte pairs"),
+    ("distill", [("model.vocab_size=300",)], (), {}, "teacher 1 has 300 logits, and the student 2"),
+    ("distill", [()], (), {"share": 1.5}, "share=1.5: must lie between 0 and 1"),
+    ("distill", [()], (), {"temperature": 0.0}, "temperature=0.0: must be positive and finite"),
     ("quantize", [()], (), {"bits": 1}, "bits=1: must lie between 2 and 16"),
 ]
 

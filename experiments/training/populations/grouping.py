@@ -64,6 +64,9 @@ def alike(jobs: Sequence[Job]) -> dict[RunConfig, list[Job]]:
 
 def largest(group: Sequence[Job], workers: int, platform: str) -> int:
     """The largest population that leaves one for every worker; 1 needs no measurement."""
+    group = [job for job in group if not job.run.teachers]
+    if not group:
+        return 1
     execution = group[0].run.config.execution
     if execution.layout.name != "single":
         return 1
@@ -100,14 +103,21 @@ def all_populations(
 
 
 def populations(group: Sequence[Job], curve: Curve, workers: int) -> list[Population]:
-    """One group in populations: of its execution's size, or else by the curve."""
+    """One group in populations: of its execution's size, or else by the curve.
+
+    A run with teachers trains alone, for its program holds their models.
+    """
+    alone: list[Population] = [(job,) for job in group if job.run.teachers]
+    group = [job for job in group if not job.run.teachers]
+    if not group:
+        return alone
     wanted = group[0].run.config.execution.runs_per_program
     if wanted:
-        return [tuple(group[i : i + wanted]) for i in range(0, len(group), wanted)]
+        return alone + [tuple(group[i : i + wanted]) for i in range(0, len(group), wanted)]
     most = max(1, len(group) // workers)
     sizes = plan([_steps(job) for job in group], {k: s for k, s in curve.items() if k <= most})
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
-    return [tuple(group[i : i + size]) for i, size in zip(starts, sizes, strict=True)]
+    return alone + [tuple(group[i : i + size]) for i, size in zip(starts, sizes, strict=True)]
 
 
 def plan(steps: Sequence[int], curve: Curve) -> list[int]:

@@ -36,7 +36,7 @@ from experiments.runs.job import Event, Job, Outcome, Phase
 from experiments.runs.quarantine import move_aside
 from experiments.runs.summary import NOT_OF_A_RUN, fail
 from experiments.runs.writer import Writer
-from experiments.training.derived import derived_state
+from experiments.training.derived import derived_state, teaching
 from experiments.training.hypers import Hypers, hypers
 from experiments.training.populations.programs import Programs
 from experiments.training.populations.trained import Trained
@@ -74,7 +74,7 @@ class Member:
 
     @cached_property
     def hypers(self) -> Hypers:
-        return hypers(self.job.run.config.science)
+        return hypers(self.job.run.config.science, teaching(self.job))
 
     @property
     def total(self) -> int:

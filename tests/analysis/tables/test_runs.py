@@ -151,6 +151,15 @@ def test_parents_compute_is_none_amortised_or_full(tmp_path: Path):
     for k in "ab":
         write(f"expert_{k}", 3.0, ("base",), 12.0)
         write(f"merged_{k}", 1.0, ("base", f"expert_{k}"), 15.0)
+    for k, forward in (("a", 4.0), ("b", 1.0)):  # students of one seed: one pass of 4 serves both
+        begun = {
+            "parents": (record.Parent(run_id="base", step=8),),
+            "derivation": record.Derivation(
+                operation="distill", flops_parents=12.0, teachers=("base",), flops_teachers=forward
+            ),
+        }
+        student = records.run_summary(f"student_{k}", accounting={"flops_model": 2.0}, **begun)
+        record.write(tmp_path / f"student_{k}", student)
     table = load_runs(tmp_path).set_index("run_id")
     assert list(table.loc["merged_a", ["operation", "parents", "operation.keep"]]) == [
         "ties",
@@ -158,8 +167,11 @@ def test_parents_compute_is_none_amortised_or_full(tmp_path: Path):
         0.2,
     ]
     costs = table[["flops_model", "flops_with_parents_shared", "flops_with_parents"]]
-    assert [list(costs.loc[name]) for name in ("base", "expert_a", "merged_a")] == [
+    names = ("base", "expert_a", "merged_a", "student_a", "student_b")
+    assert [list(costs.loc[name]) for name in names] == [
         [12.0, 12.0, 12.0],
-        [3.0, 6.0, 15.0],
-        [1.0, 7.0, 16.0],
+        [3.0, 5.0, 15.0],  # the base is behind six
+        [1.0, 6.0, 16.0],
+        [2.0, 2 + 2 + 3.2, 2 + 12 + 4],
+        [2.0, 2 + 2 + 0.8, 2 + 12 + 1],
     ]

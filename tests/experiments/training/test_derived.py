@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -21,12 +22,14 @@ from experiments.record import RunSummary, Status, StudyPart
 from experiments.runs.branch_point import is_ready
 from experiments.runs.job import Job
 from experiments.sweep.sweep import bind, run_sweep
-from experiments.training.derived import check, derived_state
+from experiments.training.derived import check, derived_state, teaching
+from experiments.training.derived import taught as with_teachers
 from experiments.training.export import from_arrays, kept_state, parameters
 from experiments.training.hypers import hypers
+from experiments.training.populations.grouping import alike, all_populations
 from experiments.training.populations.programs import programs
 from experiments.training.populations.trained import Trained
-from experiments.training.step import TrainState, recipe
+from experiments.training.step import TrainState, init_state, recipe, step
 from experiments.training.trainer import train
 from scaling.common.errors import UserError
 
@@ -242,3 +245,54 @@ def test_a_study_with_an_unknown_operation_is_refused(parents, tmp_path, cache) 
     alone = (replace(parents[0], beginning=Derived(parents, "average")), parents[0])
     with pytest.raises(UserError, match="which is not a run of the study; add it"):
         bind(Study("tiny", "Why?", alone, law=None), tmp_path, cache)
+
+
+@pytest.fixture(scope="module")
+def students(parents) -> list[Run]:
+    """A run without teachers, and students of two that are as it is."""
+    plain = Run(override(parents[0].config, ["seed=3", "model.ffn=16"]), 0)
+    given = {"model": plain.config.science.model, "seed": 3, "temperature": 2}
+    return [plain, *(derived(parents, "distill", share=share, **given) for share in (0, 0.9))]
+
+
+def test_a_student_pays_for_its_teachers_and_trains_alone(parents, folder, students) -> None:
+    _, alone, taught = students
+    check(taught)
+    forward = sum(parent.ledger["flops_model"] for parent in parents) / 3
+    assert taught.flops_teachers == pytest.approx(forward)  # it sees as many tokens
+    assert alone.run_id != taught.run_id
+    jobs = [
+        job(folder, replace(run, config=override(run.config, ["execution.runs_per_program=4"])))
+        for run in (*students, replace(students[0], rung=1))
+    ]
+    assert sorted(map(len, all_populations(alike(jobs), {}, 1))) == [1, 1, 2]
+    found = teaching(jobs[1])
+    made, (teacher, _) = with_teachers(jobs[1], recipe(taught.config)), found.teachers
+    jax.tree.map(np.testing.assert_array_equal, teacher, params_of(folder, parents[0]))
+    given = hypers(taught.config.science, found)
+    state = jax.eval_shape(partial(init_state, made), given)
+    batch = jax.ShapeDtypeStruct((4, 17), np.int32)
+    assert "divergence" in jax.eval_shape(partial(step, made), state, given, batch)[1]
+
+
+@pytest.mark.slow
+def test_a_student_comes_nearer_to_its_teachers(parents, folder, corpus, students) -> None:
+    plain, alone, taught = students
+    last = {}
+    for run in students:
+        assert train(job(folder, run), corpus) is Status.COMPLETED
+        lines = list(record.read_rows(job(folder, run).folder / record.METRICS))
+        last[run.run_id] = [row.metrics for row in lines if row.seconds is not None][-1]
+    losses = [last[run.run_id]["loss"] for run in (plain, alone)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    far, near = (last[run.run_id]["divergence"] for run in (alone, taught))
+    assert near < 0.9 * far
+    found = record.read(job(folder, taught).folder, RunSummary).derivation
+    assert found.teachers == tuple(parent.run_id for parent in parents)
+    assert found.flops_teachers == taught.flops_teachers
+
+
+def test_no_layout_has_teachers(parents) -> None:
+    run = derived(parents[0], "distill", **{"execution.layout.name": "fsdp"})
+    with pytest.raises(UserError, match=r"layout\.name=fsdp: no layout shares out teach"):
+        check(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -16,7 +17,9 @@ from experiments.config.identity import identity
 from experiments.plan.run import Run
 from experiments.sweep.preflight import check_layouts
 from experiments.training.hypers import hypers
+from experiments.training.objective import Teaching, _taught
 from experiments.training.step import gradients, init_state, recipe, step
+from models.config import PLAIN
 from models.transformer import stream_routed
 from scaling.common.errors import UserError
 
@@ -100,3 +103,32 @@ def test_experts_that_cannot_be_shared_out_are_one_line(
     with pytest.raises(UserError) as caught:
         check_layouts([Run(tiny.config(*layout, *assignments), rung=0)])
     assert str(caught.value) == message
+
+
+def test_teachers_give_the_mean_of_their_logits_and_no_gradient() -> None:
+    """(1 - a) CE + a T^2 KL, from the logits alone, whole and in chunks."""
+    a, T, spec = jnp.float32(0.25), jnp.float32(2.0), RECIPE.spec
+    rng = np.random.default_rng(0)
+    sizes = [((2, 8, d), (d, 16)) for d in (4, 3, 5)]
+    streams = [tuple(rng.normal(size=size).astype("f") for size in pair) for pair in sizes]
+    labels = rng.integers(0, 16, (2, 8))
+
+    def by_hand(streams: Any) -> Any:
+        s, *t = [x @ w for x, w in streams]
+        ln_p = jax.nn.log_softmax((t[0] + t[1]) / 2 / T)
+        right = jnp.take_along_axis(jax.nn.log_softmax(s), labels[..., None], -1)
+        divergence = (jnp.exp(ln_p) * (ln_p - jax.nn.log_softmax(s / T))).sum(-1).mean()
+        return -(1 - a) * right.mean() + a * T**2 * divergence
+
+    def ours(n: int, streams: Any) -> Any:
+        own = replace(spec, program=replace(PLAIN, logits_chunks=n))
+        taught = Teaching(a, T, ())
+        return _taught(own, *streams[0], labels, 0.0, (spec, spec), streams[1:], taught)[0]
+
+    expected, slopes = quick_jit(jax.value_and_grad(by_hand))(streams)
+    for n in (1, 4):
+        value, found = quick_jit(jax.value_and_grad(partial(ours, n)))(streams)
+        assert value == pytest.approx(float(expected), rel=1e-5)
+        for one, other in zip(found[0], slopes[0], strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+        assert not any(leaf.any() for leaf in jax.tree.leaves(found[1:]))
