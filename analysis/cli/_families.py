@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from analysis.cli._spent import SIZE, spending
+from analysis.cli._spent import column_of_sizes, spending
 from analysis.cli._table_options import TableSource, fit_source, read
 from scaling.common.answers import AnswerPart, Estimate, Note, Rows
 from scaling.common.errors import UserError, nearest
@@ -77,7 +77,7 @@ def _gains(
             continue
         budget = min(float(each.table[column].max()) for each in families.values())
         own = {name: spending(each, column) for name, each in families.items()}
-        of = argparse.Namespace(**{**vars(options), "params": SIZE.format(column)})
+        of = argparse.Namespace(**{**vars(options), "params": column_of_sizes(column)})
         yield unit, f"{unit} at {budget:.4g} of {column}", _each(own, reference, of, budget=budget)
     first = families[reference]
     sizes, tokens = options.params or first.params, options.tokens or first.tokens
@@ -100,7 +100,10 @@ def _each(
     for name, family in families.items():
         if name != reference:
             try:
-                found[name] = gain(fit_source(family, None, options), theirs, **at)
+                known = gain(fit_source(family, None, options), theirs, **at)
             except UserError as error:
                 found[name] = error
+            else:
+                why = known.undetermined
+                found[name] = UserError(f"no gain, {why}") if why else known
     return found

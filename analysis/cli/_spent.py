@@ -7,7 +7,12 @@ from dataclasses import replace
 from analysis.cli._table_options import TableSource
 from scaling.common.errors import UserError, nearest
 
-SIZE = "{} / 6 tokens"  # the column of these sizes
+
+def column_of_sizes(column: str) -> str:
+    """The name of the sizes that `spending` makes of a column."""
+    from analysis.inference.compute_gain import SIZE
+
+    return SIZE.format(column)
 
 
 def spending(source: TableSource, column: str) -> TableSource:
@@ -22,4 +27,4 @@ def spending(source: TableSource, column: str) -> TableSource:
         if name not in source.table:
             raise UserError(f"--spent {column}: {nearest(name, source.table.columns)}")
     size = numeric(source.table[column]) / (6 * numeric(source.table[source.tokens]))
-    return replace(source, table=source.table.assign(**{SIZE.format(column): size}))
+    return replace(source, table=source.table.assign(**{column_of_sizes(column): size}))

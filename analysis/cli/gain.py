@@ -26,7 +26,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from analysis.cli._plot import add_plot, plot
-from analysis.cli._spent import SIZE, spending
+from analysis.cli._spent import column_of_sizes, spending
 from analysis.cli._table_options import PATH, TableSource, add_table, fit_source, read, summary
 from analysis.plotting.labels import label
 from scaling.common.answers import Answer, Estimate, Line, Note, Rows, Shown
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 HEAD = ("family", "law", "rows", "status")
 GAINS = ("budget of A", "loss", "gain", "with lack of fit", "B never gets there")
-PINNED = ("run", "FLOPs", "loss", "speed-up")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +86,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Answer:
     """Fit both families and print the gains."""
     from analysis.fitting.prediction.reach import far
-    from analysis.inference.compute_gain import crossing, gain, with_lack_of_fit
+    from analysis.inference.compute_gain import crossing, gain, unit, with_lack_of_fit
 
     if not (options.budget or options.at_loss or options.crossing or options.pinned):
         raise UserError("gain: give --budget C, --at-loss L or --crossing LOW HIGH, or --pinned")
@@ -96,7 +95,7 @@ def run(options: argparse.Namespace) -> Answer:
     families = list(_families(options))
     if options.spent:
         families = [spending(each, options.spent) for each in families]
-        options.params = SIZE.format(options.spent)
+        options.params = column_of_sizes(options.spent)
     if options.pinned:
         return (yield from _pinned(options, *families))
     a, b = (fit_source(each, options.law, options) for each in families)
@@ -114,9 +113,10 @@ def run(options: argparse.Namespace) -> Answer:
         ]
         yield Rows("gains", GAINS, [_gain(each) for each in found], left=0, above="\n")
         yield from (
-            Note(f"gain at {each.budget:.4g}: {away}")
+            Note(f"gain at {each.budget:.4g}: {said}")
             for each in found
-            if (away := far(each.beyond))
+            for said in (each.undetermined, far(each.beyond))
+            if said
         )
     if options.crossing:
         low, high = options.crossing
@@ -125,14 +125,15 @@ def run(options: argparse.Namespace) -> Answer:
         if met.times:
             ends = Estimate(met.budget, met.low, met.high, 3)
             yield Line(
-                "\n{better} is better below {crossing} FLOPs, {other} above",
+                "\n{better} is better below {crossing} {spent}, {other} above",
                 better=better,
+                spent=unit(met.spent),
                 crossing=ends,
                 other=other,
             )
         else:
-            said = "\n{better} is better from {low} to {high} FLOPs"
-            yield Line(said, better=better, low=low, high=high)
+            said = "\n{better} is better from {low} to {high} {spent}"
+            yield Line(said, better=better, low=low, high=high, spent=unit(met.spent))
     yield Note(
         a.no_interval
         or "intervals of gains and crossings: the constants of both fits; "
@@ -144,13 +145,15 @@ def run(options: argparse.Namespace) -> Answer:
 
 def _gain(found: Gain) -> tuple[Any, ...]:
     never = "-" if math.isnan(found.unreached) else f"{found.unreached:.0%} of resamples"
-    value = Estimate(found.value, found.low, found.high, 3)
-    fit = Estimate(found.value, found.fit_low, found.fit_high, 3)
+    unknown = Estimate(math.nan) if found.undetermined else None
+    value = unknown or Estimate(found.value, found.low, found.high, 3)
+    fit = unknown or Estimate(found.value, found.fit_low, found.fit_high, 3)
     return found.budget, found.loss, value, fit, Shown(found.unreached, never)
 
 
 def _pinned(options: argparse.Namespace, a: TableSource, b: TableSource) -> Answer:
     """Each run of A against the law of B."""
+    from analysis.inference.compute_gain import budget_column, unit
     from analysis.inference.speed_up import speed_up
     from analysis.tables.points import select
 
@@ -163,7 +166,8 @@ def _pinned(options: argparse.Namespace, a: TableSource, b: TableSource) -> Answ
     found = speed_up(law, arm)
     columns = (found.labels, found.flops, arm.loss, found.factors)
     rows = [list(each) for each in zip(*(_list(each) for each in columns), strict=True)]
-    yield Rows("runs", PINNED, rows, above="\n")
+    head = ("run", unit(budget_column(law)), "loss", "speed-up")
+    yield Rows("runs", head, rows, above="\n")
     yield Line(
         "\nspeed-up {speed_up}; over a decade of compute it changes by a factor of {per_decade}",
         speed_up=Estimate(found.value, found.low, found.high, 3),
@@ -206,6 +210,7 @@ def draw(a: FitResult, b: FitResult) -> Any:
     """Least loss against budget with the 95 % interval of a new run, and the runs of both."""
     import numpy as np
 
+    from analysis.inference.compute_gain import budget_column
     from analysis.plotting import style
     from analysis.plotting.numbers import scientific
 
@@ -228,9 +233,8 @@ def draw(a: FitResult, b: FitResult) -> Any:
                 spent, fit.points.loss, linestyle="none", marker=mark, color=color,
                 fillstyle="none", markersize=4, label=f"{name}, runs",
             )  # fmt: skip
-        one = a.recipe.columns[a.law.variables[0]] if len(a.law.variables) == 1 else "flops_6nd"
         axes.set(xscale="log", yscale="log")
-        axes.set_xlabel(label(one))
+        axes.set_xlabel(label(budget_column(a)))
         axes.set_ylabel(label(a.recipe.loss))
         low, high = axes.get_xlim()
         style.log_ticks(axes.xaxis, low, high, scientific)

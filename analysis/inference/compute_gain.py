@@ -34,7 +34,9 @@ from scaling.common.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-SEARCH = (1e-60, 1e90)  # budgets searched for a loss; outside them it is never reached
+SEARCH = (1e-60, 1e90)  # budgets searched for a loss; below them it is had for nothing
+SIZE = "{} / 6 tokens"  # a column of sizes by which 6 N D is what a run spent of a column
+FLOPS = "flops_6nd"
 GRID = 257  # budgets tried for a crossing
 HALVINGS = 64  # of a range of logs: to the last bit
 STEP = 1e-3  # of ln C, for slopes
@@ -48,7 +50,8 @@ class Gain(Tabular):
     nan without a bootstrap. `unreached` is the share of resamples in which B never reaches it. The
     interval leaves out the share `undefined`, in which neither law reaches it. `beyond` is the
     factor by which the budget of each law lies outside its fitted rows. `fit_low` and `fit_high`
-    join the lack of fit of both laws to the interval; `with_lack_of_fit` gives them.
+    join the lack of fit of both laws to the interval; `with_lack_of_fit` gives them. `spent` is the
+    column of the budgets.
     """
 
     value: float
@@ -59,6 +62,7 @@ class Gain(Tabular):
     unreached: float
     undefined: float
     beyond: Mapping[str, Array]
+    spent: str = FLOPS
     fit_low: float = float("nan")
     fit_high: float = float("nan")
 
@@ -79,7 +83,23 @@ class Gain(Tabular):
 
     @property
     def in_words(self) -> str:
-        return f"B needs {self.value:.3g} times the compute of A to reach a loss of {self.loss:.4g}"
+        said = "compute" if self.spent == FLOPS else self.spent
+        return f"B needs {self.value:.3g} times the {said} of A to reach a loss of {self.loss:.4g}"
+
+    @property
+    def undetermined(self) -> str:
+        """The reason why the rows do not say this gain; empty where they do."""
+        if math.isnan(self.value):
+            return f"A has no loss at a budget of {self.budget:.4g}"
+        if self.value == 0 or math.isinf(self.value):
+            when = "at any budget" if self.value == 0 else "at no budget"
+            return f"B reaches the loss of A, {self.loss:.4g}, {when}"
+        if self.low == 0 and math.isinf(self.high):
+            return (
+                f"the rows do not determine it: B reaches the loss of A, {self.loss:.4g}, at no "
+                f"budget in {self.unreached:.0%} of resamples, and at any in others"
+            )
+        return ""
 
 
 @dataclass(frozen=True)
@@ -90,7 +110,7 @@ class Crossing(Tabular):
     `budget` is inf where it stays better up to the high end. In resamples it is 0 where the law is
     not better even at the low end. `without` is the share of resamples that do not cross inside the
     range. The interval is nan without a bootstrap. `times` counts the crossings in the range; the
-    first is the one reported.
+    first is the one reported. `spent` is the column of the budgets.
     """
 
     budget: float
@@ -99,6 +119,7 @@ class Crossing(Tabular):
     better: Literal["a", "b"]
     without: float
     times: int
+    spent: str = FLOPS
 
     def table(self) -> pd.DataFrame:
         """One row: the budget with its interval, and the law that is better below it."""
@@ -106,7 +127,13 @@ class Crossing(Tabular):
 
     @property
     def in_words(self) -> str:
-        return f"{self.better.upper()} has the lower loss up to a budget of {self.budget:.3g} FLOPs"
+        end = f"{self.budget:.3g} {unit(self.spent)}"
+        return f"{self.better.upper()} has the lower loss up to a budget of {end}"
+
+
+def unit(spent: str) -> str:
+    """The name of a budget in this column: FLOPs, or the column's own."""
+    return "FLOPs" if spent.startswith("flops") else spent
 
 
 def _row(found: Gain | Crossing, *names: str) -> pd.DataFrame:
@@ -141,7 +168,8 @@ def gain(
     else:
         spent, reached = ours.spending(target), target
     if not np.isfinite(spent[0]):
-        raise UserError(f"{title(a)} never reaches a loss of {loss:g}, so it has no gain there")
+        when = "never reaches" if spent[0] > 0 else "has no more than"
+        raise UserError(f"{title(a)} {when} a loss of {loss:g}, so it has no gain there")
     needed = theirs.spending(reached)
     for result, at in ((a, spent[0]), (b, spent[0]), (b, needed[0])):
         if np.isfinite(at):
@@ -166,6 +194,7 @@ def gain(
             for name, fit, log in (("A", a, spent[0]), ("B", b, needed[0]))
             if np.isfinite(log)
         },
+        spent=budget_column(a) if params is None else "tokens",
     )
 
 
@@ -220,6 +249,7 @@ def crossing(
         better="a" if favourite else "b",
         without=_share(np.isinf(at[1:])),
         times=int(np.count_nonzero(np.diff(ahead[0]))),
+        spent=budget_column(a),
     )
 
 
@@ -264,9 +294,11 @@ class _Frontier:
             return np.log(law.predict(params, params=split[0], tokens=split[1]))
 
     def spending(self, log_loss: Array) -> Array:
-        """ln C at which each member reaches its loss; inf where it never does."""
+        """ln C at which each member reaches its loss; inf where it never does, and -inf where it
+        does at every budget."""
         low, high = (np.full(self.members, np.log(end)) for end in SEARCH)
         found = _halve(lambda middle: ~(self.log_loss(middle) <= log_loss), low, high)
+        found = np.where(self.log_loss(low) <= log_loss, -np.inf, found)
         return np.where(self.log_loss(high) <= log_loss, found, np.inf)
 
 
@@ -303,9 +335,10 @@ def _frontiers(a: FitResult, b: FitResult) -> tuple[_Frontier, _Frontier]:
             f"{title(a)} is of column '{a.recipe.loss}' and {title(b)} of '{b.recipe.loss}': "
             "compare fits of the same loss"
         )
-    if _axis(a) != _axis(b):
+    of_a, of_b = budget_column(a), budget_column(b)
+    if of_a != of_b:
         raise UserError(
-            f"{title(a)} is of '{_axis(a)}' and {title(b)} of '{_axis(b)}': the two must be laws "
+            f"{title(a)} is of '{of_a}' and {title(b)} of '{of_b}': the two must be laws "
             "of one quantity (rename the column where it is the same)"
         )
     if len(a.samples) != len(b.samples):
@@ -330,10 +363,13 @@ def _frontier(result: FitResult, samples: Array) -> _Frontier:
     return _Frontier(result, np.concatenate([best, samples]))
 
 
-def _axis(result: FitResult) -> str:
-    """The variable of this law that is its budget."""
-    variables = result.law.variables
-    return result.recipe.columns[variables[0]] if len(variables) == 1 else "flops_6nd"
+def budget_column(result: FitResult) -> str:
+    """The column of what a run of this fit spends: that of its only variable, or of 6 N D."""
+    columns, variables = result.recipe.columns, result.law.variables
+    if len(variables) == 1:
+        return columns[variables[0]]
+    size, _, _ = columns.get("params", "").partition(SIZE.format(""))
+    return size if columns.get("params") == SIZE.format(size) else FLOPS
 
 
 def _check_reach(result: FitResult, budget: float, params: float | None = None) -> None:

@@ -80,8 +80,8 @@ def _gain(a: str, b: str, fits: dict[str, FitResult], budget: float) -> tuple[st
         found = gain(fits[a], fits[b], budget=budget)
     except UserError as error:
         return a, b, scientific(budget), "-", str(error)
-    ends = Estimate(found.value, found.low, found.high, 3)
-    return a, b, scientific(budget), f"{found.loss:.4g}", str(ends)
+    ends = found.undetermined or str(Estimate(found.value, found.low, found.high, 3))
+    return a, b, scientific(budget), f"{found.loss:.4g}", ends
 
 
 def draw(study: StudyRecords, assessment: Assessment) -> Any:

@@ -80,8 +80,9 @@ def to_loss(result: FitResult, loss: float, level: float = LEVEL) -> RunPlan:
         UserError: the law never reaches it.
     """
     value, low, high = spending(result, loss, level)
-    if not np.isfinite(value):
-        raise UserError(f"loss {loss:g}: this law never reaches it, at no budget")
+    if not 0 < value < np.inf:
+        when = "has it at any" if value == 0 else "never reaches it, at no"
+        raise UserError(f"loss {loss:g}: this law {when} budget")
     best = result.optimal(value, level)
     params, tokens = (_ends(each) for each in (best.params, best.tokens))
     return RunPlan((value, low, high), params, tokens, best.prediction)

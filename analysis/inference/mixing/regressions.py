@@ -15,6 +15,8 @@ law falls along a line, so its minimum lies at an end of these ranges.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -65,11 +67,6 @@ class Proxies:
             raise UserError("mix: the weights of a run must not be negative and add up to 1")
         if not np.isfinite(self.losses).all():
             raise UserError("mix: a run has no loss on one of the texts; take it out with --where")
-        if len(self.weights) < len(self.texts) + 3:
-            raise UserError(
-                f"mix: {len(self.weights)} runs over {len(self.texts)} texts; a regression and its "
-                f"test need {len(self.texts) + 3} or more"
-            )
 
     def target(self, names: Sequence[str]) -> Array:
         """(M,) shares of the losses in the mean of the named targets; of all if none is named."""
@@ -262,6 +259,12 @@ def proxies_of(table: pd.DataFrame) -> Proxies:
     if len(texts) < 2 or not targets:
         raise UserError(
             f"mix: no columns {WEIGHT}* and {LOSS}*; they are of runs with two or more data.corpora"
+        )
+    least = next(n for n in itertools.count() if n - math.ceil(n / FOLDS) > len(texts) + 1)
+    if len(table) < least:  # the largest fold leaves fewer than the law's parameters and one
+        raise UserError(
+            f"mix: {len(table)} runs over {len(texts)} texts; a regression and its test need "
+            f"{least} or more"
         )
     return Proxies(texts, weights, targets, losses)
 

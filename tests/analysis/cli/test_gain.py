@@ -54,6 +54,9 @@ def test_the_gain_at_equal_hours_is_that_of_the_time_spent(csv: str, tmp_path: P
     assert main(["gain", str(tmp_path / "timed.csv"), *FAMILIES, *asked]) == 0
     found = float(capsys.readouterr().out.split("1e+08")[1].split()[1])
     assert found == pytest.approx(2 * LESS * FEWER, rel=0.05)
+    asked = ["--spent", "hours", "--crossing", "1e6", "1e9"]
+    assert main(["gain", str(tmp_path / "timed.csv"), *FAMILIES, *asked]) == 0
+    assert "A is better from 1e+06 to 1e+09 hours" in capsys.readouterr().out
 
 
 def test_two_paths_are_two_families(csv: str, capsys):

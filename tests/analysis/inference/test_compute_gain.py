@@ -48,6 +48,18 @@ def test_a_known_gain(target: dict[str, float]):
     assert float(b.optimal(6 * found.budget).loss[0]) == pytest.approx(found.loss, rel=1e-5)
 
 
+def test_a_gain_that_no_row_determines_is_refused_in_words():
+    """Half of the resamples are flat above the loss, which they never reach, half below it."""
+    a, b = (line(900.0, 0.16, noise=0.004, seed=seed, E=1.5) for seed in (1, 2))
+    known = gain(a, b, budget=1e19)
+    assert not known.undetermined
+    flat = np.zeros_like(b.samples)
+    flat[:, b.law.parameters.index("E")] = np.tile([1.0, 3.0], 100)
+    found = gain(a, dataclasses.replace(b, samples=flat), budget=1e19)
+    assert (found.value, found.low, found.high) == (known.value, 0, np.inf)
+    assert found.undetermined.endswith("at no budget in 50% of resamples, and at any in others")
+
+
 def test_lack_of_fit_widens_the_interval_by_the_noise_over_the_slope():
     a, b = (line(900.0, 0.16, noise=0.004, seed=seed, E=1.5) for seed in (1, 2))
     found = with_lack_of_fit(gain(a, b, budget=1e19), a, b)
