@@ -28,3 +28,9 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'windtunnel' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+if __name__ == "__main__":  # `python -m windtunnel` is the command of that name
+    from scaling.common.console import main
+
+    raise SystemExit(main())

@@ -27,12 +27,18 @@ def test_it_loads_nothing_before_it_is_used():
     assert done.stdout.strip() == "[]"
 
 
+def test_as_a_program_it_is_the_command():
+    asked = [sys.executable, "-m", "windtunnel", "fields", "no_such_field"]
+    done = subprocess.run(asked, capture_output=True, text=True)
+    assert done.returncode == 2 and "no_such_field" in done.stderr
+
+
 def test_results_show_themselves_in_a_notebook():
     rows = [{"n": n, "loss": 1.7 + 400 / n**0.34} for n in (1e7, 2e7, 4e7, 8e7, 1.6e8)]
     fits = [wt.fit("power_law", rows, columns={"x": "n"}, bootstrap=20, seed=0) for _ in range(2)]
     gain = wt.gain(*fits, budget=1e8)
     assert gain.table()["value"][0] == 1
-    assert "<table" in gain._repr_html_() and "1 times the compute" in gain._repr_html_()
+    assert "<table" in gain._repr_html_() and "1 times the n of A" in gain._repr_html_()
     best = wt.best_setting(*_valley())
     assert "0.004" in best._repr_html_()
 

@@ -68,18 +68,7 @@ class Gain(Tabular):
 
     def table(self) -> pd.DataFrame:
         """One row: the gain with its interval, at the budget of A and its loss."""
-        return _row(
-            self,
-            "value",
-            "low",
-            "high",
-            "fit_low",
-            "fit_high",
-            "budget",
-            "loss",
-            "unreached",
-            "undefined",
-        )
+        return _row(self, "value low high fit_low fit_high budget loss unreached undefined")
 
     @property
     def in_words(self) -> str:
@@ -123,7 +112,7 @@ class Crossing(Tabular):
 
     def table(self) -> pd.DataFrame:
         """One row: the budget with its interval, and the law that is better below it."""
-        return _row(self, "budget", "low", "high", "better", "without", "times")
+        return _row(self, "budget low high better without times")
 
     @property
     def in_words(self) -> str:
@@ -136,10 +125,10 @@ def unit(spent: str) -> str:
     return "FLOPs" if spent.startswith("flops") else spent
 
 
-def _row(found: Gain | Crossing, *names: str) -> pd.DataFrame:
+def _row(found: Gain | Crossing, names: str) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.DataFrame([{name: getattr(found, name) for name in names}])
+    return pd.DataFrame([{name: getattr(found, name) for name in names.split()}])
 
 
 def gain(
@@ -294,8 +283,7 @@ class _Frontier:
             return np.log(law.predict(params, params=split[0], tokens=split[1]))
 
     def spending(self, log_loss: Array) -> Array:
-        """ln C at which each member reaches its loss; inf where it never does, and -inf where it
-        does at every budget."""
+        """ln C at which each member reaches its loss; inf where at none, -inf where at any."""
         low, high = (np.full(self.members, np.log(end)) for end in SEARCH)
         found = _halve(lambda middle: ~(self.log_loss(middle) <= log_loss), low, high)
         found = np.where(self.log_loss(low) <= log_loss, -np.inf, found)

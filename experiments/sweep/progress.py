@@ -1,4 +1,7 @@
-"""Live progress of a sweep: a table that redraws itself on a terminal, plain lines elsewhere."""
+"""Live progress of a sweep: a table that redraws itself on a terminal, plain lines elsewhere.
+
+A notebook keeps every line, so that it gets one for each run, when that ends.
+"""
 
 from __future__ import annotations
 
@@ -66,6 +69,7 @@ class Progress:
         self._now = now
         self._start = math.nan
         self._console = console or Console(stderr=True)
+        self._says_all = not (self._console.is_terminal or self._console.is_jupyter)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Progress:
@@ -88,7 +92,7 @@ class Progress:
             self._active.pop(event.run_id, None)
         else:
             self._active[event.run_id] = event
-        if ended or (not self._console.is_terminal and self._is_due(event)):
+        if ended or (self._says_all and self._is_due(event)):
             # one line per event, however narrow the console
             self._console.print(self._line(event), highlight=False, soft_wrap=True)
         if self._console.is_terminal:

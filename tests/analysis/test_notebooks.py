@@ -88,6 +88,24 @@ def test_hyperparameter_law():
 
 
 @pytest.mark.slow
+@needs_tables("regmix", "data_mixing_laws")
+def test_mix_data():
+    said, pictures = run("mix_data")
+    assert "chosen by 1M: 2.817 nats/token at 1B, 0.000 above the best" in said
+    weights = [float(each) for each in re.findall(r"^\w+ +(0\.\d\d) \[", said, re.MULTILINE)]
+    assert len(weights) == 5 and sum(weights) == pytest.approx(1, abs=0.02)
+    assert len(pictures) == 1
+
+
+@pytest.mark.slow
+@needs_tables("olmo_ladder")
+def test_predict_abilities():
+    said, pictures = run("predict_abilities")
+    assert "3 of 4 inside their intervals" in said
+    assert len(pictures) == 1
+
+
+@pytest.mark.slow
 def test_run_a_sweep():
     said, pictures = run("run_a_sweep")
     assert re.search(r"best of these: 0\.0\d+, at 2\.\d+ nats/token", said)

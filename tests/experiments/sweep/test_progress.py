@@ -102,6 +102,17 @@ def test_plain_lines_come_every_few_seconds_for_each_run_and_always_at_its_end(t
     assert "[2/3 runs" in lines[-1]
 
 
+def test_a_notebook_keeps_one_line_for_each_run(time):
+    console = Console(file=io.StringIO(), width=80, force_jupyter=True)
+    with console.capture() as kept, Progress(RUNS, [], console, time) as progress:
+        for step in (1, 25):
+            time.now += 2 * PLAIN_SECONDS
+            progress(training(FIRST, step))
+        progress(Event(FIRST, Status.COMPLETED, 50, 2.0))
+    (line,) = kept.get().splitlines()
+    assert "completed  100%  loss 2.000" in line
+
+
 def test_time_left_is_work_left_at_the_speed_so_far(time):
     progress = Progress(RUNS, [], plain(), time)
     assert math.isnan(progress.seconds_left())
