@@ -138,6 +138,8 @@ class Transformer(Module):
             return {}
         router = part.router(c.router)
         sizes = {**c.letters, "d": c.width}
+        for each in c.dims(tokens.shape[1]).parts:
+            sizes |= {letter: n for letter, n in each.letters.items() if letter == "r"}
         zeros = {
             name: jnp.zeros((*tokens.shape, *(sizes[letter] for letter in letters)))
             for name, letters in router.carries.items()

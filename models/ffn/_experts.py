@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +35,7 @@ class Experts(Module):
     ) -> tuple[Float[Array, "B T d"], Memory]:
         """Each token's experts, of `raw` if that is given, and what the next layer is handed."""
         c = self.spec.config
-        routes, found, _, changes = self.route(x, memory)
+        routes, found, gates, changes = self.route(x, memory)
         self.tap("routing", lambda: found, ROUTERS)
         x = x if raw is None else raw
         slots = dispatch(x, routes.token, routes.slot).reshape(len(x), c.experts, -1, c.width)
@@ -44,9 +44,28 @@ class Experts(Module):
         y = self.lay(slots, "BrCd").reshape(len(x), -1, c.width)
         y *= routes.weight[..., None].astype(x.dtype)
         y = self.lay(combine(y, routes.token, routes.slot), "BTd")
-        if self.shared:
-            y += Mlp(self.spec, wide=self.shared, name="shared")(x)
+        for more in self.beside(x, gates):
+            y += more
         return y, {**memory, **changes}
+
+    def beside(self, x: Float[Array, "B T d"], gates: Array | None) -> Iterator[Array]:
+        """Further terms of the sum, which need no slots."""
+        if self.shared:
+            yield Mlp(self.spec, wide=self.shared, name="shared")(x)
+
+    @property
+    def choices(self) -> int:
+        """The r choices of a token."""
+        return self.spec.config.experts
+
+    def capacity(self, context: int) -> int:
+        """The slots of an expert for a sequence."""
+        return self.spec.config.capacity(context)
+
+    @property
+    def price(self) -> Array | float:
+        """The prices of the choices (`Seen.price`)."""
+        return 1.0
 
     def route(self, x: Float[Array, "B T d"], memory: Memory) -> Routed:
         """The answer of the config's router, whose weights are made here.
@@ -55,7 +74,7 @@ class Experts(Module):
         """
         c, router = self.spec.config, part.router(self.spec.config.router)
         weights = {
-            name: self.weight(name, role, letters).astype(jnp.float32)
+            name: self.weight(name, role, letters, r=self.choices).astype(jnp.float32)
             for name, (role, letters) in router.weights.items()
         }
 
@@ -75,8 +94,9 @@ class Experts(Module):
                 memory=memory,
                 experts=c.experts,
                 active=c.experts_active,
-                capacity=c.capacity(x.shape[1]),
+                capacity=self.capacity(x.shape[1]),
                 training=self.spec.phase == "training",
+                price=self.price,
             )
         )
         return found

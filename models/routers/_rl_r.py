@@ -23,7 +23,7 @@ def route(seen: Seen) -> Routed:
     found = {
         "log_policy": (chosen * log_pi).sum(-1),
         "baseline": seen.product(jax.lax.stop_gradient(seen.x), "baseline"),
-        "balance_loss": balance_loss(chosen, jnp.exp(log_pi), seen.active),
+        "balance_loss": balance_loss(chosen, jnp.exp(log_pi), seen.active, seen.price),
         "router_dropped": dropped(routes),
     }
     return Routed(routes, found, chosen * gates, {"layer": layer + 1})

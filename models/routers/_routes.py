@@ -43,6 +43,7 @@ class Seen(NamedTuple):
         active: choices of a token, a.
         capacity: slots of an expert, C, at most T.
         training: False where a later token must change nothing.
+        price: of each of the r choices in the balance of the load.
     """
 
     x: Float[Array, "B T d"]
@@ -53,6 +54,7 @@ class Seen(NamedTuple):
     active: int
     capacity: int
     training: bool
+    price: Array | float = 1.0
 
 
 class Routed(NamedTuple):
@@ -100,11 +102,15 @@ def queue(
 
 
 def balance_loss(
-    chosen: Int[Array, "B T r"], p: Float[Array, "B T r"], active: int
+    chosen: Int[Array, "B T r"],
+    p: Float[Array, "B T r"],
+    active: int,
+    price: Array | float = 1.0,
 ) -> Float[Array, ""]:
-    """r sum_e f_e P_e, with f the share of choices and P the mean probability of an expert in a
-    sequence; 1 where they are even (Fedus et al. 2021, arXiv:2101.03961)."""
-    return (chosen.mean(1) / active * p.mean(1)).sum(-1).mean() * p.shape[-1]
+    """r sum_e c_e f_e P_e, with f the share of choices, P the mean probability of an expert in a
+    sequence and c its price; at prices of 1 it is 1 where they are even (Fedus et al. 2021,
+    arXiv:2101.03961). It is least where both go as 1 / c."""
+    return (chosen.mean(1) / active * p.mean(1) * price).sum(-1).mean() * p.shape[-1]
 
 
 def z_loss(logits: Float[Array, "B T r"]) -> Float[Array, ""]:

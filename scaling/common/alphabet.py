@@ -29,6 +29,8 @@ ALPHABET: Mapping[str, str] = {
     "r": "experts, to choose from",
     "a": "experts of a token",
     "x": "experts of a head",
+    "q": "constant experts",
+    "m": "terms of a constant expert",
     "z": "heads and their experts, side by side",
     "c": "taps of a convolution",
     "p": "positions of a chunk",

@@ -221,7 +221,9 @@ def flops_by_part(s: Dims) -> dict[str, int]:
 
 
 def count(
-    weights: Iterable[Weight], experts_active: int = 0, uses: Callable[[Weight], int] = lambda w: 1
+    weights: Iterable[Weight],
+    experts_active: float = 0,
+    uses: Callable[[Weight], int] = lambda w: 1,
 ) -> dict[str, int]:
     """The second entry: parameters counted from the model's own descriptions of its weights.
 
@@ -231,7 +233,7 @@ def count(
     """
     table = list(weights)
     outside = {"embedding", "position", "readout"}
-    met = {w: w.size // w.copies * experts_active if w.copies > 1 else w.size for w in table}
+    met = {w: round(w.size // w.copies * experts_active) if w.copies > 1 else w.size for w in table}
     return {
         "params_total": sum(w.size for w in table),
         "params_nonembedding": sum(w.size for w in table if w.role not in outside),

@@ -22,7 +22,7 @@ class Counts:
         weights: letters of every matrix, such as "d->hk"; "e,d->f" is one matrix for each e.
         vectors: gains and biases, counted one by one.
         vectors_idle: of those, the ones that a token does not meet.
-        copies_active: of the copies of a matrix, those that a token meets.
+        copies_active: of the copies of a matrix, those that a token meets, in the mean.
         flops_mixing: matrix products of activations with activations, masked entries included.
         flops_mixing_causal: the same, without the entries that a causal mask leaves out.
         flops_softmax: as the appendix F of Hoffmann et al. 2022 counts it.
@@ -40,7 +40,7 @@ class Counts:
     weights: tuple[str, ...] = ()
     vectors: int = 0
     vectors_idle: int = 0
-    copies_active: int = 0
+    copies_active: float = 0
     flops_mixing: int = 0
     flops_mixing_causal: int = 0
     flops_softmax: int = 0
@@ -115,5 +115,6 @@ def weights_active(s: Dims, part: Counts) -> int:
     """Numbers in the matrices of a part that multiply a token."""
     found = 0
     for copies, inputs, outputs in map(parse, part.weights):
-        found += numbers(s, part, inputs + outputs) * (part.copies_active if copies else 1)
+        met = part.copies_active if copies else 1
+        found += round(numbers(s, part, inputs + outputs) * met)
     return found

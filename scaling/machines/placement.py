@@ -31,6 +31,8 @@ WEIGHTS: Mapping[str, Axes] = {
     "c": (),
     "s": (),
     "x": (),
+    "q": (),
+    "m": (),
 }
 # Weights as products read them: gathered along fsdp.
 WEIGHTS_USED: Mapping[str, Axes] = {
@@ -55,6 +57,8 @@ ARRAYS: Mapping[str, Axes] = {
     "c": (),
     "s": (),
     "x": (),
+    "q": (),
+    "m": (),
     "z": ("tensor",),
 }
 

@@ -50,12 +50,17 @@ class RolePowers:
     embedding: float = 0.0  # of embeddings and learned positions
     hidden: float = 0.0  # of hidden matrices
     readout: float = 0.0  # of an untied readout
-    router: float = 0.0  # of routers
+    router: float = 0.0  # of routers, and of matrices between fixed sizes
     gain: float = 0.0  # of the gains of norms, and of taps
     bias: float = 0.0  # of biases
 
 
-_POWER_OF: Mapping[Role, str] = {"position": "embedding", "query": "hidden", "taps": "gain"}
+_POWER_OF: Mapping[Role, str] = {
+    "position": "embedding",
+    "query": "hidden",
+    "fixed": "router",
+    "taps": "gain",
+}
 
 ZeroInit = Literal["none", "query", "readout", "both"]
 _ZERO: Mapping[ZeroInit, tuple[Role, ...]] = {

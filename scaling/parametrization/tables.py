@@ -120,9 +120,10 @@ def _inverse_from_base(head_dim: int, base_head_dim: int) -> float:
 
 
 def _roles(embedding: Row, hidden: Row, readout: Row, vector: Row) -> Mapping[Role, Row]:
-    """Nine rows from four: a router reads from the width as a readout does.
+    """Ten rows from four: a router reads from the width as a readout does.
 
-    Taps are a few numbers of each channel, at any width: a vector that starts at random.
+    A fixed matrix has no side that grows, and so no power of a ratio. Taps are a few numbers of
+    each channel, at any width: a vector that starts at random.
     """
     return {
         "embedding": embedding,
@@ -131,6 +132,7 @@ def _roles(embedding: Row, hidden: Row, readout: Row, vector: Row) -> Mapping[Ro
         "hidden": hidden,
         "readout": readout,
         "router": readout,
+        "fixed": _fan_in,
         "taps": lambda w, s: replace(vector(w, s), init_std=w.fan_in**-0.5),
         "gain": vector,
         "bias": vector,

@@ -25,7 +25,7 @@ from scaling.parametrization.tables import Family, Name
 from scaling.parametrization.weight import Role
 
 Axis = Literal["width", "layers"]
-Group = Literal["embedding", "hidden", "readout", "vector"]
+Group = Literal["embedding", "hidden", "readout", "vector", "fixed"]
 GROUPS: Mapping[Role, Group] = {
     "embedding": "embedding",
     "position": "embedding",
@@ -33,6 +33,7 @@ GROUPS: Mapping[Role, Group] = {
     "hidden": "hidden",
     "readout": "readout",
     "router": "readout",
+    "fixed": "fixed",
     "taps": "vector",
     "gain": "vector",
     "bias": "vector",
@@ -56,6 +57,8 @@ class Powers:
 @dataclass(frozen=True)
 class Theory:
     """Powers of the width by group of roles, and of the depth for weights in blocks.
+
+    A matrix between fixed sizes has none.
 
     Attributes:
         attention: power of the head size in the factor on q.k.
@@ -81,6 +84,8 @@ class Theory:
             fan_in: d ln(fan_in) / d ln(width); 0 for an input side that does not grow.
         """
         group = GROUPS[role]
+        if group == "fixed":
+            return Powers(0.0, 0.0, 0.0, 0.0)
         if axis == "width":
             powers = self.width[group]
             matrix = group in ("hidden", "readout")

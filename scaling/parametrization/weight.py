@@ -9,7 +9,7 @@ from typing import Literal
 from scaling.common.alphabet import parse
 
 Role = Literal[
-    "embedding", "position", "query", "hidden", "readout", "router", "taps", "gain", "bias"
+    "embedding", "position", "query", "hidden", "readout", "router", "fixed", "taps", "gain", "bias"
 ]
 
 

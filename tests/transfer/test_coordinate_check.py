@@ -172,10 +172,21 @@ def test_muon_has_a_rate_of_its_own() -> None:
     assert adam["attention/query"].max() == pytest.approx(-0.5, abs=0.1)
 
 
+ROUTED: dict[str, dict[str, Any]] = {
+    "experts": {"capacity_factor": 2.0},
+    "zero_computation": {
+        "capacity_factor": 4.0,
+        "router": "gating_residual",
+        "pattern": ("attention+zero_computation",),
+    },
+}
+
+
 @pytest.mark.slow
-def test_mup_keeps_experts_and_the_logits_of_their_router() -> None:
+@pytest.mark.parametrize("name", ROUTED)
+def test_mup_keeps_experts_and_the_logits_of_their_router(name: str) -> None:
     """No capacity is full, for a dropped token's zeros are as many at every width."""
-    base = config(embedding_norm="none", experts=4, capacity_factor=2.0)
+    base = config(embedding_norm="none", experts=4, **ROUTED[name])
     found = verdicts(base, {"own": FROM_ZERO}, 3, 4, width=(64, 256))["own"]
     assert set(last(found)["place"]) >= {"mlp/router", "mlp/experts/in", "mlp/experts/out"}
     assert found.passes

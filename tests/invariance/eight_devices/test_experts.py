@@ -74,12 +74,22 @@ def test_layout_has_the_gradients_of_one_device(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("router", ["hash", "s_base", "rl_r", "expert_choice", "loss_free"])
-def test_any_router_has_the_gradients_of_one_device(router: str) -> None:
-    own = f"model.router={router}"
+@pytest.mark.parametrize(
+    "own",
+    [
+        "router=hash",
+        "router=s_base",
+        "router=rl_r",
+        "router=expert_choice",
+        "router=loss_free",
+        "router=gating_residual",
+        "pattern=attention+zero_computation",
+    ],
+)
+def test_any_router_has_the_gradients_of_one_device(own: str) -> None:
     (alone, _), (shared, _) = (
-        differentiate(*EXPERTS, own),
-        differentiate(*fields("expert 2, tensor 2"), own),
+        differentiate(*EXPERTS, f"model.{own}"),
+        differentiate(*fields("expert 2, tensor 2"), f"model.{own}"),
     )
     for ours, theirs in zip(jax.tree.leaves(shared), jax.tree.leaves(alone), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=TOLERANCE * float(np.abs(theirs).max()))
