@@ -57,6 +57,7 @@ UNFITTED = (
     "merging",
     "growth",
     "pruning",
+    "distillation",
     "moe_sparsity",
     "state_tracking",
 )
