@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from experiments.sweep.sweep import Sweep
 
 DEVICES = ("gpu", "tpu")
+IN_FULL = (*DEVICES, "slow")  # these tests run for longer than XLA takes to optimise
 LONG = ("tests/invariance/eight_devices/", "tests/transfer/", "tests/experiments/")
 # programs that tests of any checkout have compiled; the key of a program is its text and flags
 COMPILED = Path("~/.cache/windtunnel/compiled_by_tests").expanduser()
@@ -64,6 +65,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(importlib.import_module("cpu_time"))
     if config.option.markexpr not in DEVICES:
         os.environ["JAX_PLATFORMS"] = "cpu"
+    if config.option.markexpr not in IN_FULL:
+        flags = importlib.import_module("quick").FLAGS
+        os.environ["XLA_FLAGS"] = f"{flags} {os.environ.get('XLA_FLAGS', '')}"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILED))
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"

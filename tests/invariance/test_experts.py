@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from curves import CHUNK, SCIENCE, STEPS, batches, program, run, train
-from quick import quick_jit
 
 from experiments.training.step import Recipe, init_state, train_chunk
 
@@ -57,7 +56,7 @@ def test_a_member_of_a_population_has_the_curve_of_its_solo_run(name: str) -> No
     members = [run(rate) for rate in (4e-3, 1e-3)]
     leaves = jax.tree.map(lambda *x: jnp.stack(x), *members)
     starting, stepping = (
-        quick_jit(jax.vmap(partial(f, scanned(name)))) for f in (init_state, train_chunk)
+        jax.jit(jax.vmap(partial(f, scanned(name)))) for f in (init_state, train_chunk)
     )
     state, found = starting(leaves), []
     for start in range(0, STEPS, CHUNK):

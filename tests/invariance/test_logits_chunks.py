@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from curves import SCIENCE, batches, program
-from quick import quick_jit
 
 from experiments.training.objective import loss
 from experiments.training.step import Losses, gradients
@@ -31,7 +30,7 @@ def _gradients(name: str, chunks: int) -> Callable[[jax.Array], Any]:
     """Losses and gradients at a start that is not flat, of microbatches, with z-loss."""
     made = program(science=MODELS[name], microbatch=2, logits_chunks=chunks)
 
-    @quick_jit
+    @jax.jit
     def found(windows: jax.Array) -> Any:
         params = init(made.spec, made.seq_len, jax.random.key(0), 3.0)
         return gradients(made, params, windows, {"z_loss": jnp.float32(0.3)})
@@ -68,9 +67,9 @@ def test_members_in_one_program_are_each_as_alone() -> None:
 
 
 def test_the_loss_itself_has_its_gradient_too() -> None:
-    params = quick_jit(partial(init, program(science=ONE).spec, 16))(jax.random.key(0))
+    params = jax.jit(partial(init, program(science=ONE).spec, 16))(jax.random.key(0))
     found, whole = (
-        quick_jit(jax.value_and_grad(partial(loss, program(science=ONE, logits_chunks=n).spec)))(
+        jax.jit(jax.value_and_grad(partial(loss, program(science=ONE, logits_chunks=n).spec)))(
             params, batches()[0]
         )
         for n in (4, 1)
@@ -88,7 +87,7 @@ def test_logits_are_never_there_all_at_once() -> None:
         made = program(science=science, microbatch=16, logits_chunks=chunks)
         params = jax.eval_shape(partial(init, made.spec, 64), jax.random.key(0))
         windows = jax.ShapeDtypeStruct((16, 65), jnp.int32)
-        compiled = quick_jit(partial(gradients, made)).lower(params, windows).compile()
+        compiled = jax.jit(partial(gradients, made)).lower(params, windows).compile()
         return int(compiled.memory_analysis().temp_size_in_bytes)
 
     logits = 4 * 1024 * 8192

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from curves import SCIENCE, batches, program, run
-from quick import quick_jit
 
 from experiments.training.step import init_state, train_chunk
 from scaling.common import plugins
@@ -25,13 +24,13 @@ def test_a_member_of_a_population_has_the_curve_of_its_solo_run(settings: dict[s
     model = replace(SCIENCE.model, pattern=EACH, layers=len(EACH))
     made = program(science=replace(SCIENCE, model=model), **settings)
     data = batches()[:STEPS]
-    alone = quick_jit(partial(train_chunk, made))
+    alone = jax.jit(partial(train_chunk, made))
     members = [run(rate) for rate in (4e-3, 1e-3)]
     leaves = jax.tree.map(lambda *x: jnp.stack(x), *members)
-    state = quick_jit(jax.vmap(partial(init_state, made)))(leaves)
+    state = jax.jit(jax.vmap(partial(init_state, made)))(leaves)
     every = jnp.stack([data] * len(members))
-    together = quick_jit(jax.vmap(partial(train_chunk, made)))(state, leaves, every)[1]["loss"]
+    together = jax.jit(jax.vmap(partial(train_chunk, made)))(state, leaves, every)[1]["loss"]
     for member, losses in zip(members, together, strict=True):
-        start = quick_jit(partial(init_state, made))(member)
+        start = jax.jit(partial(init_state, made))(member)
         np.testing.assert_allclose(losses, alone(start, member, data)[1]["loss"], rtol=1e-5)
     assert np.abs(together[1] - together[0]).max() > 1e-3

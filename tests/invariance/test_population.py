@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from curves import CHUNK, SCIENCE, STEPS, batches, program, run, train
-from quick import quick_jit
 
 from experiments.config.run import RunConfig
 from experiments.training.hypers import Hypers
@@ -28,7 +27,7 @@ MEMBERS = [
 @cache
 def _programs() -> tuple[Any, Any]:
     starting, stepping = (jax.vmap(partial(f, PROGRAM)) for f in (init_state, train_chunk))
-    return quick_jit(starting), quick_jit(stepping)
+    return jax.jit(starting), jax.jit(stepping)
 
 
 def _train(members: list[Hypers]) -> tuple[TrainState, np.ndarray]:
@@ -102,7 +101,7 @@ def test_a_grid_of_sixteen_runs_is_one_executable() -> None:
         for rate, steps, seed in product((1e-3, 2e-3, 4e-3, 8e-3), (STEPS, 13), SEEDS)
     ]
     assert len(grid) == 16
-    starting, stepping = (quick_jit(partial(f, PROGRAM)) for f in (init_state, train_chunk))
+    starting, stepping = (jax.jit(partial(f, PROGRAM)) for f in (init_state, train_chunk))
     for leaves in grid:
         stepping(starting(leaves), leaves, batches()[:CHUNK])
     assert (starting._cache_size(), stepping._cache_size()) == (1, 1)

@@ -11,7 +11,6 @@ import jax
 import numpy as np
 import pytest
 import tiny
-from quick import quick_jit
 
 from experiments.config.run import RunConfig
 from experiments.config.traced import TRACED
@@ -94,8 +93,8 @@ def train(reader: str) -> tuple[dict[str, Any], dict[str, Any]]:
         return rows["loss"], evaluate(made, state, data)
 
     leaves = [hypers(run.science) for run in runs.values()]
-    together = jax.device_get(quick_jit(jax.vmap(whole))(join(leaves)))
-    solo = quick_jit(whole)
+    together = jax.device_get(jax.jit(jax.vmap(whole))(join(leaves)))
+    solo = jax.jit(whole)
     alone = [jax.device_get(solo(each)) for each in leaves]
     return (
         {name: [x[k] for x in together] for k, name in enumerate(runs)},

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import Array
-from quick import quick_jit
 
 from models.config import TransformerConfig
 from models.dense import dense, int8, ternary
@@ -54,7 +53,7 @@ def _close(plain: Any, barrier: Any) -> None:
 @pytest.mark.parametrize("letters", SHAPES)
 def test_barrier_has_the_numbers_of_plain(letters: str) -> None:
     x, w = _case(letters)
-    _close(*(quick_jit(partial(_value_and_gradient, b, letters))(x, w) for b in BACKWARDS))
+    _close(*(jax.jit(partial(_value_and_gradient, b, letters))(x, w) for b in BACKWARDS))
 
 
 @pytest.mark.parametrize("letters", ["d->f", "f->d"])
@@ -64,7 +63,7 @@ def test_barrier_has_the_numbers_of_plain_under_vmap(letters: str) -> None:
     members = (
         jax.vmap(partial(_value_and_gradient, b, letters), in_axes=(None, 0)) for b in BACKWARDS
     )
-    _close(*(quick_jit(member)(x, w) for member in members))
+    _close(*(jax.jit(member)(x, w) for member in members))
 
 
 def test_barrier_is_in_the_compiled_backward_pass_and_not_in_the_plain_one() -> None:
@@ -97,12 +96,12 @@ def test_ternary_weights_and_int8_inputs_are_rounded_and_their_gradients_are_not
         (int8, x, _int8),
     ):
         np.testing.assert_allclose(
-            quick_jit(lambda v, f=function: f(v, 1))(value),
+            jax.jit(lambda v, f=function: f(v, 1))(value),
             formula(np.asarray(value)),
             rtol=1e-5,
             atol=1e-6,
         )
-        slope = quick_jit(jax.grad(lambda v, f=function: (2 * f(v, 1)).sum()))(value)
+        slope = jax.jit(jax.grad(lambda v, f=function: (2 * f(v, 1)).sum()))(value)
         np.testing.assert_array_equal(slope, 2)
     assert all(len(np.unique(np.round(one, 4))) == 3 for one in np.asarray(ternary(w, 1)))
 
@@ -113,7 +112,7 @@ def test_a_quantized_model_multiplies_rounded_numbers_alone() -> None:
     x = jax.random.normal(jax.random.key(1), (1, 3, 8))
     into, back = (jax.random.normal(jax.random.key(2), (8, 12)) for _ in range(2))
     params = {"in": into, "out": back.T}
-    found = quick_jit(lambda: Mlp(spec).apply({"params": params}, x))()
+    found = jax.jit(lambda: Mlp(spec).apply({"params": params}, x))()
     inner = np.maximum(_int8(np.asarray(x)) @ _ternary(np.asarray(into)), 0)
     expected = _int8(inner) @ _ternary(np.asarray(back.T))
     np.testing.assert_allclose(found, expected, atol=0.02)  # one step of a number at a tie: 0.0133

@@ -14,7 +14,6 @@ import pytest
 import tiny
 from flax import linen as nn
 from plugged import plugged
-from quick import quick_jit
 
 from experiments.cli.new import texts
 from experiments.training.hypers import hypers
@@ -147,7 +146,7 @@ def test_a_part_is_causal_as_it_says(name: str) -> None:
     config = replace(BASE, **MODELS[name])
     said = [part.mixer(mixer).causal and part.feed_forward(f).causal for mixer, f in config.blocks]
     spec = Spec(config)
-    run = quick_jit(lambda tokens: apply(spec, init(spec, CONTEXT, jax.random.key(0)), tokens))
+    run = jax.jit(lambda tokens: apply(spec, init(spec, CONTEXT, jax.random.key(0)), tokens))
     moved = np.abs(run(TOKENS) - run(TOKENS.at[:, 3:].add(1) % 11))
     assert moved[:, 3:].max() > 0
     if all(said) and part.router(config.router).causal:
@@ -171,7 +170,7 @@ def test_a_mixer_generates_from_its_state_and_sends_no_gradient_back_in_time(nam
         y, kept = module.apply({"params": params, **state}, x[:, None], mutable=[STATE])
         return kept, y[:, 0]
 
-    @quick_jit
+    @jax.jit
     def program(key: jax.Array) -> Any:
         params = nn.meta.unbox(module.init(key, x))["params"]
         filled = jax.eval_shape(partial(module.apply, mutable=[STATE]), {"params": params}, x)[1]
@@ -203,7 +202,7 @@ def test_a_model_generates_the_logits_of_the_whole_sequence(
     """Layers of two kinds or shared, a table of positions, several tokens at once and then one."""
     spec = Spec(replace(BASE, **changes), program=replace(PLAIN, layers=layers))
 
-    @quick_jit
+    @jax.jit
     def program(key: jax.Array) -> Any:
         params, state, found = init(spec, CONTEXT, key), empty_state(spec, 2, CONTEXT), []
         for start, end in ((0, 3), (3, 4), (4, 6)):
@@ -262,7 +261,7 @@ def test_scanned_layers_are_the_unrolled_ones(changes: dict[str, Any]) -> None:
     logits = []
     for layers in ("unrolled", "scan"):
         spec = Spec(replace(BASE, **changes), program=replace(PLAIN, layers=layers))
-        run = quick_jit(lambda key, spec=spec: apply(spec, init(spec, CONTEXT, key), TOKENS))
+        run = jax.jit(lambda key, spec=spec: apply(spec, init(spec, CONTEXT, key), TOKENS))
         logits.append(run(jax.random.key(0)))
     np.testing.assert_allclose(*logits, rtol=1e-5, atol=1e-6)
 
@@ -276,7 +275,7 @@ def test_a_new_mixer_trains_has_rules_and_is_laid_out() -> None:
     config = tiny.config(*science, "model.width=32", "parametrization.base_width=16")
     made, leaves = recipe(config), hypers(config.science)
     batch = jax.random.randint(jax.random.key(0), (1, 4, 17), 0, 256).repeat(8, axis=0)
-    run = quick_jit(lambda: train_chunk(made, init_state(made, leaves), leaves, batch))
+    run = jax.jit(lambda: train_chunk(made, init_state(made, leaves), leaves, batch))
     losses = np.asarray(run()[1]["loss"])
     assert losses[-1] < losses[0] - 0.1
     table = {weight.path: weight for weight in made.table}
@@ -295,5 +294,5 @@ def test_a_new_mixer_trains_has_rules_and_is_laid_out() -> None:
 def test_a_new_router_finds_what_it_names() -> None:
     config = replace(BASE, **MODELS["router in_turn"])
     params = init(Spec(config), CONTEXT, jax.random.key(0))
-    found = quick_jit(partial(stream_routed, Spec(config), params))(TOKENS)[1]
+    found = jax.jit(partial(stream_routed, Spec(config), params))(TOKENS)[1]
     assert {name: float(value) for name, value in found.items()} == {"share": 0.5}

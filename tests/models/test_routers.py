@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick import quick_jit
 
 from experiments.training.objective import reinforce
 from models import part
@@ -57,7 +56,7 @@ def test_a_router_is_causal_as_it_says_and_its_routes_are_one_assignment(name: s
     x = jnp.stack([X, X.at[:, KEPT:].multiply(-3)])
     tokens = jnp.stack([TOKENS, TOKENS.at[:, KEPT:].add(1)])
     phases = [jax.vmap(partial(answer, name, training)) for training in (True, False)]
-    training, evaluation = quick_jit(lambda: [phase(x, tokens) for phase in phases])()
+    training, evaluation = jax.jit(lambda: [phase(x, tokens) for phase in phases])()
     for found, causal in ((training, part.router(name).causal), (evaluation, True)):
         now, then = (jax.tree.map(lambda leaf, k=k: np.asarray(leaf[k]), found) for k in (0, 1))
         same = [
@@ -94,7 +93,7 @@ def test_the_routers_are_found() -> None:
 def test_a_balanced_plan_has_even_columns() -> None:
     """Though the logits all prefer one expert."""
     logits = jax.random.normal(jax.random.key(0), (2, 32, 4)) + jnp.array([3.0, 0, 0, 0])
-    found = np.exp(quick_jit(plan)(logits))
+    found = np.exp(jax.jit(plan)(logits))
     np.testing.assert_allclose(found.sum(2), 1, rtol=1e-5)
     np.testing.assert_allclose(found.sum(1), 8, rtol=0.02)
     assert np.exp(np.asarray(jax.nn.log_softmax(logits))).sum(1)[:, 0].min() > 16
@@ -105,9 +104,7 @@ def test_draws_have_the_probabilities_of_the_policy_and_differ_by_layer() -> Non
     tokens = jax.random.randint(jax.random.key(1), (4, 1024), 0, 50)
     logits = jnp.log(jnp.array([0.5, 0.3, 0.2]))
     first, second = (
-        np.argmax(
-            logits + quick_jit(partial(gumbel, choices=3))(tokens, jnp.full((4, 1024), k)), -1
-        )
+        np.argmax(logits + jax.jit(partial(gumbel, choices=3))(tokens, jnp.full((4, 1024), k)), -1)
         for k in (0.0, 1.0)
     )
     for drawn in (first, second):
@@ -142,7 +139,7 @@ def test_a_bias_has_the_excess_of_its_expert_as_its_gradient() -> None:
         seen = Seen(X, lambda x, name: x @ weights[name], weights, {}, 4, 1, T, training=True)
         return part.router("loss_free").route()(seen).found["bias_loss"]
 
-    slope = quick_jit(jax.grad(loss))(jnp.array([0.0, 0.1, 0.0, 0.0]))
+    slope = jax.jit(jax.grad(loss))(jnp.array([0.0, 0.1, 0.0, 0.0]))
     np.testing.assert_allclose(slope, [-0.25, 0.75, -0.25, -0.25], rtol=1e-6)
 
 

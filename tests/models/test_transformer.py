@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick import quick_jit
 
 from experiments.training.objective import loss
 from models.config import TransformerConfig
@@ -81,7 +80,7 @@ def test_every_value_of_every_choice_has_a_model() -> None:
 
 @cache
 def _params(spec: Spec) -> Any:
-    return quick_jit(partial(init, spec, CONTEXT))(jax.random.key(0))
+    return jax.jit(partial(init, spec, CONTEXT))(jax.random.key(0))
 
 
 def _rough(params: Any) -> Any:
@@ -101,7 +100,7 @@ def test_every_choice_is_its_formula_and_every_weight_of_it_has_a_gradient(name:
     table = Parametrization("completep", base_width=4, base_head_dim=2, base_layers=3)
     spec = Spec(replace(CONFIG, **CHOICES[name]), table)
 
-    @quick_jit
+    @jax.jit
     def program(key: jax.Array) -> Any:
         params = _rough(init(spec, CONTEXT, key))
         return (
@@ -124,7 +123,7 @@ def test_every_choice_is_its_formula_and_every_weight_of_it_has_a_gradient(name:
 @pytest.mark.parametrize("positions", ["rope", "learned", "none"])
 def test_a_changed_future_token_changes_nothing_before_it(positions: Any) -> None:
     spec = Spec(replace(CONFIG, positions=positions))
-    run = quick_jit(partial(apply, spec, _params(spec)))
+    run = jax.jit(partial(apply, spec, _params(spec)))
     tokens = WINDOWS[:, :-1]
     now, other = run(tokens), run(tokens.at[:, 4].set((tokens[:, 4] + 1) % 11))
     np.testing.assert_array_equal(now[:, :4], other[:, :4])
@@ -133,7 +132,7 @@ def test_a_changed_future_token_changes_nothing_before_it(positions: Any) -> Non
 
 def test_without_positions_the_past_is_a_set() -> None:
     spec = Spec(replace(CONFIG, positions="none"))
-    run = quick_jit(partial(apply, spec, _params(spec)))
+    run = jax.jit(partial(apply, spec, _params(spec)))
     tokens = WINDOWS[:, :-1]
     swapped = tokens.at[:, 0].set(tokens[:, 1]).at[:, 1].set(tokens[:, 0])
     np.testing.assert_allclose(run(tokens)[:, 2:], run(swapped)[:, 2:], atol=1e-5)
@@ -147,7 +146,7 @@ def test_grouped_queries_are_multi_head_with_repeated_weights() -> None:
         weight = copy["blocks_0"]["attention"][name]
         copy["blocks_0"]["attention"][name] = np.repeat(weight, 2, axis=1)
     logits = [
-        quick_jit(partial(apply, spec))(weights, WINDOWS[:, :-1])
+        jax.jit(partial(apply, spec))(weights, WINDOWS[:, :-1])
         for spec, weights in ((grouped, params), (full, copy))
     ]
     np.testing.assert_allclose(*logits, rtol=1e-5, atol=1e-6)
@@ -156,8 +155,8 @@ def test_grouped_queries_are_multi_head_with_repeated_weights() -> None:
 def test_bfloat16_computes_in_halves_and_keeps_parameters_whole() -> None:
     spec = Spec(CONFIG, compute="bfloat16")
     params = _params(spec)
-    value, grads = quick_jit(jax.value_and_grad(partial(loss, spec)))(params, WINDOWS)
-    exact = quick_jit(partial(loss, Spec(CONFIG)))(params, WINDOWS)
+    value, grads = jax.jit(jax.value_and_grad(partial(loss, spec)))(params, WINDOWS)
+    exact = jax.jit(partial(loss, Spec(CONFIG)))(params, WINDOWS)
     assert {x.dtype for x in jax.tree.leaves((params, grads, value))} == {jnp.dtype("float32")}
     assert 0 < abs(float(value) - float(exact)) < 0.02
     program = jax.jit(partial(apply, spec)).lower(params, WINDOWS[:, :-1]).as_text()

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from flax import linen as nn
 from jax import Array
-from quick import quick_jit
 
 from models.config import PLAIN, TransformerConfig
 from models.module import Spec
@@ -106,7 +105,7 @@ def test_an_untagged_weight_is_an_error() -> None:
 def _tree(spec: Spec, seed: int = 0, init_scale: float = 1.0) -> Any:
     tree = weights(spec, 5)
     key = jax.random.key(seed)
-    return quick_jit(lambda s: initialise(tree, spec.parametrization, spec.config, key, s))(
+    return jax.jit(lambda s: initialise(tree, spec.parametrization, spec.config, key, s))(
         init_scale
     )
 

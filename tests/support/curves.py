@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from quick import quick_jit
 
 from experiments.config.optimizer import OptimizerConfig
 from experiments.config.run import BatchConfig, BudgetConfig, Execution, RunConfig, Science
@@ -52,12 +51,12 @@ def batches(seed: int = 3) -> np.ndarray:
 
 @cache
 def init(recipe: Recipe) -> Any:
-    return quick_jit(partial(init_state, recipe))
+    return jax.jit(partial(init_state, recipe))
 
 
 @cache
 def chunk(recipe: Recipe) -> Any:
-    return quick_jit(partial(train_chunk, recipe))
+    return jax.jit(partial(train_chunk, recipe))
 
 
 def train(

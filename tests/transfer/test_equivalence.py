@@ -15,7 +15,6 @@ import jax
 import numpy as np
 import pytest
 from faulty import numbers, traced
-from quick import quick_jit
 
 from experiments.config.optimizer import OptimizerConfig
 from experiments.config.run import BatchConfig, RunConfig, Science
@@ -58,7 +57,7 @@ def losses(family: str) -> Mapping[str, Any]:
     )
     made, leaves = recipe(RunConfig(science), "gpu"), hypers(science)
 
-    @quick_jit
+    @jax.jit
     @jax.vmap
     def run(said: Any) -> Any:
         own = traced(made, said)

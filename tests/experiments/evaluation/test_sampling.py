@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick import quick_jit
 
 from experiments.evaluation import sampling
 from experiments.evaluation.model import Sampler
@@ -35,7 +34,7 @@ def _spec(mixer: str) -> Spec:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     def program(spec: Spec, sampler: Sampler, first: int, new: int) -> object:
-        return quick_jit(partial(draw, spec, sampler, first, new))
+        return jax.jit(partial(draw, spec, sampler, first, new))
 
     monkeypatch.setattr(sampling, "_program", program)
 
@@ -43,9 +42,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("mixer", MIXERS)
 def test_samples_are_those_of_the_uncached_pass(mixer: str) -> None:
     spec, seeds = _spec(mixer), [seed_of("a", k) for k in range(3)]
-    params = quick_jit(partial(init, spec, 16))(jax.random.key(0))
+    params = jax.jit(partial(init, spec, 16))(jax.random.key(0))
     found = sample(spec, params, PROMPTS, seeds, NEW, SAMPLER)
-    whole, chosen = quick_jit(partial(apply, spec)), quick_jit(partial(choose, SAMPLER))
+    whole, chosen = jax.jit(partial(apply, spec)), jax.jit(partial(choose, SAMPLER))
     for prompt, seed, tokens in zip(PROMPTS, seeds, found, strict=True):
         text = np.concatenate([prompt, tokens])
         padded = np.zeros((1, 16), np.int32)
@@ -60,7 +59,7 @@ def test_samples_are_those_of_the_uncached_pass(mixer: str) -> None:
 
 def test_a_sample_does_not_depend_on_its_batch() -> None:
     spec, seeds = _spec("attention"), [seed_of("a", k) for k in range(3)]
-    params = quick_jit(partial(init, spec, 16))(jax.random.key(0))
+    params = jax.jit(partial(init, spec, 16))(jax.random.key(0))
     (alone,) = sample(spec, params, PROMPTS[1:2], seeds[1:2], NEW, SAMPLER)
     found = sample(spec, params, PROMPTS, seeds, NEW, SAMPLER)
     assert alone.tolist() == found[1].tolist()
@@ -94,7 +93,7 @@ def test_an_impossible_sampler_is_refused(bad: dict[str, float]) -> None:
 
 def test_the_prompt_stays_as_it_is() -> None:
     spec = _spec("attention")
-    params = quick_jit(partial(init, spec, 16))(jax.random.key(0))
+    params = jax.jit(partial(init, spec, 16))(jax.random.key(0))
     padded, lengths = np.array([[0, 3, 1, 4]]), np.array([2])
     found = draw(spec, SAMPLER, 1, 2, params, padded, lengths, np.array([7], np.uint32))
     assert found[0, :2].tolist() == [0, 3]

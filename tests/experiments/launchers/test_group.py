@@ -20,6 +20,7 @@ import pytest
 import records
 import tiny
 from paths import ROOT, SUPPORT
+from quick import FLAGS
 
 from experiments import record
 from experiments.launchers import load
@@ -74,7 +75,7 @@ class Shell:
             "PYTHONPATH": paths,
             "JAX_PLATFORMS": "cpu",
             "JAX_NUM_CPU_DEVICES": str(devices),
-            "XLA_FLAGS": "--xla_backend_optimization_level=0",  # as by quick.py
+            "XLA_FLAGS": FLAGS,
         }
         places = ("--out", str(self.out), "--cache", str(self.cache))
         chosen = [text for setting in settings for text in ("--set", setting)]

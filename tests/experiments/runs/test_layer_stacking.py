@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import records
 import tiny
-from quick import quick_jit
 
 from experiments.record import Status
 from experiments.runs.layer_stacking import is_stacked, turn
@@ -38,7 +37,7 @@ def test_turned_state_is_that_of_the_other_program(model: tuple[str, ...]):
     states = []
     for form in FORMS:
         spec = Spec(config, program=replace(PLAIN, layers=form))
-        params = quick_jit(partial(init, spec, 8))(jax.random.key(0))
+        params = jax.jit(partial(init, spec, 8))(jax.random.key(0))
         states.append({"params": params, "ema": params})
     unrolled, stacked = states
     assert (is_stacked(unrolled), is_stacked(stacked)) == (False, True)

@@ -7,7 +7,6 @@ import jax
 import numpy as np
 import pytest
 import tiny
-from quick import quick_jit
 
 from experiments.__main__ import main
 from experiments.config.overrides import override
@@ -81,7 +80,7 @@ def test_each_rule_in_force_is_measured_by_itself(name, monkeypatch):
     changed = replace(sp, rows={**sp.rows, "readout": lambda w, s: RULE})
     monkeypatch.setitem(tables.TABLES, "sp", changed)
     made, leaves = recipe(science), hypers(science.science)
-    found = rule_rows(made, 0, jax.device_get(quick_jit(partial(probe, made))(leaves)))
+    found = rule_rows(made, 0, jax.device_get(jax.jit(partial(probe, made))(leaves)))
     readout = {row.quantity: row.value for row in found if row.place == "readout"}
     assert readout == pytest.approx(IN_FORCE[name] | {"multiplier": 2.0}, rel=1e-4)
 
@@ -105,10 +104,10 @@ def test_activations_are_those_of_the_forward_pass_however_it_is_compiled():
     specs = [Spec(model, program=program) for program in programs]
     found = []
     for spec in specs:
-        params = quick_jit(partial(init, spec, 16))(jax.random.key(0))
-        taps, logits = quick_jit(
-            lambda p, s=spec: (activations(s, p, tokens), apply(s, p, tokens))
-        )(params)
+        params = jax.jit(partial(init, spec, 16))(jax.random.key(0))
+        taps, logits = jax.jit(lambda p, s=spec: (activations(s, p, tokens), apply(s, p, tokens)))(
+            params
+        )
         np.testing.assert_array_equal(taps["logits"], logits)
         blocks = [
             taps.get(f"blocks_{i}") or jax.tree.map(lambda x, i=i: x[i], taps["blocks"])
@@ -121,7 +120,7 @@ def test_activations_are_those_of_the_forward_pass_however_it_is_compiled():
 
 def test_a_model_that_is_not_asked_for_its_activations_computes_none():
     spec = Spec(tiny.config().science.model)
-    params = quick_jit(partial(init, spec, 16))(jax.random.key(0))
+    params = jax.jit(partial(init, spec, 16))(jax.random.key(0))
     plain = jax.make_jaxpr(partial(apply, spec))(params, BATCHES[0, :, :-1])
     asked = jax.make_jaxpr(partial(activations, spec))(params, BATCHES[0, :, :-1])
     assert str(plain).count("dot_general") < str(asked).count("dot_general")

@@ -12,7 +12,6 @@ import jax
 import numpy as np
 import pytest
 import tiny
-from quick import quick_jit
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
@@ -41,7 +40,7 @@ MODEL = (
 def drawn(*assignments):
     config = tiny.config(*MODEL, *assignments)
     made = recipe(config)
-    init = quick_jit(partial(init_state, made))
+    init = jax.jit(partial(init_state, made))
     return config, made, init(hypers(config.science)).params
 
 

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
-from quick import quick_jit
 
 from experiments.config.identity import identity
 from experiments.plan.run import Run
@@ -30,7 +29,7 @@ BATCH = jax.random.randint(jax.random.key(0), (4, 17), 0, 256)
 
 @cache
 def state() -> Any:
-    return quick_jit(partial(init_state, RECIPE))(hypers(CONFIG.science))
+    return jax.jit(partial(init_state, RECIPE))(hypers(CONFIG.science))
 
 
 def test_penalties_of_the_router_add_their_gradient_and_not_to_the_loss() -> None:
@@ -40,7 +39,7 @@ def test_penalties_of_the_router_add_their_gradient_and_not_to_the_loss() -> Non
         found = stream_routed(RECIPE.spec, params, BATCH[:, :-1])[1]
         return found["balance_loss"], found["router_z_loss"]
 
-    @quick_jit
+    @jax.jit
     def both(params: Any, b: Any, z: Any) -> Any:
         penalties = {"z_loss": 0.0, "balance_loss": b, "router_z_loss": z}
         return gradients(RECIPE, params, BATCH, penalties), jax.jacrev(routing)(params)
@@ -57,7 +56,7 @@ def test_penalties_of_the_router_add_their_gradient_and_not_to_the_loss() -> Non
 
 
 def test_coefficients_of_the_config_reach_the_step_and_its_metrics() -> None:
-    advance = quick_jit(partial(step, RECIPE))
+    advance = jax.jit(partial(step, RECIPE))
     found = {}
     for name in ("balance_loss", "router_z_loss"):
         leaves = hypers(tiny.config("model.experts=4", f"penalties.{name}=10.0").science)

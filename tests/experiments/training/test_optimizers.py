@@ -13,7 +13,6 @@ import optax
 import pytest
 import tiny
 from plugged import plugged
-from quick import quick_jit
 
 from experiments.config.optimizer import FOLDER, OptimizerConfig, optimizer
 from experiments.config.run import RunConfig
@@ -75,7 +74,7 @@ def train(name: str, weights: dict[str, Weight], weights_evaluated: str = "last"
     def at(s: Any) -> optax.GradientTransformation:
         return update(name, weights_evaluated, UpdateInputs(leaves, weights, table, "coupled", s))
 
-    @quick_jit
+    @jax.jit
     def advance(params: Any, state: Any, grads: Any, s: Any) -> Any:
         updates, state = at(s).update(grads, state, params)
         return optax.apply_updates(params, updates), state
@@ -230,7 +229,7 @@ def train_on(name: str, weights, layers):
     made = update(name, "last", parts)
     params = jax.tree.map(lambda g: jnp.ones(g.shape), drawn[0])
     state = made.init(params)
-    advance = quick_jit(made.update)
+    advance = jax.jit(made.update)
     for grads in jax.tree.map(jnp.float32, drawn):
         updates, state = advance(grads, state, params)
         params = optax.apply_updates(params, updates)
@@ -261,7 +260,7 @@ def run(name: str, *assignments: str) -> RunConfig:
 @cache
 def chunk(name: str, weights: str) -> Any:
     made = recipe(run(name, f"evaluation.weights={weights}"))
-    return quick_jit(partial(init_state, made)), quick_jit(partial(train_chunk, made))
+    return jax.jit(partial(init_state, made)), jax.jit(partial(train_chunk, made))
 
 
 @pytest.mark.parametrize(("name", "weights"), [("muon", "ema"), ("schedule_free_adamw", "last")])
@@ -277,7 +276,7 @@ def test_member_of_a_population_is_its_solo_run(name, weights):
     ]
     states = [init(h) for h in members]
     stack = partial(jax.tree.map, lambda *x: jnp.stack(x))
-    population = quick_jit(jax.vmap(partial(train_chunk, made), in_axes=(0, 0, None)))
+    population = jax.jit(jax.vmap(partial(train_chunk, made), in_axes=(0, 0, None)))
     together, rows = population(stack(*states), stack(*members), WALKS)
     for k, (leaves, state) in enumerate(zip(members, states, strict=True)):
         solo, solo_rows = alone(state, leaves, WALKS)
@@ -311,13 +310,13 @@ def test_state_of_every_optimizer_comes_back_from_a_checkpoint(name, tmp_path):
 def test_evaluation_is_of_the_weights_that_the_config_names():
     config = run("sgd", "evaluation.weights=ema", "evaluation.ema_decay=0.5")
     made, leaves = recipe(config), hypers(config.science)
-    advance = quick_jit(partial(step, made))
-    after, _ = advance(quick_jit(partial(init_state, made))(leaves), leaves, WALKS[0])
+    advance = jax.jit(partial(step, made))
+    after, _ = advance(jax.jit(partial(init_state, made))(leaves), leaves, WALKS[0])
     again, _ = advance(after, leaves, WALKS[1])
     mean = jax.tree.map(lambda a, b: (a + 2 * b) / 3, after.params, again.params)
     windows = WALKS[2]
-    judged = quick_jit(partial(loss, made.spec))
-    found = float(quick_jit(partial(evaluate, made))(again, windows[None]))
+    judged = jax.jit(partial(loss, made.spec))
+    found = float(jax.jit(partial(evaluate, made))(again, windows[None]))
     assert found == pytest.approx(float(judged(mean, windows)), rel=1e-6)
     assert found != pytest.approx(float(judged(again.params, windows)), rel=1e-5)
 
@@ -386,9 +385,9 @@ def test_an_optimizer_is_added_as_one_file(tmp_path) -> None:
     with plugged(tmp_path, {"experiments.training.optimizers.signum": SIGNUM}):
         config = tiny.config("optimizer.name=signum", "optimizer.weight_decay=0.0")
         made, leaves = recipe(config), hypers(config.science)
-        state, losses = quick_jit(partial(init_state, made))(leaves), []
+        state, losses = jax.jit(partial(init_state, made))(leaves), []
         batch = jax.random.randint(jax.random.key(0), (4, 17), 0, 256)
-        advance = quick_jit(partial(step, made))
+        advance = jax.jit(partial(step, made))
         for _ in range(10):
             before, (state, metrics) = state, advance(state, leaves, batch)
             losses.append(float(metrics["loss"]))

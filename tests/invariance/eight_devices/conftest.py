@@ -19,9 +19,9 @@ from typing import IO, Any
 import pytest
 from cpu_time import CLOCK
 from paths import ROOT
+from quick import FLAGS
 
-# compiled for a quick compilation, as by quick.py
-FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+DEVICES = "--xla_force_host_platform_device_count=8"
 PIPE = "WINDTUNNEL_TEST_REPORTS"  # in the second process: where its reports go
 
 
@@ -91,7 +91,7 @@ def _start(session: pytest.Session) -> Second:
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", "-m", "", *names],
         cwd=ROOT,
-        env={**os.environ, "XLA_FLAGS": FLAGS, PIPE: str(sending)},
+        env={**os.environ, "XLA_FLAGS": f"{FLAGS} {DEVICES}", PIPE: str(sending)},
         pass_fds=(sending,),
         stdout=output,
         stderr=subprocess.STDOUT,

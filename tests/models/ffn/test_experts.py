@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick import quick_jit
 
 from models.config import TransformerConfig
 from models.module import Spec
@@ -33,7 +32,7 @@ def _route(logits: Any, active: int, capacity: int) -> Any:
 
 
 def _params(config: TransformerConfig) -> Any:
-    return quick_jit(partial(init, Spec(config), CONTEXT))(jax.random.key(0))
+    return jax.jit(partial(init, Spec(config), CONTEXT))(jax.random.key(0))
 
 
 def test_routes_by_hand() -> None:
@@ -86,7 +85,7 @@ def test_one_expert_is_the_dense_model(mlp: Any) -> None:
         experts = params[name]["mlp"]["experts"]
         dense[name] = params[name] | {"mlp": jax.tree.map(lambda w: w[0], experts)}
     logits = [
-        quick_jit(partial(apply, Spec(config)))(weights, TOKENS)
+        jax.jit(partial(apply, Spec(config)))(weights, TOKENS)
         for config, weights in ((single, params), (replace(single, experts=0), dense))
     ]
     np.testing.assert_allclose(*logits, rtol=1e-5, atol=1e-6)
@@ -96,7 +95,7 @@ def test_one_expert_is_the_dense_model(mlp: Any) -> None:
 def test_a_later_token_takes_no_slot_from_an_earlier_one(factor: float) -> None:
     """Whatever comes after position 3, it and those before it get the same, full experts or not."""
     spec = Spec(replace(CONFIG, capacity_factor=factor))
-    run = quick_jit(partial(stream_routed, spec, _params(spec.config)))
+    run = jax.jit(partial(stream_routed, spec, _params(spec.config)))
     (now, _), routing = run(TOKENS)
     assert (float(routing["router_dropped"]) > 0) == (factor < 2), "the experts are full at times"
     for seed in range(5):

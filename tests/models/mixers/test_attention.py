@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import Array
-from quick import quick_jit
 
 from models.mixers import _attention
 from models.mixers._attention import BACKENDS, attend, rotate
@@ -43,7 +42,7 @@ def _by_loops(q: Array, k: Array, v: Array) -> np.ndarray:
 @pytest.mark.parametrize("kv_heads", [1, 2, 4])
 def test_attention_is_its_definition(kv_heads: int, backend: str) -> None:
     k, v = _normal(2, B, T, kv_heads, K)
-    y = quick_jit(partial(attend, scale=SCALE, backend=backend))(Q, k, v)
+    y = jax.jit(partial(attend, scale=SCALE, backend=backend))(Q, k, v)
     np.testing.assert_allclose(y, _by_loops(Q, k, v), **CLOSE)
 
 
@@ -74,19 +73,19 @@ def _close(left: Any, right: Any) -> None:
 
 
 def test_barrier_has_the_numbers_of_xla() -> None:
-    _close(*(quick_jit(partial(_value_and_gradient, b))(Q, KEY, VALUE) for b in ON_CPU))
+    _close(*(jax.jit(partial(_value_and_gradient, b))(Q, KEY, VALUE) for b in ON_CPU))
 
 
 def test_barrier_has_the_numbers_of_xla_under_vmap() -> None:
     members = (jax.vmap(partial(_value_and_gradient, b), in_axes=(0, None, None)) for b in ON_CPU)
-    _close(*(quick_jit(member)(jnp.stack([Q, 2 * Q, -Q]), KEY, VALUE) for member in members))
+    _close(*(jax.jit(member)(jnp.stack([Q, 2 * Q, -Q]), KEY, VALUE) for member in members))
 
 
 def test_bfloat16_barrier_stays_near_float32() -> None:
     """Its softmax's backward pass is in bfloat16: 2^-8 a product, sums of a few of them."""
-    exact = quick_jit(partial(_value_and_gradient, "xla"))(Q, KEY, VALUE)[1]
+    exact = jax.jit(partial(_value_and_gradient, "xla"))(Q, KEY, VALUE)[1]
     halves = (x.astype(jnp.bfloat16) for x in (Q, KEY, VALUE))
-    half = quick_jit(partial(_value_and_gradient, "barrier"))(*halves)[1]
+    half = jax.jit(partial(_value_and_gradient, "barrier"))(*halves)[1]
     for a, b in zip(exact, half, strict=True):
         assert b.dtype == jnp.bfloat16
         assert float(jnp.abs(a - b).max() / jnp.abs(a).max()) < 0.05

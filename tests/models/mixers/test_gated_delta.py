@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from quick import quick_jit
 
 from models.mixers._convolution import _weighed
 from models.mixers._gated_delta import decay_start, gated_delta_rule, unit, unit_lower_inverse
@@ -57,7 +56,7 @@ def test_chunks_and_recurrence_are_the_definition_and_have_its_gradients() -> No
     slopes = []
     for length in (1, 8):
         run = jax.value_and_grad(partial(loss, length), argnums=range(6), has_aux=True)
-        (_, found), slope = quick_jit(run)(*ARGUMENTS)
+        (_, found), slope = jax.jit(run)(*ARGUMENTS)
         for ours, theirs in zip(found, expected, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
         slopes.append(slope)
@@ -68,7 +67,7 @@ def test_chunks_and_recurrence_are_the_definition_and_have_its_gradients() -> No
 
 def test_the_inverse_is_exact_where_powers_are_large() -> None:
     """All keys the same: the inverse has two diagonals, a power of A has 1e8."""
-    found = quick_jit(unit_lower_inverse)(jnp.tril(jnp.ones((32, 32)), -1))
+    found = jax.jit(unit_lower_inverse)(jnp.tril(jnp.ones((32, 32)), -1))
     np.testing.assert_allclose(found, np.eye(32) - np.eye(32, k=-1), atol=1e-5)
 
 
@@ -92,6 +91,6 @@ def test_a_short_convolution_has_the_derivative_of_its_sum() -> None:
     results = []
     for function in (_weighed, plain):
         back = jax.grad(lambda x, w, f=function: jnp.sin(f(x, w)).sum(), argnums=(0, 1))
-        results.append((function(x, taps), *quick_jit(back)(x, taps)))
+        results.append((function(x, taps), *jax.jit(back)(x, taps)))
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)

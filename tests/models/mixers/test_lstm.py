@@ -8,7 +8,6 @@ import jax
 import numpy as np
 import pytest
 from flax import linen as nn
-from quick import quick_jit
 
 from models.config import TransformerConfig
 from models.mixers._lstm import GATES, Lstm, QuasiLstm
@@ -42,7 +41,7 @@ def _by_position(params: Any, recurrent: bool) -> np.ndarray:
 def test_it_is_its_definition(kind: Any) -> None:
     module = kind(Spec(CONFIG))
 
-    @quick_jit
+    @jax.jit
     def run(key: jax.Array) -> Any:
         params = nn.meta.unbox(module.init(key, X))["params"]
         rough = jax.tree.map(lambda x: x + 0.1, params)

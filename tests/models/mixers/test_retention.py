@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick import quick_jit
 
 from models.mixers._retention import retain
 
@@ -26,7 +26,7 @@ def test_chunks_are_the_definition(length: int) -> None:
             last[b, h] *= 1 - 2.0 ** (-5 - h)
             last[b, h] += np.outer(KEY[b, t, h], VALUE[b, t, h])
             expected[b, t, h] = last[b, h].T @ Q[b, t, h]
-    run = quick_jit(partial(retain, length=length))
+    run = jax.jit(partial(retain, length=length))
     found, state = run(*map(jnp.asarray, (Q, KEY, VALUE, STATE)))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(state, last, rtol=1e-5, atol=1e-5)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import Array
-from quick import quick_jit
 
 from models.mixers._alibi import slopes
 from models.mixers._attention import attend_with, seen
@@ -39,7 +39,7 @@ def _by_loops(window: int, slope: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("window", [1, 3, 4])
 def test_windows_in_blocks_are_the_last_positions(window: int) -> None:
-    found = quick_jit(partial(attend_in_blocks, scale=SCALE, window=window))(Q, KEY, VALUE)
+    found = jax.jit(partial(attend_in_blocks, scale=SCALE, window=window))(Q, KEY, VALUE)
     np.testing.assert_allclose(found, _by_loops(window, np.zeros(H)), rtol=1e-5, atol=1e-5)
 
 

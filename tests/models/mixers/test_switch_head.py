@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from quick import quick_jit
 
 from models import part
 from models.config import TransformerConfig
@@ -26,8 +25,8 @@ X = jax.random.normal(jax.random.key(0), (2, 6, 8))
 def test_each_token_has_the_values_and_outputs_of_its_experts() -> None:
     spec = Spec(CONFIG)
     module = part.mixer(CONFIG.pattern[0]).module()(spec)
-    params: Any = nn.meta.unbox(quick_jit(module.init)(jax.random.key(1), X))["params"]
-    found = quick_jit(lambda p, x: module.apply({"params": p}, x))(params, X)
+    params: Any = nn.meta.unbox(jax.jit(module.init)(jax.random.key(1), X))["params"]
+    found = jax.jit(lambda p, x: module.apply({"params": p}, x))(params, X)
     p = {name: np.asarray(w, np.float64) for name, w in params.items()}
     x = np.asarray(X, np.float64)
     q, k = (np.einsum("btd,dhk->bthk", x, p[name]) for name in ("query", "key"))
@@ -49,9 +48,9 @@ def test_a_token_that_finds_its_expert_full_is_dropped_there_alone() -> None:
     few = replace(CONFIG, capacity_factor=1.0, pattern=("switch_head:experts=2:active=1",))
     module = part.mixer(few.pattern[0]).module()(Spec(few))
     x = jnp.abs(X)
-    params: Any = nn.meta.unbox(quick_jit(module.init)(jax.random.key(1), x))["params"]
+    params: Any = nn.meta.unbox(jax.jit(module.init)(jax.random.key(1), x))["params"]
     first = jnp.zeros((8, 4, 2)).at[..., 0].set(5.0)
     params = params | {"out_router": first, "value_router": first[:, :2]}
-    y = quick_jit(lambda p, x: module.apply({"params": p}, x))(params, x)
+    y = jax.jit(lambda p, x: module.apply({"params": p}, x))(params, x)
     assert float(np.abs(y[:, :3]).min()) > 0
     np.testing.assert_array_equal(y[:, 3:], 0)

@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import pytest
-from quick import quick_jit
 
 from experiments.config.run import BatchConfig, Execution, RunConfig, Science
 from experiments.sweep import cost
@@ -187,7 +186,7 @@ def compiled_bytes(config: RunConfig, members: int) -> int:
         shapes = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct((members, *leaf.shape), leaf.dtype), shapes
         )
-    found = quick_jit(chunk, donate_argnums=0).lower(*shapes).compile().memory_analysis()
+    found = jax.jit(chunk, donate_argnums=0).lower(*shapes).compile().memory_analysis()
     return int(found.argument_size_in_bytes + found.temp_size_in_bytes)
 
 

@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick import quick_jit
 
 from experiments.config.run import Science
 from experiments.training.objective import loss
@@ -261,7 +260,7 @@ def test_every_gradient_of_mup_shrinks_as_its_epsilon() -> None:
         spec = Spec(model, Parametrization("mup", 32, 8))
         windows = jax.random.randint(jax.random.key(1), (8, 17), 0, 32)
 
-        @quick_jit
+        @jax.jit
         def sizes(key: jax.Array) -> Any:
             grads = jax.grad(partial(loss, spec))(init(spec, 16, key), windows)
             return jax.tree.map(lambda g: jnp.sqrt(jnp.square(g).mean()), grads)
@@ -344,8 +343,8 @@ def test_relative_tables_are_sp_at_the_base_shape(name: Name, embeddings: Any) -
 def test_tied_logits_of_a_wider_mup_model_are_divided_by_m() -> None:
     config = _model(32)
     sp, mup = (Spec(config, Parametrization(name, 8, 8)) for name in ("sp", "mup"))
-    params, tokens = quick_jit(partial(init, sp, 4))(jax.random.key(0)), jnp.arange(8).reshape(2, 4)
-    logits = [quick_jit(partial(apply, spec))(params, tokens) for spec in (sp, mup)]
+    params, tokens = jax.jit(partial(init, sp, 4))(jax.random.key(0)), jnp.arange(8).reshape(2, 4)
+    logits = [jax.jit(partial(apply, spec))(params, tokens) for spec in (sp, mup)]
     np.testing.assert_allclose(logits[1] * 4, logits[0], rtol=1e-5)
 
 

@@ -9,7 +9,6 @@ import jax
 import numpy as np
 import pytest
 import tiny
-from quick import quick_jit
 
 from experiments.evaluation.tasks import leak
 from experiments.training.hypers import hypers
@@ -26,7 +25,7 @@ def test_a_router_that_balances_a_sequence_leaks(router: str, leaks: bool) -> No
     config = tiny.config("model.experts=4", f"model.router={router}", "model.capacity_factor=2")
     made, leaves = recipe(config), hypers(config.science)
 
-    @quick_jit
+    @jax.jit
     def losses(windows: jax.Array) -> Any:
         state = init_state(made, leaves)
         return [evaluate(made, state, windows[None], phase) for phase in ("evaluation", "training")]
