@@ -68,7 +68,12 @@ def dense(x: Array, w: Array, letters: str, backward: str) -> Array:
 
 
 def ternary(w: Array, copies: int) -> Array:
-    """s round(clip(w / s, -1, 1)), s = mean |w| of each matrix; a gradient as of w.
+    """`to_ternary`; a gradient as of w."""
+    return _straight_through(w, to_ternary(w, copies))
+
+
+def to_ternary(w: Array, copies: int) -> Array:
+    """s round(clip(w / s, -1, 1)), s = mean |w| of each matrix.
 
     Ma et al. 2024, arXiv:2402.17764 (BitNet b1.58).
 
@@ -77,7 +82,7 @@ def ternary(w: Array, copies: int) -> Array:
     """
     axes = tuple(range(copies, w.ndim))
     scale = jnp.abs(w).mean(axes, keepdims=True) + TINY
-    return _straight_through(w, scale * jnp.round(jnp.clip(w / scale, -1, 1)))
+    return scale * jnp.round(jnp.clip(w / scale, -1, 1))
 
 
 def int8(x: Array, inputs: int) -> Array:

@@ -131,7 +131,7 @@ def _file(options: argparse.Namespace) -> Answer:
         common.on_stderr(f"this is not the text of its training, {trained_on.fingerprint}")
     check_vocabulary(science, mixture)
     state = fresh_state(made, hypers(science), params)
-    model = Trained(programs(made), state, made.microbatch, made.spec)
+    model = Trained(programs(made), state, made.microbatch, made)
     options.progress("evaluating")
     found = evaluate(science.evaluation.tasks, model, mixture, science)
     loss = found[VALIDATION].metrics["loss"]

@@ -77,6 +77,11 @@ class OptimizerConfig:
     decay: Literal["coupled", "independent"] = "coupled"  # the peak rate multiplies it too, or not
     clip_norm: float = 1.0  # of the gradient; 0: no clipping
     zeros: Literal["trained", "kept"] = "trained"  # of the layers' matrices, as pruning leaves them
+    # of the layers' matrices, as the model sees them: by the greatest of each output, or by the
+    # mean of a matrix to -1, 0 and 1; the update is of the values before
+    rounded: Literal["none", "int8", "int4", "ternary"] = "none"
+    # of the steps, over which the rounding grows from nothing; a share of it is mixed in
+    rounding_fraction: float = 0.0
 
     @property
     def kind(self) -> Optimizer:

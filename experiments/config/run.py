@@ -86,6 +86,7 @@ RANGES: Ranges = {
     "optimizer.learning_rate": POSITIVE,
     "optimizer.epsilon": POSITIVE,
     "optimizer.adamw_rate": POSITIVE,
+    "optimizer.rounding_fraction": _FRACTION,
     "optimizer.clip_norm": (0, sys.float_info.max, "must be positive, or 0 for no clipping"),
     "optimizer.weight_decay": _NOT_NEGATIVE,
     "optimizer.beta1": _BETA,

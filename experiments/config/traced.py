@@ -45,6 +45,9 @@ TRACED: Mapping[str, Traced] = {
     "adamw_rate": _field("optimizer.adamw_rate"),
     "weight_decay": _field("optimizer.weight_decay"),
     "clip_norm": Traced(lambda s: s.optimizer.clip_norm or math.inf, ("optimizer.clip_norm",)),
+    "rounding_steps": Traced(
+        lambda s: s.optimizer.rounding_fraction * s.steps, ("optimizer.rounding_fraction",)
+    ),
     "warmup_steps": Traced(lambda s: s.warmup_steps, ("schedule.warmup_fraction",)),
     "decay_steps": Traced(lambda s: s.decay_steps, ("schedule.decay_fraction",)),
     "total_steps": Traced(lambda s: s.steps, ("budget.tokens",), "int32"),

@@ -94,6 +94,9 @@ READ_IF: Mapping[str, Reading] = {
         )
         for name in NUMBERS
     },
+    "optimizer.rounding_fraction": Reading(
+        lambda s: s.optimizer.rounded != "none", ("optimizer.rounded",)
+    ),
     **{
         f"schedule.{name}": _schedule(name)
         for name in sorted({name for names in READS.values() for name in names})

@@ -71,11 +71,16 @@ def study(
     share: float = 0.5,
     temperature: float = 1.0,
     shares: tuple[float, ...] = (0.5, 1.0),
+    students: tuple[int, ...] = (),
+    teachers: tuple[int, ...] = (),
     ratio: float | None = None,
     repeats: int = 2,
     seed: int = 0,
 ) -> Study:
-    """Students alone and taught; `share` of the divergence in the objective, `shares` of tokens."""
+    """Students alone and taught; `share` of the divergence in the objective, `shares` of tokens.
+
+    Widths that are not given are those of the scale.
+    """
     s = SCALES[scale]
     base = _base.base(s, evaluation=EvaluationConfig(windows=s.windows))
 
@@ -90,11 +95,11 @@ def study(
     runs: list[Run] = []
     for number in range(SEEDS * seed, SEEDS * seed + repeats):
         # another seed than the students', so that none is its own student's twin
-        teachers = [planned(width, 0, 1.0, number + SEEDS // 2) for width in s.teachers]
-        runs += teachers
-        for rung, width in enumerate(s.students):
+        those = [planned(width, 0, 1.0, number + SEEDS // 2) for width in teachers or s.teachers]
+        runs += those
+        for rung, width in enumerate(students or s.students):
             alone = [planned(width, rung, budget, number, label="scratch") for budget in BUDGETS]
-            runs += [*alone, *_taught(teachers, alone[1].config, rung, shares, lesson)]
+            runs += [*alone, *_taught(those, alone[1].config, rung, shares, lesson)]
     return Study(
         name="distillation",
         question="Does a student reach a loss sooner with a teacher than alone?",

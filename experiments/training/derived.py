@@ -23,8 +23,8 @@ from experiments.runs.layer_stacking import is_params
 from experiments.training.export import from_arrays, kept_state, name, to_arrays
 from experiments.training.hypers import hypers
 from experiments.training.objective import Teaching
-from experiments.training.step import Recipe, TrainState, fresh_state, recipe
-from experiments.training.update import evaluated
+from experiments.training.step import Recipe, TrainState, evaluated, fresh_state, recipe
+from experiments.training.update import evaluated as averaged
 from models.config import TransformerConfig
 from models.module import Spec
 from models.transformer import weights
@@ -54,7 +54,7 @@ def derived_state(job: Job, derived: Derived, like: TrainState) -> TrainState:
         result = operations.apply(derived.operation, arrays, plan, derived.settings)
         return from_arrays(made, result, f"operation '{derived.operation}'")
 
-    states = [(of, evaluated(state.optimizer, state.params)) for _, _, of, state in found]
+    states = [(of, averaged(state.optimizer, state.params)) for _, _, of, state in found]
     params = apply([to_arrays(of, params) for of, params in states])
     state = jax.jit(lambda h, p: fresh_state(made, h, p))(hypers(science), params)
     if operations.state(derived.operation, derived.settings) == "mapped":
@@ -92,7 +92,7 @@ def teaching(job: Job) -> Teaching | None:
     for teacher, step in begun.teachers:
         check_parent(job, teacher)
         _, _, of, state = kept_state(job.folder.parent / teacher.run_id, step)
-        arrays = to_arrays(of, evaluated(state.optimizer, state.params))
+        arrays = to_arrays(of, evaluated(of, state))
         found.append(from_arrays(_alone(teacher), arrays, f"teacher {teacher.run_id}"))
     given = operations.settings(begun.operation, begun.settings)
     return Teaching(

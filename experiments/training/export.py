@@ -29,14 +29,14 @@ from numpy.typing import NDArray
 from experiments import record
 from experiments.config.data import CorpusConfig
 from experiments.config.from_record import from_record, read_config, stored
+from experiments.config.overrides import assign
 from experiments.config.run import RunConfig
 from experiments.data.tokenizer import Tokenizer, load_tokenizer
 from experiments.record import Status, StoredConfig
 from experiments.runs import checkpoint
 from experiments.training.hypers import hypers
 from experiments.training.populations.programs import programs
-from experiments.training.step import Recipe, TrainState, recipe
-from experiments.training.update import evaluated
+from experiments.training.step import Recipe, TrainState, evaluated, recipe
 from models.weights import STACK, Params
 from scaling.common import files
 from scaling.common.errors import UserError, nearest
@@ -120,13 +120,15 @@ def trained(folder: Path, step: int | None = None) -> ExportedModel:
 def parameters(folder: Path, step: int | None = None) -> tuple[RunConfig, int, Arrays]:
     """The config, step and arrays of a kept checkpoint, those that the run is evaluated by.
 
-    Without a step it is the last, of a completed run.
+    Without a step it is the last, of a completed run. Rounded matrices are rounded here, and the
+    config is of a run that does not round.
 
     Raises:
         UserError: the run is not completed, or there is no such checkpoint.
     """
     config, step, made, state = kept_state(folder, step)
-    return config, step, to_arrays(made, evaluated(state.optimizer, state.params))
+    arrays = to_arrays(made, evaluated(made, state))
+    return assign(config, {"optimizer.rounded": "none"}), step, arrays
 
 
 def kept_state(folder: Path, step: int | None) -> tuple[RunConfig, int, Recipe, TrainState]:

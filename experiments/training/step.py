@@ -31,6 +31,7 @@ from experiments.training.objective import (
     loss,
     objective,
 )
+from experiments.training.optimizers._rounding import rounded
 from experiments.training.schedule import fraction
 from models.config import Phase
 from models.layout import keep
@@ -70,6 +71,7 @@ class Recipe:
     optimizer: str
     decay: str
     zeros: str
+    rounded: str
     evaluated: str
     teachers: tuple[Spec, ...] = ()
 
@@ -124,6 +126,7 @@ def recipe(config: RunConfig, platform: str | None = None, devices: int | None =
         optimizer=s.optimizer.name,
         decay=s.optimizer.decay,
         zeros=s.optimizer.zeros,
+        rounded=s.optimizer.rounded,
         evaluated=s.evaluation.weights,
     )
 
@@ -190,6 +193,16 @@ def gradients(
     return jax.tree.map(lambda x: x / len(parts), total)
 
 
+def seen(recipe: Recipe, params: Params, share: Array | float = 1.0) -> Params:
+    """The parameters as the model sees them, with a share of their rounding."""
+    return rounded(recipe.rounded, recipe.weights, params, share)
+
+
+def evaluated(recipe: Recipe, state: TrainState) -> Params:
+    """The parameters to evaluate: the last, or an average of them, rounded in full."""
+    return seen(recipe, updates.evaluated(state.optimizer, state.params))
+
+
 def has_diverged(loss: Array, first_loss: Array) -> Array:
     """The rule of divergence, alone and in a population: not finite, or far above the start."""
     return ~jnp.isfinite(loss) | (loss > DIVERGED_BEYOND * first_loss)
@@ -199,8 +212,11 @@ def step(
     recipe: Recipe, state: TrainState, hypers: Hypers, batch: Array
 ) -> tuple[TrainState, Metrics]:
     """One update on a batch [B, T+1] of int32 windows."""
+    share = jnp.where(
+        state.step < hypers.rounding_steps, state.step / jnp.maximum(hypers.rounding_steps, 1), 1.0
+    )
     (value, found), grads = gradients(
-        recipe, state.params, batch, hypers.penalties, hypers.teaching
+        recipe, seen(recipe, state.params, share), batch, hypers.penalties, hypers.teaching
     )
     scale = fraction(recipe.schedule, recipe.decay_shape, state.step, hypers)
     with recipe.products:  # of Muon
@@ -254,12 +270,12 @@ def evaluate(
 ) -> Array:
     """Mean loss in nats per token over [P, M, T+1] windows, M at a time.
 
-    The parameters are the evaluated ones: the last, or an average of them.
+    The parameters are `evaluated` ones.
 
     Args:
         phase: "training" routes as in training, where a router may see later tokens.
     """
-    params = updates.evaluated(state.optimizer, state.params)
+    params = evaluated(recipe, state)
     spec = replace(recipe.spec, phase=phase)
 
     def add(total: Array, part: Array) -> tuple[Array, None]:
@@ -274,7 +290,7 @@ def score(recipe: Recipe, state: TrainState, windows: Array, scored: Array) -> A
 
     Of the same parameters as `evaluate`, M windows at a time.
     """
-    params = updates.evaluated(state.optimizer, state.params)
+    params = evaluated(recipe, state)
 
     def one(part: tuple[Array, Array]) -> Array:
         with recipe.products:

@@ -132,7 +132,7 @@ def _model(config: RunConfig, arrays: export.Arrays, run: Path) -> Trained:
     made, science = recipe(config), config.science
     params = export.from_arrays(made, arrays, str(run))
     state = fresh_state(made, hypers(science), params)
-    return Trained(programs(made), state, max(WINDOWS, made.microbatch), made.spec)
+    return Trained(programs(made), state, max(WINDOWS, made.microbatch), made)
 
 
 def _digest(path: Path) -> str | None:

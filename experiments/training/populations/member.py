@@ -216,7 +216,7 @@ class Member:
         self.tell("evaluating")
         config = self.job.run.config
         made = recipe(config)
-        model = Trained(compiled, state, made.microbatch, made.spec)
+        model = Trained(compiled, state, made.microbatch, made)
         found = evaluate(config.science.evaluation.tasks, model, self.mixture, config.science)
         for name, evaluation in found.items():
             if evaluation.items:

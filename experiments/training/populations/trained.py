@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from experiments.evaluation import sampling
 from experiments.evaluation.model import Sampler
 from experiments.training.populations.programs import Programs
-from experiments.training.step import TrainState
-from experiments.training.update import evaluated
+from experiments.training.step import Recipe, TrainState, evaluated
 from models.config import Phase
-from models.module import Spec
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Trained:
     compiled: Programs
     state: TrainState
     microbatch: int
-    spec: Spec
+    made: Recipe
 
     def loss(self, windows: NDArray[np.integer], phase: Phase = "evaluation") -> float:
         """Mean cross-entropy of [N, T+1] windows in nats per token."""
@@ -54,5 +52,5 @@ class Trained:
         sampler: Sampler,
     ) -> list[NDArray[np.int32]]:  # fmt: skip
         """The `new` tokens drawn after each prompt."""
-        params = evaluated(self.state.optimizer, self.state.params)
-        return sampling.sample(self.spec, params, prompts, seeds, new, sampler)
+        params = evaluated(self.made, self.state)
+        return sampling.sample(self.made.spec, params, prompts, seeds, new, sampler)

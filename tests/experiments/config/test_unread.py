@@ -28,8 +28,9 @@ MODELS = {
     "named": (*EXPERTS, "model.pattern=attention+mlp", UNTIED, "model.biases=all"),
 }
 BASES = MODELS | {
-    "sgd, constant": (
+    "sgd, constant, rounded": (
         "optimizer.name=sgd",
+        "optimizer.rounded=int8",
         "schedule.name=constant",
         "parametrization.learning_rate_powers.hidden=-1",
     ),
@@ -126,6 +127,6 @@ def test_a_field_is_unread_exactly_where_it_changes_nothing(name: str) -> None:
 
 
 def test_the_reason_names_the_deciding_settings() -> None:
-    science = base("sgd, constant").science
+    science = base("sgd, constant, rounded").science
     assert why(science, "optimizer.beta2") == "which nothing reads under optimizer.name=sgd"
     assert why(science, "data.epochs") == "which changes no run"

@@ -67,7 +67,7 @@ def test_scores_agree_with_the_loss(texts, cache) -> None:
     made, science = recipe(config), config.science
     windows = np.random.default_rng(0).integers(0, 256, (7, science.batch.seq_len + 1))
     compiled = programs(made)
-    model = Trained(compiled, compiled.init(hypers(science)), made.microbatch, made.spec)
+    model = Trained(compiled, compiled.init(hypers(science)), made.microbatch, made)
     found = model.log_probabilities(windows, np.ones((7, science.batch.seq_len), bool))
     assert -found.mean() / science.batch.seq_len == pytest.approx(model.loss(windows), rel=1e-5)
     some = np.zeros((7, science.batch.seq_len), bool)

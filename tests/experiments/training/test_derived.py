@@ -77,7 +77,7 @@ def test_average_of_a_run_with_itself_has_its_loss(parents, folder, corpus) -> N
 
     def valid_loss(state: TrainState) -> float:
         made = recipe(run.config)
-        model = Trained(compiled, state, made.microbatch, made.spec)
+        model = Trained(compiled, state, made.microbatch, made)
         return validation.evaluate(model, mixture, run.config.science).metrics["loss"]
 
     loss = record.read(job(folder, parents[0]).folder, RunSummary).metrics.loss

@@ -124,9 +124,9 @@ def test_teachers_give_the_mean_of_their_logits_and_no_gradient() -> None:
         taught = Teaching(a, T, ())
         return _taught(own, *streams[0], labels, 0.0, (spec, spec), streams[1:], taught)[0]
 
-    expected, slopes = quick_jit(jax.value_and_grad(by_hand))(streams)
+    expected, slopes = jax.jit(jax.value_and_grad(by_hand))(streams)
     for n in (1, 4):
-        value, found = quick_jit(jax.value_and_grad(partial(ours, n)))(streams)
+        value, found = jax.jit(jax.value_and_grad(partial(ours, n)))(streams)
         assert value == pytest.approx(float(expected), rel=1e-5)
         for one, other in zip(found[0], slopes[0], strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)

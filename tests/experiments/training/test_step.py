@@ -16,7 +16,7 @@ from experiments.config.run import RunConfig
 from experiments.devices.resolve import check
 from experiments.training.hypers import hypers
 from experiments.training.populations.programs import programs
-from experiments.training.step import Recipe, evaluate, gradients, init_state, recipe, step
+from experiments.training.step import Recipe, evaluate, gradients, init_state, recipe, seen, step
 from models.transformer import apply
 from scaling.common.errors import UserError
 
@@ -219,3 +219,30 @@ def test_float32_products_ask_for_float32_on_accelerators(platform):
     products = [row for row in lowered.mlir_module().splitlines() if "stablehlo.dot_general" in row]
     assert len(products) > 10
     assert all("precision = [HIGHEST, HIGHEST]" in row for row in products)
+
+
+def test_rounded_matrices_are_what_the_model_sees_and_the_values_behind_them_are_trained():
+    """Whole at once, or mixed in; evaluations are rounded in full. Scanned layers alike."""
+    size = ("model.layers=2", "execution.program.layers=scan")
+    plain, phased = tiny.config(*size), tiny.config(*size, "optimizer.rounded=ternary")
+    whole, made = recipe(plain), recipe(phased)
+    state = programs(whole).init(hypers(plain.science))
+    found = seen(made, state.params)
+    matrix = np.asarray(found["blocks"]["mlp"]["in"])
+    assert [len(np.unique(each)) for each in matrix] == [3, 3]  # a scale for each layer
+    assert_close(found["embedding"], state.params["embedding"])
+    integers = seen(replace(made, rounded="int4"), state.params)["blocks"]["mlp"]["in"]
+    theirs = np.asarray(state.params["blocks"]["mlp"]["in"])
+    scale = np.abs(theirs).max(1, keepdims=True) / 7
+    assert_close(integers, scale * np.round(theirs / scale), rtol=1e-5, atol=1e-7)
+    windows = batches(1)
+    losses = [float(evaluate(of, state, windows)) for of in (whole, made)]
+    again = float(evaluate(whole, state.replace(params=found), windows))
+    assert losses[1] == pytest.approx(again, rel=1e-6) and losses[0] != losses[1]
+    late = replace(phased.science.optimizer, rounding_fraction=0.5)
+    for optimizer, expected in ((phased.science.optimizer, losses[1]), (late, losses[0])):
+        given = hypers(replace(phased.science, optimizer=optimizer))
+        after, metrics = jitted_step(made)(state, given, windows[0])
+        assert float(metrics["loss"]) == pytest.approx(expected, rel=1e-5)
+        changed = np.asarray(after.params["blocks"]["mlp"]["in"])
+        assert len(np.unique(changed)) > 100 and not np.array_equal(changed, theirs)

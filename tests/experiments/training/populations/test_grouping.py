@@ -102,6 +102,7 @@ OTHER = (
     ["schedule.name=wsd"],
     ["optimizer.decay=independent"],
     ["optimizer.zeros=kept"],
+    ["optimizer.rounded=int8"],
     ["optimizer.name=lion"],
     ["evaluation.weights=ema"],
     ["schedule.decay_shape=square"],
