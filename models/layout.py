@@ -74,7 +74,7 @@ def _weights(layout: Layout, tree: Tree) -> Mapping[str, Axes]:
 @cache
 def abstract(layout: Layout) -> AbstractMesh:
     """The mesh without its devices: all that a program needs to be traced."""
-    sizes = layout.sizes
+    sizes = layout.mesh
     return AbstractMesh(
         tuple(sizes.values()), tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes)
     )

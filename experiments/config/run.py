@@ -248,12 +248,6 @@ class RunConfig:
                 f"batch.seq_len={t} is not a multiple of execution.program.logits_chunks={n}; "
                 "choose a number that divides it"
             )
-        if self.execution.runs_per_program > 1 and self.execution.layout.name != "single":
-            raise UserError(
-                f"execution.runs_per_program={self.execution.runs_per_program}: a run that is "
-                "shared out over devices "
-                f"(execution.layout.name={self.execution.layout.name}) trains alone; leave it at 0"
-            )
         last, dispatch = self.science.steps, self.execution.steps_per_dispatch
         for step in self.execution.permanent:
             if step > last:

@@ -73,7 +73,7 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
     batch, execution = config.science.batch, config.execution
     program, layout = execution.program, execution.layout
     if layout.name != "single":
-        layout = layout.over(layout.devices if devices is None else devices)
+        layout = layout.over(layout.devices_in_all if devices is None else devices)
     dims = config.science.model.dims(batch.seq_len)
     placement.check(dims, batch.sequences, execution.microbatch or batch.sequences, layout)
     if layout.stage > 1:

@@ -71,7 +71,8 @@ class Local(Launcher):
 
 def _whole(site: Site, layout: Layout) -> Slot:
     """The slot of a layout over several devices: all devices; on a CPU, simulated ones."""
-    simulated = layout.devices if machine.platform() == "cpu" and layout.devices > 1 else None
+    devices = layout.devices_in_all
+    simulated = devices if machine.platform() == "cpu" and devices > 1 else None
     return Slot(site.cache, site.folder / LOG, devices=simulated)
 
 

@@ -2,6 +2,10 @@
 
 A parameter, its gradient and the optimizer's values of it lie as `models.layout` says. Arrays
 without a weight's shape are replicated. A batch is split along its sequences.
+
+Trees of K members have a leading axis, which lies along `population`: each block of devices trains
+its members. Blocks exchange nothing but the word that any of them has a step left. Trees of one
+member are alike in every block.
 """
 
 from __future__ import annotations
@@ -11,24 +15,26 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from experiments.config.run import Science
 from experiments.training.hypers import hypers
-from experiments.training.step import Recipe, init_state
+from experiments.training.step import Recipe, TrainState, init_state
 from models.layout import of_weight, stored
-from scaling.machines.layout import BATCH, Layout
+from scaling.machines.layout import AXES, BATCH, Layout
 from scaling.parametrization.weight import Weight
 
 WHOLE = PartitionSpec()
 BATCHES = PartitionSpec(None, BATCH)  # [S, B, T+1]
+POPULATION = AXES[0]
 
 
 def mesh(layout: Layout, devices: Sequence[Any]) -> Mesh:
     """The devices in the shape of a settled layout; axes to the right have the nearest ones."""
-    sizes = layout.sizes
+    sizes = layout.mesh
     grid = mesh_utils.create_device_mesh(
         tuple(sizes.values()), devices, allow_split_physical_axes=True
     )
@@ -91,3 +97,50 @@ def split(mesh: Mesh, recipe: Recipe) -> dict[str, Callable[..., Any]]:
         "evaluate": partial(jax.jit, in_shardings=(state, whole), out_shardings=whole),
         "score": partial(jax.jit, in_shardings=(state, whole, whole), out_shardings=whole),
     }
+
+
+def of_members(mesh: Mesh, specs: Any) -> Any:
+    """The shardings of trees [K, ...] from the specs of one member's."""
+    along = POPULATION if POPULATION in mesh.axis_names else None
+    return jax.tree.map(lambda spec: NamedSharding(mesh, PartitionSpec(along, *spec)), specs)
+
+
+def split_members(
+    mesh: Mesh, recipe: Recipe, chunk: Callable[..., Any]
+) -> tuple[jax.stages.Wrapped, Callable[[Sequence[Any]], Any], jax.stages.Wrapped]:
+    """The program of a chunk of trees [K, ...], and those that join members and take one out.
+
+    Where K does not divide over the blocks, the last member fills up the rest.
+    """
+    one = state_specs(recipe)
+    state, rows, batches = (of_members(mesh, specs) for specs in (one, WHOLE, BATCHES))
+    blocks = mesh.shape.get(POPULATION, 1)
+    chunk = jax.vmap(chunk, spmd_axis_name=POPULATION if blocks > 1 else None)
+    compiled = jax.jit(
+        chunk,
+        in_shardings=(state, rows, batches),
+        out_shardings=(state, rows),
+        donate_argnums=0,
+    )
+    stack = jax.jit(
+        lambda *trees: jax.tree.map(lambda *x: jnp.stack(x), *trees), out_shardings=state
+    )
+
+    def join(trees: Sequence[Any]) -> Any:
+        trees = [*trees, *[trees[-1]] * (-len(trees) % blocks)]
+        if isinstance(trees[0], TrainState):
+            return stack(*trees)
+        where = batches if isinstance(trees[0], np.ndarray) else rows
+
+        def leaf(*values: Any) -> Any:
+            value = np.stack([np.asarray(value) for value in values])
+            return jax.make_array_from_callback(value.shape, where, value.__getitem__)
+
+        return jax.tree.map(leaf, *trees)
+
+    part = jax.jit(
+        lambda tree, k: jax.tree.map(lambda x: x[k], tree),
+        in_shardings=(state, None),
+        out_shardings=on(mesh, one),
+    )
+    return compiled, join, part

@@ -195,8 +195,7 @@ class _Loop:
         if self.late is None:
             return
         (starts, metrics), self.late = self.late, None
-        shape = len(self.population), -1
-        values = {name: np.asarray(value).reshape(shape) for name, value in metrics.items()}
+        values = {name: np.atleast_2d(np.asarray(value)) for name, value in metrics.items()}
         for k, (member, start) in enumerate(zip(self.population, starts, strict=True)):
             if member.is_active:
                 with member.contained():

@@ -52,7 +52,7 @@ KINDS: Mapping[str, LayoutKind] = {
 }
 
 
-RANGES: Ranges = dict.fromkeys((*AXES[1:], "parts"), (0, math.inf, "must be 0 (left open) or more"))
+RANGES: Ranges = dict.fromkeys((*AXES, "parts"), (0, math.inf, "must be 0 (left open) or more"))
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,8 @@ class Layout:
     # trees split along fsdp: 1, the optimizer's; 2, gradients too; 3, parameters too
     zero: Literal[1, 2, 3] = 3
     parts: int = 0  # of a microbatch on its way through a pipeline; 0: two for each stage
+    # shares of a population's members, each over all of the other axes; 0: one [devices]
+    population: int = 0
 
     def __post_init__(self) -> None:
         check_choices("execution.layout", self)
@@ -86,13 +88,28 @@ class Layout:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Size of every axis, in the order of `AXES`; an open axis counts as 1."""
+        """Size of every axis of one run, in the order of `AXES`; an open axis counts as 1."""
         return {axis: max(1, getattr(self, axis)) for axis in AXES[1:]}
 
     @property
+    def blocks(self) -> int:
+        """Groups of devices, each with some of a population's members."""
+        return max(1, self.population)
+
+    @property
     def devices(self) -> int:
-        """Number of devices of a settled layout; of an open one, the least."""
+        """Number of devices of one run, under a settled layout; of an open one, the least."""
         return math.prod(self.sizes.values())
+
+    @property
+    def mesh(self) -> dict[str, int]:
+        """Size of every axis of the mesh: `population` where it is split, then those of one run."""
+        return {**({AXES[0]: self.blocks} if self.blocks > 1 else {}), **self.sizes}
+
+    @property
+    def devices_in_all(self) -> int:
+        """Number of devices of the mesh: those of one run in every block."""
+        return math.prod(self.mesh.values())
 
     @property
     def batch_ways(self) -> int:
@@ -124,12 +141,13 @@ class Layout:
                     f"execution.layout.name={self.name}: give execution.layout.{kind.needs} a size"
                 )
             if not getattr(self, kind.fills):
-                sizes[kind.fills] = max(1, devices // self.devices)
-        if math.prod(sizes.values()) != devices:
-            given = " x ".join(f"{axis} {n}" for axis, n in sizes.items() if n > 1) or "one device"
+                sizes[kind.fills] = max(1, devices // self.devices_in_all)
+        if self.blocks * math.prod(sizes.values()) != devices:
+            axes = (self.mesh | sizes).items()
+            given = " x ".join(f"{axis} {n}" for axis, n in axes if n > 1) or "one device"
             raise UserError(
                 f"execution.layout: {given} is not the {devices} devices there are; "
                 "change the sizes of its axes"
             )
-        settled = replace(self, **sizes)  # type: ignore[arg-type]  # its axes are fields
+        settled = replace(self, population=self.blocks, **sizes)  # type: ignore[arg-type]
         return replace(settled, parts=settled.pipeline_parts)

@@ -34,7 +34,7 @@ MODEL = (
 def made(*assignments: str) -> Recipe:
     config = tiny.config(*MODEL, *assignments)
     layout = config.execution.layout
-    return recipe(config, "cpu", None if layout.name == "single" else layout.devices)
+    return recipe(config, "cpu", None if layout.name == "single" else layout.devices_in_all)
 
 
 @cache

@@ -42,7 +42,7 @@ def lowered(config: RunConfig, made: Recipe, slice_: Topology) -> jax.stages.Low
         **CHIP.get(slice_.kind, {}),
     ).devices
     layout, batch = made.spec.layout, config.science.batch
-    mesh = layout_sharding.mesh(layout, devices[: layout.devices])
+    mesh = layout_sharding.mesh(layout, devices[: layout.devices_in_all])
     given = jax.eval_shape(partial(hypers, config.science))
     state = jax.eval_shape(partial(init_state, made), given)
     steps = config.execution.steps_per_dispatch

@@ -65,7 +65,7 @@ def programs(
         devices: for the members, by default all of this process; one member is on JAX's default.
     """
     if recipe.spec.layout.devices > 1:
-        return shared(recipe, devices or tuple(jax.devices()))
+        return shared(recipe, members, devices or tuple(jax.devices()))
     if members == 1:
         options = QUICK_COMPILE[jax.default_backend()]
         return Programs(
@@ -98,12 +98,12 @@ def programs(
     )
 
 
-def shared(recipe: Recipe, devices: Sequence[jax.Device]) -> Programs:
-    """The programs of one run sharded over all the devices."""
+def shared(recipe: Recipe, members: int, devices: Sequence[jax.Device]) -> Programs:
+    """The programs of runs of which each is sharded over devices by the recipe's layout."""
     over = layout_sharding.mesh(recipe.spec.layout, devices)
     compiled = layout_sharding.split(over, recipe)
     init = compiled["init"](partial(init_state, recipe))
-    return Programs(
+    alone = Programs(
         init=lambda hypers: init(layout_sharding.put(over, hypers)),
         chunk=compiled["chunk"](partial(train_chunk, recipe)),
         evaluate={
@@ -115,6 +115,10 @@ def shared(recipe: Recipe, devices: Sequence[jax.Device]) -> Programs:
         join=lambda trees: layout_sharding.put(over, trees[0]),
         part=lambda tree, k: tree,
     )
+    if members == 1:
+        return alone
+    chunk, join, part = layout_sharding.split_members(over, recipe, partial(train_chunk, recipe))
+    return replace(alone, chunk=chunk, join=join, part=part)
 
 
 def mapped(function: Callable[..., Any], members: int) -> Callable[..., Any]:

@@ -39,8 +39,8 @@ LAYOUTS = {
     "sequence 8": ("sequence", "fsdp=1", "sequence=8"),
     "sequence 2, fsdp 2": ("sequence", "sequence=2", "fsdp=2"),
 }
-# Whose kind is among the others already
-MORE = ("data 2", "fsdp 2, tensor 2", "hierarchical 2 x 2", "sequence 2, fsdp 2")
+# Whose kind is among the others already, or whose gradients are
+MORE = ("data 2", "fsdp 2, tensor 2", "hierarchical 2 x 2", "sequence 2, fsdp 2", "sequence 8")
 
 
 def fields(name: str) -> list[str]:

@@ -34,6 +34,13 @@ def test_every_kind_names_axes_of_the_mesh():
         assert kind.needs is None or kind.needs in AXES
 
 
+def test_members_are_shared_out_over_blocks_of_devices():
+    settled = Layout("fsdp", population=2).over(8)
+    assert (settled.blocks, settled.devices, settled.devices_in_all) == (2, 4, 8)
+    assert settled.mesh == {"population": 2, **settled.sizes}
+    assert settled.sizes["fsdp"] == 4
+
+
 def test_sequences_are_split_over_the_axes_that_share_a_batch():
     assert Layout("expert", data=2, expert=2).over(8).batch_ways == 8
     assert Layout("fsdp_tensor", tensor=4).over(8).batch_ways == 2
@@ -47,6 +54,7 @@ def test_sequences_are_split_over_the_axes_that_share_a_batch():
         ({"name": "fsdp", "fsdp": -1}, r"execution.layout.fsdp=-1: must be 0 \(left open\)"),
         ({"fsdp": 4}, r"execution.layout.fsdp=4: the layout 'single' takes no sizes; set"),
         ({"name": "auto", "data": 2}, r"the layout 'auto' takes no sizes"),
+        ({"population": 2}, r"execution.layout.population=2: the layout 'single' takes no sizes"),
     ],
 )
 def test_bad_fields_are_refused(fields, message):
@@ -59,6 +67,7 @@ def test_bad_fields_are_refused(fields, message):
     [
         (Layout(), 8, r"one device is not the 8 devices there are"),
         (Layout("data", data=3), 8, r"data 3 is not the 8 devices there are; change the sizes"),
+        (Layout("fsdp", population=3), 8, r"population 3 x fsdp 2 is not the 8 devices"),
         (Layout("fsdp", tensor=3), 8, r"fsdp 2 x tensor 3 is not the 8 devices"),
         (Layout("fsdp_tensor"), 8, r"name=fsdp_tensor: give execution.layout.tensor a size"),
         (Layout("pipeline"), 8, r"name=pipeline: give execution.layout.stage a size"),
