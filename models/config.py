@@ -245,7 +245,8 @@ class Program:
     remat: Literal["none", "block", "dots"] = "none"
     # of products; "barrier" keeps XLA:CPU's fast matmul in the backward pass (models/dense.py)
     backward: Literal["auto", "plain", "barrier"] = "auto"
-    attention: Literal["auto", "barrier", "xla", "cudnn", "splash"] = "auto"  # its kernel
+    # its kernel; of sequences over devices "ring" sends keys round where "xla" gathers them
+    attention: Literal["auto", "barrier", "xla", "cudnn", "splash", "ring"] = "auto"
     # chunks of positions, of which one has its logits in memory at a time; 0: as suits the device
     logits_chunks: int = 0
 

@@ -107,7 +107,7 @@ def by_block(
     """A function that each device computes on its own blocks of activations, such as a kernel.
 
     Args:
-        letters: letters of each argument; the function needs no other block along any of them.
+        letters: letters of each argument; other blocks the function fetches itself.
         result: letters of the result, which has the shape of the first argument.
     """
     if layout.devices == 1:

@@ -72,6 +72,7 @@ class Part:
             for at any gains, biases and scale of attention.
         kernels: by platform, the kernels that it may run with, the preferred one first.
         needs: of each kernel, every need in words and a test of it.
+        worth: of a kernel that is not always the better one, a test of whether it is here.
         refuses: the reason why a model cannot have it, or None.
         settings: numbers of its own, a frozen dataclass, which a pattern gives: "mine:size=8".
         of: the part with other settings.
@@ -88,6 +89,7 @@ class Part:
     rules: tuple[str, ...] = ()
     kernels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     needs: Mapping[str, Needs] = field(default_factory=dict)
+    worth: Mapping[str, Callable[[KernelSetting], bool]] = field(default_factory=dict)
     refuses: Callable[[TransformerConfig], str | None] = lambda c: None
     settings: Any = None
     of: Callable[[Any], Part] | None = None
@@ -121,9 +123,9 @@ class Part:
         return next((need for need, met in needs if not met(setting)), None)
 
     def kernel(self, setting: KernelSetting) -> str:
-        """The first kernel of the platform that can run; the last one of each always can."""
+        """The first kernel of the platform that can run and is worth it; the last always is."""
         able = (k for k in self.kernels[setting.platform] if not self.lacks(k, setting))
-        return next(able)
+        return next(k for k in able if k not in self.worth or self.worth[k](setting))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from jax import Array
 from jaxtyping import Float
 
 from models.layout import by_block
+from models.mixers._ring import ring
 from models.mixers._splash import splash
 from models.module import Module, Norm
 from scaling.machines.layout import Layout
@@ -116,6 +117,7 @@ BACKENDS: Mapping[str, Callable[[Array, Array, Array, float | Array], Array]] = 
     "xla": partial(_dot_product, implementation="xla"),
     "cudnn": partial(_dot_product, implementation="cudnn"),
     "splash": splash,
+    "ring": ring,
 }
 
 
@@ -153,8 +155,9 @@ def seen(first: int | Array, queries: int, keys: int) -> Float[Array, "1 T S"]:
     return jnp.where(jnp.arange(keys) <= t[:, None], 0.0, NEVER)[None]
 
 
-# Kernels that XLA cannot divide over devices: each device calls them on its sequences and heads.
-KERNELS = ("cudnn", "splash")
+# Kernels that XLA cannot divide over devices: each device calls them on its sequences and heads,
+# or on its positions
+KERNELS = ("cudnn", "splash", "ring")
 
 
 def attend(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from models.config import TransformerConfig
-from models.part import Needs, Part
+from models.part import KernelSetting, Needs, Part
 from scaling.counting.parts import Counts
 
 if TYPE_CHECKING:
@@ -31,7 +31,25 @@ NEEDS = {
         "a batch.seq_len that 128 divides": lambda s: s.context % 128 == 0,
         **WHOLE_SEQUENCES,
     },
+    "ring": {
+        "execution.layout.sequence=2 or more": lambda s: s.layout.sequence > 1,
+        "a batch.seq_len that the square of execution.layout.sequence divides": lambda s: (
+            s.context % s.layout.sizes["sequence"] ** 2 == 0
+        ),
+    },
 }
+
+
+def ring_moves_less(s: KernelSetting) -> bool:
+    """True where 6 h T > 4 m g k + 4 (h + g) k: the ring moves fewer numbers than gathering does.
+
+    For a token on m devices. Gathering writes and reads the rows of the T x T square that the
+    backward pass keeps, three times. The ring sends gradients of keys and values in float32 once
+    round, and lays queries, keys, values and averages out and back. Other exchanges are equal.
+    """
+    c, m = s.model, s.layout.sizes["sequence"]
+    square = 6 * c.heads * s.context
+    return square > 4 * m * c.kv_heads * c.head_dim + 4 * (c.heads + c.kv_heads) * c.head_dim
 
 
 def counts(c: TransformerConfig, context: int) -> Counts:
@@ -53,9 +71,14 @@ def counts(c: TransformerConfig, context: int) -> Counts:
         flops_softmax=3 * c.heads * context,
         state=("Sgk", "Sgk"),
         kept=("hk", "hk", "hk", "gk", "gk"),
-        kept_of_kernel={"barrier": ("hS",), "xla": ("hS",) * 3, "cudnn": (), "splash": ()},
+        kept_of_kernel={
+            "barrier": ("hS",),
+            "xla": ("hS",) * 3,
+            **dict.fromkeys(("cudnn", "splash", "ring"), ()),
+        },
         kept_dots=("hk", "gk", "gk", "d"),
         gathered=("gk", "gk"),
+        striped=("hk", "gk", "gk", "hk"),
     )
 
 
@@ -73,6 +96,11 @@ PART = Part(
     source="Vaswani et al. 2017, arXiv:1706.03762; groups: Ainslie et al. 2023, arXiv:2305.13245",
     reads=("heads", "kv_heads", "head_dim", "qk_norm"),
     norms=("pre", "peri"),
-    kernels={"cpu": ("barrier", "xla"), "gpu": ("cudnn", "xla"), "tpu": ("splash", "xla")},
+    kernels={
+        "cpu": ("barrier", "ring", "xla"),
+        "gpu": ("cudnn", "ring", "xla"),
+        "tpu": ("splash", "ring", "xla"),
+    },
     needs=NEEDS,
+    worth={"ring": ring_moves_less},
 )

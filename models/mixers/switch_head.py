@@ -80,6 +80,7 @@ def part(s: Settings) -> Part:
         norms=("pre", "peri"),
         kernels=attention.PART.kernels,
         needs=attention.PART.needs,
+        worth=attention.PART.worth,
         refuses=s.refuses,
         settings=s,
         of=part,

@@ -31,6 +31,7 @@ class Counts:
         kept_of_kernel: further ones, by the kernel that runs (`Step.attention`).
         kept_dots: of `kept`, outputs of products with weights that are kept under remat "dots".
         gathered: arrays of a token that every device needs of the whole sequence.
+        striped: arrays that a ring over the sequence's devices lays out anew, in place of that.
         slots: of a sequence, sent to the devices of the experts and back; 0: tokens stay. `kept` is
             then of a slot.
         letters: lengths of letters that are this part's alone.
@@ -49,6 +50,7 @@ class Counts:
     kept_of_kernel: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     kept_dots: tuple[str, ...] = ()
     gathered: tuple[str, ...] = ()
+    striped: tuple[str, ...] = ()
     slots: int = 0
     letters: Mapping[str, int] = field(default_factory=dict)
 

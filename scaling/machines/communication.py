@@ -141,13 +141,22 @@ def _tensor(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
 
 
 def _sequence(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
-    """c `Counts.gathered` of every token, with remat twice, and the gradients scattered."""
-    n = per_device.tokens(s, step.microbatch, layout) * layout.sizes["sequence"]
+    """c `Counts.gathered` of every token, with remat twice, and the gradients scattered.
+
+    A ring of m sends it on m - 1 times forward, with remat twice, and backward; and m times its
+    gradients in float32. `Counts.striped` is exchanged forward, with remat twice, and backward.
+    """
+    m, again = layout.sizes["sequence"], 1 if step.remat == "none" else 2
+    n, c = per_device.tokens(s, step.microbatch, layout) * m, step.compute_bytes
     for part in s.parts:
-        array = n * per_device.arrays(s, part, part.gathered, layout) * step.compute_bytes
+        array = n * per_device.arrays(s, part, part.gathered, layout) * c
         each = per_device.layers(s, layout) / len(s.blocks) * _microbatches(step)
-        if array:
-            again = 1 if step.remat == "none" else 2
+        if per_device.is_ring(step.attention, part):
+            striped = n * per_device.arrays(s, part, part.striped, layout) * c
+            yield Collective("permute", "sequence", array, each * (m - 1) * (again + 1))
+            yield Collective("permute", "sequence", array / c * FLOAT32, each * m)
+            yield Collective("all_to_all", "sequence", striped, each * (again + 1))
+        elif array:
             yield Collective("all_gather", "sequence", array, each * again)
             yield Collective("reduce_scatter", "sequence", array, each)
 

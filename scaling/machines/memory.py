@@ -43,7 +43,7 @@ class Step:
     steps: int
     state_copies: int
     compute_bytes: int
-    attention: Literal["barrier", "xla", "cudnn", "splash"]
+    attention: Literal["barrier", "xla", "cudnn", "splash", "ring"]
     remat: Literal["none", "block", "dots"]
     logits_chunks: int
 
@@ -87,13 +87,16 @@ def activations(s: Dims, step: Step, layout: Layout) -> int:
 
     With remat n c (L kept + layer + 3 d). Kept is a layer's input, d, and under "dots" also
     `Counts.kept_dots`; layer is the largest one, of one part of the microbatch in a pipeline. Where
-    positions are split, `Counts.gathered` of the whole sequence is added.
+    positions are split, `Counts.gathered` of the whole sequence is added; in a ring, of the next
+    device.
     """
 
     def of_part(part: Counts) -> int:
         kernel = part.kept_of_kernel[step.attention] if part.kept_of_kernel else ()
         own = per_device.arrays(s, part, (*part.kept, *kernel), layout)
         others = layout.sizes["sequence"] - 1
+        if per_device.is_ring(step.attention, part):
+            others = min(others, 1)
         found = own + others * per_device.arrays(s, part, part.gathered, layout)
         return found * part.slots // s.context if part.slots else found
 

@@ -53,6 +53,11 @@ def sums_over_tensor(s: Dims, part: Counts, layout: Layout) -> bool:
     return False
 
 
+def is_ring(attention: str, part: Counts) -> bool:
+    """True where the part's keys and values go round; else every device gathers all of them."""
+    return attention == "ring" and bool(part.striped)
+
+
 def over_layers(s: Dims, layout: Layout, of_a_repeat: int) -> int:
     """The sum over the device's layers of the values of one repeat of the pattern."""
     return layers(s, layout) * of_a_repeat // len(s.blocks)

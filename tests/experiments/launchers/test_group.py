@@ -201,17 +201,18 @@ def test_killed_process_ends_the_group_and_the_same_command_goes_on(
     assert environment(shell.run) == {"processes": 2, "devices": 4}
 
 
-def outlive(shell: Shell, kills: int, steps: int) -> Ends:
+def outlive(shell: Shell, kills: int, *settings: str) -> Ends:
     """A group that is killed so often; a killed command is started again."""
     marks = shell.study.parent / "marks"
     marks.mkdir()
     program = (str(SUPPORT / "killed.py"), str(marks), str(kills))
-    settings = (*FSDP, *tiny.lasting(steps)[:2], "execution.checkpoint_seconds=3600")
-    starts = shell.starts(settings, [program, program], copy_steps=8)
+    unaided = (*FSDP, *settings, "execution.checkpoint_seconds=3600")
+    starts = shell.starts(unaided, [program, program], copy_steps=8)
     running, end = [start() for start in starts], time.monotonic() + 2 * PATIENCE
     while any(process.poll() is None for process in running) and time.monotonic() < end:
         for k, process in enumerate(running):
             if process.poll() == -signal.SIGKILL:
+                process.communicate()
                 running[k] = starts[k]()
         time.sleep(0.1)
     found = ends(running)
@@ -223,7 +224,7 @@ def test_a_killed_process_is_replaced_and_the_group_goes_on_from_memory(
     tmp_path: Path, texts: Path, cache: Path, here: Sweep
 ) -> None:
     shell = Shell(tmp_path, texts, cache)
-    found = outlive(shell, kills=1, steps=tiny.STEPS)
+    found = outlive(shell, 1)
     assert [code for code, _ in found] == [0, 0], found
     steps = re.findall(r"goes on at step (\d+) from memory", found[0][1])
     assert [int(step) in (8, 16, 24) for step in steps] == [True], found
@@ -238,7 +239,7 @@ def test_a_group_outlives_twenty_kills_of_processes_and_keepers(
     sweep = replace(alone, study=alone.study.override(tiny.lasting(STEPS)))
     train(sweep.job(sweep.study.runs[0]), sweep.corpora)
     shell = Shell(tmp_path, texts, cache)
-    found = outlive(shell, kills=20, steps=STEPS)
+    found = outlive(shell, 20, *tiny.lasting(STEPS)[:2])
     assert [code for code, _ in found] == [0, 0], found
     check_same(shell.run, sweep)
 
