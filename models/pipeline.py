@@ -1,9 +1,11 @@
 """Layers in stages (GPipe, Huang et al. 2019, section 2): p devices, each with L / p of the layers.
 
-A microbatch passes in m parts. In step t stage i works on part t - i, if there is one, and sends it
-to stage i + 1. Of m + p - 1 steps a stage works in m; the rest, (p - 1) / (m + p - 1), is the
-bubble. The backward pass is the derivative of this, from the last step to the first. Embedding and
-readout are outside of it: every stage computes them for itself.
+A microbatch passes in m parts, v times round the devices (Narayanan et al. 2021, section 2.2). In
+round r stage i has layers r p + i of p v groups. In step t it works on part (t - i) mod m of round
+(t - i) / m, and sends it to stage i + 1, the last to the first. Of v m + p - 1 steps a stage works
+in v m; the rest, (p - 1) / (v m + p - 1), is the bubble. With v = 1 this is GPipe. The backward
+pass is the derivative, from the last step to the first. Embedding and readout are outside: every
+stage computes them for itself.
 """
 
 from __future__ import annotations
@@ -33,29 +35,49 @@ def pipeline(
     """All layers over x, each stage's where they lie; other axes are as without stages.
 
     Args:
-        layers: (params of L / p layers, [B / m, T, d]) -> [B / m, T, d].
-        params: a tree of [L, ...].
+        layers: (params of L / (p v) layers, [B / m, T, d]) -> [B / m, T, d].
+        params: a tree of [L, ...]; with more than one round, stages exchange their layers first.
         x: m is `layout.parts`, or the greatest common divisor of a smaller rest B with it.
     """
-    p, m = layout.stage, math.gcd(layout.parts, x.shape[0])
+    p, v, m = layout.stage, layout.rounds, math.gcd(layout.parts, x.shape[0])
+    to = [(i, (i + 1) % p) for i in range(p if v > 1 else p - 1)]
 
     def work(params: Any, parts: Array) -> Array:
-        stage, inputs = jax.lax.axis_index(AXIS), parts[0]
+        stage, groups = jax.lax.axis_index(AXIS), jax.tree.map(lambda x: x.squeeze(1), params)
 
-        def step(received: Array, fresh: Array) -> tuple[Array, Array]:
-            y = layers(params, jnp.where(stage == 0, fresh, received))
-            return jax.lax.ppermute(y, AXIS, [(i, i + 1) for i in range(p - 1)]), y
+        def step(carry: tuple[Array, Array], t: Array) -> tuple[tuple[Array, Array], None]:
+            held, received = carry
+            # the first stage holds what begins the next round, the last one what it has done
+            held = _put(held, received, t - p, (stage == 0) & (t >= p) & (v > 1))
+            own = jax.lax.dynamic_index_in_dim(held, (t - stage) % m, keepdims=False)
+            turn = jnp.clip((t - stage) // m, 0, v - 1)
+            group = jax.tree.map(
+                lambda x: jax.lax.dynamic_index_in_dim(x, turn, keepdims=False), groups
+            )
+            y = layers(group, jnp.where(stage == 0, own, received))
+            held = _put(held, y, t - p + 1, (stage == p - 1) & (t >= p - 1))
+            return (held, jax.lax.ppermute(y, AXIS, to)), None
 
-        steps = jnp.pad(inputs, [(0, p - 1), *[(0, 0)] * x.ndim])
-        _, outputs = jax.lax.scan(step, jnp.zeros_like(inputs[0]), steps)
-        return jnp.where(stage == p - 1, outputs[p - 1 :], 0)[None]
+        start = parts[0], jnp.zeros_like(parts[0, 0])
+        (held, _), _ = jax.lax.scan(step, start, jnp.arange(v * m + p - 1))
+        return jnp.where(stage == p - 1, held, 0)[None]
+
+    def grouped(x: Array) -> Array:
+        return x.reshape(v, p, -1, *x.shape[1:])
 
     # sequence i is in part i mod m: every part is over the batch's devices as the whole is
     parts = x.reshape(-1, m, *x.shape[1:]).swapaxes(0, 1)
     # [p, m, ...] in and out and their sum, for no collective but the permutes is then by hand: XLA
     # 0.10 on a CPU ends at a psum of bfloat16
-    split = PartitionSpec(AXIS)
+    split, of_round = PartitionSpec(AXIS), PartitionSpec(None, AXIS)
     outputs = jax.shard_map(
-        work, mesh=abstract(layout), in_specs=split, out_specs=split, axis_names={AXIS}
-    )(params, jnp.broadcast_to(parts, (p, *parts.shape)))
+        work, mesh=abstract(layout), in_specs=(of_round, split), out_specs=split, axis_names={AXIS}
+    )(jax.tree.map(grouped, params), jnp.broadcast_to(parts, (p, *parts.shape)))
     return outputs.sum(0).swapaxes(0, 1).reshape(x.shape)
+
+
+def _put(held: Array, part: Array, tick: Array, condition: Array) -> Array:
+    """The parts held, one of them replaced under a condition."""
+    place = tick % len(held)
+    old = jax.lax.dynamic_index_in_dim(held, place, keepdims=False)
+    return jax.lax.dynamic_update_index_in_dim(held, jnp.where(condition, part, old), place, 0)

@@ -162,7 +162,8 @@ class Transformer(Module):
             )
             repeats = c.layers // c.period
             if layout.stage > 1 and not self.is_mutable_collection(TAPS):
-                stage = scan(length=repeats // layout.stage)(self.spec, parent=None)
+                length = repeats // (layout.stage * layout.rounds)
+                stage = scan(length=length)(self.spec, parent=None)
                 return pipeline(
                     layout,
                     lambda params, x: stage.apply({"params": params}, (x, {}), None)[0][0],

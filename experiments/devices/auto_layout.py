@@ -27,6 +27,7 @@ def choose(config: RunConfig, chip: Chip, devices: int) -> LayoutRanking:
         (execution.microbatch,) if execution.microbatch else divisors,
         chip,
         science.precision,
+        *(() if execution.program.attention == "auto" else ((execution.program.attention,),)),
     )
     if execution.layout.name == "auto":
         return question.auto(devices)

@@ -100,7 +100,12 @@ def settle(job: Job, watch: Callable[[Event], None]) -> Job:
         why += f"; next best {choice.others[0].name}, {slower:.2f} times the step"
     note = f"{job.run.run_id}: layout {best.name}, microbatch {best.step.microbatch}: {why}"
     watch(Event(job.run.run_id, "compiling", note=note))
-    execution = replace(config.execution, layout=best.layout, microbatch=best.step.microbatch)
+    program = config.execution.program
+    if best.layout.sequence > 1:
+        program = replace(program, attention=best.step.attention)
+    execution = replace(
+        config.execution, program=program, layout=best.layout, microbatch=best.step.microbatch
+    )
     return replace(job, run=replace(job.run, config=replace(config, execution=execution)))
 
 

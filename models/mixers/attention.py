@@ -40,16 +40,19 @@ NEEDS = {
 }
 
 
-def ring_moves_less(s: KernelSetting) -> bool:
-    """True where 6 h T > 4 m g k + 4 (h + g) k: the ring moves fewer numbers than gathering does.
+LINK = 16  # bytes that a chip's memory moves while a link moves one (scaling/machines/chips.py)
 
-    For a token on m devices. Gathering writes and reads the rows of the T x T square that the
-    backward pass keeps, three times. The ring sends gradients of keys and values in float32 once
-    round, and lays queries, keys, values and averages out and back. Other exchanges are equal.
+
+def ring_moves_less(s: KernelSetting) -> bool:
+    """True where 6 h T > `LINK` (6 m g k + 4 (h + g) k): the ring moves less than gathering does.
+
+    In numbers for a token on m devices. Gathering writes and reads three times the rows of the
+    T x T square that the backward pass keeps. The ring sends one way what a gather sends both ways,
+    and gradients of keys and values in float32; it lays queries, keys, values and averages out.
     """
     c, m = s.model, s.layout.sizes["sequence"]
-    square = 6 * c.heads * s.context
-    return square > 4 * m * c.kv_heads * c.head_dim + 4 * (c.heads + c.kv_heads) * c.head_dim
+    sent = 6 * m * c.kv_heads * c.head_dim + 4 * (c.heads + c.kv_heads) * c.head_dim
+    return 6 * c.heads * s.context > LINK * sent
 
 
 def counts(c: TransformerConfig, context: int) -> Counts:

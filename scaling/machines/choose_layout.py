@@ -17,7 +17,7 @@ from scaling.counting.parts import Dims
 from scaling.machines import placement
 from scaling.machines.chips import GIB, Chip
 from scaling.machines.layout import Layout, Name
-from scaling.machines.memory import Step, memory
+from scaling.machines.memory import Attention, Step, memory
 from scaling.machines.roofline import Roofline, roofline
 
 # Share of a chip's memory that a layout may fill: the formulas err by up to 15 %, mostly upwards
@@ -36,8 +36,15 @@ class Candidate:
     @property
     def name(self) -> str:
         """Its axes."""
-        axes = [f"{axis} {size}" for axis, size in self.layout.sizes.items() if size > 1]
+        sizes = {**self.layout.sizes, "rounds": self.layout.rounds}
+        axes = [f"{axis} {size}" for axis, size in sizes.items() if size > 1]
+        axes += ["ring"] * (self.step.attention == "ring")
         return ", ".join(axes) or self.layout.name
+
+    @property
+    def sent(self) -> float:
+        """Bytes that one chip sends in a step."""
+        return self.roofline.network_bytes
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,7 @@ class LayoutProblem:
     Attributes:
         microbatches: allowed ones, rising; the step's own is not read.
         dtype: of the operands of matrix products.
+        along: kernels of attention that are weighed where positions are split.
     """
 
     dims: Dims
@@ -62,15 +70,25 @@ class LayoutProblem:
     microbatches: Sequence[int]
     chip: Chip
     dtype: str
+    along: Sequence[Attention] = ("xla", "ring")
 
     def weigh(self, layout: Layout, microbatch: int) -> Candidate:
-        """The candidate of one settled layout.
+        """The candidate of one settled layout, with the better kernel where positions are split.
 
         Raises:
             UserError: it does not divide the run, or the chip lacks the dtype.
         """
         step = replace(self.step, microbatch=microbatch)
         placement.check(self.dims, step.sequences, microbatch, layout)
+        ways, kernels = layout.sizes["sequence"], self.along
+        if ways == 1:
+            kernels = (step.attention,)
+        elif self.dims.context % ways**2:
+            kernels = [kernel for kernel in kernels if kernel != "ring"] or ("xla",)
+        found = (self._with(layout, replace(step, attention=kernel)) for kernel in kernels)
+        return min(found, key=self._rank)
+
+    def _with(self, layout: Layout, step: Step) -> Candidate:
         need = sum(memory(self.dims, step, layout=layout).values())
         bounds = roofline(self.dims, step, layout, self.chip, self.dtype)
         return Candidate(layout, step, need, bounds)
@@ -163,6 +181,8 @@ SHARED = (
     ("data", "fsdp", "tensor", "stage"),
 )
 
+ROUNDS = (1, 2, 4)  # of a pipeline
+
 # The named layout of an axis; the first axis that is split decides
 NAMES: Mapping[str, Name] = {
     "stage": "pipeline",
@@ -180,7 +200,8 @@ def layouts_over(devices: int, axes: Sequence[str]) -> Iterator[Layout]:
         name = next((NAMES[axis] for axis in NAMES if axis in split), "single")
         if split.keys() == {"data", "fsdp"}:
             name = "hierarchical"
-        yield Layout(name, **split).over(devices)  # type: ignore[arg-type]
+        for rounds in ROUNDS if "stage" in split else (1,):
+            yield Layout(name, rounds=rounds, **split).over(devices)  # type: ignore[arg-type]
 
 
 def _products(number: int, factors: int) -> Iterator[tuple[int, ...]]:

@@ -173,10 +173,19 @@ def _expert(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
 
 
 def _stage(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
-    """n d c / parts to the next stage in each of parts + stages - 1 steps, and back again."""
-    parts, stages = layout.pipeline_parts, layout.sizes["stage"]
-    array = _stream(s, step, layout) / parts * stages
-    yield Collective("permute", "stage", array, 2 * (parts + stages - 1) * _microbatches(step))
+    """n d c / parts to the next stage in each of v parts + stages - 1 steps, and back again.
+
+    With v > 1 rounds the layers' weights are exchanged before, as they are stored. After it XLA
+    gathers their gradients.
+    """
+    parts, stages, rounds = layout.pipeline_parts, layout.sizes["stage"], layout.rounds
+    array, steps = _stream(s, step, layout) / parts * stages, rounds * parts + stages - 1
+    yield Collective("permute", "stage", array, 2 * steps * _microbatches(step))
+    if rounds > 1:
+        shares = layout.sizes["fsdp"] if layout.zero == 3 else 1
+        weights = FLOAT32 * per_device.params_blocks(s, layout) / shares * stages
+        yield Collective("all_to_all", "stage", weights, _microbatches(step))
+        yield Collective("all_gather", "stage", weights, _microbatches(step))
 
 
 def _stream(s: Dims, step: Step, layout: Layout) -> float:
@@ -195,6 +204,9 @@ RULES: tuple[Callable[[Dims, Step, Layout], Iterator[Collective]], ...] = (
 
 
 def bubble(layout: Layout) -> float:
-    """(p - 1) / (m + p - 1): the share of a step in which one of p stages waits, with m parts."""
+    """(p - 1) / (v m + p - 1): the share of a step in which one of p stages waits.
+
+    A stage works on m parts in each of v rounds.
+    """
     stages, parts = layout.sizes["stage"], layout.pipeline_parts
-    return (stages - 1) / (parts + stages - 1)
+    return (stages - 1) / (layout.rounds * parts + stages - 1)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from scaling.common.errors import Ranges, UserError, check_choices, check_ranges
+from scaling.common.errors import AT_LEAST_ONE, Ranges, UserError, check_choices, check_ranges
 
 Name = Literal[
     "single",
@@ -52,7 +52,10 @@ KINDS: Mapping[str, LayoutKind] = {
 }
 
 
-RANGES: Ranges = dict.fromkeys((*AXES, "parts"), (0, math.inf, "must be 0 (left open) or more"))
+RANGES: Ranges = {
+    **dict.fromkeys((*AXES, "parts"), (0, math.inf, "must be 0 (left open) or more")),
+    "rounds": AT_LEAST_ONE,
+}
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Layout:
     # trees split along fsdp: 1, the optimizer's; 2, gradients too; 3, parameters too
     zero: Literal[1, 2, 3] = 3
     parts: int = 0  # of a microbatch on its way through a pipeline; 0: two for each stage
+    rounds: int = 1  # of a microbatch through the stages, each with a group of layers for a round
     # shares of a population's members, each over all of the other axes; 0: one [devices]
     population: int = 0
 

@@ -25,6 +25,8 @@ from scaling.machines.layout import Layout
 
 FLOAT32 = INT32 = 4
 
+Attention = Literal["barrier", "xla", "cudnn", "splash", "ring"]
+
 
 @dataclass(frozen=True)
 class Step:
@@ -43,7 +45,7 @@ class Step:
     steps: int
     state_copies: int
     compute_bytes: int
-    attention: Literal["barrier", "xla", "cudnn", "splash", "ring"]
+    attention: Attention
     remat: Literal["none", "block", "dots"]
     logits_chunks: int
 

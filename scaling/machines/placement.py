@@ -156,8 +156,18 @@ def check(s: Dims, sequences: int, microbatch: int, layout: Layout) -> None:
             f"execution.layout.stage={layout.stage}: stages would split the layers that share "
             "weights (model.sharing); choose another layout"
         )
+    if layout.rounds > 1 and layout.pipeline_parts < sizes["stage"]:
+        raise UserError(
+            f"execution.layout.parts={layout.pipeline_parts}: with rounds={layout.rounds} the "
+            f"first of stage={layout.stage} stages would wait for the last; set parts to a multiple"
+        )
+    if layout.rounds > 1 and sizes["stage"] == 1:
+        raise UserError(
+            f"execution.layout.rounds={layout.rounds}: rounds are of a pipeline; "
+            "set execution.layout.name=pipeline and execution.layout.stage, or rounds=1"
+        )
     repeated = "" if len(s.blocks) == 1 else " / len(model.pattern)"
-    divide(f"model.layers{repeated}", s.repeats, {"stage": sizes["stage"]})
+    divide(f"model.layers{repeated}", s.repeats, {"stage": sizes["stage"], "rounds": layout.rounds})
     divide("batch.sequences", sequences, batch_shares(layout))
     divide("execution.microbatch", microbatch, batch_shares(layout))
     divide("batch.seq_len", s.context, {"sequence": sizes["sequence"]})

@@ -13,7 +13,7 @@ from scaling.counting.formulas import flops_model, flops_recomputed
 from scaling.counting.parts import Dims
 from scaling.machines import memory, per_device
 from scaling.machines.chips import Chip
-from scaling.machines.communication import bubble, collectives, seconds
+from scaling.machines.communication import bubble, collectives, seconds, sent
 from scaling.machines.interconnect import links
 from scaling.machines.layout import Layout
 from scaling.machines.memory import Step
@@ -64,6 +64,7 @@ class Roofline:
     flops_model: float
     flops_hardware: float
     hbm_bytes: float
+    network_bytes: float
     compute_seconds: float
     hbm_seconds: float
     network_seconds: float
@@ -117,6 +118,7 @@ def roofline(s: Dims, step: Step, layout: Layout, chip: Chip, dtype: str) -> Roo
         flops_model=float(flops_model(s) * tokens),
         flops_hardware=done,
         hbm_bytes=moved,
+        network_bytes=sum(sent(one, layout) for one in exchanges),
         compute_seconds=done / layout.devices / peak,
         hbm_seconds=moved / chip.hbm_bandwidth,
         network_seconds=sum(seconds(one, over[one.axis]) for one in exchanges),

@@ -89,7 +89,7 @@ def test_list_names_every_part_with_its_source_and_settings(capsys):
     assert main(["list", "--parts", "--json"]) == 0
     rows = {(row["kind"], row["name"]): row for row in json.loads(capsys.readouterr().out)["parts"]}
     assert rows["mixer", "gated_delta"]["settings"]["beta"] == 1
-    assert rows["mixer", "attention"]["kernels"]["gpu"] == ["cudnn", "xla"]
+    assert rows["mixer", "attention"]["kernels"]["gpu"] == ["cudnn", "ring", "xla"]
     assert {("feed-forward", "experts"), ("router", "top_k")} <= rows.keys()
     assert all(row["source"] for row in rows.values())
 

@@ -39,7 +39,16 @@ HEAD = (
     "days",
     "chip-hours",
 )
-WHY = ("layout", "microbatch", "GiB/chip", "compute s", "hbm s", "network s", "bubble")
+WHY = (
+    "layout",
+    "microbatch",
+    "GiB/chip",
+    "GiB sent",
+    "compute s",
+    "hbm s",
+    "network s",
+    "bubble",
+)
 SHOWN = 8  # layouts under --why
 INCOMPLETE = 1  # exit code where a run fits in no way
 
@@ -142,6 +151,7 @@ def _why(choice: LayoutRanking) -> Rows:
 
 def _reasons(one: Candidate) -> list[Any]:
     bounds = one.roofline.bounds.values()
-    cells = [one.name, one.step.microbatch, Shown.of(one.bytes / GIB, ".2f")]
+    sizes = (Shown.of(size / GIB, ".2f") for size in (one.bytes, one.sent))
+    cells = [one.name, one.step.microbatch, *sizes]
     times = [Shown.of(bound, ".3g") for bound in bounds]
     return [*cells, *times, Shown.of(one.roofline.waiting, ".0%")]

@@ -19,6 +19,8 @@ from experiments.training.step import Recipe, gradients, init_state
 from models.transformer import activations, apply
 from scaling.common.errors import UserError
 from scaling.counting.traced_flops import matmul_flops
+from scaling.machines.communication import bubble
+from scaling.machines.layout import Layout
 
 LAYERS = 4
 DEEP = f"model.layers={LAYERS}"
@@ -33,6 +35,7 @@ PIPELINES = {
         ("execution.microbatch=4",),
     ),
     "stage 2, tensor 2, remat": (("stage=2", "tensor=2"), (REMAT,)),
+    "stage 2, two rounds": (("stage=2", "rounds=2"), ()),
     "data 2, stage 2, fsdp 2": (("data=2", "stage=2", "fsdp=2", "parts=2"), ()),
 }
 
@@ -43,8 +46,8 @@ def fields(name: str) -> tuple[str, ...]:
     return (DEEP, *layout, *others)
 
 
-GRADIENTS = ("stage 2, fsdp 2, two microbatches",)
-CURVES = ("stage 4, remat", *GRADIENTS, "stage 2, tensor 2, remat")
+GRADIENTS = ("stage 2, fsdp 2, two microbatches", "stage 2, two rounds")
+CURVES = ("stage 4, remat", GRADIENTS[0], "stage 2, tensor 2, remat")
 
 
 def cases(quick: tuple[str, ...]) -> list[Any]:
@@ -104,13 +107,20 @@ def flops(*assignments: str) -> int:
     return matmul_flops(lambda p, t: apply(plan.spec, p, t), shapes(plan), tokens)
 
 
-@pytest.mark.parametrize(("stages", "parts"), [(2, 4), (4, 8), (2, 1)])
-def test_a_stage_works_m_of_m_plus_p_minus_1_steps(stages: int, parts: int) -> None:
-    p, m = stages, parts
+@pytest.mark.parametrize(
+    ("stages", "parts", "rounds"), [(2, 4, 1), (4, 8, 1), (2, 1, 1), (2, 4, 2), (2, 2, 2)]
+)
+def test_a_stage_works_v_m_of_v_m_plus_p_minus_1_steps(
+    stages: int, parts: int, rounds: int
+) -> None:
+    p, m, v = stages, parts, rounds
     layer = (flops("model.layers=8") - flops(DEEP)) // 4
     outside = flops(DEEP) - LAYERS * layer
-    layout = (f"execution.layout.{f}" for f in ("name=pipeline", f"stage={p}", f"parts={m}"))
-    assert flops(DEEP, *layout) == outside + (m + p - 1) * LAYERS * layer // (m * p)
+    fields = ("name=pipeline", f"stage={p}", f"parts={m}", f"rounds={v}")
+    found = flops(DEEP, *(f"execution.layout.{field}" for field in fields))
+    assert found == outside + (v * m + p - 1) * LAYERS * layer // (m * p * v)
+    layout = Layout("pipeline", stage=p, parts=m, rounds=v).over(p)
+    assert bubble(layout) == pytest.approx(1 - LAYERS * layer / p / (found - outside))
 
 
 def test_a_rest_that_the_parts_do_not_divide_goes_through_too() -> None:
@@ -143,6 +153,14 @@ def test_activations_are_those_of_all_layers() -> None:
             r"batch.sequences=8 does not divide by 16 \(data=4 x parts=4",
         ),
         ((), "give execution.layout.stage a size"),
+        (
+            ("execution.layout.stage=2", "execution.layout.rounds=4"),
+            r"model.layers=4 does not divide by 8 \(stage=2 x rounds=4",
+        ),
+        (
+            ("execution.layout.stage=2", "execution.layout.rounds=2", "execution.layout.parts=1"),
+            "parts=1: with rounds=2 the first of stage=2 stages would wait for the last",
+        ),
     ],
 )
 def test_what_does_not_divide_is_refused(assignments: tuple[str, ...], message: str) -> None:

@@ -119,5 +119,5 @@ def test_the_device_chooses_the_ring_where_it_moves_less() -> None:
     def chosen(*fields: str) -> str:
         return made(*SEQUENCE, *fields).spec.program.attention
 
-    assert (chosen(), chosen("batch.seq_len=64")) == ("xla", "ring")
-    assert chosen("batch.seq_len=40") == "xla"  # which 16 does not divide
+    assert (chosen("batch.seq_len=384"), chosen("batch.seq_len=400")) == ("xla", "ring")
+    assert chosen("batch.seq_len=404") == "xla"  # which 16 does not divide

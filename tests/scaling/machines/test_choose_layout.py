@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from paths import ROOT
 
 from models.config import TransformerConfig
 from scaling.common.errors import UserError
 from scaling.counting.parts import Dims
-from scaling.machines.chips import chip
+from scaling.machines.chips import GIB, chip
 from scaling.machines.choose_layout import USABLE, LayoutProblem, layouts_over
 from scaling.machines.layout import Layout
 from scaling.machines.memory import Step
@@ -124,3 +126,51 @@ def test_ways_are_all_factorisations_with_their_names() -> None:
     assert names[2, 4, 1] == "hierarchical"
     assert names[2, 2, 2] == names[1, 1, 8] == "fsdp_tensor"
     assert [layout.name for layout in layouts_over(1, ("data",))] == ["single"]
+
+
+# --- the table of docs/layouts.md: 6.6B parameters, 16 v5p, 64 sequences of 8192 tokens ---
+
+CASES = (
+    Layout("fsdp"),
+    Layout("hierarchical", fsdp=8),
+    Layout("fsdp_tensor", tensor=4),
+    Layout("sequence", sequence=4),
+    Layout("pipeline", stage=4, fsdp=4),
+    Layout("pipeline", stage=4, fsdp=4, rounds=2),
+    Layout("pipeline", stage=4, fsdp=4, rounds=4),
+)
+
+
+def documented() -> Iterator[str]:
+    """The lines of the table, one for each layout and kernel."""
+    long = replace(LARGE, context=8192)
+    whole = replace(STEP, sequences=64, attention="splash", logits_chunks=16)
+    for layout in CASES:
+        for kernel in ("xla", "ring") if layout.sequence else ("splash",):
+            asked = question(long, "v5p", step=whole, microbatches=(16, 32), along=(kernel,))
+            one = asked.best([layout.over(16)]).best
+            cells = (
+                one.name if kernel != "xla" else f"{one.name}, gathering",
+                f"{one.bytes / GIB:.1f}",
+                f"{one.sent / GIB:.0f}",
+                f"{one.roofline.waiting:.0%}",
+                f"{one.roofline.bound}, {one.roofline.seconds:.1f} s",
+            )
+            yield "| " + " | ".join(cells) + " |"
+
+
+def test_the_table_of_the_docs_is_that_of_the_formulas() -> None:
+    text = (ROOT / "docs" / "layouts.md").read_text(encoding="utf-8")
+    lines = list(documented())
+    assert len(lines) > 7
+    assert "\n".join(lines) in text, "\n".join(lines)
+
+
+def test_positions_over_devices_go_round_a_ring_where_that_is_quicker() -> None:
+    one = replace(STEP, sequences=1, microbatch=1)
+    layout = Layout("sequence", sequence=16).over(16)
+    long, short = (replace(SMALL, context=context) for context in (2**17, 2**15))
+    kernels = [
+        question(dims, "v5p", step=one).weigh(layout, 1).step.attention for dims in (long, short)
+    ]
+    assert kernels == ["ring", "xla"]
