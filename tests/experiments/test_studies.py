@@ -58,6 +58,7 @@ UNFITTED = (
     "growth",
     "pruning",
     "distillation",
+    "quantization",
     "moe_sparsity",
     "state_tracking",
 )
