@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
 from scaling.common import plugins
@@ -18,6 +20,7 @@ from scaling.common.errors import (
 )
 from scaling.counting.parts import Counts, Dims
 
+LAYER_SIZES = ("layer_heads", "layer_ffn")
 SIZES = ("layers", "width", "heads", "kv_heads", "head_dim", "ffn", "vocab_size")
 RANGES: Ranges = {
     **dict.fromkeys(SIZES, AT_LEAST_ONE),
@@ -76,6 +79,9 @@ class TransformerConfig:
     layers_unique: int = 0  # of the layers, those with weights of their own; 0: the fewest
     # pre: before all of a mixer's and a feed-forward's inputs; peri: of queries, keys and routers
     norms: Literal["pre", "peri"] = "pre"
+    # heads and ffn of the first and of the last layer over those above, in a line between: OpenELM
+    layer_heads: tuple[float, ...] = (1.0, 1.0)
+    layer_ffn: tuple[float, ...] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
         check_choices("model", self)
@@ -97,8 +103,24 @@ class TransformerConfig:
         if self.positions == "rope" and self.head_dim % 2:
             raise UserError(f"model.head_dim={self.head_dim}: rope rotates pairs, make it even")
 
+        self._check_sizes()
         self._check_pattern()
         self._check_sharing()
+
+    def _check_sizes(self) -> None:
+        """Refuse sizes by depth that are no two factors, or that layers with shared weights have.
+
+        Raises:
+            UserError: it is one of these.
+        """
+        for name in LAYER_SIZES:
+            ends = getattr(self, name)
+            if len(ends) != 2 or not all(0 < end < math.inf for end in ends):
+                raise UserError(f"model.{name}={ends}: two positive factors, of the first and last")
+            if ends != (1.0, 1.0) and self.sharing != "none":
+                raise UserError(
+                    f"model.{name}={ends}: layers that share weights (model.sharing) have one size"
+                )
 
     def _check_pattern(self) -> None:
         """Refuse a pattern of unknown parts, or one that does not divide the depth.
@@ -123,11 +145,12 @@ class TransformerConfig:
                 raise UserError(f"model.{field}={name}: no file of {folder}; {known}")
         for folder, names in (("models.mixers", mixers), ("models.ffn", feed_forwards)):
             for name in dict.fromkeys(names):
+                sizes = dict.fromkeys(self.at(layer) for layer in range(self.layers))
                 try:
-                    refusal = find_part(folder, name).refuses(self)
+                    refusals = [find_part(folder, name).refuses(each) for each in sizes]
                 except UserError as error:
                     raise UserError(f"model.pattern={name}: {error}") from error
-                if refusal:
+                for refusal in filter(None, refusals):
                     raise UserError(f"model.pattern={name}: {refusal}")
                 if self.norms not in find_part(folder, name).norms:
                     raise UserError(
@@ -183,7 +206,16 @@ class TransformerConfig:
     @property
     def repeats_exactly(self) -> bool:
         """True where every `period` layers have weights of one form, so that a scan can do them."""
-        return self.sharing in ("none", "cycle")
+        return self.sharing in ("none", "cycle") and self.alike
+
+    @property
+    def alike(self) -> bool:
+        """True where all layers have the same sizes."""
+        return all(getattr(self, name) == (1.0, 1.0) for name in LAYER_SIZES)
+
+    def at(self, layer: int) -> TransformerConfig:
+        """The config with the sizes of one layer; heads keep their queries for each key."""
+        return self if self.alike else _at(self, layer)
 
     @property
     def blocks(self) -> tuple[tuple[str, str], ...]:
@@ -210,10 +242,16 @@ class TransformerConfig:
         # of two norms their input, their normalised input and their output
         norms = Counts("norms", vectors=norm * (1 + (self.block == "sequential")), kept=("d",) * 6)
 
-        def block(mixer: str, feed_forward: str) -> tuple[Counts, ...]:
-            parts = find_part("models.mixers", mixer), find_part("models.ffn", feed_forward)
-            return (norms, *(part.counts(self, context) for part in parts))
+        def block(layer: int) -> tuple[Counts, ...]:
+            c, names = self.at(layer), self.blocks[layer % len(self.pattern)]
+            parts = map(find_part, ("models.mixers", "models.ffn"), names)
+            found = [part.counts(c, context) for part in parts]
+            if not self.alike:
+                found = [replace(one, letters=c.letters | one.letters) for one in found]
+            return (norms, *found)
 
+        repeated = len(self.pattern) if self.alike else self.layers
+        blocks = tuple(block(layer) for layer in range(repeated))
         return Dims(
             layers=self.layers,
             width=self.width,
@@ -223,10 +261,31 @@ class TransformerConfig:
             positions=context if self.positions == "learned" else 0,
             vectors=norm + gain * (self.embedding_norm == "rmsnorm"),
             letters=self.letters,
-            blocks=tuple(block(*names) for names in self.blocks),
+            blocks=blocks,
             layers_unique=self.unique,
             apart=("norms",) if self.sharing == "cycle_but_norms" else (),
         )
+
+
+@cache
+def _at(c: TransformerConfig, layer: int) -> TransformerConfig:
+    """A copy with the sizes of a layer, which need not divide the width as a user's do.
+
+    The factor of heads has two digits, and key heads are the nearest number that is no less than
+    0.9 of the wanted one, as in OpenELM (Mehta et al. 2024, arXiv:2404.14619).
+    """
+    depth = layer / max(c.layers - 1, 1)
+    ends = (c.layer_heads, c.layer_ffn)
+    heads, ffn = (first + (last - first) * depth for first, last in ends)
+    wanted = round(heads, 2) * c.kv_heads
+    kv_heads = math.floor(wanted + 0.5)
+    kv_heads = max(1, kv_heads + (kv_heads < 0.9 * wanted))
+    own = {"kv_heads": kv_heads, "heads": kv_heads * (c.heads // c.kv_heads)}
+    own["ffn"] = max(1, round(ffn * c.ffn))
+    found = copy(c)
+    for name, value in {**own, **dict.fromkeys(LAYER_SIZES, (1.0, 1.0))}.items():
+        object.__setattr__(found, name, value)
+    return found
 
 
 Phase = Literal["training", "evaluation"]  # routers may choose otherwise in training

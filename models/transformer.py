@@ -173,7 +173,9 @@ class Transformer(Module):
             return scan(length=repeats)(self.spec, name=STACK)((x, memory), None)[0]
         blocks = {
             owner: remat(Block, static_argnums=TURN)(
-                self.spec, owner % len(c.pattern), name=layer_name(owner)
+                replace(self.spec, config=c.at(owner)),
+                owner % len(c.pattern),
+                name=layer_name(owner),
             )
             for owner in dict.fromkeys(c.owners)
         }

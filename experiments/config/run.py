@@ -186,6 +186,12 @@ class Science:
         for family in self.optimizer.kind.families:
             self.parametrization.check(family, self.model.embeddings)
         self._check_average()
+        p = self.parametrization
+        if not self.model.alike and (p.base_ffn or p.base_attention):
+            raise UserError(
+                "parametrization.base_ffn, base_attention: layers of sizes by depth have no one "
+                "ratio to a base; leave both at 0, or model.layer_heads and layer_ffn alone"
+            )
         check_schedule(self.schedule)
 
     def _check_average(self) -> None:

@@ -111,6 +111,8 @@ READ_IF: Mapping[str, Reading] = {
         lambda s: s.evaluation.weights == "ema", ("evaluation.weights",)
     ),
     **{f"model.{name}": _part(name) for name in FIELDS},
+    "model.layer_heads": _part("heads"),
+    "model.layer_ffn": _part("ffn"),
     "model.layers_unique": Reading(lambda s: s.model.sharing != "none", ("model.sharing",)),
     **{
         f"penalties.{name}": _penalty(name)

@@ -74,16 +74,18 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
     program, layout = execution.program, execution.layout
     if layout.name != "single":
         layout = layout.over(layout.devices_in_all if devices is None else devices)
-    dims = config.science.model.dims(batch.seq_len)
+    model = config.science.model
+    if (program.layers == "scan" or layout.stage > 1) and not model.repeats_exactly:
+        reason = "sizes by depth" if not model.alike else f"model.sharing={model.sharing}"
+        raise UserError(
+            f"execution.program.layers=scan: under {reason} no layers repeat exactly, as a scan "
+            "and stages need; set execution.program.layers=unrolled"
+        )
+    dims = model.dims(batch.seq_len)
     placement.check(dims, batch.sequences, execution.microbatch or batch.sequences, layout)
     if layout.stage > 1:
         # a stage holds a part of a stack; stacked layers compute the same as unrolled ones
         program = replace(program, layers="scan")
-    if program.layers == "scan" and not config.science.model.repeats_exactly:
-        raise UserError(
-            f"execution.program.layers=scan: under model.sharing={config.science.model.sharing} "
-            "no layers repeat exactly; set execution.program.layers=unrolled"
-        )
     if program.backward == "auto":
         # a partitioned program gains nothing from a size for one core's cache
         backward = BACKWARD[platform] if layout.devices == 1 else "plain"

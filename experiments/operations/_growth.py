@@ -104,6 +104,8 @@ def _family(plan: Blueprint) -> str:
             return f"model.{field}={b} and the parent's {a}; choose one family"
     if new.config.sharing != "none":
         return f"model.sharing={new.config.sharing}: shared layers do not grow; set none"
+    if not (old.config.alike and new.config.alike):
+        return "layers of sizes by depth do not grow; leave model.layer_heads and layer_ffn alone"
     return ""
 
 

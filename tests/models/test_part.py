@@ -105,7 +105,9 @@ SHARED = {
     "middle cycle": {"layers": 4, "sharing": "middle_cycle"},
     "cycle but norms": {"sharing": "cycle_but_norms", "experts": 4},
 }
-MODELS: dict[str, dict[str, Any]] = MIXERS | FEED_FORWARDS | ROUTERS | HYBRIDS | SHARED
+BY_DEPTH: dict[str, Any] = {"layers": 3, "layer_heads": (0.5, 1.5), "layer_ffn": (0.25, 1.0)}
+SIZED = {"sizes by depth": BY_DEPTH, "biased sizes by depth": {**BY_DEPTH, "biases": "all"}}
+MODELS: dict[str, dict[str, Any]] = MIXERS | FEED_FORWARDS | ROUTERS | HYBRIDS | SHARED | SIZED
 
 
 def test_the_parts_are_found() -> None:
@@ -194,6 +196,7 @@ def test_a_mixer_generates_from_its_state_and_sends_no_gradient_back_in_time(nam
         pytest.param("unrolled", SHARED["middle cycle"], marks=pytest.mark.slow),
         pytest.param("scan", SHARED["cycle"] | {"capacity_factor": 2.0}, marks=pytest.mark.slow),
         ("unrolled", {"layers": 3, "sharing": "cycle_but_norms"}),
+        ("unrolled", BY_DEPTH),
     ],
 )
 def test_a_model_generates_the_logits_of_the_whole_sequence(
@@ -237,12 +240,26 @@ def test_the_settings_of_a_part_follow_its_name() -> None:
         ({"sharing": "middle_cycle", "layers": 1}, "needs 2 layers and a multiple"),
         ({"experts": 2, "experts_active": 3}, "experts_active=3: must lie between 1 and"),
         ({"norms": "peri", "pattern": ("qlstm",)}, "model.norms=peri: qlstm has no form for it"),
+        ({"layer_ffn": (1.0,)}, r"model.layer_ffn=\(1.0,\): two positive factors"),
+        (BY_DEPTH | {"sharing": "cycle"}, "layers that share weights .* have one size"),
         ({"experts": 4, "router": "hsah"}, "model.router=hsah: .*did you mean 'hash'?"),
     ],
 )
 def test_a_part_that_does_not_fit_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         replace(BASE, **changes)
+
+
+def test_the_sizes_of_openelm_270m() -> None:
+    """Key heads by layer, as its published config has them; their ffn is rounded to 256 besides."""
+    config = TransformerConfig(
+        layers=16, width=1280, heads=20, kv_heads=5, head_dim=64, ffn=5120,
+        layer_heads=(0.5, 1.0), layer_ffn=(0.125, 1.0),
+    )  # fmt: skip
+    layers = [config.at(layer) for layer in range(16)]
+    assert [each.kv_heads for each in layers] == [3] * 5 + [4] * 7 + [5] * 4
+    assert {each.heads // each.kv_heads for each in layers} == {4}
+    assert (layers[0].ffn, layers[-1].ffn) == (640, 5120)
 
 
 def test_stages_do_not_split_layers_that_share_weights() -> None:
@@ -254,6 +271,14 @@ def test_stages_do_not_split_layers_that_share_weights() -> None:
 def test_the_state_of_a_sequence_by_hand() -> None:
     """Keys and values of 6 positions, 2 heads of 4: 96; 4 taps of 16 channels: 64."""
     assert state_numbers(replace(BASE, **HYBRID).dims(6)) == 96 + 64
+
+
+def test_layers_of_sizes_by_depth_are_not_scanned() -> None:
+    fields = ("model.layers=2", "model.layer_ffn=0.5,1", "execution.program.layers=scan")
+    with pytest.raises(UserError, match=r"layers=scan: under sizes by depth no layers repeat"):
+        recipe(tiny.config(*fields))
+    with pytest.raises(UserError, match=r"base_ffn, base_attention: layers of sizes by depth"):
+        tiny.config(*fields, "parametrization.base_ffn=64")
 
 
 @pytest.mark.parametrize("changes", [{"layers": 4, **HYBRID}, {"sharing": "cycle", "experts": 2}])

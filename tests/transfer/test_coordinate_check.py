@@ -182,12 +182,18 @@ ROUTED: dict[str, dict[str, Any]] = {
 }
 
 
+SEEDS = {"experts": 3, "zero_computation": 12}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ROUTED)
 def test_mup_keeps_experts_and_the_logits_of_their_router(name: str) -> None:
-    """No capacity is full, for a dropped token's zeros are as many at every width."""
+    """No capacity is full, for a dropped token's zeros are as many at every width.
+
+    Slots of tokens that chose a free expert are zeros too, whose number more seeds even out.
+    """
     base = config(embedding_norm="none", experts=4, **ROUTED[name])
-    found = verdicts(base, {"own": FROM_ZERO}, 3, 4, width=(64, 256))["own"]
+    found = verdicts(base, {"own": FROM_ZERO}, SEEDS[name], 4, width=(64, 256))["own"]
     assert set(last(found)["place"]) >= {"mlp/router", "mlp/experts/in", "mlp/experts/out"}
     assert found.passes
     assert worst(found).empty, worst(found)
