@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, Literal
 
 from scaling.common import plugins
+from scaling.common.alphabet import parse
 from scaling.common.errors import (
     AT_LEAST_ONE,
     POSITIVE,
@@ -248,7 +249,8 @@ class TransformerConfig:
             found = [part.counts(c, context) for part in parts]
             if not self.alike:
                 found = [replace(one, letters=c.letters | one.letters) for one in found]
-            return (norms, *found)
+            handed_on = find_part("models.ffn", names[1]).memory == "handed on"
+            return (norms, *found, *([_shared_router(self)] if handed_on else []))
 
         repeated = len(self.pattern) if self.alike else self.layers
         blocks = tuple(block(layer) for layer in range(repeated))
@@ -263,6 +265,7 @@ class TransformerConfig:
             letters=self.letters,
             blocks=blocks,
             layers_unique=self.unique,
+            once=("shared router",),
             apart=("norms",) if self.sharing == "cycle_but_norms" else (),
         )
 
@@ -286,6 +289,22 @@ def _at(c: TransformerConfig, layer: int) -> TransformerConfig:
     for name, value in {**own, **dict.fromkeys(LAYER_SIZES, (1.0, 1.0))}.items():
         object.__setattr__(found, name, value)
     return found
+
+
+def _shared_router(c: TransformerConfig) -> Counts:
+    """The weights of a router that all layers share; of most there are none."""
+    router = plugins.find("models.routers", c.router, "router", "ROUTER")
+    letters, lengths = [text for _, text in router.shared.values()], c.letters | router.letters(c)
+    return Counts(
+        "shared router",
+        weights=tuple(text for text in letters if parse(text).inputs),
+        vectors=sum(
+            math.prod(lengths[letter] for letter in parse(text).outputs)
+            for text in letters
+            if not parse(text).inputs
+        ),
+        letters=lengths,
+    )
 
 
 Phase = Literal["training", "evaluation"]  # routers may choose otherwise in training

@@ -138,6 +138,8 @@ class Router:
         causal: no choice depends on a later token in training. In evaluation none ever does.
         source: where it was described.
         weights: role and letters of its weights in each layer, by name.
+        shared: the same of weights that all layers share.
+        letters: lengths of the letters that are its alone.
         tokens: "read" where it sees the ids of the tokens.
         carries: letters of float32 arrays [B, T, ...] that a layer hands to the next, by name;
             zeros before the first.
@@ -150,6 +152,8 @@ class Router:
     weights: Mapping[str, tuple[Role, str]] = field(
         default_factory=lambda: {"router": ("router", "d->r")}
     )
+    shared: Mapping[str, tuple[Role, str]] = field(default_factory=dict)
+    letters: Callable[[TransformerConfig], Mapping[str, int]] = lambda c: {}
     tokens: Literal["read", "unread"] = "unread"
     carries: Mapping[str, str] = field(default_factory=dict)
     penalties: tuple[str, ...] = ("balance_loss", "router_z_loss")
@@ -175,7 +179,8 @@ def reads(model: TransformerConfig) -> frozenset[str]:
 
 def rules(model: TransformerConfig) -> frozenset[str]:
     """`Part.rules` of all parts of a model, and the roles of its router's weights."""
-    found = router(model.router).weights.values() if "router" in reads(model) else ()
+    own = router(model.router)
+    found = {**own.weights, **own.shared}.values() if "router" in reads(model) else ()
     roles = {role for role, _ in found}
     return frozenset(roles).union(*(part.rules for part in _parts(model)))
 

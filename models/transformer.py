@@ -137,14 +137,23 @@ class Transformer(Module):
         if all(part.feed_forward(name).memory == "none" for _, name in c.blocks):
             return {}
         router = part.router(c.router)
-        sizes = {**c.letters, "d": c.width}
+        own = router.letters(c)
+        sizes = {**c.letters, "d": c.width, **own}
         for each in c.dims(tokens.shape[1]).parts:
             sizes |= {letter: n for letter, n in each.letters.items() if letter == "r"}
         zeros = {
             name: jnp.zeros((*tokens.shape, *(sizes[letter] for letter in letters)))
             for name, letters in router.carries.items()
         }
-        return {**zeros, **({"tokens": jnp.asarray(tokens)} if router.tokens == "read" else {})}
+        shared = {
+            name: self.weight(f"router_{name}", role, letters, **own).astype(jnp.float32)
+            for name, (role, letters) in router.shared.items()
+        }
+        return {
+            **zeros,
+            **shared,
+            **({"tokens": jnp.asarray(tokens)} if router.tokens == "read" else {}),
+        }
 
     def _blocks(self, x: Array, memory: Memory) -> Carry:
         c, layout = self.spec.config, self.spec.layout

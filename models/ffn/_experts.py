@@ -73,13 +73,15 @@ class Experts(Module):
         In float32 at any compute dtype, for one rounding may change the choice.
         """
         c, router = self.spec.config, part.router(self.spec.config.router)
+        every, sizes = {**router.weights, **router.shared}, router.letters(c)
         weights = {
-            name: self.weight(name, role, letters, r=self.choices).astype(jnp.float32)
+            name: self.weight(name, role, letters, r=self.choices, **sizes).astype(jnp.float32)
             for name, (role, letters) in router.weights.items()
         }
+        weights |= {name: memory[name] for name in router.shared}
 
         def product(x: Array, name: str) -> Array:
-            _, letters = router.weights[name]
+            _, letters = every[name]
             with jax.default_matmul_precision("highest"):
                 y = dense(x.astype(jnp.float32), weights[name], letters, self.spec.program.backward)
             y = self.lay(y, f"BT{parse(letters).outputs}")

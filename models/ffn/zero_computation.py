@@ -94,7 +94,7 @@ def counts(s: Settings, c: TransformerConfig, context: int) -> Counts:
         vectors_idle=round(biases(c) * (c.experts - met)),
         copies_active=met,
         slots=c.experts * s.capacity(c, context),
-        letters={"r": c.experts + s.free, "q": s.constant, "m": 2},
+        letters={**whole.letters, "r": c.experts + s.free, "q": s.constant, "m": 2},
     )
 
 

@@ -30,7 +30,7 @@ ALPHABET: Mapping[str, str] = {
     "a": "experts of a token",
     "x": "experts of a head",
     "q": "constant experts",
-    "m": "terms of a constant expert",
+    "m": "terms of a constant expert, or gates of a recurrent router",
     "z": "heads and their experts, side by side",
     "c": "taps of a convolution",
     "p": "positions of a chunk",

@@ -67,6 +67,7 @@ class Dims:
         blocks: the parts of each layer of the pattern, which is repeated over the depth.
         layers_unique: layers with weights of their own; the others use theirs again.
         apart: names of parts with weights of their own in every layer nonetheless.
+        once: names of parts whose weights are the same in all layers that have them.
     """
 
     layers: int
@@ -80,6 +81,7 @@ class Dims:
     blocks: tuple[tuple[Counts, ...], ...]
     layers_unique: int
     apart: tuple[str, ...]
+    once: tuple[str, ...] = ()
 
     @property
     def repeats(self) -> int:
@@ -88,6 +90,8 @@ class Dims:
 
     def stored(self, part: Counts) -> int:
         """Copies of a part of the pattern whose weights are stored."""
+        if part.name in self.once:
+            return int(part is next(each for each in self.parts if each.name == part.name))
         layers = self.layers if part.name in self.apart else self.layers_unique
         return layers // len(self.blocks)
 

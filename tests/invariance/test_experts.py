@@ -20,6 +20,7 @@ MODELS = {
     # REINFORCE, drawn by tokens and layer; one layer twice, and norms before routers alone
     "rl_r, shared": replace(MODEL, router="rl_r", sharing="cycle", norms="peri"),
     "s_base": replace(MODEL, router="s_base"),
+    "recurrent": replace(MODEL, router="recurrent"),
     "zero computation": replace(
         MODEL, router="gating_residual", pattern=("attention+zero_computation",)
     ),

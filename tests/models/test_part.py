@@ -138,6 +138,8 @@ def test_a_part_counts_itself(name: str) -> None:
 
 def _uses(config: TransformerConfig, weight: Weight) -> int:
     """Layers with this weight, by a walk over the depth."""
+    if weight.path.startswith("router_"):
+        return config.layers
     if weight.layer is None or (config.sharing == "cycle_but_norms" and "norm" in weight.path):
         return 1
     return config.owners.count(weight.layer)

@@ -12,6 +12,7 @@ import pytest
 
 from experiments.training.objective import reinforce
 from models import part
+from models.config import TransformerConfig
 from models.routers._rl_r import gumbel
 from models.routers._routes import Routed, Seen
 from models.routers._s_base import plan
@@ -29,17 +30,19 @@ TOKENS = jax.random.randint(jax.random.key(1), (B, T), 0, 50)
 def answer(name: str, training: bool, x: jax.Array, tokens: jax.Array) -> Routed:
     """The router on weights at random."""
     router = part.router(name)
+    lengths = {**LENGTHS, **router.letters(TransformerConfig())}
+    every = {**router.weights, **router.shared}
     weights = {
-        each: jax.random.normal(jax.random.key(i), [LENGTHS[a] for a in parse(letters).axes])
-        for i, (each, (_, letters)) in enumerate(router.weights.items())
+        each: jax.random.normal(jax.random.key(i), [lengths[a] for a in parse(letters).axes])
+        for i, (each, (_, letters)) in enumerate(every.items())
     }
     carried = {
-        each: jnp.zeros((B, T, *(LENGTHS[a] for a in letters)))
+        each: jnp.zeros((B, T, *(lengths[a] for a in letters)))
         for each, letters in router.carries.items()
     }
     seen = Seen(
         x=x,
-        product=lambda x, name: x @ weights[name],
+        product=lambda x, name: jnp.tensordot(x, weights[name], 1),
         weights=weights,
         memory={"tokens": tokens, **carried},
         experts=LENGTHS["r"],
@@ -88,6 +91,24 @@ def test_the_routers_are_found() -> None:
         ROUTERS
     )
     assert {name for name in ROUTERS if not part.router(name).causal} == {"s_base", "expert_choice"}
+
+
+def test_a_recurrent_router_keeps_a_state_of_gates_by_hand() -> None:
+    """Of one number, with all weights 1 but for the biases of the gates."""
+    weights = {"router": jnp.ones((5, 1)), "choice": jnp.array([[1.0, 0, 0, 0]])}
+    weights |= {"gates": jnp.ones((1, 3, 1)), "gates_back": jnp.ones((1, 3, 1))}
+    weights |= {"gates_bias": jnp.array([[0.5], [0], [0]]), "gates_back_bias": jnp.zeros((3, 1))}
+    h, x = np.full((B, T, 1), 0.3), np.asarray(X.sum(-1, keepdims=True))
+    seen = Seen(X, lambda x, name: jnp.tensordot(x, weights[name], 1), weights,
+                {"state": jnp.asarray(h, jnp.float32)}, 4, 1, T, training=True)  # fmt: skip
+    found = part.router("recurrent").route()(seen)
+    keep, reset = (1 / (1 + np.exp(-(x + h + bias))) for bias in (0.5, 0))
+    state = (1 - keep) * np.tanh(x + reset * h) + keep * h
+    np.testing.assert_allclose(found.memory["state"], state, rtol=1e-4, atol=1e-5)
+    first = np.exp(state[..., 0]) / (np.exp(state[..., 0]) + 3)
+    np.testing.assert_allclose(
+        found.gates[..., 0], np.where(state[..., 0] >= 0, first, 0), rtol=1e-4
+    )
 
 
 def test_a_balanced_plan_has_even_columns() -> None:

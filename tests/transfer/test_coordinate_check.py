@@ -174,6 +174,7 @@ def test_muon_has_a_rate_of_its_own() -> None:
 
 ROUTED: dict[str, dict[str, Any]] = {
     "experts": {"capacity_factor": 2.0},
+    "recurrent": {"capacity_factor": 2.0, "router": "recurrent"},
     "zero_computation": {
         "capacity_factor": 4.0,
         "router": "gating_residual",
@@ -182,7 +183,7 @@ ROUTED: dict[str, dict[str, Any]] = {
 }
 
 
-SEEDS = {"experts": 3, "zero_computation": 12}
+SEEDS = {"experts": 3, "recurrent": 3, "zero_computation": 12}
 
 
 @pytest.mark.slow

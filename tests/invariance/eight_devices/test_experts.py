@@ -83,6 +83,7 @@ def test_layout_has_the_gradients_of_one_device(name: str) -> None:
         "router=expert_choice",
         "router=loss_free",
         "router=gating_residual",
+        "router=recurrent",
         "pattern=attention+zero_computation",
     ],
 )

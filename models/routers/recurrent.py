@@ -1,0 +1,41 @@
+"""Each token goes to its most probable experts, by a state that passes from layer to layer (RMoE).
+
+    h_l = GRU(x_l W_l, h_(l-1)),    p = softmax(h_l V_l),    weight of expert e for token t: p_te
+
+h_0 = 0, and all layers share one GRU (Cho et al. 2014) of model.head_dim numbers:
+
+    u, s = sigmoid(x A + b + h C + c),    n = tanh(x A + b + s (h C + c)),    h' = (1 - u) n + u h
+
+with A, b, C and c apart for u, s and n. Depth is no time: the router is causal. Slots are taken in
+the order of positions, as by top_k.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from models.part import Router
+
+
+def route() -> Callable[[Any], Any]:
+    """The function of `Seen`."""
+    from models.routers._recurrent import route
+
+    return route
+
+
+ROUTER = Router(
+    route=route,
+    causal=True,
+    source="RMoE: Qiu et al. 2024, arXiv:2408.06793",
+    weights={"router": ("router", "d->s"), "choice": ("fixed", "s->r")},
+    shared={
+        "gates": ("fixed", "s->ms"),
+        "gates_back": ("fixed", "s->ms"),
+        "gates_bias": ("bias", "->ms"),
+        "gates_back_bias": ("bias", "->ms"),
+    },
+    letters=lambda c: {"s": c.head_dim, "m": 3},
+    carries={"state": "s"},
+)
