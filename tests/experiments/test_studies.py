@@ -61,6 +61,7 @@ UNFITTED = (
     "quantization",
     "moe_sparsity",
     "state_tracking",
+    "hestness",
 )
 # their answers predict no other runs
 
