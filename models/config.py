@@ -80,9 +80,8 @@ class TransformerConfig:
     layers_unique: int = 0  # of the layers, those with weights of their own; 0: the fewest
     # pre: before all of a mixer's and a feed-forward's inputs; peri: of queries, keys and routers
     norms: Literal["pre", "peri"] = "pre"
-    # heads and ffn of the first and of the last layer over those above, in a line between: OpenELM
-    layer_heads: tuple[float, ...] = (1.0, 1.0)
-    layer_ffn: tuple[float, ...] = (1.0, 1.0)
+    layer_heads: tuple[float, ...] = (1.0, 1.0)  # of the first and last layer, over heads: OpenELM
+    layer_ffn: tuple[float, ...] = (1.0, 1.0)  # likewise, over ffn; in a line between
 
     def __post_init__(self) -> None:
         check_choices("model", self)

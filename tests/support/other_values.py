@@ -17,6 +17,8 @@ def another(value: object, kind: object) -> str:
         return value + "x"
     if value == ("attention",):
         return "attention+mlp"
+    if value == (1.0, 1.0):
+        return "0.5,1"
     if isinstance(value, tuple):
         return "16,32"
     if isinstance(value, int):
