@@ -139,10 +139,8 @@ class Convention:
 
 @dataclass(frozen=True)
 class Published:
-    """One published set of constants, with the convention and the recipe that they hold under.
-
-    `intervals` are the published ones, at 95 %.
-    """
+    """One published set of constants, with the convention and the recipe that they hold under, and
+    the published `intervals` at 95 %."""
 
     name: str
     values: Mapping[str, float]
@@ -180,15 +178,17 @@ class Law:
     equal: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        parameters = [each.name for each in self.space if isinstance(each, Parameter)]
+        own = [each for each in self.space if isinstance(each, Parameter)]
+        of = [each.within[0] for each in own if each.within]
         names = isinstance(self.variables, str) or not all(self.variables)
         wrong = {
             "variables must be a tuple of names": names,
-            "space must be a tuple of parameters: offset, amplitude, exponent, positive, real": (
-                not parameters or len(parameters) < len(self.space)
-            ),
-            "two of its parameters have one name": len(set(parameters)) < len(parameters),
+            "space must be a tuple of parameters": not own or len(own) < len(self.space),
+            "two of its parameters have one name": len({each.name for each in own}) < len(own),
             "two of its variables have one name": len(set(self.variables)) < len(self.variables),
+            "within needs a variable or the loss, and none of both names": any(
+                (each == "loss") == (each in self.variables) for each in of
+            ),
             "formula must be a function of (xp, p, x)": not callable(self.formula),
         }
         for said, true in wrong.items():

@@ -90,6 +90,11 @@ def test_starts_are_given_one_by_one_or_not_at_all():
         ({"space": ("E", "A")}, "tuple of parameters"),
         ({"space": (exponent("a"), exponent("a"))}, "two of its parameters"),
         ({"formula": "E + A"}, "must be a function"),
+        ({"space": (positive("a", within=("y", 1, 1)),)}, "within needs a variable or the loss"),
+        (
+            {"space": (positive("a", within=("loss", 0, 1)),), "variables": ("x", "loss")},
+            "none of both names",
+        ),
     ],
 )
 def test_mistakes_of_a_law(change, message):

@@ -44,7 +44,7 @@ def test_without_a_rung_it_is_the_prior_alone():
     found = posterior([], TREND)
     assert (found.scale, found.drift, found.freedom) == (1.0, 0.0, 4.0)
     fall = 2 * TREND
-    sd = np.sqrt(2 * 0.004**2 + fall**2 * (extrapolation.TAU**2 + extrapolation.DRIFT**2))
+    sd = np.sqrt(2 * 0.004**2 + fall**2 * (extrapolation.UNTESTED**2 + extrapolation.DRIFT**2))
     assert half_width([]) == pytest.approx(2.776 * sd, rel=1e-3)
     few = fit(laws.chinchilla, ladder().iloc[:10], bootstrap=50)
     assert "no rung rolled" in few.predict_at({"params": 1e9, "tokens": 5e9}).contains
