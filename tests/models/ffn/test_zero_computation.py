@@ -9,7 +9,6 @@ import jax
 import numpy as np
 import pytest
 from flax import linen as nn
-from quick import quick_jit
 
 from models import part
 from models.config import TransformerConfig
@@ -30,9 +29,9 @@ def test_each_token_has_its_experts_copies_and_constants() -> None:
     """Of two experts, a zero, a copy and a constant each token has two, by logits of two layers."""
     module = part.feed_forward(CONFIG.blocks[0][1]).module()(Spec(CONFIG))
     memory = {"logits": BEFORE}
-    params: Any = nn.meta.unbox(quick_jit(module.init)(jax.random.key(2), X, memory))["params"]
+    params: Any = nn.meta.unbox(jax.jit(module.init)(jax.random.key(2), X, memory))["params"]
     params["constants"] = jax.random.normal(jax.random.key(3), (1, 8))
-    run = quick_jit(lambda p: module.apply({"params": p}, X, memory, mutable=[ROUTERS]))
+    run = jax.jit(lambda p: module.apply({"params": p}, X, memory, mutable=[ROUTERS]))
     (found, handed), kept = run(params)
     p = jax.tree.map(lambda w: np.asarray(w, np.float64), params)
     x = np.asarray(X, np.float64)
