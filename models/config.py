@@ -302,7 +302,7 @@ def _shared_router(c: TransformerConfig) -> Counts:
             for text in letters
             if not parse(text).inputs
         ),
-        letters=lengths,
+        letters=router.letters(c),
     )
 
 

@@ -139,8 +139,8 @@ class Transformer(Module):
         router = part.router(c.router)
         own = router.letters(c)
         sizes = {**c.letters, "d": c.width, **own}
-        for each in c.dims(tokens.shape[1]).parts:
-            sizes |= {letter: n for letter, n in each.letters.items() if letter == "r"}
+        dims = c.dims(tokens.shape[1])
+        sizes["r"] = max(dims.lengths(each)["r"] for each in dims.parts)
         zeros = {
             name: jnp.zeros((*tokens.shape, *(sizes[letter] for letter in letters)))
             for name, letters in router.carries.items()

@@ -94,13 +94,14 @@ ROUTERS = {
     for name in _names("routers")
 }
 # of 8 slots for the 12 choices of 6 tokens, so that a mean is exact
-FEED_FORWARDS["ffn zero_computation"]["pattern"] = (
-    "attention+zero_computation:zero=0:constant=1:share=1",
-)
+EXACT = ("attention+zero_computation:zero=0:constant=1:share=1",)
+FEED_FORWARDS["ffn zero_computation"]["pattern"] = EXACT
 SHARED_EXPERTS = {"pattern": ("attention+experts:shared=2",), "experts": 4, "mlp": "swiglu"}
 HYBRIDS = {"hybrid": HYBRID, "biased": {**HYBRID, "biases": "all"}}
 SHARED = {
     "shared experts": {**SHARED_EXPERTS, "biases": "all"},
+    "MoE++": {"pattern": EXACT, "experts": 4, "router": "gating_residual"},
+    "MoE++, recurrent": {"pattern": EXACT, "experts": 4, "router": "recurrent"},
     "cycle": {"layers": 4, "sharing": "cycle", "layers_unique": 2, "experts": 4},
     "middle cycle": {"layers": 4, "sharing": "middle_cycle"},
     "cycle but norms": {"sharing": "cycle_but_norms", "experts": 4},
