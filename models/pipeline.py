@@ -28,24 +28,28 @@ AXIS = "stage"
 
 def pipeline(
     layout: Layout,
-    layers: Callable[[Any, Array], Array],
+    layers: Callable[[Any, Array], tuple[Array, Any]],
     params: Any,
     x: Float[Array, "B T d"],
-) -> Float[Array, "B T d"]:
+) -> tuple[Float[Array, "B T d"], Any]:
     """All layers over x, each stage's where they lie; other axes are as without stages.
 
     Args:
-        layers: (params of L / (p v) layers, [B / m, T, d]) -> [B / m, T, d].
+        layers: (params of L / (p v) layers, [B / m, T, d]) -> [B / m, T, d] and what its routers
+            found, a tree of means over sequences [L / (p v)] and of arrays [L / (p v), B / m, T].
         params: a tree of [L, ...]; with more than one round, stages exchange their layers first.
         x: m is `layout.parts`, or the greatest common divisor of a smaller rest B with it.
+
+    Returns:
+        [B, T, d], and what all routers found, [L] and [L, B, T].
     """
     p, v, m = layout.stage, layout.rounds, math.gcd(layout.parts, x.shape[0])
     to = [(i, (i + 1) % p) for i in range(p if v > 1 else p - 1)]
 
-    def work(params: Any, parts: Array) -> Array:
+    def work(params: Any, parts: Array) -> tuple[Array, Any]:
         stage, groups = jax.lax.axis_index(AXIS), jax.tree.map(lambda x: x.squeeze(1), params)
 
-        def step(carry: tuple[Array, Array], t: Array) -> tuple[tuple[Array, Array], None]:
+        def step(carry: tuple[Array, Array], t: Array) -> tuple[tuple[Array, Array], Any]:
             held, received = carry
             # the first stage holds what begins the next round, the last one what it has done
             held = _put(held, received, t - p, (stage == 0) & (t >= p) & (v > 1))
@@ -54,13 +58,14 @@ def pipeline(
             group = jax.tree.map(
                 lambda x: jax.lax.dynamic_index_in_dim(x, turn, keepdims=False), groups
             )
-            y = layers(group, jnp.where(stage == 0, own, received))
+            y, found = layers(group, jnp.where(stage == 0, own, received))
             held = _put(held, y, t - p + 1, (stage == p - 1) & (t >= p - 1))
-            return (held, jax.lax.ppermute(y, AXIS, to)), None
+            return (held, jax.lax.ppermute(y, AXIS, to)), found
 
         start = parts[0], jnp.zeros_like(parts[0, 0])
-        (held, _), _ = jax.lax.scan(step, start, jnp.arange(v * m + p - 1))
-        return jnp.where(stage == p - 1, held, 0)[None]
+        (held, _), found = jax.lax.scan(step, start, jnp.arange(v * m + p - 1))
+        own = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, stage, v * m)[None], found)
+        return jnp.where(stage == p - 1, held, 0)[None], own
 
     def grouped(x: Array) -> Array:
         return x.reshape(v, p, -1, *x.shape[1:])
@@ -70,10 +75,20 @@ def pipeline(
     # [p, m, ...] in and out and their sum, for no collective but the permutes is then by hand: XLA
     # 0.10 on a CPU ends at a psum of bfloat16
     split, of_round = PartitionSpec(AXIS), PartitionSpec(None, AXIS)
-    outputs = jax.shard_map(
+    outputs, found = jax.shard_map(
         work, mesh=abstract(layout), in_specs=(of_round, split), out_specs=split, axis_names={AXIS}
     )(jax.tree.map(grouped, params), jnp.broadcast_to(parts, (p, *parts.shape)))
-    return outputs.sum(0).swapaxes(0, 1).reshape(x.shape)
+    return outputs.sum(0).swapaxes(0, 1).reshape(x.shape), jax.tree.map(
+        lambda each: _in_order(each.reshape(p, v, m, *each.shape[2:])), found
+    )
+
+
+def _in_order(found: Array) -> Array:
+    """Values [p, v, m, layers, ...] of stages, rounds and parts to those of all layers."""
+    found = jnp.moveaxis(found, 2, -1).swapaxes(0, 1)  # [v, p, layers, ..., m]
+    if found.ndim == 4:
+        return found.mean(-1).reshape(-1)
+    return found.swapaxes(-1, -2).reshape(-1, found.shape[3] * found.shape[-1], found.shape[-2])
 
 
 def _put(held: Array, part: Array, tick: Array, condition: Array) -> Array:

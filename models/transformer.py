@@ -173,12 +173,16 @@ class Transformer(Module):
             if layout.stage > 1 and not self.is_mutable_collection(TAPS):
                 length = repeats // (layout.stage * layout.rounds)
                 stage = scan(length=length)(self.spec, parent=None)
-                return pipeline(
-                    layout,
-                    lambda params, x: stage.apply({"params": params}, (x, {}), None)[0][0],
-                    self.get_variable("params", STACK),
-                    x,
-                ), memory
+
+                def work(params: Params, x: Array) -> tuple[Array, Any]:
+                    (carry, _), found = stage.apply(
+                        {"params": params}, (x, {}), None, mutable=[ROUTERS]
+                    )
+                    return carry[0], found
+
+                x, found = pipeline(layout, work, self.get_variable("params", STACK), x)
+                self.tap(STACK, lambda: found, ROUTERS)
+                return x, memory
             return scan(length=repeats)(self.spec, name=STACK)((x, memory), None)[0]
         blocks = {
             owner: remat(Block, static_argnums=TURN)(

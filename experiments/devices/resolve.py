@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Literal
 
 from experiments.config.run import Execution, RunConfig, Science
-from models.part import KernelSetting, Part, mixer
+from models.config import TransformerConfig
+from models.part import KernelSetting, Part, mixer, reads, router
 from scaling.common.errors import UserError
 from scaling.machines import memory, placement
 from scaling.machines.layout import Layout
@@ -81,6 +82,7 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
             f"execution.program.layers=scan: under {reason} no layers repeat exactly, as a scan "
             "and stages need; set execution.program.layers=unrolled"
         )
+    _check_stages(model, layout)
     dims = model.dims(batch.seq_len)
     placement.check(dims, batch.sequences, execution.microbatch or batch.sequences, layout)
     if layout.stage > 1:
@@ -104,6 +106,21 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
         chunks = _divisor(batch.seq_len, own / LOGITS_BYTES[platform])
         program = replace(program, logits_chunks=chunks)
     return replace(execution, program=program)
+
+
+def _check_stages(model: TransformerConfig, layout: Layout) -> None:
+    """Refuse stages where a router reads more than the residual stream.
+
+    Raises:
+        UserError: it does.
+    """
+    if layout.stage > 1 and "router" in reads(model):
+        found = router(model.router)
+        if found.carries or found.tokens == "read":
+            raise UserError(
+                f"execution.layout.stage={layout.stage}: stages pass on the residual stream alone, "
+                f"and model.router={model.router} reads more; choose top_k, or the layout expert"
+            )
 
 
 def _microbatch(config: RunConfig, execution: Execution, platform: str) -> int:

@@ -146,11 +146,6 @@ def check(s: Dims, sequences: int, microbatch: int, layout: Layout) -> None:
             f"execution.layout.expert={layout.expert}: a dense model has no experts to share out; "
             "set model.experts, or choose another layout"
         )
-    if sizes["stage"] > 1 and any(part.slots for part in s.parts):
-        raise UserError(
-            f"execution.layout.stage={layout.stage}: stages pass on the residual stream alone, "
-            "and routers have losses too; choose the layout expert"
-        )
     if sizes["stage"] > 1 and s.layers_unique < s.layers:
         raise UserError(
             f"execution.layout.stage={layout.stage}: stages would split the layers that share "

@@ -84,9 +84,9 @@ def test_a_dense_run_is_who_it_was_before_there_were_experts() -> None:
             "set model.experts, or choose another layout",
         ),
         (
-            ("model.experts=4", "model.layers=2", "execution.layout.stage=2"),
+            ("model.experts=4", "model.layers=2", "model.router=hash", "execution.layout.stage=2"),
             "execution.layout.stage=2: stages pass on the residual stream alone, "
-            "and routers have losses too; choose the layout expert",
+            "and model.router=hash reads more; choose top_k, or the layout expert",
         ),
         (
             ("model.experts=6",),

@@ -73,6 +73,22 @@ def test_layout_has_the_gradients_of_one_device(name: str) -> None:
         np.testing.assert_allclose(ours, theirs, atol=TOLERANCE * float(np.abs(theirs).max()))
 
 
+@pytest.mark.parametrize(
+    "axes",
+    [
+        ("stage=2", "expert=2", "parts=2"),
+        pytest.param(("stage=2", "rounds=2"), marks=pytest.mark.slow),
+    ],
+)
+def test_stages_with_experts_have_the_gradients_of_one_device(axes: tuple[str, ...]) -> None:
+    """Losses of routers are means over sequences, so that parts change none of them."""
+    own = (*EXPERTS, "model.layers=4", "model.embeddings=tied")
+    layout = (f"execution.layout.{field}" for field in ("name=pipeline", *axes))
+    (alone, _), (shared, _) = differentiate(*own), differentiate(*own, *layout)
+    for ours, theirs in zip(jax.tree.leaves(shared), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=TOLERANCE * float(np.abs(theirs).max()))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "own",
