@@ -21,20 +21,22 @@ def add_at(parser: Any, metavar: str = "NAME=X,...") -> None:
     )
 
 
-def points(texts: Sequence[str], names: Sequence[str]) -> list[Mapping[str, float]]:
-    """The points of --at, with a value for each of `names`; a lone name may be left out.
+def points(
+    texts: Sequence[str], names: Sequence[str], option: str = "--at"
+) -> list[Mapping[str, float]]:
+    """The points of an option, with a value for each of `names`; a lone name may be left out.
 
     Raises:
         UserError: a variable lacks or is unknown, or a value is no positive number.
     """
-    return [_point(text, names) for text in texts]
+    return [_point(text, names, option) for text in texts]
 
 
-def _point(text: str, names: Sequence[str]) -> Mapping[str, float]:
+def _point(text: str, names: Sequence[str], option: str) -> Mapping[str, float]:
     if len(names) == 1 and "=" not in text:
         text = f"{names[0]}={text}"
-    given = pairs("--at", text.split(","))
+    given = pairs(option, text.split(","))
     if set(given) != set(names):
         example = ",".join(f"{name}=1e9" for name in names)
-        raise UserError(f"--at {text}: give {' and '.join(names)}, such as --at {example}")
-    return {name: named("--at", name, given[name], quantities.positive) for name in names}
+        raise UserError(f"{option} {text}: give {' and '.join(names)}, such as {option} {example}")
+    return {name: named(option, name, given[name], quantities.positive) for name in names}

@@ -19,12 +19,15 @@ def spending(source: TableSource, column: str) -> TableSource:
     """The rows with a size by which 6 N D is what they spent of a column.
 
     Raises:
-        UserError: there is no such column.
+        UserError: there is no such column, or no number in it.
     """
     from analysis.tables.columns import numeric
 
     for name in (column, source.tokens):
         if name not in source.table:
             raise UserError(f"--spent {column}: {nearest(name, source.table.columns)}")
-    size = numeric(source.table[column]) / (6 * numeric(source.table[source.tokens]))
+    spent = numeric(source.table[column])
+    if not (spent > 0).any():
+        raise UserError(f"--spent {column}: the column holds no positive number")
+    size = spent / (6 * numeric(source.table[source.tokens]))
     return replace(source, table=source.table.assign(**{column_of_sizes(column): size}))

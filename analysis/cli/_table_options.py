@@ -23,6 +23,7 @@ DEFAULT_LAW = "chinchilla"
 PATH = (
     "study, run folder, folder of studies, file of rows (- is standard input), URL, published table"
 )
+LAW = "a law of `windtunnel laws` (default: that of the study, or chinchilla)"
 WHERE = "take these rows alone: 'loss<4 and status==finished'; COLUMN==* takes all values as one"
 
 
@@ -43,6 +44,19 @@ class TableSource:
     @property
     def tokens(self) -> str:
         return self.columns.get("tokens", "tokens")
+
+
+def add_source(parser: Any, law: str | None = LAW, optional: str = "") -> None:
+    """The arguments for the rows and for the law to fit, with the help of that.
+
+    `optional` says when rows are left out. Without `law` there is none.
+    """
+    if optional:
+        parser.add_argument("path", nargs="?", help=f"{PATH}; {optional}")
+    else:
+        parser.add_argument("path", help=PATH)
+    if law is not None:
+        parser.add_argument("--law", help=law)
 
 
 def add_columns(parser: Any) -> None:

@@ -32,8 +32,7 @@ KEYS = ("truth", "half_width", "range", "error", "bias", "coverage", "score", "r
 
 
 def add_truths(parser: Any, studies: int) -> None:
-    """Declare the law to fit, its truths, the noise and the number of simulated studies."""
-    parser.add_argument("--law", help="the law to fit (default: that of the study, or chinchilla)")
+    """Declare the truths, the noise and the number of simulated studies."""
     parser.add_argument(
         "--truth",
         action="append",

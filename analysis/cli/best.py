@@ -14,7 +14,7 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from analysis.cli._table_options import PATH, add_columns, read
+from analysis.cli._table_options import add_columns, add_source, read
 from scaling.common.answers import Answer, Estimate, Note, Rows
 from scaling.common.errors import UserError, nearest
 
@@ -28,7 +28,7 @@ HEAD = ("best", "loss", "runs", "minimum")
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("path", help=PATH)
+    add_source(parser, law=None)
     parser.add_argument("--setting", metavar="COLUMN", help="the column that was swept")
     parser.add_argument(
         "--by", action="append", default=[], metavar="COLUMN", help="a best for each of its values"

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 from analysis.cli._at import add_at, points
 from analysis.cli._format import estimates
 from analysis.cli._table_options import (
-    PATH,
     TableSource,
+    add_source,
     add_table,
     choose,
     fit_source,
@@ -42,8 +42,7 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("path", help=PATH)
-    parser.add_argument("--law", help="the law of the loss (default: that of the study)")
+    add_source(parser, "the law of the loss (default: that of the study)")
     parser.add_argument("--then", default="error", metavar="LAW", help="the second law")
     parser.add_argument(
         "--then-loss",

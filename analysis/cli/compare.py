@@ -30,7 +30,7 @@ from collections.abc import Mapping
 from analysis.cli import _families
 from analysis.cli._plot import add_plot, plot
 from analysis.cli._residuals import draw
-from analysis.cli._table_options import PATH, add_table, fit_source, law_named, pairs, read
+from analysis.cli._table_options import add_source, add_table, fit_source, law_named, pairs, read
 from scaling.common.answers import Answer, Note, Rows
 from scaling.common.errors import UserError
 from scaling.common.quantities import number
@@ -43,7 +43,7 @@ HEAD = (
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("path", help=PATH)
+    add_source(parser, law=None)
     parser.add_argument(
         "--law",
         action="append",

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from analysis.cli._at import points
-from analysis.cli._table_options import DEFAULT_LAW, PATH, law_named
+from analysis.cli._table_options import DEFAULT_LAW, add_source, law_named
 from analysis.cli._truths import HEAD, KEYS, add_truths, row, sources
 from analysis.cli.simulate import check_law, ladder_of, read_plan
 from scaling.common.answers import Answer, AnswerPart, Line, Note, Rows
@@ -38,7 +38,7 @@ APART = 1000  # between the seed of the search and that of the comparison
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("path", nargs="?", help=f"rows whose fit gives the truths: {PATH}")
+    add_source(parser, optional="their fit gives the truths; none for published ones")
     parser.add_argument(
         "--target", required=True, metavar="params=N,tokens=D", help="the run to predict"
     )
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> Answer:
 
     if options.path and options.truth:
         raise UserError("design: truths come from the rows or from --truth, not from both")
-    (target,) = points([options.target], ("params", "tokens"))
+    (target,) = points([options.target], ("params", "tokens"), "--target")
     per_unit = _per_unit(options)
     budget = options.budget * per_unit
     space = _space(options, target)

@@ -15,7 +15,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from analysis.cli._plot import add_plot, plot
-from analysis.cli._table_options import PATH, add_table, fit_path, summary
+from analysis.cli._table_options import add_source, add_table, fit_path, summary
 from scaling.common.answers import Answer, Line, Rows, Shown
 from scaling.common.quantities import whole
 
@@ -30,8 +30,7 @@ SHOWN, DRAWN = 5, 20  # most influential rows, in the table and in the figure
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("path", help=PATH)
-    parser.add_argument("--law", help="a law of `windtunnel laws`")
+    add_source(parser)
     parser.add_argument(
         "--drop",
         type=whole,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.cli._at import add_at, points
 from analysis.cli._frontier import COMPUTE, show
 from analysis.cli._plot import add_plot, plot
-from analysis.cli._table_options import PATH, TableSource, add_columns, read
+from analysis.cli._table_options import TableSource, add_columns, add_source, read
 from analysis.plotting.labels import label
 from scaling.common.answers import Answer, Line, Note
 from scaling.common.quantities import count, whole
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("path", help=PATH)
+    add_source(parser, law=None)
     add_columns(parser)
     parser.add_argument("--flops", default="flops_6nd", metavar="COLUMN", help="compute so far")
     parser.add_argument("--run-column", default="run_id", metavar="COLUMN", help="of the run")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.cli._at import add_at, points
 from analysis.cli._format import estimates
 from analysis.cli._plot import add_plot, plot
-from analysis.cli._table_options import PATH, add_table, fit_source, law_named, pairs, read
+from analysis.cli._table_options import add_source, add_table, fit_source, law_named, pairs, read
 from scaling.common.answers import Answer, Note, Rows, Whole
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("path", help=PATH)
-    parser.add_argument("--law", help="a law of `windtunnel laws`")
+    add_source(parser)
     add_table(parser)
     add_at(parser)
     add_plot(parser, "the rows with the law against compute, and the residuals")

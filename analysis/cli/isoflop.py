@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from analysis.cli._at import add_at, points
 from analysis.cli._frontier import COMPUTE, show
 from analysis.cli._plot import add_plot, plot
-from analysis.cli._table_options import PATH, add_columns, read
+from analysis.cli._table_options import add_columns, add_source, read
 from analysis.plotting.labels import label
 from scaling.common.answers import Answer, Line, Rows, Shown
 from scaling.common.errors import UserError
@@ -35,7 +35,7 @@ HEAD = ("budget", "sizes", "window", "N*", "D*", "loss", "used")
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("path", help=PATH)
+    add_source(parser, law=None)
     add_columns(parser)
     parser.add_argument("--flops", default="flops_6nd", metavar="COLUMN", help="compute of a run")
     parser.add_argument("--budget", metavar="COLUMN", help="column that names the budget of a run")

@@ -16,7 +16,7 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from analysis.cli._table_options import PATH, WHERE, open_source
+from analysis.cli._table_options import WHERE, add_source, open_source
 from scaling.common.answers import Answer, AnswerPart, Estimate, Line, Note, Rows
 from scaling.common.quantities import whole
 
@@ -29,7 +29,7 @@ JUDGED = ("regression", "held-out error, %", "Spearman")
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("path", help=PATH)
+    add_source(parser, law=None)
     parser.add_argument("--where", metavar="ROWS", help=WHERE)
     parser.add_argument(
         "--target", action="append", default=[], metavar="TEXT", help="may be given again (all)"

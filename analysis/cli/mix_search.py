@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from analysis.cli._table_options import PATH, open_source
+from analysis.cli._table_options import add_source, open_source
 from scaling.common.answers import Answer, Estimate, Line, Note, Rows
 from scaling.common.errors import UserError
 from scaling.common.quantities import count, positive
@@ -26,7 +26,7 @@ COST = "flops_6nd", "params_total"  # by the first that the table has
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("path", help=PATH)
+    add_source(parser, law=None)
     parser.add_argument("--small", required=True, metavar="ROWS", help="the runs of the small size")
     parser.add_argument("--large", required=True, metavar="ROWS", help="those of the large size")
     parser.add_argument(

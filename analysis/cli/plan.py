@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from analysis.cli._plot import add_plot, plot
-from analysis.cli._table_options import add_table, fit_path, refuse_idle, summary
+from analysis.cli._table_options import add_source, add_table, fit_path, refuse_idle, summary
 from scaling.common.answers import Answer, Estimate, Line, Note, Rows
 from scaling.common.errors import UserError
 from scaling.common.quantities import positive, positives
@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("path", nargs="?", help="rows to fit, as for `fit`; none for constants")
-    parser.add_argument("--law", help="a law, or law:constants without a path")
+    add_source(parser, "a law, or law:constants without a path", "none for constants")
     parser.add_argument(
         "--flops", type=positives, action="extend", default=[], metavar="C,...", help="budgets"
     )

@@ -15,7 +15,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from analysis.cli._plot import add_plot, plot
-from analysis.cli._table_options import PATH, add_columns, read
+from analysis.cli._table_options import add_columns, add_source, read
 from analysis.plotting.labels import label
 from scaling.common.answers import Answer, Line, Note, Rows, Shown
 
@@ -29,7 +29,7 @@ HEAD = ("region", "sizes", "from", "to", "loss from", "loss to")
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("path", help=PATH)
+    add_source(parser, law=None)
     parser.add_argument("--samples", metavar="COLUMN", help="column of the size (default: tokens)")
     add_columns(parser)
     add_plot(parser, "the curve, its regions and the fitted line")

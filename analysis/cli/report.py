@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.cli._table_options import PATH, add_columns, law_named, read
+from analysis.cli._table_options import add_columns, add_source, law_named, read
 from experiments.record import STUDY, reading_folder
 from scaling.common.answers import Answer, Line, Note, Shown
 from scaling.common.errors import UserError
@@ -30,8 +30,7 @@ OF_TABLES = ("law", "where", "loss", "params", "tokens", "holdout", "label", "to
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("path", help=PATH)
-    parser.add_argument("--law", help="law of a table's rows (default: chinchilla)")
+    add_source(parser, "law of a table's rows (default: chinchilla)")
     add_columns(parser)
     parser.add_argument("--holdout", metavar="ROWS", help="rows of a table to predict, not to fit")
     parser.add_argument("--label", metavar="COLUMN", help="a fit for each of its values, compared")

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from analysis.cli._at import add_at, points
-from analysis.cli._table_options import PATH, TableSource, add_columns, choose, law_named
+from analysis.cli._table_options import TableSource, add_columns, add_source, choose, law_named
 from analysis.cli._truths import HEAD, KEYS, add_truths, row, sources
 from scaling.common.answers import Answer, Line, Note, Rows
 from scaling.common.errors import UserError
@@ -33,7 +33,7 @@ PLAN = "`windtunnel run STUDY --dry-run --plan` writes the plan of a study"
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("path", help=PATH)
+    add_source(parser)
     add_at(parser, "params=N,tokens=D")
     add_truths(parser, studies=100)
     add_columns(parser)

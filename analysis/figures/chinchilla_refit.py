@@ -252,7 +252,7 @@ def _draw_exponents(axes: Any, found: _Refit) -> None:
     axes.plot([], [], ".", color=FITTED, markersize=3, label="4,000 resamples")
     axes.set(xlabel=r"$\alpha$", ylabel=r"$\beta$", title="exponents")
     axes.set_xlim(0.295, 0.415)
-    axes.legend(loc="upper right", labelspacing=0.3)
+    axes.legend(loc="lower right", labelspacing=0.3)
 
 
 def _draw_residuals(axes: Any, found: _Refit) -> None:

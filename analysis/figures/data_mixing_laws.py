@@ -90,5 +90,5 @@ def _draw(measured: Any, theirs: Any, ours: Any) -> Any:
         axes.axhline(0, color="0.6", lw=0.8)
         axes.set(xlabel="measured loss, nats/token", ylabel="predicted above measured, %")
         axes.set_title("published constants red, least squares blue", loc="left", fontsize=9)
-        figure.legend(loc="outside lower center", ncols=5, fontsize=8)
+        figure.legend(loc="outside lower center", ncols=3, fontsize=8)
         return figure

@@ -38,6 +38,7 @@ NO_DECAY_R2 = 0.4451684378759986
 DATA_ONLY, PARAMS_ONLY = 2.9157212, 713.0015
 BUDGETS = ((2.81e9, 55e9), (4.2465e9, 84e9), (8.67e9, 178e9))  # params and tokens held
 LEVELS = (0.001, 0.003, 0.01, 0.03, 0.1)  # of the objective above its minimum
+PLACES = [(600, 0.68), (100, 0.58), (15, 1.3)]  # of the names of the last three
 
 
 def reproduce() -> Reproduction:
@@ -165,7 +166,9 @@ def _draw(
         grid = {"R_D_star": data[:, None], "R_N_star": params[:, None, None]}
         excess = _objective({**base, **grid}, runs) / least - 1
         lines = above.contour(data, params, excess, levels=LEVELS, colors=MUTED, linewidths=0.9)
-        above.clabel(lines, fmt=lambda level: f"+{100 * level:g} %", fontsize=8)
+        above.clabel(
+            lines, LEVELS[2:], fmt=lambda level: f"+{100 * level:g} %", fontsize=8, manual=PLACES
+        )
         above.contourf(data, params, excess, levels=[-1, LEVELS[2]], colors=[FITTED], alpha=0.15)
         for constants, mark, color, name in (
             (theirs, "X", HELD, "published"),
@@ -177,7 +180,9 @@ def _draw(
             )  # fmt: skip
         above.set(xscale="log", yscale="log", ylabel="$R_N^*$, repeats of parameters")
         above.set_xlabel("$R_D^*$, repeats of data")
-        above.set_title("objective above its minimum", loc="left", fontsize=9, color=MUTED)
+        above.set_title(
+            "objective above its minimum (inner: 0.1, 0.3 %)", loc="left", fontsize=9, color=MUTED
+        )
         above.legend(loc="upper right")
 
         epochs = np.geomspace(1, 60, 120)
@@ -195,7 +200,14 @@ def _draw(
                     constants, params=size, tokens=tokens, unique_tokens=tokens / epochs
                 )
                 below.plot(
-                    epochs, curve, linestyle=line, color=color, lw=1.1, marker=mark, markevery=[-1]
+                    epochs,
+                    curve,
+                    linestyle=line,
+                    color=color,
+                    lw=1.1,
+                    marker=mark,
+                    fillstyle="none",
+                    markevery=[-1],
                 )
         below.set(xscale="log", xlabel="epochs over the same tokens")
         below.set_ylabel("loss on C4, nats/token")

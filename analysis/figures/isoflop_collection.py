@@ -109,7 +109,7 @@ def _draw(found: Mapping[str, _Both]) -> Any:
             exponents.plot(both.parabola.tokens.exponent, at, "x", color=HELD)
         log_log(optima, "compute C, FLOPs", "D*, tokens")
         round_ticks(optima)
-        optima.legend(loc="upper left")
+        optima.legend(loc="lower right")
         exponents.axvline(0.5, color=MUTED, lw=0.7)
         exponents.set_yticks(range(len(found)), [SETS[name] for name in found])
         exponents.set_ylim(len(found) - 0.5, -0.5)

@@ -18,7 +18,7 @@ import numpy as np
 from analysis.datasets.supercollapse import CURVES, DATASET
 from analysis.figures._reproduction import Reproduction, Row
 from analysis.fitting.fit import fit
-from analysis.plotting.style import FITTED, HELD, SIZE, house_style, rung_style
+from analysis.plotting.style import FITTED, HELD, SIZE, house_style, log_ticks, rung_style
 from analysis.tables.points import Array
 from scaling import laws
 
@@ -123,6 +123,8 @@ def _draw(found: Mapping[str, _Collapse]) -> Any:
                     axes.plot(SHARES, curve, color=color, lw=0.7)
             axes.set(yscale="log", xlabel="share of training x", ylabel="normalised loss l(x)")
             axes.set_title(said, loc="left")
+            low, high = axes.get_ylim()
+            log_ticks(axes.yaxis, low, high, "{:g}".format)
         for axes, name in ((first, "mlp"), (second, "chess")):
             axes.plot(SHARES[:-1], 100 * found[name].across[:-1], color=FITTED, label="sizes")
             axes.plot(SHARES[:-1], 100 * found[name].seeds[:-1], "--", color=HELD, label="seeds")

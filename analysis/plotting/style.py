@@ -7,6 +7,7 @@ state. SVG output is a function of the data alone.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,8 +104,17 @@ def rung_style(rung: int, rungs: int) -> dict[str, Any]:
 
 
 def log_ticks(axis: Any, low: float, high: float, text: Callable[[float], str] = quantity) -> None:
-    """Four to eight plain numbers at round places of a log axis, however little it spans."""
+    """Four to eight plain numbers at round places of a log axis, however little it spans.
+
+    Fewer where their texts would touch.
+    """
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    class Apart(FixedLocator):
+        """The marks whose texts have room, which is known once the figure is drawn."""
+
+        def __call__(self) -> Any:
+            return apart(self.axis, places, text)
 
     marks: list[float] = []
     for steps in _TICKS:
@@ -116,9 +126,26 @@ def log_ticks(axis: Any, low: float, high: float, text: Callable[[float], str] =
         ]
         if len(marks) >= 4:
             break
-    axis.set_major_locator(FixedLocator(marks[:: -(-len(marks) // 8)]))
+    places = marks[:: -(-len(marks) // 8)]
+    axis.set_major_locator(Apart(places))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
+
+
+def apart(axis: Any, marks: Sequence[float], text: Callable[[float], str]) -> list[float]:
+    """The marks of an axis without those whose text would touch the one before."""
+    along = 0 if axis.axis_name == "x" else 1
+    em = axis.get_major_ticks(1)[0].label1.get_size() * axis.figure.dpi / 72
+    kept: list[float] = []
+    free = -math.inf
+    for mark in marks:
+        middle = axis.axes.transData.transform((mark, mark))[along]
+        letters = len(re.sub(r"\\[a-z]+|[${}^]", "", text(mark)))
+        half = em * (0.6 if along else 0.3 * letters + 0.2)
+        if middle - half >= free:
+            kept.append(mark)
+            free = middle + half
+    return kept
 
 
 def log_log(axes: Any, x: str, y: str) -> None:

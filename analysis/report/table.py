@@ -60,7 +60,8 @@ def as_study(
     table, named, notes = columns_of(counts, table, columns, None)
     table = completed(table, *(named[name] for name in TWO))
     loss, told = loss_of(table, loss)
-    column_of(table, loss)
+    for name in (loss, *((label,) if label else ())):
+        column_of(table, name)
     held = np.zeros(len(table), bool) if holdout is None else met(table, holdout)
     if holdout is not None and (held.all() or not held.any()):
         raise UserError(f"--holdout '{holdout}': takes {held.sum()} of {len(table)} rows")

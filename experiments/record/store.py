@@ -48,17 +48,30 @@ class _Version(msgspec.Struct):
 
 
 def study_folder(text: str | Path) -> Path:
-    """The folder of a study that a command names: a path, or a name of a folder in runs/."""
+    """The folder of a study that a command names: a path, or a name of a folder in runs/.
+
+    Raises:
+        UserError: the text is empty, which a Path takes for the current folder.
+    """
+    _check_named(text)
     path, there = Path(text), Path("runs") / text
     return there if not path.exists() and (there / STUDY).is_file() else path
+
+
+def _check_named(path: str | Path) -> None:
+    if not str(path).strip():
+        raise UserError(
+            f"{str(path)!r}: an empty path; name a file or a folder, such as . for this one"
+        )
 
 
 def records_at(path: str | Path) -> Path:
     """The path, or the copy here of the records at a URL, without checkpoints.
 
     Raises:
-        UserError: nothing is at the URL, or its service refuses.
+        UserError: the text is empty, nothing is at the URL, or its service refuses.
     """
+    _check_named(path)
     return remote.local(path, (CHECKPOINTS,))
 
 

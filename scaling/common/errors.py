@@ -24,8 +24,10 @@ class UserError(Exception):
 
 def nearest(word: object, choices: Iterable[str]) -> str:
     """The hint that ends an error about an unknown name: the nearest known one, or all of them."""
-    known = sorted(map(str, choices))
+    known = sorted(filter(None, map(str, choices)))
     close = difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)
+    if not known:
+        return "there is none"
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
 
 

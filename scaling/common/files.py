@@ -114,13 +114,15 @@ def output_file(text: str) -> Path:
     """A path to which a file can be written: refused before any work is done otherwise."""
     path = Path(text).expanduser()
     if path.is_dir():
-        raise UserError(f"{text}: is a folder; name a file in it")
+        raise UserError(f"{text or path}: is a folder; name a file in it")
     _check_writable(path)
     return path
 
 
 def output_folder(text: str | Path) -> Path:
     """A path where a folder is or can be made, likewise."""
+    if not str(text).strip():
+        raise UserError(f"{str(text)!r}: an empty path; name a folder, such as . for this one")
     path = Path(text).expanduser()
     if path.exists() and not path.is_dir():
         raise UserError(f"{text}: is a file; name a folder")

@@ -89,11 +89,13 @@ def system(url: str | Path) -> tuple[Any, str]:
     """The file system of a URL, as fsspec has it, and the place there.
 
     Raises:
-        UserError: an unknown scheme, or one whose package is absent.
+        UserError: an unknown scheme, one whose package is absent, or nothing after it.
     """
     from fsspec.core import url_to_fs
 
     text = spelled(url)
+    if text.endswith("://"):
+        raise UserError(f"{text}: names no bucket, host or file")
     try:
         with in_one_line(text):
             found, place = url_to_fs(text)

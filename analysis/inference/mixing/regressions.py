@@ -263,7 +263,7 @@ def proxies_of(table: pd.DataFrame) -> Proxies:
     least = next(n for n in itertools.count() if n - math.ceil(n / FOLDS) > len(texts) + 1)
     if len(table) < least:  # the largest fold leaves fewer than the law's parameters and one
         raise UserError(
-            f"mix: {len(table)} runs over {len(texts)} texts; a regression and its test need "
+            f"mix: {len(table)} run(s) over {len(texts)} texts; a regression and its test need "
             f"{least} or more"
         )
     return Proxies(texts, weights, targets, losses)

@@ -50,6 +50,9 @@ def test_rows_are_chosen_before_the_fit(csv, capsys):
 def test_a_path_that_is_nothing(capsys):
     assert main(["fit", "nowhere"]) == 2
     assert "nowhere: no such file or folder" in capsys.readouterr().err
+    for path, said in {"": "'': an empty path", "s3://": "names no bucket, host or file"}.items():
+        assert main(["fit", path]) == 2
+        assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,7 @@ def test_two_paths_are_two_families(csv: str, capsys):
         (["--budget", "1e20"], "give a second path, or --a ROWS and --b ROWS"),
         (["--a", "family==our", "--b", "family==theirs", "--budget", "1"], "did you mean 'ours'"),
         ([*FAMILIES, "--at-loss", "1.0"], "never reaches a loss of 1"),
+        ([*FAMILIES, "--budget", "1", "--spent", "family"], "family: the column holds no positive"),
         ([*FAMILIES, "--budget", "1", "--spent", "loss "], "--spent loss : did you mean 'loss'"),
     ],
 )

@@ -22,6 +22,7 @@ def test_nearest_names_the_one_that_was_meant() -> None:
 
 def test_nearest_lists_all_when_none_is_near() -> None:
     assert nearest("xyz", ["sp", "mup"]) == "known: mup, sp"
+    assert nearest("xyz", [""]) == "there is none"
 
 
 def test_a_known_choice_passes() -> None:

@@ -117,7 +117,7 @@ def test_runs_that_cannot_be_regressed_are_refused(change: dict[str, object], sa
 
 
 def test_too_few_runs_no_mixtures_and_unknown_targets_are_refused() -> None:
-    with pytest.raises(UserError, match=r"5 runs over 3 texts; .* need 6 or more"):
+    with pytest.raises(UserError, match=r"5 run\(s\) over 3 texts; .* need 6 or more"):
         proxies_of(table(0.0, runs=5))
     assert cross_validated(proxies_of(table(0.0, runs=6)), "law", np.full(3, 1 / 3)).error < 0.1
     with pytest.raises(UserError, match=r"no columns weights_by_source"):
