@@ -58,7 +58,7 @@ def train_population(
         for each run COMPLETED, DIVERGED or, among others, FAILED by an error of its own, as in its
         summary; STARTED after `interrupted`, with a checkpoint saved and no summary.
     """
-    jobs = [settle(job, watch) for job in jobs]
+    jobs = [settle(job, watch, len(jobs)) for job in jobs]
     made = taught(jobs[0], recipe(jobs[0].run.config))
     with ExitStack() as stack:
         mixtures = [corpora.mixture(job.run.config.science.data) for job in jobs]
@@ -82,7 +82,7 @@ def train_population(
         return [member.status for member in members]
 
 
-def settle(job: Job, watch: Callable[[Event], None]) -> Job:
+def settle(job: Job, watch: Callable[[Event], None], members: int = 1) -> Job:
     """The job with an `auto` layout settled for JAX's devices; `watch` gets the choice and reason.
 
     Raises:
@@ -92,7 +92,7 @@ def settle(job: Job, watch: Callable[[Event], None]) -> Job:
     if config.execution.layout.name != "auto":
         return job
     devices = jax.devices()
-    choice = choose(config, of_device(devices[0].device_kind), len(devices))
+    choice = choose(config, of_device(devices[0].device_kind), len(devices), members)
     best = choice.best
     why = f"{best.bytes / GIB:.1f} GiB a device, bound by {best.roofline.bound}"
     if choice.others:

@@ -1,8 +1,9 @@
 """The fastest layout of a run on given chips, among those that divide it and fit.
 
 Every factorisation over data, fsdp and tensor is estimated with every allowed microbatch, by
-`scaling.machines.memory` and `scaling.machines.roofline`. Positions or layers are split only where
-none fits. The bytes sent break ties, since no program hides all of them.
+`scaling.machines.memory` and `scaling.machines.roofline`. Experts are split too where there are
+some. Positions or layers are split only where none fits. The bytes sent break ties, since no
+program hides all of them. Several runs in one program may share the devices out in blocks.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from scaling.common.errors import UserError
 from scaling.counting.parts import Dims
-from scaling.machines import placement
+from scaling.machines import per_device, placement
 from scaling.machines.chips import GIB, Chip
 from scaling.machines.layout import Layout, Name
 from scaling.machines.memory import Attention, Step, memory
@@ -32,11 +33,17 @@ class Candidate:
     step: Step
     bytes: int  # of one chip
     roofline: Roofline
+    members: int = 1  # runs in the program
+
+    @property
+    def seconds_per_run(self) -> float:
+        """The bound of a step, for each of the members."""
+        return self.roofline.seconds / self.members
 
     @property
     def name(self) -> str:
         """Its axes."""
-        sizes = {**self.layout.sizes, "rounds": self.layout.rounds}
+        sizes = {**self.layout.mesh, "rounds": self.layout.rounds}
         axes = [f"{axis} {size}" for axis, size in sizes.items() if size > 1]
         axes += ["ring"] * (self.step.attention == "ring")
         return ", ".join(axes) or self.layout.name
@@ -63,6 +70,7 @@ class LayoutProblem:
         microbatches: allowed ones, rising; the step's own is not read.
         dtype: of the operands of matrix products.
         along: kernels of attention that are weighed where positions are split.
+        members: runs of these sizes in one program.
     """
 
     dims: Dims
@@ -71,6 +79,7 @@ class LayoutProblem:
     chip: Chip
     dtype: str
     along: Sequence[Attention] = ("xla", "ring")
+    members: int = 1
 
     def weigh(self, layout: Layout, microbatch: int) -> Candidate:
         """The candidate of one settled layout, with the better kernel where positions are split.
@@ -89,9 +98,10 @@ class LayoutProblem:
         return min(found, key=self._rank)
 
     def _with(self, layout: Layout, step: Step) -> Candidate:
-        need = sum(memory(self.dims, step, layout=layout).values())
-        bounds = roofline(self.dims, step, layout, self.chip, self.dtype)
-        return Candidate(layout, step, need, bounds)
+        block = per_device.share(self.members, layout.blocks)
+        need = sum(memory(self.dims, step, block, layout).values())
+        bounds = roofline(self.dims, step, layout, self.chip, self.dtype, self.members)
+        return Candidate(layout, step, need, bounds, self.members)
 
     def fits(self, candidate: Candidate) -> bool:
         return candidate.bytes <= USABLE * self.chip.hbm_bytes
@@ -117,7 +127,8 @@ class LayoutProblem:
         """
         found: dict[Layout, Candidate] = {}
         for axes in SHARED:
-            found |= {one.layout: one for one in self._weighed(layouts_over(devices, axes))}
+            layouts = layouts_over(devices, axes, self.members)
+            found |= {one.layout: one for one in self._weighed(layouts)}
             if any(map(self.fits, found.values())):
                 break
         if not found:
@@ -128,6 +139,25 @@ class LayoutProblem:
                 "choose another number of chips"
             )
         return self._settle(list(found.values()))
+
+    def together(self, devices: int, runs: int) -> LayoutRanking:
+        """The number of members, up to `runs`, and the layout of least time for each run.
+
+        The number doubles while a run gains, by more than the formulas tell apart.
+
+        Raises:
+            UserError: as `best`, of one run.
+        """
+        found, members = replace(self, members=1).auto(devices), 1
+        while (members := 2 * members) <= runs:
+            try:
+                more = replace(self, members=members).auto(devices)
+            except UserError:  # so many do not fit
+                break
+            if more.best.seconds_per_run * TOLD_APART > found.best.seconds_per_run:
+                break
+            found = more
+        return found
 
     def _weighed(self, layouts: Iterable[Layout]) -> list[Candidate]:
         """Every layout that divides the run, with the largest microbatch that fits.
@@ -176,10 +206,11 @@ class LayoutProblem:
 
 # Axes that `auto` splits, in the order tried: the later sets cost more
 SHARED = (
-    ("data", "fsdp", "tensor"),
+    ("data", "fsdp", "expert", "tensor"),
     ("data", "fsdp", "tensor", "sequence"),
     ("data", "fsdp", "tensor", "stage"),
 )
+TOLD_APART = 1.05  # less is no gain
 
 ROUNDS = (1, 2, 4)  # of a pipeline
 
@@ -187,19 +218,28 @@ ROUNDS = (1, 2, 4)  # of a pipeline
 NAMES: Mapping[str, Name] = {
     "stage": "pipeline",
     "sequence": "sequence",
+    "expert": "expert",
     "tensor": "fsdp_tensor",
     "data": "data",
     "fsdp": "fsdp",
 }
 
 
-def layouts_over(devices: int, axes: Sequence[str]) -> Iterator[Layout]:
-    """Every settled layout of this number of devices over these axes."""
-    for sizes in _products(devices, len(axes)):
+def layouts_over(devices: int, axes: Sequence[str], members: int = 1) -> Iterator[Layout]:
+    """Every settled layout of this number of devices over these axes.
+
+    Args:
+        members: of a population; there are no more blocks of devices than members.
+    """
+    for blocks, *sizes in _products(devices, len(axes) + 1):
+        if blocks > members:
+            continue
         split = {axis: size for axis, size in zip(axes, sizes, strict=True) if size > 1}
         name = next((NAMES[axis] for axis in NAMES if axis in split), "single")
         if split.keys() == {"data", "fsdp"}:
             name = "hierarchical"
+        if blocks > 1:
+            name, split = "data" if name == "single" else name, split | {"population": blocks}
         for rounds in ROUNDS if "stage" in split else (1,):
             yield Layout(name, rounds=rounds, **split).over(devices)  # type: ignore[arg-type]
 

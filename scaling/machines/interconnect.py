@@ -40,8 +40,8 @@ def links(chip: Chip, layout: Layout) -> Mapping[str, Link]:
     """The link of every axis of a settled layout that has more than one device."""
     domain = max(
         n
-        for n in range(1, min(chip.domain, layout.devices) + 1)
-        if layout.devices % n == 0  # domains are alike
+        for n in range(1, min(chip.domain, layout.devices_in_all) + 1)
+        if layout.devices_in_all % n == 0  # domains are alike
     )
     free, sides = domain, list(chip.torus(domain)) if chip.platform == "tpu" else []
     found = {}

@@ -99,30 +99,38 @@ class Roofline:
         return max(self.seconds, self.flops_model / (mfu * self.devices * self.peak))
 
 
-def roofline(s: Dims, step: Step, layout: Layout, chip: Chip, dtype: str) -> Roofline:
+def roofline(
+    s: Dims, step: Step, layout: Layout, chip: Chip, dtype: str, members: int = 1
+) -> Roofline:
     """The bounds of a step under a settled layout.
+
+    A block of devices does the work of its ceil(members / blocks) runs. Their arrays go together in
+    one exchange, so that its latency is paid once.
 
     Args:
         dtype: of the operands of matrix products.
+        members: runs in the program, shared out over the layout's blocks.
 
     Raises:
         UserError: the chip has no units for that dtype.
     """
     tokens, peak = step.sequences * s.context, chip.flops(dtype)
     again = flops_recomputed(s, step.remat)
+    block = per_device.share(members, layout.blocks)
     done = float((flops_model(s) + again) * tokens)
-    moved, exchanges, over = hbm_bytes(s, step, layout), collectives(s, step, layout), {}
+    moved, over = block * hbm_bytes(s, step, layout), {}
+    exchanges = [replace(one, array=block * one.array) for one in collectives(s, step, layout)]
     if layout.devices > 1:
         over = dict(links(chip, layout))
     return Roofline(
-        flops_model=float(flops_model(s) * tokens),
-        flops_hardware=done,
+        flops_model=float(members * flops_model(s) * tokens),
+        flops_hardware=members * done,
         hbm_bytes=moved,
         network_bytes=sum(sent(one, layout) for one in exchanges),
-        compute_seconds=done / layout.devices / peak,
+        compute_seconds=block * done / layout.devices / peak,
         hbm_seconds=moved / chip.hbm_bandwidth,
         network_seconds=sum(seconds(one, over[one.axis]) for one in exchanges),
         waiting=bubble(layout),
-        devices=layout.devices,
+        devices=layout.devices_in_all,
         peak=peak,
     )

@@ -2,7 +2,8 @@
 
 The table holds parameters, tokens and FLOPs (flops_model), the layout, and the memory of each chip.
 It names the bound of a step (compute, HBM or network), its least time, and the days and chip-hours
-of the run. Times are lower bounds, no forecasts: give --mfu your measured utilisation.
+of the run. Times are lower bounds, no forecasts: give --mfu your measured utilisation. --why lists
+other layouts, and how many runs that differ in numbers alone to train in one program.
 
   windtunnel tpu estimate isoflop --set scale=pod --chip v5p --chips 128
   windtunnel tpu estimate isoflop --set scale=gpu --chip h200 --chips 8 --mfu 0.4
@@ -12,6 +13,9 @@ of the run. Times are lower bounds, no forecasts: give --mfu your measured utili
 from __future__ import annotations
 
 import argparse
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from scaling.common.answers import Answer, Line, Rows, Shown
@@ -49,6 +53,7 @@ WHY = (
     "network s",
     "bubble",
 )
+TOGETHER = ("runs alike", "runs_per_program", "layout", "GiB/chip", "step s per run", "alone s")
 SHOWN = 8  # layouts under --why
 INCOMPLETE = 1  # exit code where a run fits in no way
 
@@ -95,9 +100,30 @@ def run(options: argparse.Namespace) -> Answer:
     if options.why:
         reasons = {str(table): table for table in map(_why, filter(None, choices))}
         yield from reasons.values()
+        yield from _together(runs, device, options)
     for text in refused:
         yield Line("fits in no way: {reason}", "refused", reason=text)
     return INCOMPLETE if refused else 0
+
+
+def _together(runs: Sequence[Run], device: Chip, options: argparse.Namespace) -> Iterator[Rows]:
+    """The best population of every group of several runs that leaves its layout open."""
+    from experiments.devices.auto_layout import choose, together
+    from experiments.training.populations.grouping import signature
+
+    rows = []
+    kinds = Counter(signature(planned.config) for planned in runs)
+    for kind, alike in kinds.items():
+        if alike == 1 or kind.execution.layout.name != "auto":
+            continue
+        with suppress(UserError):  # already told
+            alone = choose(kind, device, options.chips).best
+            best = together(kind, device, options.chips, alike).best
+            row = [alike, best.members, best.name, Shown.of(best.bytes / GIB, ".2f")]
+            times = (best.seconds_per_run, alone.seconds_per_run)
+            rows.append([*row, *(Shown.of(each, ".3g") for each in times)])
+    if rows:
+        yield Rows("populations", TOGETHER, rows, above="\n\n")
 
 
 def _headline(chip: Chip, options: argparse.Namespace) -> Line:

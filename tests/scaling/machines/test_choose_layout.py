@@ -174,3 +174,35 @@ def test_positions_over_devices_go_round_a_ring_where_that_is_quicker() -> None:
         question(dims, "v5p", step=one).weigh(layout, 1).step.attention for dims in (long, short)
     ]
     assert kernels == ["ring", "xla"]
+
+
+# --- several runs in one program ---
+
+
+def test_small_runs_take_blocks_of_devices_and_large_ones_all_of_them() -> None:
+    few = question(SMALL, "v5e", step=replace(STEP, sequences=4), microbatches=(1, 2, 4))
+    alone, found = few.auto(16).best, few.together(16, 8).best
+    assert found.members == found.layout.blocks > 1
+    assert found.seconds_per_run < alone.seconds_per_run / 1.05
+    assert found.bytes <= USABLE * few.chip.hbm_bytes
+    large = question(LARGE, "v5e").together(32, 8).best
+    assert large.layout.sizes["fsdp"] * large.layout.sizes["tensor"] > 1
+    assert large.bytes <= USABLE * 16 * 2**30
+
+
+def test_members_of_a_block_take_their_memory_and_time_together() -> None:
+    asked = question(SMALL, "v5p")
+    one = asked.weigh(Layout("data").over(8), 64)
+    four = replace(asked, members=4).weigh(Layout("data", population=2).over(16), 64)
+    assert four.bytes == 2 * one.bytes
+    assert four.roofline.compute_seconds == pytest.approx(2 * one.roofline.compute_seconds)
+    assert four.roofline.mfu(1.0) == pytest.approx(2 * one.roofline.mfu(1.0))
+
+
+def test_experts_are_split_where_that_is_quickest() -> None:
+    sparse = replace(SHAPE, experts=16, mlp="swiglu").dims(2048)
+    few = replace(STEP, sequences=8)
+    best = question(sparse, "v5e", step=few, microbatches=(8,)).auto(8).best
+    assert best.layout.sizes["expert"] > 1
+    dense = question(SMALL, "v5e", step=few, microbatches=(8,)).auto(8)
+    assert all(one.layout.sizes["expert"] == 1 for one in (dense.best, *dense.others))

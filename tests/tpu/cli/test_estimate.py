@@ -68,6 +68,15 @@ def test_why_shows_what_there_was_to_choose_from(capsys: pytest.CaptureFixture[s
     assert any(row[0] == "fsdp 128" for row in rows)
 
 
+@pytest.mark.slow
+def test_why_says_how_many_runs_to_train_together(capsys: pytest.CaptureFixture[str]) -> None:
+    pod = ("--set", "scale=pod", "--chip", "v5e", "--chips", "64")
+    assert main(("estimate", "hyperparameter_law", *pod, "--why")) == 0
+    _, found = capsys.readouterr().out.split("runs_per_program")
+    layouts = [row[2] for row in cells(found) if len(row) == 6]
+    assert any("population" in layout for layout in layouts)
+
+
 def test_one_config(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     record.write(tmp_path, records.run_record(**to_dict(RunConfig())))
