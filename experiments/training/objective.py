@@ -6,7 +6,6 @@ Letters: `scaling.common.alphabet`; n chunks of T / n positions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +14,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Int
 
+from models.layout import constrain
 from models.module import Spec, Tokens
 from models.transformer import readout, stream, stream_routed
 from models.weights import Params
@@ -191,26 +191,53 @@ _in_chunks = jax.custom_vjp(_objective, nondiff_argnums=(0,))
 def _forward(
     spec: Spec, x: Array, w: Array, labels: Array, z_loss: Array | float
 ) -> tuple[tuple[Array, Losses], tuple[Array, Array]]:
-    """d objective / d logits = (softmax (1 + 2 z_loss ln Z) - [v is the label]) / tokens."""
+    """d objective / d logits = (softmax (1 + 2 z_loss ln Z) - [v is the label]) / tokens.
+
+    Each device adds up the gradient of w over its own tokens, in float32. The sums of all devices
+    are added once, after the last chunk.
+    """
     n, tokens = spec.program.logits_chunks, labels.size
+    shares = _shares(spec, *labels.shape)
 
     def add(carry: Any, chunk: tuple[Array, Array]) -> tuple[Any, Array]:
         total, dw = carry
         x, labels = chunk
-        logits, pull = jax.vjp(partial(readout, spec), x, w)
+        logits, pull = jax.vjp(lambda x: readout(spec, x, w), x)
         log_z = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
         is_label = labels[..., None] == jnp.arange(logits.shape[-1])
         right = jnp.where(is_label, logits, 0).sum(-1, keepdims=True)
         slope = jnp.exp(logits - log_z) * (1 + 2 * z_loss * log_z) - is_label
-        dx, more = pull(slope / tokens)
+        (dx,) = pull(slope / tokens)
+        more = _own_gradients(spec, shares, x, (slope / tokens).astype(x.dtype))
         sums = Losses((log_z - right).sum(), {"z_loss": jnp.square(log_z).sum()})
         return (jax.tree.map(jnp.add, total, sums), dw + more), dx
 
-    zero = (_zero(), jnp.zeros(w.shape))  # in float32 though w may be in less
+    zero = (_zero(), constrain(spec.layout, jnp.zeros((*shares, *w.shape)), "BTdv"))
     (total, dw), dx = jax.lax.scan(add, zero, (_chunks(x, n), _chunks(labels, n)))
     losses = jax.tree.map(lambda sum: sum / tokens, total)
     value = losses.cross_entropy + z_loss * losses.found["z_loss"]
-    return (value, losses), (jnp.moveaxis(dx, 0, 2).reshape(x.shape), dw.astype(w.dtype))
+    dw = dw.sum((0, 1)).astype(w.dtype)
+    return (value, losses), (jnp.moveaxis(dx, 0, 2).reshape(x.shape), dw)
+
+
+def _shares(spec: Spec, B: int, T: int) -> tuple[int, int]:
+    """The shares of sequences and of positions that devices have, of those of one chunk."""
+    sequences, positions = spec.layout.batch_ways, spec.layout.sizes["sequence"]
+    T //= spec.program.logits_chunks
+    return (
+        1 if B % sequences else sequences,
+        1 if T % positions else positions,
+    )
+
+
+def _own_gradients(
+    spec: Spec, shares: tuple[int, int], x: Float[Array, "B T d"], slope: Float[Array, "B T v"]
+) -> Float[Array, "a b d v"]:
+    """sum x slope over the tokens of each share, in float32."""
+    a, b = shares
+    xs, slopes = (y.reshape(a, -1, b, y.shape[1] // b, y.shape[2]) for y in (x, slope))
+    found = jnp.einsum("aibjd,aibjv->abdv", xs, slopes, preferred_element_type=jnp.float32)
+    return constrain(spec.layout, found, "BTdv")
 
 
 def _backward(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -15,9 +16,12 @@ import pytest
 from experiments.config.run import BatchConfig, Execution, RunConfig, Science
 from experiments.devices.resolve import resolve, step_of
 from experiments.training.hypers import hypers
+from experiments.training.layout_sharding import WHOLE, mesh, on
+from experiments.training.objective import _in_chunks
 from experiments.training.populations.programs import shared
 from experiments.training.step import init_state, recipe
 from models.config import Program, TransformerConfig
+from models.layout import constrain
 from scaling.machines.communication import collectives
 from scaling.machines.layout import Layout
 from scaling.machines.memory import memory
@@ -51,7 +55,7 @@ def compiled(name: str) -> Any:
     leaves = hypers(config(LAYOUTS[name]).science)
     state = jax.eval_shape(partial(init_state, made), leaves)
     windows = jax.ShapeDtypeStruct((1, SEQUENCES, T + 1), jnp.int32)
-    return shared(made, jax.devices()).chunk.lower(state, leaves, windows).compile()
+    return shared(made, 1, jax.devices()).chunk.lower(state, leaves, windows).compile()
 
 
 def _bytes(shapes: str) -> int:
@@ -86,3 +90,29 @@ def test_memory_of_a_device_is_near_what_is_compiled(name: str) -> None:
     assert estimate == pytest.approx(
         found.argument_size_in_bytes + found.temp_size_in_bytes, rel=0.15
     )
+
+
+@pytest.mark.parametrize(
+    "layout", [Layout("hierarchical", fsdp=4), Layout("sequence", sequence=2)], ids=lambda x: x.name
+)
+def test_the_gradient_of_the_readout_is_reduced_after_the_last_chunk(layout: Layout) -> None:
+    """No exchange in the loop over the chunks of logits is of more than a few numbers."""
+    program = Program(backward="plain", logits_chunks=4)
+    spec = recipe(
+        replace(config(layout), execution=Execution(program, layout)), "cpu", DEVICES
+    ).spec
+
+    def loss(x: jax.Array, w: jax.Array, labels: jax.Array) -> jax.Array:
+        return _in_chunks(spec, constrain(spec.layout, x, "BTd"), w, labels, 0.0)[0]
+
+    x = jnp.ones((SEQUENCES, T, MODEL.width))
+    w, labels = jnp.ones((MODEL.width, MODEL.vocab_size)), jnp.zeros((SEQUENCES, T), jnp.int32)
+    whole = on(mesh(spec.layout, jax.devices()), WHOLE)
+    slopes = jax.jit(jax.grad(loss, argnums=(0, 1)), in_shardings=whole).lower(x, w, labels)
+    loop, after = slopes.compile().as_text().split("\nENTRY")
+    inside, outside = (
+        [_bytes(shapes) for shapes, _ in OPERATION.findall(x)] for x in (loop, after)
+    )
+    assert inside, "the sums of the losses"
+    assert max(inside) <= 16
+    assert max(outside) >= BYTES["f32"] * w.size // spec.layout.devices
