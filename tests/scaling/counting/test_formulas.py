@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import combinations, product
+from itertools import combinations
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import jax
@@ -91,9 +91,9 @@ def _choices() -> dict[str, tuple[Any, ...]]:
 
 def _covering(choices: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
     """Combinations among which every three choices meet; a parallel block has no peri-norms."""
-    every = [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
-    every = [one for one in every if (one["norms"], one["block"]) != ("peri", "parallel")]
-    random.Random(0).shuffle(every)
+    rng = random.Random(0)
+    drawn = ({name: rng.choice(each) for name, each in choices.items()} for _ in range(1000))
+    every = [one for one in drawn if (one["norms"], one["block"]) != ("peri", "parallel")]
     met: set[Any] = set()
     for combination in every:
         triples = set(combinations(combination.items(), 3))
