@@ -259,6 +259,13 @@ def _derivation(run: RunRecord) -> Row:
             if found.teachers
             else {}
         ),
+        "density": found.density,
+        "bits": found.bits,
+        **{
+            name: value
+            for name in ("params_trained", "rank")
+            if (value := getattr(found, name)) is not None
+        },
         **{f"operation.{name}": scalar(value) for name, value in found.settings.items()},
     }
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
 from scaling.common import plugins
+from scaling.common.alphabet import parse
 from scaling.common.errors import UserError, nearest
+from scaling.counting.parts import Dims, numbers
 from scaling.parametrization.tables import Family
 from scaling.parametrization.weight import Role
 
 FOLDER = "experiments.training.optimizers"
 # Fields of `OptimizerConfig` that some optimizers do not read
 NUMBERS = ("beta1", "beta2", "momentum", "epsilon", "adamw_rate")
+BITS = {"none": 32.0, "int8": 8.0, "int4": 4.0, "ternary": math.log2(3)}  # of a rounded value
+TUNERS = ("adamw", "lion", "sgd", "sgd_nesterov")  # with a form for some numbers alone
 MATRICES: tuple[Role, ...] = ("hidden", "query")
 
 
@@ -86,3 +91,43 @@ class OptimizerConfig:
     @property
     def kind(self) -> Optimizer:
         return optimizer(self.name)
+
+
+@dataclass(frozen=True)
+class TuningConfig:
+    """Trained numbers of a run that begins with another's parameters."""
+
+    # a delta of each matrix of the layers of low rank, or of values drawn by the seed
+    method: Literal["all", "low_rank", "support"] = "all"
+    rank: int = 4  # of each delta
+    values: int = 1024  # on the support, at most all
+    among: Literal["layers", "mixer", "feed_forward"] = "layers"  # matrices of these
+
+    def check(self, optimizer: str) -> None:
+        """Check that the optimizer has a form for some numbers alone.
+
+        Raises:
+            UserError: it has none.
+        """
+        if self.method != "all" and optimizer not in TUNERS:
+            raise UserError(
+                f"tuning.method={self.method}: optimizer.name={optimizer} has no form for it; "
+                f"choose {', '.join(TUNERS)}"
+            )
+
+    def trained(self, s: Dims, total: int) -> int:
+        """Numbers that are trained, of so many in all; routers and vectors are not tuned."""
+        if self.method == "all":
+            return total
+        size, low_rank = 0, 0
+        for block in s.blocks:
+            for place, part in enumerate(block):
+                name = ("norms", "mixer", "feed_forward")[place]
+                for copies, inputs, outputs in map(parse, part.weights):
+                    if "r" in outputs or self.among not in ("layers", name):
+                        continue
+                    each = numbers(s, part, copies) * s.stored(part)
+                    sides = numbers(s, part, inputs), numbers(s, part, outputs)
+                    size += each * sides[0] * sides[1]
+                    low_rank += each * self.rank * sum(sides)
+        return low_rank if self.method == "low_rank" else min(self.values, size)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from experiments.config.data import DataConfig
 from experiments.config.fields import field_types
-from experiments.config.optimizer import OptimizerConfig
+from experiments.config.optimizer import OptimizerConfig, TuningConfig
 from experiments.config.schedule import DECAYS, ScheduleConfig, check_schedule
 from models import config
 from models.config import Program, TransformerConfig
@@ -94,6 +94,8 @@ RANGES: Ranges = {
     "optimizer.momentum": _BETA,
     "evaluation.ema_decay": _BETA,
     **{f"penalties.{name}": _NOT_NEGATIVE for name in field_types(PenaltiesConfig)},
+    "tuning.rank": AT_LEAST_ONE,
+    "tuning.values": AT_LEAST_ONE,
     "init_scale": POSITIVE,
     "seed": (0, 2**31 - 1, f"must lie between 0 and {2**31 - 1}"),
 }
@@ -142,6 +144,7 @@ class Science:
     precision: Literal["float32", "bfloat16"] = "float32"  # of products; parameters are float32
     init_scale: float = 1.0  # a factor on every initial deviation
     penalties: PenaltiesConfig = PenaltiesConfig()  # factor of a term of the objective
+    tuning: TuningConfig = TuningConfig()
     seed: int = 0  # of the initial parameters and of the order of the data
 
     @property
@@ -179,7 +182,7 @@ class Science:
         return self.optimizer.kind.copies + (self.evaluation.weights == "ema")
 
     def __post_init__(self) -> None:
-        for section in ("optimizer", "schedule", "evaluation"):
+        for section in ("optimizer", "schedule", "evaluation", "tuning"):
             check_choices(section, getattr(self, section))
         check_choices("science", self)
         _check(self, RANGES)
@@ -192,6 +195,7 @@ class Science:
                 "parametrization.base_ffn, base_attention: layers of sizes by depth have no one "
                 "ratio to a base; leave both at 0, or model.layer_heads and layer_ffn alone"
             )
+        self.tuning.check(self.optimizer.name)
         check_schedule(self.schedule)
 
     def _check_average(self) -> None:

@@ -58,6 +58,7 @@ TRACED: Mapping[str, Traced] = {
     "plateau_fraction": _field("schedule.plateau_fraction"),
     "ema_decay": _field("evaluation.ema_decay"),
     "init_scale": _field("init_scale"),
+    "tuned_values": Traced(lambda s: min(s.tuning.values, 2**31 - 1), ("tuning.values",), "int32"),
     "seed": _field("seed", "uint32"),
     **{f"penalties.{name}": _field(f"penalties.{name}") for name in field_types(PenaltiesConfig)},
 }

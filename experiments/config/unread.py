@@ -94,6 +94,9 @@ READ_IF: Mapping[str, Reading] = {
         )
         for name in NUMBERS
     },
+    "tuning.rank": Reading(lambda s: s.tuning.method == "low_rank", ("tuning.method",)),
+    "tuning.values": Reading(lambda s: s.tuning.method == "support", ("tuning.method",)),
+    "tuning.among": Reading(lambda s: s.tuning.method != "all", ("tuning.method",)),
     "optimizer.rounding_fraction": Reading(
         lambda s: s.optimizer.rounded != "none", ("optimizer.rounded",)
     ),

@@ -182,6 +182,11 @@ class Run:
         )
 
     @property
+    def params_trained(self) -> int:
+        """Numbers that its training changes."""
+        return self.config.science.tuning.trained(self.dims, int(self.ledger["params_total"]))
+
+    @property
     def ancestors(self) -> frozenset[str]:
         """The ids of all runs behind its initial parameters."""
         found: frozenset[str] = frozenset()

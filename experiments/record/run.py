@@ -30,6 +30,10 @@ class Derivation(Entry, frozen=True, kw_only=True):
     flops_parents: float
     teachers: tuple[str, ...] = ()
     flops_teachers: float = 0.0
+    density: float = 1.0  # of the layers' matrices, as its operation left them
+    bits: float = 32.0  # of their values, as the model sees them at the end
+    params_trained: int | None = None  # numbers that its training changes
+    rank: int | None = None  # of the trained deltas; None: they have no factors
 
 
 class LawSetting(Entry, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from typing import Any
 
 from experiments import record
 from experiments.config.fields import to_dict
+from experiments.config.optimizer import BITS
 from experiments.data import Mixture
 from experiments.plan.run import Derived, Run
 from experiments.record import (
@@ -124,13 +125,26 @@ def _derivation(run: Run) -> Derivation | None:
     begun = run.beginning
     if not isinstance(begun, Derived):
         return None
+    tuning = run.config.science.tuning
     return Derivation(
         operation=begun.operation,
         settings=dict(begun.settings),
         flops_parents=run.flops_parents,
         teachers=tuple(teacher.run_id for teacher, _ in run.teachers),
         flops_teachers=run.flops_teachers,
+        density=float(begun.settings["density"]) if "density" in begun.settings else 1.0,
+        bits=_bits(run, begun),
+        params_trained=run.params_trained if run.config.science.steps else 0,
+        rank=tuning.rank if tuning.method == "low_rank" else None,
     )
+
+
+def _bits(run: Run, begun: Derived) -> float:
+    """Bits of a value of the layers' matrices: as it trains, or as its operation left them."""
+    rounded = run.config.science.optimizer.rounded
+    if rounded == "none" and run.config.science.steps == 0 and "bits" in begun.settings:
+        return float(begun.settings["bits"])
+    return BITS[rounded]
 
 
 def _measured(

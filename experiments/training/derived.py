@@ -169,6 +169,11 @@ def _check_taught(run: Run) -> None:
 def _check_mapped(science: Science, begun: Derived) -> None:
     where = f"operation '{begun.operation}': {operations.STATE}=mapped"
     for each in (science, *(parent.config.science for parent in begun.parents)):
+        if each.tuning.method != "all":
+            raise UserError(
+                f"{where}: no map where tuning.method={each.tuning.method}; set "
+                f"{operations.STATE}=fresh"
+            )
         if each.optimizer.name not in MAPPED or each.evaluation.weights != "last":
             raise UserError(
                 f"{where}: the state of {each.optimizer.name} with evaluation.weights="

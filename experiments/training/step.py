@@ -16,7 +16,7 @@ import optax
 from flax import struct
 from jax import Array
 
-from experiments.config.optimizer import optimizer
+from experiments.config.optimizer import TuningConfig, optimizer
 from experiments.config.run import RunConfig
 from experiments.config.schedule import ScheduleName
 from experiments.devices.resolve import check, resolve
@@ -31,7 +31,6 @@ from experiments.training.objective import (
     loss,
     objective,
 )
-from experiments.training.optimizers._rounding import rounded
 from experiments.training.schedule import fraction
 from models.config import Phase
 from models.layout import keep
@@ -72,6 +71,7 @@ class Recipe:
     decay: str
     zeros: str
     rounded: str
+    tuning: TuningConfig
     evaluated: str
     teachers: tuple[Spec, ...] = ()
 
@@ -127,6 +127,7 @@ def recipe(config: RunConfig, platform: str | None = None, devices: int | None =
         decay=s.optimizer.decay,
         zeros=s.optimizer.zeros,
         rounded=s.optimizer.rounded,
+        tuning=replace(s.tuning, values=1),  # a traced number
         evaluated=s.evaluation.weights,
     )
 
@@ -158,8 +159,9 @@ def fresh_state(recipe: Recipe, hypers: Hypers, params: Params) -> TrainState:
 def update(recipe: Recipe, hypers: Hypers, fraction: Array) -> optax.GradientTransformation:
     """The update from gradients at this fraction of the peak learning rate."""
     parts = updates.UpdateInputs(
-        hypers, recipe.weights, recipe.rules, recipe.decay, fraction, recipe.zeros
-    )
+        hypers, recipe.weights, recipe.rules, recipe.decay, fraction, recipe.zeros,
+        recipe.tuning,
+    )  # fmt: skip
     return updates.update(recipe.optimizer, recipe.evaluated, parts)
 
 
@@ -195,7 +197,7 @@ def gradients(
 
 def seen(recipe: Recipe, params: Params, share: Array | float = 1.0) -> Params:
     """The parameters as the model sees them, with a share of their rounding."""
-    return rounded(recipe.rounded, recipe.weights, params, share)
+    return updates.rounded(recipe.rounded, recipe.weights, params, share)
 
 
 def evaluated(recipe: Recipe, state: TrainState) -> Params:

@@ -16,8 +16,9 @@ The direction u is the optimizer's: experiments/training/optimizers/<name>.py ha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -26,8 +27,11 @@ import optax
 from jax import Array
 from optax import GradientTransformation
 
-from experiments.config.optimizer import MATRICES, optimizer
+from experiments.config.optimizer import MATRICES, TuningConfig, optimizer
 from experiments.training.hypers import Hypers
+from experiments.training.optimizers._tuning import tuned
+from models.dense import TINY, to_ternary
+from scaling.common.alphabet import parse
 from scaling.parametrization.tables import Family, Rule
 from scaling.parametrization.weight import Weight
 
@@ -48,6 +52,7 @@ class UpdateInputs:
         decay: "coupled" or "independent".
         fraction: s_t of this step.
         zeros: "trained", or "kept" for matrices that were pruned.
+        tuning: the numbers that are trained.
     """
 
     hypers: Hypers
@@ -56,6 +61,7 @@ class UpdateInputs:
     decay: str
     fraction: Array
     zeros: str = "trained"
+    tuning: TuningConfig = TuningConfig()
 
     @property
     def rate(self) -> Array:
@@ -155,7 +161,11 @@ def update(name: str, evaluated: str, s: UpdateInputs) -> GradientTransformation
     found = optimizer(name)
     # before, so that the optimizer's state stays 0 there, and after
     kept = (keep_zeros(s.weights),) if s.zeros == "kept" else ()
-    chain = optax.chain(*kept, clip(found.family, s), *found.chain(s), *kept)
+
+    def of(s: UpdateInputs) -> GradientTransformation:
+        return optax.chain(clip(found.family, s), *found.chain(s))
+
+    chain = optax.chain(*kept, of(s) if s.tuning.method == "all" else tuned(s.tuning, of, s), *kept)
     return averaged(chain, s.hypers.ema_decay) if evaluated == "ema" else chain
 
 
@@ -167,3 +177,39 @@ def evaluated(state: Any, params: Params) -> Params:
         if isinstance(part, optax.contrib.ScheduleFreeState):
             return optax.contrib.schedule_free_eval_params(part, params)
     return params
+
+
+def _to_integers(bits: int, w: Array, leading: int, inputs: int) -> Array:
+    """s round(w / s), s = max |w| / (2^(bits - 1) - 1) over the inputs of each output."""
+    axes = tuple(range(leading, leading + inputs))
+    scale = jnp.abs(w).max(axes, keepdims=True) / (2 ** (bits - 1) - 1) + TINY
+    return scale * jnp.round(w / scale)
+
+
+ROUNDINGS: Mapping[str, Callable[[Array, int, int], Array]] = {
+    "int8": partial(_to_integers, 8),
+    "int4": partial(_to_integers, 4),
+    "ternary": lambda w, leading, inputs: to_ternary(w, leading),
+}
+
+
+def rounded(how: str, weights: Any, params: Any, share: Array | float = 1.0) -> Any:
+    """(1 - share) theta + share Q(theta) of the layers' matrices.
+
+    The gradient there is that of theta, straight through (Bengio et al. 2013, arXiv:1308.3432).
+
+    Args:
+        how: a key of `ROUNDINGS`, or "none".
+        weights: the tree of `Weight`.
+    """
+    if how == "none":
+        return params
+
+    def leaf(theta: Array, weight: Weight) -> Array:
+        if not (weight.in_block and weight.role in MATRICES):
+            return theta
+        copies, inputs, _ = parse(weight.letters)
+        to = ROUNDINGS[how](theta, len(copies) + bool(weight.stacked), len(inputs))
+        return (1 - share) * theta + share * to
+
+    return jax.tree.map(leaf, params, weights)

@@ -31,6 +31,7 @@ BASES = MODELS | {
     "sgd, constant, rounded": (
         "optimizer.name=sgd",
         "optimizer.rounded=int8",
+        "tuning.method=support",
         "schedule.name=constant",
         "parametrization.learning_rate_powers.hidden=-1",
     ),
@@ -44,6 +45,7 @@ BASES = MODELS | {
     ),
     "lion, power": (
         "optimizer.name=lion",
+        "tuning.method=low_rank",
         "schedule.name=power",
         "parametrization.name=umup",
         "parametrization.attention_scale=1/sqrt(d)",

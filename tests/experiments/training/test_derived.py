@@ -106,6 +106,11 @@ def test_derived_run_trains_from_the_average_and_its_record_names_it(
     assert found.derivation.operation == "average"
     assert found.derivation.settings == {"weights": [1.0, 3.0]}
     assert found.derivation.flops_parents == sum(p.ledger["flops_model"] for p in parents)
+    assert (found.derivation.params_trained, found.derivation.rank) == (
+        found.accounting["params_total"],
+        None,
+    )
+    assert (found.derivation.density, found.derivation.bits) == (1, 32)
     assert found.metrics.steps_trained == 10
     first = next(row.loss for row in record.read_rows(made.folder / record.METRICS))
     assert first < 5.4  # ln 256 = 5.5 of a fresh run: the parents have learnt

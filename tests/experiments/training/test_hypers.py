@@ -41,6 +41,8 @@ def test_each_number_of_the_config_reaches_its_leaf():
         "optimizer.adamw_rate=0.5": {"adamw_rate"},
         "optimizer.weight_decay=0.5": {"weight_decay"},
         "optimizer.clip_norm=0.5": {"clip_norm"},
+        "optimizer.rounding_fraction=0.5": {"rounding_steps"},
+        "tuning.values=5": {"tuned_values"},
         "schedule.warmup_fraction=0.5": {"warmup_steps"},
         "schedule.decay_fraction=0.5": {"decay_steps"},
         "schedule.final_fraction=0.5": {"final_fraction"},

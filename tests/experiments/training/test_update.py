@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +11,13 @@ import pytest
 import tiny
 
 from experiments.config.optimizer import FOLDER
+from experiments.config.overrides import override
 from experiments.training.hypers import hypers
+from experiments.training.step import recipe
+from experiments.training.step import update as step_update
 from experiments.training.update import UpdateInputs, evaluated, rules, update
 from models.config import TransformerConfig
+from models.layout import stored
 from scaling.common import plugins
 from scaling.parametrization.parametrization import Parametrization
 from scaling.parametrization.tables import Rule
@@ -162,3 +167,39 @@ def test_zeros_of_the_layers_matrices_are_kept_by_every_optimizer(name):
         hidden = np.asarray(found["hidden"])
         assert (hidden[pruned] == 0).all() and (hidden[~pruned] != 1).all()
         assert (np.asarray(found["embedding"]) != 0).any(), "others leave 0"
+
+
+def test_few_numbers_are_trained_and_the_others_stay():
+    """Values of a support as many as asked for, and deltas of the rank asked for."""
+    config = tiny.config("model.layers=2", "execution.program.layers=scan")
+
+    def trained(*tuning: str) -> tuple[Any, Any]:
+        own = override(config, [*tuning, "optimizer.weight_decay=0.1"])
+        made, given = recipe(own), hypers(own.science)
+        zero = jax.tree.map(lambda w: np.zeros(stored(w)[1], np.float32), made.weights)
+        rng = np.random.default_rng(0)
+        draws = [
+            jax.tree.map(lambda x: rng.normal(size=x.shape).astype("f"), zero) for _ in range(2)
+        ]
+
+        @jax.jit
+        def run(params: Any, draws: Any) -> Any:
+            change = step_update(made, given, jnp.float32(1))
+            state = change.init(params)
+            for grads in draws:
+                updates, state = change.update(grads, state, params)
+                params = optax.apply_updates(params, updates)
+            return params
+
+        count = own.science.tuning.trained(own.science.model.dims(16), -1)
+        return jax.tree.map(np.asarray, run(zero, draws)), count
+
+    some, count = trained("tuning.method=support", "tuning.values=37", "tuning.among=mixer")
+    assert count == 37 == sum(int((leaf != 0).sum()) for leaf in jax.tree.leaves(some))
+    assert not some["blocks"]["mlp"]["in"].any()
+    low, count = trained("tuning.method=low_rank", "tuning.rank=2", "tuning.among=feed_forward")
+    moved = {name: leaf for name, leaf in low["blocks"]["mlp"].items() if np.any(leaf)}
+    assert set(moved) == {"in", "out"} and not np.any(low["embedding"])
+    for leaf in moved.values():
+        assert [np.linalg.matrix_rank(each, tol=1e-6) for each in leaf] == [2, 2]
+    assert count == sum(2 * 2 * sum(leaf.shape[1:]) for leaf in moved.values())

@@ -77,6 +77,7 @@ SAME = (*FIELDS, *(path for path in paths() if path.startswith(tuple(HOST))))
 ANOTHER = dict.fromkeys(SAME, "0.25") | {
     "budget.tokens": "999",
     "seed": "9",
+    "tuning.values": "9",
     "schedule.power_exponent": "-0.3",
     "evaluation.windows": "8",
     "evaluation.times": "3",
@@ -103,6 +104,7 @@ OTHER = (
     ["optimizer.decay=independent"],
     ["optimizer.zeros=kept"],
     ["optimizer.rounded=int8"],
+    ["tuning.method=support"],
     ["optimizer.name=lion"],
     ["evaluation.weights=ema"],
     ["schedule.decay_shape=square"],
