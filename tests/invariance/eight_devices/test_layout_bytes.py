@@ -108,7 +108,9 @@ def test_the_gradient_of_the_readout_is_reduced_after_the_last_chunk(layout: Lay
     x = jnp.ones((SEQUENCES, T, MODEL.width))
     w, labels = jnp.ones((MODEL.width, MODEL.vocab_size)), jnp.zeros((SEQUENCES, T), jnp.int32)
     whole = on(mesh(spec.layout, jax.devices()), WHOLE)
-    slopes = jax.jit(jax.grad(loss, argnums=(0, 1)), in_shardings=whole).lower(x, w, labels)
+    slopes = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)), in_shardings=whole).lower(
+        x, w, labels
+    )
     loop, after = slopes.compile().as_text().split("\nENTRY")
     inside, outside = (
         [_bytes(shapes) for shapes, _ in OPERATION.findall(x)] for x in (loop, after)
