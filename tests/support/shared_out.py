@@ -71,7 +71,9 @@ def loss_and_gradients(*assignments: str, moved: float = 0.0) -> tuple[Any, Any]
         moved: relative, by which each parameter is moved up or down at random.
     """
     plan = made(*assignments)
-    plain = made(*(field for field in assignments if not field.startswith("execution.")))
+    science = (field for field in assignments if not field.startswith("execution."))
+    layers = (field for field in assignments if field.startswith("execution.program.layers="))
+    plain = made(*science, *layers)
     params = programs(plain).init(hypers(tiny.config(*MODEL).science)).params
     if moved:
         signs = np.random.default_rng(0)

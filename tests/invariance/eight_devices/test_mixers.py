@@ -36,10 +36,20 @@ def test_all_mixers_are_tested() -> None:
     assert len(ALL) >= 7
 
 
-def test_layout_has_the_gradients_of_one_device() -> None:
+BY_DEPTH = (
+    "model.layer_heads=0.5,1",
+    "model.layer_ffn=0.5,1",
+    "execution.program.layers=unrolled",
+)
+
+
+@pytest.mark.parametrize(
+    "own", [model(HYBRID), pytest.param(BY_DEPTH, marks=pytest.mark.slow)], ids=["hybrid", "sizes"]
+)
+def test_layout_has_the_gradients_of_one_device(own: tuple[str, ...]) -> None:
     """The largest difference is 1e-5 of the largest gradient of a weight."""
     fields = (f"execution.layout.{field}" for field in LAYOUTS["fsdp 2, tensor 2"])
-    alone, shared = differentiate(*model(HYBRID)), differentiate(*model(HYBRID), *fields)
+    alone, shared = differentiate(*own), differentiate(*own, *fields)
     for ours, theirs in zip(jax.tree.leaves(shared), jax.tree.leaves(alone), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=TOLERANCE * float(np.abs(theirs).max()))
 
