@@ -91,9 +91,9 @@ def _shards(state: Any) -> Iterator[tuple[str, jax.Array]]:
 
 
 def _name(path: Any, shard: Any) -> str:
-    """The leaf and the place in it."""
+    """The leaf, its dtype and the place in it."""
     place = ",".join(f"{axis.start or 0}:" for axis in shard.index)
-    return f"{jax.tree_util.keystr(path)}[{place}]"
+    return f"{jax.tree_util.keystr(path)} {shard.data.dtype}[{place}]"
 
 
 def _end_with(keeper: tuple[str, int]) -> None:
