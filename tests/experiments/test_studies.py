@@ -59,6 +59,7 @@ UNFITTED = (
     "pruning",
     "distillation",
     "quantization",
+    "tuning",
     "moe_sparsity",
     "state_tracking",
     "hestness",
