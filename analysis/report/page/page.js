@@ -20,7 +20,9 @@ async function draw(plot) {
   const text = specifications.get(plot) ?? plot.querySelector("script").textContent;
   specifications.set(plot, text);
   const chart = plot.querySelector(".chart");
-  await embed(chart, themed(text), { actions: false, renderer: "svg" });
+  const across = Math.max(1, Math.min(3, Math.floor(plot.clientWidth / 120)));
+  const spec = themed(text.replace(/"columns": ?\d+/g, `"columns":${across}`));
+  await embed(chart, spec, { actions: false, renderer: "svg" });
   plot.classList.add("drawn");
 }
 

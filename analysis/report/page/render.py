@@ -219,7 +219,8 @@ def _cost(study: StudyRecords) -> str:
     said = f"{len(done)} runs completed, {flops} FLOPs (6ND)"
     if "wall_seconds" in done and done["wall_seconds"].notna().any():
         said += f", {duration(float(done['wall_seconds'].sum()))} of training, summed over runs"
-    devices = sorted({str(name) for name in done.get("device", ()) if isinstance(name, str)})
+    named = {name for name in done.get("device", ()) if isinstance(name, str)}
+    devices = sorted(" ".join(dict.fromkeys(name.split())) for name in named)  # no "cpu cpu"
     return _sentence(f"{said}, on {', '.join(devices)}" if devices else said)
 
 
