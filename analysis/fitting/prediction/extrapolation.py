@@ -21,7 +21,7 @@ sum_j w_kj = 1. Each has b, s and h of its own origin. The prior is conjugate, s
 and the log loss of a new run is Student's t with nu + K degrees of freedom about ln L + mu^ f h,
 of scale a^ sqrt(b^2 + s^2 + (tau^2 + 1 / p) (f h)^2). Without an origin the sums are empty, and the
 prior alone gives a wide t_4 interval. Nothing has tested the law then, and two rungs show no bend,
-so that tau is 1.75 times as large. Errors of the expected size narrow it; larger ones widen it.
+so that tau is half as large again. Errors of the expected size narrow it; larger ones widen it.
 
 Limits: a break beyond the last rung does not show in the rows. docs/intervals.md says more.
 """
@@ -42,7 +42,7 @@ from scaling.common.errors import UserError
 
 NU = 4.0  # weight of the prior of a, in origins
 TAU = 0.1  # of the fall of ln L: sd of the law's error on one extrapolation
-UNTESTED = 0.175  # the same, of a law that no rung has tested
+UNTESTED = 0.15  # the same, of a law that no rung has tested
 DRIFT = 0.05  # of the fall: prior sd of mu
 PARTS = ("constants", "run noise", "law")
 SEEN = 5e-4  # a drift per decade below it is not worth a word
