@@ -70,8 +70,9 @@ class SpeedUps:
         largest = max(arm.params for arm in self.arms)
         best = max((a for a in self.arms if a.params == largest), key=lambda a: a.mean("full")[0])
         value, low, high = best.mean("full")
-        sure = low > 0 if np.isfinite(low) else False
-        verdict = "" if sure else ", which does not differ from none beyond the seeds"
+        verdict = ", by one seed" if np.isnan(low) else ""
+        if low <= 0 <= high:
+            verdict = ", which does not differ from none beyond the seeds"
         return (
             f"at {quantity(largest)} parameters {best.label} is the best {self.words.name}: "
             f"{_percent((value, low, high))} at equal total compute{verdict}; published: "
