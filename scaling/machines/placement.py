@@ -146,6 +146,12 @@ def check(s: Dims, sequences: int, microbatch: int, layout: Layout) -> None:
             f"execution.layout.expert={layout.expert}: a dense model has no experts to share out; "
             "set model.experts, or choose another layout"
         )
+    if sizes["stage"] > 1 and layout.blocks > 1:
+        raise UserError(
+            f"execution.layout.population={layout.population}: blocks of devices have no stages; "
+            f"set population=1, where all members go through the stage={layout.stage} stages, or "
+            "choose another layout"
+        )
     if sizes["stage"] > 1 and s.layers_unique < s.layers:
         raise UserError(
             f"execution.layout.stage={layout.stage}: stages would split the layers that share "

@@ -69,7 +69,7 @@ def largest(group: Sequence[Job], workers: int, platform: str) -> int:
         return 1
     execution = group[0].run.config.execution
     if execution.layout.name != "single":
-        return 1
+        return execution.runs_per_program or 1
     wanted = execution.runs_per_program
     if wanted or len(group) < WORTHWHILE[platform]:
         return wanted or 1

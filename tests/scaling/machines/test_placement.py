@@ -18,12 +18,14 @@ MODELS = {
     "experts": replace(DENSE, experts=4, mlp="swiglu"),
     "shared layers": replace(DENSE, sharing="cycle"),
 }
-# What a model cannot have along an axis, whatever the other axis is; every other pair is a layout
+# What a model cannot have along an axis, whatever the other axis is. Every other pair is a layout,
+# but for `BLOCKS`
 REFUSED = {
     ("dense", "expert"): "expert=2: a dense model has no experts .* set model.experts, or choose",
     ("shared layers", "expert"): "expert=2: a dense model has no experts",
     ("shared layers", "stage"): "stage=2: stages would split the layers .*; choose another layout",
 }
+BLOCKS = "population=2: blocks of devices have no stages; set population=1"
 # Sizes that do not divide the run, along each axis
 UNEVEN = {
     "data": "batch.sequences=16 does not divide by 3",
@@ -40,6 +42,8 @@ UNEVEN = {
 def test_a_pair_of_axes_is_a_layout_or_is_refused(model: str, pair: tuple[str, str]) -> None:
     layout = Layout("data", **dict.fromkeys(pair, 2)).over(4)  # type: ignore[arg-type]
     words = [REFUSED[model, axis] for axis in pair if (model, axis) in REFUSED]
+    if set(pair) == {"population", "stage"}:
+        words.append(BLOCKS)
     if not words:
         check(MODELS[model].dims(32), 16, 16, layout)
         return
