@@ -176,10 +176,10 @@ def test_few_numbers_are_trained_and_the_others_stay():
     def trained(*tuning: str) -> tuple[Any, Any]:
         own = override(config, [*tuning, "optimizer.weight_decay=0.1"])
         made, given = recipe(own), hypers(own.science)
-        zero = jax.tree.map(lambda w: np.zeros(stored(w)[1], np.float32), made.weights)
+        start = jax.tree.map(lambda w: np.ones(stored(w)[1], np.float32), made.weights)
         rng = np.random.default_rng(0)
         draws = [
-            jax.tree.map(lambda x: rng.normal(size=x.shape).astype("f"), zero) for _ in range(2)
+            jax.tree.map(lambda x: rng.normal(size=x.shape).astype("f"), start) for _ in range(2)
         ]
 
         @jax.jit
@@ -192,7 +192,7 @@ def test_few_numbers_are_trained_and_the_others_stay():
             return params
 
         count = own.science.tuning.trained(own.science.model.dims(16), -1)
-        return jax.tree.map(np.asarray, run(zero, draws)), count
+        return jax.tree.map(lambda a, b: np.asarray(a - b), run(start, draws), start), count
 
     some, count = trained("tuning.method=support", "tuning.values=37", "tuning.among=mixer")
     assert count == 37 == sum(int((leaf != 0).sum()) for leaf in jax.tree.leaves(some))
@@ -201,5 +201,5 @@ def test_few_numbers_are_trained_and_the_others_stay():
     moved = {name: leaf for name, leaf in low["blocks"]["mlp"].items() if np.any(leaf)}
     assert set(moved) == {"in", "out"} and not np.any(low["embedding"])
     for leaf in moved.values():
-        assert [np.linalg.matrix_rank(each, tol=1e-6) for each in leaf] == [2, 2]
+        assert [np.linalg.matrix_rank(each, tol=1e-4) for each in leaf] == [2, 2]
     assert count == sum(2 * 2 * sum(leaf.shape[1:]) for leaf in moved.values())
