@@ -24,6 +24,18 @@ def test_fit_prints_constants_intervals_held_out_rows_and_card(csv, capsys):
         assert expected in said
 
 
+def test_json_holds_the_held_out_rows(csv, capsys):
+    assert main(["fit", csv, *COLUMNS, "--holdout", "c>1e20", "--bootstrap", "50", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    rows = found["held_out"]["rows"]
+    assert {each["row"] for each in rows}.isdisjoint(found["fitted_on"])
+    assert len(rows) + found["points"] == 40
+    for each in rows:
+        assert each["low"] < each["predicted"] < each["high"]
+        error = each["measured"] / each["predicted"] - 1
+        assert each["relative_error"] == pytest.approx(error, rel=1e-9)
+
+
 def test_residuals_of_a_table_are_drawn(csv, tmp_path, capsys):
     asked = ["--holdout", "c>1e20", "--plot", str(tmp_path / "rows.png")]
     assert main(["fit", csv, *COLUMNS, *asked]) == 0
