@@ -165,6 +165,7 @@ def _draw(
         data, params = np.geomspace(2, 2000, 150), np.geomspace(0.3, 60, 150)
         grid = {"R_D_star": data[:, None], "R_N_star": params[:, None, None]}
         excess = _objective({**base, **grid}, runs) / least - 1
+        above.set(xscale="log", yscale="log", ylabel="$R_N^*$, repeats of parameters")
         lines = above.contour(data, params, excess, levels=LEVELS, colors=MUTED, linewidths=0.9)
         above.clabel(
             lines, LEVELS[2:], fmt=lambda level: f"+{100 * level:g} %", fontsize=8, manual=PLACES
@@ -178,7 +179,6 @@ def _draw(
                 constants["R_D_star"], constants["R_N_star"], marker=mark, color=color,
                 markersize=11, markeredgecolor="white", linestyle="none", label=name, zorder=4,
             )  # fmt: skip
-        above.set(xscale="log", yscale="log", ylabel="$R_N^*$, repeats of parameters")
         above.set_xlabel("$R_D^*$, repeats of data")
         above.set_title(
             "objective above its minimum (inner: 0.1, 0.3 %)", loc="left", fontsize=9, color=MUTED
