@@ -2,8 +2,8 @@
 
     L_B(N, D) = L_A(N / sqrt(g), D / sqrt(g)):    B needs g times the compute of A for any loss
 
-Slow; prints the share of intervals that hold g, and their width: 35 of 36, a factor of 1.73. Gains are at the largest budget of
-both, as `compare` takes them, with the law and the bootstrap of the study.
+Slow; prints the share of intervals that hold g, and their width: 35 of 36, a factor of 1.73. Gains
+are at the largest budget of both, as `compare` takes them, with the law of the study.
 """
 
 from __future__ import annotations
