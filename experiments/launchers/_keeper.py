@@ -213,7 +213,7 @@ class Keeper:
 
 
 def _tell(connections: Sequence[socket.socket], head: Head) -> None:
-    for connection in connections:
+    for connection in reversed(connections):  # the chair's own last, for it ends with its process
         with contextlib.suppress(OSError):  # of a keeper that has died
             frames.send(connection, head)
 
