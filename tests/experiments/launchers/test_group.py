@@ -220,6 +220,7 @@ def outlive(shell: Shell, kills: int, *settings: str) -> Ends:
     return found
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_replaced_and_the_group_goes_on_from_memory(
     tmp_path: Path, texts: Path, cache: Path, here: Sweep
 ) -> None:
