@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from analysis import readings
+from analysis.fitting.prediction.extrapolation import NU
 from analysis.inference.forecast import Assessment, assess
 from analysis.tables.study import StudyRecords, load_study
 from experiments.record import PREDICTION, PredictionRecord, read, write
@@ -23,7 +24,7 @@ FIT = "fit.json"
 RULE = (
     "log half-width = t a sqrt(b^2 + s^2 + l^2): b the constants by the bootstrap, s the residual "
     "sd, l the law in proportion to ln(reach); a and the drift that is removed are the posterior "
-    "of the errors of the fit rolled forward; t has 4 + rungs rolled degrees of freedom"
+    f"of the errors of the fit rolled forward; t has {NU:g} + rungs rolled degrees of freedom"
 )
 
 

@@ -20,8 +20,8 @@ sum_j w_kj = 1. Each has b, s and h of its own origin. The prior is conjugate, s
 
 and the log loss of a new run is Student's t with nu + K degrees of freedom about ln L + mu^ f h,
 of scale a^ sqrt(b^2 + s^2 + (tau^2 + 1 / p) (f h)^2). Without an origin the sums are empty, and the
-prior alone gives a wide t_4 interval. Nothing has tested the law then, and two rungs show no bend,
-so that tau is half as large again. Errors of the expected size narrow it; larger ones widen it.
+prior alone gives a wide t_2 interval: nothing has tested the law then, and two rungs show no bend.
+Errors of the expected size narrow it; larger ones widen it.
 
 Limits: a break beyond the last rung does not show in the rows. docs/intervals.md says more.
 """
@@ -40,9 +40,8 @@ from analysis.fitting.prediction.roll import Origin
 from analysis.tables.points import Array
 from scaling.common.errors import UserError
 
-NU = 4.0  # weight of the prior of a, in origins
+NU = 2.0  # weight of the prior of a, in origins
 TAU = 0.1  # of the fall of ln L: sd of the law's error on one extrapolation
-UNTESTED = 0.15  # the same, of a law that no rung has tested
 DRIFT = 0.05  # of the fall: prior sd of mu
 PARTS = ("constants", "run noise", "law")
 SEEN = 5e-4  # a drift per decade below it is not worth a word
@@ -64,11 +63,6 @@ class Extrapolation:
         return NU + self.origins
 
     @property
-    def share(self) -> float:
-        """tau, the sd of the law's error on one extrapolation as a share of the fall."""
-        return TAU if self.origins else UNTESTED
-
-    @property
     def drift_per_decade(self) -> float:
         """Measured over predicted at a reach of ten, less 1."""
         return math.expm1(self.drift * self.trend * math.log(10))
@@ -78,7 +72,7 @@ class Extrapolation:
         return Spread(
             constants=constants,
             noise=np.full_like(constants, noise),
-            law=math.hypot(self.share, self.drift_sd) * self.trend * distance,
+            law=math.hypot(TAU, self.drift_sd) * self.trend * distance,
             drift=self.drift * self.trend * distance,
             level=level,
             of=self,

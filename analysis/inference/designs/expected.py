@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fitting.bootstrap import student_t
-from analysis.fitting.prediction.extrapolation import DRIFT, NU, TAU, UNTESTED
+from analysis.fitting.prediction.extrapolation import DRIFT, NU, TAU
 from analysis.fitting.prediction.roll import SPARE
 from analysis.fitting.solvers.engine import engine
 from analysis.fitting.solvers.objective import objective
@@ -160,8 +160,7 @@ def expected(grid: Grid, runs: NDArray[np.intp], rung: NDArray[np.intp]) -> Expe
     lever = KAPPA * np.einsum("mp,mpq,mq->m", g, inverse[:, -1], g)
     s2 = _residual2(grid, runs, moved[:, -1], P)
     fall = _trend(grid, runs) * _distance(grid, runs, target)[0]
-    law = TAU if able else UNTESTED
-    spread = np.sqrt(s2 * (1 + lever) + (law**2 + 1 / precision) * fall**2)
+    spread = np.sqrt(s2 * (1 + lever) + (TAU**2 + 1 / precision) * fall**2)
     bias = grid.left[:, -1] - np.einsum("mp,mp->m", g, moved[:, -1]) - drift * fall
     return Expected(
         width=student_t(LEVEL, freedom) * scale * spread,

@@ -42,10 +42,10 @@ def test_fewer_rungs_never_narrow_it():
 
 def test_without_a_rung_it_is_the_prior_alone():
     found = posterior([], TREND)
-    assert (found.scale, found.drift, found.freedom) == (1.0, 0.0, 4.0)
+    assert (found.scale, found.drift, found.freedom) == (1.0, 0.0, 2.0)
     fall = 2 * TREND
-    sd = np.sqrt(2 * 0.004**2 + fall**2 * (extrapolation.UNTESTED**2 + extrapolation.DRIFT**2))
-    assert half_width([]) == pytest.approx(2.776 * sd, rel=1e-3)
+    sd = np.sqrt(2 * 0.004**2 + fall**2 * (extrapolation.TAU**2 + extrapolation.DRIFT**2))
+    assert half_width([]) == pytest.approx(4.303 * sd, rel=1e-3)
     few = fit(laws.chinchilla, ladder().iloc[:10], bootstrap=50)
     assert "no rung rolled" in few.predict_at({"params": 1e9, "tokens": 5e9}).contains
 
@@ -54,7 +54,7 @@ def test_the_posterior_is_that_of_its_model():
     """Against the normal and scaled inverse chi-square on a grid of mu and a."""
     origins = [origin(at, 1.5) for at in range(3)]
     origins = [replace(each, log_errors=each.log_errors + 0.01 * each.distance) for each in origins]
-    mu, scale = np.meshgrid(np.linspace(-1, 1, 1500), np.linspace(0.05, 8, 800))
+    mu, scale = np.meshgrid(np.linspace(-1, 1, 800), np.linspace(0.05, 24, 2400))
     nu, log_p = extrapolation.NU, 0.0
     log_p = -(nu + 2) * np.log(scale) - nu / (2 * scale**2)  # of a^2, and mu | a^2
     log_p = log_p - np.log(scale) - mu**2 / (2 * scale**2 * extrapolation.DRIFT**2)
