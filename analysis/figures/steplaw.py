@@ -258,6 +258,6 @@ def _exponents(axes: Any, methods: tuple[Method, ...]) -> None:
     axes.set_yticks(range(len(names)), names, fontsize=8.5)
     axes.invert_yaxis()
     axes.set_xlabel("exponent, 95 % interval")
-    axes.set_title("exponents by recipe", loc="left")
+    axes.set_title("exponents by recipe: they differ from the paper", loc="left")
     axes.grid(visible=False, axis="y")
     axes.legend(loc="upper right", bbox_to_anchor=(1.0, -0.17), ncols=3, columnspacing=1)

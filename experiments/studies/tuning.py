@@ -27,7 +27,9 @@ from models.config import Program
 from models.shapes import plain
 from scaling.counting.formulas import params_total
 
-BEFORE, AFTER = (DataConfig(corpora=(f"{text}={text}",)) for text in ("manuals", "code"))
+BEFORE, AFTER = (
+    DataConfig(corpora=(f"{text}={text}",), weights=(1.0,)) for text in ("manuals", "code")
+)
 SEEDS = 1000
 
 

@@ -232,7 +232,7 @@ def _shares(spec: Spec, B: int, T: int) -> tuple[int, int]:
 
 def _own_gradients(
     spec: Spec, shares: tuple[int, int], x: Float[Array, "B T d"], slope: Float[Array, "B T v"]
-) -> Float[Array, "a b d v"]:
+) -> Float[Array, "*axes d v"]:
     """sum x slope over the tokens of each share, in float32."""
     a, b = shares
     xs, slopes = (y.reshape(a, -1, b, y.shape[1] // b, y.shape[2]) for y in (x, slope))

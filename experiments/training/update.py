@@ -162,10 +162,14 @@ def update(name: str, evaluated: str, s: UpdateInputs) -> GradientTransformation
     # before, so that the optimizer's state stays 0 there, and after
     kept = (keep_zeros(s.weights),) if s.zeros == "kept" else ()
 
-    def of(s: UpdateInputs) -> GradientTransformation:
-        return optax.chain(clip(found.family, s), *found.chain(s))
+    def parts(s: UpdateInputs) -> tuple[GradientTransformation, ...]:
+        return clip(found.family, s), *found.chain(s)
 
-    chain = optax.chain(*kept, of(s) if s.tuning.method == "all" else tuned(s.tuning, of, s), *kept)
+    if s.tuning.method == "all":
+        inner = parts(s)
+    else:
+        inner = (tuned(s.tuning, lambda s: optax.chain(*parts(s)), s),)
+    chain = optax.chain(*kept, *inner, *kept)
     return averaged(chain, s.hypers.ema_decay) if evaluated == "ema" else chain
 
 

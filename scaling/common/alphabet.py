@@ -20,6 +20,7 @@ ALPHABET: Mapping[str, str] = {
     "d": "width of the residual stream",
     "h": "query heads",
     "g": "key-value heads",
+    "i": "query heads of one key-value head",
     "k": "size of a head",
     "w": "size of a value of a head, where it is not k",
     "f": "feed-forward width",

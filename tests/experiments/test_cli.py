@@ -215,7 +215,7 @@ def test_describe_shows_the_experts(call):
     assert traced > model  # empty slots of experts
     # of two experts and the router
     assert rows["experts"].split() == ["experts", "4,160", f"{2 * (2 * 1024 + 64):,}", "0"]
-    assert "--label moe: known: " in error(call("describe", "--label", "moe"))
+    assert "--label moe: there is none" in error(call("describe", "--label", "moe"))
 
 
 def test_describe_shows_every_parameter_and_every_count(call):

@@ -44,4 +44,4 @@ def test_recipe_on_the_released_runs(made: Reproduction, ours: dict[str, float])
 def test_the_figure_says_that_they_differ(made: Reproduction):
     above, below = made.figure.axes
     assert "learning rate" in above.get_xlabel() and "tokens" in above.get_ylabel()
-    assert "differ" in below.get_title(loc="right")
+    assert "differ" in below.get_title(loc="left")
