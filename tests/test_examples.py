@@ -62,6 +62,7 @@ NOT_HERE = (
     ["evaluate", "runs/abilities"],  # tests/experiments/training/populations/test_kept.py
     ["run", "abilities"],  # a minute to prepare the texts
     ["run", "merging"],  # a minute to prepare the texts
+    ["run", "tuning"],  # the same texts
     *([word, "runs/hyperparameter_law"] for word in ("predict", "report")),  # test_grids_chain.py
     *(["import", name] for name in ("wandb", "mlflow", "marin", "olmo")),  # their own tests
     ["mirror", "runs/quickstart"],  # tests/experiments/test_trackers.py

@@ -315,6 +315,7 @@ def test_help_imports_nothing_heavy():
         assert f" {heavy}\n" not in done.stderr, heavy
 
 
+@pytest.mark.slow  # of a worker: tests/crash/test_stop.py
 def test_terminated_run_exits_with_75_and_the_same_command_finishes_it(study_file, cache, tmp_path):
     """SIGTERM as a launcher sends it, to a real process with real workers."""
     script = tmp_path / "without_jax.py"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,7 +44,12 @@ def sample(law: Law, truth: dict[str, float], noise: float = NOISE) -> pd.DataFr
     )
 
 
-@pytest.mark.parametrize(("law", "truth"), CASES, ids=lambda each: getattr(each, "name", ""))
+def whole(law: Law, truth: dict[str, float]) -> Any:
+    marks = [pytest.mark.slow] * (law is forms.sigmoidal_power_law)  # a third of all
+    return pytest.param(law, truth, id=law.name, marks=marks)
+
+
+@pytest.mark.parametrize(("law", "truth"), [whole(*each) for each in CASES])
 def test_recovered_and_extrapolated(law: Law, truth: dict[str, float]):
     table = sample(law, truth)
     result = fit(law, table, columns={law.variables[0]: "x"}, holdout=HELD, bootstrap=60)

@@ -31,7 +31,10 @@ def test_the_chains_are_found() -> None:
     assert {"direct", "two_step", "elusive", "pass_until", "cod"} <= set(chains())
 
 
-@pytest.mark.parametrize("chain", chains())
+@pytest.mark.parametrize(
+    "chain",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name == "elusive")) for name in chains()],
+)
 def test_a_chain_covers_the_truth_of_few_worlds(chain: str) -> None:
     share, width = covered(chain, FEW)
     assert share >= 0.8 and 0.02 < width < 0.3

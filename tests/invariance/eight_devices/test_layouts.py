@@ -40,7 +40,10 @@ LAYOUTS = {
     "sequence 2, fsdp 2": ("sequence", "sequence=2", "fsdp=2"),
 }
 # Whose kind is among the others already, or whose gradients are
-MORE = ("data 2", "fsdp 2, tensor 2", "hierarchical 2 x 2", "sequence 2, fsdp 2", "sequence 8")
+MORE = (
+    *("data 2", "fsdp 8", "fsdp 2, tensor 2", "hierarchical 2 x 2", "hierarchical 2 x 4"),
+    *("sequence 2, fsdp 2", "sequence 8"),
+)
 
 
 def fields(name: str) -> list[str]:

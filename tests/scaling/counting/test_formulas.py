@@ -90,15 +90,15 @@ def _choices() -> dict[str, tuple[Any, ...]]:
 
 
 def _covering(choices: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
-    """Combinations among which every three choices meet; a parallel block has no peri-norms."""
+    """Combinations among which every two choices meet; a parallel block has no peri-norms."""
     rng = random.Random(0)
-    drawn = ({name: rng.choice(each) for name, each in choices.items()} for _ in range(1000))
+    drawn = ({name: rng.choice(each) for name, each in choices.items()} for _ in range(300))
     every = [one for one in drawn if (one["norms"], one["block"]) != ("peri", "parallel")]
     met: set[Any] = set()
     for combination in every:
-        triples = set(combinations(combination.items(), 3))
-        if not triples <= met:
-            met |= triples
+        pairs = set(combinations(combination.items(), 2))
+        if not pairs <= met:
+            met |= pairs
             yield combination
 
 
@@ -113,7 +113,7 @@ def test_formulas_count_the_weights_that_the_model_describes() -> None:
         counted = count(leaves, config.experts_active)
         assert counted == {name: book[name] for name in counted}, choice
         tried += 1
-    assert tried > 50
+    assert tried > 12
 
 
 def _forward_flops(spec: Spec, tokens: jax.ShapeDtypeStruct) -> int:
