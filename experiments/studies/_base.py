@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +24,25 @@ class Size:
     base_width: int
     precision: Literal["float32", "bfloat16"] = "float32"
     program: Program = Program()
+
+
+# Settings of a `Size` for two cores, and for one GPU
+CPU: Mapping[str, Any] = {
+    "layers": 2,
+    "head_dim": 8,
+    "batch": BatchConfig(sequences=8, seq_len=128),
+    "learning_rate": 0.0088,
+    "base_width": 32,
+}
+GPU: Mapping[str, Any] = {
+    "layers": 6,
+    "head_dim": 64,
+    "batch": BatchConfig(sequences=64, seq_len=512),
+    "learning_rate": 4e-3,
+    "base_width": 256,
+    "precision": "bfloat16",
+    "program": Program(layers="scan"),
+}
 
 
 def base(s: Size, **science: Any) -> RunConfig:

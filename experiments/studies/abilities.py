@@ -27,7 +27,6 @@ from experiments.plan.run import Run
 from experiments.plan.study import Study
 from experiments.record import StudyPart
 from experiments.studies import _base
-from models.config import Program
 from models.shapes import plain
 
 GENERATORS: Mapping[str, str] = {  # by the name of the corpus: its source and settings
@@ -76,17 +75,11 @@ SCALES: Mapping[str, Scale] = {
         learning_rate=0.0088,
     ),
     "gpu": Scale(
+        **{**_base.GPU, "head_dim": 32, "batch": BatchConfig(sequences=64, seq_len=256)},
         widths=(64, 96, 128, 192, 256, 384, 512, 640),
-        layers=6,
-        head_dim=32,
-        batch=BatchConfig(sequences=64, seq_len=256),
         tokens=2**28,
         documents=80_000,
         seeds=2,
-        learning_rate=4e-3,
-        base_width=256,
-        precision="bfloat16",
-        program=Program(layers="scan"),
     ),
 }
 

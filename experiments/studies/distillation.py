@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from experiments.config.overrides import assign
-from experiments.config.run import BatchConfig, EvaluationConfig, RunConfig
+from experiments.config.run import EvaluationConfig, RunConfig
 from experiments.plan import derived
 from experiments.plan.run import Run
 from experiments.plan.study import Study
 from experiments.record import StudyPart
 from experiments.studies import _base
-from models.config import Program, TransformerConfig
+from models.config import TransformerConfig
 from models.shapes import plain
 from scaling.counting.formulas import params_total
 
@@ -42,26 +42,16 @@ class Scale(_base.Size):
 
 SCALES: Mapping[str, Scale] = {
     "cpu": Scale(
+        **_base.CPU,
         students=(16, 24, 32),
         teachers=(32, 48),
-        layers=2,
-        head_dim=8,
         ratio=20,
-        batch=BatchConfig(sequences=8, seq_len=128),
-        learning_rate=0.0088,
-        base_width=32,
     ),
     "gpu": Scale(
+        **_base.GPU,
         students=(128, 192, 256),
         teachers=(256, 512),
-        layers=6,
-        head_dim=64,
         ratio=20,
-        batch=BatchConfig(sequences=64, seq_len=512),
-        learning_rate=4e-3,
-        base_width=256,
-        precision="bfloat16",
-        program=Program(layers="scan"),
     ),
 }
 

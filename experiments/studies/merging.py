@@ -28,7 +28,6 @@ from experiments.plan.run import Run
 from experiments.plan.study import Study
 from experiments.record import StudyPart
 from experiments.studies import _base
-from models.config import Program
 from models.shapes import plain
 
 TEXTS = ("code", "docstrings", "stubs", "stdlib_tests", "manuals")
@@ -53,26 +52,16 @@ class Scale(_base.Size):
 
 SCALES: Mapping[str, Scale] = {
     "cpu": Scale(
+        **_base.CPU,
         widths=(16, 24, 32, 48),
-        layers=2,
-        head_dim=8,
         base_tokens=524_288,
         expert_tokens=131_072,
-        batch=BatchConfig(sequences=8, seq_len=128),
-        learning_rate=0.0088,
-        base_width=32,
     ),
     "gpu": Scale(
+        **{**_base.GPU, "batch": BatchConfig(sequences=32, seq_len=512)},
         widths=(128, 192, 256, 384, 512),
-        layers=6,
-        head_dim=64,
         base_tokens=2**26,
         expert_tokens=2**24,
-        batch=BatchConfig(sequences=32, seq_len=512),
-        learning_rate=4e-3,
-        base_width=256,
-        precision="bfloat16",
-        program=Program(layers="scan"),
     ),
 }
 

@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from experiments.config.overrides import assign
-from experiments.config.run import BatchConfig, EvaluationConfig
+from experiments.config.run import EvaluationConfig
 from experiments.plan import derived
 from experiments.plan.run import Run
 from experiments.plan.study import Study
 from experiments.record import StudyPart
 from experiments.studies import _base
-from models.config import Program
 from models.shapes import plain
 from scaling.counting.formulas import params_total
 
@@ -42,24 +41,14 @@ class Scale(_base.Size):
 
 SCALES: Mapping[str, Scale] = {
     "cpu": Scale(
+        **_base.CPU,
         widths=(16, 24, 32),
         ratios=(5, 10, 20),
-        layers=2,
-        head_dim=8,
-        batch=BatchConfig(sequences=8, seq_len=128),
-        learning_rate=0.0088,
-        base_width=32,
     ),
     "gpu": Scale(
+        **_base.GPU,
         widths=(128, 192, 256, 384),
         ratios=(10, 20, 40, 80),
-        layers=6,
-        head_dim=64,
-        batch=BatchConfig(sequences=64, seq_len=512),
-        learning_rate=4e-3,
-        base_width=256,
-        precision="bfloat16",
-        program=Program(layers="scan"),
     ),
 }
 

@@ -17,13 +17,12 @@ from typing import Any, Literal
 
 from experiments.config.data import DataConfig
 from experiments.config.overrides import assign
-from experiments.config.run import BatchConfig, EvaluationConfig
+from experiments.config.run import EvaluationConfig
 from experiments.plan import derived
 from experiments.plan.run import Run
 from experiments.plan.study import Study
 from experiments.record import StudyPart
 from experiments.studies import _base
-from models.config import Program
 from models.shapes import plain
 from scaling.counting.formulas import params_total
 
@@ -45,26 +44,16 @@ class Scale(_base.Size):
 
 SCALES: Mapping[str, Scale] = {
     "cpu": Scale(
+        **_base.CPU,
         widths=(16, 24, 32),
         values=(256, 1024, 4096),
         ratio=10,
-        layers=2,
-        head_dim=8,
-        batch=BatchConfig(sequences=8, seq_len=128),
-        learning_rate=0.0088,
-        base_width=32,
     ),
     "gpu": Scale(
+        **_base.GPU,
         widths=(128, 192, 256, 384),
         values=(2**10, 2**13, 2**16, 2**19),
         ratio=20,
-        layers=6,
-        head_dim=64,
-        batch=BatchConfig(sequences=64, seq_len=512),
-        learning_rate=4e-3,
-        base_width=256,
-        precision="bfloat16",
-        program=Program(layers="scan"),
     ),
 }
 
