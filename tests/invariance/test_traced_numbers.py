@@ -69,7 +69,7 @@ CHANGES: Mapping[str, tuple[str, str]] = {
     "penalties.policy_loss": ("rl_r", "penalties.policy_loss=1.0"),
     "penalties.baseline_loss": ("rl_r", "penalties.baseline_loss=1.0"),
     "rounding_steps": ("rounded", "optimizer.rounding_fraction=0.0"),
-    "tuned_values": ("tuned", "tuning.values=200"),
+    "tuned_values": ("tuned", "tuning.values=2000"),
 }
 # Muon's Newton-Schulz steps amplify rounding; curves of AdamW agree to 1e-5
 TOLERANCE = 1e-4
