@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 def quantity(value: float, digits: int = 3) -> str:
     """259k, 1.2M, 4.4B, as for parameters and tokens; `scientific` outside that range."""
@@ -16,6 +18,12 @@ def scientific(value: float) -> str:
     """1.8e13, as for FLOPs."""
     mantissa, _, power = f"{value:.1e}".partition("e")
     return f"{mantissa.removesuffix('.0')}e{int(power)}"
+
+
+def ranged(value: tuple[float, float, float], form: str, unit: str = "") -> str:
+    """A value with its interval in brackets; alone where there is none (nan)."""
+    mean, low, high = (f"{each:{form}}" for each in value)
+    return f"{mean}{unit}" if math.isnan(value[1]) else f"{mean} [{low}, {high}]{unit}"
 
 
 def _trim(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,14 @@ class TextTable:
         """Markdown with aligned columns, for notes and terminals."""
         lines = table(self.heads, self.rows, "markdown", left=len(self.heads))
         return f"**{self.title}**\n\n{self.note}.\n\n{lines}"
+
+
+def beyond_seeds(value: tuple[float, float, float], null: float, word: str) -> str:
+    """A clause on a mean over seeds: from one seed, or no different from `null`, called `word`."""
+    _, low, high = value
+    if math.isnan(low):
+        return ", by one seed"
+    return f", which does not differ from {word} beyond the seeds" if low <= null <= high else ""
 
 
 class Finding(Protocol):

@@ -19,9 +19,9 @@ import pandas as pd
 
 from analysis.fitting.bootstrap import mean_interval
 from analysis.fitting.types import LEVEL
-from analysis.plotting.numbers import quantity
+from analysis.plotting.numbers import quantity, ranged
 from analysis.plotting.style import MARKERS, MUTED, RAMP, house_style
-from analysis.readings._finding import Picture, TextTable
+from analysis.readings._finding import Picture, TextTable, beyond_seeds
 from analysis.tables.study import StudyRecords
 from scaling.common.errors import UserError
 
@@ -69,13 +69,11 @@ class SpeedUps:
     def __str__(self) -> str:
         largest = max(arm.params for arm in self.arms)
         best = max((a for a in self.arms if a.params == largest), key=lambda a: a.mean("full")[0])
-        value, low, high = best.mean("full")
-        verdict = ", by one seed" if np.isnan(low) else ""
-        if low <= 0 <= high:
-            verdict = ", which does not differ from none beyond the seeds"
+        found = best.mean("full")
+        verdict = beyond_seeds(found, 0, "none")
         return (
             f"at {quantity(largest)} parameters {best.label} is the best {self.words.name}: "
-            f"{_percent((value, low, high))} at equal total compute{verdict}; published: "
+            f"{_percent(found)} at equal total compute{verdict}; published: "
             f"{self.words.published}"
         )
 
@@ -154,7 +152,7 @@ def _compute(scratch: pd.DataFrame, loss: str, losses: pd.Series[float]) -> Any:
 
 def _percent(value: tuple[float, float, float]) -> str:
     mean, low, high = (100 * each for each in value)
-    return f"{mean:.1f} %" if np.isnan(low) else f"{mean:.1f} [{low:.1f}, {high:.1f}] %"
+    return ranged((mean, low, high), ".1f", " %")
 
 
 def draw(found: SpeedUps) -> Any:

@@ -13,11 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from analysis.fitting.bootstrap import mean_interval
 from analysis.fitting.types import LEVEL
-from analysis.plotting.numbers import quantity
+from analysis.plotting.numbers import quantity, ranged
 from analysis.plotting.style import MARKERS, MUTED, RAMP, house_style
 from analysis.readings._finding import Picture, TextTable
 from analysis.tables.study import StudyRecords
@@ -80,7 +78,7 @@ class Knowledge:
             (
                 group,
                 str(sum(_rounded(run) == group for run in self.runs)),
-                _interval(self.mean(group)),
+                ranged(self.mean(group), ".3f"),
             )
             for group in groups
         )
@@ -138,11 +136,6 @@ def read(study: StudyRecords) -> Knowledge | None:
 def _rounded(run: Known) -> str:
     """The exposures to one digit: budgets are of whole steps."""
     return f"{float(f'{run.exposures:.1g}'):.0f}"
-
-
-def _interval(value: tuple[float, float, float]) -> str:
-    mean, low, high = value
-    return f"{mean:.3f}" if np.isnan(low) else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def draw(found: Knowledge) -> Any:

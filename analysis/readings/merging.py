@@ -20,7 +20,7 @@ from analysis.fitting.bootstrap import student_t
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
 from analysis.fitting.types import LEVEL
-from analysis.plotting.numbers import quantity
+from analysis.plotting.numbers import quantity, ranged
 from analysis.plotting.style import MARKERS, RAMP, house_style
 from analysis.readings._finding import Picture, TextTable
 from analysis.tables.study import StudyRecords
@@ -108,7 +108,7 @@ class Merging:
             (
                 quantity(c.params),
                 str(c.experts),
-                _interval(c.loss, c.interval),
+                ranged((c.loss, *c.interval), ".3f"),
                 f"{c.deviation:.4f}",
                 str(c.subsets),
                 f"{100 * self._error(c):.2f} %" if self.law else "",
@@ -202,11 +202,6 @@ def _fitted(cells: tuple[Cell, ...], loss: str) -> tuple[FitResult | None, tuple
     rows = [{"params_total": c.params, COUNT: c.experts, loss: c.loss} for c in seen]
     found = fit(LAW, pd.DataFrame(rows), loss=loss)
     return found, tuple(found.warnings)
-
-
-def _interval(value: float, interval: tuple[float, float]) -> str:
-    low, high = interval
-    return f"{value:.3f}" if np.isnan(low) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def draw(found: Merging) -> Any:

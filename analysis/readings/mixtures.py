@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from analysis.inference.mixing.regressions import (
     Accuracy,
     BestMixture,
@@ -24,6 +22,7 @@ from analysis.inference.mixing.regressions import (
     predictor,
     proxies_of,
 )
+from analysis.plotting.numbers import ranged
 from analysis.plotting.style import FITTED, MUTED, house_style
 from analysis.readings._finding import Picture, TextTable
 from analysis.tables.study import StudyRecords
@@ -168,7 +167,7 @@ def _weights(best: BestMixture) -> tuple[str, ...]:
 
 def _percent(above: tuple[float, float, float]) -> str:
     value, low, high = (100 * each for each in above)
-    return f"{value:.2f} %" if np.isnan(low) else f"{value:.2f} [{low:.2f}, {high:.2f}] %"
+    return ranged((value, low, high), ".2f", " %")
 
 
 def draw(found: Mixtures) -> Any:

@@ -20,9 +20,9 @@ import pandas as pd
 
 from analysis.fitting.bootstrap import mean_interval
 from analysis.fitting.types import LEVEL
-from analysis.plotting.numbers import quantity
+from analysis.plotting.numbers import quantity, ranged
 from analysis.plotting.style import MARKERS, MUTED, RAMP, house_style
-from analysis.readings._finding import Picture, TextTable
+from analysis.readings._finding import Picture, TextTable, beyond_seeds
 from analysis.tables.study import StudyRecords
 from scaling.common.errors import UserError
 
@@ -66,13 +66,10 @@ class Pruning:
     def __str__(self) -> str:
         largest = max(arm.params for arm in self.arms)
         best = max((a for a in self.arms if a.params == largest), key=lambda arm: arm.worth[0])
-        value, low, high = best.worth
-        verdict = ", by one seed" if np.isnan(low) else ""
-        if low <= 1 <= high:
-            verdict = ", which does not differ from 1 beyond the seeds"
+        verdict = beyond_seeds(best.worth, 1, "1")
         return (
             f"at {quantity(largest)} parameters, {best.label} at density {best.density:g}, a "
-            f"non-zero parameter is worth {_range((value, low, high))} dense ones{verdict}"
+            f"non-zero parameter is worth {ranged(best.worth, '.2f')} dense ones{verdict}"
         )
 
     @property
@@ -85,7 +82,7 @@ class Pruning:
                 quantity(arm.nonzeros),
                 f"{np.mean(arm.losses):.4f}",
                 f"{self.dense[control(arm.label)][arm.params]:.4f}",
-                _range(arm.worth) + ("" if arm.inside else " *"),
+                ranged(arm.worth, ".2f") + ("" if arm.inside else " *"),
                 str(len(arm.losses)),
             )
             for arm in self.arms
@@ -181,11 +178,6 @@ def _arm(rows: pd.DataFrame, loss: str, lines: Mapping[Any, Any], span: tuple[fl
         str(first["label"]), density, params, nonzeros, tuple(losses),
         tuple(each / nonzeros for each in equal), bool(losses.between(*span).all()),
     )  # fmt: skip
-
-
-def _range(value: tuple[float, float, float]) -> str:
-    mean, low, high = value
-    return f"{mean:.2f}" if np.isnan(low) else f"{mean:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def draw(found: Pruning) -> Any:

@@ -20,7 +20,7 @@ import pandas as pd
 
 from analysis.fitting.bootstrap import mean_interval
 from analysis.fitting.types import LEVEL
-from analysis.plotting.numbers import quantity
+from analysis.plotting.numbers import quantity, ranged
 from analysis.plotting.style import MARKERS, RAMP, house_style
 from analysis.readings._finding import Picture, TextTable
 from analysis.tables.runs import trajectory
@@ -68,12 +68,12 @@ class Quantization:
         if self.constants:
             value, low, high = mean_interval(self.constants["gD"], LEVEL)
             sure = "" if low > 0 or high < 0 else ", a sign that the seeds leave open"
-            said.append(f"the cost of rounding goes as D^{_range((value, low, high), '.2f')}{sure}")
+            said.append(f"the cost of rounding goes as D^{ranged((value, low, high), '.2f')}{sure}")
         ends = [each for each in self.switches if each.first]
         if ends:
             largest = max(each.params for each in ends)
             best = min((e for e in ends if e.params == largest), key=lambda e: np.mean(e.last))
-            found = _range(mean_interval(best.last, LEVEL))
+            found = ranged(mean_interval(best.last, LEVEL), ".4f")
             said.append(
                 f"at {quantity(largest)} parameters the best switch is {best.label}: {found} above "
                 "dense at the end"
@@ -85,19 +85,19 @@ class Quantization:
         costs = tuple(
             (
                 quantity(each.params), quantity(each.tokens), str(each.bits),
-                _range(mean_interval(each.costs, LEVEL)), str(len(each.costs)),
+                ranged(mean_interval(each.costs, LEVEL), ".4f"), str(len(each.costs)),
             )
             for each in self.rounded
         )  # fmt: skip
         law = tuple(
-            (name, _range(mean_interval(values, LEVEL), ".3f"), str(len(values)))
+            (name, ranged(mean_interval(values, LEVEL), ".3f"), str(len(values)))
             for name, values in self.constants.items()
         )
         switches = tuple(
             (
                 each.label, quantity(each.params),
-                _range(mean_interval(each.first, LEVEL)) if each.first else "-",
-                _range(mean_interval(each.last, LEVEL)), str(len(each.last)),
+                ranged(mean_interval(each.first, LEVEL), ".4f") if each.first else "-",
+                ranged(mean_interval(each.last, LEVEL), ".4f"), str(len(each.last)),
             )
             for each in self.switches
         )  # fmt: skip
@@ -202,11 +202,6 @@ def _excess(one: str, other: str) -> float:
         rows = trajectory(path).dropna(subset=["seconds"])
         losses.append(rows.set_index("step")["loss"].astype(float))
     return float((losses[0] - losses[1]).max())
-
-
-def _range(value: tuple[float, float, float], form: str = ".4f") -> str:
-    mean, low, high = value
-    return f"{mean:{form}}" if np.isnan(low) else f"{mean:{form}} [{low:{form}}, {high:{form}}]"
 
 
 def draw(found: Quantization) -> Any:

@@ -18,7 +18,7 @@ import numpy as np
 
 from analysis.fitting.bootstrap import mean_interval
 from analysis.fitting.types import LEVEL
-from analysis.plotting.numbers import quantity
+from analysis.plotting.numbers import quantity, ranged
 from analysis.plotting.style import MARKERS, MUTED, RAMP, house_style
 from analysis.readings._finding import Picture, TextTable
 from analysis.tables.study import StudyRecords
@@ -49,18 +49,23 @@ class Tuning:
         label, slopes = next(iter(self.slopes.items()))
         value, low, high = mean_interval(slopes, LEVEL)
         sure = "" if low > 0 or high < 0 else ", a sign that the seeds leave open"
-        return (
-            f"the count for 95 % of the gain goes as N^{_range((value, low, high))} ({label}){sure}"
-        )
+        power = ranged((value, low, high), ".3f")
+        return f"the count for 95 % of the gain goes as N^{power} ({label}){sure}"
 
     @property
     def tables(self) -> tuple[TextTable, ...]:
         shares = tuple(
-            (label, quantity(n), quantity(count), _range(mean_interval(own, LEVEL)), str(len(own)))
+            (
+                label,
+                quantity(n),
+                quantity(count),
+                ranged(mean_interval(own, LEVEL), ".3f"),
+                str(len(own)),
+            )
             for (label, n, count), own in self.shares.items()
         )
         counts = tuple(
-            (label, quantity(n), _range(mean_interval(own, LEVEL), ".0f"), str(len(own)))
+            (label, quantity(n), ranged(mean_interval(own, LEVEL), ".0f"), str(len(own)))
             for (label, n), own in self.counts.items()
         )
         note = "95 % intervals by Student's t over seeds"
@@ -145,11 +150,6 @@ def _count(logs: Any, shares: Any) -> float:
         return float(np.exp(x[0]))  # at most this
     part = (ENOUGH - shares[k - 1]) / (shares[k] - shares[k - 1])
     return float(np.exp(x[k - 1] + part * (x[k] - x[k - 1])))
-
-
-def _range(value: tuple[float, float, float], form: str = ".3f") -> str:
-    mean, low, high = value
-    return f"{mean:{form}}" if np.isnan(low) else f"{mean:{form}} [{low:{form}}, {high:{form}}]"
 
 
 def draw(found: Tuning) -> Any:

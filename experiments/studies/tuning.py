@@ -90,17 +90,22 @@ def study(
 def _tuned(
     trained: Run, more: int, ranks: tuple[int, ...], values: tuple[int, ...]
 ) -> Iterator[Run]:
-    def child(label: str, tokens: int, **fields: Any) -> Run:
-        named = {name.replace("__", "."): value for name, value in fields.items()}
+    def child(label: str, tokens: int, fields: Mapping[str, Any]) -> Run:
         return derived(
-            trained, "continue", label=label, part=StudyPart.FIT, data=AFTER, tokens=tokens, **named
+            trained,
+            "continue",
+            label=label,
+            part=StudyPart.FIT,
+            data=AFTER,
+            tokens=tokens,
+            **fields,
         )
 
-    yield child("before", 0)
-    yield child("all", more)
+    yield child("before", 0, {})
+    yield child("all", more, {})
     for rank in ranks:
-        yield child(f"rank {rank}", more, tuning__method="low_rank", tuning__rank=rank)
+        yield child(f"rank {rank}", more, {"tuning.method": "low_rank", "tuning.rank": rank})
     for among in ("layers", "mixer", "feed_forward"):
         for count in values:
-            support = {"tuning__method": "support", "tuning__values": count}
-            yield child(f"support, {among}", more, tuning__among=among, **support)
+            support = {"tuning.method": "support", "tuning.values": count, "tuning.among": among}
+            yield child(f"support, {among}", more, support)
