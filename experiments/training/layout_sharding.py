@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
@@ -106,9 +105,13 @@ def of_members(mesh: Mesh, specs: Any) -> Any:
 
 
 def split_members(
-    mesh: Mesh, recipe: Recipe, chunk: Callable[..., Any]
+    mesh: Mesh,
+    recipe: Recipe,
+    chunk: Callable[..., Any],
+    stack: Callable[[Sequence[Any]], Any],
+    take: Callable[[Any, Any], Any],
 ) -> tuple[jax.stages.Wrapped, Callable[[Sequence[Any]], Any], jax.stages.Wrapped]:
-    """The program of a chunk of trees [K, ...], and those that join members and take one out.
+    """The program of a chunk of trees [K, ...], and `stack` and `take` of members under it.
 
     Where K does not divide over the blocks, the last member fills up the rest.
     """
@@ -122,25 +125,18 @@ def split_members(
         out_shardings=(state, rows),
         donate_argnums=0,
     )
-    stack = jax.jit(
-        lambda *trees: jax.tree.map(lambda *x: jnp.stack(x), *trees), out_shardings=state
-    )
+    together = jax.jit(stack, out_shardings=state)
 
     def join(trees: Sequence[Any]) -> Any:
-        trees = [*trees, *[trees[-1]] * (-len(trees) % blocks)]
+        trees = (*trees, *(trees[-1],) * (-len(trees) % blocks))
         if isinstance(trees[0], TrainState):
-            return stack(*trees)
+            return together(trees)
         where = batches if isinstance(trees[0], np.ndarray) else rows
 
-        def leaf(*values: Any) -> Any:
-            value = np.stack([np.asarray(value) for value in values])
+        def put(value: Any) -> jax.Array:
             return jax.make_array_from_callback(value.shape, where, value.__getitem__)
 
-        return jax.tree.map(leaf, *trees)
+        return jax.tree.map(put, stack(jax.tree.map(np.asarray, trees)))
 
-    part = jax.jit(
-        lambda tree, k: jax.tree.map(lambda x: x[k], tree),
-        in_shardings=(state, None),
-        out_shardings=on(mesh, one),
-    )
+    part = jax.jit(take, in_shardings=(state, None), out_shardings=on(mesh, one))
     return compiled, join, part

@@ -117,8 +117,9 @@ def shared(recipe: Recipe, members: int, devices: Sequence[jax.Device]) -> Progr
     )
     if members == 1:
         return alone
-    chunk, join, part = layout_sharding.split_members(over, recipe, partial(train_chunk, recipe))
-    return replace(alone, chunk=chunk, join=join, part=part)
+    own = partial(train_chunk, recipe)
+    chunk, joined, taken = layout_sharding.split_members(over, recipe, own, join, part)
+    return replace(alone, chunk=chunk, join=joined, part=taken)
 
 
 def mapped(function: Callable[..., Any], members: int) -> Callable[..., Any]:
