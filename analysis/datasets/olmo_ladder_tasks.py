@@ -1,8 +1,9 @@
 """Every checkpoint of the OLMo ladder on eight tasks (Bhagia et al. 2024): loss and accuracy.
 
-One row per checkpoint and task. Columns: run_id, params_nonembedding, tokens, step, task, loss
-(bits per byte of the right choice), accuracy (of the choice likeliest per byte), is_target
-(13B-5T), last (True of the last checkpoint of a run). MMLU is the mean of its four parts by size.
+One row per checkpoint and task. Columns: run_id, params_nonembedding, tokens, flops_model (by the
+authors' count of a token), step, task, loss (bits per byte of the right choice), accuracy (of the
+choice likeliest per byte), is_target (13B-5T), last (True of the last checkpoint of a run). MMLU is
+the mean of its four parts by size.
 """
 
 from __future__ import annotations
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 CHECKPOINTS = "tidy_all_checkpoints.csv"
 SIZES = {"190M": 190354176, "370M": 371262464, "760M": 758220288, "1B": 1279395840}
+FLOPS: Mapping[int, int] = {  # of one token in training, as the authors count them
+    190354176: 1903391232,
+    371262464: 3443922944,
+    758220288: 6373843968,
+    1279395840: 10109071360,
+    13202396160: 91335915520,
+}
 MULTIPLIERS = (1, 2, 5, 10)  # of Chinchilla's data
 TARGET, TARGET_PARAMS = "peteish13_eval_final", 13202396160
 PARTS = {"stem": 0.215, "humanities": 0.335, "social_sciences": 0.219, "other": 0.231}  # of MMLU
@@ -47,6 +55,7 @@ def _parse(files: Mapping[str, Path]) -> pd.DataFrame:
             "run_id": raw["run_id"].replace({TARGET: "13B-5T"}),
             "params_nonembedding": raw["run_id"].map(params),
             "tokens": tokens,
+            "flops_model": tokens * raw["run_id"].map(params).map(FLOPS),
             "step": raw["_step"],
             "is_target": raw["run_id"] == TARGET,
             "last": ~raw["run_id"].duplicated(keep="last"),

@@ -41,23 +41,23 @@ def reproduce() -> Reproduction:
     """The three predictions of each task beside the printed ones, and the measurement."""
     table = load("olmo_ladder_tasks")
     rows, drawn, off = [], [], []
-    for task, (loss, link, both) in PUBLISHED.items():
+    for task, (loss, linked, both) in PUBLISHED.items():
         own = table[table["task"] == task]
         ladder, target = own[~own["is_target"]], own[own["is_target"]]
-        ends = _ends(ladder)
-        law = fit(chinchilla, ends, columns={"params": "params_nonembedding"})
-        curve = _link(ladder)
-        measured = float(_ends(target)["loss"].iloc[0])
+        last = ends(ladder)
+        law = fit(chinchilla, last, columns={"params": "params_nonembedding"})
+        curve = link(ladder)
+        measured = float(ends(target)["loss"].iloc[0])
         said = law.law.predict(
             law.estimates,
             params=target["params_nonembedding"].to_numpy()[-1:],
             tokens=target["tokens"].to_numpy()[-1:],
         )
         chained = float(sigmoid(said, *curve)[0])
-        accuracy = float(_smooth(target["accuracy"])[-1])
+        accuracy = float(smooth(target["accuracy"])[-1])
         rows += [
             Row(f"{task}: loss of step 1, bits/byte", loss, float(said[0]), PRINTED),
-            Row(f"{task}: accuracy by step 2", link, float(sigmoid(measured, *curve)), PRINTED),
+            Row(f"{task}: accuracy by step 2", linked, float(sigmoid(measured, *curve)), PRINTED),
             Row(f"{task}: accuracy by both", both, chained, PRINTED),
         ]
         off.append((task, 100 * abs(chained / accuracy - 1)))
@@ -82,24 +82,24 @@ def sigmoid(x: Any, a: float, x0: float, k: float, b: float) -> Any:
     return a / (1 + np.exp(-k * (x - x0))) + b
 
 
-def _smooth(values: pd.Series) -> Array:
+def smooth(values: pd.Series) -> Array:
     return values.rolling(SMOOTHED, min_periods=1).mean().to_numpy()
 
 
-def _ends(runs: pd.DataFrame) -> pd.DataFrame:
+def ends(runs: pd.DataFrame) -> pd.DataFrame:
     """The last row of each run, with the mean loss of its last checkpoints."""
     last = runs[runs["last"]].set_index("run_id", drop=False)
     means = {name: own["loss"].iloc[-SMOOTHED:].mean() for name, own in runs.groupby("run_id")}
     return last.assign(loss=[means[name] for name in last.index])
 
 
-def _link(runs: pd.DataFrame) -> Array:
+def link(runs: pd.DataFrame) -> Array:
     """a, x, k and b by least squares."""
     losses, hits = [np.array([0.0])], [np.array([1.0])]
     for _, own in runs.groupby("run_id"):
         first = int(np.ceil(SKIPPED * len(own)))
-        losses.append(_smooth(own["loss"].iloc[first:]))
-        hits.append(_smooth(own["accuracy"].iloc[first:]))
+        losses.append(smooth(own["loss"].iloc[first:]))
+        hits.append(smooth(own["accuracy"].iloc[first:]))
     x, y = np.concatenate(losses), np.concatenate(hits)
     found = least_squares(
         lambda theta: sigmoid(x, *theta) - y, START, bounds=(LOW, HIGH), xtol=1e-12, ftol=1e-12

@@ -48,3 +48,10 @@ def test_the_flat_valley_is_said_and_drawn(made: Reproduction):
     contour, epochs = made.figure.axes
     assert contour.get_xscale() == contour.get_yscale() == "log"
     assert "nats/token" in epochs.get_ylabel()
+
+
+def test_constants_of_runs_of_few_epochs_agree() -> None:
+    made = reproduce("datablations_epochs")
+    assert len(made.rows) == 11
+    assert {row.verdict for row in made.rows} == {"agrees"}
+    assert "1.45B parameters" in made.notes[0]
