@@ -3,12 +3,15 @@
 Chains go from the size to the accuracy: direct sigmoid, task loss and sigmoid, log-probabilities of
 right and wrong choices, clusters of items, and rates of passing of samples. Runs held out are in no
 fit; those of the asked size are printed beside the prediction. They, and the runs of --density,
-have a density: the size that the fitted runs need for their accuracy, over their own.
+have a density: the size that the fitted runs need for their accuracy, over their own. Further
+tables: how each measure breaks over the sizes, how sure the models are, how alike their curves are
+where several checkpoints have answered, and of samples, pass@k and the cheapest way to --pass-rate.
 
 examples:
   windtunnel abilities runs/abilities --predict 600k
   windtunnel abilities runs/abilities --predict 600k --tasks addition,brackets --chain two_step
   windtunnel abilities runs/abilities --predict 600k --density runs/other
+  windtunnel abilities runs/abilities --predict 600k --pass-rate 0.5 --questions 1e6
 """
 
 from __future__ import annotations
@@ -45,12 +48,23 @@ def add(parser: Parser) -> None:
     parser.add_argument(
         "--density", metavar="PATH", help="a folder of runs that answered the same items"
     )
+    parser.add_argument("--pass-rate", type=_share, metavar="RATE", help="of answers to be passed")
+    parser.add_argument(
+        "--questions", type=positive, default=1e6, help="asked of the model (default: 1e6)"
+    )
+    parser.add_argument(
+        "--sample-tokens", type=positive, default=16.0, help="of a sample (default: 16)"
+    )
+    parser.add_argument(
+        "--tokens-per-param", type=positive, default=20.0, help="of its training (default: 20)"
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:
     """Fit every chain to the completed runs of the fit, and print its predictions."""
     import pandas as pd
 
+    from analysis.cli._ability_tables import samples, shapes
     from analysis.inference.abilities.answers import answers_of
     from analysis.inference.abilities.densing import densities
     from analysis.inference.abilities.predict import OF_SAMPLES, chains, predict, steadiness
@@ -74,10 +88,11 @@ def run(options: argparse.Namespace) -> Answer:
             others |= _sizes(part, other.params)
         rows = pd.concat([rows, load_items(other.folder, tasks)])
     wanted = (options.chain,) if options.chain else chains()
-    found, steady, dense = [], [], []
+    found, steady, dense, every_task = [], [], [], []
     for task in tasks:
         options.progress(f"{task}: {len(fitted)} runs")
         answers = answers_of(rows, fitted, task)
+        every_task.append(answers)
         measured = float(answers_of(rows, new, task).hits.mean()) if new else math.nan
         for chain in wanted:
             said = predict(answers, options.predict, chain)
@@ -106,6 +121,11 @@ def run(options: argparse.Namespace) -> Answer:
         steady,
         above="\n",
     )
+    yield from shapes(every_task, rows, fitted)
+    yield from samples(
+        every_task, options.predict, options.pass_rate, options.tokens_per_param,
+        options.sample_tokens, options.questions,
+    )  # fmt: skip
     if dense:
         yield Rows("densities", ("task", "run", "params", "density"), dense, above="\n")
     if same:
@@ -113,6 +133,14 @@ def run(options: argparse.Namespace) -> Answer:
     if new:
         yield Note(_seal(study.folder, new))
     return 0
+
+
+def _share(text: str) -> float:
+    """A rate of passing, inside (0, 1)."""
+    value = positive(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f"{text}: a rate of passing lies between 0 and 1")
+    return value
 
 
 def _sizes(runs: pd.DataFrame, column: str) -> dict[str, float]:

@@ -62,6 +62,7 @@ def world(seed: int) -> tuple[Answers, float, float]:
         1 / CHOICES,
         drawn,
         passed,
+        wrong - np.log(2),
     )
     new = rng.normal(size=1)
     _, _, truth = answered(level(np.array([TARGET]), new), MANY, rng)

@@ -29,6 +29,7 @@ class Answers:
         hits: 1 where the right choice is the likeliest, else 0.
         chance: accuracy of a guess.
         drawn, passed: samples of each item, and how many of them passed; 0 without samples.
+        rival: ln p of the likeliest wrong choice, in nats.
     """
 
     task: str
@@ -41,6 +42,7 @@ class Answers:
     chance: float
     drawn: Array  # [R, I]
     passed: Array  # [R, I]
+    rival: Array  # [R, I]
 
     @property
     def has_samples(self) -> bool:
@@ -49,7 +51,8 @@ class Answers:
     def of(self, mask: NDArray[np.bool_]) -> Answers:
         """The answers of some runs."""
         arrays = {name: getattr(self, name)[mask] for name in
-                  ("params", "right", "wrong", "loss", "hits", "drawn", "passed")}  # fmt: skip
+                  ("params", "right", "wrong", "loss", "hits", "drawn", "passed",
+                   "rival")}  # fmt: skip
         names = tuple(name for name, kept in zip(self.runs, mask, strict=True) if kept)
         return Answers(self.task, names, chance=self.chance, **arrays)
 
@@ -110,6 +113,7 @@ def answers_of(rows: pd.DataFrame, params: dict[str, float], task: str) -> Answe
         chance=float(np.mean([1 / sizes[item] for item in items])),
         drawn=drawn,
         passed=passed,
+        rival=best,
     )
 
 

@@ -20,7 +20,9 @@ from scaling.common.errors import UserError
 HELD = "held"
 
 
-def write(folder: Path, run: str, right: np.ndarray, wrong: np.ndarray, hits: np.ndarray) -> None:
+def write(
+    folder: Path, run: str, right: np.ndarray, wrong: np.ndarray, hits: np.ndarray, step: int = 50
+) -> None:
     """The items of a run with two choices each, of which the likelier is as `hits` says."""
     results = [
         ItemResult(
@@ -33,7 +35,7 @@ def write(folder: Path, run: str, right: np.ndarray, wrong: np.ndarray, hits: np
         )
         for k, (a, b, hit) in enumerate(zip(right, wrong, hits, strict=True))
     ]
-    header = TaskHeader(run_id=run, task="synthetic", step=50, version="v", items=len(results))
+    header = TaskHeader(run_id=run, task="synthetic", step=step, version="v", items=len(results))
     write_items(folder / run, header, results, {})
 
 
@@ -51,7 +53,9 @@ def folder(tmp_path: Path) -> Path:
     plan = []
     for k, run in enumerate(answers.runs):
         plan.append(finish(tmp_path, run, float(answers.params[k])))
-        write(tmp_path, run, answers.right[k], answers.wrong[k], answers.hits[k])
+        for step in (10, 30, 50):
+            easier = answers.right[k] - (50 - step) / 50
+            write(tmp_path, run, easier, answers.wrong[k], answers.hits[k], step)
     counts = {"params_total": TARGET, "tokens": 1e6, "flops_6nd": 6e6 * TARGET}
     plan.append(records.planned(HELD, "held_out", 1, **counts))
     plans = records.plan("abilities", plan, reading="abilities", loss="loss", law=None)
@@ -85,7 +89,10 @@ def test_predictions_are_sealed_and_then_measured(folder: Path, capsys) -> None:
     assert "trained before any prediction was sealed" in text
     arguments = ["abilities", str(folder), "--predict", "600k", "--chain", "direct", "--json"]
     assert main(arguments) == 0
-    (own,) = json.loads(capsys.readouterr().out)["densities"]
+    answer = json.loads(capsys.readouterr().out)
+    (own,) = answer["densities"]
+    assert [len(answer[each]) for each in ("breaks", "calibration", "similarities")] == [3, 7, 3]
+    assert all(each["neighbours"] > 0.9 for each in answer["similarities"][:2])
     assert own["run"] == HELD and own["density"]["low"] < 1 < own["density"]["high"]
     assert main([*arguments, "--density", str(folder)]) == 0
     beside = json.loads(capsys.readouterr().out)["densities"]

@@ -40,11 +40,11 @@ def predict(answers: Answers, params: float, rng: np.random.Generator) -> Array:
     x = np.log(answers.params)
     middle = x.mean()
     weights = item_weights(I, RESAMPLES, rng) * I
-    plain = _fit(x - middle, answers.drawn, answers.passed, weights[:1])
+    plain = likeliest(x - middle, answers.drawn, answers.passed, weights[:1])
     measured = rates(answers.drawn, answers.passed).mean(1)
-    off = _double(measured) - (plain[0, 0] - np.exp(plain[0, 1]) * (x - middle))
+    off = double_log(measured) - (plain[0, 0] - np.exp(plain[0, 1]) * (x - middle))
     spread = np.sqrt((off**2).sum() / (R - 2))
-    found = _fit(x - middle, answers.drawn, answers.passed, weights)
+    found = likeliest(x - middle, answers.drawn, answers.passed, weights)
     scale = spread * np.sqrt((R - 2) / rng.chisquare(R - 2, len(weights)))
     design = np.stack([np.ones(R), x - middle], 1)
     here = np.array([1.0, np.log(params) - middle]) @ np.linalg.pinv(design)
@@ -55,12 +55,12 @@ def predict(answers: Answers, params: float, rng: np.random.Generator) -> Array:
     return made
 
 
-def _double(rate: Array) -> Array:
+def double_log(rate: Array) -> Array:
     """ln(-ln rate), of rates inside (0, 1)."""
     return np.log(-np.log(np.clip(rate, 1e-6, 1 - 1e-6)))
 
 
-def _fit(x: Array, drawn: Array, passed: Array, weights: Array) -> Array:
+def likeliest(x: Array, drawn: Array, passed: Array, weights: Array) -> Array:
     """ln c at the mean, ln a and ln phi, the likeliest first, then of resamples of items: [B, 3].
 
     A resample moves the likeliest by one Newton step, - H^-1 sum_i (w_i - 1) grad_i.
@@ -80,7 +80,7 @@ def _fit(x: Array, drawn: Array, passed: Array, weights: Array) -> Array:
         steps = TINY * np.eye(3)
         return np.stack([costs(theta + e) - costs(theta - e) for e in steps], 1) / (2 * TINY)
 
-    start = np.array([float(_double(np.array(rates(drawn, passed).mean()))), -1.5, 0.5])
+    start = np.array([float(double_log(np.array(rates(drawn, passed).mean()))), -1.5, 0.5])
     best = minimize(
         lambda theta: costs(theta).sum(), start, jac=lambda theta: slopes(theta).sum(0),
         method="L-BFGS-B", bounds=[(-8, 5), (-6, 1.5), (-3, 6)],
