@@ -78,6 +78,9 @@ class TransformerConfig:
     # last layer of their own; cycle_but_norms: as cycle, but for the norms
     sharing: Literal["none", "cycle", "middle_cycle", "cycle_but_norms"] = "none"
     layers_unique: int = 0  # of the layers, those with weights of their own; 0: the fewest
+    # of the tokens that layers with shared weights are applied to again (Mixture-of-Recursions):
+    # none: all of them, always; by a depth for each token; by the highest scores of a sequence
+    recursion: Literal["none", "token_choice", "expert_choice"] = "none"
     # pre: before all of a mixer's and a feed-forward's inputs; peri: of queries, keys and routers
     norms: Literal["pre", "peri"] = "pre"
     layer_heads: tuple[float, ...] = (1.0, 1.0)  # of the first and last layer, over heads: OpenELM
@@ -178,6 +181,18 @@ class TransformerConfig:
             )
         if self.norms == "peri" and self.block == "parallel":
             raise UserError("model.norms=peri: no form of a parallel block; set block=sequential")
+        if self.recursion == "none":
+            return
+        if self.sharing not in ("cycle", "middle_cycle") or self.recursions < 2:
+            raise UserError(
+                f"model.recursion={self.recursion}: no layers are applied twice; set "
+                "model.sharing=cycle or middle_cycle, and more layers than model.layers_unique"
+            )
+        if any(find_part("models.ffn", name).memory == "handed on" for _, name in self.blocks):
+            raise UserError(
+                f"model.recursion={self.recursion}: tokens that skip layers hand nothing on to "
+                "routers of experts; set model.experts=0"
+            )
 
     @property
     def unique(self) -> int:
@@ -185,6 +200,24 @@ class TransformerConfig:
         ends = 2 * (self.sharing == "middle_cycle")
         fewest = ends + len(self.pattern)
         return self.layers if self.sharing == "none" else self.layers_unique or fewest
+
+    @property
+    def ends(self) -> int:
+        """Layers at the start, and as many at the end, that share no weights with others."""
+        return int(self.sharing == "middle_cycle")
+
+    @property
+    def recursions(self) -> int:
+        """Times that shared layers are applied, R."""
+        return (self.layers - 2 * self.ends) // (self.unique - 2 * self.ends)
+
+    def tokens_at(self, context: int, r: int) -> int:
+        """Tokens of a sequence that are to have recursion r, of R - 1: T (R - r) / R."""
+        return math.ceil(context * (self.recursions - r) / self.recursions - 1e-9)
+
+    def slots_at(self, context: int, r: int) -> int:
+        """Slots of a sequence in recursion r: model.capacity_factor for each of its tokens."""
+        return min(context, math.ceil(self.tokens_at(context, r) * self.capacity_factor - 1e-9))
 
     @property
     def owners(self) -> tuple[int, ...]:
@@ -206,7 +239,8 @@ class TransformerConfig:
     @property
     def repeats_exactly(self) -> bool:
         """True where every `period` layers have weights of one form, so that a scan can do them."""
-        return self.sharing in ("none", "cycle") and self.alike
+        exact = self.sharing in ("none", "cycle") and self.recursion == "none"
+        return exact and self.alike
 
     @property
     def alike(self) -> bool:
@@ -253,6 +287,8 @@ class TransformerConfig:
 
         repeated = len(self.pattern) if self.alike else self.layers
         blocks = tuple(block(layer) for layer in range(repeated))
+        if self.recursion != "none":
+            blocks = tuple(_recursed(self, context, layer) for layer in range(self.layers))
         return Dims(
             layers=self.layers,
             width=self.width,
@@ -267,6 +303,19 @@ class TransformerConfig:
             once=("shared router",),
             apart=("norms",) if self.sharing == "cycle_but_norms" else (),
         )
+
+
+def _recursed(c: TransformerConfig, context: int, layer: int) -> tuple[Counts, ...]:
+    """The parts of one layer of a model with recursions, for the tokens that it is applied to."""
+    r = 0 if c.ends and layer in (0, c.layers - 1) else (layer - c.ends) // (c.unique - 2 * c.ends)
+    slots, again = c.slots_at(context, r), c.owners[layer] != layer
+    plain = replace(c, recursion="none").dims(slots)
+    block = plain.blocks[layer % len(c.pattern)]
+    parts = [part.of_some(slots, c.tokens_at(context, r), context, again) for part in block]
+    if layer == 0:
+        routers = ("d->u",) * (1 + (c.recursion == "expert_choice"))
+        parts.append(Counts("recursion", weights=routers, letters={"u": c.recursions}))
+    return tuple(parts)
 
 
 @cache

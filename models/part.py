@@ -159,6 +159,36 @@ class Router:
     penalties: tuple[str, ...] = ("balance_loss", "router_z_loss")
 
 
+@dataclass(frozen=True)
+class Recursion:
+    """A choice of the tokens that go through shared layers again.
+
+    Attributes:
+        causal: no choice depends on a later token in training. In evaluation none ever does.
+        source: where it was described.
+        weights: letters of its routers, by name.
+        penalties: fields of `PenaltiesConfig` that weigh what it finds.
+    """
+
+    causal: bool
+    source: str
+    weights: Mapping[str, str]
+    penalties: tuple[str, ...]
+
+
+# By model.recursion; models/routers/_recursion.py has the choices
+RECURSIONS: Mapping[str, Recursion] = {
+    "token_choice": Recursion(
+        True, "Bae et al. 2025, arXiv:2507.10524", {"router": "d->u"},
+        ("balance_loss", "router_z_loss"),
+    ),
+    "expert_choice": Recursion(
+        False, "Bae et al. 2025, arXiv:2507.10524", {"router": "d->u", "auxiliary": "d->u"},
+        ("auxiliary_loss",),
+    ),
+}  # fmt: skip
+
+
 def mixer(name: str) -> Part:
     """The mixer of this name and its settings; UserError where there is none."""
     found: Part = find_part("models.mixers", name)
@@ -174,6 +204,7 @@ def feed_forward(name: str) -> Part:
 def reads(model: TransformerConfig) -> frozenset[str]:
     """The `FIELDS` that the parts of a model read; the pattern may leave its experts open."""
     named = {"experts"} if any("+" not in block for block in model.pattern) else set()
+    named |= {"capacity_factor"} if model.recursion != "none" else set()
     return frozenset(named.union(*(part.reads for part in _parts(model))))
 
 
@@ -181,7 +212,7 @@ def rules(model: TransformerConfig) -> frozenset[str]:
     """`Part.rules` of all parts of a model, and the roles of its router's weights."""
     own = router(model.router)
     found = {**own.weights, **own.shared}.values() if "router" in reads(model) else ()
-    roles = {role for role, _ in found}
+    roles = {role for role, _ in found} | ({"router"} if model.recursion != "none" else set())
     return frozenset(roles).union(*(part.rules for part in _parts(model)))
 
 
@@ -190,9 +221,10 @@ def _parts(model: TransformerConfig) -> list[Part]:
 
 
 def penalties(model: TransformerConfig) -> frozenset[str]:
-    """`Router.penalties` of a model, if it has a router."""
+    """`Router.penalties` of a model, if it has a router, and those of its recursion."""
     found = router(model.router).penalties if "router" in reads(model) else ()
-    return frozenset(found)
+    more = RECURSIONS[model.recursion].penalties if model.recursion != "none" else ()
+    return frozenset((*found, *more))
 
 
 def router(name: str) -> Router:

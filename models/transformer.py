@@ -21,7 +21,9 @@ from models.dense import dense
 from models.layout import constrain
 from models.module import ROUTERS, STATE, TAPS, Module, Norm, Spec, Tokens
 from models.pipeline import pipeline
+from models.routers._recursion import recur
 from models.weights import STACK, Params, describe, initialise, layer_name
+from scaling.common.errors import UserError
 from scaling.parametrization.parametrization import Parametrization
 
 Memory = Mapping[str, Array]  # handed from a layer to the next, for routers (`Router.carries`)
@@ -192,9 +194,39 @@ class Transformer(Module):
             )
             for owner in dict.fromkeys(c.owners)
         }
+        if c.recursion != "none":
+            return self._recursions(x, blocks), memory
         for layer, owner in enumerate(c.owners):
             x, memory = blocks[owner](x, memory, c.turn(layer))
         return x, memory
+
+    def _recursions(self, x: Float[Array, "B T d"], blocks: Mapping[int, Block]) -> Array:
+        """The stream after the shared layers, each applied to the tokens that its router chose."""
+        c, backward = self.spec.config, self.spec.program.backward
+        weights = {
+            name: self.weight(f"recursion_{name}", "router", letters, u=c.recursions)
+            for name, letters in part.RECURSIONS[c.recursion].weights.items()
+        }
+        shared = [blocks[owner] for owner in blocks if c.ends <= owner < c.layers - c.ends]
+
+        def product(x: Array, name: str, columns: slice) -> Array:
+            w = weights[name][:, columns].astype(jnp.float32)
+            with jax.default_matmul_precision("highest"):
+                return dense(x.astype(jnp.float32), w, "d->u", backward)
+
+        def layers(x: Array, r: int) -> Array:
+            for block in shared:
+                x, _ = block(x, {}, 0)
+            return x
+
+        if c.ends:
+            x, _ = blocks[0](x, {}, 0)
+        training = self.spec.phase == "training"
+        x, found = recur(c, x, layers, product, training)
+        self.tap("recursion", lambda: found, ROUTERS)
+        if c.ends:
+            x, _ = blocks[c.layers - 1](x, {}, 0)
+        return x
 
 
 def weights(spec: Spec, context: int) -> Any:
@@ -279,6 +311,11 @@ def follow(
 
 
 def _follow(spec: Spec, params: Params, state: Any, tokens: Tokens) -> tuple[Any, Any]:
+    if spec.config.recursion != "none":
+        raise UserError(
+            f"model.recursion={spec.config.recursion}: generates no tokens one by one; leave out "
+            "tasks that sample"
+        )
     if spec.config.sharing != "none" and spec.program.layers == "unrolled":
         spec, params = _apart(spec, params)
     variables = {"params": params, **({STATE: state} if state else {})}

@@ -64,14 +64,15 @@ def _sources() -> Answer:
 
 
 def _parts() -> Answer:
-    """A row for each mixer, feed-forward and router."""
+    """A row for each mixer, feed-forward, router and choice of recursions."""
     from models import part
     from scaling.common import plugins
 
-    found: list[tuple[str, str, part.Part | part.Router]] = [
+    found: list[tuple[str, str, part.Part | part.Router | part.Recursion]] = [
         *(("mixer", name, part.mixer(name)) for name in plugins.names("models.mixers")),
         *(("feed-forward", name, part.feed_forward(name)) for name in plugins.names("models.ffn")),
         *(("router", name, part.router(name)) for name in plugins.names("models.routers")),
+        *(("recursion", name, each) for name, each in part.RECURSIONS.items()),
     ]
     rows = []
     for kind, name, each in found:

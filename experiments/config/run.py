@@ -64,6 +64,7 @@ class PenaltiesConfig:
     bias_loss: float = 0.01  # excess load of experts, which moves their biases alone
     policy_loss: float = 0.01  # of REINFORCE, for routers that draw
     baseline_loss: float = 0.01  # squared error of its baseline [nats^2]
+    auxiliary_loss: float = 0.001  # of the router that guesses an expert choice of recursions
 
 
 _FRACTION = (0, 1, "must lie between 0 and 1")

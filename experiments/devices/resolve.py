@@ -78,6 +78,7 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
     model = config.science.model
     if (program.layers == "scan" or layout.stage > 1) and not model.repeats_exactly:
         reason = "sizes by depth" if not model.alike else f"model.sharing={model.sharing}"
+        reason = reason if model.recursion == "none" else f"model.recursion={model.recursion}"
         raise UserError(
             f"execution.program.layers=scan: under {reason} no layers repeat exactly, as a scan "
             "and stages need; set execution.program.layers=unrolled"
@@ -109,11 +110,16 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
 
 
 def _check_stages(model: TransformerConfig, layout: Layout) -> None:
-    """Refuse stages where a router reads more than the residual stream.
+    """Refuse stages where a router reads more than the residual stream, and split recursions.
 
     Raises:
-        UserError: it does.
+        UserError: it is one of these.
     """
+    if layout.sizes["sequence"] > 1 and model.recursion != "none":
+        raise UserError(
+            f"execution.layout.sequence={layout.sequence}: model.recursion={model.recursion} "
+            "gathers tokens of whole sequences; choose fsdp or fsdp_tensor"
+        )
     if layout.stage > 1 and "router" in reads(model):
         found = router(model.router)
         if found.carries or found.tokens == "read":

@@ -256,9 +256,13 @@ def rows(spec: Spec, seeds: NDArray[np.uint32], seen: Seen) -> Iterator[Coordina
 
 
 def _mean(path: Any, x: Array) -> Array:
-    """The mean size over everything but an axis of scanned layers: [L] there, else a scalar."""
+    """The mean size over everything but an axis of scanned layers: [L] there, else a scalar.
+
+    Zeros are no activations: slots of experts that hold no token, at any width another number.
+    """
     x = jnp.abs(x.astype(jnp.float32))
-    return x.mean(range(1, x.ndim)) if jax.tree_util.DictKey(STACK) in path else x.mean()
+    axes = range(1, x.ndim) if jax.tree_util.DictKey(STACK) in path else range(x.ndim)
+    return x.sum(tuple(axes)) / jnp.maximum(1, (x > 0).sum(tuple(axes)))
 
 
 def _place(path: Any) -> tuple[str, int | None, int]:

@@ -2,7 +2,7 @@
 
     h_l = GRU(x_l W_l, h_(l-1)),    p = softmax(h_l V_l),    weight of expert e for token t: p_te
 
-h_0 = 0, and all layers share one GRU (Cho et al. 2014) of model.head_dim numbers:
+h_0 = 0, and all layers share one GRU (Cho et al. 2014) of 16 numbers at any width:
 
     u, s = sigmoid(x A + b + h C + c),    n = tanh(x A + b + s (h C + c)),    h' = (1 - u) n + u h
 
@@ -16,6 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 from models.part import Router
+
+STATE = 16  # numbers of the state; fixed, so that no matrix of the GRU grows with the width
 
 
 def route() -> Callable[[Any], Any]:
@@ -36,6 +38,6 @@ ROUTER = Router(
         "gates_bias": ("bias", "->ms"),
         "gates_back_bias": ("bias", "->ms"),
     },
-    letters=lambda c: {"s": c.head_dim, "m": 3},
+    letters=lambda c: {"s": STATE, "m": 3},
     carries={"state": "s"},
 )

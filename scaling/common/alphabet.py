@@ -36,6 +36,7 @@ ALPHABET: Mapping[str, str] = {
     "c": "taps of a convolution",
     "p": "positions of a chunk",
     "s": "numbers of a recurrent state",
+    "u": "recursions, to choose from",
 }
 
 

@@ -64,7 +64,7 @@ def params_unique(s: Dims) -> int:
 
 def _met(s: Dims, part: Counts) -> int:
     """Parameters of a part that a token meets."""
-    return weights_active(s, part) + part.vectors - part.vectors_idle
+    return weights_active(s, part) + round((part.vectors - part.vectors_idle) * part.share)
 
 
 def params_matmul_layers(s: Dims) -> int:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from scaling.common.alphabet import parse
 
@@ -35,6 +36,8 @@ class Counts:
         slots: of a sequence, sent to the devices of the experts and back; 0: tokens stay. `kept` is
             then of a slot.
         letters: lengths of letters that are this part's alone.
+        share: of the tokens, those that the part is applied to.
+        stored: "before" where an earlier layer, which is listed too, stores its weights.
     """
 
     name: str
@@ -53,6 +56,23 @@ class Counts:
     striped: tuple[str, ...] = ()
     slots: int = 0
     letters: Mapping[str, int] = field(default_factory=dict)
+    share: float = 1.0
+    stored: Literal["here", "before"] = "here"
+
+    def of_some(self, slots: int, tokens: int, context: int, again: bool) -> Counts:
+        """Of a part counted for `slots` positions, the same for some tokens of a sequence.
+
+        Products without weights, and all that has S, are of the slots.
+        """
+        return replace(
+            self,
+            flops_mixing=round(self.flops_mixing * slots / context),
+            flops_mixing_causal=round(self.flops_mixing_causal * slots / context),
+            flops_softmax=round(self.flops_softmax * slots / context),
+            letters={**self.letters, "S": slots},
+            share=tokens / context,
+            stored="before" if again else "here",
+        )
 
 
 @dataclass(frozen=True)
@@ -92,6 +112,8 @@ class Dims:
         """Copies of a part of the pattern whose weights are stored."""
         if part.name in self.once:
             return int(part is next(each for each in self.parts if each.name == part.name))
+        if len(self.blocks) == self.layers:
+            return int(part.stored == "here")
         layers = self.layers if part.name in self.apart else self.layers_unique
         return layers // len(self.blocks)
 
@@ -122,5 +144,5 @@ def weights_active(s: Dims, part: Counts) -> int:
     found = 0
     for copies, inputs, outputs in map(parse, part.weights):
         met = part.copies_active if copies else 1
-        found += round(numbers(s, part, inputs + outputs) * met)
+        found += round(numbers(s, part, inputs + outputs) * met * part.share)
     return found

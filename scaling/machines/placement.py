@@ -33,6 +33,7 @@ WEIGHTS: Mapping[str, Axes] = {
     "x": (),
     "q": (),
     "m": (),
+    "u": (),
 }
 # Weights as products read them: gathered along fsdp.
 WEIGHTS_USED: Mapping[str, Axes] = {

@@ -40,7 +40,8 @@ GROUPS: Mapping[Role, Group] = {
 }
 Range = tuple[float, float]
 # Places that read from the width; all others are outputs of matrices, of blocks or of the embedding
-RANDOM_SUMS = ("logits", "attention/logits", "mlp/router")
+ROUTERS = ("mlp/router", "mlp/residual", "mlp/gates", "mlp/gates_back", "mlp/choice")
+RANDOM_SUMS = ("logits", "attention/logits", *ROUTERS)
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class Theory:
         readout = self.width["readout"].init + 0.5
         own = {
             "attention/logits": (self.attention + 0.5) * heads,
-            "mlp/router": readout,
+            **dict.fromkeys(ROUTERS, readout),
             "logits": self.tied + 0.5 if tied else readout,
         }
         power = own.get(place, 0.0)

@@ -25,11 +25,15 @@ MODELS = {
         MODEL, router="gating_residual", pattern=("attention+zero_computation",)
     ),
 }
+MODELS["recursion"] = replace(
+    SCIENCE.model, layers=4, layers_unique=2, sharing="cycle", recursion="expert_choice"
+)
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name != "top_k")) for name in MODELS]
 
 
 def scanned(name: str) -> Recipe:
-    return program(science=replace(SCIENCE, model=MODELS[name]), layers="scan")
+    layers = "scan" if MODELS[name].repeats_exactly else "unrolled"
+    return program(science=replace(SCIENCE, model=MODELS[name]), layers=layers)
 
 
 @cache
@@ -48,6 +52,8 @@ def test_any_program_has_the_same_curve(
     name: str, microbatch: int, settings: dict[str, Any]
 ) -> None:
     science = replace(SCIENCE, model=MODELS[name])
+    if not science.model.repeats_exactly:
+        settings = {**settings, "layers": "unrolled"}
     _, losses = train(program(microbatch, science, **settings), run(), batches())
     np.testing.assert_allclose(losses, reference(name), rtol=1e-5)
 

@@ -34,11 +34,17 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "sigmoid": ("model.router=sigmoid",),
     "loss_free": ("model.router=loss_free",),
     "rl_r": ("model.router=rl_r",),
+    "recursed": (
+        "model.experts=0",
+        "model.layers=2",
+        "model.sharing=cycle",
+        "model.recursion=expert_choice",
+    ),
     "rounded": ("optimizer.rounded=int4", "optimizer.rounding_fraction=0.5"),
     "tuned": ("optimizer.name=adamw", "tuning.method=support", "tuning.values=100"),
 }
 
-SLOW = ("sigmoid", "loss_free", "rl_r", "rounded", "tuned")
+SLOW = ("sigmoid", "loss_free", "rl_r", "recursed", "rounded", "tuned")
 
 # another value of each number, on the run that reads it
 CHANGES: Mapping[str, tuple[str, str]] = {
@@ -68,6 +74,7 @@ CHANGES: Mapping[str, tuple[str, str]] = {
     "penalties.bias_loss": ("loss_free", "penalties.bias_loss=1.0"),
     "penalties.policy_loss": ("rl_r", "penalties.policy_loss=1.0"),
     "penalties.baseline_loss": ("rl_r", "penalties.baseline_loss=1.0"),
+    "penalties.auxiliary_loss": ("recursed", "penalties.auxiliary_loss=1.0"),
     "rounding_steps": ("rounded", "optimizer.rounding_fraction=0.0"),
     "tuned_values": ("tuned", "tuning.values=2000"),
 }

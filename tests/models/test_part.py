@@ -105,6 +105,13 @@ SHARED = {
     "cycle": {"layers": 4, "sharing": "cycle", "layers_unique": 2, "experts": 4},
     "middle cycle": {"layers": 4, "sharing": "middle_cycle"},
     "cycle but norms": {"sharing": "cycle_but_norms", "experts": 4},
+    "recursion, token choice": {
+        "layers": 6,
+        "recursion": "token_choice",
+        "sharing": "middle_cycle",
+        "layers_unique": 4,
+    },
+    "recursion, expert choice": {"layers": 2, "recursion": "expert_choice", "sharing": "cycle"},
 }
 BY_DEPTH: dict[str, Any] = {"layers": 3, "layer_heads": (0.5, 1.5), "layer_ffn": (0.25, 1.0)}
 SIZED = {"sizes by depth": BY_DEPTH, "biased sizes by depth": {**BY_DEPTH, "biases": "all"}}
@@ -137,13 +144,14 @@ def test_a_part_counts_itself(name: str) -> None:
     assert sum(flops_by_part(dims).values()) == flops_model(dims)
 
 
-def _uses(config: TransformerConfig, weight: Weight) -> int:
-    """Layers with this weight, by a walk over the depth."""
+def _uses(config: TransformerConfig, weight: Weight) -> float:
+    """Layers with this weight, by a walk over the depth; of half of the tokens half of one."""
     if weight.path.startswith("router_"):
         return config.layers
     if weight.layer is None or (config.sharing == "cycle_but_norms" and "norm" in weight.path):
         return 1
-    return config.owners.count(weight.layer)
+    uses = config.owners.count(weight.layer)
+    return (1 + uses) / 2 if config.recursion != "none" else uses
 
 
 @pytest.mark.parametrize("name", [*MIXERS, *FEED_FORWARDS, *HYBRIDS])
@@ -245,6 +253,11 @@ def test_the_settings_of_a_part_follow_its_name() -> None:
         ({"norms": "peri", "pattern": ("qlstm",)}, "model.norms=peri: qlstm has no form for it"),
         ({"layer_ffn": (1.0,)}, r"model.layer_ffn=\(1.0,\): two positive factors"),
         (BY_DEPTH | {"sharing": "cycle"}, "layers that share weights .* have one size"),
+        ({"recursion": "token_choice"}, "recursion=token_choice: no layers are applied twice; set"),
+        (
+            {"recursion": "token_choice", "sharing": "cycle", "experts": 4},
+            "hand nothing on to routers of experts; set model.experts=0",
+        ),
         ({"experts": 4, "router": "hsah"}, "model.router=hsah: .*did you mean 'hash'?"),
     ],
 )

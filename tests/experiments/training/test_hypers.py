@@ -58,6 +58,7 @@ def test_each_number_of_the_config_reaches_its_leaf():
         "penalties.bias_loss=0.5": {"penalties.bias_loss"},
         "penalties.policy_loss=0.5": {"penalties.policy_loss"},
         "penalties.baseline_loss=0.5": {"penalties.baseline_loss"},
+        "penalties.auxiliary_loss=0.5": {"penalties.auxiliary_loss"},
         "init_scale=0.5": {"init_scale"},
         "seed=5": {"seed"},
         "budget.tokens=12800": {

@@ -37,6 +37,7 @@ PENALTIES = {
     "bias_loss": 0.1,
     "policy_loss": 0.1,
     "baseline_loss": 0.1,
+    "auxiliary_loss": 0.1,
 }
 
 
@@ -107,6 +108,19 @@ def test_any_router_has_the_gradients_of_one_device(own: str) -> None:
     (alone, _), (shared, _) = (
         differentiate(*EXPERTS, f"model.{own}"),
         differentiate(*fields("expert 2, tensor 2"), f"model.{own}"),
+    )
+    for ours, theirs in zip(jax.tree.leaves(shared), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=TOLERANCE * float(np.abs(theirs).max()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recursion", ["token_choice", "expert_choice"])
+def test_recursions_have_the_gradients_of_one_device(recursion: str) -> None:
+    own = ("model.layers=4", "model.sharing=cycle", f"model.recursion={recursion}")
+    axes = ("name=fsdp_tensor", "fsdp=2", "tensor=2")
+    (alone, _), (shared, _) = (
+        differentiate(*own, *(f"execution.layout.{field}" for field in layout))
+        for layout in ((), axes)
     )
     for ours, theirs in zip(jax.tree.leaves(shared), jax.tree.leaves(alone), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=TOLERANCE * float(np.abs(theirs).max()))
