@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> Answer:
         return 0
     if options.against:
         raise UserError("compare: --against names a family; leave out --law to compare families")
-    from analysis.inference.compare import compare
+    from analysis.inference.compare import compare, title
 
     source = read(options.path, options)
     if twice := [law for law, times in Counter(options.law).items() if times > 1]:
@@ -98,6 +98,10 @@ def run(options: argparse.Namespace) -> Answer:
         for row in ranking.to_dict("records")
     ]
     yield Rows("laws", HEAD, rows)
+    for each in results:
+        if each.held_out and each.held_out.has_intervals:
+            contents = each.held_out.prediction.contains
+            yield Note(f"inside, score: intervals of a new run by {title(each)}: {contents}")
     yield from map(Note, dict.fromkeys(note for each in results for note in each.points.notes))
     yield from plot(options, lambda: draw(results))
     return 0

@@ -40,6 +40,7 @@ def run(options: argparse.Namespace) -> Answer:
 
     from analysis import card
     from analysis.fitting.card import sections
+    from analysis.fitting.types import LEVEL
 
     source = read(options.path, options)
     law = law_named(options.law or source.law, pairs("--fix", options.fix))
@@ -51,6 +52,8 @@ def run(options: argparse.Namespace) -> Answer:
         f"objective {result.objective:.10g}, {result.status}, {len(result.points)} points, "
         f"rms log residual {100 * result.rms:.2g} %",
     )
+    if result.has_intervals:
+        yield Note(f"intervals in brackets, {LEVEL:.0%}: of the constants alone")
     columns = ", ".join(f"{name} = {column}" for name, column in result.recipe.columns.items())
     yield Whole({}, f"columns: {columns}, loss = {result.recipe.loss}")
     yield from map(Note, result.warnings)

@@ -79,6 +79,11 @@ class FitResult(Tabular):
         return float(np.sqrt(np.mean(self.residuals**2)))
 
     @property
+    def freedom(self) -> int:
+        """n - P, the degrees of freedom of the residuals."""
+        return len(self.points) - len(self.estimates)
+
+    @property
     def noise(self) -> float:
         """The sd of one run's log loss about the law, n - P degrees of freedom."""
         return residual_sd(self.residuals, self.points.weights, len(self.estimates))
@@ -153,7 +158,9 @@ class FitResult(Tabular):
             nothing = np.full_like(fitted, np.nan)
             return Prediction(fitted, nothing, nothing, away, without=self.no_interval)
         drawn = self.sampled(**variables)
-        parts = self.extrapolation.at(spread(bounded_log(drawn)), self.noise, distance(away), level)
+        parts = self.extrapolation.at(
+            spread(bounded_log(drawn)), self.noise, distance(away), level, self.freedom
+        )
         value, half = fitted * np.exp(parts.drift), parts.half_width()
         return Prediction(
             value=value,

@@ -254,7 +254,7 @@ def rolled_errors(result: FitResult, held: Sequence[tuple[float, float]]) -> Any
     noise = result.noise
     with house_style():
         figure, axes = canvas()
-        band = found.at(np.zeros_like(at), noise, at, LEVEL)
+        band = found.at(np.zeros_like(at), noise, at, LEVEL, result.freedom)
         half = band.half_width("run noise", "law")
         axes.fill_between(
             np.exp(at), 100 * (band.drift - half), 100 * (band.drift + half), color=FITTED,

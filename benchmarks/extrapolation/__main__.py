@@ -3,10 +3,12 @@
     WINDTUNNEL_DATA=../shared/data python -m benchmarks.extrapolation
     WINDTUNNEL_DATA=../shared/data python -m benchmarks.extrapolation --last-look
     python -m benchmarks.extrapolation --synthetic --ladders 100
+    WINDTUNNEL_DATA=../shared/data python -m benchmarks.extrapolation --curves
 
 Every family of runs (`families`) is cut by compute (`cut`); each method (`methods`) fits the rows
 below and gives an interval at those above, which are scored (`score`). A third of the studies, by a
-hash of their names, is left out until the last look, which scores them alone.
+hash of their names, is left out until the last look, which scores them alone. `curves` compares the
+laws of learning curves.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pandas as pd
 
+from benchmarks.extrapolation import curves
 from benchmarks.extrapolation.cut import Cut, cuts
 from benchmarks.extrapolation.evidence import gather
 from benchmarks.extrapolation.families import families
@@ -80,17 +83,29 @@ def main() -> None:
     parser.add_argument("--last-look", action="store_true", help="the set-aside studies alone")
     parser.add_argument("--synthetic", action="store_true", help="random ladders of known truth")
     parser.add_argument("--ladders", type=int, default=100, help="of each kind")
+    parser.add_argument("--curves", action="store_true", help="laws of learning curves")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--csv", help="file for every scored row")
     args = parser.parse_args()
-    chosen = of_ladders(args.ladders) if args.synthetic else of_tables(args.last_look)
-    rows = pd.concat(played(chosen, args.methods), ignore_index=True)
+    if args.curves:
+        scored = curves.played()
+    else:
+        chosen = of_ladders(args.ladders) if args.synthetic else of_tables(args.last_look)
+        scored = played(chosen, args.methods)
+    rows = pd.concat(scored, ignore_index=True)
     if args.csv:
         rows.to_csv(args.csv, index=False)
-    if args.synthetic:
+    if args.curves:
+        print(curves.report_fits(rows))
+        print(report(rows[rows["reach"] > 0].assign(all="all"), ["all"], base="M2"))
+        print(report_studies(rows))
+    elif args.synthetic:
         print(report(rows, ["kind", "rungs"]))
     else:
-        print(report(rows.sort_values("reach", kind="stable"), ["reach"]))
+        rows = rows.sort_values("reach", kind="stable")
+        near = rows[rows["reach"] <= SHORT_REACH]
+        print(report(near.assign(reach=f"all to {SHORT_REACH}"), ["reach"]))
+        print(report(rows, ["reach"]))
         print(f"\ncoverage / score by study, at reaches up to {SHORT_REACH}\n")
         print(report_studies(rows))
 

@@ -19,9 +19,11 @@ sum_j w_kj = 1. Each has b, s and h of its own origin. The prior is conjugate, s
     a^^2 = (nu + sum w e^2 / u - p mu^^2) / (nu + K),
 
 and the log loss of a new run is Student's t with nu + K degrees of freedom about ln L + mu^ f h,
-of scale a^ sqrt(b^2 + s^2 + (tau^2 + 1 / p) (f h)^2). Without an origin the sums are empty, and the
-prior alone gives a wide t_2 interval: nothing has tested the law then, and two rungs show no bend.
-Errors of the expected size narrow it; larger ones widen it.
+of scale a^ sqrt(b^2 + s^2 + (tau^2 + 1 / p) (f h)^2). A law that errs less than expected makes runs
+no less noisy: the quantile of the parts b and s, t a^, is never below that of their own n - P
+degrees of freedom. Without an origin the sums are empty, and the prior alone gives a wide t_2
+interval: nothing has tested the law then, and two rungs show no bend. Errors of the expected size
+narrow it; larger ones widen it.
 
 Limits: a break beyond the last rung does not show in the rows. docs/intervals.md says more.
 """
@@ -67,14 +69,17 @@ class Extrapolation:
         """Measured over predicted at a reach of ten, less 1."""
         return math.expm1(self.drift * self.trend * math.log(10))
 
-    def at(self, constants: Array, noise: float, distance: Array, level: float) -> Spread:
-        """The interval of a new run: b and h (...), s."""
+    def at(
+        self, constants: Array, noise: float, distance: Array, level: float, rows: float
+    ) -> Spread:
+        """The interval of a new run: b and h (...), s, and its n - P degrees of freedom `rows`."""
         return Spread(
             constants=constants,
             noise=np.full_like(constants, noise),
             law=math.hypot(TAU, self.drift_sd) * self.trend * distance,
             drift=self.drift * self.trend * distance,
             level=level,
+            rows=rows,
             of=self,
         )
 
@@ -89,7 +94,7 @@ class Extrapolation:
 
 @dataclass(frozen=True)
 class Spread:
-    """Parts of an interval as sds of the log loss before the scale a^: `constants`, `noise` and
+    """Parts of an interval as sds of the log loss before their scale: `constants`, `noise` and
     `law`, each (...); `drift` is added to the log loss of the law."""
 
     constants: Array
@@ -97,15 +102,18 @@ class Spread:
     law: Array
     drift: Array
     level: float
+    rows: float  # degrees of freedom of the noise
     of: Extrapolation
 
     def half_width(self, *parts: str) -> Array:
-        """t a^ sqrt(sum of squares) of the named parts of the log loss; of all, the interval's."""
-        known = dict(zip(PARTS, (self.constants, self.noise, self.law), strict=True))
+        """Root of the sum of squares of the named parts of the log loss; of all, the interval's."""
+        law = student_t(self.level, self.of.freedom) * self.of.scale
+        own = max(law, student_t(self.level, max(self.rows, self.of.freedom)))
+        known = dict(zip(PARTS, (own * self.constants, own * self.noise, law * self.law), strict=True))
         if unknown := set(parts) - known.keys():
             raise UserError(f"interval of {', '.join(sorted(unknown))}: name {', '.join(PARTS)}")
         squares = sum(known[name] ** 2 for name in parts or PARTS)
-        return np.asarray(student_t(self.level, self.of.freedom) * self.of.scale * squares**0.5)
+        return np.asarray(squares**0.5)
 
     def to_json(self) -> dict[str, Any]:
         """Log half-widths of each part, the drift, and the posterior."""

@@ -19,6 +19,7 @@ from scaling.common.errors import UserError
 from scaling.laws import Law
 
 NEAR = 1.001  # factors up to this are rounding
+SHOWN = 60  # letters of values in a message
 
 
 def numbers_of(name: str, values: ArrayLike) -> Array:
@@ -37,8 +38,9 @@ def numbers_of(name: str, values: ArrayLike) -> Array:
 
 
 def _said(name: str, values: ArrayLike) -> str:
-    """A value as given, in one line."""
-    return f"{name}={' '.join(repr(values).split())}"
+    """A value as given, in one short line."""
+    whole = " ".join(repr(values).split())
+    return f"{name}={whole if len(whole) <= SHOWN else whole[:SHOWN] + '...'}"
 
 
 def beyond(values: ArrayLike, fitted: Array) -> Array:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from anybody import COLUMNS, write_table
 
+from analysis import fit
 from analysis.__main__ import main
+from analysis.fitting.types import Prediction
 
 
 @pytest.fixture
@@ -34,6 +36,42 @@ def test_json_holds_the_held_out_rows(csv, capsys):
         assert each["low"] < each["predicted"] < each["high"]
         error = each["measured"] / each["predicted"] - 1
         assert each["relative_error"] == pytest.approx(error, rel=1e-9)
+
+
+def test_commands_give_the_interval_of_predict_and_say_what_it_holds(csv, capsys):
+    """`fit --at`, `plan`, held-out rows and `compare`, against `fit(...).predict`."""
+
+    def answer(*asked: str) -> dict:
+        assert main([asked[0], csv, *COLUMNS, "--bootstrap", "50", *asked[1:], "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    def same(said: dict, low: str, high: str, wanted: Prediction) -> bool:
+        ends = [said[low], said[high]]
+        return ends == pytest.approx([float(wanted.low), float(wanted.high)], rel=1e-9)
+
+    columns = {"loss": "nats", "params": "n", "tokens": "d", "bootstrap": 50}
+    result = fit("chinchilla", csv, **columns)
+    far = result.predict(params=1e10, tokens=2e11)
+    found = answer("fit", "--at", "params=1e10,tokens=2e11")
+    assert same(found["at"][0]["nats"], "low", "high", far)
+    assert f"intervals of a new run: {far.contains}" in found["notes"]
+    assert any("brackets" in note and "constants alone" in note for note in found["notes"])
+    best = result.optimal(1e22)
+    found = answer("plan", "--flops", "1e22")
+    assert same(found["plans"][0]["loss"], "low", "high", best.prediction)
+    assert any(note.endswith(f"of the loss: {best.prediction.contains}") for note in found["notes"])
+    held = fit("chinchilla", csv, holdout="c>1e20", **columns).held_out
+    found = answer("fit", "--holdout", "c>1e20")["held_out"]
+    assert [each["low"] for each in found["rows"]] == pytest.approx(held.low.tolist(), rel=1e-9)
+    assert found["prediction"]["contains"] == held.prediction.contains
+    laws = ("--law", "chinchilla", "--law", "chinchilla,beta=alpha")
+    found = answer("compare", "--holdout", "c>1e20", *laws)
+    (row,) = (each for each in found["laws"] if each["law"] == "chinchilla")
+    assert row["inside_percent"] == 100 * held.coverage
+    assert row["score_percent"] == pytest.approx(100 * held.interval_score, rel=1e-9)
+    assert f"inside, score: intervals of a new run by chinchilla: {held.prediction.contains}" in (
+        found["notes"]
+    )
 
 
 def test_residuals_of_a_table_are_drawn(csv, tmp_path, capsys):

@@ -30,7 +30,7 @@ def origin(rung: int, errors: float) -> Origin:
 
 
 def half_width(origins: list[Origin]) -> float:
-    found = posterior(origins, TREND).at(np.array(0.004), 0.004, np.array(2.0), 0.95)
+    found = posterior(origins, TREND).at(np.array(0.004), 0.004, np.array(2.0), 0.95, 20)
     return float(found.half_width())
 
 
@@ -38,6 +38,17 @@ def test_fewer_rungs_never_narrow_it():
     widths = [half_width([origin(at, 1.0) for at in range(count)]) for count in range(8)]
     assert (np.diff(widths) < 0).all()
     assert half_width([origin(0, 3.0)]) > widths[0], "large errors widen it"
+
+
+def test_a_law_that_holds_makes_runs_no_less_noisy():
+    """Inside the rows the interval is that of the residuals, however small the rolled errors."""
+    found = posterior([origin(at, 0.1) for at in range(6)], TREND)
+    assert found.scale < 0.6
+    near = found.at(np.array(0.001), 0.004, np.array(0.0), 0.95, 25)
+    assert near.half_width() == pytest.approx(2.06 * np.hypot(0.001, 0.004), rel=1e-3)
+    assert near.half_width("law") == 0
+    far = found.at(np.array(0.001), 0.004, np.array(2.0), 0.95, 25)
+    assert far.half_width("law") < half_width([]), "but the law's error is smaller"
 
 
 def test_without_a_rung_it_is_the_prior_alone():

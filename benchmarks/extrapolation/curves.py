@@ -1,0 +1,170 @@
+"""Learning curves: the loss of one model over its data, fitted below a cut and predicted beyond.
+
+    M1 to M4    `power_law_no_offset`, `power_law`, `shifted_power_law`, `sigmoidal_power_law`
+    BNSL        of one, two or three breaks: the least AICc of those that have a minimum
+
+A curve is thinned to `ROWS` rows, evenly in ln x. Fitted are those below the largest x over 4 and
+over 16. Rows beyond count by their distance. Each row is resampled by itself, though those of one
+training run are not independent: the law's error, as rolling shows it, must make up for that.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.datasets import load
+from analysis.fitting.fit import ALONE, fit
+from analysis.fitting.result import FitResult
+from analysis.fitting.types import FitStatus
+from analysis.inference.compare import aicc
+from benchmarks.extrapolation.cut import nearest_reach
+from benchmarks.extrapolation.score import outcomes
+from scaling import laws
+from scaling.common.errors import UserError
+from scaling.common.tables import table
+from scaling.laws import Law
+from scaling.laws import learning_curves as forms
+
+ROWS, LEAST_ROWS = 32, 6
+CUTS = (4.0, 16.0)  # the largest x over that of the last row fitted
+RESAMPLES = 100
+FORMS: dict[str, tuple[Law, ...]] = {
+    "M1": (laws.power_law_no_offset,),
+    "M2": (laws.power_law,),
+    "M3": (forms.shifted_power_law,),
+    "M4": (forms.sigmoidal_power_law,),
+    "BNSL": (forms.ONE_BREAK, forms.TWO_BREAKS, forms.THREE_BREAKS),
+}
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Curves of one table: the rows where `where` holds, one for each value of `by`."""
+
+    dataset: str
+    where: str
+    by: str
+    x: str = "tokens"
+    loss: Callable[[pd.DataFrame], pd.Series] = lambda rows: rows["loss"]
+    part: str = ""
+
+    def each(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Name and rows `x`, `loss` of each curve."""
+        rows = load(self.dataset).query(self.where)
+        for key, group in rows.groupby(self.by, sort=True):
+            taken = pd.DataFrame({"x": group[self.x].astype(float), "loss": self.loss(group)})
+            taken = taken.dropna().groupby("x", as_index=False)["loss"].mean()
+            yield " ".join(filter(None, (self.dataset, self.part, str(key)))), thinned(taken)
+
+
+def thinned(rows: pd.DataFrame) -> pd.DataFrame:
+    """At most `ROWS` rows, those nearest to a grid even in ln x."""
+    x = np.log(rows["x"].to_numpy())
+    grid = np.linspace(x.min(), x.max(), ROWS)
+    near = np.unique(np.abs(x[:, None] - grid).argmin(axis=0))
+    return rows.iloc[near].reset_index(drop=True)
+
+
+def _error(rows: pd.DataFrame) -> pd.Series:
+    return 1 - rows["value"]
+
+
+def _log(rows: pd.DataFrame) -> pd.Series:
+    return np.log(rows["value"])
+
+
+_PYTHIA = "corpus == 'Pile' and on_schedule and tokens > 0 and shots == 'zero'"
+_SIZES = "params_nonembedding in (33222784, 150834176, 1129891136) and vocabulary == 16384"
+TABLES = (
+    Curves(
+        "pythia_evals", f"{_PYTHIA} and task == 'lambada_openai' and metric == 'ppl' "
+        "and model in ('pythia-70m', 'pythia-410m', 'pythia-12b')", "model", loss=_log,
+        part="lambada",
+    ),
+    Curves(
+        "pythia_evals", f"{_PYTHIA} and task in ('lambada_openai', 'sciq', 'arc_easy') and "
+        "metric == 'acc' and model == 'pythia-6.9b'", "task", loss=_error, part="error",
+    ),
+    Curves("vocab_scaling", _SIZES, "run_id"),
+    Curves("multi_power_law", "schedule == 'constant_72000'", "model", x="step"),
+    Curves("gadre_overtraining", "dataset == 'rpj'", "params_total"),
+)  # fmt: skip
+
+
+def chosen(forms: tuple[Law, ...], rows: pd.DataFrame) -> FitResult:
+    """The fit of least AICc; where none has one, that of the fewest constants.
+
+    Raises:
+        UserError: no form can be fitted.
+    """
+    fits, errors = [], []
+    for form in forms:
+        try:
+            fits.append(fit(form, rows, x="x", cluster=ALONE, bootstrap=RESAMPLES))
+        except UserError as error:
+            errors.append(error)
+    if not fits:
+        raise errors[0]
+    return min(fits, key=lambda each: (np.nan_to_num(aicc(each), nan=np.inf)))
+
+
+def played() -> Iterator[pd.DataFrame]:
+    """Scored rows beyond each cut of each curve, by law; one of nan where a law gives no answer."""
+    for tables in TABLES:
+        for name, rows in tables.each():
+            for away in CUTS:
+                seen = (rows["x"] <= rows["x"].max() / away).to_numpy()
+                if seen.sum() < LEAST_ROWS:
+                    continue
+                print(f"{name}: {seen.sum()} of {len(rows)} rows below", file=sys.stderr)
+                for form, family in FORMS.items():
+                    made = _scored(family, rows[seen], rows[~seen])
+                    took, law = made[["seconds", "law"]].iloc[0]
+                    print(f"  {form}: {made['status'].iloc[0]}, {law}, {took:.1f} s", file=sys.stderr)
+                    yield made.assign(study=tables.dataset, family=name, method=form, cut=away)
+
+
+def _scored(family: tuple[Law, ...], below: pd.DataFrame, above: pd.DataFrame) -> pd.DataFrame:
+    started = time.process_time()
+    beyond = above["x"].to_numpy() / below["x"].max()
+    nothing = np.full(len(above), np.nan)
+    value, low, high, status, law = nothing, nothing, nothing, "no fit", ""
+    try:
+        result = chosen(family, below)
+        status, law = str(result.status), result.law.name
+        if result.status is not FitStatus.REFUSED:
+            said = result.predict(x=above["x"].to_numpy())
+            value, low, high = np.log(said.value), np.log(said.low), np.log(said.high)
+    except UserError as error:
+        print(f"  {' '.join(str(error).split())[:160]}", file=sys.stderr)
+    return pd.DataFrame(
+        {
+            "reach": nearest_reach(beyond),
+            "status": status,
+            "law": law,
+            "seconds": time.process_time() - started,
+            **outcomes(np.log(above["loss"].to_numpy()), value, low, high),
+        }
+    )
+
+
+def report_fits(rows: pd.DataFrame) -> str:
+    """How the fits of each law ended, and the seconds of CPU that one takes, resamples included."""
+    fits = rows.drop_duplicates(["family", "cut", "method"])
+    ends = ("converged", "at bound", "misfit", "not identified", "refused", "no fit")
+    cells = [
+        (
+            str(method),
+            *(str(int((group["status"] == end).sum())) for end in ends),
+            f"{group['seconds'].median():.1f}",
+            f"{group['seconds'].max():.1f}",
+        )
+        for method, group in fits.groupby("method", sort=False)
+    ]
+    return table(("law", *ends, "median s", "largest s"), cells)
