@@ -125,8 +125,8 @@ def played() -> Iterator[pd.DataFrame]:
                 print(f"{name}: {seen.sum()} of {len(rows)} rows below", file=sys.stderr)
                 for form, family in FORMS.items():
                     made = _scored(family, rows[seen], rows[~seen])
-                    took, law = made[["seconds", "law"]].iloc[0]
-                    print(f"  {form}: {made['status'].iloc[0]}, {law}, {took:.1f} s", file=sys.stderr)
+                    status, law, took = made[["status", "law", "seconds"]].iloc[0]
+                    print(f"  {form}: {status}, {law}, {took:.1f} s", file=sys.stderr)
                     yield made.assign(study=tables.dataset, family=name, method=form, cut=away)
 
 

@@ -109,7 +109,8 @@ class Spread:
         """Root of the sum of squares of the named parts of the log loss; of all, the interval's."""
         law = student_t(self.level, self.of.freedom) * self.of.scale
         own = max(law, student_t(self.level, max(self.rows, self.of.freedom)))
-        known = dict(zip(PARTS, (own * self.constants, own * self.noise, law * self.law), strict=True))
+        halves = own * self.constants, own * self.noise, law * self.law
+        known = dict(zip(PARTS, halves, strict=True))
         if unknown := set(parts) - known.keys():
             raise UserError(f"interval of {', '.join(sorted(unknown))}: name {', '.join(PARTS)}")
         squares = sum(known[name] ** 2 for name in parts or PARTS)
