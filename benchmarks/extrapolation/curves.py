@@ -111,7 +111,7 @@ def chosen(forms: tuple[Law, ...], rows: pd.DataFrame) -> FitResult:
             errors.append(error)
     if not fits:
         raise errors[0]
-    return min(fits, key=lambda each: (np.nan_to_num(aicc(each), nan=np.inf)))
+    return min(fits, key=lambda each: np.nan_to_num(aicc(each), nan=np.inf))
 
 
 def played() -> Iterator[pd.DataFrame]:

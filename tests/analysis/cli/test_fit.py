@@ -69,9 +69,8 @@ def test_commands_give_the_interval_of_predict_and_say_what_it_holds(csv, capsys
     (row,) = (each for each in found["laws"] if each["law"] == "chinchilla")
     assert row["inside_percent"] == 100 * held.coverage
     assert row["score_percent"] == pytest.approx(100 * held.interval_score, rel=1e-9)
-    assert f"inside, score: intervals of a new run by chinchilla: {held.prediction.contains}" in (
-        found["notes"]
-    )
+    said = f"inside, score: intervals of a new run by chinchilla: {held.prediction.contains}"
+    assert said in found["notes"]
 
 
 def test_residuals_of_a_table_are_drawn(csv, tmp_path, capsys):
