@@ -67,6 +67,10 @@ NOT_HERE = (
     *(["import", name] for name in ("wandb", "mlflow", "marin", "olmo")),  # their own tests
     ["mirror", "runs/quickstart"],  # tests/experiments/test_trackers.py
     ["evaluate", "runs/quickstart"],  # tests/experiments/training/populations/test_kept.py
+    ["export", "runs/mine/RUN", "--llama"],  # tests/experiments/training/exports/test_llama.py
+    ["export", "runs/swiglu/RUN"],
+    ["evaluate", "llama"],
+    ["run", "quickstart", "--set", "data.tokenizer=file"],  # a file of the network
     ["fit", "runs.csv"],  # after an import: tests/test_your_table.py
     ["run", "isoflop", "--set", "scale=gpu", "--set", "data.source=files"],  # gigabytes of text
 )

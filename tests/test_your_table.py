@@ -43,7 +43,7 @@ def test_the_first_command_gives_constants_intervals_and_a_figure(folder: Path, 
     assert (folder / "fit.png").stat().st_size > 10_000
     said = "\n".join(found["warnings"])
     for text in (
-        "2 runs crashed", "1 run running", "1 run without a eval/loss", "by its name",
+        "2 runs crashed", "1 run running", "1 run without an eval/loss", "by its name",
         "30 rows look like checkpoints of 26 runs (column 'ID')",
     ):  # fmt: skip
         assert text in said

@@ -61,11 +61,13 @@ def sections(result: FitResult) -> tuple[Section, ...]:
 
 
 def card(result: FitResult, width: int = 96) -> str:
-    """The card as text for a terminal."""
+    """The card as text for a terminal; of each part, the items that are not recorded in one."""
     lines: list[str] = []
     for section in sections(result):
         lines += ["", f"{section.letter}  {section.title}"]
-        for item, value in section.items:
+        absent = ", ".join(item for item, value in section.items if value == UNKNOWN)
+        said = [(item, value) for item, value in section.items if value != UNKNOWN]
+        for item, value in [*said, *([(UNKNOWN, absent)] if absent else [])]:
             lines += textwrap.wrap(
                 f"{item}: {value}", width, initial_indent="   ", subsequent_indent="      "
             )

@@ -29,7 +29,7 @@ def lesson(evidence: Evidence) -> Lesson:
 def _heading(evidence: Evidence) -> str:
     verdicts, total = evidence.verdicts, len(evidence.verdicts)
     if not evidence.forecasts:
-        return "No prediction yet"
+        return "The fit, rolled forward" if evidence.study.origin else "No prediction yet"
     if not verdicts:
         return "The prediction, before its measurement"
     kept = sum(each.inside for each in verdicts)
@@ -45,6 +45,11 @@ def _paragraphs(evidence: Evidence) -> list[str]:
     """The bootstrap's interval, the rolled fit's, which of them held, and a bias."""
     assessment = evidence.assessment
     if assessment is None or not evidence.forecasts:
+        if evidence.study.origin:
+            return [
+                "No row is held out. --holdout 'flops_6nd>1e21' takes rows out of the fit, and "
+                "shows here what the others say of them, with the interval."
+            ]
         return [f"Nothing to show yet: {evidence.sentence}."]
     first = evidence.verdicts[0].forecast if evidence.verdicts else evidence.forecasts[0]
     narrow = 50 * (first.bootstrap_high - first.bootstrap_low) / first.loss

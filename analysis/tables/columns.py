@@ -205,9 +205,13 @@ def aligned(values: Any, table: pd.DataFrame, what: str) -> Any:
 
 
 def row_labels(table: pd.DataFrame) -> list[str]:
-    """A name for each row: its run where a column tells runs apart, else its line or index."""
+    """A name for each row: its run where a column tells runs apart, else its line or index.
+
+    Rows of one run, as its checkpoints are, have its name and their line.
+    """
     rows = [f"{LINE if table.index.name == LINE else 'row'} {name}" for name in table.index]
     by_name = {str(column).lower(): column for column in table.columns}
+    shared: list[str] = []
     for known in RUNS:
         if known not in by_name:
             continue
@@ -215,4 +219,8 @@ def row_labels(table: pd.DataFrame) -> list[str]:
         if known == "run_id" or (names.notna().all() and names.is_unique):
             return [row if gap else name for name, row, gap in
                     zip(names, rows, names.isna(), strict=True)]  # fmt: skip
-    return rows
+        if not shared and names.notna().all() and names.nunique() > 1:
+            again = names.duplicated(keep=False)
+            shared = [f"{name}, {row}" if twice else name for name, row, twice in
+                      zip(names, rows, again, strict=True)]  # fmt: skip
+    return shared or rows

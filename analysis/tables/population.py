@@ -163,7 +163,8 @@ def _unknown_words(table: pd.DataFrame) -> Iterator[str]:
 def _without(table: pd.DataFrame, loss: str | None) -> Iterator[tuple[str, Mask]]:
     """Rows whose loss is missing, or infinite as of a run that diverged."""
     if loss is not None and loss in table.columns and table.columns.is_unique:
-        yield f"without a {loss} ({{}}): left out", tidy(table[loss]).isna().to_numpy()
+        article = "an" if loss[:1].lower() in "aeiou" else "a"
+        yield f"without {article} {loss} ({{}}): left out", tidy(table[loss]).isna().to_numpy()
         if table[loss].dtype.kind not in "mMc":
             yield f"with an infinite {loss} ({{}}): left out", np.isinf(numeric(table[loss]))
 

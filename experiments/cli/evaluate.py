@@ -1,8 +1,8 @@
 """Evaluate tasks on the kept checkpoints of a study's runs, or an exported file on its data.
 
 Of a folder, each checkpoint takes one batched pass over every item that it has not answered yet;
-rows go beside the run, evaluations/TASK/STEP.parquet. A file is measured on its validation text,
-or another's, by its own tokenizer.
+rows go beside the run, evaluations/TASK/STEP.parquet. A file, or the folder of a Llama, is measured
+on its validation text, or another's, by its own tokenizer.
 
 examples:
   windtunnel evaluate runs/quickstart --tasks addition,brackets,mine.jsonl --checkpoints all
@@ -28,7 +28,7 @@ from scaling.common.remote import local
 
 def add(parser: Parser) -> None:
     parser.add_argument(
-        "path", type=local, metavar="PATH", help="a study's folder, a run's, or a file by export"
+        "path", type=local, metavar="PATH", help="a study's folder, a run's, or a model by export"
     )
     common.add_assignments(parser, "a field of the file's config (data.path=...)")
     common.add_cache(parser)
@@ -58,7 +58,9 @@ def add(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Evaluate the checkpoints of a folder, or a file."""
-    return (yield from (_folder if options.path.is_dir() else _file)(options))
+    from experiments.training.exports.forms import is_exported
+
+    return (yield from (_file if is_exported(options.path) else _folder)(options))
 
 
 def _folder(options: argparse.Namespace) -> Answer:
@@ -108,13 +110,14 @@ def _file(options: argparse.Namespace) -> Answer:
     from experiments.config.overrides import override
     from experiments.evaluation.task import VALIDATION, evaluate, numbers
     from experiments.sweep.preflight import check_vocabulary
-    from experiments.training import export
+    from experiments.training.exports.forms import model_of
+    from experiments.training.exports.single_file import from_arrays
     from experiments.training.hypers import hypers
     from experiments.training.populations.programs import programs
     from experiments.training.populations.trained import Trained
     from experiments.training.step import fresh_state, recipe
 
-    exported = export.read(options.path)
+    exported = model_of(options.path)
     trained_on = exported.config.science.data
     config = override(exported.config, _of_any_text(options.assignments))
     made, science = recipe(config), config.science
@@ -124,7 +127,7 @@ def _file(options: argparse.Namespace) -> Answer:
                 f"data.{name}={getattr(science.data, name)}: the model reads by its own tokenizer, "
                 f"with {getattr(trained_on, name)}; leave it out"
             )
-    params = export.from_arrays(made, exported.arrays, str(options.path))
+    params = from_arrays(made, exported.arrays, str(options.path))
     corpora = data.Corpora(options.cache, common.on_stderr, exported.tokenizer)
     mixture = corpora.mixture(science.data)
     if not mixture.fingerprint.startswith(trained_on.fingerprint):

@@ -25,7 +25,7 @@ class CorpusConfig:
     field: str = "text"  # the key or column that holds the text of a JSONL, Parquet or hub row
     # one token a byte, byte pairs trained on the corpus, or those of tokenizer_file
     tokenizer: TokenizerName = "bytes"
-    tokenizer_file: str = ""  # a tokenizer.json of the package tokenizers, of byte-level pairs
+    tokenizer_file: str = ""  # a path or URL of a tokenizer.json, of byte-level pairs
     # bytes: 256; bpe: the size to train, and a bound of it; file: its size or more [tokens]
     vocab_size: int = BYTE_VALUES
     valid_fraction: float = 0.05  # expected share held out for validation [of the documents]

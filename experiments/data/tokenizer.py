@@ -97,7 +97,8 @@ class BpeTokenizer:
 
     def encode(self, contents: Sequence[bytes]) -> list[Tokens]:
         texts = [content.decode("utf-8", errors="replace") for content in contents]
-        return [np.array(e.ids, np.uint32) for e in self._inner.encode_batch_fast(texts)]
+        found = self._inner.encode_batch_fast(texts, add_special_tokens=False)
+        return [np.array(e.ids, np.uint32) for e in found]
 
     def decode(self, tokens: Tokens) -> bytes:
         return b"".join(self._pieces[token] for token in np.asarray(tokens).tolist())
@@ -172,7 +173,7 @@ def _piece_bytes(inner: Any) -> list[bytes]:
     Raises:
         ValueError: a piece holds another character, or an id has no piece.
     """
-    spelled = _byte_letters()
+    spelled = byte_letters()
     by_id = sorted(inner.get_vocab().items(), key=lambda item: item[1])
     if [number for _, number in by_id] != list(range(len(by_id))):
         raise ValueError("ids without a piece")
@@ -182,7 +183,7 @@ def _piece_bytes(inner: Any) -> list[bytes]:
         raise ValueError(f"a piece holds {error}, which stands for no byte") from error
 
 
-def _byte_letters() -> dict[str, int]:
+def byte_letters() -> dict[str, int]:
     """Letter -> byte: printable Latin-1 bytes are themselves, the rest follow from U+0100 on."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     hidden = [byte for byte in range(BYTE_VALUES) if byte not in printable]

@@ -20,7 +20,7 @@ from experiments.plan.run import TEACHING, Derived, Run
 from experiments.record import Status
 from experiments.runs.job import Job
 from experiments.runs.layer_stacking import is_params
-from experiments.training.export import from_arrays, kept_state, name, to_arrays
+from experiments.training.exports.single_file import from_arrays, kept_state, name, to_arrays
 from experiments.training.hypers import hypers
 from experiments.training.objective import Teaching
 from experiments.training.step import Recipe, TrainState, evaluated, fresh_state, recipe

@@ -14,7 +14,7 @@ from experiments.config.run import RunConfig
 from experiments.operations import Arrays, Blueprint
 from experiments.plan.run import Derived, Run
 from experiments.training.derived import blueprint
-from experiments.training.export import from_arrays, to_arrays
+from experiments.training.exports.single_file import from_arrays, to_arrays
 from experiments.training.hypers import hypers
 from experiments.training.populations.programs import programs
 from experiments.training.step import recipe

@@ -16,6 +16,7 @@ from pathlib import Path
 from experiments.config.data import CorpusConfig
 from experiments.data.sources._source import UNREADABLE, Skipped, printable
 from scaling.common.errors import UserError
+from scaling.common.remote import local
 
 ANY_DEPTH = "**"
 MAGIC = re.compile(r"[*?\[]")
@@ -101,12 +102,12 @@ def tokenizer_content(config: CorpusConfig) -> bytes:
     """The content of data.tokenizer_file; empty for other tokenizers.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: it cannot be read, here or at its URL.
     """
     if config.tokenizer != "file":
         return b""
     try:
-        return Path(config.tokenizer_file).expanduser().read_bytes()
+        return local(config.tokenizer_file).expanduser().read_bytes()
     except OSError as error:
         raise UserError(
             f"data.tokenizer_file={config.tokenizer_file}: cannot read it ({error.strerror})"

@@ -20,7 +20,7 @@ from experiments.evaluation.asking import Answered, Asked, Drawing, answer
 from experiments.evaluation.overlap import overlapping
 from experiments.record import CHECKPOINTS, CONFIG, PREDICTION, RunRecord, TaskHeader
 from experiments.runs import checkpoint
-from experiments.training import export
+from experiments.training.exports import single_file
 from experiments.training.hypers import hypers
 from experiments.training.populations.programs import programs
 from experiments.training.populations.trained import Trained
@@ -94,7 +94,7 @@ def _at(
     run: Path, step: int, tasks: Sequence[Asked], drawing: Drawing, corpora: Corpora,
     overlap: Overlap,
 ) -> Iterator[Told]:  # fmt: skip
-    exported = export.trained(run, step)
+    exported = single_file.trained(run, step)
     config, science = exported.config, exported.config.science
     model = _model(config, exported.arrays, run)
     learned = science.model.positions == "learned"
@@ -128,9 +128,9 @@ def _at(
         yield Told(header.run_id, step, each.name, own, seen)
 
 
-def _model(config: RunConfig, arrays: export.Arrays, run: Path) -> Trained:
+def _model(config: RunConfig, arrays: single_file.Arrays, run: Path) -> Trained:
     made, science = recipe(config), config.science
-    params = export.from_arrays(made, arrays, str(run))
+    params = single_file.from_arrays(made, arrays, str(run))
     state = fresh_state(made, hypers(science), params)
     return Trained(programs(made), state, max(WINDOWS, made.microbatch), made)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -127,6 +128,31 @@ def test_files_that_are_no_such_tokenizer_are_refused(
         build_tokenizer(config, [])
     assert says in str(caught.value)
     assert f"data.tokenizer_file={file}" in str(caught.value)
+
+
+def test_a_tokenizer_is_read_from_a_url(
+    tmp_path: Path, bpe: BpeTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WINDTUNNEL_CACHE", str(tmp_path))
+    url = "memory://tokens/tokenizer.json"
+    fsspec.filesystem("memory").pipe("/tokens/tokenizer.json", bpe.content)
+    config = CorpusConfig(tokenizer="file", tokenizer_file=url, vocab_size=300)
+    assert build_tokenizer(config, []).content == bpe.content
+
+
+def test_a_tokenizer_that_begins_each_text_with_a_token_does_not_here(bpe: BpeTokenizer) -> None:
+    """As Llama 3's does: the text of a document is all that its tokens hold."""
+    tokenizers = pytest.importorskip("tokenizers")
+    inner = tokenizers.Tokenizer.from_buffer(bpe.content)
+    inner.add_special_tokens(["<|begin|>"])
+    inner.post_processor = tokenizers.processors.TemplateProcessing(
+        single="<|begin|> $A", special_tokens=[("<|begin|>", inner.token_to_id("<|begin|>"))]
+    )
+    found = BpeTokenizer(inner.to_str().encode(), 301)
+    (tokens,) = found.encode([b"the cat"])
+    assert found.decode(tokens) == b"the cat" and len(found._inner.encode("the cat").ids) > len(
+        tokens
+    )
 
 
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

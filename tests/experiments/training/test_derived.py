@@ -24,7 +24,7 @@ from experiments.runs.job import Job
 from experiments.sweep.sweep import bind, run_sweep
 from experiments.training.derived import check, derived_state, teaching
 from experiments.training.derived import taught as with_teachers
-from experiments.training.export import from_arrays, kept_state, parameters
+from experiments.training.exports.single_file import from_arrays, kept_state, parameters
 from experiments.training.hypers import hypers
 from experiments.training.populations.grouping import alike, all_populations
 from experiments.training.populations.programs import programs

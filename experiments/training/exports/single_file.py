@@ -47,6 +47,7 @@ from scaling.parametrization.weight import Weight
 Arrays = Mapping[str, NDArray[np.float32]]
 CONFIG, STEP, TOKENIZER = "config", "step", "tokenizer"
 BYTES = "bytes"
+ORIGIN = (CONFIG, STEP)  # of the metadata, what a file of another layout keeps
 AGAIN = "export it again"
 
 
@@ -156,14 +157,24 @@ def _tokenizer(config: RunConfig, path: Path) -> Tokenizer:
             f"{path}: cannot read ({error.strerror}); copy the one of the corpus "
             f"{corpus.fingerprint} from a cache"
         ) from error
-    return _load(corpus, content, str(path))
+    return tokenizer_of(corpus, content, str(path))
 
 
-def _load(corpus: CorpusConfig, content: bytes, where: str) -> Tokenizer:
+def tokenizer_of(corpus: CorpusConfig, content: bytes, where: str) -> Tokenizer:
+    """The tokenizer of a corpus, from its file's content; `where` is for messages."""
     try:
         return load_tokenizer(corpus.tokenizer, corpus.vocab_size, content)
     except ValueError as error:
         raise UserError(f"{where}: no tokenizer ({error}); {AGAIN}") from error
+
+
+def weights_by_name(made: Recipe) -> dict[str, Weight]:
+    """The weight of each array, as its maker described it."""
+    names: dict[str, Weight] = {}
+    for weight in made.table:
+        layers = weight.layers(made.spec.config.layers) if weight.stacked else [weight.layer]
+        names |= {name(weight, layer): weight for layer in layers}
+    return names
 
 
 def metadata(found: ExportedModel) -> dict[str, str]:
@@ -171,10 +182,7 @@ def metadata(found: ExportedModel) -> dict[str, str]:
     config = found.config
     made, model = recipe(config), config.science.model
     p = config.science.parametrization
-    names: dict[str, Weight] = {}
-    for weight in made.table:
-        layers = range(weight.stacked) if weight.stacked else [weight.layer]
-        names |= {name(weight, layer): weight for layer in layers}
+    names = weights_by_name(made)
     factors = {
         "attention": p.attention_factor(model.head_dim),
         "residual": p.residual_factor(model),
@@ -202,31 +210,49 @@ def write(path: Path, found: ExportedModel) -> None:
     files.write_bytes(path, library.save(found.arrays, metadata(found)))
 
 
-def read(path: Path) -> ExportedModel:
-    """The content of a file made by `write`.
+def contents(path: Path) -> tuple[Arrays, Mapping[str, str]]:
+    """The arrays of any safetensors file, in float32, and its metadata.
 
     Raises:
-        UserError: safetensors is not installed, or the file is of another format, damaged, or
-            without a config or its tokenizer.
+        UserError: safetensors is not installed, or the file cannot be read or is damaged.
     """
     library = import_extra("safetensors", "safetensors", "an import")
     try:
-        with library.safe_open(path, framework="numpy") as file:
-            found = file.metadata() or {}
-            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        with library.safe_open(path, framework="flax") as file:  # NumPy has no bfloat16
+            keys = list(file.keys())
+            arrays = {key: np.asarray(file.get_tensor(key), np.float32) for key in keys}
+            return arrays, file.metadata() or {}
     except OSError as error:
         raise UserError(f"{path}: cannot read ({error.strerror or error})") from error
     except library.SafetensorError as error:
         raise UserError(f"{path}: no whole safetensors file ({error}); {AGAIN}") from error
+
+
+def read(path: Path) -> ExportedModel:
+    """The content of a file made by `write`.
+
+    Raises:
+        UserError: as `contents`, or the file has no config or lacks its tokenizer.
+    """
+    arrays, found = contents(path)
     if CONFIG not in found:
         raise UserError(f"{path}: its metadata hold no config; was it exported here?")
-    stored_config = files.decode(found[CONFIG], StoredConfig, f"{path}: {CONFIG}", AGAIN)
-    config = from_record(stored_config, str(path))
+    config = config_of(found, path)
     corpus, where = config.science.data, f"{path}: {TOKENIZER}"
     if TOKENIZER not in found and corpus.tokenizer != BYTES:
         raise UserError(f"{path}: its metadata hold no {TOKENIZER}; {AGAIN}")
-    tokenizer = _load(corpus, found[TOKENIZER].encode() if TOKENIZER in found else b"", where)
-    step = config.science.steps  # of a file of an earlier version
-    if STEP in found:
-        step = files.decode(found[STEP], int, f"{path}: {STEP}", AGAIN)
-    return ExportedModel(config, arrays, tokenizer, step)
+    tokenizer = tokenizer_of(
+        corpus, found[TOKENIZER].encode() if TOKENIZER in found else b"", where
+    )
+    return ExportedModel(config, arrays, tokenizer, step_of(found, path, config.science.steps))
+
+
+def config_of(found: Mapping[str, str], path: Path) -> RunConfig:
+    """The config in a file's metadata."""
+    stored_config = files.decode(found[CONFIG], StoredConfig, f"{path}: {CONFIG}", AGAIN)
+    return from_record(stored_config, str(path))
+
+
+def step_of(found: Mapping[str, str], path: Path, last: int) -> int:
+    """The step in a file's metadata; `last` of a file of an earlier version."""
+    return files.decode(found[STEP], int, f"{path}: {STEP}", AGAIN) if STEP in found else last

@@ -21,7 +21,14 @@ from experiments.config.fields import to_dict
 from experiments.config.overrides import override
 from experiments.data.tokenizer import ByteTokenizer
 from experiments.record import RunSummary
-from experiments.training.export import ExportedModel, from_arrays, read, to_arrays, trained, write
+from experiments.training.exports.single_file import (
+    ExportedModel,
+    from_arrays,
+    read,
+    to_arrays,
+    trained,
+    write,
+)
 from experiments.training.hypers import hypers
 from experiments.training.step import init_state, recipe
 from experiments.training.trainer import train
