@@ -141,14 +141,18 @@ class Transfers:
     def __str__(self) -> str:
         """The answer in one line."""
         says = {
-            Answer.YES: "transfers for",
-            Answer.NO: "moves for",
-            Answer.UNDETERMINED: "is undetermined for",
+            Answer.YES: "transfers",
+            Answer.NO: "moves",
+            Answer.UNDETERMINED: "is undetermined",
         }
+        several = len(self.transfers) > 1
         named = {a: [each.name for each in self.transfers if each.answer is a] for a in Answer}
-        parts = [f"{says[a]} {' and '.join(names)}" for a, names in named.items() if names]
+        parts = [
+            says[a] + f" for {' and '.join(names)}" * several for a, names in named.items() if names
+        ]
         best = "; ".join(
-            f"{name} at N = {quantity(valley.sizes[self.valleys.params])}: {best_text(found)}"
+            f"{name} " * several
+            + f"at N = {quantity(valley.sizes[self.valleys.params])}: {best_text(found)}"
             for name, (valley, found) in self._largest().items()
         )
         setting = self.valleys.setting

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import records
 
 from analysis.__main__ import main
 from analysis.estimators.valleys import find_valleys
+from analysis.readings.transfer import read
 from analysis.report.report import write_page
 from analysis.tables.study import load_study
 from experiments import record
@@ -113,6 +115,15 @@ def test_report_tells_whether_the_best_setting_transfers(tmp_path, capsys):
     assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == {"valleys"}
     assert not (tmp_path / "fit.json").exists()
     assert record.read(tmp_path, StudyPlan).law is None
+
+
+def test_the_answer_of_one_kind_does_not_name_it(tmp_path):
+    found = read(load_study(write(tmp_path)))
+    assert found is not None
+    said = str(replace(found, transfers=found.transfers[:1]))
+    assert said.startswith(
+        "as the model grows, the best optimizer.learning_rate transfers; the best, at N = "
+    )
 
 
 def test_two_values_are_no_valley(tmp_path):
