@@ -8,7 +8,7 @@ import pytest
 
 from experiments.evaluation import task
 from experiments.evaluation.items import sound, verified, version
-from experiments.evaluation.tasks import addition, khop, permutations
+from experiments.evaluation.tasks import addition, khop, permutations, programs
 
 NAMES = [name for name in task.names() if task.items(name) is not None]
 
@@ -38,6 +38,11 @@ def test_answers_are_right() -> None:
     for item in permutations.items():
         a, b = re.findall(r"\d+", item.prompt.splitlines()[-1])
         assert item.choices[item.answer].strip() == "".join(a[int(x) - 1] for x in b)
+    for item in programs.items():
+        *statements, asked = item.prompt.splitlines()[-1].removeprefix("run ")[:-1].split(";")
+        values: dict[str, int] = {}
+        exec(";".join(statements), {}, values)
+        assert int(item.choices[item.answer]) == values[asked]
     for item in khop.items():
         after = dict(re.findall(r"(\w)>(\w)", item.prompt))
         node, hops = item.prompt[-2], int(item.prompt[-1])
