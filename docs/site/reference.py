@@ -27,12 +27,15 @@ ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
+NARROW = "<style>.md-typeset pre > code { font-size: .72em }</style>"  # for lines of a terminal
+
+
 def commands() -> str:
     """The --help of every command."""
     os.environ["COLUMNS"] = "96"
     found = command_line.commands(command_line.parser(*ROOMS))
     parts = [f"## {name}\n\n```text\n{each.format_help()}```\n" for name, each in found]
-    return "\n".join(["# Commands\n", *parts])
+    return "\n".join(["# Commands\n", NARROW, "", *parts])
 
 
 def fields() -> str:
@@ -60,7 +63,7 @@ def gallery() -> str:
     parts = [f"# Gallery\n\n{how} It prints the published numbers beside ours.\n"]
     for name in figures.names():
         text = inspect.getdoc(plugins.load(figures.__name__, name, "figure")) or ""
-        title, _, more = text.partition("\n")
+        title, _, more = re.sub(r"([*_])", r"\\\1", text).partition("\n")
         parts.append(f"## {title}\n\n![{title}](gallery/{name}.svg)\n\n{more.strip()}\n")
     return "\n".join(parts)
 

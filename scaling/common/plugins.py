@@ -81,10 +81,12 @@ def find(package: str, name: str, kind: str, attribute: str) -> Any:
 def missing(package: str, extra: str = "") -> str:
     """The remedy for a package that is not installed: the extra that brings it, if one does.
 
-    Where this Python does not have the project itself, it is the environment that does.
+    Of another Python than the one that `make` installed, it is that one, where the project itself
+    is not installed or a package is absent that no extra brings.
     """
     known = _extras()
-    if known is None and COMMAND.exists():
+    elsewhere = COMMAND.exists() and Path(sys.prefix) != COMMAND.parents[1]
+    if elsewhere and extra not in (known or ()):
         remedy = f"use {COMMAND}"
     elif extra in (known or ()):
         remedy = f"pip install -e '.[{extra}]'"

@@ -103,6 +103,19 @@ def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
         import_extra("tokenizers", "text", "a BPE")
 
 
+def test_another_python_is_sent_to_the_one_that_make_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where the folder has the project's metadata, as a clone has after an installation."""
+    command = tmp_path / ".venv" / "bin" / "windtunnel"
+    command.parent.mkdir(parents=True)
+    command.touch()
+    monkeypatch.setattr(plugins, "COMMAND", command)
+    assert plugins.missing("msgspec") == f"needs the package 'msgspec': use {command}"
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    assert plugins.missing("msgspec").endswith("install it")
+
+
 def test_a_plug_in_of_the_user_names_no_extra_that_does_not_exist(tmp_path: Path) -> None:
     file = {"experiments.data.sources.mine": "import no_such_package"}
     with plugged(tmp_path, file), pytest.raises(UserError, match=r"'no_such_package': install it$"):
