@@ -28,6 +28,8 @@ RANGES: Ranges = {
     "experts": (0, math.inf, "must be 0 (a dense model) or more"),
     "layers_unique": (0, math.inf, "must be 0 (the fewest) or more"),
     "capacity_factor": POSITIVE,
+    "weights_rank": AT_LEAST_ONE,
+    "weights_density": (1e-9, 1, "must lie above 0 and at most at 1"),
 }
 
 
@@ -60,6 +62,10 @@ class TransformerConfig:
     # of products in the layers, but for routers: weights of one scale and of -1, 0 and 1, inputs of
     # int8 with a scale for each token; gradients pass straight through
     quantized: Literal["none", "ternary"] = "none"
+    # of matrices in the layers: A B / 4 + S, S of fixed random support (SLTrain, arXiv:2406.02214)
+    weights: Literal["dense", "low_rank_sparse"] = "dense"
+    weights_rank: int = 8  # columns of A and rows of B
+    weights_density: float = 0.03  # of S: share of its entries that are numbers of the model
     qk_norm: Literal["none", "rmsnorm"] = "none"  # of the queries and keys of a head
     embeddings: Literal["tied", "untied"] = "tied"  # the readout is the embedding, or its own
     embedding_norm: Literal["none", "rmsnorm"] = "none"  # of token plus position
@@ -78,8 +84,7 @@ class TransformerConfig:
     # last layer of their own; cycle_but_norms: as cycle, but for the norms
     sharing: Literal["none", "cycle", "middle_cycle", "cycle_but_norms"] = "none"
     layers_unique: int = 0  # of the layers, those with weights of their own; 0: the fewest
-    # of the tokens that layers with shared weights are applied to again (Mixture-of-Recursions):
-    # none: all of them, always; by a depth for each token; by the highest scores of a sequence
+    # of tokens for layers applied again: all; by a depth for each; the highest scores of a sequence
     recursion: Literal["none", "token_choice", "expert_choice"] = "none"
     # pre: before all of a mixer's and a feed-forward's inputs; peri: of queries, keys and routers
     norms: Literal["pre", "peri"] = "pre"
@@ -106,6 +111,10 @@ class TransformerConfig:
         if self.positions == "rope" and self.head_dim % 2:
             raise UserError(f"model.head_dim={self.head_dim}: rope rotates pairs, make it even")
 
+        if self.quantized != "none" and self.weights != "dense":
+            raise UserError(
+                f"model.weights={self.weights}: no form with model.quantized={self.quantized}"
+            )
         self._check_sizes()
         self._check_pattern()
         self._check_sharing()
@@ -155,6 +164,9 @@ class TransformerConfig:
                     raise UserError(f"model.pattern={name}: {error}") from error
                 for refusal in filter(None, refusals):
                     raise UserError(f"model.pattern={name}: {refusal}")
+                if self.weights not in find_part(folder, name).forms:
+                    reason = f"{name} has no form for it; set dense"
+                    raise UserError(f"model.weights={self.weights}: {reason}")
                 if self.norms not in find_part(folder, name).norms:
                     raise UserError(
                         f"model.norms={self.norms}: {name} has no form for it; set norms=pre"
@@ -166,7 +178,7 @@ class TransformerConfig:
         Raises:
             UserError: it is one of these.
         """
-        ends = 2 * (self.sharing == "middle_cycle")
+        ends = 2 * self.ends
         inner, unique = self.layers - ends, self.unique - ends
         if min(inner, unique) < 1 or inner % unique or unique % len(self.pattern):
             raise UserError(
@@ -197,8 +209,7 @@ class TransformerConfig:
     @property
     def unique(self) -> int:
         """Layers with weights of their own."""
-        ends = 2 * (self.sharing == "middle_cycle")
-        fewest = ends + len(self.pattern)
+        fewest = 2 * self.ends + len(self.pattern)
         return self.layers if self.sharing == "none" else self.layers_unique or fewest
 
     @property
@@ -239,8 +250,7 @@ class TransformerConfig:
     @property
     def repeats_exactly(self) -> bool:
         """True where every `period` layers have weights of one form, so that a scan can do them."""
-        exact = self.sharing in ("none", "cycle") and self.recursion == "none"
-        return exact and self.alike
+        return self.alike and self.recursion == "none" and self.sharing in ("none", "cycle")
 
     @property
     def alike(self) -> bool:
@@ -269,6 +279,10 @@ class TransformerConfig:
         even = self.experts_active * context / self.experts
         return min(context, math.ceil(even * self.capacity_factor - 1e-9))  # no rounding's slot
 
+    def support(self, outputs: int) -> int:
+        """Entries in each row of a sparse matrix with so many columns."""
+        return max(1, round(self.weights_density * outputs))
+
     def dims(self, context: int) -> Dims:
         """The sizes and parts that accounting needs, for sequences of `context` tokens."""
         gain = {"vector": self.width, "scalar": 1, "none": 0}[self.gains]
@@ -280,6 +294,9 @@ class TransformerConfig:
             c, names = self.at(layer), self.blocks[layer % len(self.pattern)]
             parts = map(find_part, ("models.mixers", "models.ffn"), names)
             found = [part.counts(c, context) for part in parts]
+            if c.weights != "dense":
+                lengths = {**c.letters, "d": c.width}
+                found = [one.factored(lengths, c.weights_rank, c.support) for one in found]
             if not self.alike:
                 found = [replace(one, letters=c.letters | one.letters) for one in found]
             handed_on = find_part("models.ffn", names[1]).memory == "handed on"
@@ -309,8 +326,7 @@ def _recursed(c: TransformerConfig, context: int, layer: int) -> tuple[Counts, .
     """The parts of one layer of a model with recursions, for the tokens that it is applied to."""
     r = 0 if c.ends and layer in (0, c.layers - 1) else (layer - c.ends) // (c.unique - 2 * c.ends)
     slots, again = c.slots_at(context, r), c.owners[layer] != layer
-    plain = replace(c, recursion="none").dims(slots)
-    block = plain.blocks[layer % len(c.pattern)]
+    block = replace(c, recursion="none").dims(slots).blocks[layer % len(c.pattern)]
     parts = [part.of_some(slots, c.tokens_at(context, r), context, again) for part in block]
     if layer == 0:
         routers = ("d->u",) * (1 + (c.recursion == "expert_choice"))

@@ -1,4 +1,4 @@
-"""Dense products, y = x w: a backward pass in two forms of equal numbers, and ternary weights."""
+"""Products y = x w: a backward pass in two forms of equal numbers; ternary and sparse weights."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 TINY = 1e-12  # a scale of zeros
@@ -94,3 +95,27 @@ def int8(x: Array, inputs: int) -> Array:
 
 def _straight_through(x: Array, rounded: Array) -> Array:
     return x + jax.lax.stop_gradient(rounded - x)
+
+
+def spread(values: Array, outputs: int, salt: int) -> Array:
+    """The matrix [rows, outputs] whose row has these values [rows, j] in fixed random places.
+
+    Each is at a random place of its own stretch of the row, and the row is turned by a random
+    number: no two places of a row are equal, and columns have as many in the mean.
+    """
+    rows, j = values.shape
+    stretch = outputs // j
+    row, entry = np.arange(rows, dtype=np.uint32)[:, None], np.arange(j, dtype=np.uint32)
+    seed = _mixed(row + np.uint32(salt & 0xFFFFFFFF))
+    place = entry * np.uint32(stretch) + _mixed(seed + entry + np.uint32(1)) % np.uint32(stretch)
+    column = (place + seed % np.uint32(outputs)) % np.uint32(outputs)
+    zeros = jnp.zeros((rows, outputs), values.dtype)
+    return zeros.at[row, column].set(values, unique_indices=True)
+
+
+def _mixed(x: np.ndarray) -> np.ndarray:
+    """Each bit flips half of the others (the finalizer of MurmurHash3)."""
+    with np.errstate(over="ignore"):
+        x = (x ^ (x >> np.uint32(16))) * np.uint32(0x85EBCA6B)
+        x = (x ^ (x >> np.uint32(13))) * np.uint32(0xC2B2AE35)
+    return x ^ (x >> np.uint32(16))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +16,7 @@ from jax import Array
 from jaxtyping import Float, Int
 
 from models.config import PLAIN, Phase, Program, TransformerConfig
-from models.dense import dense, int8, ternary
+from models.dense import dense, int8, spread, ternary
 from models.layout import constrain, gather
 from models.weights import make_weight
 from scaling.common.alphabet import parse
@@ -23,6 +25,7 @@ from scaling.parametrization.parametrization import Parametrization
 from scaling.parametrization.weight import Role
 
 EPSILON = 1e-6
+LOW_RANK_SCALE = 0.25  # alpha / r of A B: 32 / 128 of the smallest published run
 
 Tokens = Int[Array | np.ndarray, "B T"]  # from a device or from the host
 
@@ -71,7 +74,10 @@ class Module(nn.Module):
         Of experts x [e, B, C, *inputs] -> [e, B, C, *outputs].
         """
         copies, _, outputs = parse(letters)
-        y = self.product(x, self.weight(name, role, letters, **others), letters)
+        if self.spec.config.weights == "low_rank_sparse":
+            y = self._low_rank_sparse(x, name, letters, role, **others)
+        else:
+            y = self.product(x, self.weight(name, role, letters, **others), letters)
         if self.spec.config.biases == "all":
             own = f"{copies},->{outputs}".removeprefix(",")
             bias = self.weight(f"{name}_bias", "bias", own, **others)
@@ -79,6 +85,24 @@ class Module(nn.Module):
         y = self.lay(y, f"{copies}BC{outputs}" if copies else f"BT{outputs}")
         self.tap(name, lambda: y)
         return y
+
+    def _low_rank_sparse(
+        self, x: Array, name: str, letters: str, role: Role, **others: int
+    ) -> Array:
+        """x A B / 4 + x S, with B = 0 at the start; S has its support in the same places of all
+        layers."""
+        c = self.spec.config
+        _, inputs, outputs = parse(letters)
+        sizes = {**c.letters, "d": c.width, **others}
+        into, out = ([sizes[letter] for letter in side] for side in (inputs, outputs))
+        rank = {**others, "l": c.weights_rank, "j": c.support(math.prod(out))}
+        down = self.weight(f"{name}_down", "hidden", f"{inputs}->l", **rank)
+        up = self.weight(f"{name}_up", "bias", f"l->{outputs}", **rank)
+        values = self.weight(f"{name}_sparse", role, f"{inputs}->j", **rank)
+        salt = zlib.crc32(f"{self.name}/{name}".encode())
+        sparse = spread(values.reshape(-1, rank["j"]), math.prod(out), salt)
+        low = self.product(self.product(x, down, f"{inputs}->l"), up, f"l->{outputs}")
+        return LOW_RANK_SCALE * low + self.product(x, sparse.reshape(*into, *out), letters)
 
     def product(self, x: Array, w: Array, letters: str) -> Array:
         """x and w to x w, both rounded where the config says so (`models.dense.dense`)."""

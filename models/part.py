@@ -68,6 +68,7 @@ class Part:
         reads: those of `FIELDS` that change what it computes.
         norms: values of model.norms that it has a form for; under "peri" its module is called with
             the normalised input and with the input itself.
+        forms: values of model.weights that its matrices can have: all are made by `Module.dense`.
         rules: of a `Parametrization`, the roles of `RolePowers` and the bases that its weights ask
             for at any gains, biases and scale of attention.
         kernels: by platform, the kernels that it may run with, the preferred one first.
@@ -86,6 +87,7 @@ class Part:
     source: str
     reads: tuple[str, ...] = FIELDS
     norms: tuple[str, ...] = ("pre",)
+    forms: tuple[str, ...] = ("dense",)
     rules: tuple[str, ...] = ()
     kernels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     needs: Mapping[str, Needs] = field(default_factory=dict)
@@ -213,6 +215,7 @@ def rules(model: TransformerConfig) -> frozenset[str]:
     own = router(model.router)
     found = {**own.weights, **own.shared}.values() if "router" in reads(model) else ()
     roles = {role for role, _ in found} | ({"router"} if model.recursion != "none" else set())
+    roles |= {"bias"} if model.weights != "dense" else set()  # B starts at 0 as one does
     return frozenset(roles).union(*(part.rules for part in _parts(model)))
 
 

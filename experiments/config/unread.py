@@ -76,7 +76,7 @@ _ROLES: Mapping[str, Reading] = {
     ),
     "bias": Reading(
         lambda s: s.model.biases != "none" or "bias" in rules(s.model),
-        ("model.biases", "model.pattern"),
+        ("model.biases", "model.pattern", "model.weights"),
     ),
 }
 _ALWAYS, _NEVER = Reading(lambda s: True), Reading(lambda s: False)
@@ -116,6 +116,8 @@ READ_IF: Mapping[str, Reading] = {
     **{f"model.{name}": _part(name) for name in FIELDS},
     "model.layer_heads": _part("heads"),
     "model.layer_ffn": _part("ffn"),
+    "model.weights_rank": Reading(lambda s: s.model.weights != "dense", ("model.weights",)),
+    "model.weights_density": Reading(lambda s: s.model.weights != "dense", ("model.weights",)),
     "model.layers_unique": Reading(lambda s: s.model.sharing != "none", ("model.sharing",)),
     **{
         f"penalties.{name}": _penalty(name)

@@ -158,7 +158,8 @@ def observe(made: Recipe, leaves: Hypers, batch: Array, steps: int) -> Seen:
         state, first = carry
         now = look(state.params)
         first = jax.tree.map(lambda a, b: jnp.where(t == 0, a, b), now, first)
-        change = jax.tree.map(jnp.subtract, now, first)
+        # of a slot that its token left, nothing is known
+        change = jax.tree.map(lambda a, b: jnp.where(a == 0, 0, a - b), now, first)
         seen = jax.tree_util.tree_map_with_path(_mean, (now, change))
         return (step(made, state, leaves, batch)[0], first), seen
 

@@ -48,5 +48,6 @@ PART = Part(
     causal=True,
     reads=("ffn", "mlp"),
     norms=("pre", "peri"),
+    forms=("dense", "low_rank_sparse"),
     source="gated: Shazeer 2020, arXiv:2002.05202",
 )

@@ -33,4 +33,5 @@ PART = Part(
     causal=True,
     source="Press et al. 2021, arXiv:2108.12409",
     reads=attention.PART.reads,
+    forms=attention.PART.forms,
 )

@@ -37,6 +37,8 @@ ALPHABET: Mapping[str, str] = {
     "p": "positions of a chunk",
     "s": "numbers of a recurrent state",
     "u": "recursions, to choose from",
+    "l": "rank of a product of two matrices",
+    "j": "entries of a row of a sparse matrix",
 }
 
 

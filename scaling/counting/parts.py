@@ -7,7 +7,7 @@ one device is `scaling.machines.per_device`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -72,6 +72,30 @@ class Counts:
             letters={**self.letters, "S": slots},
             share=tokens / context,
             stored="before" if again else "here",
+        )
+
+    def factored(
+        self, lengths: Mapping[str, int], rank: int, support: Callable[[int], int]
+    ) -> Counts:
+        """Of a part of dense matrices, the same with A B + S in place of each.
+
+        Products are with A, with B and with all of S, whose entries count with the vectors.
+
+        Args:
+            support: columns of S to its entries in each row.
+        """
+        lengths = {**lengths, **self.letters}
+        sides = [parse(letters)[1:] for letters in self.weights]
+        shapes = [[math.prod(lengths[each] for each in side) for side in pair] for pair in sides]
+        products = sum(2 * rows * columns for rows, columns in shapes)
+        return replace(
+            self,
+            weights=tuple(text for i, o in sides for text in (f"{i}->l", f"l->{o}")),
+            vectors=self.vectors + sum(rows * support(columns) for rows, columns in shapes),
+            flops_mixing=self.flops_mixing + products,
+            flops_mixing_causal=self.flops_mixing_causal + products,
+            kept=(*self.kept, *("l",) * len(sides)),
+            letters={**self.letters, "l": rank},
         )
 
 

@@ -34,6 +34,8 @@ WEIGHTS: Mapping[str, Axes] = {
     "q": (),
     "m": (),
     "u": (),
+    "l": (),
+    "j": (),
 }
 # Weights as products read them: gathered along fsdp.
 WEIGHTS_USED: Mapping[str, Axes] = {
@@ -61,6 +63,7 @@ ARRAYS: Mapping[str, Axes] = {
     "q": (),
     "m": (),
     "z": ("tensor",),
+    "l": (),
 }
 
 # Letters that stay whole where their axes do not divide them: few key-value heads are repeated, an

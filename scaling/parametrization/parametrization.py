@@ -171,6 +171,8 @@ class Parametrization:
 
     def _side(self, letters: str, shape: Shape, m: float) -> float:
         """The ratio of one side of a weight to the base's."""
+        if letters == "l":  # a rank
+            return 1.0
         if letters == "f" and self.base_ffn:
             return shape.ffn / self.base_ffn
         if letters == "h":  # one number of each head

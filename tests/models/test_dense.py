@@ -10,7 +10,7 @@ import pytest
 from jax import Array
 
 from models.config import TransformerConfig
-from models.dense import dense, int8, ternary
+from models.dense import dense, int8, spread, ternary
 from models.ffn._mlp import Mlp
 from models.module import Spec
 
@@ -118,3 +118,15 @@ def test_a_quantized_model_multiplies_rounded_numbers_alone() -> None:
     np.testing.assert_allclose(found, expected, atol=0.02)  # one step of a number at a tie: 0.0133
     exact = np.maximum(np.asarray(x @ into), 0) @ np.asarray(back.T)
     assert np.abs(found - exact).max() > 0.5
+
+
+def test_a_sparse_matrix_has_its_entries_in_fixed_places() -> None:
+    """Of 300 rows of 40 columns 3 entries each, in all columns; the gradient is theirs."""
+    values = 1.0 + jnp.arange(900.0).reshape(300, 3)
+    matrix, pull = jax.vjp(lambda values: spread(values, 40, salt=7), values)
+    np.testing.assert_array_equal((matrix > 0).sum(1), 3)
+    np.testing.assert_array_equal(np.sort(matrix, axis=1)[:, -3:], np.sort(values, axis=1))
+    load = np.asarray((matrix > 0).sum(0))
+    assert 8 < load.min() < load.max() < 40, "22.5 in the mean, with a deviation of 4.6"
+    np.testing.assert_array_equal(pull(matrix)[0], values)
+    assert not np.array_equal(matrix > 0, spread(values, 40, salt=8) > 0)

@@ -114,7 +114,12 @@ SHARED = {
     "recursion, expert choice": {"layers": 2, "recursion": "expert_choice", "sharing": "cycle"},
 }
 BY_DEPTH: dict[str, Any] = {"layers": 3, "layer_heads": (0.5, 1.5), "layer_ffn": (0.25, 1.0)}
-SIZED = {"sizes by depth": BY_DEPTH, "biased sizes by depth": {**BY_DEPTH, "biases": "all"}}
+FACTORED: dict[str, Any] = {"weights": "low_rank_sparse", "weights_rank": 2, "weights_density": 0.3}
+SIZED = {
+    "low rank and sparse": {**FACTORED, "biases": "all", "mlp": "swiglu"},
+    "sizes by depth": BY_DEPTH,
+    "biased sizes by depth": {**BY_DEPTH, "biases": "all"},
+}
 MODELS: dict[str, dict[str, Any]] = MIXERS | FEED_FORWARDS | ROUTERS | HYBRIDS | SHARED | SIZED
 
 
@@ -253,6 +258,8 @@ def test_the_settings_of_a_part_follow_its_name() -> None:
         ({"norms": "peri", "pattern": ("qlstm",)}, "model.norms=peri: qlstm has no form for it"),
         ({"layer_ffn": (1.0,)}, r"model.layer_ffn=\(1.0,\): two positive factors"),
         (BY_DEPTH | {"sharing": "cycle"}, "layers that share weights .* have one size"),
+        (FACTORED | {"experts": 4}, "model.weights=low_rank_sparse: experts has no form for it"),
+        (FACTORED | {"quantized": "ternary"}, "no form with model.quantized=ternary"),
         ({"recursion": "token_choice"}, "recursion=token_choice: no layers are applied twice; set"),
         (
             {"recursion": "token_choice", "sharing": "cycle", "experts": 4},

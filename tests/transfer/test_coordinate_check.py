@@ -179,7 +179,8 @@ ROUTED: dict[str, dict[str, Any]] = {
     "zero_computation": {
         "capacity_factor": 4.0,
         "router": "gating_residual",
-        "pattern": ("attention+zero_computation",),
+        "pattern": ("attention+zero_computation:constant=1",),
+        "experts_active": 4,  # of 7 of which 3 cost nothing, so that no slot's expert is left
         "layers": 2,
     },
 }
@@ -206,6 +207,14 @@ def test_mup_keeps_recursions(recursion: str) -> None:
     assert found.passes
     rest = worst(found)[~worst(found)["place"].str.startswith("attention/")]
     assert rest.empty, rest
+
+
+@pytest.mark.slow
+def test_mup_keeps_matrices_of_low_rank_and_sparse_ones() -> None:
+    base = config(embedding_norm="none", weights="low_rank_sparse", weights_density=0.1)
+    found = verdicts(base, {"own": FROM_ZERO}, 6, 8, width=(64, 256))["own"]
+    assert found.passes
+    assert worst(found).empty, worst(found)
 
 
 @pytest.mark.slow

@@ -114,9 +114,15 @@ def test_any_router_has_the_gradients_of_one_device(own: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recursion", ["token_choice", "expert_choice"])
-def test_recursions_have_the_gradients_of_one_device(recursion: str) -> None:
-    own = ("model.layers=4", "model.sharing=cycle", f"model.recursion={recursion}")
+@pytest.mark.parametrize(
+    "own",
+    [
+        ("model.layers=4", "model.sharing=cycle", "model.recursion=token_choice"),
+        ("model.layers=4", "model.sharing=cycle", "model.recursion=expert_choice"),
+        ("model.weights=low_rank_sparse", "model.weights_density=0.2"),
+    ],
+)
+def test_dense_models_have_the_gradients_of_one_device(own: tuple[str, ...]) -> None:
     axes = ("name=fsdp_tensor", "fsdp=2", "tensor=2")
     (alone, _), (shared, _) = (
         differentiate(*own, *(f"execution.layout.{field}" for field in layout))

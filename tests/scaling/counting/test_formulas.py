@@ -83,11 +83,9 @@ def test_hand_counts(
 def _choices() -> dict[str, tuple[Any, ...]]:
     hints = get_type_hints(TransformerConfig).items()
     named = {name: get_args(kind) for name, kind in hints if get_origin(kind) is Literal}
-    assert len(named) == 13, "a new choice is covered of itself; count it here"
-    del (
-        named["sharing"],
-        named["recursion"],
-    )  # they go with model.layers_unique: tests/models/test_part.py
+    assert len(named) == 14, "a new choice is covered of itself; count it here"
+    for name in ("sharing", "recursion", "weights"):  # with other fields: tests/models/test_part.py
+        del named[name]
     sizes = {"kv_heads": (1, 2, 4), "experts": (0, 3)}
     return {**named, **sizes, "layout": ("scan", "unrolled")}
 
