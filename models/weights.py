@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from functools import partial
 from collections.abc import Callable
 from typing import Any
 
@@ -123,15 +124,20 @@ def initialise(
     layers, any device count and any order of weights give the same numbers.
     """
 
-    def leaf(weight: Weight) -> Array:
-        std = init_scale * parametrization.rule(weight, model).init_std
-        own = jax.random.fold_in(key, zlib.crc32(weight.path.encode()))
-        if weight.stacked:
-            layers = weight.layers(model.layers)
-            numbers = jnp.arange(layers.start, layers.stop, layers.step)
-            keys = jax.vmap(lambda i: jax.random.fold_in(own, i))(numbers)
-            return jax.vmap(lambda k: draw(weight, std, k))(keys)
-        return draw(weight, std, jax.random.fold_in(own, weight.layer or 0))
+    leaves, tree = jax.tree.flatten(weights, is_leaf=lambda x: isinstance(x, Weight))
+    fold = jax.vmap(jax.random.fold_in)  # all paths at once: a draw's hash is slow to compile
+    paths = jnp.array([zlib.crc32(weight.path.encode()) for weight in leaves], jnp.uint32)
+    of_path = fold(jnp.broadcast_to(key, paths.shape), paths)
+    of_layer = fold(of_path, jnp.array([weight.layer or 0 for weight in leaves]))
 
-    params: Params = jax.tree.map(leaf, weights, is_leaf=lambda x: isinstance(x, Weight))
+    def leaf(weight: Weight, own: Array, first: Array) -> Array:
+        std = init_scale * parametrization.rule(weight, model).init_std
+        if not weight.stacked:
+            return draw(weight, std, first)
+        layers = weight.layers(model.layers)
+        numbers = jnp.arange(layers.start, layers.stop, layers.step)
+        keys = jax.vmap(partial(jax.random.fold_in, own))(numbers)
+        return jax.vmap(partial(draw, weight, std))(keys)
+
+    params: Params = jax.tree.unflatten(tree, map(leaf, leaves, of_path, of_layer))
     return params

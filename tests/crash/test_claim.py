@@ -99,7 +99,7 @@ DAY = 86400.0
 @pytest.fixture
 def watch(monkeypatch):
     """Pass seconds of the watcher's monotonic clock, in looks `BEAT` seconds apart at most."""
-    now = time.monotonic()
+    now = float(round(time.monotonic()))  # whole seconds add up exactly
 
     def monotonic():
         return now

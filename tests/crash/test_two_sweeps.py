@@ -145,7 +145,7 @@ def test_terminated_before_anything_is_trained_exits_with_75(run, texts, tmp_pat
     process.terminate()
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == record.AGAIN, stderr
-    assert "the same command continues" in stdout + stderr
+    assert "same command" in stdout + stderr  # of the sweep, or before it had begun
     assert "Traceback" not in stderr
 
 
