@@ -72,9 +72,9 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints/$(LINE).txt
 	@$(PIP) -e .
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
+$(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml constraints/$(LINE).txt
 	@$(PIP) -e '.[dev]'
-	@touch $@
+	@touch $(VENV)/.installed $@
 
 $(VENV)/.installed-tpu: $(VENV)/.installed-dev
 	@$(PIP) -e '.[tpu]'

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import zlib
-from functools import partial
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax

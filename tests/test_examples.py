@@ -34,7 +34,7 @@ from scaling.laws.kaplan import loss_at_batch
 EXAMPLE = re.compile(r"^ *windtunnel ((?:.*\\\n)*.*)$", re.MULTILINE)
 # by --dry-run: `make study` trains, and a cloud is elsewhere
 SHOWN = {"run", "search", "tpu launch"}
-SLOW = {"design", "diagnose", "trajectory"}  # ten seconds of fits
+SLOW = {"design", "diagnose", "trajectory", "mix"}  # ten seconds of fits
 DRAWN = {
     "simulate",
     "report",

@@ -159,7 +159,13 @@ def _uses(config: TransformerConfig, weight: Weight) -> float:
     return (1 + uses) / 2 if config.recursion != "none" else uses
 
 
-@pytest.mark.parametrize("name", [*MIXERS, *FEED_FORWARDS, *HYBRIDS])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(pytest.param(name, marks=pytest.mark.slow) for name in MIXERS),  # see the next test
+        *(*FEED_FORWARDS, *HYBRIDS),
+    ],
+)
 def test_a_part_is_causal_as_it_says(name: str) -> None:
     config = replace(BASE, **MODELS[name])
     said = [part.mixer(mixer).causal and part.feed_forward(f).causal for mixer, f in config.blocks]

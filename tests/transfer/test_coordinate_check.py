@@ -1,5 +1,7 @@
 """muP keeps the size of activations over width, CompleteP over depth; every table its theory.
 
+By default muP and SP are trained; test_mistakes.py checks the rules of all tables over both axes.
+
 Slopes here are measured by training: widths 64 and 256, depths 4 and 16. A size halfway has no
 weight in a slope. All tables of one family of updates are numbers in one program. Mistakes and
 their names are in test_mistakes.py.
@@ -76,8 +78,13 @@ def verdicts(
 @pytest.fixture(scope="module")
 def fair() -> dict[str, CoordinateCheck]:
     """From a readout and a query of zero, so that no random start hides what training does."""
-    others = {name: {**variant, "name": name} for name, variant in OTHERS.items()}
-    return verdicts(config(embedding_norm="none"), FAIR | others, 6, 8, width=WIDTHS)
+    return verdicts(config(embedding_norm="none"), FAIR, 6, 8, width=WIDTHS)
+
+
+@pytest.fixture(scope="module")
+def others() -> dict[str, CoordinateCheck]:
+    named = {name: {**variant, "name": name} for name, variant in OTHERS.items()}
+    return verdicts(config(embedding_norm="none"), named, 6, 8, width=WIDTHS)
 
 
 @pytest.fixture(scope="module")
@@ -127,24 +134,26 @@ def test_sp_does_not(fair: dict[str, CoordinateCheck]) -> None:
         assert slopes[place] > 0.3, slopes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
-def test_each_other_table_has_its_slopes(fair: dict[str, CoordinateCheck], name: str) -> None:
+def test_each_other_table_has_its_slopes(others: dict[str, CoordinateCheck], name: str) -> None:
     """Within 1/4: a power of the root of the width too many or too few is 1/2. What starts at zero
     or from few tokens comes to its power from below, and is worst: -0.22, the attention logits."""
-    for _, row in last(fair[name]).iterrows():
+    for _, row in last(others[name]).iterrows():
         expected = SLOPES[name].get((row["place"], row["quantity"]), 0.0)
         assert row["slope"] == pytest.approx(expected, abs=0.25), row
         if row["place"] in ("embedded", "stream", "logits") and expected == 0:
             assert abs(row["slope"]) < 0.2, row
 
 
-def test_ntk_starts_as_sp_does(fair: dict[str, CoordinateCheck]) -> None:
+@pytest.mark.slow
+def test_ntk_starts_as_sp_does(others: dict[str, CoordinateCheck]) -> None:
     """So its logits do not shrink with the width at first, as a random sum over m would."""
-    slopes = fair["ntk"].slopes
+    slopes = others["ntk"].slopes
     start = slopes[(slopes["step"] == 0) & (slopes["quantity"] == "size")].set_index("place")
     assert abs(start.loc["logits", "slope"]) < 0.1
     assert abs(start.loc["attention/logits", "slope"]) < 0.1
-    assert fair["ntk"].broken == ()
+    assert others["ntk"].broken == ()
 
 
 @pytest.mark.slow
@@ -254,6 +263,7 @@ def assert_equal(base: str, faults: Variant, name: Any) -> None:
     assert mistaken.residual_factor(shape) == pytest.approx(other.residual_factor(shape))
 
 
+@pytest.mark.slow
 def test_completep_keeps_every_activation_over_depth(deep: dict[str, CoordinateCheck]) -> None:
     verdict = deep["completep"]
     assert verdict.axis == "layers"
@@ -262,6 +272,7 @@ def test_completep_keeps_every_activation_over_depth(deep: dict[str, CoordinateC
     assert verdict.broken == ()
 
 
+@pytest.mark.slow
 def test_depth_mup_keeps_the_stream_and_its_blocks_move_less(
     deep: dict[str, CoordinateCheck],
 ) -> None:
@@ -277,6 +288,7 @@ def test_depth_mup_keeps_the_stream_and_its_blocks_move_less(
     assert verdict.broken == ()
 
 
+@pytest.mark.slow
 def test_without_the_depth_rule_the_stream_grows(deep: dict[str, CoordinateCheck]) -> None:
     stream = last(deep["residual multiplier"]).set_index(["place", "quantity"])["slope"]
     assert stream["stream", "size"] > 0.3

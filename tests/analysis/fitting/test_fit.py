@@ -228,6 +228,7 @@ def test_the_bootstrap_keeps_the_weights(table: pd.DataFrame):
     assert high / low < 1.02
 
 
+@pytest.mark.slow
 def test_many_rows_are_fitted_in_little_memory():
     """100,000 rows: the optimum of all of them, although the scan sees a sample."""
     rng = np.random.default_rng(1)

@@ -27,13 +27,16 @@ def covered(chain: str, worlds: int) -> tuple[float, float]:
     return float(np.mean(inside)), float(np.mean(widths))
 
 
+QUICK = ("direct", "two_step")
+
+
 def test_the_chains_are_found() -> None:
     assert {"direct", "two_step", "elusive", "pass_until", "cod"} <= set(chains())
 
 
 @pytest.mark.parametrize(
     "chain",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name == "elusive")) for name in chains()],
+    [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in chains()],
 )
 def test_a_chain_covers_the_truth_of_few_worlds(chain: str) -> None:
     share, width = covered(chain, FEW)

@@ -16,7 +16,9 @@ from synthetic import Plan, train_held_out, write_study
 from analysis.__main__ import main
 from analysis.inference import forecast
 from analysis.plotting.style import save
+from analysis.report.captions import pictures
 from analysis.report.evidence import gather
+from analysis.report.page.render import render
 from analysis.report.plots import ladder
 from analysis.report.predict import predict_held_out
 from analysis.report.report import write_page
@@ -66,7 +68,7 @@ def test_before_the_held_out_run(tmp_path: Path):
 def test_a_prediction_after_the_fact_is_called_that(tmp_path: Path):
     folder = write_study(tmp_path / "study")
     train_held_out(folder)
-    evidence = write_page(load_study(folder))
+    evidence = gather(load_study(folder))
     assert [each.order for each in evidence.verdicts] == ["after the fact"]
     assert any("after the fact" in text for text in evidence.missing)
 
@@ -76,7 +78,7 @@ def test_a_prediction_changed_later_is_not_shown_to_be_first(tmp_path: Path):
     predict_held_out(folder)
     train_held_out(folder)
     records.change(folder, PredictionRecord, written="later")
-    evidence = write_page(load_study(folder))
+    evidence = gather(load_study(folder))
     assert [each.order for each in evidence.verdicts] == ["not shown"]
 
 
@@ -111,12 +113,12 @@ def test_isoflop_study_with_two_seeds(tmp_path: Path):
     folder = write_study(tmp_path / "study", plan)
     predict_held_out(folder)
     train_held_out(folder, plan)
-    evidence = write_page(load_study(folder))
+    evidence = gather(load_study(folder))
     first, second = (each.measured for each in evidence.verdicts)
     told = f"measured {(first + second) / 2:.3f} ("
     assert told in evidence.sentence
     assert f"mean of seeds {first:.3f}, {second:.3f})" in evidence.sentence
-    assert (folder / "figures" / "isoflop.svg").exists()
+    assert "isoflop" in {picture.name for pictured in pictures(evidence) for picture in pictured}
 
 
 def test_figures_are_a_function_of_the_data(tmp_path: Path):
@@ -130,8 +132,8 @@ def test_figures_are_a_function_of_the_data(tmp_path: Path):
 def test_text_from_a_record_is_escaped(tmp_path: Path):
     folder = write_study(tmp_path / "study")
     records.change(folder, StudyPlan, question="<script>alert(1)</script>")
-    write_page(load_study(folder))
-    assert "<script>alert" not in (folder / "report.html").read_text()
+    page = render(gather(load_study(folder)), (), (), {})
+    assert "<script>alert" not in page and "alert(1)" in page
 
 
 def test_fit_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -20,7 +20,8 @@ from scaling.common import plugins
 from scaling.common.errors import UserError
 
 BASE = TransformerConfig(layers=1, width=16, heads=2, kv_heads=1, head_dim=8, ffn=32, vocab_size=11)
-MIXERS = plugins.names("models.mixers")
+MIXERS = plugins.names("models.mixers")  # each from its state: tests/models/test_part.py
+QUICK = ("attention", "gated_delta", "lstm")
 PROMPTS = [np.array([0, 3, 1, 4]), np.array([0, 5, 9, 2, 6, 5]), np.array([0])]
 SAMPLER = Sampler(temperature=0.7, top_k=8, top_p=0.95)
 NEW = 5
@@ -39,7 +40,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "_program", program)
 
 
-@pytest.mark.parametrize("mixer", MIXERS)
+@pytest.mark.parametrize(
+    "mixer", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in MIXERS]
+)
 def test_samples_are_those_of_the_uncached_pass(mixer: str) -> None:
     spec, seeds = _spec(mixer), [seed_of("a", k) for k in range(3)]
     params = jax.jit(partial(init, spec, 16))(jax.random.key(0))

@@ -125,6 +125,7 @@ def test_stop_while_a_dead_worker_is_told_trains_no_more(swept, tmp_path):
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.slow
 def test_run_whose_worker_is_always_killed_is_recorded_as_failed(swept, tmp_path):
     """A watcher kills at its every word, as want of memory would; the others are trained."""
     bound, doomed = replace(swept[0], folder=tmp_path), swept[0].study.runs[0].run_id

@@ -55,10 +55,8 @@ def differentiate(*assignments: str) -> tuple[Any, str]:
     return compiled(params, windows()[0]), compiled.as_text()
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["expert 4", *(pytest.param(name, marks=pytest.mark.slow) for name in list(LAYOUTS)[1:])],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LAYOUTS)
 def test_layout_has_the_curve_of_one_device(name: str) -> None:
     alone, (state, losses) = curve(*EXPERTS)[1], curve(*fields(name))
     assert alone[-1] < alone[0] - 0.1, "the run learns, so that equal curves mean something"

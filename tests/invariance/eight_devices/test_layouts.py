@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -39,11 +40,20 @@ LAYOUTS = {
     "sequence 8": ("sequence", "fsdp=1", "sequence=8"),
     "sequence 2, fsdp 2": ("sequence", "sequence=2", "fsdp=2"),
 }
-# Whose kind is among the others already, or whose gradients are
-MORE = (
-    *("data 2", "fsdp 8", "fsdp 2, tensor 2", "hierarchical 2 x 2", "hierarchical 2 x 4"),
-    *("sequence 2, fsdp 2", "sequence 8"),
-)
+CURVES = ("fsdp 4, ZeRO 2", "fsdp 2, tensor 4")  # the others' kinds are among these or GRADIENTS
+GRADIENTS = ("fsdp 2, tensor 4", "hierarchical 2 x 4", "sequence 8")
+PARTS = {  # of the parameters and of the optimizer's state on each device
+    "data 8": (1, 1),
+    "fsdp 4, ZeRO 1": (1, 1 / 4),
+    "fsdp 4, ZeRO 2": (1, 1 / 4),
+    "fsdp 8": (1 / 8, 1 / 8),
+    "hierarchical 2 x 4": (1 / 4, 1 / 4),
+}
+
+
+def cases(names: Iterable[str], quick: tuple[str, ...]) -> list[Any]:
+    """The names, those that are not quick marked as slow."""
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name not in quick)) for name in names]
 
 
 def fields(name: str) -> list[str]:
@@ -51,10 +61,7 @@ def fields(name: str) -> list[str]:
     return [f"execution.layout.{field}" for field in (f"name={layout}", *axes)]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name in MORE)) for name in LAYOUTS],
-)
+@pytest.mark.parametrize("name", cases(LAYOUTS, CURVES))
 def test_layout_has_the_curve_of_one_device(name: str) -> None:
     alone, (state, losses) = curve()[1], curve(*fields(name))
     assert alone[-1] < alone[0] - 0.1, "the run learns, so that equal curves mean something"
@@ -64,14 +71,7 @@ def test_layout_has_the_curve_of_one_device(name: str) -> None:
         assert len(leaf.sharding.device_set) == devices
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("fsdp 2, tensor 4", "hierarchical 2 x 4", "sequence 8"),
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("data 8", "fsdp 8")),
-        pytest.param("fsdp 4, ZeRO 2", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("name", cases((*GRADIENTS, "data 8", "fsdp 8", *CURVES[:1]), GRADIENTS))
 def test_layout_has_the_gradients_of_one_device(name: str) -> None:
     alone, shared = differentiate(), differentiate(*fields(name))
     for ours, theirs in zip(jax.tree.leaves(shared), jax.tree.leaves(alone), strict=True):
@@ -85,7 +85,7 @@ def test_layout_has_the_gradients_of_one_device(name: str) -> None:
             ("execution.program.layers=unrolled", "execution.microbatch=4"), marks=pytest.mark.slow
         ),
         ("execution.program.remat=block",),
-        ("execution.program.logits_chunks=4",),
+        pytest.param(("execution.program.logits_chunks=4",), marks=pytest.mark.slow),
         pytest.param(("optimizer.name=muon",), marks=pytest.mark.slow),
     ],
 )
@@ -95,20 +95,9 @@ def test_programs_and_optimizers_are_shared_out_too(program: tuple[str, ...]) ->
     np.testing.assert_allclose(losses, alone, rtol=TOLERANCE)
 
 
-@pytest.mark.parametrize(
-    ("name", "params", "optimizer"),
-    [
-        ("data 8", 1, 1),
-        ("fsdp 4, ZeRO 1", 1, 1 / 4),
-        ("fsdp 4, ZeRO 2", 1, 1 / 4),
-        ("fsdp 8", 1 / 8, 1 / 8),
-        ("hierarchical 2 x 4", 1 / 4, 1 / 4),
-    ],
-)
-def test_each_device_holds_its_part_of_the_state(
-    name: str, params: float, optimizer: float
-) -> None:
-    state, _ = curve(*fields(name))
+@pytest.mark.parametrize("name", cases(PARTS, ("fsdp 4, ZeRO 2", "fsdp 8")))
+def test_each_device_holds_its_part_of_the_state(name: str) -> None:
+    (params, optimizer), (state, _) = PARTS[name], curve(*fields(name))
     # a little more: gains of heads are whole on each
     assert params <= held(state.params) < params + 0.02
     assert optimizer <= held(state.optimizer) < optimizer + 0.02
