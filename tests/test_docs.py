@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from dataclasses import fields
@@ -79,3 +80,21 @@ def test_the_files_of_the_page_on_sweeps_work_as_they_stand(kind, tmp_path, monk
     assert main([command, "mine.py", "--dry-run", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert kind == "search" or {row["part"] for row in found["runs"]} == {"fit", "held_out"}
+
+
+def test_notebooks_are_pages_of_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no files to download alone: their plug-in looks for its own before they are added."""
+    mkdocs, files = (
+        pytest.importorskip(name) for name in ("mkdocs.config", "mkdocs.structure.files")
+    )
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "site"))
+    reference = importlib.import_module("reference")
+    monkeypatch.setattr(reference, "MADE", {})
+    config = mkdocs.load_config(str(ROOT / "mkdocs.yml"))
+    monkeypatch.setattr(config.plugins, "_current_plugin", "site", raising=False)
+    found = reference.on_files(files.Files([]), config)
+    notebooks = [file for file in found if file.src_uri.endswith(".ipynb")]
+    assert len(notebooks) == len(reference.NOTEBOOKS) > 8
+    for file in notebooks:
+        assert file.is_documentation_page() and file.dest_uri.endswith(".html")
+        assert Path(file.abs_src_path).parent.name == "notebooks"

@@ -16,6 +16,7 @@ from typing import Any
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from mkdocs_jupyter.plugin import NotebookFile
 
 from analysis import figures
 from experiments.config.meanings import meanings
@@ -27,7 +28,8 @@ ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
-NARROW = "<style>.md-typeset pre > code { font-size: .72em }</style>"  # for lines of a terminal
+# for lines of a terminal
+NARROW = "<style>.md-typeset pre > code { font-size: .7em; white-space: pre-wrap }</style>"
 
 
 def commands() -> str:
@@ -105,7 +107,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for uri, make in MADE.items():
         files.append(File.generated(config, uri, content=make()))
     for uri, path in COPIED.items():
-        files.append(File.generated(config, uri, abs_src_path=str(path)))
+        file = File.generated(config, uri, abs_src_path=str(path))
+        if path in NOTEBOOKS:  # mkdocs-jupyter has looked for its own already
+            file = NotebookFile(file, **config)
+            file.abs_src_path = str(path)
+        files.append(file)
     return files
 
 
