@@ -32,6 +32,7 @@ from scaling.common.errors import UserError, nearest
 Value = int | float | str | tuple[Any, ...]
 Assignment = Mapping[str, Value]
 Grid = tuple[Assignment, ...]
+RUNS_PER_SEED = 1000
 
 
 def grid(fields: Mapping[str, Iterable[Any]]) -> Grid:
@@ -42,6 +43,13 @@ def grid(fields: Mapping[str, Iterable[Any]]) -> Grid:
 def seeds(n: int, first: int = 0) -> Grid:
     """The seeds first .. first + n - 1."""
     return grid({"seed": range(first, first + n)})
+
+
+def first_seed(seed: int) -> int:
+    """The seed of the first run of a study whose runs have seeds of their own: 1000 seed."""
+    if seed < 0:
+        raise UserError(f"seed={seed}: must be at least 0")
+    return RUNS_PER_SEED * seed
 
 
 def product(*grids: Grid) -> Grid:

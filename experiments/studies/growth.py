@@ -19,6 +19,7 @@ from typing import Literal
 from experiments.config.overrides import assign
 from experiments.config.run import EvaluationConfig, RunConfig
 from experiments.plan import derived
+from experiments.plan.grids import first_seed
 from experiments.plan.run import Run
 from experiments.plan.study import Study
 from experiments.record import StudyPart
@@ -29,7 +30,6 @@ from scaling.counting.formulas import params_total
 FACTOR = 4
 OPERATORS = ("stack", "interpolate", "zero", "random")
 BUDGETS = (0.5, 1.0, 2.0)  # of a target, in units of `ratio` tokens per parameter
-SEEDS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ def study(
         model = plain(width, s.layers, s.head_dim)
         dims = model.dims(s.batch.seq_len)
         tokens = (s.ratio if ratio is None else ratio) * params_total(dims)
-        for number in range(seed * SEEDS, seed * SEEDS + repeats):
+        for number in range(first_seed(seed), first_seed(seed) + repeats):
             target = assign(base, {"model": model, "seed": number})
             scratch = [
                 Run(assign(target, {"budget.tokens": round(share * tokens)}), rung, label="scratch")

@@ -26,13 +26,11 @@ from typing import Literal
 
 from experiments.config.run import BatchConfig, EvaluationConfig
 from experiments.plan.designs import isoflop, own_seeds, runs
-from experiments.plan.grids import grid
+from experiments.plan.grids import first_seed, grid
 from experiments.plan.study import Study
 from experiments.studies._base import Size, base
 from models.config import Program
 from models.shapes import plain
-
-RUNS_PER_SEED = 1000  # every run has its own seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +90,6 @@ def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study:
     return Study(
         name="isoflop",
         question="How should compute be split between parameters and tokens?",
-        runs=runs(run, own_seeds(profiles, seed * RUNS_PER_SEED), held_out=1),
+        runs=runs(run, own_seeds(profiles, first_seed(seed)), held_out=1),
         reading="isoflop",
     )

@@ -31,6 +31,7 @@ from experiments.config.run import (
     Science,
 )
 from experiments.config.schedule import ScheduleConfig
+from experiments.plan.grids import first_seed
 from experiments.plan.run import Run
 from experiments.plan.study import Study
 from models.config import Program
@@ -38,7 +39,6 @@ from models.shapes import plain
 from scaling.counting.formulas import params_total
 from scaling.parametrization.parametrization import Parametrization
 
-RUNS_PER_SEED = 1000  # every run has its own seed
 DENSE, MIXTURE = "dense", "mixture"
 
 
@@ -103,7 +103,7 @@ def study(
     seed: int = 0,
 ) -> Study:
     """The dense ladder, and every sparsity at every granularity. Rung = width."""
-    s, seeds = SCALES[scale], count(seed * RUNS_PER_SEED)
+    s, seeds = SCALES[scale], count(first_seed(seed))
     width = s.widths[s.place]
     mixtures = [
         {

@@ -18,6 +18,7 @@ import itertools
 from experiments.config.optimizer import OptimizerConfig
 from experiments.config.run import BatchConfig, BudgetConfig, EvaluationConfig, RunConfig, Science
 from experiments.config.schedule import ScheduleConfig
+from experiments.plan.grids import first_seed
 from experiments.plan.run import Run
 from experiments.plan.study import Study
 from experiments.record import StudyPart
@@ -32,7 +33,6 @@ WIDTHS = (16, 24, 32, 40, 48)
 RATIOS = ((45, 80, 145), (30, 50, 85, 145), (25, 45, 80, 145), (25, 45, 80), (25, 40, 60))
 HELD_OUT = (56, 73)  # width, tokens per parameter
 HELD_OUT_SEEDS = 2
-RUNS_PER_SEED = 1000
 CONTEXT = 128
 
 
@@ -53,7 +53,7 @@ def study(seed: int = 0) -> Study:
     """The ladder, and one size above it held out, with two seeds."""
     sizes = [params_total(plain(width, layers=2, head_dim=8).dims(CONTEXT)) for width in WIDTHS]
     # a seed for every run: one unlucky initialisation must not look like an effect of size
-    seeds = itertools.count(seed * RUNS_PER_SEED)
+    seeds = itertools.count(first_seed(seed))
     fitted = [
         Run(RunConfig(science(WIDTHS[point.size], point.tokens, next(seeds))), point.rung)
         for point in fixed_ratios(sizes, RATIOS)

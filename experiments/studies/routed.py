@@ -43,6 +43,7 @@ from itertools import count
 from typing import Literal
 
 from experiments.config.run import BatchConfig, BudgetConfig, EvaluationConfig, RunConfig
+from experiments.plan.grids import first_seed
 from experiments.plan.run import Run
 from experiments.plan.study import Study
 from experiments.record import StudyPart
@@ -50,7 +51,6 @@ from experiments.studies._base import Size, base
 from models.config import Program
 from models.shapes import plain
 
-RUNS_PER_SEED = 1000  # every run has its own seed
 DENSE = "dense"
 
 
@@ -110,7 +110,7 @@ def study(
     """Every width dense, and with every number of experts under every router. Rung = width."""
     s = SCALES[scale]
     arms = [(DENSE, 1), *((name, experts) for name in routers.split(",") for experts in s.experts)]
-    seeds = count(seed * RUNS_PER_SEED)
+    seeds = count(first_seed(seed))
     return Study(
         name="routed",
         question="How much dense model is an expert worth, and does it last?",

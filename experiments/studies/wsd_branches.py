@@ -39,14 +39,13 @@ from experiments.config.optimizer import OptimizerConfig
 from experiments.config.run import BatchConfig, EvaluationConfig, Execution, RunConfig, Science
 from experiments.config.schedule import ScheduleConfig
 from experiments.plan.designs import wsd
-from experiments.plan.grids import grid, seeds, zipped
+from experiments.plan.grids import first_seed, grid, seeds, zipped
 from experiments.plan.study import Study
 from models.config import Program
 from models.shapes import plain
 from scaling.parametrization.parametrization import Parametrization
 
 DECAY_FRACTION = 0.2
-RUNS_PER_SEED = 1000  # every size has its own seed
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def study(scale: Literal["cpu", "gpu", "pod"] = "cpu", seed: int = 0) -> Study:
     )
     width, ratios = s.held_out
     models = grid({"model": [plain(each, s.layers, s.head_dim) for each in (*s.widths, width)]})
-    sizes = zipped(models, seeds(len(models), first=seed * RUNS_PER_SEED))
+    sizes = zipped(models, seeds(len(models), first=first_seed(seed)))
     return Study(
         name="wsd_branches",
         question="How much of a ladder's compute do branches from a stable run save?",
