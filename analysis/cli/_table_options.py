@@ -121,7 +121,13 @@ def refuse_idle(options: argparse.Namespace, why: str) -> None:
 
 
 def read(path: str, options: argparse.Namespace) -> TableSource:
-    """The rows at `path` that the options choose, with the columns that they name."""
+    """The rows at `path` that the options choose, with the columns that they name.
+
+    An option that is wrong whatever the rows are is refused before they are fetched.
+    """
+    fixed, laws = pairs("--fix", getattr(options, "fix", [])), getattr(options, "law", None)
+    for law in [laws] if isinstance(laws, str) else laws or []:
+        law_named(law, fixed)
     options.progress(f"reading {path}")
     return choose(open_source(path, text_columns(options)), options)
 
