@@ -53,6 +53,7 @@ NOT_HERE = (
     ["overlap", "quickstart", "--items"],  # tests/experiments/evaluation/test_copies.py
     ["mix-search", "regmix"],  # a minute; tests/analysis/inference/mixing/test_search.py
     ["mix", "runs/mixtures"],  # tests/analysis/inference/mixing/test_regressions.py
+    ["plan", "runs/quickstart", "--budget"],  # tests/analysis/inference/budgets/test_ledger.py
     ["simulate", "ladder.csv"],  # tests/analysis/cli/test_design.py
     ["run", "quickstart", "--dry-run", "--plan"],  # tests/experiments/cli/test_run.py
     ["predict", "runs/mixtures"],

@@ -3,11 +3,13 @@
 Sizes, tokens per parameter and seeds are searched for the least expected interval score under a
 mixture of truths: a law with its constants, bent, broken, with noise that grows. The ladder found
 is then simulated on other truths beside the geometric ladder of equal cost, and beside the runs of
---against. A budget in another unit needs --flops-per-unit: the FLOPs that an hour, a kWh or a coin
-buys. --to writes the runs as CSV, which `simulate` reads.
+--against. A budget of hours, kWh or money takes its price from the runs of --measured, or from
+--flops-per-unit. --to writes the runs as CSV, which `simulate` reads.
 
   windtunnel design --target params=2.6e5,tokens=1.2e7 --budget 5e12 --truth chinchilla --studies 4
   windtunnel design runs/quickstart --target params=4.4e5,tokens=1.8e7 --budget 1e13 --studies 4
+  windtunnel design runs/quickstart --target params=4.4e5,tokens=1.8e7 --budget 2 --unit hours \\
+      --measured runs/quickstart --studies 4
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from analysis.cli._at import points
+from analysis.cli._measured import add_unit, per_unit, rate_line
 from analysis.cli._table_options import DEFAULT_LAW, add_source, law_named
 from analysis.cli._truths import HEAD, KEYS, add_truths, row, sources
 from analysis.cli.simulate import check_law, ladder_of, read_plan
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
     from analysis.inference.designs.search import Rung, Search, Space
     from analysis.inference.designs.simulate import Ladder, Outcome
 
-UNITS = ("flops", "hours", "kwh", "money")
 SPAN = 20.0  # the target over the least size, if --sizes gives none
 LARGEST = 0.9  # of the target's size: the largest cell
 RATIO = 3.0  # about the target's own, up and down
@@ -43,10 +45,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--target", required=True, metavar="params=N,tokens=D", help="the run to predict"
     )
     parser.add_argument("--budget", type=positive, required=True, help="of the whole ladder")
-    parser.add_argument("--unit", choices=UNITS, default="flops", help="of the budget")
-    parser.add_argument(
-        "--flops-per-unit", type=positive, metavar="F", help="FLOPs that one unit buys"
-    )
+    add_unit(parser)
     parser.add_argument(
         "--sizes", type=positives, metavar="N,...", help="sizes that runs may have (default: 12)"
     )
@@ -79,8 +78,10 @@ def run(options: argparse.Namespace) -> Answer:
     if options.path and options.truth:
         raise UserError("design: truths come from the rows or from --truth, not from both")
     (target,) = points([options.target], ("params", "tokens"), "--target")
-    per_unit = _per_unit(options)
-    budget = options.budget * per_unit
+    rate = per_unit(options)
+    if options.measured:
+        yield rate_line(options, rate)
+    budget = options.budget * rate
     space = _space(options, target)
     rows = read_plan(options.path) if options.path else None
     law = law_named(options.law or (rows.law if rows else DEFAULT_LAW), {})
@@ -91,12 +92,12 @@ def run(options: argparse.Namespace) -> Answer:
     yield Line(
         "{runs} runs of {cost} {unit}; the target is {reach} times the largest run",
         runs=len(made.best.ladder),
-        cost=made.best.cost / per_unit,
+        cost=made.best.cost / rate,
         unit=options.unit,
         reach=float(6 * target["params"] * target["tokens"] / made.best.ladder.compute.max()),
     )
-    yield _rungs(made, per_unit, options.unit)
-    yield from _next(made, per_unit, options.unit)
+    yield _rungs(made, rate, options.unit)
+    yield from _next(made, rate, options.unit)
     ladders = {
         "designed": made.best.ladder,
         "geometric": geometric(law, space, budget, options.largest),
@@ -112,16 +113,6 @@ def run(options: argparse.Namespace) -> Answer:
         pd.DataFrame(sizes).round().assign(rung=best.rung).to_csv(options.to, index=False)
         yield Line("wrote {file}", file=str(options.to))
     return 0
-
-
-def _per_unit(options: argparse.Namespace) -> float:
-    if options.unit == "flops":
-        if options.flops_per_unit:
-            raise UserError("--flops-per-unit: the budget is in FLOPs already")
-        return 1.0
-    if not options.flops_per_unit:
-        raise UserError(f"--unit {options.unit}: give --flops-per-unit, the FLOPs that one buys")
-    return float(options.flops_per_unit)
 
 
 def _space(options: argparse.Namespace, target: Any) -> Space:

@@ -8,6 +8,7 @@ grows; beyond 10,000 times a plan needs --beyond.
 
   windtunnel plan --law chinchilla:besiroglu2024 --flops 5.76e23
   windtunnel plan runs/quickstart --flops 1e13 --bootstrap 1000
+  windtunnel plan runs/quickstart --budget 0.01,0.05 --unit hours --measured runs/quickstart
   windtunnel plan table.csv --params n --tokens d --flops 1e22 --plot plan
   windtunnel plan runs/isoflop --flops 1e13,1e14 --ratio 20 --inference-tokens 1e9 --bootstrap 200
   windtunnel plan table.csv --params n --tokens d --to-loss 2.4 --iso-loss 2.4 --bootstrap 200
@@ -19,6 +20,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from analysis.cli._measured import add_unit, per_unit, rate_line
 from analysis.cli._plot import add_plot, plot
 from analysis.cli._table_options import add_source, add_table, fit_path, refuse_idle, summary
 from scaling.common.answers import Answer, Estimate, Line, Note, Rows
@@ -38,6 +40,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--flops", type=positives, action="extend", default=[], metavar="C,...", help="budgets"
     )
+    parser.add_argument(
+        "--budget", type=positives, default=(), metavar="B,...", help="budgets in --unit, too"
+    )
+    add_unit(parser)
     parser.add_argument(
         "--size", type=positive, metavar="N", help="at each budget, also a run of this size"
     )
@@ -65,9 +71,16 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Print one row per budget."""
+    if options.budget:
+        rate = per_unit(options)
+        if options.measured:
+            yield rate_line(options, rate)
+        options.flops = [*options.flops, *(each * rate for each in options.budget)]
     name, _, constants = (options.law or "").partition(":")
     if not (options.flops or options.to_loss or options.iso_loss):
-        raise UserError("plan: give --flops C,..., --to-loss L,... or --iso-loss L,...")
+        raise UserError(
+            "plan: give --flops C,..., --budget B,..., --to-loss L,... or --iso-loss L,..."
+        )
     for of_budget in ("size", "ratio", "inference_tokens"):
         if getattr(options, of_budget) and not options.flops:
             raise UserError(f"plan: --{of_budget.replace('_', '-')} is of a budget; give --flops")

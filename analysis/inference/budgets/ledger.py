@@ -54,6 +54,7 @@ class Bill:
     runs: int
     tokens: float
     flops: float
+    flops_6nd: float
     device_seconds: float
     mfu: float | None
     kwh: float | None
@@ -145,6 +146,7 @@ def _bill(folder: Path, runs: list[RunSummary], prices: Prices, is_tuning: bool)
         runs=len(runs),
         tokens=tokens,
         flops=flops,
+        flops_6nd=sum(_flops(run, "flops_6nd") for run in runs),
         device_seconds=seconds,
         mfu=counted / possible if possible else None,
         kwh=kwh,
@@ -159,12 +161,12 @@ def _device_seconds(run: RunSummary) -> float:
     return (run.metrics.wall_seconds or 0.0) * (where.devices or 1) / (where.members or 1)
 
 
-def _flops(run: RunSummary) -> float:
-    """flops_model of the steps that the run trained itself."""
+def _flops(run: RunSummary, count: str = "flops_model") -> float:
+    """A count of FLOPs, of the steps that the run trained itself."""
     steps, trained = run.metrics.steps, run.metrics.steps_trained
     if not steps or trained is None:
         return 0.0
-    return run.accounting["flops_model"] * trained / steps
+    return run.accounting[count] * trained / steps
 
 
 def _peak(run: RunSummary, prices: Prices) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from pathlib import Path
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 import records
 
 from analysis.__main__ import main
+from analysis.cli._measured import add_unit, per_unit
 from analysis.inference.budgets.ledger import Prices, bills
 from experiments import record
 from scaling.common.errors import UserError
@@ -24,7 +26,7 @@ def write(folder: Path, name: str, environment=records.ENVIRONMENT, **metrics: f
         name,
         metrics={**known, **metrics},
         environment=environment,
-        accounting={"flops_model": 1e15},
+        accounting={"flops_model": 1e15, "flops_6nd": 8e14},
         science={"precision": "float32"},
     )
     (folder / name).mkdir(parents=True)
@@ -37,6 +39,7 @@ def test_a_bill_by_hand(tmp_path: Path):
     (bill,) = bills([str(tmp_path / "a")], Prices(watts=100, pue=1.5, grid=400, money=2))
     assert bill.hours == pytest.approx(2 + 2 * 2 / 4)
     assert bill.flops == pytest.approx(2 * 0.5e15)
+    assert bill.flops_6nd == pytest.approx(2 * 0.4e15)
     assert bill.tokens == 12800
     assert bill.kwh == pytest.approx(0.1 * 3 * 1.5)
     assert bill.grams == pytest.approx(bill.kwh * 400)
@@ -73,3 +76,24 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path, capsys):
         bills([str(tmp_path)], Prices())
     assert main(["bill", str(tmp_path), "--pue", "0.5"]) == 2
     assert "at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("unit", "rate"), [("hours", 8e14 / 3), ("kwh", 8e14 / 0.3), ("money", 8e14 / 6)]
+)
+def test_a_budget_in_a_unit_is_worth_what_the_runs_spent(tmp_path: Path, unit, rate):
+    write(tmp_path / "a", "one")
+    write(tmp_path / "a", "two", H100)
+    parser = ArgumentParser()
+    add_unit(parser)
+    arguments = ["--unit", unit, "--measured", str(tmp_path / "a")]
+    priced = parser.parse_args([*arguments, "--watts", "100", "--price", "2"])
+    assert per_unit(priced) == pytest.approx(rate)
+    if unit != "hours":
+        with pytest.raises(UserError, match="give --"):
+            per_unit(parser.parse_args(arguments))
+    write(tmp_path / "b", "idle", steps=0)
+    with pytest.raises(UserError, match="record no steps"):
+        per_unit(parser.parse_args(["--unit", "hours", "--measured", str(tmp_path / "b")]))
+    with pytest.raises(UserError, match="or --measured"):
+        per_unit(parser.parse_args(["--unit", unit]))
