@@ -11,24 +11,25 @@ from scaling.common.answers import AnswerPart, Line, Rows, Shown
 if TYPE_CHECKING:
     from experiments.plan.run import Run
     from experiments.sweep.cost import RunForecast
-    from experiments.sweep.sweep import Sweep
+    from experiments.sweep.sweep import Standing, Sweep
 
 HEAD = ("run", "part", "rung", "params_total", "tokens", "flops_6nd", "lr")
 SHOWN = ("budget.tokens", "optimizer.learning_rate")  # in other columns
 COSTS = ("memory", "population", "time")
 OUTCOMES = ("done", "train_loss", "valid_loss")
+LOSSES = ("loss", "valid_loss")  # of a row of the record
 
 
 def run_table(
-    sweep: Sweep, runs: Sequence[Run], costs: Mapping[str, RunForecast] | None = None
+    sweep: Sweep,
+    runs: Sequence[Run],
+    standings: Mapping[str, Standing],
+    costs: Mapping[str, RunForecast] | None = None,
 ) -> Iterator[AnswerPart]:
     """A row for each run, then the sum of their FLOPs.
 
     Before its status stand its costs where they are forecast, or else its outcome: the share of its
     steps that are done, and its last losses.
-
-    Raises:
-        DamagedError: a record cannot be read; nothing is printed before.
     """
     from experiments.plan.varying import varying
 
@@ -39,7 +40,7 @@ def run_table(
             *_plan(run),
             *(Shown(values[number], str(values[number])) for values in varied.values()),
             *(_outcome(sweep, run) if costs is None else _cost(costs[run.run_id])),
-            sweep.standing(run),
+            standings[run.run_id],
         ]
         for number, run in enumerate(runs)
     ]
@@ -65,15 +66,17 @@ def _plan(run: Run) -> list[Any]:
 
 
 def _outcome(sweep: Sweep, run: Run) -> list[Any]:
-    from experiments.record import METRICS, last_rows
+    """The cells of `OUTCOMES`, from the newest rows that hold them."""
+    from experiments.record import METRICS, newest_rows
 
-    rows = last_rows(sweep.folder / run.run_id / METRICS)
-    done = rows[-1].step / max(1, run.config.science.steps) if rows else None
-    found = [
-        next((row.metrics[name] for row in reversed(rows) if name in row.metrics), None)
-        for name in ("loss", "valid_loss")
-    ]
+    done, losses = None, dict[str, float | None]()
+    for row in newest_rows(sweep.folder / run.run_id / METRICS):
+        done = row.step / max(1, run.config.science.steps) if done is None else done
+        losses = {**row.metrics, **losses}
+        if losses.keys() >= set(LOSSES):
+            break
     cells = [Shown(done, "-" if done is None else f"{done:.0%}")]
+    found = [losses.get(name) for name in LOSSES]
     return cells + [Shown(loss, "-" if loss is None else f"{loss:.4f}") for loss in found]
 
 

@@ -129,8 +129,9 @@ def _dry_run(sweep: Sweep, launcher: Launcher) -> Answer:
     check_programs(runs, launcher.platform)
     check_tasks(runs, sweep.corpora)
     costs = forecast(runs, sweep.study.name, launcher, sweep.site)
-    yield from run_table(sweep, runs, costs)
-    left = [costs[run.run_id].seconds for run in runs if sweep.status(run) not in FINISHED]
+    standings = sweep.standings()
+    yield from run_table(sweep, runs, standings, costs)
+    left = [costs[run.run_id].seconds for run in runs if not standings[run.run_id].is_finished]
     timed = [seconds for seconds in left if seconds is not None]
     yield from common.facts(sweep.study)
     for text in fewer_windows(runs, sweep.corpora):

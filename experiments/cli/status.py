@@ -44,8 +44,9 @@ def run(options: argparse.Namespace) -> Answer:
     if options.watch:
         options.progress.stop()
         _watch(sweep, options.watch)
-    yield from run_table(sweep, sweep.study.runs)
-    for text in (*sweep.remarks(), *alarms(sweep)):
+    standings = sweep.standings()
+    yield from run_table(sweep, sweep.study.runs, standings)
+    for text in (*sweep.remarks(standings), *alarms(sweep, standings)):
         yield Line("{remark}", "remarks", remark=text)
     return 0
 
@@ -59,7 +60,7 @@ def _watch(sweep: Sweep, seconds: float) -> None:
     from experiments.sweep.sweep import Standing
 
     with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
-        while any(sweep.standing(run) is Standing.RUNNING for run in sweep.study.runs):
-            parts = map(str, run_table(sweep, sweep.study.runs))
+        while Standing.RUNNING in (standings := sweep.standings()).values():
+            parts = map(str, run_table(sweep, sweep.study.runs, standings))
             live.update(Text("\n".join(parts)), refresh=True)
             time.sleep(seconds)

@@ -131,6 +131,7 @@ class Corpora:
     ) -> None:
         self._cache, self._progress, self._tokenizer = cache, progress, tokenizer
         self._open: dict[CorpusConfig, Corpus] = {}
+        self._mixtures: dict[DataConfig, Mixture] = {}
 
     def mixture(self, data: DataConfig) -> Mixture:
         """The data of a run.
@@ -138,6 +139,8 @@ class Corpora:
         Raises:
             UserError: as `experiments.data.cache.prepare`, or unnamed sources are the same text.
         """
+        if data in self._mixtures:
+            return self._mixtures[data]
         found = parts(data)
         mixture = Mixture(
             corpora=tuple(self._corpus(part.corpus) for part in found),
@@ -151,7 +154,7 @@ class Corpora:
                 f"data.corpora={','.join(data.corpora)}: two are the same text; name them, "
                 "a=source:path, to draw disjoint parts of it"
             )
-        return mixture
+        return self._mixtures.setdefault(data, mixture)
 
     def opened(self) -> tuple[Corpus, ...]:
         """The corpora that are open, in the order of opening."""

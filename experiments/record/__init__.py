@@ -78,7 +78,7 @@ from experiments.record.search import SearchCandidate, SearchCost, SearchMethod,
 from experiments.record.store import (
     append_rows,
     changed,
-    last_rows,
+    newest_rows,
     read,
     read_file,
     read_items,

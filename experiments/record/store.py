@@ -185,25 +185,24 @@ def read_items(path: Path) -> Iterator[ItemRow]:
     return _rows(path, ItemRow)
 
 
-def last_rows(path: Path) -> list[MetricsRow]:
-    """Read the rows in the last `TAIL` bytes of a metrics.jsonl; damaged lines are skipped.
+def newest_rows(path: Path) -> Iterator[MetricsRow]:
+    """The rows in the last `TAIL` bytes of a metrics.jsonl, newest first; damaged lines are skipped.
 
     None of a file that is missing or that this process may not read.
     """
     try:
         if not path.is_file():
-            return []
+            return
         with path.open("rb") as file:
             start = max(0, file.seek(0, os.SEEK_END) - TAIL)
             file.seek(start)
             lines = file.read().split(b"\n")[start > 0 : -1]
     except (FileNotFoundError, PermissionError):
-        return []
-    decoder, rows = msgspec.json.Decoder(MetricsRow), []
-    for line in lines:
+        return
+    decoder = msgspec.json.Decoder(MetricsRow)
+    for line in reversed(lines):
         with suppress(msgspec.DecodeError):
-            rows.append(decoder.decode(ROW.take(line + b"\n")[0]))
-    return rows
+            yield decoder.decode(ROW.take(line + b"\n")[0])
 
 
 def _rows(path: Path, kind: type[R]) -> Iterator[R]:

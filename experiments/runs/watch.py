@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from experiments import record
 from experiments.record import ENDED, FINISHED, MetricsRow, Status
@@ -65,20 +66,21 @@ def _event(job: Job) -> Event | None:
     run_id, status = job.run.run_id, record.run_status(job.folder)
     if status is Status.MISSING:
         return None
-    rows = [row for row in record.last_rows(job.folder / record.METRICS) if row.seconds is not None]
-    step = rows[-1].step if rows else 0
+    newest = record.newest_rows(job.folder / record.METRICS)
+    rows = list(islice((row for row in newest if row.seconds is not None), 2))
+    step = rows[0].step if rows else 0
     if status in ENDED:
         return Event(run_id, status, step)
     if not rows:
         return Event(run_id, "compiling")
-    return Event(run_id, "training", step, rows[-1].loss, _rate(rows))
+    return Event(run_id, "training", step, rows[0].loss, _rate(rows))
 
 
 def _rate(rows: list[MetricsRow]) -> float:
-    """Tokens per second between the last two rows of training."""
+    """Tokens per second between the newest two rows of training."""
     if len(rows) < 2:
         return math.nan
-    before, last = rows[-2:]
+    last, before = rows
     assert before.seconds is not None
     assert last.seconds is not None
     seconds = last.seconds - before.seconds

@@ -14,17 +14,18 @@ small runs collapse less well than large ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.plan.run import Run
-from experiments.record import METRICS, Status, read_rows
+from experiments.record import METRICS, read_rows
 from experiments.sweep.sweep import Standing, Sweep
 
 Array = NDArray[np.float64]
+Kind = tuple[object, ...]  # schedule and label
 FEWEST = 3  # siblings
 LEAST_SHARE = 0.1  # of training: before it, warm-up rules
 WIDTH = 0.1  # of a share, over which losses are averaged
@@ -65,23 +66,22 @@ def outside(curve: Curve, siblings: Sequence[Curve]) -> str:
     )
 
 
-def alarms(sweep: Sweep) -> list[str]:
+def alarms(sweep: Sweep, standings: Mapping[str, Standing]) -> list[str]:
     """A line for each run under way whose curve leaves its siblings' band."""
-    lines = []
-    for run in sweep.study.runs:
-        if sweep.status(run) is not Status.STARTED or sweep.standing(run) is Standing.DAMAGED:
-            continue
-        siblings = [
-            _curve(sweep, other)
-            for other in sweep.study.runs
-            if _kind(other) == _kind(run) and sweep.status(other) is Status.COMPLETED
-        ]
-        if said := outside(_curve(sweep, run), siblings):
+    runs, lines = sweep.study.runs, []
+    under_way = [run for run in runs if standings[run.run_id] in (Standing.RUNNING, Standing.STALE)]
+    kinds = set(map(_kind, under_way))
+    ended: dict[Kind, list[Curve]] = {kind: [] for kind in kinds}
+    for run in runs:
+        if standings[run.run_id] is Standing.DONE and _kind(run) in kinds:
+            ended[_kind(run)].append(_curve(sweep, run))
+    for run in under_way:
+        if said := outside(_curve(sweep, run), ended[_kind(run)]):
             lines.append(f"{run.run_id}: {said}")
     return lines
 
 
-def _kind(run: Run) -> tuple[object, ...]:
+def _kind(run: Run) -> Kind:
     return run.config.science.schedule, run.label
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -55,6 +55,11 @@ class Standing(StrEnum):
     STALE = "stale"  # begun and not claimed: interrupted or killed; rerun to continue
     DAMAGED = "damaged"  # rerun to move the damage aside and to mend the run
     PLANNED = "planned"  # not begun
+
+    @property
+    def is_finished(self) -> bool:
+        """True where nothing is left to train."""
+        return self in (Standing.DONE, Standing.DIVERGED)
 
 
 STANDINGS = {
@@ -110,17 +115,22 @@ class Sweep:
 
     def standing(self, run: Run) -> Standing:
         """The state of a run, by its record and its claim."""
-        status = self.status(run)
-        if status is Status.FAILED and self.barred(run):
+        folder = self.folder / run.run_id
+        try:
+            status = record.run_status(folder)
+        except UnreadableError:
             return Standing.FAILED
-        if status not in FINISHED and seems_live(self.folder / run.run_id):
+        if status not in FINISHED and seems_live(folder):
             return Standing.RUNNING
-        return Standing.DAMAGED if self.damage(run) else STANDINGS[status]
+        damaged = status is Status.STARTED and self.damage(run)
+        return Standing.DAMAGED if damaged else STANDINGS[status]
+
+    def standings(self) -> dict[str, Standing]:
+        """The state of each run by its id; one reading of each record."""
+        return {run.run_id: self.standing(run) for run in self.study.runs}
 
     def damage(self, run: Run) -> str:
         """Damaged files of a run that has no sound end, in words."""
-        if self.status(run) is not Status.STARTED:
-            return ""
         with suppress(UnreadableError):  # which is no damage
             return ", ".join(damage(self.folder / run.run_id).values())
         return ""
@@ -138,13 +148,14 @@ class Sweep:
                 waiting += [planned[parent.run_id] for parent in run.beginning.parents]
         return tuple(run for run in self.study.runs if run.run_id in wanted)
 
-    def remarks(self) -> list[str]:
+    def remarks(self, standings: Mapping[str, Standing]) -> list[str]:
         """Lines on damaged and failed runs, and on text that has changed since the plan."""
         plan = plan_of(self.folder)
         changed = "" if plan is None else changed_text(plan, self.corpora.opened())
-        found = {run.run_id: self.damage(run) for run in self.study.runs}
-        lines = [f"{run}: {what}: `run` mends it" for run, what in found.items() if what]
-        failures = [said for run in self.study.runs if (said := self.failure(run))]
+        left = [run for run in self.study.runs if not standings[run.run_id].is_finished]
+        damaged = [run for run in left if standings[run.run_id] is Standing.DAMAGED]
+        lines = [f"{run.run_id}: {self.damage(run)}: `run` mends it" for run in damaged]
+        failures = [said for run in left if (said := self.failure(run))]
         return [*lines, *failures, *([changed] if changed else [])]
 
     def failure(self, run: Run) -> str:

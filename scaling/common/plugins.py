@@ -72,6 +72,12 @@ def find(package: str, name: str, kind: str, attribute: str) -> Any:
     Raises:
         UserError: as `load`, or the file does not define it.
     """
+    return _find(package, name, kind, attribute, os.environ.get(VARIABLE))
+
+
+@cache
+def _find(package: str, name: str, kind: str, attribute: str, folder: str | None) -> Any:
+    """As `find`; a config asks for its parts whenever it is hashed."""
     file = load(package, name, kind)
     if not hasattr(file, attribute):
         raise UserError(f"{file.__file__}: defines no '{attribute}'; compare its neighbours")

@@ -43,7 +43,7 @@ def test_rows_append_and_a_torn_last_line_is_left_out(tmp_path):
     record.append_rows(path, rows[2:])
     with path.open("a") as file:
         file.write('{"step": 24')
-    assert list(record.read_rows(path)) == record.last_rows(path) == rows
+    assert list(record.read_rows(path)) == [*record.newest_rows(path)][::-1] == rows
     record.rewrite_rows(path, rows[:1])
     assert list(record.read_rows(path)) == rows[:1]
 
@@ -92,7 +92,7 @@ def test_damage_inside_the_rows_names_its_line_and_its_field(tmp_path, text, sai
     with pytest.raises(record.DamagedError) as caught:
         list(record.read_rows(path))
     assert str(caught.value) == f"{path}:2: {said}; run the study again, which trains the run anew"
-    assert record.last_rows(path) == [ROW, ROW]
+    assert list(record.newest_rows(path)) == [ROW, ROW]
 
 
 def test_failed_rewrite_of_rows_leaves_the_old_rows(tmp_path):

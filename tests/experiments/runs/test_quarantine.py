@@ -35,7 +35,7 @@ def test_no_file(run, name, thing):
     thing(run / name)
     assert record.run_status(run) in (Status.STARTED, Status.MISSING)
     assert damage(run)[name] == f"{name} is no file"
-    record.last_rows(run / record.METRICS)
+    list(record.newest_rows(run / record.METRICS))
     assert f"{name} is no file" in str(quarantine(run))
     assert not os.path.lexists(run / name) and not damage(run)
 

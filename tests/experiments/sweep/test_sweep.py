@@ -192,11 +192,11 @@ def test_a_run_tells_that_its_parent_failed(swept, tmp_path):
     grandchild = replace(grandchild, beginning=Continued(child, 1))
     planned = replace(bound.study, runs=(parent, child, grandchild))
     bound = replace(bound, study=planned)
-    assert bound.remarks() == []
+    assert bound.remarks(bound.standings()) == []
     summary = records.run_summary(status="failed", message="no memory")
     record.write(tmp_path / parent.run_id, summary)
     waits = f"cannot begin, for its parent {parent.run_id} failed"
-    assert bound.remarks() == [
+    assert bound.remarks(bound.standings()) == [
         f"{tmp_path}/{parent.run_id}/summary.json: no memory",
         *(f"{tmp_path}/{run.run_id}: {waits}" for run in (child, grandchild)),
     ]
@@ -251,8 +251,8 @@ def test_each_run_trains_on_the_data_that_it_names(tmp_path, cache):
     assert two.weights_by_source == {first: 0.75, second: 0.25}
     assert two.losses_by_source.keys() == {first, second}
     assert np.mean(list(two.losses_by_source.values())) == pytest.approx(two.loss)
-    last = record.last_rows(bound.folder / bound.study.runs[2].run_id / record.METRICS)[-1].metrics
-    assert last == {"valid_loss": two.loss} | {
+    last = next(record.newest_rows(bound.folder / bound.study.runs[2].run_id / record.METRICS))
+    assert last.metrics == {"valid_loss": two.loss} | {
         f"valid_loss.{name}": loss for name, loss in two.losses_by_source.items()
     }
     losses = [one.metrics.loss for one in found]
