@@ -18,6 +18,7 @@ from analysis.fitting.solvers.objective import MAD, Objective, objective
 from analysis.tables.columns import remedy
 from analysis.tables.derived import completed
 from analysis.tables.files import load_table
+from analysis.tables.population import is_ours
 from analysis.tables.words import WORDS, columns_saying
 from scaling.common.errors import UserError, nearest
 from scaling.laws import Law, by_name
@@ -119,14 +120,21 @@ def _default(law: Law, table: pd.DataFrame, name: str) -> tuple[str, str]:
     if found is None:
         return _by_words(table, name, own or tried[-1], bool(own))
     family = next((each for each in COUNTS.values() if own in each or USUAL.get(name) in each), ())
-    others = [
-        column
-        for column in family
-        if column in there and column != found and not table[column].equals(table[found])
-    ]
-    if found not in family or not others:
-        return found, ""
-    return found, f"{name} is column {found}; the table also has {', '.join(others)}"
+    named = [each for each in family if found in family and each in there]
+    others = _others(table, found, [*named, *_saying(table, own or USUAL.get(name, name))])
+    return found, f"{name} is column {found}; the table also has {others}" if others else ""
+
+
+def _saying(table: pd.DataFrame, quantity: str) -> list[str]:
+    """The columns whose names say a quantity, in a table of anybody's: ours have one meaning."""
+    known = quantity in WORDS and not is_ours(table)
+    return columns_saying(quantity, table.columns) if known else []
+
+
+def _others(table: pd.DataFrame, found: str, columns: Sequence[str]) -> str:
+    """Those of these columns that differ from the one taken."""
+    apart = (each for each in dict.fromkeys(columns) if not table[each].equals(table[found]))
+    return ", ".join(apart)
 
 
 def _by_words(table: pd.DataFrame, name: str, quantity: str, is_own: bool) -> tuple[str, str]:
@@ -149,9 +157,15 @@ def taken(name: str, columns: Sequence[str]) -> str:
 
 
 def loss_of(table: pd.DataFrame, loss: str) -> tuple[str, tuple[str, ...]]:
-    """The column of the loss, and a note where the default is absent and a name tells another."""
-    columns = [] if loss != "loss" or loss in table.columns else columns_saying(loss, table.columns)
-    return (columns[0], (taken(loss, columns),)) if columns else (loss, ())
+    """The column of the loss, and a note where a name tells another, or a clearer one."""
+    if loss != "loss":
+        return loss, ()
+    if loss not in table.columns:
+        columns = columns_saying(loss, table.columns)
+        return (columns[0], (taken(loss, columns),)) if columns else (loss, ())
+    saying = _saying(table, loss)  # the clearest first: a bare `loss` may be that of training
+    clearer = _others(table, loss, saying[: saying.index(loss)] if loss in saying else [])
+    return loss, ((f"loss is column loss; the table also has {clearer}",) if clearer else ())
 
 
 def chosen_objective(name: str, delta: float | str | None) -> Objective | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.tables.columns import Array, named
+from analysis.tables.columns import Array, column_of, texts
 from scaling.common.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -42,11 +42,13 @@ RESAMPLING: dict[str, Callable[[np.random.Generator, int, int], Array]] = {
 
 
 def clusters(rows: pd.DataFrame, column: str | None) -> NDArray[np.intp]:
-    """The cluster of each row, 0 .. G - 1, by the value of `column`; without one, each row is a
-    cluster. Rows of one cluster are resampled together."""
+    """The cluster of each row, 0 .. G - 1, by the value of `column`; without one, or without a
+    value, each row is a cluster. Rows of one cluster are resampled together."""
     if column is None:
         return np.arange(len(rows))
-    found = np.unique(named(rows, column).to_numpy(str), return_inverse=True)[1]
+    names = texts(column_of(rows, column))
+    alone = names.where(names.notna(), [f"\0{at}" for at in range(len(rows))])
+    found = np.unique(alone.to_numpy(str), return_inverse=True)[1]
     if found.max() == 0:
         raise UserError(
             f"cluster: column '{column}' has one value, so there is nothing to resample"

@@ -9,7 +9,7 @@ a question that the rows cannot answer raises a UserError.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -39,9 +39,10 @@ from analysis.fitting.solvers.objective import objective as named_objective
 from analysis.fitting.types import LEVEL, FitRecipe, FitStatus
 from analysis.tables import query
 from analysis.tables.columns import Array, aligned
+from analysis.tables.columns import named as without_gaps
 from analysis.tables.derived import formulas
 from analysis.tables.points import TIGHT, Points, select, select_held_out
-from analysis.tables.population import outliers, run_column
+from analysis.tables.population import outliers, run_column, unlike
 from scaling.common.errors import UserError
 from scaling.laws import Law
 
@@ -115,8 +116,7 @@ def fit(
     points = select(table, named, *options, leave_out=held_out)
     points = replace(points, notes=(*points.notes, *told, *defaults, *made))
     said.check_given(law, points)
-    grouped = run_column(points.rows, named.values()) if cluster is None else cluster
-    grouped = None if grouped == ALONE else grouped
+    grouped = _grouped(points, named.values(), cluster)
     together = clusters(points.rows, grouped)
     goal = chosen_objective(objective, delta) or _measured_width(law, points, objective)
     recipe = FitRecipe(
@@ -151,6 +151,7 @@ def fit(
     )
     notes = [
         *points.notes,
+        *said.units(law, points, named),
         *said.clustered(grouped, int(together.max()) + 1, len(points), cluster is not None),
         *why,
         *narrow(law, points, found, named),
@@ -160,6 +161,8 @@ def fit(
     if climb:
         notes.append(f"the loss rises with {next(iter(named.values()))} {climb}")
     misses = misfit(law, points, found, (*bounded, *unidentified), together)
+    residuals = np.log(points.loss) - np.log(law.predict(found, **points.variables))
+    misses += unlike(points.rows, residuals, together, named.values())
     notes += misses
     if not best.certified[0]:
         notes.append("the solver could not certify a minimum: do not use these numbers")
@@ -225,6 +228,16 @@ def _mask(table: pd.DataFrame, holdout: str | NDArray[np.bool_] | None) -> Any:
     if mask.all():
         raise UserError(f"holdout {holdout!r}: every row is held out, so none is left to fit")
     return mask
+
+
+def _grouped(points: Points, columns: Collection[str], cluster: str | None) -> str | None:
+    """The column of clusters: the one asked for, which has no gaps, or that of runs."""
+    if cluster is None:
+        return run_column(points.rows, columns)
+    if cluster == ALONE:
+        return None
+    without_gaps(points.rows, cluster)
+    return cluster
 
 
 def _conditions(table: pd.DataFrame, holdout: Any) -> tuple[str, ...]:

@@ -7,13 +7,17 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from analysis.fitting.solvers.engine import Ends
+from analysis.tables.columns import numeric
 from analysis.tables.points import TIGHT, Array, Points
+from analysis.tables.words import columns_saying
 from scaling.common.errors import UserError
 from scaling.laws import Law, Parameter
 
 FEW_CLUSTERS, FEW_RESAMPLES = 10, 100
 TAIL = 0.025  # share of resamples beyond each end of an interval
 STANDARD_ERRORS = 2.0  # of a slope, beyond which the loss rises
+LEAST_FLOPS = 1e6  # of a run; a column of less counts something else, or is in PF-days
+FAR_OFF = 100.0  # a factor between 6 N D and FLOPs that is no way of counting
 LARGEST = 300.0  # log of a term, so that squares and products of terms are numbers
 
 
@@ -35,6 +39,27 @@ def check_given(law: Law, points: Points) -> None:
             f"{len(points)} rows lie at or below it (lowest: {points.labels[lowest]}, "
             f"{points.loss[lowest]:g}): give a lower one, or leave it free"
         )
+
+
+def units(law: Law, points: Points, columns: Mapping[str, str]) -> Iterator[str]:
+    """A note where 6 N D, the compute of plans, is far from the FLOPs that the table records."""
+    if law.allocation is None or not {"params", "tokens"} <= columns.keys():
+        return
+    rows, counted = points.rows, 6 * points.variables["params"] * points.variables["tokens"]
+    for column in (
+        *columns_saying("flops_6nd", rows.columns),
+        *columns_saying("flops", rows.columns),
+    ):
+        found = numeric(rows[column])
+        if not (np.isfinite(found) & (found > LEAST_FLOPS)).all():
+            continue
+        ratio = float(np.median(counted / found))
+        if not 1 / FAR_OFF < ratio < FAR_OFF:
+            yield (
+                f"6 x {columns['params']} x {columns['tokens']} is {ratio:.2g} times column "
+                f"'{column}' in the median: a plan has C = 6 N D, so write sizes, tokens and FLOPs "
+                "in full"
+            )
 
 
 def bounds(

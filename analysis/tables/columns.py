@@ -19,6 +19,7 @@ from analysis.tables.number_text import (
     cause,
     decimal_mark,
     is_missing,
+    is_scaled,
     number,
     unit,
 )
@@ -143,11 +144,25 @@ def typed(column: pd.Series, mark: Mark) -> pd.Series:
     values = numeric(column, mark)
     if np.isnan(values[there.to_numpy()]).any() or len(_units(column)) > 1:
         return texts(column)
+    if _unscaled(column, values).any():
+        return texts(column)
     return pd.Series(values, index=column.index, name=column.name)
 
 
 def _units(column: pd.Series) -> set[str]:
     return {unit(cell) for cell in texts(column).dropna().unique()}
+
+
+def _unscaled(column: pd.Series, values: Array) -> Mask:
+    """True for numbers without K, M, B or T that are a thousandth of any with one, or less: `0.35`
+    beside `1.2B`."""
+    cells = texts(column)
+    known = {cell: is_scaled(cell) for cell in cells.dropna().unique()}
+    scaled = cells.map(known).eq(True).to_numpy(bool)
+    if not scaled.any():
+        return scaled
+    size = np.abs(values)
+    return np.asarray(~scaled & (size > 0) & (size <= np.nanmin(size[scaled]) / 1e3))
 
 
 def numbers(table: pd.DataFrame, column: str, labels: list[str]) -> Array:
@@ -163,8 +178,17 @@ def numbers(table: pd.DataFrame, column: str, labels: list[str]) -> Array:
             f"({listed([_said(found, at, labels) for at in bad.tolist()])}); "
             f"mend these rows, or choose others with --where '{column}>0'"
         )
-    if found.dtype.kind not in "biuf" and len(kinds := _units(found)) > 1:
-        raise UserError(f"column '{column}' mixes units ({', '.join(map(repr, sorted(kinds)))})")
+    if found.dtype.kind not in "biuf":
+        if len(kinds := _units(found)) > 1:
+            raise UserError(
+                f"column '{column}' mixes units ({', '.join(map(repr, sorted(kinds)))})"
+            )
+        if (bare := np.flatnonzero(_unscaled(found, values))).size:
+            small = listed([_said(found, at, labels) for at in bare.tolist()])
+            raise UserError(
+                f"column '{column}' has numbers with K, M, B or T, and others far smaller without "
+                f"({small}): write all alike"
+            )
     if values.min(initial=1.0) < SPAN[0] or values.max(initial=1.0) > SPAN[1]:
         raise UserError(
             f"column '{column}' runs from {values.min():g} to {values.max():g}: choose a unit that "

@@ -103,6 +103,12 @@ def unit(text: str) -> str:
     return "" if found is None else _split(found["word"].lower())[1]
 
 
+def is_scaled(text: str) -> bool:
+    """True for a number with K, M, B or T behind it."""
+    found = NUMBER.fullmatch(text.strip().translate(SUPERSCRIPT))
+    return found is not None and bool(_split(found["word"].lower())[0])
+
+
 def cause(text: str, mark: Mark = ".") -> str:
     """The reason that a text is no number."""
     found = NUMBER.fullmatch(text.strip().translate(SUPERSCRIPT))

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.tables.columns import Array, aligned, column_of, listed, numbers, numeric, row_labels
+from analysis.tables.columns import (
+    SPAN,
+    Array,
+    aligned,
+    column_of,
+    listed,
+    numbers,
+    numeric,
+    row_labels,
+)
 from analysis.tables.population import runs, visible
 from scaling.common.errors import UserError
 from scaling.laws import Law
@@ -120,6 +129,8 @@ def check_weights(weights: Array, labels: Sequence[str]) -> None:
     if wrong:
         named = listed([f"{labels[at]}: {weights[at]:g}" for at in wrong])
         raise UserError(f"weights must be finite and not negative ({named})")
+    if weights.min(initial=1.0) < SPAN[0] or weights.max(initial=1.0) > SPAN[1]:
+        raise UserError(f"weights must lie between {SPAN[0]:g} and {SPAN[1]:g}: scale them")
 
 
 def check_compute(rows: pd.DataFrame, params: str) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.tables.columns import (
     NAMED,
@@ -59,6 +60,7 @@ POPULATIONS = (
 )  # fmt: skip
 OURS = ("label", "data.fingerprint", "data.weights")  # of this project's records
 FAR, FLOOR = 10.0, 1e-4  # an outlier, in robust standard deviations, of this log loss at least
+UNLIKE = 1e-2  # chance that clean rows are told apart by any column of text
 LEAST_FREE = 4  # rows beyond the constants, for a scale
 ENDS = ("is_final", "final", "finished", "completed")  # flags of the last point of a curve
 IDS = ("run_id", "id", "uuid", "trial_id")  # of the columns of runs, those that tell them apart
@@ -226,12 +228,13 @@ def _names_a_value(rows: pd.DataFrame, values: pd.Series, columns: Collection[st
 
 def run_column(rows: pd.DataFrame, columns: Collection[str]) -> str | None:
     """The column that says which rows are of one run: names that repeat while one of `columns`, or
-    a time, moves on within a name. Where an id tells all rows apart, equal names say nothing."""
+    a time, moves on within a name. Where an id tells all rows apart, equal names say nothing. A row
+    without a name is a run of its own."""
     for column in sorted(_named(rows, RUNS), key=lambda each: _last(each) not in IDS):
         names = texts(rows[column])
         if _last(column) in IDS and names.is_unique and names.notna().all():
             return None
-        if names.isna().any() or not 1 < names.nunique() < len(rows):
+        if not 1 < names.nunique() + names.isna().sum() < len(rows):
             continue
         by_run = rows.groupby(names.to_numpy())
         moving = dict.fromkeys((*_named(rows, TIMES), *columns))
@@ -256,6 +259,54 @@ def outliers(labels: tuple[str, ...], residuals: Array, constants: int) -> tuple
     order = far[np.argsort(-size[far], kind="stable")]
     named = listed([f"{labels[at]}: {100 * np.expm1(residuals[at]):+.3g} %" for at in order])
     return (f"{runs(far.size)} more than {FAR:g} robust standard deviations off the law ({named})",)
+
+
+def unlike(
+    rows: pd.DataFrame, residuals: Array, together: NDArray[np.intp], columns: Collection[str]
+) -> tuple[str, ...]:
+    """A note on each column of text whose values tell residuals apart, whatever its name.
+
+    Kruskal and Wallis's test of the ranks of the mean residuals of runs; its chance on clean rows
+    is `UNLIKE`, shared out among the columns. `together` is the run of each row.
+    """
+    clusters, first = np.unique(together, return_index=True)
+    means = np.bincount(together, residuals) / np.bincount(together)
+    found = {}
+    for column in rows.columns if rows.columns.is_unique else ():
+        decided = column in (*columns, *chosen(rows)) or _last(column) in FLAGS
+        if decided or rows[column].dtype.kind in "iufcmM":
+            continue
+        values = texts(rows[column])
+        kinds = values.iloc[first].fillna("")
+        if 2 <= kinds.nunique() <= len(clusters) / 3 and not _names_a_value(rows, values, columns):
+            found[column] = kinds.to_numpy()
+    notes = []
+    for column, kinds in found.items():
+        if _chance(means, kinds) < UNLIKE / len(found):
+            off = {kind: 100 * np.expm1(means[kinds == kind].mean()) for kind in np.unique(kinds)}
+            worst = sorted(off, key=lambda kind: -abs(off[kind]))
+            said = listed([f"{kind or 'empty'} {off[kind]:+.2g} %" for kind in worst])
+            notes.append(
+                f"lack of fit: values of '{column}' lie apart from the law ({said}): take one with "
+                f"--where '{column}=={_quoted(worst[-1])}', or all as one with "
+                f"--where '{column}==*'"
+            )
+    return tuple(notes)
+
+
+def _chance(values: Array, kinds: NDArray[np.object_]) -> float:
+    """The chance of so unlike ranks in groups of like values."""
+    from scipy.special import chdtrc
+
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(count) - (count - 1) / 2)[place]
+    size = len(values)
+    spread = float(np.sum((rank - rank.mean()) ** 2)) / (size - 1)
+    if spread <= 0:
+        return 1.0
+    groups = [rank[kinds == kind] for kind in np.unique(kinds)]
+    between = sum(len(each) * (each.mean() - rank.mean()) ** 2 for each in groups)
+    return float(chdtrc(len(groups) - 1, between / spread))
 
 
 def _last(column: object) -> str:

@@ -162,9 +162,15 @@ def _study_rows(study: Path) -> Iterator[Row]:
         except (DamagedError, UnreadableError) as error:
             damaged[Path(folder).name] = str(error)
             continue
-        if row:
-            seen.add(row["run_id"])
-            yield row | {"planned": row["run_id"] in planned}
+        if not row:
+            continue
+        name, run_id = Path(folder).name, row["run_id"]
+        if name != run_id and name in planned:
+            damaged[name] = f"{folder}: holds the record of run {run_id}"
+            continue
+        is_copy = name != run_id and (study / run_id).exists()
+        seen.add(run_id)
+        yield row | {"planned": run_id in planned and not is_copy}
     for run in plan.runs:
         if run.run_id not in seen:
             message = damaged.get(run.run_id)

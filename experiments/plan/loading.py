@@ -100,7 +100,8 @@ def _one_line(file: Path | None = None) -> Iterator[None]:
     except UserError:
         raise
     except SyntaxError as error:
-        raise UserError(f"{error.filename or file}:{error.lineno}: {error.msg}") from error
+        line = f":{error.lineno}" if error.lineno else ""
+        raise UserError(f"{error.filename or file}{line}: {error.msg}") from error
     except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if file and Path(frame.filename) == file.absolute()]

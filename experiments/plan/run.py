@@ -21,7 +21,7 @@ from experiments.config.run import RunConfig
 from experiments.plan.law_settings import Given, LawSource, find, follow
 from experiments.record import StudyPart
 from models.config import TransformerConfig
-from scaling.common.errors import UserError
+from scaling.common.errors import UserError, nearest
 from scaling.counting.formulas import flops_by_part, ledger
 from scaling.counting.parts import Dims
 
@@ -96,6 +96,20 @@ class Derived:
 Beginning = Fresh | Continued | Derived
 
 
+KINDS: Mapping[str, tuple[type, ...]] = {  # of the fields of a run, as a study's file gives them
+    "config": (RunConfig,),
+    "rung": (int,),
+    "beginning": (Fresh, Continued, Derived),
+    "label": (str,),
+}
+
+
+def _short(value: object) -> str:
+    """A value as a line can hold it."""
+    text = repr(value).partition("\n")[0]
+    return text if len(text) <= 40 else f"a {type(value).__name__}"
+
+
 @dataclass(frozen=True)
 class Run:
     """One planned run. A rung is all runs at one size, or at one budget, counted from 0."""
@@ -106,6 +120,19 @@ class Run:
     beginning: Beginning = Fresh()
     label: str = ""  # its arm of the study's comparison
     given: tuple[Given, ...] = ()  # settings by hyperparameter laws, with the laws' variables
+
+    def __post_init__(self) -> None:
+        part, parts = str(self.part), [str(each) for each in StudyPart]
+        if part not in parts:
+            raise UserError(f"Run: part={part!r}: {nearest(part, parts)}")
+        object.__setattr__(self, "part", StudyPart(part))
+        for name, kind in KINDS.items():
+            value = getattr(self, name)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                said = " or a ".join(each.__name__ for each in kind)
+                raise UserError(f"Run: {name}={_short(value)}: give a {said}")
+        if self.rung < 0:
+            raise UserError(f"Run: rung={self.rung}: rungs are counted from 0")
 
     @cached_property
     def run_id(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from experiments.config.data import DataConfig
 from experiments.plan.law_settings import separate
 from experiments.plan.run import Run
-from experiments.record import StudyPart
+from experiments.record import Measured, StudyPart
 from scaling.common.errors import UserError, nearest
 from scaling.laws import by_name
 
@@ -54,9 +54,21 @@ class Study:
     file: str = ""  # its path, or its name in the package where the study has another
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "runs", tuple(self.runs))
+        for name in ("name", "question"):
+            if not isinstance(getattr(self, name), str):
+                raise UserError(f"Study: {name}={getattr(self, name)!r}: give a text")
+        for run in self.runs:
+            if not isinstance(run, Run):
+                raise UserError(f"Study: runs: one is a {type(run).__name__}; give each as a Run")
         if self.params not in PARAMS:
             raise UserError(f"params={self.params}: {nearest(self.params, PARAMS)}")
         check_name(self.name)
+        for run in self.runs[:1]:
+            known = sorted({*run.ledger, *Measured.__struct_fields__})
+            for name in ("loss", "tokens"):
+                if (column := getattr(self, name)) not in known and "." not in column:
+                    raise UserError(f"Study: {name}={column}: {nearest(column, known)}")
         if self.law is not None:
             by_name(self.law)  # it is needed when all runs are trained
 

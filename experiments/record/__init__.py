@@ -78,6 +78,7 @@ from experiments.record.search import SearchCandidate, SearchCost, SearchMethod,
 from experiments.record.store import (
     append_rows,
     changed,
+    may_hold,
     newest_rows,
     read,
     read_file,

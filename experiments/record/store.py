@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -37,6 +38,7 @@ from scaling.common.errors import UserError
 from scaling.common.files import DamagedError, TypedError
 
 MEND_ROWS = "run the study again, which trains the run anew"
+RUN_ID = re.compile("[0-9a-f]{12}")  # as experiments/config/identity.py makes it
 TAIL = 4096  # bytes: the last rows, however long the file
 
 F = TypeVar("F", bound=File)
@@ -186,7 +188,7 @@ def read_items(path: Path) -> Iterator[ItemRow]:
 
 
 def newest_rows(path: Path) -> Iterator[MetricsRow]:
-    """The rows in the last `TAIL` bytes of a metrics.jsonl, newest first; damaged lines are skipped.
+    """The rows in the last `TAIL` bytes of a metrics.jsonl, newest first, without damaged lines.
 
     None of a file that is missing or that this process may not read.
     """
@@ -279,10 +281,16 @@ def _read_sum(path: Path, size: int, modified: int, inode: int) -> FileSum:
         raise files.unreadable(path, error) from error
 
 
+def may_hold(run: Path, run_id: str) -> bool:
+    """True unless the folder is named by the id of another run: a copy, or a wrong name."""
+    return run.name == run_id or not (RUN_ID.fullmatch(run.name) and RUN_ID.fullmatch(run_id))
+
+
 def run_status(run: Path) -> Status:
     """State of one run folder, from its files alone.
 
-    A damaged summary counts as none, and so does one from which the run's files differ.
+    A damaged summary counts as none, and so does one of another run, or from which the run's files
+    differ.
 
     Raises:
         UnreadableError: the system does not let this process read them.
@@ -294,6 +302,6 @@ def run_status(run: Path) -> Status:
         raise files.unreadable(run, error) from error
     with suppress(DamagedError):
         summary = read(run, RunSummary)
-        if not changed(run, summary):
+        if may_hold(run, summary.run_id) and not changed(run, summary):
             return summary.status
     return Status.STARTED

@@ -199,7 +199,7 @@ def _path(folder: Path, number: int) -> Path:
 def _numbers(folder: Path) -> list[int]:
     if not folder.is_dir():
         return []
-    found = (NAME.fullmatch(path.name) for path in folder.iterdir())
+    found = (NAME.fullmatch(path.name) for path in folder.iterdir() if not path.is_dir())
     return sorted(int(match[1]) for match in found if match)
 
 

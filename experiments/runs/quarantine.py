@@ -81,9 +81,9 @@ def damage(run: Path) -> dict[str, str]:
         path.relative_to(run).as_posix(): lambda path: list(record.read_items(path))
         for path in sorted((run / EVALUATIONS).glob("*.jsonl"))
     }
-    found = {}
+    found = _of_another(run)
     for name, read in {**READERS, **items}.items():
-        if phrase := _phrase(run, name, read):
+        if name not in found and (phrase := _phrase(run, name, read)):
             found[name] = phrase
     if METRICS not in found and _reach(run) < (newest := _newest(run)):
         found[METRICS] = f"{METRICS} ends before the checkpoint of step {newest}"
@@ -93,10 +93,25 @@ def damage(run: Path) -> dict[str, str]:
         if not step.is_dir():
             found[f"{CHECKPOINTS}/{step.name}"] = f"{CHECKPOINTS}/{step.name} is no folder"
     with suppress(DamagedError):
-        if (run / SUMMARY).exists():
+        if (run / SUMMARY).exists() and SUMMARY not in found:
             changed = record.changed(run, record.read(run, RunSummary))
             found |= {name: f"{name} {how}" for name, how in changed.items() if name not in found}
     return found
+
+
+def _of_another(run: Path) -> dict[str, str]:
+    """All that a folder holds of a run whose id is not its name: it was copied, or renamed."""
+    for name in (CONFIG, SUMMARY):
+        if not (run / name).is_file():
+            continue
+        with suppress(DamagedError):
+            theirs = READERS[name](run / name).run_id
+            if not record.may_hold(run, theirs):
+                held = (
+                    each for each in (*READERS, EVALUATIONS, CHECKPOINTS) if lexists(run / each)
+                )
+                return {each: f"{each} is of run {theirs}" for each in held}
+    return {}
 
 
 def _phrase(run: Path, name: str, read: Callable[[Path], Any]) -> str | None:

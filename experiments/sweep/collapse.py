@@ -68,17 +68,15 @@ def outside(curve: Curve, siblings: Sequence[Curve]) -> str:
 
 def alarms(sweep: Sweep, standings: Mapping[str, Standing]) -> list[str]:
     """A line for each run under way whose curve leaves its siblings' band."""
-    runs, lines = sweep.study.runs, []
+    runs = sweep.study.runs
     under_way = [run for run in runs if standings[run.run_id] in (Standing.RUNNING, Standing.STALE)]
     kinds = set(map(_kind, under_way))
     ended: dict[Kind, list[Curve]] = {kind: [] for kind in kinds}
     for run in runs:
         if standings[run.run_id] is Standing.DONE and _kind(run) in kinds:
             ended[_kind(run)].append(_curve(sweep, run))
-    for run in under_way:
-        if said := outside(_curve(sweep, run), ended[_kind(run)]):
-            lines.append(f"{run.run_id}: {said}")
-    return lines
+    found = {run.run_id: outside(_curve(sweep, run), ended[_kind(run)]) for run in under_way}
+    return [f"{run}: {said}" for run, said in found.items() if said]
 
 
 def _kind(run: Run) -> Kind:

@@ -107,8 +107,11 @@ class Sweep:
         """The reason why this process may not read a run, or continue it; else nothing."""
         if (reason := self.barred(run)) or self.status(run) in FINISHED:
             return reason
+        folder = self.folder / run.run_id
+        if not record.may_hold(folder.resolve(), run.run_id):
+            return f"{folder}: a link to the folder of another run: remove it"
         try:
-            check_writable(self.folder / run.run_id)
+            check_writable(folder)
         except UserError as error:
             return str(error)
         return ""

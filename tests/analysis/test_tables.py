@@ -63,6 +63,10 @@ REFUSED: dict[str, tuple[Callable[[pd.DataFrame], bytes], str]] = {
         lambda t: text(set_at(t, "n", "1.2Q")),
         "line 5: 1.2Q, unit 'Q' is not K",
     ),
+    "scales on some cells": (
+        lambda t: text(t.assign(n=[f"{n / 1e9:.3g}" + ("B" if n > 1e9 else "") for n in t.n])),
+        r"others far smaller without \(line 2: 0.05, .* and 7 more\): write all alike",
+    ),
     "percent": (lambda t: text(set_at(t, "loss", "3.1%")), "line 5: 3.1%, a share in percent"),
     "groups not of three": (lambda t: text(set_at(t, "n", "1,00,00")), "line 5: 1,00,00, not writ"),
     "commas of two kinds": (

@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from anybody import COLUMNS, write_table
+from anybody import COLUMNS, TRUTH, write_table
 
 from analysis import fit
 from analysis.__main__ import main
 from analysis.fitting.types import Prediction
+from scaling import laws
 
 
 @pytest.fixture
@@ -26,9 +27,14 @@ def test_fit_prints_constants_intervals_held_out_rows_and_card(csv, capsys):
         assert expected in said
 
 
-def test_json_holds_the_held_out_rows(csv, capsys):
-    assert main(["fit", csv, *COLUMNS, "--holdout", "c>1e20", "--bootstrap", "50", "--json"]) == 0
+def test_json_holds_the_held_out_rows_and_the_points_asked_for(csv, capsys):
+    asked = ["--holdout", "c>1e20", "--bootstrap", "50", "--at", "params=1B,tokens=2e10", "--json"]
+    assert main(["fit", csv, *COLUMNS, *asked]) == 0
     found = json.loads(capsys.readouterr().out)
+    (point,) = found["at"]
+    true = laws.chinchilla.predict(TRUTH, params=1e9, tokens=2e10)
+    assert point["nats"]["low"] < true < point["nats"]["high"]
+    assert point["nats"]["value"] == pytest.approx(true, rel=0.01)
     rows = found["held_out"]["rows"]
     assert {each["row"] for each in rows}.isdisjoint(found["fitted_on"])
     assert len(rows) + found["points"] == 40

@@ -32,6 +32,19 @@ def test_a_rising_loss_is_said_to_rise_and_has_no_interval():
     assert all(np.isnan(result.interval(name)).all() for name in ("E", "A", "alpha"))
 
 
+def test_sizes_in_another_unit_than_the_recorded_flops_are_told():
+    """N in millions and D in billions fit alike, but their 6 N D is no budget in FLOPs."""
+    size, data = np.repeat(np.geomspace(1e7, 1e9, 5), 4), np.tile(np.geomspace(1e9, 1e11, 4), 5)
+    loss = 1.8 + 480 * size**-0.35 + 2100 * data**-0.37
+    table = pd.DataFrame({"N": size / 1e6, "D": data / 1e9, "loss": loss, "flops": 6 * size * data})
+    (note,) = [
+        n for n in fit(laws.chinchilla, table, params="N", tokens="D").warnings if "6 x" in n
+    ]
+    assert note.startswith("6 x N x D is 1e-15 times column 'flops'")
+    whole = table.assign(N=size, D=data, flops=table["flops"] * 1.3)
+    assert not any("6 x" in n for n in fit(laws.chinchilla, whole, params="N", tokens="D").warnings)
+
+
 def test_which_bound_and_which_value():
     low = Law(
         "low", form="L = E + A / x^alpha", variables=("x",),

@@ -53,6 +53,7 @@ def test_whole_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     page = (folder / "report.html").read_text()
     assert "no: diverged" in page and "1 of 18 planned runs" in page
     assert "was written down before the held-out run" in page
+    assert "held-out validation" in page and "none in this fit" not in page
     assert not re.search(r'(?:src|href)="https?:', page)
     assert json.loads((folder / "fit.json").read_text())["points"] == 17
 

@@ -6,6 +6,7 @@ import pytest
 import tiny
 
 from experiments.config.identity import identity
+from experiments.record import StudyPart
 from scaling.common.errors import UserError
 
 
@@ -28,6 +29,41 @@ def test_a_name_is_that_of_a_folder(name):
 def test_a_law_of_no_file_is_refused_before_any_training():
     with pytest.raises(UserError, match="did you mean 'chinchilla'"):
         replace(tiny.study("texts"), law="chinchila")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"part": "fitt"}, "part='fitt': did you mean 'fit'"),
+        ({"rung": "a"}, "rung='a': give a int"),
+        ({"rung": True}, "rung=True"),
+        ({"rung": -1}, "counted from 0"),
+        ({"label": 3}, "label=3: give a str"),
+        ({"config": None}, "config=None: give a RunConfig"),
+    ],
+)
+def test_a_run_of_wrong_values_is_refused_where_it_is_made(change, message):
+    with pytest.raises(UserError, match=message):
+        replace(tiny.study("texts").runs[0], **change)
+
+
+def test_a_part_may_be_named_by_its_word():
+    held = replace(tiny.study("texts").runs[0], part="held_out")
+    assert held.part is StudyPart.HELD_OUT
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": 3}, "name=3: give a text"),
+        ({"runs": (tiny.config(),)}, "one is a RunConfig; give each as a Run"),
+        ({"tokens": "token"}, "tokens=token: did you mean 'tokens'"),
+        ({"loss": "los"}, "loss=los: did you mean 'loss'"),
+    ],
+)
+def test_a_study_of_wrong_values_is_refused_where_it_is_made(change, message):
+    with pytest.raises(UserError, match=message):
+        replace(tiny.study("texts"), **change)
 
 
 def test_ledger_counts_the_tokens_really_seen():

@@ -20,7 +20,8 @@ from experiments.plan.study import Study
 from experiments.record import PredictionRecord, RunSummary, Status, StudyPart, StudyPlan
 from experiments.runs.claim import take
 from experiments.runs.job import Event, Job
-from experiments.sweep.sweep import Sweep, bind, run_sweep
+from experiments.sweep.collapse import alarms
+from experiments.sweep.sweep import Standing, Sweep, bind, run_sweep
 from experiments.training import trainer
 from experiments.training.populations.grouping import signature
 from scaling.common.errors import UserError
@@ -200,6 +201,19 @@ def test_a_run_tells_that_its_parent_failed(swept, tmp_path):
         f"{tmp_path}/{parent.run_id}/summary.json: no memory",
         *(f"{tmp_path}/{run.run_id}: {waits}" for run in (child, grandchild)),
     ]
+
+
+def test_a_table_of_states_reads_no_finished_run_twice(swept, monkeypatch):
+    bound = swept[0]
+    standings = bound.standings()
+    assert set(standings.values()) <= {Standing.DONE, Standing.DIVERGED, Standing.PLANNED}
+    ended = replace(
+        bound.study, runs=tuple(r for r in bound.study.runs if standings[r.run_id].is_finished)
+    )
+    assert len(ended.runs) > 1
+    monkeypatch.setattr(record, "run_status", None)  # to read one is an error
+    bound = replace(bound, study=ended)
+    assert alarms(bound, standings) == bound.remarks(standings) == []
 
 
 def test_summary_of_another_version_is_one_line(swept, tmp_path, handed_out):
