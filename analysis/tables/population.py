@@ -277,9 +277,9 @@ def unlike(
         if decided or rows[column].dtype.kind in "iufcmM":
             continue
         values = texts(rows[column])
-        kinds = values.iloc[first].fillna("")
-        if 2 <= kinds.nunique() <= len(clusters) / 3 and not _names_a_value(rows, values, columns):
-            found[column] = kinds.to_numpy()
+        words = values.iloc[first].fillna("")
+        if 2 <= words.nunique() <= len(clusters) / 3 and not _names_a_value(rows, values, columns):
+            found[column] = words.to_numpy(object)
     notes = []
     for column, kinds in found.items():
         if _chance(means, kinds) < UNLIKE / len(found):
