@@ -132,7 +132,7 @@ def _saying(table: pd.DataFrame, quantity: str) -> list[str]:
 
 
 def _others(table: pd.DataFrame, found: str, columns: Sequence[str]) -> str:
-    """Those of these columns that differ from the one taken."""
+    """The names of the columns that differ from the one taken."""
     apart = (each for each in dict.fromkeys(columns) if not table[each].equals(table[found]))
     return ", ".join(apart)
 

@@ -277,7 +277,7 @@ def unlike(
         if decided or rows[column].dtype.kind in "iufcmM":
             continue
         values = texts(rows[column])
-        words = values.iloc[first].fillna("")
+        words = values.iloc[first].astype(object).fillna("")
         if 2 <= words.nunique() <= len(clusters) / 3 and not _names_a_value(rows, values, columns):
             found[column] = words.to_numpy(object)
     notes = []

@@ -188,6 +188,8 @@ def test_populations_in_a_column_of_any_name_are_told_by_their_residuals(runs: p
         assert not any(
             "'cohort'" in each for each in fit(laws.chinchilla, table, where=chosen).warnings
         )
+    empty = runs.assign(a=pd.Series([None] * 24, dtype=object), b=["x", None] * 12)
+    assert fit(laws.chinchilla, empty).warnings == fit(laws.chinchilla, runs).warnings
     rng, cried = np.random.default_rng(0), 0
     for _ in range(40):
         noisy = runs.assign(loss=runs["loss"] * np.exp(rng.normal(0, 0.003, 24)))
