@@ -63,6 +63,7 @@ UNFITTED = (
     "moe_sparsity",
     "state_tracking",
     "hestness",
+    "languini",
 )
 # their answers predict no other runs
 

@@ -1,0 +1,38 @@
+"""Tokens of a compute class are what a model trains on in that time, by its measured speed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import records
+
+from experiments import record
+from experiments.studies.languini import CHOSEN, SCALES, study
+from scaling.common.errors import UserError
+
+SPEEDS = {("attention", 16): 2e5, ("attention", 24): 1e5, ("qlstm", 16): 1e5, ("qlstm", 24): 5e4}
+
+
+def test_the_tokens_of_a_class_follow_from_measured_speeds(tmp_path: Path) -> None:
+    for (label, width), speed in SPEEDS.items():
+        record.write(
+            tmp_path / f"{label}{width}",
+            records.run_summary(
+                f"{label}{width}",
+                metrics={"tokens_per_second": speed},
+                label=label,
+                science={"model": {"width": width}},
+            ),
+        )
+    found = study("quick", measured=str(tmp_path))
+    batch = SCALES["quick"].size.batch.sequences * 128
+    for run in found.runs:
+        minutes, science = SCALES["quick"].minutes[run.rung], run.config.science
+        tokens = SPEEDS[run.label, science.model.width] * 60 * minutes
+        assert tokens - batch < science.budget.tokens <= tokens
+    assert {run.label for run in found.runs} == set(CHOSEN)
+    with pytest.raises(UserError, match="no finished run of attention at width 32; run languini"):
+        study("cpu", measured=str(tmp_path))
+    with pytest.raises(UserError, match="no finished runs; run languini with stage=measure"):
+        study("quick", measured=str(tmp_path / "none"))
