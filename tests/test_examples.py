@@ -54,6 +54,7 @@ NOT_HERE = (
     ["mix-search", "regmix"],  # a minute; tests/analysis/inference/mixing/test_search.py
     ["mix", "runs/mixtures"],  # tests/analysis/inference/mixing/test_regressions.py
     ["plan", "runs/quickstart", "--budget"],  # tests/analysis/inference/budgets/test_ledger.py
+    ["design", "runs/quickstart", "--target", "params=4.4e5,tokens=1.8e7", "--budget", "2"],  # too
     ["simulate", "ladder.csv"],  # tests/analysis/cli/test_design.py
     ["run", "quickstart", "--dry-run", "--plan"],  # tests/experiments/cli/test_run.py
     ["predict", "runs/mixtures"],
