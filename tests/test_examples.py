@@ -44,6 +44,7 @@ DRAWN = {
     "search",
 }  # of a page: a sibling is an example
 LONG = {"coordinates", "tpu compile", "tpu host"}
+DERIVED = ("merging", "pruning", "growth", "distillation", "quantization", "tuning")
 NOT_HERE = (
     ["trajectory", "runs/mine"],  # curves of several batches
     ["best", "runs/lr_transfer"],  # tests/analysis/estimators/test_valleys.py
@@ -66,6 +67,7 @@ NOT_HERE = (
     ["run", "merging"],  # a minute to prepare the texts
     ["run", "tuning"],  # the same texts
     *([word, "runs/hyperparameter_law"] for word in ("predict", "report")),  # test_grids_chain.py
+    *(["report", f"runs/{name}"] for name in DERIVED),  # readings have tests
     *(["import", name] for name in ("wandb", "mlflow", "marin", "olmo")),  # their own tests
     ["mirror", "runs/quickstart"],  # tests/experiments/test_trackers.py
     ["evaluate", "runs/quickstart"],  # tests/experiments/training/populations/test_kept.py
