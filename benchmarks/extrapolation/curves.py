@@ -1,11 +1,11 @@
 """Learning curves: the loss of one model over its data, fitted below a cut and predicted beyond.
 
     M1 to M4    `power_law_no_offset`, `power_law`, `shifted_power_law`, `sigmoidal_power_law`
-    BNSL        of one, two or three breaks: the least AICc of those that have a minimum
+    BNSL        of one, two or three breaks: the least AICc
 
-A curve is thinned to `ROWS` rows, evenly in ln x. Fitted are those below the largest x over 4 and
-over 16. Rows beyond count by their distance. Each row is resampled by itself, though those of one
-training run are not independent: the law's error, as rolling shows it, must make up for that.
+A curve is thinned to `ROWS` rows, evenly in ln x. Fitted are those up to the largest x over 4. Each
+row is resampled by itself, though those of one training run are not independent: the law's error,
+as rolling shows it, must make up for that.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from scaling.laws import Law
 from scaling.laws import learning_curves as forms
 
 ROWS, LEAST_ROWS = 32, 6
-CUTS = (4.0, 16.0)  # the largest x over that of the last row fitted
-RESAMPLES = 100
+BEYOND = 4.0  # the largest x over that of the last row fitted, at least
+RESAMPLES = 50
 FORMS: dict[str, tuple[Law, ...]] = {
     "M1": (laws.power_law_no_offset,),
     "M2": (laws.power_law,),
@@ -98,36 +98,32 @@ TABLES = (
 
 
 def chosen(forms: tuple[Law, ...], rows: pd.DataFrame) -> FitResult:
-    """The fit of least AICc; where none has one, that of the fewest constants.
+    """The form of least AICc among those that the rows can judge, or the first; with resamples.
 
     Raises:
-        UserError: no form can be fitted.
+        UserError: it cannot be fitted.
     """
-    fits, errors = [], []
-    for form in forms:
-        try:
-            fits.append(fit(form, rows, x="x", cluster=ALONE, bootstrap=RESAMPLES))
-        except UserError as error:
-            errors.append(error)
-    if not fits:
-        raise errors[0]
-    return min(fits, key=lambda each: np.nan_to_num(aicc(each), nan=np.inf))
+    able = [form for form in forms if len(rows) > len(form.parameters) + 2] or forms[:1]
+    best = able[0]
+    if len(able) > 1:
+        fits = [fit(form, rows, x="x", cluster=ALONE) for form in able]
+        best = min(fits, key=lambda each: np.nan_to_num(aicc(each), nan=np.inf)).law
+    return fit(best, rows, x="x", cluster=ALONE, bootstrap=RESAMPLES)
 
 
 def played() -> Iterator[pd.DataFrame]:
-    """Scored rows beyond each cut of each curve, by law; one of nan where a law gives no answer."""
+    """Scored rows beyond the cut of each curve, by law; nan where a law gives no answer."""
     for tables in TABLES:
         for name, rows in tables.each():
-            for away in CUTS:
-                seen = (rows["x"] <= rows["x"].max() / away).to_numpy()
-                if seen.sum() < LEAST_ROWS:
-                    continue
-                print(f"{name}: {seen.sum()} of {len(rows)} rows below", file=sys.stderr)
-                for form, family in FORMS.items():
-                    made = _scored(family, rows[seen], rows[~seen])
-                    status, law, took = made[["status", "law", "seconds"]].iloc[0]
-                    print(f"  {form}: {status}, {law}, {took:.1f} s", file=sys.stderr)
-                    yield made.assign(study=tables.dataset, family=name, method=form, cut=away)
+            seen = (rows["x"] <= rows["x"].max() / BEYOND).to_numpy()
+            if seen.sum() < LEAST_ROWS:
+                continue
+            print(f"{name}: {seen.sum()} of {len(rows)} rows below", file=sys.stderr)
+            for form, family in FORMS.items():
+                made = _scored(family, rows[seen], rows[~seen])
+                status, law, took = made[["status", "law", "seconds"]].iloc[0]
+                print(f"  {form}: {status}, {law}, {took:.1f} s", file=sys.stderr)
+                yield made.assign(study=tables.dataset, family=name, method=form)
 
 
 def _scored(family: tuple[Law, ...], below: pd.DataFrame, above: pd.DataFrame) -> pd.DataFrame:
@@ -156,7 +152,7 @@ def _scored(family: tuple[Law, ...], below: pd.DataFrame, above: pd.DataFrame) -
 
 def report_fits(rows: pd.DataFrame) -> str:
     """How the fits of each law ended, and the seconds of CPU that one takes, resamples included."""
-    fits = rows.drop_duplicates(["family", "cut", "method"])
+    fits = rows.drop_duplicates(["family", "method"])
     ends = ("converged", "at bound", "misfit", "not identified", "refused", "no fit")
     cells = [
         (

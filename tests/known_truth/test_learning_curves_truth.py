@@ -10,8 +10,9 @@ import pytest
 
 from analysis.fitting.fit import fit
 from analysis.fitting.types import FitStatus
+from analysis.inference.compare import compare
 from scaling.laws import learning_curves as forms
-from scaling.laws import power_law_no_offset
+from scaling.laws import power_law, power_law_no_offset
 from scaling.laws._law import Law
 from scaling.laws.hestness import hestness, hestness_size
 
@@ -85,3 +86,34 @@ def test_two_breaks():
     result = fit(law, sample(law, truth, noise=0.0), x="x")
     for name, value in truth.items():
         assert result.params[name] == pytest.approx(value, rel=1e-4), name
+
+
+def broken(breaks: int, seed: int) -> pd.DataFrame:
+    """40 rows of a curve that falls, levels and falls again, with this many breaks."""
+    places = RANGE[0] * (RANGE[1] / RANGE[0]) ** (np.arange(1, breaks + 1) / (breaks + 1))
+    truth = {"a": 0.3, "b": 30.0, "c0": 0.1}
+    for at, (turn, place) in enumerate(zip((0.4, -0.35, 0.4), places, strict=False), 1):
+        truth |= {f"c{at}": turn, f"d{at}": place, f"f{at}": 0.3}
+    loss = forms.bnsl(breaks).predict(truth, x=SIZES)
+    noise = np.random.default_rng([breaks, seed]).normal(0, NOISE, len(SIZES))
+    return pd.DataFrame({"x": SIZES, "loss": loss * np.exp(noise)})
+
+
+def breaks_by_aicc(table: pd.DataFrame, *known: Law) -> str:
+    return str(compare([fit(law, table, x="x") for law in known])["law"].iloc[0])
+
+
+def test_aicc_counts_the_breaks():
+    """Two breaks; the default test leaves out the slower three."""
+    assert breaks_by_aicc(broken(2, 0), power_law, forms.ONE_BREAK, forms.TWO_BREAKS) == "bnsl_2"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("breaks", [1, 2, 3])
+def test_aicc_counts_one_to_three_breaks(breaks: int):
+    """Against all three: of four curves each, at least three are counted right."""
+    known = (forms.ONE_BREAK, forms.TWO_BREAKS, forms.THREE_BREAKS)
+    wanted = known[breaks - 1].name
+    found = [breaks_by_aicc(broken(breaks, seed), *known) for seed in range(4)]
+    print(f"{wanted}: {found}")
+    assert found.count(wanted) >= 3

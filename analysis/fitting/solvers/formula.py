@@ -354,9 +354,13 @@ def search(problem: Formula, weights: Array, delta: float) -> Solution:
         led = newton(
             Downhill(problem), np.repeat(weights, len(first), axis=0), first, wide, DOWNHILL
         )
+        halves = np.split(np.arange(len(first)), 2)
+        kept = np.stack([_lowest(led, half, KEPT * count) for half in halves])
+        # together, for small batches take as long as one
+        both = best_of(problem, np.repeat(weights, 2, axis=0), kept, delta)
         ends += [
-            best_of(problem, weights, _lowest(led, half, KEPT * count)[None], delta)
-            for half in np.split(np.arange(len(first)), 2)
+            Solution(both.theta[at], both.value[at], both.certified[at])
+            for at in (slice(0, 1), slice(1, 2))
         ]
         ends.sort(key=lambda end: float(end.value[0]))
         best, second = (end.value[0] for end in ends[:2])
