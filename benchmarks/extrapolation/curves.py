@@ -80,11 +80,11 @@ def _log(rows: pd.DataFrame) -> pd.Series:
 
 
 _PYTHIA = "corpus == 'Pile' and on_schedule and tokens > 0 and shots == 'zero'"
-_SIZES = "params_nonembedding in (33222784, 150834176, 1129891136) and vocabulary == 16384"
+_SIZES = "params_nonembedding in (33222784, 1129891136) and vocabulary == 16384"
 TABLES = (
     Curves(
         "pythia_evals", f"{_PYTHIA} and task == 'lambada_openai' and metric == 'ppl' "
-        "and model in ('pythia-70m', 'pythia-410m', 'pythia-12b')", "model", loss=_log,
+        "and model in ('pythia-410m', 'pythia-12b')", "model", loss=_log,
         part="lambada",
     ),
     Curves(
@@ -92,8 +92,8 @@ TABLES = (
         "metric == 'acc' and model == 'pythia-6.9b'", "task", loss=_error, part="error",
     ),
     Curves("vocab_scaling", _SIZES, "run_id"),
-    Curves("multi_power_law", "schedule == 'constant_72000'", "model", x="step"),
-    Curves("gadre_overtraining", "dataset == 'rpj'", "params_total"),
+    Curves("multi_power_law", "schedule == 'constant_72000' and model != '100M'", "model", x="step"),
+    Curves("gadre_overtraining", "dataset == 'rpj' and params_total > 1e8", "params_total"),
 )  # fmt: skip
 
 
