@@ -92,7 +92,9 @@ TABLES = (
         "metric == 'acc' and model == 'pythia-6.9b'", "task", loss=_error, part="error",
     ),
     Curves("vocab_scaling", _SIZES, "run_id"),
-    Curves("multi_power_law", "schedule == 'constant_72000' and model != '100M'", "model", x="step"),
+    Curves(
+        "multi_power_law", "schedule == 'constant_72000' and model != '100M'", "model", x="step",
+    ),
     Curves("gadre_overtraining", "dataset == 'rpj' and params_total > 1e8", "params_total"),
 )  # fmt: skip
 
