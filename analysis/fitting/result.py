@@ -162,10 +162,12 @@ class FitResult(Tabular):
             spread(bounded_log(drawn)), self.noise, distance(away), level, self.freedom
         )
         value, half = fitted * np.exp(parts.drift), parts.half_width()
+        with np.errstate(over="ignore"):  # where the roll erred by orders of magnitude: [0, inf]
+            low, high = value * np.exp(-half), value * np.exp(half)
         return Prediction(
             value=value,
-            low=value * np.exp(-half),
-            high=value * np.exp(half),
+            low=low,
+            high=high,
             beyond=away,
             spread=parts,
             constants=percentile_interval(drawn, level),

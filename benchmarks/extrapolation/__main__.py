@@ -97,8 +97,7 @@ def main() -> None:
         rows.to_csv(args.csv, index=False)
     if args.curves:
         print(curves.report_fits(rows))
-        print(report(rows[rows["reach"] > 0].assign(all="all"), ["all"], base="M2"))
-        print(report_studies(rows))
+        print(curves.report_laws(rows))
     elif args.synthetic:
         print(report(rows, ["kind", "rungs"]))
     else:

@@ -80,7 +80,6 @@ def _log(rows: pd.DataFrame) -> pd.Series:
 
 
 _PYTHIA = "corpus == 'Pile' and on_schedule and tokens > 0 and shots == 'zero'"
-_SIZES = "params_nonembedding in (33222784, 1129891136) and vocabulary == 16384"
 TABLES = (
     Curves(
         "pythia_evals", f"{_PYTHIA} and task == 'lambada_openai' and metric == 'ppl' "
@@ -91,7 +90,6 @@ TABLES = (
         "pythia_evals", f"{_PYTHIA} and task in ('lambada_openai', 'sciq', 'arc_easy') and "
         "metric == 'acc' and model == 'pythia-6.9b'", "task", loss=_error, part="error",
     ),
-    Curves("vocab_scaling", _SIZES, "run_id"),
     Curves(
         "multi_power_law", "schedule == 'constant_72000' and model != '100M'", "model", x="step",
     ),
@@ -108,7 +106,7 @@ def chosen(forms: tuple[Law, ...], rows: pd.DataFrame) -> FitResult:
     able = [form for form in forms if len(rows) > len(form.parameters) + 2] or forms[:1]
     best = able[0]
     if len(able) > 1:
-        fits = [fit(form, rows, x="x", cluster=ALONE) for form in able]
+        fits = [fit(form, rows, x="x") for form in able]
         best = min(fits, key=lambda each: np.nan_to_num(aicc(each), nan=np.inf)).law
     return fit(best, rows, x="x", cluster=ALONE, bootstrap=RESAMPLES)
 
@@ -150,6 +148,19 @@ def _scored(family: tuple[Law, ...], below: pd.DataFrame, above: pd.DataFrame) -
             **outcomes(np.log(above["loss"].to_numpy()), value, low, high),
         }
     )
+
+
+def report_laws(rows: pd.DataFrame) -> str:
+    """Over curves: the medians of their error, bias, width and score, the mean of their coverage,
+    and how many got an interval."""
+    cells = []
+    for method, group in rows[rows["reach"] > 0].groupby("method", sort=False):
+        each = group.groupby("family")[["error", "bias", "covers", "width", "score"]].mean()
+        middle, given = each.median(), each["covers"].count()
+        numbers = [f"{middle[name]:.1f}" for name in ("error", "bias", "width", "score")]
+        covers = f"{each['covers'].mean():.0f}"
+        cells.append((str(method), *numbers, covers, f"{given} of {len(each)}"))
+    return table(("law", "|error|", "bias", "width", "score", "covers", "with interval"), cells)
 
 
 def report_fits(rows: pd.DataFrame) -> str:

@@ -57,10 +57,10 @@ def summary(rows: pd.DataFrame, by: list[str], base: str = "default") -> pd.Data
     return found.assign(relative=np.exp(ratio.stack(future_stack=True)).reindex(found.index))
 
 
-def report(rows: pd.DataFrame, by: list[str], base: str = "default") -> str:
+def report(rows: pd.DataFrame, by: list[str]) -> str:
     """The main table: methods within each value of `by`."""
     cells = []
-    for key, row in summary(rows, by, base).iterrows():
+    for key, row in summary(rows, by).iterrows():
         *where, method = key
         cells.append(
             (

@@ -345,23 +345,17 @@ def search(problem: Formula, weights: Array, delta: float) -> Solution:
     ends: list[Solution] = []
     for turn in range(ROUNDS):
         count = 2**turn
-        first = np.concatenate(
-            [
-                problem.starts(weights[0], LED * count, wide, seed, DESIGN * count)
-                for seed in (2 * turn, 2 * turn + 1)
-            ]
-        )
+        seeds = 2 * turn, 2 * turn + 1
+        most = LED * count, wide
+        designs = [problem.starts(weights[0], *most, seed, DESIGN * count) for seed in seeds]
+        first = np.concatenate(designs)
         led = newton(
             Downhill(problem), np.repeat(weights, len(first), axis=0), first, wide, DOWNHILL
         )
         halves = np.split(np.arange(len(first)), 2)
         kept = np.stack([_lowest(led, half, KEPT * count) for half in halves])
-        # together, for small batches take as long as one
         both = best_of(problem, np.repeat(weights, 2, axis=0), kept, delta)
-        ends += [
-            Solution(both.theta[at], both.value[at], both.certified[at])
-            for at in (slice(0, 1), slice(1, 2))
-        ]
+        ends += [Solution(both.theta[at], both.value[at], both.certified[at]) for at in ([0], [1])]
         ends.sort(key=lambda end: float(end.value[0]))
         best, second = (end.value[0] for end in ends[:2])
         near = best + NOTHING * weights.sum()
