@@ -1,8 +1,8 @@
-"""Find the items of an evaluation that lie in a study's training text; fails if there are any.
+"""Find items of an evaluation in a study's training text.
 
-Items are documents of a source, such as the rows of a file. Each is searched in the training side
-of every corpus of the study by windows of 13 words and of 50 letters. The shares of its windows
-that were found are printed, and with --json those of every item.
+Exit code 1 if any is found. Items are documents of a source, such as the rows of a file. Each is
+searched in the training side of every corpus of the study by windows of 13 words and of 50 letters.
+The shares of its windows that were found are printed, and with --json those of every item.
 
 example:
   windtunnel overlap quickstart --items files:questions.jsonl --field question

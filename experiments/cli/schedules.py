@@ -1,4 +1,4 @@
-"""Draw every learning-rate schedule and every shape of decay, from the function that trains.
+"""Draw every learning-rate schedule and every shape of decay.
 
 example:
   windtunnel schedules --out schedules.png

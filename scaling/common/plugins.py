@@ -72,13 +72,9 @@ def find(package: str, name: str, kind: str, attribute: str) -> Any:
     Raises:
         UserError: as `load`, or the file does not define it.
     """
-    return _find(package, name, kind, attribute, os.environ.get(VARIABLE))
-
-
-@cache
-def _find(package: str, name: str, kind: str, attribute: str, folder: str | None) -> Any:
-    """As `find`; a config asks for its parts whenever it is hashed."""
-    file = load(package, name, kind)
+    public = not name.startswith("_")
+    # imported before: a config asks for its parts whenever it is hashed
+    file = (public and sys.modules.get(f"{package}.{name}")) or load(package, name, kind)
     if not hasattr(file, attribute):
         raise UserError(f"{file.__file__}: defines no '{attribute}'; compare its neighbours")
     return getattr(file, attribute)

@@ -21,10 +21,11 @@ CONFIG = TransformerConfig(
 )
 WINDOWS = jax.random.randint(jax.random.key(1), (2, 7), 0, 11)
 CONTEXT = 6
+ELSEWHERE = ("quantized", "weights", "recursion")  # test_dense.py, routers/test_recursion.py
 VALUES = {
     name: [value for value in get_args(kind) if value != getattr(CONFIG, name)]
     for name, kind in get_type_hints(TransformerConfig).items()
-    if get_origin(kind) is Literal and name != "quantized"  # rounded: tests/models/test_dense.py
+    if get_origin(kind) is Literal and name not in ELSEWHERE
 }
 APART = ("sharing", "norms")  # not every value goes with every other choice
 PACKS = max(map(len, VALUES.values()))

@@ -195,7 +195,7 @@ def bpe_run(tmp_path_factory, texts):
     run = replace(
         job.run, config=override(job.run.config, [f"data.fingerprint={mixture.fingerprint}"])
     )
-    job = replace(job, run=run)
+    job = replace(job, run=run, folder=folder / run.run_id)
     train(job, data.Corpora(folder / "cache"))
     return job, mixture
 
