@@ -7,7 +7,16 @@ the door costs nothing; no room imports it.
 from __future__ import annotations
 
 import importlib
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+if __name__ == "__main__":  # `python -m windtunnel` is the command of that name
+    if sys.path[0] == str(Path.cwd()) != str(Path(__file__).resolve().parent):
+        del sys.path[0]  # as for the script, so that a user's own models/ does no harm
+    from scaling.common.console import main
+
+    raise SystemExit(main())
 
 from scaling.common.packages import check_packages
 
@@ -28,9 +37,3 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'windtunnel' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-if __name__ == "__main__":  # `python -m windtunnel` is the command of that name
-    from scaling.common.console import main
-
-    raise SystemExit(main())

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
+
+from paths import ROOT
 
 import analysis
 import experiments
 import windtunnel as wt
+from scaling.common.packages import ROOMS
 
 SLOW = ("jax", "pandas", "numpy", "matplotlib", "scipy")
 
@@ -27,10 +32,15 @@ def test_it_loads_nothing_before_it_is_used():
     assert done.stdout.strip() == "[]"
 
 
-def test_as_a_program_it_is_the_command():
+def test_as_a_program_it_is_the_command(tmp_path: Path):
+    """Folders of the user's that have our names do no harm."""
+    for name in (*ROOMS, "models", "scaling"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise RuntimeError('not ours')\n")
     asked = [sys.executable, "-m", "windtunnel", "fields", "no_such_field"]
-    done = subprocess.run(asked, capture_output=True, text=True)
-    assert done.returncode == 2 and "no_such_field" in done.stderr
+    path = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(asked, cwd=tmp_path, env=path, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("error: no_such_field: no field")
 
 
 def test_results_show_themselves_in_a_notebook():
