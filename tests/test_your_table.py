@@ -47,6 +47,8 @@ def test_the_first_command_gives_constants_intervals_and_a_figure(folder: Path, 
         "30 rows look like checkpoints of 26 runs (column 'ID')",
     ):  # fmt: skip
         assert text in said
+    (last,) = re.findall(r"`(--where '[^']*==last of \w+')`", PAGE)
+    assert f"{last} takes the last" in said
 
 
 def test_the_second_gives_the_plan_with_intervals_and_a_figure(folder: Path, capsys):

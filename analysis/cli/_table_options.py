@@ -24,7 +24,10 @@ PATH = (
     "study, run folder, folder of studies, file of rows (- is standard input), URL, published table"
 )
 LAW = "a law of `windtunnel laws` (default: that of the study, or chinchilla)"
-WHERE = "take these rows alone: 'loss<4 and status==finished'; COLUMN==* takes all values as one"
+WHERE = (
+    "take these rows alone: 'loss<4 and status==finished'; COLUMN==* takes all values as one, and "
+    "'tokens==last of run_id' the last row of each run"
+)
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,7 @@ def fit(
     said.check_given(law, points)
     grouped = _grouped(points, named.values(), cluster)
     together = clusters(points.rows, grouped)
+    runs = int(together.max()) + 1
     goal = chosen_objective(objective, delta) or _measured_width(law, points, objective)
     recipe = FitRecipe(
         loss=loss,
@@ -152,7 +153,7 @@ def fit(
     notes = [
         *points.notes,
         *said.units(law, points, named),
-        *said.clustered(grouped, int(together.max()) + 1, len(points), cluster is not None),
+        *said.clustered(grouped, runs, points, named.get("tokens"), cluster is not None),
         *why,
         *narrow(law, points, found, named),
         *said.bounds(law, points, named, found, bounded),

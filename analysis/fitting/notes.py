@@ -9,6 +9,7 @@ import numpy as np
 from analysis.fitting.solvers.engine import Ends
 from analysis.tables.columns import numeric
 from analysis.tables.points import TIGHT, Array, Points
+from analysis.tables.population import last_rows
 from analysis.tables.words import columns_saying
 from scaling.common.errors import UserError
 from scaling.laws import Law, Parameter
@@ -111,16 +112,22 @@ def _rises(points: Points, residuals: Array, variable: str) -> bool:
     return slope > STANDARD_ERRORS * float(np.sqrt(variance / max(spread, TIGHT)))
 
 
-def clustered(cluster: str | None, runs: int, rows: int, asked: bool) -> Iterator[str]:
+def clustered(
+    cluster: str | None, runs: int, points: Points, tokens: str | None, asked: bool
+) -> Iterator[str]:
     """Notes on rows of one run, and on clusters that are few."""
     if cluster is None:
         return
     few = " (fewer than 10 make intervals too narrow)" if runs < FEW_CLUSTERS else ""
+    if asked:
+        yield f"resampled by {cluster}: {runs} clusters of {len(points)} rows{few}"
+        return
+    last = last_rows(points.rows, cluster, tokens)
     yield (
-        f"resampled by {cluster}: {runs} clusters of {rows} rows{few}"
-        if asked
-        else f"{rows} rows look like checkpoints of {runs} runs (column '{cluster}'), which are "
-        f"not independent: they are resampled by run{few}; --cluster none takes each as a run"
+        f"{len(points)} rows look like checkpoints of {runs} runs (column '{cluster}'), which are "
+        f"not independent: they are resampled by run{few}; "
+        + (f"--where '{last}' takes the last of each, " if last else "")
+        + "--cluster none takes each as a run"
     )
 
 

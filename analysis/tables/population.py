@@ -236,11 +236,22 @@ def run_column(rows: pd.DataFrame, columns: Collection[str]) -> str | None:
             return None
         if not 1 < names.nunique() + names.isna().sum() < len(rows):
             continue
-        by_run = rows.groupby(names.to_numpy())
-        moving = dict.fromkeys((*_named(rows, TIMES), *columns))
-        if any(by_run[each].nunique().max() > 1 for each in moving):
+        if _moving(rows, column, (*_named(rows, TIMES), *columns)):
             return str(column)
     return None
+
+
+def last_rows(rows: pd.DataFrame, run: str, tokens: str | None) -> str | None:
+    """The condition that takes the last row of each run, by a time or by its tokens."""
+    times = (*_columns(rows, TIMES), *([tokens] if tokens else ()))
+    moving = _moving(rows, run, times)
+    return f"{_quoted(moving[0])}==last of {_quoted(run)}" if moving else None
+
+
+def _moving(rows: pd.DataFrame, run: str, columns: Collection[str]) -> list[str]:
+    """The columns that take several values in one run."""
+    by_run = rows.groupby(texts(rows[run]).to_numpy())
+    return [each for each in dict.fromkeys(columns) if by_run[each].nunique().max() > 1]
 
 
 def outliers(labels: tuple[str, ...], residuals: Array, constants: int) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 A condition compares a column with a value or another column; `and` binds closer than `or`.
 Cells that are numbers compare as numbers, others by == and != alone; `column==*` takes every value.
+`tokens==last of run_id` takes the row of most tokens of each run, and a row without a run.
 A value may stand in quotes, and must if it contains the words and or or. A row with an empty column
 meets no condition.
 """
@@ -34,6 +35,7 @@ TURNED = {">=": "<=", "<=": ">=", ">": "<", "<": ">", "==": "==", "!=": "!="}
 OUTSIDE_QUOTES = r"""(?=(?:[^'"]|'[^']*'|"[^"]*")*$)"""
 AND = re.compile(rf"(?:\s+and\s+|\s*&&?\s*){OUTSIDE_QUOTES}", re.I)
 OR = re.compile(rf"(?:\s+or\s+|\s*\|\|?\s*){OUTSIDE_QUOTES}", re.I)
+LAST = re.compile(r"last of\s+(.+)", re.I)
 NAMED = 20  # values that an error lists
 CONDITION = re.compile(r"\s*([^<>=!]+?)\s*(>=|<=|==|!=|>|<)\s*([^<>=!].*?)\s*")
 GRAMMAR = (
@@ -114,11 +116,27 @@ def _met(table: pd.DataFrame, part: str) -> Mask:
     there = column.notna().to_numpy()
     if value == "*" and compare == "==":
         return np.asarray(there)
+    if compare == "==" and (of := LAST.fullmatch(value)):
+        return _last(column, texts(column_of(table, _unquoted(of[1]))).tolist())
     if len(names) == 2:
         left, right = (numeric(column_of(table, name)) for name in names)
         with np.errstate(invalid="ignore"):
             return np.asarray(COMPARE[compare](left, right) & ~np.isnan(left) & ~np.isnan(right))
     return _compared(column, compare, value) & there
+
+
+def _last(column: pd.Series, runs: list[str | float]) -> Mask:
+    """True for the row with the greatest value of each run, the later of equal ones. A row without
+    a run is one by itself."""
+    values = numeric(column)
+    there = np.flatnonzero(~np.isnan(values))
+    if not there.size:
+        raise UserError(f"rows: column '{column.name}' holds no numbers, so no row is the last")
+    order = there[np.argsort(values[there], kind="stable")].tolist()
+    last = {runs[at] if isinstance(runs[at], str) else at: at for at in order}
+    met = np.zeros(len(values), dtype=bool)
+    met[list(last.values())] = True
+    return met
 
 
 def _compared(column: pd.Series, compare: str, text: str) -> Mask:

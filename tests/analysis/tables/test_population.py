@@ -165,6 +165,9 @@ def test_checkpoints_of_one_run_are_named_unless_clustered(runs: pd.DataFrame):
     table = runs.assign(run=np.repeat([f"m{at}" for at in range(6)], 4))
     (note,) = [n for n in fit(laws.chinchilla, table).warnings if "checkpoints" in n]
     assert note.startswith("24 rows look like checkpoints of 6 runs (column 'run')")
+    assert "--where 'tokens==last of run' takes the last of each" in note
+    last = fit("power_law", table, x="params_total", where="tokens==last of run")
+    assert len(last.points) == 6 and not any("checkpoints" in each for each in last.warnings)
     clustered = fit(laws.chinchilla, table, bootstrap=5, cluster="run")
     assert not any("checkpoints" in note for note in clustered.warnings)
 

@@ -55,6 +55,10 @@ def table() -> pd.DataFrame:
         ("C>1e22", [1, 3]),
         ("run_id==120e4", [2]),
         ("run_id!=12e5", [0, 2, 3]),
+        ("Model Size==last of tied", [2, 3]),
+        ("C == Last of 'data.source'", [0, 1, 2, 3]),
+        ("flops_6nd==last of tied and rung>=1", [1, 2]),
+        ("rung!=2 and C==last of tied", [0, 1]),
     ],
 )
 def test_rows_that_meet_every_condition(table: pd.DataFrame, query: str, chosen: list[int]):
@@ -80,6 +84,8 @@ def test_rows_that_meet_every_condition(table: pd.DataFrame, query: str, chosen:
         ("(rung>1)", "without brackets"),
         ("not rung>1", "without brackets"),
         ("Model Size==7", "holds no 7; the nearest is 4"),
+        ("Model Size==last of tide", "no column 'tide': did you mean 'tied'"),
+        ("data.source==last of tied", "column 'data.source' holds no numbers"),
         ("data.source==wbe", "'data.source' holds no 'wbe'; did you mean 'web'"),
     ],
 )
