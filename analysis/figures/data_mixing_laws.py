@@ -81,14 +81,14 @@ def _draw(measured: Any, theirs: Any, ours: Any) -> Any:
         figure = Figure(figsize=(4.5, 4.0), layout="constrained")
         axes = figure.subplots()
         for domain, mark in zip(measured, MARKERS, strict=False):
-            for found, color in ((theirs, HELD), (ours, FITTED)):
+            for found, color, fill in ((theirs, HELD, "none"), (ours, FITTED, "full")):
                 axes.plot(
                     measured[domain], 100 * (found[domain] / measured[domain] - 1), marker=mark,
-                    linestyle="none", color=color, fillstyle="none", markersize=4,
+                    linestyle="none", color=color, fillstyle=fill, markersize=4,
                     label=domain if found is ours else None,
                 )  # fmt: skip
         axes.axhline(0, color="0.6", lw=0.8)
         axes.set(xlabel="measured loss, nats/token", ylabel="predicted above measured, %")
-        axes.set_title("published constants red, least squares blue", loc="left", fontsize=9)
+        axes.set_title("open: published constants; filled: least squares", loc="left", fontsize=9)
         figure.legend(loc="outside lower center", ncols=3, fontsize=8)
         return figure
