@@ -21,12 +21,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.config.data import DataConfig
 from experiments.config.run import BatchConfig, Execution, RunConfig, Science
-from experiments.data.tokenizer import FILE, ByteTokenizer, Tokenizer, byte_letters
+from experiments.data.tokenizer import FILE, Tokenizer, byte_letters
 from experiments.training.exports import single_file
 from experiments.training.exports.single_file import Arrays, ExportedModel, weights_by_name
 from experiments.training.step import recipe
@@ -62,23 +63,26 @@ OURS: Mapping[str, Any] = {
     "norm": "rmsnorm",
     "mlp": "swiglu",
     "quantized": "none",
+    "weights": "dense",
     "qk_norm": "none",
     "embedding_norm": "none",
     "block": "sequential",
     "experts": 0,
     "sharing": "none",
+    "recursion": "none",
     "norms": "pre",
     "layer_heads": (1.0, 1.0),
     "layer_ffn": (1.0, 1.0),
 }
 BLOCK = ("attention", "mlp")
-INSTEAD = "export a file by --to"
+INSTEAD, AGAIN = "export a file by --to", "copy it again"
 THEIRS: Mapping[str, Any] = {
     "model_type": "llama",
     "hidden_act": "silu",
     "rms_norm_eps": EPSILON,
     "rope_theta": ROPE_BASE,
     "rope_scaling": None,
+    "rope_type": "default",  # of transformers 5
 }
 
 
@@ -88,6 +92,12 @@ class _Place:
 
     name: str
     factor: float = 1.0
+
+
+class _Index(msgspec.Struct, frozen=True):
+    """The file of each array, of a model of several."""
+
+    weight_map: dict[str, str]
 
 
 def is_model(path: Path) -> bool:
@@ -204,7 +214,7 @@ def write(folder: Path, found: ExportedModel) -> None:
         (CONFIG, settings(found.config, found.tokenizer)),
         ("tokenizer_config.json", tokenizer),
     ):
-        files.write_bytes(folder / name, json.dumps(value, indent=2).encode())
+        files.write_json(folder / name, value)
     files.write_bytes(folder / FILE, found.tokenizer.content or _of_bytes())
 
 
@@ -238,11 +248,7 @@ def read(folder: Path) -> ExportedModel:
     science = replace(config.science, model=model, parametrization=plain)
     config, corpus = replace(config, science=science), science.data
     content = b"" if corpus.tokenizer == single_file.BYTES else _bytes(folder / FILE)
-    tokenizer = (
-        single_file.tokenizer_of(corpus, content, str(folder / FILE))
-        if content
-        else ByteTokenizer()
-    )
+    tokenizer = single_file.tokenizer_of(corpus, content, str(folder / FILE))
     ours: dict[str, NDArray[np.float32]] = {}
     names = weights_by_name(recipe(config))
     for name, place in places(config).items():
@@ -270,11 +276,9 @@ def _arrays(folder: Path) -> tuple[Arrays, Mapping[str, str]]:
     """The arrays of all files of a model."""
     if (folder / WEIGHTS).is_file():
         return single_file.contents(folder / WEIGHTS)
-    listed = files.decode(
-        _bytes(folder / INDEX), dict[str, Any], str(folder / INDEX), "copy it again"
-    )
+    listed = files.read_json(folder / INDEX, _Index, AGAIN)
     found: dict[str, NDArray[np.float32]] = {}
-    for name in sorted(set(listed.get("weight_map", {}).values())):
+    for name in sorted(set(listed.weight_map.values())):
         found |= single_file.contents(folder / name)[0]
     return found, {}
 
@@ -282,10 +286,8 @@ def _arrays(folder: Path) -> tuple[Arrays, Mapping[str, str]]:
 def _model(folder: Path) -> TransformerConfig:
     """The sizes in a config.json. Raises a UserError with the field that we do not have."""
     where = folder / CONFIG
-    said = files.decode(_bytes(where), dict[str, Any], str(where), "copy it again")
+    said = files.read_json(where, dict[str, Any], AGAIN)
     said |= said.get("rope_parameters") or {}  # of transformers 5
-    if said.get("rope_type", "default") == "default":
-        said["rope_scaling"] = said.get("rope_scaling")
     for field, wanted in THEIRS.items():
         if said.get(field, wanted) != wanted or (field == "model_type" and field not in said):
             raise UserError(f"{where}: {field}={said.get(field)}: only {wanted} can be read")
@@ -307,4 +309,4 @@ def _model(folder: Path) -> TransformerConfig:
             embeddings="tied" if said.get("tie_word_embeddings") else "untied",
         )
     except KeyError as error:
-        raise UserError(f"{where}: no {error.args[0]}; copy it again") from error
+        raise UserError(f"{where}: no {error.args[0]}; {AGAIN}") from error

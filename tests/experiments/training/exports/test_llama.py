@@ -15,12 +15,14 @@ from safetensors.numpy import load_file
 
 from experiments import data
 from experiments.__main__ import main
+from experiments.config.fields import field_types
 from experiments.data.tokenizer import ByteTokenizer, train_bpe
 from experiments.training.exports import llama
 from experiments.training.exports.single_file import ExportedModel, from_arrays, to_arrays
 from experiments.training.hypers import hypers
 from experiments.training.step import init_state, recipe
 from experiments.training.trainer import train
+from models.config import SIZES, TransformerConfig
 from models.transformer import apply
 from scaling.common.errors import UserError
 
@@ -127,12 +129,20 @@ def test_bytes_are_pairs_without_merges(tmp_path):
 @pytest.mark.parametrize(
     "field",
     ["mlp=gelu", "norm=layernorm", "positions=none", "qk_norm=rmsnorm", "block=parallel",
-     "pattern=retention", "experts=4", "sharing=cycle"],
+     "pattern=retention", "experts=4", "sharing=cycle", "weights=low_rank_sparse"],
 )  # fmt: skip
 def test_another_architecture_is_refused_by_its_field(field):
     with pytest.raises(UserError, match=f"^model.{field}: a Llama has") as caught:
         llama.check(tiny.config(*LLAMA, f"model.{field}").science.model)
     assert "\n" not in str(caught.value)
+
+
+def test_each_choice_of_a_model_is_a_llamas_or_refused():
+    """Sizes, and the choices that its weights or its config.json hold."""
+    held = {"gains", "biases", "embeddings", "pattern"}
+    idle = {"experts_active", "router", "capacity_factor", "layers_unique"}
+    idle |= {"weights_rank", "weights_density"}
+    assert set(field_types(TransformerConfig)) == {*SIZES, *llama.OURS, *held, *idle}
 
 
 def test_a_strangers_folder_is_read_or_refused_by_its_field(tmp_path):
@@ -156,10 +166,18 @@ def test_a_strangers_folder_is_read_or_refused_by_its_field(tmp_path):
     )
     assert again.config.science.model == found.config.science.model
     config = json.loads((tmp_path / "config.json").read_text())
-    for field, value in {"rope_theta": 500_000.0, "rms_norm_eps": 1e-5, "hidden_act": "gelu",
-                         "model_type": "mistral", "rope_scaling": {"factor": 8}, "mlp_bias": True,
-                         "rope_parameters": {"rope_theta": 2e6}}.items():  # fmt: skip
-        (tmp_path / "config.json").write_text(json.dumps({**config, field: value}))
+    for field, value in {
+        "rope_theta": 500_000.0,
+        "rms_norm_eps": 1e-5,
+        "hidden_act": "gelu",
+        "model_type": "mistral",
+        "rope_scaling": {"factor": 8},
+        "mlp_bias": True,
+        "rope_parameters": {"rope_theta": 2e6},
+        "rope_type": "llama3",
+    }.items():
+        given = {"rope_parameters": {field: value}} if field == "rope_type" else {field: value}
+        (tmp_path / "config.json").write_text(json.dumps({**config, **given}))
         said = "rope_theta" if field == "rope_parameters" else field
         with pytest.raises(UserError, match=rf"config.json: {said}=") as caught:
             llama.read(tmp_path)
