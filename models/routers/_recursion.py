@@ -37,83 +37,69 @@ class Choice(NamedTuple):
 
     Attributes:
         stays: the tokens that want it.
-        update: (f(x), x, x_0) to the stream of those that have it.
+        update: (f(x), x) to the stream of those that have it.
+        found: penalties and metrics by name, whose means over the recursions count.
     """
 
     stays: Bool[Array, "B T"]
-    update: Callable[[Array, Array, Array], Array]
+    update: Callable[[Array, Array], Array]
+    found: Mapping[str, Array]
 
 
-class Chooser:
-    """Choices recursion by recursion, and what was found; one for each forward pass."""
-
-    def __init__(self, c: TransformerConfig, product: Product, training: bool) -> None:
-        self.c, self.product, self.training = c, product, training
-
-    def choose(self, r: int, x: Float[Array, "B T d"], active: Bool[Array, "B T"]) -> Choice:
-        """The tokens of recursion r among those that had the one before."""
-        raise NotImplementedError
-
-    def found(self) -> Mapping[str, Array]:
-        """Penalties and metrics by name."""
-        raise NotImplementedError
+# (recursion, x [B, T, d], tokens [B, T] that had the one before) -> the tokens of this one
+Choose = Callable[[int, Array, Array], Choice]
 
 
-class TokenChoice(Chooser):
+def token_choice(
+    c: TransformerConfig, first: Float[Array, "B T d"], product: Product, training: bool
+) -> Choose:
     """A depth for each token, from its stream before the first recursion."""
+    logits = product(first, "router", slice(None))
+    p = jax.nn.softmax(logits, axis=-1)
+    depth = highest(p, 1)
+    gate = jnp.take_along_axis(p, depth, axis=-1).astype(first.dtype)
+    chosen = jax.nn.one_hot(depth[..., 0], c.recursions, dtype=jnp.int32)
+    found = {"balance_loss": balance_loss(chosen, p, 1), "router_z_loss": z_loss(logits)}
 
-    def choose(self, r: int, x: Float[Array, "B T d"], active: Bool[Array, "B T"]) -> Choice:
-        if r == 0:
-            self.logits = self.product(x, "router", slice(None))
-            self.p = jax.nn.softmax(self.logits, axis=-1)
-            self.depth = highest(self.p, 1)[..., 0]
-        gate = jnp.take_along_axis(self.p, self.depth[..., None], axis=-1).astype(x.dtype)
-        last = (self.depth == r)[..., None]
+    def choose(r: int, x: Array, active: Array) -> Choice:
         return Choice(
-            active & (self.depth >= r), lambda y, x, first: jnp.where(last, gate * y + first, y)
+            active & (depth[..., 0] >= r),
+            lambda y, x: jnp.where(depth == r, gate * y + first, y),
+            found,
         )
 
-    def found(self) -> Mapping[str, Array]:
-        chosen = jax.nn.one_hot(self.depth, self.c.recursions, dtype=jnp.int32)
-        return {
-            "balance_loss": balance_loss(chosen, self.p, 1),
-            "router_z_loss": z_loss(self.logits),
-        }
+    return choose
 
 
-class ExpertChoice(Chooser):
+def expert_choice(
+    c: TransformerConfig, first: Float[Array, "B T d"], product: Product, training: bool
+) -> Choose:
     """The tokens with the highest scores in training; those that the second router names after."""
+    T = first.shape[1]
 
-    def __init__(self, c: TransformerConfig, product: Product, training: bool) -> None:
-        super().__init__(c, product, training)
-        self.losses: list[Array] = []
-        self.changed: list[Array] = []
-
-    def choose(self, r: int, x: Float[Array, "B T d"], active: Bool[Array, "B T"]) -> Choice:
-        T, own = x.shape[1], slice(r, r + 1)
-        score = self.product(x, "router", own)[..., 0]
-        guess = self.product(jax.lax.stop_gradient(x), "auxiliary", own)[..., 0]
+    def choose(r: int, x: Array, active: Array) -> Choice:
+        own, n = slice(r, r + 1), c.tokens_at(T, r)
+        score = product(x, "router", own)[..., 0]
+        guess = product(jax.lax.stop_gradient(x), "auxiliary", own)[..., 0]
         gate = (SCALE * jax.nn.sigmoid(score))[..., None].astype(x.dtype)
-        n = self.c.tokens_at(T, r)
         best = highest(jnp.where(active, score, NEVER)[:, None], n)[:, 0]
         wanted = active & (jax.nn.one_hot(best, T, dtype=jnp.int32).sum(1) > 0)
         named = active & ((guess > 0) | (n == T))
         # cross-entropy of the guess, over the tokens that were to choose from
         loss = jnp.where(active, jnp.logaddexp(0, guess) - wanted * guess, 0)
-        self.losses.append(loss.sum() / active.sum())
-        self.changed.append((wanted != named).sum() / active.sum())
-        return Choice(wanted if self.training else named, lambda y, x, first: x + gate * y)
-
-    def found(self) -> Mapping[str, Array]:
-        return {
-            "auxiliary_loss": jnp.stack(self.losses).mean(),
-            "router_changed": jnp.stack(self.changed).mean(),
+        tokens = jnp.maximum(active.sum(), 1)
+        found = {
+            "auxiliary_loss": loss.sum() / tokens,
+            "router_changed": (wanted != named).sum() / tokens,
         }
+        return Choice(wanted if training else named, lambda y, x: x + gate * y, found)
+
+    return choose
 
 
-CHOOSERS: Mapping[str, type[Chooser]] = {
-    "token_choice": TokenChoice,
-    "expert_choice": ExpertChoice,
+CHOICES: Mapping[str, Callable[[TransformerConfig, Array, Product, bool], Choose]] = {
+    "token_choice": token_choice,
+    "expert_choice": expert_choice,
 }
 
 
@@ -124,19 +110,21 @@ def recur(
 
     recursions is the mean number of a token, recursion_k the share of tokens with k of them.
     """
-    chooser = CHOOSERS[c.recursion](c, product, training)
-    first, active, had = x, jnp.ones(x.shape[:2], bool), []
+    choose = CHOICES[c.recursion](c, x, product, training)
+    active, had, found = jnp.ones(x.shape[:2], bool), [], []
     for r in range(c.recursions):
-        stays, update = chooser.choose(r, x, active)
+        stays, update, seen = choose(r, x, active)
         C = c.slots_at(x.shape[1], r)
         want = jnp.where(stays, 0, 1)[..., None]  # of one expert; 1 is none
         routes, _ = queue(want, jnp.ones((*x.shape[:2], 1)), 1, C)
         active = routes.slot[..., 0] < C
         y = layers(dispatch(x, routes.token, routes.slot), r)
         y = combine(y, routes.token, routes.slot)
-        x = jnp.where(active[..., None], update(y, x, first), x)
+        x = jnp.where(active[..., None], update(y, x), x)
         had.append(active.mean())
-    return x, {**chooser.found(), **dict(_histogram(had))}
+        found.append(seen)
+    means = {name: jnp.stack([each[name] for each in found]).mean() for name in found[0]}
+    return x, {**means, **dict(_histogram(had))}
 
 
 def _histogram(had: list[Array]) -> Iterator[tuple[str, Array]]:
