@@ -77,6 +77,8 @@ class Part:
         refuses: the reason why a model cannot have it, or None.
         settings: numbers of its own, a frozen dataclass, which a pattern gives: "mine:size=8".
         of: the part with other settings.
+        positions: "read" where its module takes `positions` [B, T], for rotary ones, of tokens that
+            were gathered from a sequence.
         memory: "handed on" where its module maps (x, what the layer before handed on) to (x, what
             the next one gets), for a router; see `Router.carries`.
     """
@@ -95,6 +97,7 @@ class Part:
     refuses: Callable[[TransformerConfig], str | None] = lambda c: None
     settings: Any = None
     of: Callable[[Any], Part] | None = None
+    positions: Literal["read", "unread"] = "unread"
     memory: Literal["handed on", "none"] = "none"
 
     def given(self, assignments: Sequence[str]) -> Part:

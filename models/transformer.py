@@ -26,7 +26,9 @@ from models.weights import STACK, Params, describe, initialise, layer_name
 from scaling.common.errors import UserError
 from scaling.parametrization.parametrization import Parametrization
 
-Memory = Mapping[str, Array]  # handed from a layer to the next, for routers (`Router.carries`)
+# handed from a layer to the next: for routers (`Router.carries`), and "positions" [B, T] of tokens
+# that were gathered from a sequence
+Memory = Mapping[str, Array]
 Carry = tuple[Float[Array, "B T d"], Memory]
 
 TURN = 3  # place of the argument `turn` of a block, which is static
@@ -51,7 +53,10 @@ class Block(Module):
         c = self.spec.config
         text, feed_forward = c.blocks[self.place]
         name = text.partition(":")[0]
-        mixer = part.mixer(text).module()(self.spec, name=name)
+        mixing = part.mixer(text)
+        mixer = mixing.module()(self.spec, name=name)
+        places = {"positions": memory["positions"]} if "positions" in memory else {}
+        places = places if mixing.positions == "read" else {}
         found = part.feed_forward(feed_forward)
         mlp = found.module()(self.spec, name="mlp")
 
@@ -68,9 +73,9 @@ class Block(Module):
         if c.block == "parallel":
             y = norm(x, "norm")
             z, memory = feed(y)
-            return self._stream(x + self._branch(mixer(y) + z)), memory
+            return self._stream(x + self._branch(mixer(y, **places) + z)), memory
         raw = (x,) if c.norms == "peri" else ()
-        x = x + self._branch(mixer(norm(x, f"{name}_norm"), *raw))
+        x = x + self._branch(mixer(norm(x, f"{name}_norm"), *raw, **places))
         raw = (x,) if c.norms == "peri" else ()
         y, memory = feed(norm(x, "mlp_norm"), *raw)
         return self._stream(x + self._branch(y)), memory
@@ -214,9 +219,9 @@ class Transformer(Module):
             with jax.default_matmul_precision("highest"):
                 return dense(x.astype(jnp.float32), w, "d->u", backward)
 
-        def layers(x: Array, r: int) -> Array:
+        def layers(x: Array, positions: Array) -> Array:
             for block in shared:
-                x, _ = block(x, {}, 0)
+                x, _ = block(x, {"positions": positions}, 0)
             return x
 
         if c.ends:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jax import Array
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from models.layout import by_block
 from models.mixers._ring import ring
@@ -32,14 +32,14 @@ def rotate(x: Float[Array, "B T h k"], first: int | Array = 0) -> Float[Array, "
 
     Args:
         x: k even.
-        first: the position of x_0.
+        first: the position of x_0, or [B, T] of each.
     """
     half = x.shape[-1] // 2
     # NumPy, so that the angles are constants of the program and not work in every step
     xp = np if isinstance(first, int) else jnp
-    places = (first + np.arange(x.shape[1]))[:, None]
-    angle = places * ROPE_BASE ** (-np.arange(half) / half)
-    cos, sin = (xp.asarray(f(angle)[:, None, :], x.dtype) for f in (xp.cos, xp.sin))
+    places = first if np.ndim(first) == 2 else first + np.arange(x.shape[1])
+    angle = xp.expand_dims(places, -1) * ROPE_BASE ** (-np.arange(half) / half)
+    cos, sin = (xp.asarray(f(angle)[..., None, :], x.dtype) for f in (xp.cos, xp.sin))
     left, right = x[..., :half], x[..., half:]
     return jnp.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)
 
@@ -191,7 +191,7 @@ def queries_and_keys(
     """Queries [B, T, h, k], keys [B, T, g, k], and the scale of their products.
 
     Args:
-        time: the position of x_0.
+        time: the position of x_0, or [B, T] of each.
         rotated: they turn where the model has rotary positions.
     """
     c = module.spec.config
@@ -230,10 +230,13 @@ class Attention(Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "B T d"], raw: Float[Array, "B T d"] | None = None
+        self,
+        x: Float[Array, "B T d"],
+        raw: Float[Array, "B T d"] | None = None,
+        positions: Int[Array, "B T"] | None = None,
     ) -> Float[Array, "B T d"]:
         """Queries and keys are of x, values of `raw` if that is given."""
         time = self.past("time", 0)
-        q, k, scale = queries_and_keys(self, x, time)
+        q, k, scale = queries_and_keys(self, x, time if positions is None else positions)
         v = self.dense(x if raw is None else raw, "value", "d->gk")
         return self.dense(attended(self, q, k, v, scale, time), "out", "hk->d")

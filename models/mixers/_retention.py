@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jax import Array
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from models.config import TransformerConfig
 from models.mixers._attention import rotate
@@ -56,12 +56,14 @@ class Retention(Module):
     counts: Callable[[TransformerConfig, int], Counts]  # whose letters are its sizes
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B T d"]) -> Float[Array, "B T d"]:
+    def __call__(
+        self, x: Float[Array, "B T d"], positions: Int[Array, "B T"] | None = None
+    ) -> Float[Array, "B T d"]:
         own, time = self.counts(self.spec.config, x.shape[1]).letters, self.past("time", 0)
         self.keep("time", time + x.shape[1])
         q, k = (self.dense(x, name, "d->hk", "hidden", **own) for name in ("query", "key"))
         v = self.dense(x, "value", "d->hw", "hidden", **own)
-        q, k = rotate(q, time), rotate(k, time)
+        q, k = (rotate(y, time if positions is None else positions) for y in (q, k))
         q, k, v = (self.lay(y, f"BSh{z}") for y, z in ((q, "k"), (k, "k"), (v, "w")))
         o, state = retain(q, k, v, self.past("state", no_state(k, v)), own["p"])
         self.keep("state", state)

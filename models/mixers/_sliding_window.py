@@ -63,9 +63,11 @@ class SlidingWindow(Module):
     keys: Callable[[int], int]  # of a context, those whose scores are computed for each query
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B T d"]) -> Float[Array, "B T d"]:
+    def __call__(
+        self, x: Float[Array, "B T d"], positions: Int[Array, "B T"] | None = None
+    ) -> Float[Array, "B T d"]:
         time, T = self.past("time", 0), x.shape[1]
-        q, k, v, scale = project(self, x, time)
+        q, k, v, scale = project(self, x, time if positions is None else positions)
         k, v = self.lay(k, "BSgk"), self.lay(v, "BSgk")
         if self.generates or self.keys(T) == T:
             k, v = self._last("keys", k), self._last("values", v)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from models.config import TransformerConfig
 from models.dense import dense
@@ -32,11 +32,14 @@ class SwitchHead(Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "B T d"], raw: Float[Array, "B T d"] | None = None
+        self,
+        x: Float[Array, "B T d"],
+        raw: Float[Array, "B T d"] | None = None,
+        positions: Int[Array, "B T"] | None = None,
     ) -> Float[Array, "B T d"]:
         """Queries, keys and choices are of x, values of `raw` if that is given."""
         c, time = self.spec.config, self.past("time", 0)
-        q, k, scale = queries_and_keys(self, x, time)
+        q, k, scale = queries_and_keys(self, x, time if positions is None else positions)
         routes = self._routes(x, "value_router", "d->gx")
         into = self.weight("value", "hidden", "x,d->gk", x=self.experts)
         source = jnp.broadcast_to(x if raw is None else raw, (c.kv_heads, *x.shape))

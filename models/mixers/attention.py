@@ -99,6 +99,7 @@ PART = Part(
     source="Vaswani et al. 2017, arXiv:1706.03762; groups: Ainslie et al. 2023, arXiv:2305.13245",
     reads=("heads", "kv_heads", "head_dim", "qk_norm"),
     norms=("pre", "peri"),
+    positions="read",
     forms=("dense", "low_rank_sparse"),
     kernels={
         "cpu": ("barrier", "ring", "xla"),

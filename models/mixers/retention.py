@@ -64,6 +64,7 @@ def part(s: Settings) -> Part:
         causal=True,
         source="Sun et al. 2023, arXiv:2307.08621",
         reads=("heads", "head_dim"),
+        positions="read",
         refuses=s.refuses,
         settings=s,
         of=part,

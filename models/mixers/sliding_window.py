@@ -68,6 +68,7 @@ def part(s: Settings) -> Part:
         source="Beltagy et al. 2020, arXiv:2004.05150; causal: Jiang et al. 2023, arXiv:2310.06825",
         reads=attention.PART.reads,
         forms=attention.PART.forms,
+        positions="read",
         refuses=lambda c: "window must be 1 or more" if s.window < 1 else None,
         settings=s,
         of=part,

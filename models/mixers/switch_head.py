@@ -78,6 +78,7 @@ def part(s: Settings) -> Part:
         source="Csordas et al. 2023, arXiv:2312.07987",
         reads=(*attention.PART.reads, "capacity_factor"),
         norms=("pre", "peri"),
+        positions="read",
         kernels=attention.PART.kernels,
         needs=attention.PART.needs,
         worth=attention.PART.worth,

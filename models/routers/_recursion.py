@@ -1,8 +1,8 @@
 """Mixture-of-Recursions: each token goes through the shared layers as often as a router says.
 
 Recursion r = 0 to R - 1 gathers the tokens that stay into C_r slots, in their order, and applies
-the shared layers f to them: later ones see those before them that are there too, and rotary
-positions are ranks among these. All others keep what they have.
+the shared layers f to them: later ones see those before them that are there too. Rotary positions
+are those of the sequence. All others keep what they have.
 
     token choice    p = softmax(x_0 W), i = argmax p:    x <- f(x) for r < i,  p_i f(x) + x_0 at i
     expert choice   g = sigmoid(x W)_r / 10, the n_r highest of those left:    x <- x + g f(x)
@@ -19,7 +19,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from models.config import TransformerConfig
 from models.routers._routes import balance_loss, combine, dispatch, highest, queue, z_loss
@@ -29,7 +29,8 @@ NEVER = -1e30
 
 # x [B, T, d], a router's name, some of its columns -> [B, T, u] in float32
 Product = Callable[[Array, str, slice], Array]
-Layers = Callable[[Float[Array, "B C d"], int], Float[Array, "B C d"]]  # f of recursion r
+# f: of tokens and their positions; T where a slot is empty
+Layers = Callable[[Float[Array, "B C d"], Int[Array, "B C"]], Float[Array, "B C d"]]
 
 
 class Choice(NamedTuple):
@@ -118,7 +119,7 @@ def recur(
         want = jnp.where(stays, 0, 1)[..., None]  # of one expert; 1 is none
         routes, _ = queue(want, jnp.ones((*x.shape[:2], 1)), 1, C)
         active = routes.slot[..., 0] < C
-        y = layers(dispatch(x, routes.token, routes.slot), r)
+        y = layers(dispatch(x, routes.token, routes.slot), routes.token)
         y = combine(y, routes.token, routes.slot)
         x = jnp.where(active[..., None], update(y, x), x)
         had.append(active.mean())

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from flax import linen as nn
 
 from experiments.devices.resolve import resolve
-from models.config import TransformerConfig
+from models.config import TransformerConfig, find_part
 from models.module import Spec
 from models.routers._recursion import recur
 from models.transformer import apply, empty_state, init
@@ -27,12 +28,13 @@ CONFIG = TransformerConfig(
 EXPERT = replace(CONFIG, recursion="expert_choice", capacity_factor=1.0)
 X = jax.random.normal(jax.random.key(0), (2, T, 1))
 W = {name: jax.random.normal(jax.random.key(i), (1, R)) for i, name in enumerate(("r", "a"), 4)}
+PLACES = ((1, 2), (1, 4), (3, 6))
 TOKENS = jax.random.randint(jax.random.key(1), (2, T), 0, 11)
 
 
-def shared(x: Any, r: int) -> Any:
-    """The layers: they see the tokens before, and tell recursions apart."""
-    return x.cumsum(1) + r + 1
+def shared(x: Any, positions: Any) -> Any:
+    """The layers: they see the tokens before, and where each was in its sequence."""
+    return x.cumsum(1) + 0.3 * positions[..., None] + 1
 
 
 def run(c: TransformerConfig, training: bool) -> tuple[np.ndarray, dict[str, float]]:
@@ -63,7 +65,7 @@ def by_hand(c: TransformerConfig, training: bool) -> tuple[np.ndarray, list[floa
             elif r:
                 left = [t for t in left if x[t] @ w["a"][:, r] > 0][: c.slots_at(T, r)]
             had[r] += len(left)
-            y, now = x.copy(), shared(x[left][None], r)[0]
+            y, now = x.copy(), shared(x[left][None], np.array([left]))[0]
             for k, t in enumerate(left):
                 if c.recursion == "expert_choice":
                     y[t] = x[t] + 0.1 * sigmoid(x[t] @ w["r"][:, r]) * now[k]
@@ -86,6 +88,25 @@ def test_each_token_has_the_recursions_that_its_router_chose(
     np.testing.assert_allclose(shares, histogram, atol=1e-6)
     assert (np.array(histogram) > 0.1).sum() > 1, "tokens differ in their recursions"
     assert found["recursions"] == pytest.approx(np.dot(shares, range(1, R + 1)))
+
+
+@pytest.mark.parametrize(
+    "mixer",
+    ["attention"]
+    + [
+        pytest.param(x, marks=pytest.mark.slow)
+        for x in ("sliding_window", "switch_head", "retention")
+    ],
+)
+def test_rotary_positions_are_those_of_the_sequence(mixer: str) -> None:
+    """Two tokens at 1 and 4 differ from two at 1 and 2, and not from two at 3 and 6."""
+    module = find_part("models.mixers", mixer).module()(Spec(CONFIG))
+    x = jax.random.normal(jax.random.key(2), (1, 2, 8))
+    params = nn.meta.unbox(module.init(jax.random.key(0), x))
+    near, far, moved = (module.apply(params, x, positions=jnp.array([at])) for at in PLACES)
+    np.testing.assert_allclose(far, moved, atol=1e-5)
+    np.testing.assert_allclose(near, module.apply(params, x), atol=1e-5)
+    assert np.abs(near - far)[0, 1].max() > 1e-4
 
 
 @pytest.mark.parametrize("config", [CONFIG, pytest.param(EXPERT, marks=pytest.mark.slow)])
