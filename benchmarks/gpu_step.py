@@ -43,8 +43,8 @@ MEMBERS = 64  # of a population, at most
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    from models.config import Program
     from scaling.machines.chips import CHIPS
+    from scaling.machines.program import Program
 
     choices = {name: get_args(kind) for name, kind in get_type_hints(Program).items()}
     parser = argparse.ArgumentParser(
@@ -72,7 +72,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def config(args: argparse.Namespace, shape: tuple[int, int, int], seq_len: int, **how: Any) -> Any:
     """The run of a shape: width, layers and head size; small ones have few tokens to a batch."""
     from experiments.config.run import BatchConfig, BudgetConfig, Execution, RunConfig, Science
-    from models.config import Program, TransformerConfig
+    from models.config import TransformerConfig
+    from scaling.machines.program import Program
 
     (width, layers, head_dim), vocab = shape, how.pop("vocab", VOCABULARY)
     heads, sequences = width // head_dim, max(1, how.pop("tokens", args.tokens) // seq_len)

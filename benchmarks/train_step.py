@@ -103,8 +103,9 @@ def main() -> None:
     import jax
 
     from experiments.config.run import BatchConfig, BudgetConfig, Execution, RunConfig, Science
-    from models.config import PLAIN, TransformerConfig
+    from models.config import TransformerConfig
     from scaling.counting.formulas import flops_model, params_total
+    from scaling.machines.program import PLAIN
 
     device = jax.devices()[0]
     peak = matmul_peak()

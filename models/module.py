@@ -15,12 +15,13 @@ from flax import linen as nn
 from jax import Array
 from jaxtyping import Float, Int
 
-from models.config import PLAIN, Phase, Program, TransformerConfig
+from models.config import Phase, TransformerConfig
 from models.dense import dense, int8, spread, ternary
 from models.layout import constrain, gather
 from models.weights import make_weight
 from scaling.common.alphabet import parse
 from scaling.machines.layout import Layout
+from scaling.machines.program import PLAIN, Program
 from scaling.parametrization.parametrization import Parametrization
 from scaling.parametrization.weight import Role
 

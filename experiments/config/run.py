@@ -13,10 +13,11 @@ from experiments.config.fields import field_types
 from experiments.config.optimizer import OptimizerConfig, TuningConfig
 from experiments.config.schedule import DECAYS, ScheduleConfig, check_schedule
 from models import config
-from models.config import Program, TransformerConfig
+from models.config import TransformerConfig
 from scaling.common.errors import AT_LEAST_ONE, POSITIVE, Ranges, UserError, check_choices
 from scaling.machines import layout
 from scaling.machines.layout import Layout
+from scaling.machines.program import Program
 from scaling.parametrization import parametrization
 from scaling.parametrization.parametrization import Parametrization
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from experiments.config.optimizer import OptimizerConfig
 from experiments.config.run import BatchConfig, Execution, RunConfig, Science
 from experiments.config.schedule import ScheduleConfig
-from models.config import Program
+from scaling.machines.program import Program
 from scaling.parametrization.parametrization import Parametrization
 
 

@@ -37,8 +37,9 @@ from experiments.config.schedule import ScheduleConfig
 from experiments.plan.designs import runs
 from experiments.plan.grids import chain, grid
 from experiments.plan.study import Study
-from models.config import Program, TransformerConfig
+from models.config import TransformerConfig
 from models.shapes import plain
+from scaling.machines.program import Program
 from scaling.parametrization.parametrization import Parametrization
 
 TIMES = 32  # validations of a run

@@ -45,9 +45,9 @@ from experiments.config.schedule import ScheduleConfig
 from experiments.plan.designs import runs
 from experiments.plan.grids import Grid, grid, product
 from experiments.plan.study import Study
-from models.config import Program
 from models.shapes import plain
 from scaling.counting.formulas import params_total
+from scaling.machines.program import Program
 from scaling.parametrization.parametrization import Parametrization
 
 

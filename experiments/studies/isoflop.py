@@ -29,8 +29,8 @@ from experiments.plan.designs import isoflop, own_seeds, runs
 from experiments.plan.grids import first_seed, grid
 from experiments.plan.study import Study
 from experiments.studies._base import Size, base
-from models.config import Program
 from models.shapes import plain
+from scaling.machines.program import Program
 
 
 @dataclass(frozen=True, kw_only=True)

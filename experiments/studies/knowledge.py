@@ -26,9 +26,9 @@ from experiments.plan.grids import configs, grid
 from experiments.plan.run import Run
 from experiments.plan.study import Study
 from experiments.studies._base import Size, base
-from models.config import Program
 from models.shapes import plain
 from scaling.counting.formulas import params_total
+from scaling.machines.program import Program
 
 PAPER = 2.0  # bits a parameter
 WRITTEN = 20  # biographies of each person in the corpus; more exposures are repeats

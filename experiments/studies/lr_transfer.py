@@ -66,9 +66,10 @@ from experiments.config.schedule import ScheduleConfig
 from experiments.plan.grids import Assignment, configs, grid, product, seeds
 from experiments.plan.run import Run
 from experiments.plan.study import Study
-from models.config import Program, TransformerConfig
+from models.config import TransformerConfig
 from models.shapes import plain
 from scaling.common.errors import UserError, nearest
+from scaling.machines.program import Program
 from scaling.parametrization.parametrization import Parametrization
 
 

@@ -30,9 +30,9 @@ from experiments.plan.run import Run
 from experiments.plan.study import Study
 from experiments.record import StudyPart
 from experiments.studies._base import Size, base
-from models.config import Program
 from models.shapes import plain
 from scaling.common.errors import UserError
+from scaling.machines.program import Program
 
 TEXTS = ("code", "docstrings", "stubs", "stdlib_tests", "manuals")
 MEGABYTES = (35, 15, 22, 17, 120)  # of each, where this was written

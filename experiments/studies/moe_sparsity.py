@@ -34,9 +34,9 @@ from experiments.config.schedule import ScheduleConfig
 from experiments.plan.grids import first_seed
 from experiments.plan.run import Run
 from experiments.plan.study import Study
-from models.config import Program
 from models.shapes import plain
 from scaling.counting.formulas import params_total
+from scaling.machines.program import Program
 from scaling.parametrization.parametrization import Parametrization
 
 DENSE, MIXTURE = "dense", "mixture"

@@ -33,8 +33,8 @@ from experiments.plan.grids import Grid, chain, configs, grid, product, seeds
 from experiments.plan.run import Run
 from experiments.plan.study import Study
 from experiments.studies._base import Size, base
-from models.config import Program
 from models.shapes import plain
+from scaling.machines.program import Program
 
 AGAIN, FRESH = "again", "fresh"  # names of the two sources of the one text
 

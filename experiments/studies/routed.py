@@ -48,8 +48,8 @@ from experiments.plan.run import Run
 from experiments.plan.study import Study
 from experiments.record import StudyPart
 from experiments.studies._base import Size, base
-from models.config import Program
 from models.shapes import plain
+from scaling.machines.program import Program
 
 DENSE = "dense"
 

@@ -41,8 +41,8 @@ from experiments.config.schedule import ScheduleConfig
 from experiments.plan.designs import wsd
 from experiments.plan.grids import first_seed, grid, seeds, zipped
 from experiments.plan.study import Study
-from models.config import Program
 from models.shapes import plain
+from scaling.machines.program import Program
 from scaling.parametrization.parametrization import Parametrization
 
 DECAY_FRACTION = 0.2

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from models.config import Program, TransformerConfig
+from models.config import TransformerConfig
 from scaling.common.errors import UserError
+from scaling.machines.program import Program
 
 
 @pytest.mark.parametrize(

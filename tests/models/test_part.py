@@ -19,7 +19,7 @@ from experiments.cli.new import texts
 from experiments.training.hypers import hypers
 from experiments.training.step import init_state, recipe, train_chunk
 from models import part
-from models.config import PLAIN, TransformerConfig
+from models.config import TransformerConfig
 from models.layout import of_weight
 from models.module import STATE, Spec
 from models.transformer import apply, empty_state, follow, init, stream_routed, weights
@@ -38,6 +38,7 @@ from scaling.counting.traced_flops import matmul_flops
 from scaling.machines.layout import Layout
 from scaling.machines.memory import Step, memory
 from scaling.machines.placement import check
+from scaling.machines.program import PLAIN
 from scaling.parametrization.parametrization import Parametrization
 from scaling.parametrization.weight import Weight
 

@@ -11,10 +11,11 @@ import pytest
 from flax import linen as nn
 from jax import Array
 
-from models.config import PLAIN, TransformerConfig
+from models.config import TransformerConfig
 from models.module import Spec
 from models.transformer import weights
 from models.weights import describe, initialise, make_weight
+from scaling.machines.program import PLAIN
 from scaling.parametrization.parametrization import Parametrization
 from scaling.parametrization.tables import TABLES
 from scaling.parametrization.weight import Weight

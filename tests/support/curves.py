@@ -13,7 +13,8 @@ from experiments.config.optimizer import OptimizerConfig
 from experiments.config.run import BatchConfig, BudgetConfig, Execution, RunConfig, Science
 from experiments.training.hypers import Hypers, hypers
 from experiments.training.step import Recipe, TrainState, init_state, recipe, train_chunk
-from models.config import PLAIN, TransformerConfig
+from models.config import TransformerConfig
+from scaling.machines.program import PLAIN
 from scaling.parametrization.parametrization import Parametrization
 
 STEPS = 24

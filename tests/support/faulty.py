@@ -29,7 +29,8 @@ from experiments.training.coordinate_check import (
 from experiments.training.hypers import hypers
 from experiments.training.populations.programs import QUICK_COMPILE
 from experiments.training.step import Recipe, recipe
-from models.config import PLAIN, TransformerConfig
+from models.config import TransformerConfig
+from scaling.machines.program import PLAIN
 from scaling.parametrization.parametrization import Parametrization, Shape
 from scaling.parametrization.tables import FAMILIES, TABLES, Family, Rule
 from scaling.parametrization.weight import Weight

@@ -16,12 +16,12 @@ import pytest
 
 from experiments.config.run import BatchConfig, Execution, RunConfig, Science
 from experiments.devices.resolve import resolve, step_of
-from models.config import Program as Layers
 from models.config import TransformerConfig
 from scaling.common.errors import UserError
 from scaling.counting.formulas import params_total
 from scaling.machines.communication import collectives, totals
 from scaling.machines.layout import Layout
+from scaling.machines.program import Program as Layers
 from tpu.aot.compiler import CompiledProgram, NoRoom, Outcome, compiled
 from tpu.aot.topologies import topology
 

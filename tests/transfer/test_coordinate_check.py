@@ -19,10 +19,10 @@ from faulty import Variant, config, faulty, tables
 
 from analysis.estimators.coordinate_check import CoordinateCheck, check
 from experiments.config.overrides import override
-from models.config import PLAIN
 from models.module import Spec
 from models.transformer import weights
 from scaling.common import plugins
+from scaling.machines.program import PLAIN
 from scaling.parametrization.theory import RANDOM_SUMS
 from scaling.parametrization.weight import Weight
 

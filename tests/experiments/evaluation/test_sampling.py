@@ -13,11 +13,12 @@ import pytest
 from experiments.evaluation import sampling
 from experiments.evaluation.model import Sampler
 from experiments.evaluation.sampling import choose, draw, key_at, sample, seed_of
-from models.config import PLAIN, TransformerConfig
+from models.config import TransformerConfig
 from models.module import Spec
 from models.transformer import apply, init
 from scaling.common import plugins
 from scaling.common.errors import UserError
+from scaling.machines.program import PLAIN
 
 BASE = TransformerConfig(layers=1, width=16, heads=2, kv_heads=1, head_dim=8, ffn=32, vocab_size=11)
 MIXERS = plugins.names("models.mixers")  # each from its state: tests/models/test_part.py

@@ -15,9 +15,9 @@ import tiny
 from experiments.record import Status
 from experiments.runs.layer_stacking import is_stacked, turn
 from experiments.training.trainer import train
-from models.config import PLAIN
 from models.module import Spec
 from models.transformer import init
+from scaling.machines.program import PLAIN
 
 SHARED = ("model.layers=4", "model.sharing=cycle", "model.layers_unique=2")
 FORMS = ("unrolled", "scan")

@@ -19,10 +19,10 @@ from experiments.training.coordinate_check import (
 )
 from experiments.training.hypers import hypers
 from experiments.training.step import recipe
-from models.config import PLAIN
 from models.module import Spec
 from models.transformer import activations, apply, init
 from scaling.common.errors import UserError
+from scaling.machines.program import PLAIN
 from scaling.parametrization import tables
 from scaling.parametrization.tables import Rule
 

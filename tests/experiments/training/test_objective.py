@@ -18,9 +18,9 @@ from experiments.sweep.preflight import check_layouts
 from experiments.training.hypers import hypers
 from experiments.training.objective import Teaching, _taught
 from experiments.training.step import gradients, init_state, recipe, step
-from models.config import PLAIN
 from models.transformer import stream_routed
 from scaling.common.errors import UserError
+from scaling.machines.program import PLAIN
 
 CONFIG = tiny.config("model.experts=4", "model.capacity_factor=1.0")
 RECIPE = recipe(CONFIG)

@@ -20,11 +20,12 @@ from experiments.training.layout_sharding import WHOLE, mesh, on
 from experiments.training.objective import _in_chunks
 from experiments.training.populations.programs import shared
 from experiments.training.step import init_state, recipe
-from models.config import Program, TransformerConfig
+from models.config import TransformerConfig
 from models.layout import constrain
 from scaling.machines.communication import collectives
 from scaling.machines.layout import Layout
 from scaling.machines.memory import memory
+from scaling.machines.program import Program
 
 DEVICES, SEQUENCES, T = 8, 16, 32
 MODEL = TransformerConfig(

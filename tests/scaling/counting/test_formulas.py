@@ -15,12 +15,13 @@ import pytest
 
 from experiments.config.run import BatchConfig, Execution, RunConfig, Science
 from experiments.training.step import gradients, recipe
-from models.config import PLAIN, Program, TransformerConfig
+from models.config import TransformerConfig
 from models.module import Spec
 from models.transformer import apply, init, weights
 from scaling.counting import formulas
 from scaling.counting.formulas import FLOPS_PER_TOKEN, count, ledger
 from scaling.counting.traced_flops import matmul_flops
+from scaling.machines.program import PLAIN, Program
 from scaling.parametrization.weight import Weight
 
 CONTEXT = 6

@@ -14,9 +14,10 @@ from experiments.config.run import BatchConfig, Execution, RunConfig, Science
 from experiments.sweep import cost
 from experiments.training.hypers import hypers
 from experiments.training.step import init_state, recipe, train_chunk
-from models.config import PLAIN, Program, TransformerConfig
+from models.config import TransformerConfig
 from scaling.machines.layout import Layout
 from scaling.machines.memory import Step, memory
+from scaling.machines.program import PLAIN, Program
 
 STEPS = 4
 ONE = TransformerConfig(layers=1, width=4, heads=2, kv_heads=1, head_dim=2, ffn=8, vocab_size=10)

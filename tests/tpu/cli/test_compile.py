@@ -13,10 +13,10 @@ import records
 from experiments import record
 from experiments.config.fields import to_dict
 from experiments.config.run import Execution, RunConfig, Science
-from models.config import Program as Layers
 from models.config import TransformerConfig
 from scaling.common.errors import UserError
 from scaling.machines.layout import Layout
+from scaling.machines.program import Program as Layers
 from tpu.__main__ import main
 from tpu.aot import compiler
 from tpu.aot.collectives import Exchange
