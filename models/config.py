@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache
@@ -30,6 +31,13 @@ RANGES: Ranges = {
     "capacity_factor": POSITIVE,
     "weights_rank": AT_LEAST_ONE,
     "weights_density": (1e-9, 1, "must lie above 0 and at most at 1"),
+}
+
+
+# Routers of a recursion, each of letters d->u
+RECURSION_ROUTERS: Mapping[str, tuple[str, ...]] = {
+    "token_choice": ("router",),
+    "expert_choice": ("router", "auxiliary"),
 }
 
 
@@ -329,7 +337,7 @@ def _recursed(c: TransformerConfig, context: int, layer: int) -> tuple[Counts, .
     block = replace(c, recursion="none").dims(slots).blocks[layer % len(c.pattern)]
     parts = [part.of_some(slots, c.tokens_at(context, r), context, again) for part in block]
     if layer == 0:
-        routers = ("d->u",) * (1 + (c.recursion == "expert_choice"))
+        routers = ("d->u",) * len(RECURSION_ROUTERS[c.recursion])
         parts.append(Counts("recursion", weights=routers, letters={"u": c.recursions}))
     return tuple(parts)
 

@@ -79,6 +79,8 @@ class Part:
         of: the part with other settings.
         positions: "read" where its module takes `positions` [B, T], for rotary ones, of tokens that
             were gathered from a sequence.
+        version: of its science: raised when the same config would give another result. From 2 on it
+            is part of the identity of the runs that have it, and of no others.
         memory: "handed on" where its module maps (x, what the layer before handed on) to (x, what
             the next one gets), for a router; see `Router.carries`.
     """
@@ -98,6 +100,7 @@ class Part:
     settings: Any = None
     of: Callable[[Any], Part] | None = None
     positions: Literal["read", "unread"] = "unread"
+    version: int = 1
     memory: Literal["handed on", "none"] = "none"
 
     def given(self, assignments: Sequence[str]) -> Part:
@@ -145,6 +148,7 @@ class Router:
         weights: role and letters of its weights in each layer, by name.
         shared: the same of weights that all layers share.
         letters: lengths of the letters that are its alone.
+        version: of its science, as `Part.version`.
         tokens: "read" where it sees the ids of the tokens.
         carries: letters of float32 arrays [B, T, ...] that a layer hands to the next, by name;
             zeros before the first.
@@ -159,6 +163,7 @@ class Router:
     )
     shared: Mapping[str, tuple[Role, str]] = field(default_factory=dict)
     letters: Callable[[TransformerConfig], Mapping[str, int]] = lambda c: {}
+    version: int = 1
     tokens: Literal["read", "unread"] = "unread"
     carries: Mapping[str, str] = field(default_factory=dict)
     penalties: tuple[str, ...] = ("balance_loss", "router_z_loss")
@@ -171,27 +176,21 @@ class Recursion:
     Attributes:
         causal: no choice depends on a later token in training. In evaluation none ever does.
         source: where it was described.
-        weights: letters of its routers, by name.
         penalties: fields of `PenaltiesConfig` that weigh what it finds.
     """
 
     causal: bool
     source: str
-    weights: Mapping[str, str]
     penalties: tuple[str, ...]
 
 
 # By model.recursion; models/routers/_recursion.py has the choices
 RECURSIONS: Mapping[str, Recursion] = {
     "token_choice": Recursion(
-        True, "Bae et al. 2025, arXiv:2507.10524", {"router": "d->u"},
-        ("balance_loss", "router_z_loss"),
+        True, "Bae et al. 2025, arXiv:2507.10524", ("balance_loss", "router_z_loss")
     ),
-    "expert_choice": Recursion(
-        False, "Bae et al. 2025, arXiv:2507.10524", {"router": "d->u", "auxiliary": "d->u"},
-        ("auxiliary_loss",),
-    ),
-}  # fmt: skip
+    "expert_choice": Recursion(False, "Bae et al. 2025, arXiv:2507.10524", ("auxiliary_loss",)),
+}
 
 
 def mixer(name: str) -> Part:
@@ -211,6 +210,18 @@ def reads(model: TransformerConfig) -> frozenset[str]:
     named = {"experts"} if any("+" not in block for block in model.pattern) else set()
     named |= {"capacity_factor"} if model.recursion != "none" else set()
     return frozenset(named.union(*(part.reads for part in _parts(model))))
+
+
+def versions(model: TransformerConfig) -> dict[str, int]:
+    """`Part.version` of the parts and the router of a model, where it was raised, by name."""
+    named = {
+        f"{folder}.{text.partition(':')[0]}": find_part(folder, text).version
+        for block in model.blocks
+        for folder, text in zip(("models.mixers", "models.ffn"), block, strict=True)
+    }
+    if "router" in reads(model):
+        named[f"models.routers.{model.router}"] = router(model.router).version
+    return {name: version for name, version in named.items() if version > 1}
 
 
 def rules(model: TransformerConfig) -> frozenset[str]:

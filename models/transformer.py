@@ -17,6 +17,7 @@ from jax import Array
 from jaxtyping import Float
 
 from models import part
+from models.config import RECURSION_ROUTERS
 from models.dense import dense
 from models.layout import constrain
 from models.module import ROUTERS, STATE, TAPS, Module, Norm, Spec, Tokens
@@ -209,8 +210,8 @@ class Transformer(Module):
         """The stream after the shared layers, each applied to the tokens that its router chose."""
         c, backward = self.spec.config, self.spec.program.backward
         weights = {
-            name: self.weight(f"recursion_{name}", "router", letters, u=c.recursions)
-            for name, letters in part.RECURSIONS[c.recursion].weights.items()
+            name: self.weight(f"recursion_{name}", "router", "d->u", u=c.recursions)
+            for name in RECURSION_ROUTERS[c.recursion]
         }
         shared = [blocks[owner] for owner in blocks if c.ends <= owner < c.layers - c.ends]
 
@@ -318,8 +319,8 @@ def follow(
 def _follow(spec: Spec, params: Params, state: Any, tokens: Tokens) -> tuple[Any, Any]:
     if spec.config.recursion != "none":
         raise UserError(
-            f"model.recursion={spec.config.recursion}: generates no tokens one by one; leave out "
-            "tasks that sample"
+            f"model.recursion={spec.config.recursion}: generates no tokens one by one; it can be "
+            "evaluated, not sampled"
         )
     if spec.config.sharing != "none" and spec.program.layers == "unrolled":
         spec, params = _apart(spec, params)

@@ -2,6 +2,7 @@
 
     identity = SHA-256 of [SCIENCE_VERSION, {path: value where it differs from the default}]
 
+A part of the model whose science was changed counts by its own version (`models.part.versions`).
 Fields that nothing reads under the run's settings are left out (experiments/config/unread.py). A
 new field leaves the ids of all earlier runs unchanged, since its default is left out. A changed
 default would give one id to two sciences: tests/golden/defaults.json pins all.
@@ -20,9 +21,10 @@ from experiments.config.data import PLACES
 from experiments.config.fields import leaves, to_json
 from experiments.config.run import Science
 from experiments.config.unread import is_read
+from models.part import versions
 
 # Raised when the same config would give another result: a changed default, initialisation, order of
-# the data or update.
+# the data or update. Of a change in one part, its `Part.version` is raised instead.
 SCIENCE_VERSION = 4
 ALWAYS = frozenset({"validation"})  # tasks that every run evaluates, named or not
 
@@ -47,15 +49,17 @@ def identity(science: Science, derivation: Any = None) -> str:
 
 
 def canonical(science: Science) -> dict[str, Any]:
-    """The fields that differ from their defaults and that the run reads, by path."""
+    """The fields that differ from their defaults and that the run reads, by path, with the
+    versions of parts."""
     kind: Any = type(science)
     kinds, read, default = _leaves(kind)
     pairs = zip(kinds.items(), map(_settled, kinds, read(science)), default, strict=True)
-    return {
+    found = {
         path: to_json(value, kind)
         for (path, kind), value, usual in pairs
         if value != usual and is_read(science, path)
     }
+    return found | versions(science.model)
 
 
 def _settled(path: str, value: Any) -> Any:

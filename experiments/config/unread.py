@@ -38,7 +38,7 @@ def _part(name: str, *more: str) -> Reading:
 def _penalty(name: str) -> Reading:
     return Reading(
         lambda s: name in penalties(s.model),
-        ("model.experts", "model.pattern", "model.router"),
+        ("model.experts", "model.pattern", "model.router", "model.recursion"),
     )
 
 
@@ -68,7 +68,7 @@ _ROLES: Mapping[str, Reading] = {
     "readout": Reading(lambda s: s.model.embeddings == "untied", ("model.embeddings",)),
     "router": Reading(
         lambda s: "router" in rules(s.model),
-        ("model.experts", "model.pattern", "model.router"),
+        ("model.experts", "model.pattern", "model.router", "model.recursion"),
     ),
     "gain": Reading(
         lambda s: s.model.gains != "none" or "gain" in rules(s.model),

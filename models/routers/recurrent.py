@@ -38,6 +38,7 @@ ROUTER = Router(
         "gates_bias": ("bias", "->ms"),
         "gates_back_bias": ("bias", "->ms"),
     },
+    version=2,  # of 1 the state had model.head_dim numbers
     letters=lambda c: {"s": STATE, "m": 3},
     carries={"state": "s"},
 )

@@ -36,7 +36,7 @@ class Counts:
         slots: of a sequence, sent to the devices of the experts and back; 0: tokens stay. `kept` is
             then of a slot.
         letters: lengths of letters that are this part's alone.
-        share: of the tokens, those that the part is applied to.
+        share: of the tokens, those that the part is applied to; its S has their slots.
         stored: "before" where an earlier layer, which is listed too, stores its weights.
     """
 
@@ -145,6 +145,10 @@ class Dims:
     def parts(self) -> Iterator[Counts]:
         """The parts of one repeat."""
         return (part for block in self.blocks for part in block)
+
+    def held(self, part: Counts) -> float:
+        """The share of positions for which a part has arrays: its slots, or all."""
+        return self.lengths(part)["S"] / self.context
 
     def lengths(self, part: Counts) -> dict[str, int]:
         """The length of every letter that a part may use."""

@@ -132,11 +132,11 @@ def _replicas(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
 def _tensor(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
     """n d c summed after every part, and again for its input's gradient; with remat three times.
 
-    Two more sums are of the embedded tokens and of the readout's gradient.
+    A part of gathered tokens has as many as its slots. Two more sums are of the embedded tokens and of the readout's gradient.
     """
-    parts = sum(per_device.sums_over_tensor(s, part, layout) for part in s.parts)
+    parts = sum(s.held(part) for part in s.parts if per_device.sums_over_tensor(s, part, layout))
     in_repeat = (3 if step.remat == "block" else 2) * parts
-    times = per_device.over_layers(s, layout, in_repeat) + 2
+    times = per_device.layers(s, layout) * in_repeat / len(s.blocks) + 2
     yield Collective("all_reduce", "tensor", _stream(s, step, layout), times * _microbatches(step))
 
 

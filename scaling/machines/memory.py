@@ -100,7 +100,7 @@ def activations(s: Dims, step: Step, layout: Layout) -> int:
         if per_device.is_ring(step.attention, part):
             others = min(others, 1)
         found = own + others * per_device.arrays(s, part, part.gathered, layout)
-        return found * part.slots // s.context if part.slots else round(found * part.share)
+        return found * part.slots // s.context if part.slots else round(found * s.held(part))
 
     n = per_device.tokens(s, step.microbatch, layout)
     blocks = [sum(map(of_part, block)) for block in s.blocks]

@@ -94,3 +94,11 @@ def test_the_canonical_science_is_what_differs_from_the_defaults():
     assert canonical(Science()) == {}
     science = Science(budget=BudgetConfig(640), optimizer=OptimizerConfig(weight_decay=0))
     assert canonical(science) == {"budget.tokens": 640, "optimizer.weight_decay": 0.0}
+
+
+def test_a_part_of_changed_science_renames_its_own_runs_alone():
+    model = TransformerConfig(experts=4, router="recurrent")
+    version = "models.routers.recurrent"
+    assert canonical(Science(model=model))[version] == 2
+    for other in (replace(model, router="top_k"), replace(model, experts=0)):
+        assert version not in canonical(Science(model=other))

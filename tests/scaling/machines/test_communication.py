@@ -86,6 +86,14 @@ def test_tensor_parallel_reduces_the_stream() -> None:
     assert found == {("all_reduce", "tensor"): 10 * 2 * (8 * 6 * 8 * 2) * 1 / 2}
 
 
+def test_a_recursion_reduces_its_slots_alone() -> None:
+    """The second time 3 of 6 tokens: 4 + 2 and 2 at the ends."""
+    recursed = replace(SHAPE, sharing="cycle", recursion="token_choice", capacity_factor=1.0)
+    layout = Layout("fsdp_tensor", tensor=2).over(2)
+    found = totals(collectives(recursed.dims(6), STEP, layout), layout)
+    assert found == {("all_reduce", "tensor"): 8 * 2 * (8 * 6 * 8 * 2) * 1 / 2}
+
+
 def test_sequence_gathers_keys_and_values() -> None:
     found = moved(Layout("sequence", sequence=2))
     both = 2 * 2 * (8 * 6) * 2 * 2 * 2  # layers, K and V, tokens, heads, k, bytes
