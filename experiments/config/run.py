@@ -197,6 +197,12 @@ class Science:
                 "parametrization.base_ffn, base_attention: layers of sizes by depth have no one "
                 "ratio to a base; leave both at 0, or model.layer_heads and layer_ffn alone"
             )
+        if self.model.weights != "dense" and self.optimizer.kind.matrices:
+            raise UserError(
+                f"optimizer.name={self.optimizer.name}: it makes matrices orthogonal, and the "
+                f"entries of a sparse one (model.weights={self.model.weights}) are none; choose "
+                "adamw"
+            )
         self.tuning.check(self.optimizer.name)
         check_schedule(self.schedule)
 

@@ -129,8 +129,8 @@ class Run:
         for name, kind in KINDS.items():
             value = getattr(self, name)
             if not isinstance(value, kind) or isinstance(value, bool):
-                said = " or a ".join(each.__name__ for each in kind)
-                raise UserError(f"Run: {name}={_short(value)}: give a {said}")
+                said = " or ".join(each.__name__ for each in kind)
+                raise UserError(f"Run: {name}={_short(value)}: must be {said}")
         if self.rung < 0:
             raise UserError(f"Run: rung={self.rung}: rungs are counted from 0")
 

@@ -132,7 +132,8 @@ def _replicas(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
 def _tensor(s: Dims, step: Step, layout: Layout) -> Iterator[Collective]:
     """n d c summed after every part, and again for its input's gradient; with remat three times.
 
-    A part of gathered tokens has as many as its slots. Two more sums are of the embedded tokens and of the readout's gradient.
+    A part of gathered tokens has as many as its slots. Two more sums are of the
+    embedded tokens and of the readout's gradient.
     """
     parts = sum(s.held(part) for part in s.parts if per_device.sums_over_tensor(s, part, layout))
     in_repeat = (3 if step.remat == "block" else 2) * parts

@@ -35,11 +35,11 @@ def test_a_law_of_no_file_is_refused_before_any_training():
     ("change", "message"),
     [
         ({"part": "fitt"}, "part='fitt': did you mean 'fit'"),
-        ({"rung": "a"}, "rung='a': give a int"),
+        ({"rung": "a"}, "rung='a': must be int"),
         ({"rung": True}, "rung=True"),
         ({"rung": -1}, "counted from 0"),
-        ({"label": 3}, "label=3: give a str"),
-        ({"config": None}, "config=None: give a RunConfig"),
+        ({"label": 3}, "label=3: must be str"),
+        ({"config": None}, "config=None: must be RunConfig"),
     ],
 )
 def test_a_run_of_wrong_values_is_refused_where_it_is_made(change, message):
