@@ -18,6 +18,7 @@ from experiments.training.populations.programs import programs
 from experiments.training.step import gradients
 
 EXPERTS = ("model.experts=4", "model.mlp=swiglu")
+RECURSED = ("model.layers=4", "model.sharing=cycle", "execution.program.layers=unrolled")
 LAYOUTS = {
     "expert 4": ("expert=4", "fsdp=1"),
     "expert 2, fsdp 2": ("expert=2", "fsdp=2"),
@@ -45,7 +46,7 @@ PENALTIES = {
 def differentiate(*assignments: str) -> tuple[Any, str]:
     """The gradients of the first batch at the first parameters, and the program of one device."""
     plan = made(*assignments)
-    alone = made(*(field for field in assignments if field.startswith("model.")))
+    alone = made(*(x for x in assignments if not x.startswith("execution.layout.")))
     params = programs(alone).init(hypers(tiny.config(*MODEL).science)).params
     if plan.spec.layout.devices > 1:
         over = mesh(plan.spec.layout, jax.devices()[: plan.spec.layout.devices])
@@ -115,8 +116,8 @@ def test_any_router_has_the_gradients_of_one_device(own: str) -> None:
 @pytest.mark.parametrize(
     "own",
     [
-        ("model.layers=4", "model.sharing=cycle", "model.recursion=token_choice"),
-        ("model.layers=4", "model.sharing=cycle", "model.recursion=expert_choice"),
+        (*RECURSED, "model.recursion=token_choice"),
+        (*RECURSED, "model.recursion=expert_choice"),
         ("model.weights=low_rank_sparse", "model.weights_density=0.2"),
     ],
 )
