@@ -28,11 +28,11 @@ from scaling.common.errors import UserError
 
 LLAMA = ("model.mlp=swiglu", "model.layers=2")
 FORMS = (
-    (),
-    ("model.kv_heads=1", "model.embeddings=untied", "model.biases=all", "model.gains=scalar"),
-    ("parametrization.name=depth_mup", "parametrization.base_width=8", "model.gains=none"),
+    ("model.kv_heads=1", "model.embeddings=untied", "model.biases=all", "model.gains=scalar",
+     "parametrization.name=depth_mup", "parametrization.base_width=8",
+     "parametrization.base_layers=1"),
     ("parametrization.name=mup", "parametrization.base_head_dim=4", "parametrization.base_width=4",
-     "execution.program.layers=scan"),
+     "execution.program.layers=scan", "model.gains=none"),
 )  # fmt: skip
 TOKENS = np.random.default_rng(0).integers(0, 256, (2, 12))
 
