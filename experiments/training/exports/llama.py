@@ -35,6 +35,7 @@ from models.config import TransformerConfig
 from models.mixers._attention import ROPE_BASE
 from models.module import EPSILON
 from scaling.common import files
+from scaling.common.alphabet import parse
 from scaling.common.errors import UserError
 from scaling.common.plugins import import_extra
 from scaling.parametrization.parametrization import Parametrization
@@ -170,6 +171,16 @@ def _theirs(value: NDArray[Any], weight: Weight, width: int) -> NDArray[np.float
     return np.array(value, np.float32, order="C")
 
 
+def _ours(value: NDArray[np.float32], weight: Weight, where: str) -> NDArray[np.float32]:
+    """[outputs, inputs] to [*inputs, *outputs]."""
+    inputs = (weight.fan_in,) if parse(weight.letters).inputs else ()
+    shape = (weight.fan_out, *inputs)
+    matrix = value.T if weight.role == "embedding" else value
+    if matrix.shape != shape:
+        raise UserError(f"{where} has the shape {value.shape}, which {CONFIG} denies")
+    return matrix.T.reshape(weight.shape)
+
+
 def settings(config: RunConfig, tokenizer: Tokenizer) -> dict[str, Any]:
     """The content of config.json."""
     model = config.science.model
@@ -253,13 +264,7 @@ def read(folder: Path) -> ExportedModel:
     names = weights_by_name(recipe(config))
     for name, place in places(config).items():
         if name in names and place.name in arrays:
-            value, shape = arrays[place.name], names[name].shape
-            turned = value.T if names[name].role not in ("embedding", "gain", "bias") else value
-            if turned.size != math.prod(shape):
-                raise UserError(
-                    f"{folder}: '{place.name}' has the shape {value.shape}, not {shape}"
-                )
-            ours[name] = turned.reshape(shape)
+            ours[name] = _ours(arrays[place.name], names[name], f"{folder}: '{place.name}'")
     return ExportedModel(
         config, ours, tokenizer, single_file.step_of(metadata, folder, science.steps)
     )

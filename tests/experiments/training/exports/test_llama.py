@@ -166,6 +166,9 @@ def test_a_strangers_folder_is_read_or_refused_by_its_field(tmp_path):
     )
     assert again.config.science.model == found.config.science.model
     config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "intermediate_size": 16}))
+    with pytest.raises(UserError, match=r"has the shape .*, which config.json denies"):
+        llama.read(tmp_path)
     for field, value in {
         "rope_theta": 500_000.0,
         "rms_norm_eps": 1e-5,
