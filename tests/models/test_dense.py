@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import zlib
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -130,3 +132,22 @@ def test_a_sparse_matrix_has_its_entries_in_fixed_places() -> None:
     assert 8 < load.min() < load.max() < 40, "22.5 in the mean, with a deviation of 4.6"
     np.testing.assert_array_equal(pull(matrix)[0], values)
     assert not np.array_equal(matrix > 0, spread(values, 40, salt=8) > 0)
+
+
+def test_a_matrix_of_low_rank_and_sparse_is_the_sum_of_both() -> None:
+    sizes: dict[str, Any] = {"width": 8, "heads": 2, "kv_heads": 2, "head_dim": 4, "ffn": 12}
+    sparse = TransformerConfig(weights="low_rank_sparse", weights_rank=2, mlp="relu", **sizes)
+    spec = Spec(replace(sparse, weights_density=0.3))
+    x, keys = jax.random.normal(jax.random.key(1), (1, 3, 8)), jax.random.split(jax.random.key(2))
+    params: dict[str, Array] = {}
+    y = np.asarray(x)
+    for name, rows, columns, entries in (("in", 8, 12, 4), ("out", 12, 8, 2)):
+        shapes = {"down": (rows, 2), "up": (2, columns), "sparse": (rows, entries)}
+        own = {end: jax.random.normal(keys[len(params) % 2], shapes[end]) for end in shapes}
+        params |= {f"{name}_{end}": value for end, value in own.items()}
+        s = spread(own["sparse"], columns, zlib.crc32(f"mlp/{name}".encode()))
+        y = y @ np.asarray(own["down"] @ own["up"] / 4 + s)
+        y = np.maximum(y, 0) if name == "in" else y
+    mlp = Mlp(spec, name="mlp")
+    found = jax.jit(lambda: mlp.apply({"params": params}, x))()
+    np.testing.assert_allclose(found, y, rtol=1e-4, atol=1e-4)

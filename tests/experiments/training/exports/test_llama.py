@@ -187,6 +187,7 @@ def test_a_strangers_folder_is_read_or_refused_by_its_field(tmp_path):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_run_becomes_a_llama_and_is_evaluated_and_sampled_as_before(
     tmp_path, texts, cache, capsys
 ):
