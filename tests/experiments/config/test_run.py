@@ -85,6 +85,11 @@ def test_microbatch_must_divide_the_batch():
     assert tiny.config("execution.microbatch=2").execution.microbatch == 2
 
 
+def test_matrices_of_few_entries_are_none_for_muon():
+    with pytest.raises(UserError, match=r"^optimizer\.name=muon: .*low_rank_sparse\) are none"):
+        tiny.config("optimizer.name=muon", "model.weights=low_rank_sparse")
+
+
 @pytest.mark.parametrize("step", [-8, 0, 12, 49])
 def test_permanent_checkpoint_is_of_a_step_where_a_dispatch_ends(step):
     """The tiny run has 50 steps in dispatches of 8."""

@@ -347,11 +347,6 @@ def test_muon_has_the_rules_of_both_of_its_families():
     assert made.rules["embedding"].epsilon == pytest.approx(1 / 4)
 
 
-def test_muon_is_refused_matrices_of_few_entries():
-    with pytest.raises(UserError, match=r"^optimizer\.name=muon: .*low_rank_sparse\) are none"):
-        run("muon", "model.weights=low_rank_sparse")
-
-
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
