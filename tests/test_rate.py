@@ -6,6 +6,7 @@ import json
 import math
 import re
 import shlex
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ import tiny
 from paths import ROOT
 from synthetic import Plan, write_study
 
+from experiments import studies
 from scaling.common import plugins
 from scaling.common.console import main
 
 PAGE = (ROOT / "docs" / "rate.md").read_text(encoding="utf-8")
 TYPED = [shlex.split(line)[1:] for line in re.findall(r"^ {4}(windtunnel .*)$", PAGE, re.M)]
-NEW, SHOWN, TRAINED, STATUS, BEST, REPORT, MUON, ADAMW, GAIN = TYPED
+NEW, SHOWN, TRAINED, STATUS, BEST, REPORT, RUN, ARMS, REPORT_ARMS, MUON, ADAMW, GAIN = TYPED
 RATES = "rates=0.02,0.03,0.04,0.06,0.08,0.12,0.16"  # of 128 steps
 TINY = ["--set", "widths=16", "--set", "tokens=8192"]
 
@@ -70,13 +72,16 @@ def test_the_sweep_gives_the_best_rate_with_its_interval_and_a_report(
 
 
 def test_two_optimizers_are_compared_with_an_interval(folder: Path, capsys):
-    """Records of a known gain stand for the trained ladders; the runs are shown."""
+    """Records of a known gain stand for the trained ladders."""
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+    Path(RUN[1]).write_text(code)
+    arms = Counter(run.label for run in studies.load(RUN[1]).runs)
+    assert arms == dict.fromkeys(("muon", "adamw"), 10)
+    for command, name, *settings, _, _ in (MUON, ADAMW):
+        assert command == "run" and studies.load(name, settings[1::2]).runs
     better = 1.3  # of both parameters and tokens
-    for words, plan in ((MUON, Plan(labels={"muon": better})), (ADAMW, Plan(seed=1))):
-        assert main([*words, "--dry-run"]) == 0
-        write_study(folder / words[-1], plan)
-    capsys.readouterr()
-    (found,) = answer(GAIN, capsys)["gains"]
+    write_study(folder / ARMS[1], Plan(labels={"muon": better, "adamw": 1.0}))
+    (found,) = answer(ARMS, capsys)["gains"]
     gain = found["gain"]
     assert gain["low"] < better**2 < gain["high"]
     assert gain["low"] > 1 and math.isfinite(gain["high"])

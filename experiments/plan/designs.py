@@ -81,12 +81,12 @@ def own_seeds(rungs: Ladder, first: int = 0) -> Ladder:
     return tuple(zipped(rung, grid({"seed": islice(counted, len(rung))})) for rung in rungs)
 
 
-def runs(base: RunConfig, rungs: Ladder, held_out: int = 0) -> tuple[Run, ...]:
-    """The runs of a study, rung by rung; the last `held_out` rungs are held out."""
+def runs(base: RunConfig, rungs: Ladder, held_out: int = 0, label: str = "") -> tuple[Run, ...]:
+    """The runs of a study or of an arm, rung by rung; the last `held_out` rungs are held out."""
     chain(*rungs)  # no run in two rungs
     fitted = len(rungs) - held_out
     return tuple(
-        Run(config, rung, StudyPart.FIT if rung < fitted else StudyPart.HELD_OUT)
+        Run(config, rung, StudyPart.FIT if rung < fitted else StudyPart.HELD_OUT, label=label)
         for rung, rows in enumerate(rungs)
         for config in configs(base, rows)
     )

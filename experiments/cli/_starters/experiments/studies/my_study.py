@@ -1,7 +1,7 @@
 """Which learning rate is best at each width?
 
     windtunnel run my_study --dry-run
-    windtunnel run my_study --set text=/my/texts --set rates=0.008,0.011,0.016,0.023,0.032
+    windtunnel run my_study --set text=/my/texts --set rates=0.023,0.032,0.045,0.064,0.09
     windtunnel best runs/my_study
     windtunnel report runs/my_study
 
