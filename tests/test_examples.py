@@ -34,11 +34,10 @@ from scaling.laws.kaplan import loss_at_batch
 EXAMPLE = re.compile(r"^ *windtunnel ((?:.*\\\n)*.*)$", re.MULTILINE)
 # by --dry-run: `make study` trains, and a cloud is elsewhere
 SHOWN = {"run", "search", "tpu launch"}
-SLOW = {"design", "diagnose", "trajectory", "mix"}  # ten seconds of fits
+SLOW = {"design", "diagnose", "trajectory", "mix", "figure"}  # seconds of fits
 DRAWN = {
     "simulate",
     "report",
-    "figure",
     "gain",
     "compare",
     "search",
@@ -63,6 +62,7 @@ NOT_HERE = (
     ["run", "mixtures"],  # a minute to prepare the texts
     *([word, "runs/abilities"] for word in ("abilities", "predict", "report")),  # test_abilities.py
     ["evaluate", "runs/abilities"],  # tests/experiments/training/populations/test_kept.py
+    ["run", "state_tracking"],  # seconds to draw the texts
     ["run", "abilities"],  # a minute to prepare the texts
     ["run", "merging"],  # a minute to prepare the texts
     ["run", "tuning"],  # the same texts

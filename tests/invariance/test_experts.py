@@ -46,7 +46,10 @@ def reference(name: str) -> np.ndarray:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     ("microbatch", "settings"),
-    [(1, {"backward": "barrier"}), (2, {"layers": "scan", "remat": "block", "logits_chunks": 4})],
+    [
+        pytest.param(1, {"backward": "barrier"}, marks=pytest.mark.slow),
+        (2, {"layers": "scan", "remat": "block", "logits_chunks": 4}),
+    ],
 )
 def test_any_program_has_the_same_curve(
     name: str, microbatch: int, settings: dict[str, Any]

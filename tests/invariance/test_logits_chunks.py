@@ -49,7 +49,9 @@ def _near(chunked: Any, whole: Any, tolerance: float) -> None:
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * np.abs(b).max())
 
 
-@pytest.mark.parametrize(("name", "chunks"), [("tied", 4), ("untied", 16)])
+@pytest.mark.parametrize(
+    ("name", "chunks"), [pytest.param("tied", 4, marks=pytest.mark.slow), ("untied", 16)]
+)
 def test_losses_and_gradients_are_those_of_all_at_once(name: str, chunks: int) -> None:
     _near(_found(name, chunks)[0], _found(name, 1)[0], 1e-6)
     _near(_found(name, chunks)[1], _found(name, 1)[1], 2e-6)  # sums of 64 tokens in another order

@@ -44,7 +44,7 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "tuned": ("optimizer.name=adamw", "tuning.method=support", "tuning.values=100"),
 }
 
-SLOW = ("sigmoid", "loss_free", "rl_r", "recursed", "rounded", "tuned")
+SLOW = ("sigmoid", "loss_free", "rl_r", "recursed", "rounded", "tuned", "power")
 
 # another value of each number, on the run that reads it
 CHANGES: Mapping[str, tuple[str, str]] = {

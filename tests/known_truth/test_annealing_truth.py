@@ -51,7 +51,8 @@ def measured(law: Law, truth: dict[str, float], noise: float) -> list[LossCurve]
     return curves
 
 
-@pytest.mark.parametrize("name", ["momentum", pytest.param("multi_power", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["momentum", "multi_power"])
 def test_exact_curves_give_back_the_law(name: str):
     law, truth = TRUTH[name]
     found = fit_curves(law, measured(law, truth, noise=0))

@@ -69,6 +69,7 @@ def test_exact_bowls_give_back_the_laws():
     assert surface.curvature == pytest.approx(np.array([[0.007, -0.003], [-0.003, 0.007]]))
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_about_as_often_as_they_say():
     """12 noisy studies of 16 cells: the nominal 95 % intervals of three exponents each. Over 100
     studies either route holds 0.93 of them; 29 of 36 is three standard errors below that."""

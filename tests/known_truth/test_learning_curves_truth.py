@@ -46,7 +46,7 @@ def sample(law: Law, truth: dict[str, float], noise: float = NOISE) -> pd.DataFr
 
 
 def whole(law: Law, truth: dict[str, float]) -> Any:
-    marks = [pytest.mark.slow] * (law is forms.sigmoidal_power_law)  # a third of all
+    marks = [pytest.mark.slow] * (law.name in ("sigmoidal_power_law", "bnsl"))  # half of the time
     return pytest.param(law, truth, id=law.name, marks=marks)
 
 

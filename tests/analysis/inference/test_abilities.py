@@ -27,7 +27,7 @@ def covered(chain: str, worlds: int) -> tuple[float, float]:
     return float(np.mean(inside)), float(np.mean(widths))
 
 
-QUICK = ("direct", "two_step")
+QUICK = ("direct",)
 
 
 def test_the_chains_are_found() -> None:

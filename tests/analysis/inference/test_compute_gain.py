@@ -142,6 +142,7 @@ def test_curves_that_do_not_cross():
     assert found.better == "a" and found.times == 0 and found.without == 1.0
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_crossing_holds_it_about_as_often_as_it_says():
     at, held = (40.0 / 160.0) ** (1 / (0.07 - 0.10)), 0
     for seed in range(20):

@@ -129,6 +129,7 @@ def test_published_influence():
     assert change["beta"] == pytest.approx(0.0044, abs=5e-5)
 
 
+@pytest.mark.slow
 @published
 def test_a_resample_of_the_published_points_with_several_minima():
     """Resample 3178 of the published bootstrap has minima at 1, 1.0001 and 1.0003 or so."""

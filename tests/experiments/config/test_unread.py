@@ -108,7 +108,9 @@ def effect(config: RunConfig, made: Recipe) -> Any:
     return text, {name: values[name] for name in used}
 
 
-@pytest.mark.parametrize("name", BASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "named")) for name in BASES]
+)
 def test_a_field_is_unread_exactly_where_it_changes_nothing(name: str) -> None:
     config = base(name)
     made, wrong = recipe(config, platform="cpu"), {}

@@ -86,6 +86,7 @@ def test_more_than_any_node_has_is_refused(here):
         _ = replace(here, resources={"num_cpus": 1, "num_gpus": 1}).places
 
 
+@pytest.mark.slow
 def test_run_of_a_killed_worker_is_tried_again_and_goes_on(bound, here, tmp_path, capfd):
     swept, events, killed = tiny.first(bound, tmp_path, *tiny.lasting(1600)), [], []
     (run,) = swept.study.runs

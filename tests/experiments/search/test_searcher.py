@@ -167,7 +167,14 @@ def test_failed_run_exits_with_75_and_is_told_with_its_reason(call, tmp_path):
     assert (code, len(trained)) == (0, 4)
 
 
-@pytest.mark.parametrize(("rule", "R"), [("efficient", 8), ("preserving", 8), ("discarding", 4)])
+@pytest.mark.parametrize(
+    ("rule", "R"),
+    [
+        ("efficient", 8),
+        pytest.param("preserving", 8, marks=pytest.mark.slow),
+        ("discarding", 4),
+    ],
+)
 def test_deepening_goes_on_with_what_is_there(rule, R, call, shallow, tmp_path, search_file, cache):
     """Interrupted, too; what was trained is what the rule asks for, and nothing else."""
     out, reached = tmp_path / "deep", tuple(2**k for k in range(1, R.bit_length()))
