@@ -19,11 +19,13 @@ sum_j w_kj = 1. Each has b, s and h of its own origin. The prior is conjugate, s
     a^^2 = (nu + sum w e^2 / u - p mu^^2) / (nu + K),
 
 and the log loss of a new run is Student's t with nu + K degrees of freedom about ln L + mu^ f h,
-of scale a^ sqrt(b^2 + s^2 + (tau^2 + 1 / p) (f h)^2). A law that errs less than expected makes runs
-no less noisy: the quantile of the parts b and s, t a^, is never below that of their own n - P
-degrees of freedom. Without an origin the sums are empty, and the prior alone gives a wide t_2
-interval: nothing has tested the law then, and two rungs show no bend. Errors of the expected size
-narrow it; larger ones widen it.
+of scale a^ sqrt(b^2 + s^2 + (tau^2 + 1 / p) (f h)^2). Without an
+origin the sums are empty, and the prior alone gives a wide t_2 interval: nothing has tested the law
+then, and two rungs show no bend. Errors of the expected size narrow it; larger ones widen it.
+
+Errors smaller than expected say that the law bends little, not that runs are quieter. So the
+quantile of b and s, t_(nu + K) a^, has a floor: that of Student's t itself, of n - P degrees of
+freedom, those of s, or of nu + K where that is more.
 
 Limits: a break beyond the last rung does not show in the rows. docs/intervals.md says more.
 """
@@ -70,16 +72,16 @@ class Extrapolation:
         return math.expm1(self.drift * self.trend * math.log(10))
 
     def at(
-        self, constants: Array, noise: float, distance: Array, level: float, rows: float
+        self, constants: Array, noise: float, distance: Array, level: float, residual_freedom: int
     ) -> Spread:
-        """The interval of a new run: b and h (...), s, and its n - P degrees of freedom `rows`."""
+        """The interval of a new run: b and h (...), s, and the n - P degrees of freedom of s."""
         return Spread(
             constants=constants,
             noise=np.full_like(constants, noise),
             law=math.hypot(TAU, self.drift_sd) * self.trend * distance,
             drift=self.drift * self.trend * distance,
             level=level,
-            rows=rows,
+            residual_freedom=residual_freedom,
             of=self,
         )
 
@@ -102,13 +104,13 @@ class Spread:
     law: Array
     drift: Array
     level: float
-    rows: float  # degrees of freedom of the noise
+    residual_freedom: int
     of: Extrapolation
 
     def half_width(self, *parts: str) -> Array:
-        """Root of the sum of squares of the named parts of the log loss; of all, the interval's."""
+        """The named parts of the log loss, joined in squares; of all, the interval's."""
         law = student_t(self.level, self.of.freedom) * self.of.scale
-        own = max(law, student_t(self.level, max(self.rows, self.of.freedom)))
+        own = max(law, student_t(self.level, max(self.residual_freedom, self.of.freedom)))
         halves = own * self.constants, own * self.noise, law * self.law
         known = dict(zip(PARTS, halves, strict=True))
         if unknown := set(parts) - known.keys():
