@@ -26,7 +26,7 @@ from analysis.tables.columns import listed
 from analysis.tables.points import TIGHT, Array, Points
 from scaling.laws import Law
 
-ALARM = 1e-2  # nominal chance that clean rows are called a misfit, all tests together
+ALARM = 1e-2  # nominal chance that clean rows are called a misfit, all tests here together
 COINS = 3.18  # the constant of the bound above
 FAR = 3.0  # robust standard deviations at which residuals are clipped
 NEW = 1e-6  # share of a curvature that the law must be unable to make

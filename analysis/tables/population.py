@@ -59,7 +59,8 @@ POPULATIONS = (
     "metric", "metric_name", "tag", "split", "context", "context_length", "seq_len", "objective",
 )  # fmt: skip
 OURS = ("label", "data.fingerprint", "data.weights")  # of this project's records
-FAR, FLOOR = 10.0, 1e-4  # an outlier, in robust standard deviations, of this log loss at least
+FAR = 10.0  # robust standard deviations of an outlier
+FLOOR = 1e-4  # of log loss: what lies nearer is neither an outlier nor apart
 UNLIKE = 1e-2  # chance that clean rows are told apart by any column of text
 LEAST_FREE = 4  # rows beyond the constants, for a scale
 ENDS = ("is_final", "final", "finished", "completed")  # flags of the last point of a curve
@@ -216,12 +217,22 @@ def _quoted(value: str) -> str:
 
 
 def _names_a_value(rows: pd.DataFrame, values: pd.Series, columns: Collection[str]) -> bool:
-    """True where each value stands for one value of a variable: `7b`, `short`."""
-    codes = values.astype("category").cat.codes
-    for column in columns:
-        if column in rows.columns:
-            pairs = np.unique(np.stack([codes, numeric(rows[column])]), axis=1)
-            if pairs.shape[1] == len(np.unique(pairs[0])) == len(np.unique(pairs[1])):
+    """True where each value stands for one value of a variable, or of all: `7b`, `short`,
+    `7b-short`."""
+    import pandas as pd
+
+    def placed(cells: Array | pd.Series) -> tuple[NDArray[np.intp], int]:
+        places, kinds = pd.factorize(cells, use_na_sentinel=False)
+        return places, len(kinds)
+
+    codes, kinds = placed(values)
+    point = np.zeros(len(rows))
+    for column in (each for each in columns if each in rows.columns):
+        places, count = placed(numeric(rows[column]))
+        point = placed(point * count + places)[0]
+        for at in (places, point):
+            count = len(np.unique(at))
+            if count == kinds == len(np.unique(codes * count + at)):
                 return True
     return False
 
@@ -278,7 +289,9 @@ def unlike(
     """A note on each column of text whose values tell residuals apart, whatever its name.
 
     Kruskal and Wallis's test of the ranks of the mean residuals of runs; its chance on clean rows
-    is `UNLIKE`, shared out among the columns. `together` is the run of each row.
+    is `UNLIKE`, shared out among the columns that are tested: those with two values or more, three
+    runs of each in the mean, whose values are no names of sizes or points. Small groups make it
+    rarer. `together` is the run of each row.
     """
     clusters, first = np.unique(together, return_index=True)
     means = np.bincount(together, residuals) / np.bincount(together)
@@ -293,15 +306,18 @@ def unlike(
             found[column] = words.to_numpy(object)
     notes = []
     for column, kinds in found.items():
-        if _chance(means, kinds) < UNLIKE / len(found):
-            off = {kind: 100 * np.expm1(means[kinds == kind].mean()) for kind in np.unique(kinds)}
-            worst = sorted(off, key=lambda kind: -abs(off[kind]))
-            said = listed([f"{kind or 'empty'} {off[kind]:+.2g} %" for kind in worst])
-            notes.append(
-                f"lack of fit: values of '{column}' lie apart from the law ({said}): take one with "
-                f"--where '{column}=={_quoted(worst[-1])}', or all as one with "
-                f"--where '{column}==*'"
-            )
+        if _chance(means, kinds) >= UNLIKE / len(found):
+            continue
+        off = {kind: float(means[kinds == kind].mean()) for kind in np.unique(kinds)}
+        if max(off.values()) - min(off.values()) < FLOOR:
+            continue
+        far = sorted(off, key=lambda kind: -abs(off[kind]))
+        said = listed([f"{kind or 'empty'} {100 * np.expm1(off[kind]):+.2g} %" for kind in far])
+        notes.append(
+            f"lack of fit: values of '{column}' lie apart from the law ({said}): take one with "
+            f"--where '{column}=={_quoted(next(filter(None, reversed(far))))}', or all as one with "
+            f"--where '{column}==*'"
+        )
     return tuple(notes)
 
 
