@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 
-from scaling.common.answers import Line
+from scaling.common.answers import Line, Shown
 from scaling.common.errors import UserError
-from scaling.common.quantities import not_negative, positive
+from scaling.common.quantities import positive
 
-UNITS = ("flops", "hours", "kwh", "money")
+UNITS: Mapping[str, str] = {
+    "flops": "a FLOP",
+    "hours": "a device-hour",
+    "kwh": "a kWh",
+    "money": "a unit of money",
+}
+PRICED: Mapping[str, str] = {"watts": "kwh", "price": "money"}  # options of one unit alone
 
 
 def add_unit(parser: argparse.ArgumentParser) -> None:
@@ -23,20 +30,24 @@ def add_unit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--watts", type=positive, metavar="W", help="of a device of --measured without a meter"
     )
-    parser.add_argument("--price", type=not_negative, metavar="P", help="of a device-hour there")
+    parser.add_argument("--price", type=positive, metavar="P", help="of a device-hour there")
 
 
 def per_unit(options: argparse.Namespace) -> float:
-    """FLOPs of 6 N D that one unit buys.
+    """FLOPs of 6 N D that one unit buys, on average over the runs of the folder.
 
     Raises:
-        UserError: none or both of the two sources, or the folder does not tell.
+        UserError: none or both of the two sources, an idle option, or the folder does not tell.
     """
     unit = options.unit
+    for name, of in PRICED.items():
+        if getattr(options, name) and not (unit == of and options.measured):
+            raise UserError(f"--{name}: serves --unit {of} --measured FOLDER alone; leave it out")
     if unit == "flops":
-        for name in ("flops_per_unit", "measured", "watts", "price"):
-            if getattr(options, name):
-                raise UserError(f"--{name.replace('_', '-')}: the budget is in FLOPs already")
+        if options.flops_per_unit or options.measured:
+            raise UserError(
+                "--flops-per-unit, --measured: the budget is in FLOPs already; give --unit"
+            )
         return 1.0
     if bool(options.flops_per_unit) == bool(options.measured):
         raise UserError(
@@ -47,18 +58,18 @@ def per_unit(options: argparse.Namespace) -> float:
     from analysis.inference.budgets.ledger import Prices, bills
 
     found = bills([options.measured], Prices(watts=options.watts, money=options.price))
-    spent = [{"hours": each.hours, "kwh": each.kwh, "money": each.money}[unit] for each in found]
-    known = [each for each in spent if each is not None]
-    if len(known) < len(spent):
+    spent = [getattr(each, unit) for each in found]
+    if None in spent:
         needed = {"kwh": "energy was not measured; give --watts", "money": "give --price"}[unit]
         raise UserError(f"--unit {unit} --measured {options.measured}: {needed}")
     done = sum(each.flops_6nd for each in found)
-    if not (sum(known) > 0 and done > 0):
+    if not (sum(spent) > 0 and done > 0):
         raise UserError(f"--measured {options.measured}: the runs record no steps or no {unit}")
-    return done / sum(known)
+    return done / sum(spent)
 
 
 def rate_line(options: argparse.Namespace, flops: float) -> Line:
     """The rate in words."""
-    text = "one of {unit} buys {rate} FLOPs of 6 N D, measured on {folder}"
-    return Line(text, "rates", unit=options.unit, rate=flops, folder=options.measured)
+    text = "{unit} buys {rate} FLOPs of 6 N D, the average of all runs of {folder}"
+    unit = Shown(options.unit, UNITS[options.unit])
+    return Line(text, "rates", unit=unit, rate=flops, folder=options.measured)

@@ -71,11 +71,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Print one row per budget."""
-    if options.budget:
-        rate = per_unit(options)
-        if options.measured:
-            yield rate_line(options, rate)
-        options.flops = [*options.flops, *(each * rate for each in options.budget)]
+    rate = per_unit(options)
+    if options.unit != "flops" and not options.budget:
+        raise UserError(f"plan: --unit {options.unit} is of a budget; give --budget B,...")
+    if options.measured:
+        yield rate_line(options, rate)
+    options.flops = [*options.flops, *(each * rate for each in options.budget)]
     name, _, constants = (options.law or "").partition(":")
     if not (options.flops or options.to_loss or options.iso_loss):
         raise UserError(

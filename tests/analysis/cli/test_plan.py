@@ -47,6 +47,8 @@ def test_constants_without_a_joint_error_say_so(capsys):
             "leave out --ratio",
         ),
         (["--law", "chinchilla:hoffmann2022", "--flops", "-1"], "--flops -1: must lie above 0"),
+        (["--flops", "2", "--unit", "hours", "--flops-per-unit", "1"], "give --budget"),
+        (["--budget", "2", "--unit", "hours", "--price", "1"], "serves --unit money"),
         (["--law", "power_law_no_offset:shehper_nanogpt_params", "--flops", "1"], "no all"),
     ],
 )
