@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.fitting.bootstrap import percentile_interval
+from analysis.fitting.types import LEVEL
 from analysis.inference.abilities.answers import Answers, answers_of
 from analysis.inference.abilities.breaks import breaks, calibration
+from analysis.inference.abilities.chains.pass_until import passing
 from analysis.inference.abilities.fine_line import similarities
-from analysis.inference.abilities.sampling import cheapest, curvature, passing
+from analysis.inference.abilities.sampling import cheapest, curvature
 from scaling.common.answers import AnswerPart, Estimate, Note, Rows
 from scaling.common.errors import UserError
 
@@ -28,8 +31,8 @@ def shapes(
     for answers in every:
         try:
             found += [
-                [answers.task, each.measure, *map(_estimate, (each.linearity, each.breakthrough,
-                                                              each.discontinuity))]
+                [answers.task, each.measure,
+                 *map(Estimate.of, (each.linearity, each.breakthrough, each.discontinuity))]
                 for each in breaks(answers, np.random.default_rng(0))
             ]  # fmt: skip
         except UserError as error:
@@ -67,9 +70,9 @@ def samples(
         try:
             law = passing(answers, np.random.default_rng(0))
             drawn = [law.at(params, k) for k in SAMPLES]
-            ends = [(each[0], *np.quantile(each[1:], [0.025, 0.975])) for each in drawn]
-            passed.append([answers.task, *map(_estimate, ends)])
-            bent.append([answers.task, _estimate(curvature(answers, np.random.default_rng(0)))])
+            ends = [(each[0], *percentile_interval(each[1:], LEVEL)) for each in drawn]
+            passed.append([answers.task, *map(Estimate.of, ends)])
+            bent.append([answers.task, Estimate.of(curvature(answers, np.random.default_rng(0)))])
         except UserError as error:
             yield Note(f"samples of {answers.task}: {error}")
             continue
@@ -85,16 +88,12 @@ def samples(
     if passed:
         heads = ("task", *(f"pass@{k}" for k in SAMPLES))
         yield Rows("passing", heads, passed, above="\n")
-        yield Rows("super_scaling", ("task", "q, below 0 if it is"), bent, above="\n")
+        yield Rows("super_scaling", ("task", "curvature q"), bent, above="\n")
     if spent:
         heads = ("task", "params", "samples", "training FLOPs", "sampling FLOPs", "verdict")
         yield Rows("budgets", heads, spent, above="\n")
     elif rate is not None:
         yield Note(f"--pass-rate {rate:g}: no size passes at this rate, or no samples were drawn")
-
-
-def _estimate(ends: Sequence[float]) -> Estimate:
-    return Estimate.of(ends)
 
 
 def _checkpoints(rows: pd.DataFrame, fitted: Mapping[str, float], task: str) -> list[Answers]:

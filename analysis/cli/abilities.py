@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from scaling.common.answers import Answer, Estimate, Note, Rows
 from scaling.common.command_line import Parser
 from scaling.common.errors import UserError
-from scaling.common.quantities import positive
+from scaling.common.quantities import positive, share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,7 @@ def add(parser: Parser) -> None:
     parser.add_argument(
         "--density", metavar="PATH", help="a folder of runs that answered the same items"
     )
-    parser.add_argument("--pass-rate", type=_share, metavar="RATE", help="of answers to be passed")
+    parser.add_argument("--pass-rate", type=share, metavar="RATE", help="of answers to be passed")
     parser.add_argument(
         "--questions", type=positive, default=1e6, help="asked of the model (default: 1e6)"
     )
@@ -133,14 +133,6 @@ def run(options: argparse.Namespace) -> Answer:
     if new:
         yield Note(_seal(study.folder, new))
     return 0
-
-
-def _share(text: str) -> float:
-    """A rate of passing, inside (0, 1)."""
-    value = positive(text)
-    if value >= 1:
-        raise argparse.ArgumentTypeError(f"{text}: a rate of passing lies between 0 and 1")
-    return value
 
 
 def _sizes(runs: pd.DataFrame, column: str) -> dict[str, float]:

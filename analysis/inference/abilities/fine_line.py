@@ -41,7 +41,8 @@ def similarities(checkpoints: Sequence[Answers]) -> tuple[Similarity, ...]:
     """
     if len(checkpoints) < LEAST:
         raise UserError(
-            f"{len(checkpoints)} checkpoints that all runs have answered; curves need {LEAST}: "
+            f"{len(checkpoints)} checkpoints at steps that all runs have answered; curves need "
+            f"{LEAST}: "
             "windtunnel evaluate FOLDER --checkpoints all"
         )
     params = checkpoints[0].params

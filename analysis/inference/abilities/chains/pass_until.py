@@ -5,11 +5,16 @@ passes / cap where it is censored; the stopping rule leaves the likelihood of x 
 
     B(x + mu phi, K - x + (1 - mu) phi) / B(mu phi, (1 - mu) phi),      mu = exp(-c N^-a)
 
-with items beta-distributed about mu (Hu et al. 2024, arXiv 2310.03262, fit the task's rate). It
-predicts the rate of passing of samples, not the accuracy among choices.
+with items beta-distributed about mu (Hu et al. 2024, arXiv 2310.03262, fit the task's rate). So
+
+    pass@k(N) = 1 - B(mu phi, (1 - mu) phi + k) / B(mu phi, (1 - mu) phi),
+
+which is mu for one sample: the rate of passing, not the accuracy among choices.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
@@ -22,6 +27,63 @@ from scaling.common.errors import UserError
 RESAMPLES = 200
 TINY = 1e-4
 PASSES = 3  # that end an item
+BOUNDS = (-8, 5), (-6, 1.5), (-3, 6)  # of ln c, ln a and ln phi
+
+
+@dataclass(frozen=True)
+class PassLaw:
+    """The law, the likeliest first and then its draws, each [B]: ln c at the mean size, a, phi, and
+    the noise of a new run in ln(-ln mu)."""
+
+    middle: float  # mean ln N
+    level: Array
+    fall: Array
+    phi: Array
+    noise: Array
+
+    def at(self, params: float, samples: int = 1) -> Array:
+        """pass@k of a new run of a size, the likeliest and its draws: [B]."""
+        level = self.level - self.fall * (np.log(params) - self.middle) + self.noise
+        mu = np.clip(np.exp(-np.exp(level)), 1e-12, 1 - 1e-12)
+        a, b = mu * self.phi, (1 - mu) * self.phi
+        found: Array = -np.expm1(betaln(a, b + samples) - betaln(a, b))
+        return found
+
+
+def predict(answers: Answers, params: float, rng: np.random.Generator) -> Array:
+    """The rate of passing of a new run; raises what `passing` does."""
+    return passing(answers, rng).at(params)
+
+
+def passing(answers: Answers, rng: np.random.Generator) -> PassLaw:
+    """The law and its draws over items and runs.
+
+    Raises:
+        UserError: no samples, or fewer than four runs.
+    """
+    if not answers.has_samples:
+        raise UserError("no samples; windtunnel evaluate FOLDER --samples 64 draws them")
+    R, I = answers.drawn.shape
+    if R < 4:
+        raise UserError(f"{R} runs for two constants; train four or more")
+    x = np.log(answers.params)
+    middle = float(x.mean())
+    x = x - middle
+    weights = item_weights(I, RESAMPLES, rng) * I
+    found = _likeliest(x, answers.drawn, answers.passed, weights)
+    measured = rates(answers.drawn, answers.passed).mean(1)
+    off = double_log(measured) - (found[0, 0] - np.exp(found[0, 1]) * x)
+    scale = np.sqrt((off**2).sum() / rng.chisquare(R - 2, len(weights)))
+    scale[0] = 0
+    moved = rng.normal(size=(len(weights), R)) @ np.linalg.pinv(np.stack([np.ones(R), x], 1)).T
+    moved = scale[:, None] * moved
+    return PassLaw(
+        middle=middle,
+        level=found[:, 0] + moved[:, 0],
+        fall=np.exp(found[:, 1]) - moved[:, 1],
+        phi=np.exp(np.clip(found[:, 2], *BOUNDS[2])),
+        noise=scale * rng.normal(size=len(weights)),
+    )
 
 
 def rates(drawn: Array, passed: Array, passes: int = PASSES) -> Array:
@@ -30,37 +92,12 @@ def rates(drawn: Array, passed: Array, passes: int = PASSES) -> Array:
     return np.where(ended, (passed - 1) / np.maximum(drawn - 1, 1), passed / np.maximum(drawn, 1))
 
 
-def predict(answers: Answers, params: float, rng: np.random.Generator) -> Array:
-    """Raises UserError without samples, or of fewer than four runs."""
-    if not answers.has_samples:
-        raise UserError("no samples; windtunnel evaluate FOLDER --samples 64 draws them")
-    R, I = answers.drawn.shape
-    if R < 4:
-        raise UserError(f"{R} runs for two constants; train four or more")
-    x = np.log(answers.params)
-    middle = x.mean()
-    weights = item_weights(I, RESAMPLES, rng) * I
-    plain = likeliest(x - middle, answers.drawn, answers.passed, weights[:1])
-    measured = rates(answers.drawn, answers.passed).mean(1)
-    off = double_log(measured) - (plain[0, 0] - np.exp(plain[0, 1]) * (x - middle))
-    spread = np.sqrt((off**2).sum() / (R - 2))
-    found = likeliest(x - middle, answers.drawn, answers.passed, weights)
-    scale = spread * np.sqrt((R - 2) / rng.chisquare(R - 2, len(weights)))
-    design = np.stack([np.ones(R), x - middle], 1)
-    here = np.array([1.0, np.log(params) - middle]) @ np.linalg.pinv(design)
-    shift = scale * (rng.normal(size=(len(weights), R)) @ here + rng.normal(size=len(weights)))
-    shift[0] = 0
-    level = found[:, 0] - np.exp(found[:, 1]) * (np.log(params) - middle) + shift
-    made: Array = np.exp(-np.exp(level))
-    return made
-
-
 def double_log(rate: Array) -> Array:
     """ln(-ln rate), of rates inside (0, 1)."""
     return np.log(-np.log(np.clip(rate, 1e-6, 1 - 1e-6)))
 
 
-def likeliest(x: Array, drawn: Array, passed: Array, weights: Array) -> Array:
+def _likeliest(x: Array, drawn: Array, passed: Array, weights: Array) -> Array:
     """ln c at the mean, ln a and ln phi, the likeliest first, then of resamples of items: [B, 3].
 
     A resample moves the likeliest by one Newton step, - H^-1 sum_i (w_i - 1) grad_i.
@@ -83,7 +120,7 @@ def likeliest(x: Array, drawn: Array, passed: Array, weights: Array) -> Array:
     start = np.array([float(double_log(np.array(rates(drawn, passed).mean()))), -1.5, 0.5])
     best = minimize(
         lambda theta: costs(theta).sum(), start, jac=lambda theta: slopes(theta).sum(0),
-        method="L-BFGS-B", bounds=[(-8, 5), (-6, 1.5), (-3, 6)],
+        method="L-BFGS-B", bounds=BOUNDS,
     ).x  # fmt: skip
     bends = [(slopes(best + e) - slopes(best - e)).sum(0) / (2 * TINY) for e in TINY * np.eye(3)]
     square = np.stack(bends)

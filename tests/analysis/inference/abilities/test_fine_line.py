@@ -25,7 +25,7 @@ def test_curves_of_one_shape_are_alike_and_mirrored_ones_are_not() -> None:
         right, wrong, hits = answered(level(params, 3.0 * step), 200, rng)
         checkpoints.append(replace(kept, params=params, right=right, wrong=wrong, hits=hits))
     found = {each.measure: each for each in similarities(checkpoints)}
-    assert found["p among the choices"].neighbours > 0.9 > 0.6 > 0.0
+    assert found["p among the choices"].neighbours > 0.9
     assert found["p among the choices"].seeds > 0.9
     with pytest.raises(UserError, match="2 checkpoints"):
         similarities(checkpoints[:2])
