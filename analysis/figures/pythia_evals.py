@@ -13,6 +13,8 @@ import numpy as np
 
 from analysis.datasets import load
 from analysis.figures._reproduction import Reproduction, Row
+from analysis.fitting.bootstrap import mean_interval
+from analysis.fitting.types import LEVEL
 from analysis.plotting.numbers import quantity, ranged
 from analysis.plotting.style import FITTED, HELD, MUTED, house_style, log_ticks, rung_style
 
@@ -46,7 +48,6 @@ PUBLISHED = (  # model, task, shots, metric, printed value
     ("pythia-12b-deduped", "piqa", "five", "acc", 76.7),
     ("pythia-12b-deduped", "winogrande", "five", "acc", 66.6),
 )
-DRAWS = 2000
 SHOWN, FIRST = ("lambada_openai", "arc_easy"), 2e9  # tokens: before it all models guess
 
 
@@ -63,14 +64,14 @@ def reproduce() -> Reproduction:
         name = f"{model}, {TASKS[task]}, {shots} shots: {unit}"
         rows.append(Row(name, printed, ours, 0.5001 * 10**-digits))
     gains = _gains(means)
-    gain = _interval(gains)
+    gain = mean_interval(gains.mean(axis=1), LEVEL)
     return Reproduction(
         title="Pythia: accuracy over training, and without duplicates",
         source="Biderman et al. 2023, arXiv 2304.01373, appendix; EleutherAI/pythia, evals",
         rows=tuple(rows),
         notes=(
             f"deduplication changes zero-shot accuracy by {ranged(gain, '.2f', ' points')} in the "
-            f"mean over {len(gains)} sizes and {len(TASKS)} tasks (95 %, resampled sizes)",
+            f"mean over {len(gains)} sizes and {len(TASKS)} tasks ({LEVEL:.0%}, over sizes)",
             "the values of five shots that leaderboards quote for 12B are of the deduplicated one",
         ),
         figure=_draw(table, gains),
@@ -87,14 +88,6 @@ def _gains(means: pd.Series) -> pd.DataFrame:
         name: 100 * (own.loc[f"{name}-deduped"] - own.loc[name])[list(TASKS)] for name in sizes
     }
     return pd.DataFrame(found).T.dropna()
-
-
-def _interval(gains: pd.DataFrame) -> tuple[float, float, float]:
-    each = gains.mean(axis=1).to_numpy()
-    rng = np.random.default_rng(0)
-    drawn = each[rng.integers(len(each), size=(DRAWS, len(each)))].mean(1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float(each.mean()), float(low), float(high)
 
 
 def _draw(table: pd.DataFrame, gains: pd.DataFrame) -> Any:

@@ -166,7 +166,7 @@ def _study_rows(study: Path) -> Iterator[Row]:
             continue
         name, run_id = Path(folder).name, row["run_id"]
         if name != run_id and name in planned:
-            damaged[name] = f"{folder}: holds the record of run {run_id}"
+            damaged[name] = f"{folder}: holds the record of run {run_id}; {RunSummary.MEND}"
             continue
         is_copy = name != run_id and (study / run_id).exists()
         seen.add(run_id)

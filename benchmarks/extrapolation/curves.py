@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.datasets import load
-from analysis.fitting.fit import ALONE, fit
+from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
 from analysis.fitting.types import FitStatus
 from analysis.inference.compare import aicc
@@ -97,18 +97,18 @@ TABLES = (
 )  # fmt: skip
 
 
-def chosen(forms: tuple[Law, ...], rows: pd.DataFrame) -> FitResult:
+def chosen(family: tuple[Law, ...], rows: pd.DataFrame) -> FitResult:
     """The form of least AICc among those that the rows can judge, or the first; with resamples.
 
     Raises:
         UserError: it cannot be fitted.
     """
-    able = [form for form in forms if len(rows) > len(form.parameters) + 2] or forms[:1]
+    able = [form for form in family if len(rows) > len(form.parameters) + 2] or family[:1]
     best = able[0]
     if len(able) > 1:
         fits = [fit(form, rows, x="x") for form in able]
         best = min(fits, key=lambda each: np.nan_to_num(aicc(each), nan=np.inf)).law
-    return fit(best, rows, x="x", cluster=ALONE, bootstrap=RESAMPLES)
+    return fit(best, rows, x="x", bootstrap=RESAMPLES)
 
 
 def played() -> Iterator[pd.DataFrame]:
