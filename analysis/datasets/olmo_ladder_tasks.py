@@ -18,16 +18,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CHECKPOINTS = "tidy_all_checkpoints.csv"
-SIZES = {"190M": 190354176, "370M": 371262464, "760M": 758220288, "1B": 1279395840}
-FLOPS: Mapping[int, int] = {  # of one token in training, as the authors count them
-    190354176: 1903391232,
-    371262464: 3443922944,
-    758220288: 6373843968,
-    1279395840: 10109071360,
-    13202396160: 91335915520,
+SIZES = {  # parameters, and FLOPs of one token in training as the authors count them
+    "190M": (190354176, 1903391232),
+    "370M": (371262464, 3443922944),
+    "760M": (758220288, 6373843968),
+    "1B": (1279395840, 10109071360),
 }
 MULTIPLIERS = (1, 2, 5, 10)  # of Chinchilla's data
-TARGET, TARGET_PARAMS = "peteish13_eval_final", 13202396160
+TARGET, TARGET_SIZE = "peteish13_eval_final", (13202396160, 91335915520)
 PARTS = {"stem": 0.215, "humanities": 0.335, "social_sciences": 0.219, "other": 0.231}  # of MMLU
 TASKS: Mapping[str, Mapping[str, float]] = {  # columns of each task, and their weights
     "MMLU": {f"mmlu_{part}_test": weight for part, weight in PARTS.items()},
@@ -45,17 +43,18 @@ def _parse(files: Mapping[str, Path]) -> pd.DataFrame:
     import pandas as pd
 
     raw = pd.read_csv(files[CHECKPOINTS])
-    params = {f"{size}-{k}xC": float(n) for size, n in SIZES.items() for k in MULTIPLIERS}
-    params[TARGET] = float(TARGET_PARAMS)
-    raw = raw[raw["run_id"].isin(list(params))].sort_values(["run_id", "_step"])
+    runs = {f"{size}-{k}xC": counts for size, counts in SIZES.items() for k in MULTIPLIERS}
+    runs[TARGET] = TARGET_SIZE
+    raw = raw[raw["run_id"].isin(list(runs))].sort_values(["run_id", "_step"])
     seen = raw["_step"] * raw["batch_size_in_tokens"]
     tokens = raw["throughput/total_tokens"].fillna(seen)
+    params, flops = (raw["run_id"].map({k: float(n[at]) for k, n in runs.items()}) for at in (0, 1))
     shared = pd.DataFrame(
         {
             "run_id": raw["run_id"].replace({TARGET: "13B-5T"}),
-            "params_nonembedding": raw["run_id"].map(params),
+            "params_nonembedding": params,
             "tokens": tokens,
-            "flops_model": tokens * raw["run_id"].map(params).map(FLOPS),
+            "flops_model": tokens * flops,
             "step": raw["_step"],
             "is_target": raw["run_id"] == TARGET,
             "last": ~raw["run_id"].duplicated(keep="last"),
