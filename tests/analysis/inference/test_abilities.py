@@ -11,7 +11,7 @@ from analysis.inference.abilities.chains import pass_until
 from analysis.inference.abilities.densing import density
 from analysis.inference.abilities.predict import OF_SAMPLES, chains, predict, steadiness
 
-FEW, MANY = 20, 200
+FEW, MANY = 10, 200
 
 
 def covered(chain: str, worlds: int) -> tuple[float, float]:

@@ -153,7 +153,7 @@ def test_rows_far_off_the_law_are_named(runs: pd.DataFrame):
 
 def test_outliers_are_not_cried_in_small_clean_tables():
     rng, cried = np.random.default_rng(1), 0
-    for _ in range(20):
+    for _ in range(10):
         n, d = 10 ** rng.uniform(7.5, 10, 10), 10 ** rng.uniform(9, 11.5, 10)
         loss = laws.chinchilla.predict(TRUTH, params=n, tokens=d) * np.exp(rng.normal(0, 0.01, 10))
         table = pd.DataFrame({"params_total": n, "tokens": d, "loss": loss})
@@ -208,9 +208,9 @@ def test_twenty_columns_of_text_raise_no_more_alarms_than_one():
     rows = pd.DataFrame(tables | {"own": [f"r{at}" for at in range(60)], "rare": ""})
     rows.loc[[3, 7], "rare"] = ["p", "q"]
     cried = sum(
-        bool(unlike(rows, rng.standard_t(3, 60) / 300, np.arange(60), ())) for _ in range(100)
+        bool(unlike(rows, rng.standard_t(3, 60) / 300, np.arange(60), ())) for _ in range(40)
     )
-    assert cried <= 4
+    assert cried <= 2
     worst = np.where(np.isin(np.arange(60), [3, 7]), 1.0, rng.normal(0, 1e-3, 60))
     assert unlike(rows[["own", "rare"]], worst, np.arange(60), ()) == ()
     apart = np.where(rows["0"] == "u", 0.01, 0) + rng.normal(0, 1e-3, 60)

@@ -79,18 +79,22 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("unit", "rate"), [("hours", 8e14 / 3), ("kwh", 8e14 / 0.3), ("money", 8e14 / 6)]
+    ("unit", "needs", "rate"),
+    [
+        ("hours", [], 8e14 / 3),
+        ("kwh", ["--watts", "100"], 8e14 / 0.3),
+        ("money", ["--price", "2"], 8e14 / 6),
+    ],
 )
-def test_a_budget_in_a_unit_is_worth_what_the_runs_spent(tmp_path: Path, unit, rate):
+def test_a_budget_in_a_unit_is_worth_what_the_runs_spent(tmp_path: Path, unit, needs, rate):
     write(tmp_path / "a", "one")
     write(tmp_path / "a", "two", H100)
     parser = ArgumentParser()
     add_unit(parser)
     arguments = ["--unit", unit, "--measured", str(tmp_path / "a")]
-    priced = parser.parse_args([*arguments, "--watts", "100", "--price", "2"])
-    assert per_unit(priced) == pytest.approx(rate)
-    if unit != "hours":
-        with pytest.raises(UserError, match="give --"):
+    assert per_unit(parser.parse_args([*arguments, *needs])) == pytest.approx(rate)
+    if needs:
+        with pytest.raises(UserError, match=f"give {needs[0]}"):
             per_unit(parser.parse_args(arguments))
     write(tmp_path / "b", "idle", steps=0)
     with pytest.raises(UserError, match="record no steps"):
