@@ -221,12 +221,12 @@ def _names_a_value(rows: pd.DataFrame, values: pd.Series, columns: Collection[st
     `7b-short`."""
     import pandas as pd
 
-    def placed(cells: Array | pd.Series) -> tuple[NDArray[np.intp], int]:
+    def placed(cells: Array | NDArray[np.intp] | pd.Series) -> tuple[NDArray[np.intp], int]:
         places, kinds = pd.factorize(cells, use_na_sentinel=False)
         return places, len(kinds)
 
     codes, kinds = placed(values)
-    point = np.zeros(len(rows))
+    point = np.zeros(len(rows), np.intp)
     for column in (each for each in columns if each in rows.columns):
         places, count = placed(numeric(rows[column]))
         point = placed(point * count + places)[0]
