@@ -16,6 +16,7 @@ Shapes: R weightings, n points, P numbers in theta, F <= P free ones, m terms (o
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -23,7 +24,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fitting.solvers.newton import Solution, best_of, blocks, solve_small
+from analysis.fitting.solvers.newton import Solution, best_of, blocks, joined
 from analysis.fitting.solvers.relations import Relations
 from analysis.tables.points import Array
 
@@ -228,6 +229,44 @@ def scan(problem: Problem, weights: Array, count: int) -> Array:
     return starts
 
 
+def solve_small(
+    gram: Mapping[tuple[int, int], Array],
+    rhs: Sequence[Array],
+    pivot: Callable[[Array, Array], Array],
+) -> tuple[list[Array], Array]:
+    """Many small symmetric systems gram x = rhs at once: the solutions x, and rhs . x.
+
+    L D L^T written out over arrays: gram[j, m], m <= j, and rhs[j] hold one number per system, and
+    broadcast. `pivot` maps an entry of D, and the diagonal it is left of, to the one to divide by.
+    """
+    size = len(rhs)
+    unit: dict[tuple[int, int], Array] = {}  # L
+    pivots: list[Array] = []
+    half: list[Array] = []  # L^-1 rhs
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        for j in range(size):
+            row: list[Array] = []  # of L D
+            for m in range(j):
+                row.append(_less(gram[j, m], ((row[k], unit[m, k]) for k in range(m))))
+                unit[j, m] = row[m] / pivots[m]
+            left = _less(gram[j, j], ((unit[j, k], row[k]) for k in range(j)))
+            pivots.append(pivot(left, gram[j, j]))
+            half.append(_less(rhs[j], ((unit[j, k], half[k]) for k in range(j))))
+        solution = [each / by for each, by in zip(half, pivots, strict=True)]
+        explained = -_less(np.zeros(()), zip(half, solution, strict=True))
+        for j in reversed(range(size)):
+            later = ((unit[k, j], solution[k]) for k in range(j + 1, size))
+            solution[j] = _less(solution[j], later)
+    return solution, explained
+
+
+def _less(start: Array, products: Iterable[tuple[Array, Array]]) -> Array:
+    """start - sum of a b."""
+    for one, other in products:
+        start = start - one * other
+    return start
+
+
 def _basis(problem: Problem, seen: NDArray[np.intp], grid: Array) -> tuple[list[Array], Array]:
     """Terms over L at every cell of the grid of free exponents, (cells of x_1, .., rows seen): one
     for each free amplitude, summed over terms tied to it. Second, 1 less the known terms."""
@@ -278,11 +317,7 @@ def solve(problem: Problem, weights: Array, starts: int, warm: Array | None = No
         _solve_block(problem, weights[block], starts, warm)
         for block in blocks(len(weights), problem.y.size * starts, BATCH)
     ]
-    return Solution(
-        np.concatenate([part.theta for part in parts]),
-        np.concatenate([part.value for part in parts]),
-        np.concatenate([part.certified for part in parts]),
-    )
+    return joined(parts)
 
 
 def _solve_block(problem: Problem, weights: Array, starts: int, warm: Array | None) -> Solution:

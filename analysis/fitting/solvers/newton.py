@@ -9,7 +9,7 @@ weightings, P numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,6 +67,15 @@ class Solution:
     theta: Array
     value: Array
     certified: NDArray[np.bool_]
+
+
+def joined(parts: Sequence[Solution]) -> Solution:
+    """The ends of all weightings, in order."""
+    return Solution(
+        np.concatenate([part.theta for part in parts]),
+        np.concatenate([part.value for part in parts]),
+        np.concatenate([part.certified for part in parts]),
+    )
 
 
 def newton(
@@ -140,71 +149,49 @@ def _steps(
     # far from every kink the Hessian can vanish: the slope then sets the scale
     diagonal = np.abs(np.einsum("rpp->rp", hessian))
     largest = np.maximum(diagonal, np.abs(gradient) / STEP_CAP).max(axis=1) + 1e-100
-    entries = np.ascontiguousarray(hessian.transpose(1, 2, 0))
+    gram = np.ascontiguousarray(hessian.transpose(1, 2, 0))
+    own = np.arange(len(gram))
     if held.any():
-        alone = largest * np.eye(len(entries))[:, :, None]
-        entries = np.where(held.T | held.T[:, None], alone, entries)
-    gram = {(j, m): entries[j, m] for j in range(len(entries)) for m in range(j + 1)}
+        alone = largest * np.eye(len(gram))[:, :, None]
+        gram = np.where(held.T | held.T[:, None], alone, gram)
     full, gain = _step(gram, gradient, largest)
     step = full.copy()
     damped = np.flatnonzero(shift > 0)
     if damped.size:
-        more = (shift * largest)[damped]
-        raised = {(j, m): each[damped] + more * (j == m) for (j, m), each in gram.items()}
+        raised = gram[:, :, damped]
+        raised[own, own] += (shift * largest)[damped]
         step[damped] = _step(raised, gradient[damped], largest[damped])[0]
     return full, step, gain
 
 
-def _step(
-    gram: Mapping[tuple[int, int], Array], gradient: Array, largest: Array
-) -> tuple[Array, Array]:
+def _step(gram: Array, gradient: Array, largest: Array) -> tuple[Array, Array]:
     """- H^-1 g (R, P) with pivots by size, capped, and the gain (R,) that it predicts:
     g H^-1 g / 2 where it is whole. On a flat piece, with all rows outside delta, the gradient is
-    rounding and the whole step would predict a large gain."""
-    solution, explained = solve_small(
-        gram, list(gradient.T), lambda pivot, _: np.maximum(np.abs(pivot), 1e-12 * largest)
-    )
-    step = -np.stack(solution, axis=1)
+    rounding and the whole step would predict a large gain. H is gram (P, P, R)."""
+    solution, explained = _solve(gram, gradient.T, 1e-12 * largest)
+    step = -solution.T
     share = np.minimum(1.0, STEP_CAP / (np.abs(step).max(axis=1) + 1e-300))
     return step * share[:, None], explained * share * (1 - share / 2)
 
 
-def solve_small(
-    gram: Mapping[tuple[int, int], Array],
-    rhs: Sequence[Array],
-    pivot: Callable[[Array, Array], Array],
-) -> tuple[list[Array], Array]:
-    """Many small symmetric systems gram x = rhs at once: the solutions x, and rhs . x.
-
-    L D L^T written out over arrays: gram[j, m], m <= j, and rhs[j] hold one number per system, and
-    broadcast. `pivot` maps an entry of D, and the diagonal it is left of, to the one to divide by.
-    """
-    size = len(rhs)
-    unit: dict[tuple[int, int], Array] = {}  # L
-    pivots: list[Array] = []
-    half: list[Array] = []  # L^-1 rhs
+def _solve(gram: Array, rhs: Array, least: Array) -> tuple[Array, Array]:
+    """x (P, R) of R symmetric systems gram x = rhs, and rhs . x (R,). L |D| L^T column by column;
+    of gram (P, P, R) the lower half counts, and no pivot is below `least` (R,)."""
+    left, half = gram.copy(), rhs.copy()
+    pivots = np.empty_like(half)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        for j in range(size):
-            row: list[Array] = []  # of L D
-            for m in range(j):
-                row.append(_less(gram[j, m], ((row[k], unit[m, k]) for k in range(m))))
-                unit[j, m] = row[m] / pivots[m]
-            left = _less(gram[j, j], ((unit[j, k], row[k]) for k in range(j)))
-            pivots.append(pivot(left, gram[j, j]))
-            half.append(_less(rhs[j], ((unit[j, k], half[k]) for k in range(j))))
-        solution = [each / by for each, by in zip(half, pivots, strict=True)]
-        explained = -_less(np.zeros(()), zip(half, solution, strict=True))
-        for j in reversed(range(size)):
-            later = ((unit[k, j], solution[k]) for k in range(j + 1, size))
-            solution[j] = _less(solution[j], later)
+        for j in range(len(left)):
+            pivots[j] = np.maximum(np.abs(left[j, j]), least)
+            below = left[j + 1 :, j].copy()
+            unit = below / pivots[j]
+            left[j + 1 :, j + 1 :] -= below[:, None] * unit
+            half[j + 1 :] -= unit * half[j]
+            left[j + 1 :, j] = unit
+        solution = half / pivots
+        explained = (half * solution).sum(axis=0)
+        for j in reversed(range(len(left) - 1)):
+            solution[j] -= (left[j + 1 :, j] * solution[j + 1 :]).sum(axis=0)
     return solution, explained
-
-
-def _less(start: Array, products: Iterable[tuple[Array, Array]]) -> Array:
-    """start - sum of a b."""
-    for one, other in products:
-        start = start - one * other
-    return start
 
 
 def best_of(problem: Smooth, weights: Array, starts: Array, delta: float) -> Solution:

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from paths import DATA, needs_tables
 
-from analysis.fitting.solvers.additive import Problem, objective, scan, solve
-from analysis.fitting.solvers.newton import CONTINUATION, best_of, newton, solve_small
+from analysis.fitting.solvers.additive import Problem, objective, scan, solve, solve_small
+from analysis.fitting.solvers.newton import CONTINUATION, best_of, newton
 
 TIDY = DATA / "chinchilla_epoch" / "tidy.csv"
 
