@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from analysis.cli._format import estimates
 from analysis.cli._table_options import named, pairs
 from scaling.common import quantities
+from scaling.common.answers import AnswerPart, Note, Rows
 from scaling.common.errors import UserError
+
+if TYPE_CHECKING:
+    from analysis.fitting.types import Prediction
 
 
 def add_at(parser: Any, metavar: str = "NAME=X,...") -> None:
@@ -30,6 +35,27 @@ def points(
         UserError: a variable lacks or is unknown, or a value is no positive number.
     """
     return [_point(text, names, option) for text in texts]
+
+
+def columns(at: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    """The values of each variable over the points."""
+    return {name: [point[name] for point in at] for name in at[0]}
+
+
+def predicted(
+    found: Prediction, at: Sequence[Mapping[str, float]], loss: str
+) -> Iterator[AnswerPart]:
+    """A row for each point, its distance, and the contents of the intervals."""
+    import numpy as np
+
+    away = np.max(list(found.beyond.values()), axis=0)
+    rows = [
+        (*point.values(), *each) for point, *each in zip(at, estimates(found), away, strict=True)
+    ]
+    yield Rows("at", (*at[0], loss, "times outside"), rows, left=0, above="\n")
+    if found.distance:
+        yield Note(f"up to {found.distance}")
+    yield Note(found.without or f"intervals of a new run: {found.contains}")
 
 
 def _point(text: str, names: Sequence[str], option: str) -> Mapping[str, float]:

@@ -8,6 +8,9 @@ extrapolation, use the errors.
 With --bootstrap, `inside` is the share of held-out rows in their 95 % intervals. `score` is their
 mean width, plus 40 times the distance of a row outside: least where they are honest and narrow.
 
+With --at and --bootstrap the laws predict together, each by its Akaike weight, exp(-AICc / 2) over
+the sum. The interval holds their differences, and the errors of the choice rolled forward.
+
 Without --law the labels of the runs are families. Each has a fit of its own, and its gain over the
 first (or --against) is the factor by which that one needs more FLOPs, tokens or seconds to reach
 its loss: at the largest budget, and for tokens the largest size, that all families reached.
@@ -18,6 +21,8 @@ Intervals are of 400 resamples unless --bootstrap says otherwise.
   windtunnel compare runs/isoflop --law chinchilla --law kaplan --holdout 'flops_6nd>1e12' \\
       --bootstrap 300
   windtunnel compare table.csv --law chinchilla --law kaplan --over flops_6nd --below 1e20
+  windtunnel compare table.csv --law chinchilla --law chinchilla,beta=alpha --bootstrap 100 \\
+      --at params=7B,tokens=140B
 """
 
 from __future__ import annotations
@@ -28,6 +33,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from analysis.cli import _families
+from analysis.cli._at import add_at, columns, points, predicted
 from analysis.cli._plot import add_plot, plot
 from analysis.cli._residuals import draw
 from analysis.cli._table_options import add_source, add_table, fit_source, law_named, pairs, read
@@ -64,22 +70,26 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="and its budgets",
     )
     add_table(parser)
+    add_at(parser)
     add_plot(parser, "the residuals of every law")
 
 
 def run(options: argparse.Namespace) -> Answer:
     """Fit every law and print the ranking, or the gains of families."""
+    if not options.law and options.at:
+        raise UserError("compare: --at is predicted by laws; give --law, twice or more")
     if not options.law:
         yield from _families.compare(options)
         return 0
     if options.against:
         raise UserError("compare: --against names a family; leave out --law to compare families")
-    from analysis.inference.compare import compare, title
+    from analysis.inference.compare import averaged, compare, title
 
     source = read(options.path, options)
     if twice := [law for law, times in Counter(options.law).items() if times > 1]:
         raise UserError(f"compare: --law {twice[0]} is given twice; give laws that differ")
     laws = {each: law_named(each, pairs("--fix", options.fix)).variables for each in options.law}
+    at = points(options.at, laws[options.law[0]])
     results = [fit_source(source, law, _of(laws, law, options)) for law in options.law]
     options.progress("predicting from the rows below each budget")
     ranking = compare(results, over=options.over, below=options.below)
@@ -102,6 +112,10 @@ def run(options: argparse.Namespace) -> Answer:
         if each.held_out and each.held_out.has_intervals:
             contents = each.held_out.prediction.contains
             yield Note(f"inside, score: intervals of a new run by {title(each)}: {contents}")
+    if at:
+        mixed = averaged(results)
+        yield from predicted(mixed.predict(**columns(at)), at, results[0].recipe.loss)
+        yield Note(f"predicted by {mixed}")
     yield from map(Note, dict.fromkeys(note for each in results for note in each.points.notes))
     yield from plot(options, lambda: draw(results))
     return 0

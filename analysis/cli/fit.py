@@ -15,11 +15,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from analysis.cli._at import add_at, points
-from analysis.cli._format import estimates
+from analysis.cli._at import add_at, columns, points, predicted
 from analysis.cli._plot import add_plot, plot
 from analysis.cli._table_options import add_source, add_table, fit_source, law_named, pairs, read
-from scaling.common.answers import Answer, Note, Rows, Whole
+from scaling.common.answers import Answer, Note, Whole
 
 if TYPE_CHECKING:
     from analysis.fitting.prediction.held_out import HeldOut
@@ -36,8 +35,6 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Fit and print."""
-    import numpy as np
-
     from analysis import card
     from analysis.fitting.card import sections
     from analysis.fitting.types import LEVEL
@@ -54,21 +51,11 @@ def run(options: argparse.Namespace) -> Answer:
     )
     if result.has_intervals:
         yield Note(f"intervals in brackets, {LEVEL:.0%}: of the constants alone")
-    columns = ", ".join(f"{name} = {column}" for name, column in result.recipe.columns.items())
-    yield Whole({}, f"columns: {columns}, loss = {result.recipe.loss}")
+    named = ", ".join(f"{name} = {column}" for name, column in result.recipe.columns.items())
+    yield Whole({}, f"columns: {named}, loss = {result.recipe.loss}")
     yield from map(Note, result.warnings)
     if at:
-        found = result.predict_at({name: [point[name] for point in at] for name in law.variables})
-        away = np.max(list(found.beyond.values()), axis=0)
-        rows = [
-            (*point.values(), *each)
-            for point, *each in zip(at, estimates(found), away, strict=True)
-        ]
-        head = (*law.variables, result.recipe.loss, "times outside")
-        yield Rows("at", head, rows, left=0, above="\n")
-        if found.distance:
-            yield Note(f"up to {found.distance}")
-        yield Note(found.without or f"intervals of a new run: {found.contains}")
+        yield from predicted(result.predict_at(columns(at)), at, result.recipe.loss)
     if result.held_out is not None:
         yield Whole({"held_out": _held_out(result.held_out)}, f"\n{result.held_out}")
     values = {part.title: dict(part.items) for part in sections(result)}

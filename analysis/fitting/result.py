@@ -161,17 +161,7 @@ class FitResult(Tabular):
         parts = self.extrapolation.at(
             spread(bounded_log(drawn)), self.noise, distance(away), level, self.freedom
         )
-        value, half = fitted * np.exp(parts.drift), parts.half_width()
-        with np.errstate(over="ignore"):  # where the roll erred by orders of magnitude: [0, inf]
-            low, high = value * np.exp(-half), value * np.exp(half)
-        return Prediction(
-            value=value,
-            low=low,
-            high=high,
-            beyond=away,
-            spread=parts,
-            constants=percentile_interval(drawn, level),
-        )
+        return Prediction.of_new_run(fitted, parts, away, percentile_interval(drawn, level))
 
     @property
     def lost(self) -> tuple[str, ...]:

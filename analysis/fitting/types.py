@@ -69,6 +69,20 @@ class Prediction(Tabular):
     constants: tuple[Array, Array] | None = None
     without: str = ""  # the reason, where there is no interval
 
+    @classmethod
+    def of_new_run(
+        cls,
+        fitted: Array,
+        parts: Spread,
+        beyond: Mapping[str, Array],
+        constants: tuple[Array, Array],
+    ) -> Prediction:
+        """About the `fitted` loss, once the drift of the parts is removed."""
+        value, half = fitted * np.exp(parts.drift), parts.half_width()
+        with np.errstate(over="ignore"):  # where the roll erred by orders of magnitude: [0, inf]
+            low, high = value * np.exp(-half), value * np.exp(half)
+        return cls(value, low, high, beyond, parts, constants)
+
     @property
     def contains(self) -> str:
         """Contents and evidence of the interval in words, or the reason why there is none."""

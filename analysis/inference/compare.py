@@ -7,14 +7,8 @@
                budget counts once, for its errors share a fit
     aicc       -2 ln L + 2 k + 2 k (k + 1) / (n - k - 1), k = parameters + 1 for the scale
 
-The likelihood L is the one whose maximum is the fit itself, for every objective: residuals are
-independent with density
-
-    p(r) = exp(-H_delta(r) / tau) / Z,   Z = sqrt(2 pi tau) erf(delta / sqrt(2 tau))
-                                             + 2 (tau / delta) exp(-delta^2 / (2 tau)),
-
-Gaussian as delta grows, Laplace as it shrinks, Huber's own density between. The constants that
-minimise sum H maximise L at any tau, and tau is then profiled out. Weights divide tau row by row.
+The likelihood L is the one whose maximum is the fit itself, for every objective
+(`Objective.log_likelihood`): Gaussian as delta grows, Laplace as it shrinks.
 Limits: AICc ignores correlated rows, so several checkpoints of one run make it overconfident. Its
 last term is exact for linear Gaussian models alone. A parameter at a bound counts in full. It
 judges the law over the rows fitted, not beyond them: for extrapolation, use `rolled`.
@@ -23,14 +17,21 @@ judges the law over the rows fitted, not beyond them: for extrapolation, use `ro
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from analysis.fitting.bootstrap import bounded_log, percentile_interval, spread
 from analysis.fitting.fit import fit
+from analysis.fitting.prediction.extrapolation import Extrapolation, posterior
+from analysis.fitting.prediction.reach import distance, factors, size_of, trend
+from analysis.fitting.prediction.roll import Origin, groups
 from analysis.fitting.result import FitResult
-from analysis.fitting.types import FitStatus
-from analysis.tables.points import Points
+from analysis.fitting.types import LEVEL, FitStatus, Prediction
+from analysis.tables.points import Array, Points
 from scaling.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -80,6 +81,99 @@ def compare(
     return table.sort_values("rank", kind="stable", ignore_index=True)
 
 
+@dataclass(frozen=True, eq=False)
+class Averaged:
+    """Laws of the same variables on the same rows, as one prediction with one interval.
+
+        w_k = exp(-AICc_k / 2) / sum_j exp(-AICc_j / 2)        Akaike weights
+        ln L = sum_k w_k ln L_k
+        b^2 = sum_k w_k (b_k^2 + (ln L_k - ln L)^2)            constants, and differences of laws
+        s^2 = sum_k w_k s_k^2                                  run noise
+
+    The law's error is that of the choice rolled forward: below each rung the law of least AICc
+    among those that its rows can judge predicts the later ones, as it would have been chosen then.
+    """
+
+    results: tuple[FitResult, ...]
+    weights: Array
+
+    @cached_property
+    def rolled(self) -> tuple[Origin, ...]:
+        """At each rung the origin of the law that the rows below it choose."""
+        group = groups(self.results[0].points)
+        found: dict[int, tuple[float, Origin]] = {}
+        for result in self.results:
+            goal, constants = result.recipe.objective, len(result.law.parameters)
+            for origin in result.rolled:
+                rows = result.points.weights[group < origin.rung]
+                judged = float(
+                    np.nan_to_num(goal.aicc(origin.objective, rows, constants), nan=np.inf)
+                )
+                if origin.rung not in found or judged < found[origin.rung][0]:
+                    found[origin.rung] = judged, origin
+        return tuple(found[rung][1] for rung in sorted(found))
+
+    @cached_property
+    def extrapolation(self) -> Extrapolation:
+        """The drift and the scale of errors beyond the rows, as rolling the choice shows them."""
+        points = self.results[0].points
+        return posterior(self.rolled, trend(size_of(points.variables), points.loss))
+
+    def predict(self, level: float = LEVEL, **variables: ArrayLike) -> Prediction:
+        """The loss of a new run at any x. Raises UserError where the rows do not determine it."""
+        for each in self.results:
+            each.check(variables)
+        away = factors(variables, self.results[0].points.variables)
+        logs = np.stack(
+            [np.log(each.law.predict(each.estimates, **variables)) for each in self.results]
+        )
+        drawn = [bounded_log(each.sampled(**variables)) for each in self.results]
+        mean = self._mean(logs)
+        squares = np.stack([spread(each) for each in drawn]) ** 2 + (logs - mean) ** 2
+        parts = self.extrapolation.at(
+            constants=np.sqrt(self._mean(squares)),
+            noise=float(np.sqrt(self._mean([each.noise**2 for each in self.results]))),
+            distance=distance(away),
+            level=level,
+            rows=float(self._mean([each.freedom for each in self.results])),
+        )
+        ends = [percentile_interval(each, level) for each in drawn]
+        low, high = (np.exp(self._mean([each[at] for each in ends])) for at in (0, 1))
+        return Prediction.of_new_run(np.exp(mean), parts, away, (low, high))
+
+    def __str__(self) -> str:
+        """The laws and their weights."""
+        parts = zip(self.results, self.weights, strict=True)
+        return ", ".join(f"{title(each)} {weight:.2g}" for each, weight in parts)
+
+    def _mean(self, values: ArrayLike) -> Array:
+        return np.tensordot(self.weights, np.asarray(values, np.float64), 1)
+
+
+def averaged(results: Sequence[FitResult]) -> Averaged:
+    """The fits that can be judged, mixed by their Akaike weights.
+
+    Raises:
+        UserError: the laws differ in their variables or rows, or none has both an AICc and
+            resamples.
+    """
+    if len(results) > 1:
+        _same_question(results)
+    if len({each.law.variables for each in results}) > 1:
+        names = " and ".join(title(each) for each in results)
+        raise UserError(f"{names} differ in their variables: average laws of the same ones")
+    judged = [(each, aicc(each)) for each in results if each.has_intervals]
+    able = [(each, found) for each, found in judged if np.isfinite(found)]
+    if not able:
+        raise UserError(
+            "no law to average: each needs bootstrap=1000, a certified minimum, and two rows more "
+            "than its parameters and one"
+        )
+    above = np.array([found for _, found in able])
+    share = np.exp((above.min() - above) / 2)
+    return Averaged(tuple(each for each, _ in able), share / share.sum())
+
+
 def title(result: FitResult) -> str:
     """The law and the assumed relations of its parameters: 'chinchilla, beta = alpha'."""
     return ", ".join((result.law.name, *result.law.relations))
@@ -123,38 +217,21 @@ def rolled_error(result: FitResult, over: str, below: Sequence[float]) -> float:
 def aicc(result: FitResult) -> float:
     """Akaike's criterion with its small-sample term; nan where the fit is no maximum of the
     likelihood, where parameters are not identified, or for n <= parameters + 2 rows."""
-    count, numbers = len(result.points), len(result.law.parameters) + 1
-    if result.status not in SOLID or count <= numbers + 1:
+    if result.status not in SOLID:
         return np.nan
-    correction = 2 * numbers * (numbers + 1) / (count - numbers - 1)
-    return -2 * log_likelihood(result) + 2 * numbers + correction
+    weights, parameters = result.points.weights, len(result.law.parameters)
+    found = result.recipe.objective.aicc(result.objective, weights, parameters)
+    if np.isneginf(found):
+        log_likelihood(result)
+    return found
 
 
 def log_likelihood(result: FitResult) -> float:
-    """ln L at the fit, the scale profiled out.
-
-    Integration by parts gives E[r H'(r)] = tau / w, and H <= r H' <= 2 H for every Huber loss:
-    so the best tau lies between one and two times the mean of w H. The likelihood has one maximum
-    in ln tau, for 1 / tau is the natural parameter of an exponential family.
-    """
-    from scipy.optimize import minimize_scalar
-    from scipy.special import erf
-
-    delta = result.recipe.objective.delta
-    total = result.objective * result.recipe.objective.unit
-    mean = total / len(result.points)
-    if not mean > 0:
+    """ln L at the fit, the scale profiled out."""
+    found = result.recipe.objective.log_likelihood(result.objective, result.points.weights)
+    if np.isposinf(found):
         raise UserError(f"{title(result)} passes through every row: its likelihood has no bound")
-
-    def surprise(log_tau: float) -> float:
-        tau = np.exp(log_tau) / result.points.weights
-        inside = np.sqrt(2 * np.pi * tau) * erf(delta / np.sqrt(2 * tau))
-        outside = 2 * tau / delta * np.exp(-(delta**2) / (2 * tau))
-        return float(np.log(inside + outside).sum() + total / np.exp(log_tau))
-
-    ends = (np.log(mean), np.log(2 * mean))
-    best = minimize_scalar(surprise, bounds=ends, method="bounded", options={"xatol": 1e-9})
-    return -float(best.fun)
+    return found
 
 
 def _same_question(results: Sequence[FitResult]) -> None:

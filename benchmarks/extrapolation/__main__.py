@@ -84,11 +84,12 @@ def main() -> None:
     parser.add_argument("--synthetic", action="store_true", help="random ladders of known truth")
     parser.add_argument("--ladders", type=int, default=100, help="of each kind")
     parser.add_argument("--curves", action="store_true", help="laws of learning curves")
+    parser.add_argument("--laws", nargs="+", choices=curves.FORMS, default=list(curves.FORMS))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--csv", help="file for every scored row")
     args = parser.parse_args()
     if args.curves:
-        scored = curves.played()
+        scored = curves.played(args.laws)
     else:
         chosen = of_ladders(args.ladders) if args.synthetic else of_tables(args.last_look)
         scored = played(chosen, args.methods)

@@ -1,18 +1,18 @@
 """Learning curves: the loss of one model over its data, fitted below a cut and predicted beyond.
 
     M1 to M4    `power_law_no_offset`, `power_law`, `shifted_power_law`, `sigmoidal_power_law`
-    BNSL        of one, two or three breaks: the least AICc
+    BNSL        of one to three breaks, by their Akaike weights
 
 A curve is thinned to `ROWS` rows, evenly in ln x. Fitted are those up to the largest x over 4. Each
 row is resampled by itself, though those of one training run are not independent: the law's error,
-as rolling shows it, must make up for that.
+as rolling shows it, must make up for that. `--laws` plays some of them.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ from analysis.datasets import load
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
 from analysis.fitting.types import FitStatus
-from analysis.inference.compare import aicc
+from analysis.inference.compare import aicc, averaged
 from benchmarks.extrapolation.cut import nearest_reach
 from benchmarks.extrapolation.score import outcomes
 from scaling import laws
@@ -97,21 +97,18 @@ TABLES = (
 )  # fmt: skip
 
 
-def chosen(family: tuple[Law, ...], rows: pd.DataFrame) -> FitResult:
-    """The form of least AICc among those that the rows can judge, or the first; with resamples.
+def fitted(forms: tuple[Law, ...], rows: pd.DataFrame) -> list[FitResult]:
+    """The forms that the rows can judge, or the first, with resamples; the least AICc first.
 
     Raises:
-        UserError: it cannot be fitted.
+        UserError: one cannot be fitted.
     """
-    able = [form for form in family if len(rows) > len(form.parameters) + 2] or family[:1]
-    best = able[0]
-    if len(able) > 1:
-        fits = [fit(form, rows, x="x") for form in able]
-        best = min(fits, key=lambda each: np.nan_to_num(aicc(each), nan=np.inf)).law
-    return fit(best, rows, x="x", bootstrap=RESAMPLES)
+    able = [form for form in forms if len(rows) > len(form.parameters) + 2] or forms[:1]
+    fits = [fit(form, rows, x="x", bootstrap=RESAMPLES) for form in able]
+    return sorted(fits, key=lambda each: np.nan_to_num(aicc(each), nan=np.inf))
 
 
-def played() -> Iterator[pd.DataFrame]:
+def played(names: Iterable[str]) -> Iterator[pd.DataFrame]:
     """Scored rows beyond the cut of each curve, by law; nan where a law gives no answer."""
     for tables in TABLES:
         for name, rows in tables.each():
@@ -119,8 +116,8 @@ def played() -> Iterator[pd.DataFrame]:
             if seen.sum() < LEAST_ROWS:
                 continue
             print(f"{name}: {seen.sum()} of {len(rows)} rows below", file=sys.stderr)
-            for form, family in FORMS.items():
-                made = _scored(family, rows[seen], rows[~seen])
+            for form in names:
+                made = _scored(FORMS[form], rows[seen], rows[~seen])
                 status, law, took = made[["status", "law", "seconds"]].iloc[0]
                 print(f"  {form}: {status}, {law}, {took:.1f} s", file=sys.stderr)
                 yield made.assign(study=tables.dataset, family=name, method=form)
@@ -132,10 +129,10 @@ def _scored(family: tuple[Law, ...], below: pd.DataFrame, above: pd.DataFrame) -
     nothing = np.full(len(above), np.nan)
     value, low, high, status, law = nothing, nothing, nothing, "no fit", ""
     try:
-        result = chosen(family, below)
-        status, law = str(result.status), result.law.name
-        if result.status is not FitStatus.REFUSED:
-            said = result.predict(x=above["x"].to_numpy())
+        fits, x = fitted(family, below), above["x"].to_numpy()
+        status, law = str(fits[0].status), fits[0].law.name
+        if fits[0].status is not FitStatus.REFUSED:
+            said = averaged(fits).predict(x=x) if len(fits) > 1 else fits[0].predict(x=x)
             value, low, high = np.log(said.value), np.log(said.low), np.log(said.high)
     except UserError as error:
         print(f"  {' '.join(str(error).split())[:160]}", file=sys.stderr)

@@ -45,7 +45,8 @@ ROUNDING = 1e-5  # of a written loss: no log residual is known better
 class Origin:
     """A fit of `fitted` rows below `rung`, and its errors at the m runs of that rung and later.
 
-    `log_errors`, `distance` and `constants` are e, h and b, each (m,); `noise` is s, `trend` f.
+    `log_errors`, `distance` and `constants` are e, h and b, each (m,); `noise` is s, `trend` f, and
+    `objective` the minimum of the fit.
     `share` (m,) sums to 1: each later rung counts alike, and a run in it by its weight.
     """
 
@@ -59,6 +60,7 @@ class Origin:
     constants: Array
     noise: float
     trend: float
+    objective: float = math.nan
 
     @property
     def fall(self) -> Array:
@@ -92,7 +94,7 @@ def rungs(size: Array, named: Array | None = None) -> NDArray[np.intp]:
 
 def origins(law: Law, points: Points) -> list[tuple[int, NDArray[np.bool_]]]:
     """The rungs that the rows below them can predict, and these rows."""
-    group = _groups(points)
+    group = groups(points)
     return [
         (rung, below)
         for rung in range(1, int(group.max()) + 1)
@@ -103,32 +105,33 @@ def origins(law: Law, points: Points) -> list[tuple[int, NDArray[np.bool_]]]:
 
 def roll(law: Law, points: Points, engine: Engine, warm: Array) -> tuple[Origin, ...]:
     """Every origin that the rows allow. `warm` (P,) are constants to start from, beside a start of
-    the solver's own."""
-    able, group = origins(law, points), _groups(points)
+    the solver's own, where the rows do not set the ends of the search (`Engine.rolled`)."""
+    able, group = origins(law, points), groups(points)
     if not able:
         return ()
     weights = np.array([below * points.weights for _, below in able])
-    ends = engine(weights, 1, warm)
+    ends = engine.rolled(weights, warm)
     return tuple(
-        _origin(law, points, group, rung, values, ~held)
-        for (rung, _), values, held, certified in zip(
-            able, ends.values, ends.held, ends.certified, strict=True
+        _origin(law, points, group, rung, values, float(total), ~held)
+        for (rung, _), values, total, held, certified in zip(
+            able, ends.values, ends.objective, ends.held, ends.certified, strict=True
         )
         if certified
     )
 
 
-def _groups(points: Points) -> NDArray[np.intp]:
+def groups(points: Points) -> NDArray[np.intp]:
     """The rung of each row, by the column of a study where there is one."""
     named = points.rows[RUNG].to_numpy() if RUNG in points.rows.columns else None
     return rungs(size_of(points.variables), named)
 
 
 def _origin(
-    law: Law, points: Points, group: NDArray[np.intp], rung: int, values: Array,
+    law: Law, points: Points, group: NDArray[np.intp], rung: int, values: Array, total: float,
     free: NDArray[np.bool_],
 ) -> Origin:  # fmt: skip
-    """The origin below a rung, fitted with `values` (P,); those not `free` are at a bound."""
+    """The origin below a rung, fitted with `values` (P,) to an objective of `total`; those not
+    `free` are at a bound."""
     below = group < rung
     found = dict(zip(law.parameters, values.tolist(), strict=True))
     errors = np.log(points.loss) - np.log(law.predict(found, **points.variables))
@@ -146,6 +149,7 @@ def _origin(
         constants=noise * np.linalg.norm(slopes[~below] @ np.linalg.pinv(weighted, FLAT), axis=1),
         noise=noise,
         trend=trend(size_of(_of(points, below)), points.loss[below]),
+        objective=total,
     )
 
 

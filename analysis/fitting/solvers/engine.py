@@ -8,7 +8,7 @@ and needs no compilation, also where parameters are held or tied. Every other la
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,16 +37,22 @@ class Ends:
 
 @dataclass(frozen=True)
 class Engine:
-    """engine(weights (R, n), starts, warm values (P,) or None) -> Ends; the other fields say how
-    it derives and starts, and where its code is."""
+    """engine(weights (R, n), starts, warm values (P,) or None) -> Ends; the texts say how it
+    derives and starts, and where its code is."""
 
     run: Callable[[Array, int, Array | None], Ends]
     derivatives: str
     initialisation: str
     code: str
+    unaware: Callable[[Array], Ends] | None = None  # where ends of the search depend on the rows
 
     def __call__(self, weights: Array, starts: int, warm: Array | None) -> Ends:
         return self.run(weights, starts, warm)
+
+    def rolled(self, weights: Array, warm: Array) -> Ends:
+        """The ends of weightings that leave out later rows, and know nothing of them. A law whose
+        ends of the search come from the rows is searched anew, between those of the rows left."""
+        return self.run(weights, 1, warm) if self.unaware is None else self.unaware(weights)
 
 
 def engine(law: Law, points: Points, objective: Objective) -> Engine:
@@ -132,19 +138,35 @@ class Scales:
 
 
 def _formula(law: Law, points: Points, objective: Objective) -> Engine:
-    from analysis.fitting.solvers.formula import Formula, solve
+    from analysis.fitting.solvers.formula import Formula, search, solve
+    from analysis.fitting.solvers.newton import joined
 
     problem = Formula(law, points.variables, points.loss, objective.log)
     problem.check()
-    low, high = problem.box
+
+    def ends(found: Solution, low: Array, high: Array, values: Array) -> Ends:
+        held = (found.theta <= low) | (found.theta >= high)
+        return Ends(values, found.value / objective.unit, found.certified, held)
 
     def run(weights: Array, starts: int, warm: Array | None) -> Ends:
         first = None if warm is None else problem.to_theta(warm)
         found = solve(problem, weights, starts, objective.delta, first)
-        held = (found.theta <= low) | (found.theta >= high)
-        return Ends(
-            problem.to_values(found.theta), found.value / objective.unit, found.certified, held
-        )
+        return ends(found, *problem.box, problem.to_values(found.theta))
 
-    how = "its slopes by automatic differentiation"
-    return Engine(run, how, problem.initialisation, "analysis/fitting/solvers/formula.py")
+    def unaware(weights: Array) -> Ends:
+        parts = [replace(problem, seen=each > 0) for each in weights]
+        found = [
+            search(part, each[None], objective.delta, rounds=1)
+            for part, each in zip(parts, weights, strict=True)
+        ]
+        values = [part.to_values(each.theta)[0] for part, each in zip(parts, found, strict=True)]
+        low, high = (np.stack(each) for each in zip(*(part.box for part in parts), strict=True))
+        return ends(joined(found), low, high, np.stack(values))
+
+    return Engine(
+        run,
+        "its slopes by automatic differentiation",
+        problem.initialisation,
+        "analysis/fitting/solvers/formula.py",
+        unaware if any(each.within for each in law.free) else None,
+    )

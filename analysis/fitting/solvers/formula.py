@@ -3,9 +3,9 @@
     f_w(theta) = sum_i w_i H_delta(r_i),   r_i = ln model - ln y, or model - y
 
 in float64 on the CPU. theta holds logarithms of the `log` parameters of the law and the others as
-they are. One function is compiled: the model and its Jacobian J. Second derivatives are central
-differences of J, exact to about 1e-10. Where the law is linear in a parameter, least squares starts
-it.
+they are. One function is compiled: the model and its Jacobian J. Second derivatives are differences
+of J over 1e-5, so Newton's last steps gain five digits each. Where the law is linear in a
+parameter, least squares starts it.
 
 The search is global: two scrambled Sobol designs over the box of starts are each evaluated, led
 downhill from their best points, and finished by exact Newton. A lowest minimum that two designs
@@ -18,12 +18,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import EllipsisType
 
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fitting.solvers.newton import SAME, Solution, best_of, blocks, newton
+from analysis.fitting.solvers.newton import SAME, Solution, best_of, blocks, joined, newton
 from analysis.fitting.solvers.programs import (
     MANY,
     MEMBERS,
@@ -51,12 +52,14 @@ ALONE = 2.0  # in theta: half the width of the box about a single start
 
 @dataclass(frozen=True, eq=False)
 class Formula:
-    """A law on points: variables (n, ...) by name, y (n,), and whether residuals are logs."""
+    """A law on points: variables (n, ...) by name, y (n,), and whether residuals are logs. The ends
+    of the search and the units are those of the rows `seen`."""
 
     law: Law
     variables: Mapping[str, Array]
     y: Array
     log: bool
+    seen: NDArray[np.bool_] | EllipsisType = ...
 
     @cached_property
     def rows(self) -> int:
@@ -96,7 +99,9 @@ class Formula:
         """Geometric means of the loss and of the variables, which may have one of that name."""
         with np.errstate(divide="ignore", invalid="ignore"):
             columns = {"loss": self.y, **dict(self._columns)}
-            return {name: np.exp(np.log(each).mean(axis=0)) for name, each in columns.items()}
+            return {
+                name: np.exp(np.log(each[self.seen]).mean(axis=0)) for name, each in columns.items()
+            }
 
     @property
     def initialisation(self) -> str:
@@ -113,7 +118,7 @@ class Formula:
         """Numbers that one weighting holds: rows times the values of a variable in each, and the
         slopes of each shifted theta."""
         widest = max(self.y.size, *(value.size for value in self.variables.values()))
-        return widest * (1 + 2 * len(self.law.free))
+        return widest * (1 + len(self.law.free))
 
     @cached_property
     def logs(self) -> NDArray[np.bool_]:
@@ -123,6 +128,7 @@ class Formula:
     def box(self) -> tuple[Array, Array]:
         """Lower and upper ends of theta."""
         columns = {**self.variables, "loss": self.y}
+        columns = {name: each[self.seen] for name, each in columns.items()}
         ends = np.array([each.ends(columns) for each in self.law.free], np.float64)
         low, high = np.where(self.logs, np.log(np.where(self.logs, ends.T, 1.0)), ends.T)
         return low, high
@@ -170,15 +176,15 @@ class Formula:
     def derivatives(self, weights: Array, theta: Array, delta: float) -> tuple[Array, Array, Array]:
         """f (R,), gradient (R, P) and Hessian (R, P, P); an infinite f where the law has none."""
         members, size = theta.shape
-        moved = theta[:, None] + STEP * np.concatenate([np.eye(size), -np.eye(size)])
+        moved = theta[:, None] + STEP * np.eye(size)
         residual, slopes = self._residuals(np.concatenate([theta, moved.reshape(-1, size)]))
         value, gradient, psi, hessian = _squares(
             weights, residual[:members], slopes[:members], delta
         )
-        around = slopes[members:].reshape(members, 2, size, size, -1)
+        around = slopes[members:].reshape(members, size, size, -1)
         with np.errstate(all="ignore"):
-            bent = np.einsum("rkpn,rn->rkp", around[:, 0] - around[:, 1], weights * psi)
-        bent /= 2 * STEP
+            bent = (around - slopes[:members, None]) @ (weights * psi)[:, None, :, None]
+        bent = bent[..., 0] / STEP
         return _finite(value, gradient, hessian + (bent + bent.transpose(0, 2, 1)) / 2)
 
     def directions(self, weights: Array, theta: Array) -> Array:
@@ -339,11 +345,11 @@ def _finite(value: Array, gradient: Array, hessian: Array) -> tuple[Array, Array
     )
 
 
-def search(problem: Formula, weights: Array, delta: float) -> Solution:
+def search(problem: Formula, weights: Array, delta: float, rounds: int = ROUNDS) -> Solution:
     """The global minimum of one weighting (1, n): certified where two designs agree on it."""
     wide = max(delta, WIDE)
     ends: list[Solution] = []
-    for turn in range(ROUNDS):
+    for turn in range(rounds):
         count = 2**turn
         seeds = 2 * turn, 2 * turn + 1
         most = LED * count, wide
@@ -386,11 +392,7 @@ def solve(
             best_of(problem, weights[block], np.repeat(first, len(weights[block]), axis=0), delta)
             for block in blocks(len(weights), problem.size * first.shape[1])
         ]
-    return Solution(
-        np.concatenate([part.theta for part in parts]),
-        np.concatenate([part.value for part in parts]),
-        np.concatenate([part.certified for part in parts]),
-    )
+    return joined(parts)
 
 
 def _fill(column: Array, rows: int) -> Array:

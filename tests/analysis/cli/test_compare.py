@@ -49,8 +49,12 @@ def test_the_true_law_wins_by_held_out_error(csv: str, tmp_path: Path, capsys):
     assert float(first[3]) < 0.5 < 3 * float(first[3]) < float(second[3])
     assert first[4:6] == ["-", "-"]  # without resamples
     assert (tmp_path / "residuals.png").exists()
-    assert main(["compare", csv, *asked, "--bootstrap", "60"]) == 0
-    first, second = ranked(capsys.readouterr().out)
+    at = ["--bootstrap", "60", "--at", "params=1e10,tokens=2e11"]
+    assert main(["compare", csv, *asked, *at]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"predicted by chinchilla 1, chinchilla,beta = alpha \S+e-", said)
+    assert "intervals of a new run: constants, run noise, law" in said
+    first, second = ranked(said)
     assert first[0] == "chinchilla" and float(first[4]) > 90
     assert 0 < float(first[5]) < float(second[5])
 

@@ -10,7 +10,8 @@ import pytest
 from scipy import integrate, stats
 
 from analysis.fitting.fit import fit
-from analysis.inference.compare import aicc, compare, log_likelihood
+from analysis.fitting.prediction.roll import groups
+from analysis.inference.compare import aicc, averaged, compare, log_likelihood
 from scaling import laws
 from scaling.common.errors import UserError
 
@@ -82,6 +83,34 @@ def test_aicc_finds_the_law_that_made_the_data():
         ranked = compare([fit(law, runs) for law in (laws.power_law_no_offset, laws.power_law)])
         assert ranked["law"][0] == "power_law"
     assert spare >= 7
+
+
+def test_an_average_weighs_by_aicc_and_rolls_the_choice(runs: pd.DataFrame):
+    """Each origin is of the law that its own rows choose, as it would have been chosen then."""
+    known = (laws.power_law, laws.power_law_no_offset)
+    results = [fit(law, runs, bootstrap=40) for law in known]
+    mixed, far = averaged(results), 1e24
+    share = np.exp(
+        [-aicc(each) / 2 for each in results] - np.max([-aicc(each) / 2 for each in results])
+    )
+    logs = np.log([each.law.predict(each.estimates, x=far) for each in results])
+    weights = share / share.sum()
+    said = mixed.predict(x=far)
+    assert np.log(said.value) - said.spread.drift == pytest.approx(weights @ logs)
+    apart = np.sqrt(weights @ (logs - weights @ logs) ** 2)
+    assert said.spread.constants > apart > 0
+    group, chosen = groups(results[0].points), []
+    for origin in mixed.rolled:
+        below, later = runs[group < origin.rung], runs[group >= origin.rung]
+        best = compare([fit(law, below) for law in known])["law"][0]
+        alone = fit(best, below).predict(x=later["flops_6nd"]).value
+        assert origin.log_errors == pytest.approx(np.log(later["loss"] / alone), abs=1e-5)
+        chosen.append(best)
+    assert len(set(chosen)) == 2
+    with pytest.raises(UserError, match="differ in their variables"):
+        averaged([*results, fit(laws.hestness_size, runs, columns={"samples": "flops_6nd"})])
+    with pytest.raises(UserError, match="no law to average"):
+        averaged([fit(law, runs) for law in known])
 
 
 def test_ranked_by_rows_held_out(runs: pd.DataFrame):

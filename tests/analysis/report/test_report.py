@@ -14,6 +14,7 @@ from paths import ROOT
 from synthetic import Plan, train_held_out, write_study
 
 from analysis.__main__ import main
+from analysis.fitting.fit import fit
 from analysis.inference import forecast
 from analysis.plotting.style import save
 from analysis.report.captions import pictures
@@ -59,9 +60,17 @@ def test_whole_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
 
 
 def test_before_the_held_out_run(tmp_path: Path):
+    """And the interval is that of `predict`, to the digit."""
     folder = write_study(tmp_path / "study")
-    evidence = gather(load_study(folder))
+    study = load_study(folder)
+    evidence = gather(study)
     assert evidence.sentence.endswith("not measured yet")
+    told = fit(study.law, study.fit_runs, loss=study.loss, bootstrap=60, resampling="dirichlet")
+    (at,) = evidence.forecasts
+    said = told.predict(params=at.params_total, tokens=at.tokens)
+    interval = f"[{said.low:.3f}, {said.high:.3f}]"
+    assert f"predicted {said.value:.3f} {interval} nats/byte" in evidence.sentence
+    assert interval in render(evidence, (), (), {})
     assert any("not been written down" in text for text in evidence.missing)
     assert "still to come" in render(evidence, (), (), {})
 

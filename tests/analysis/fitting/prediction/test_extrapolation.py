@@ -40,6 +40,16 @@ def test_fewer_rungs_never_narrow_it():
     assert half_width([origin(0, 3.0)]) > widths[0], "large errors widen it"
 
 
+def test_fewer_rows_never_narrow_the_interval_of_a_fit():
+    """Rungs are taken off the top, then two of the five runs of each."""
+    widths = []
+    for count, every in ((6, 5), (4, 5), (2, 5), (2, 3)):
+        rows = ladder().iloc[: 5 * count]
+        said = fit(laws.chinchilla, rows[rows.index % 5 < every], bootstrap=30).predict(**FAR)
+        widths.append(np.log(said.high / said.low))
+    assert (np.diff(widths) > 0).all(), widths
+
+
 def test_a_law_that_holds_makes_runs_no_less_noisy():
     """Inside the rows the interval is that of the residuals, however small the rolled errors."""
     found = posterior([origin(at, 0.1) for at in range(6)], TREND)

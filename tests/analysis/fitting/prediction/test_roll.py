@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from anybody import ladder
 
 from analysis import fit
 from analysis.fitting.prediction.roll import rungs
 from scaling import laws
+from scaling.laws.learning_curves import TWO_POWERS
 
 
 def test_an_origin_sees_the_rungs_below_it_alone():
@@ -29,6 +31,21 @@ def test_an_origin_sees_the_rungs_below_it_alone():
     }
     expected = np.log(table["loss"][20:]) - np.log(alone.predict_at(at).value)
     assert first[2].log_errors == pytest.approx(expected.to_numpy(), abs=1e-5)
+
+
+def test_an_origin_knows_no_break_of_later_rows():
+    """Of a law whose breaks lie among the rows: the ends and the starts are those of its own."""
+    x = np.geomspace(1.0, 1e4, 14)
+    truth = {"A": 1.5, "h": x[9], "alpha": 0.05, "beta": 0.4}
+    noise = np.random.default_rng(0).normal(0, 0.002, len(x))
+    table = pd.DataFrame({"x": x, "loss": TWO_POWERS.predict(truth, x=x) * np.exp(noise)})
+    origin = next(each for each in fit(TWO_POWERS, table, x="x").rolled if each.fitted >= 7)
+    assert origin.fitted < 9
+    alone = fit(TWO_POWERS, table.iloc[: origin.fitted], x="x")
+    later = table.iloc[origin.fitted :]
+    expected = np.log(later["loss"]) - np.log(TWO_POWERS.predict(alone.estimates, x=later["x"]))
+    assert origin.log_errors == pytest.approx(expected.to_numpy(), abs=1e-4)
+    assert origin.log_errors[-1] < -0.3, "it could not foresee the break"
 
 
 def test_the_error_of_the_constants_is_that_of_resampling():
