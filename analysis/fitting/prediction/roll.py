@@ -8,14 +8,15 @@ is zero from rung k on, so all origins are one batch for the solver. Each keeps,
     s = the residual sd of the rows below, n - P degrees of freedom, f their fall per e-fold,
     b = s sqrt(g (J^T W J)^-1 g^T),   g, J = d ln L / d theta at the run and at the rows below,
 
-b the error of the constants to first order. Origins without a certified minimum, or whose rows do
-not determine the later ones, are left out.
+b the error of the constants to first order. Of a law whose breaks lie among the rows, f is at least
+that of all rows: those on a plateau say nothing of the fall to come. Origins without a certified
+minimum, or whose rows do not determine the later ones, are left out.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,12 +112,17 @@ def roll(law: Law, points: Points, engine: Engine, warm: Array) -> tuple[Origin,
         return ()
     weights = np.array([below * points.weights for _, below in able])
     ends = engine.rolled(weights, warm)
+    # rows on a plateau, which such a law has, promise the fall of the whole table
+    least = trend(size_of(points.variables), points.loss) if engine.unaware else 0.0
     return tuple(
-        _origin(law, points, group, rung, values, float(total), ~held)
-        for (rung, _), values, total, held, certified in zip(
-            able, ends.values, ends.objective, ends.held, ends.certified, strict=True
+        replace(each, trend=max(each.trend, least))
+        for each in (
+            _origin(law, points, group, rung, values, float(total), ~held)
+            for (rung, _), values, total, held, certified in zip(
+                able, ends.values, ends.objective, ends.held, ends.certified, strict=True
+            )
+            if certified
         )
-        if certified
     )
 
 
