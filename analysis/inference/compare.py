@@ -151,7 +151,7 @@ class Averaged:
 
 
 def averaged(results: Sequence[FitResult]) -> Averaged:
-    """The fits that can be judged, mixed by their Akaike weights.
+    """The fits that can be judged, mixed by their Akaike weights; the heaviest first.
 
     Raises:
         UserError: the laws differ in their variables or rows, or none has both an AICc and
@@ -163,7 +163,9 @@ def averaged(results: Sequence[FitResult]) -> Averaged:
         names = " and ".join(title(each) for each in results)
         raise UserError(f"{names} differ in their variables: average laws of the same ones")
     judged = [(each, aicc(each)) for each in results if each.has_intervals]
-    able = [(each, found) for each, found in judged if np.isfinite(found)]
+    able = sorted(
+        ((each, found) for each, found in judged if np.isfinite(found)), key=lambda pair: pair[1]
+    )
     if not able:
         raise UserError(
             "no law to average: each needs bootstrap=1000, a certified minimum, and two rows more "

@@ -121,7 +121,7 @@ def roll(law: Law, points: Points, engine: Engine, warm: Array) -> tuple[Origin,
             for (rung, _), values, total, held, certified in zip(
                 able, ends.values, ends.objective, ends.held, ends.certified, strict=True
             )
-            if certified
+            if certified and math.isfinite(total)
         )
     )
 

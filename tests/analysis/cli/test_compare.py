@@ -52,7 +52,7 @@ def test_the_true_law_wins_by_held_out_error(csv: str, tmp_path: Path, capsys):
     at = ["--bootstrap", "60", "--at", "params=1e10,tokens=2e11"]
     assert main(["compare", csv, *asked, *at]) == 0
     said = capsys.readouterr().out
-    assert re.search(r"predicted by chinchilla 1, chinchilla,beta = alpha \S+e-", said)
+    assert re.search(r"predicted by chinchilla 1, chinchilla, beta = alpha \S+e-", said)
     assert "intervals of a new run: constants, run noise, law" in said
     first, second = ranked(said)
     assert first[0] == "chinchilla" and float(first[4]) > 90
