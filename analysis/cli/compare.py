@@ -114,7 +114,7 @@ def run(options: argparse.Namespace) -> Answer:
             yield Note(f"inside, score: intervals of a new run by {title(each)}: {contents}")
     if at:
         mixed = averaged(results)
-        yield from predicted(mixed.predict(**columns(at)), at, results[0].recipe.loss)
+        yield from predicted(mixed.predict_at(columns(at)), at, results[0].recipe.loss)
         yield Note(f"predicted by {mixed}")
     yield from map(Note, dict.fromkeys(note for each in results for note in each.points.notes))
     yield from plot(options, lambda: draw(results))

@@ -16,7 +16,7 @@ judges the law over the rows fitted, not beyond them: for extrapolation, use `ro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -121,6 +121,10 @@ class Averaged:
 
     def predict(self, level: float = LEVEL, **variables: ArrayLike) -> Prediction:
         """The loss of a new run at any x. Raises UserError where the rows do not determine it."""
+        return self.predict_at(variables, level)
+
+    def predict_at(self, variables: Mapping[str, ArrayLike], level: float = LEVEL) -> Prediction:
+        """`predict`, with the variables in a mapping."""
         for each in self.results:
             each.check(variables)
         away = factors(variables, self.results[0].points.variables)
@@ -135,7 +139,7 @@ class Averaged:
             noise=float(np.sqrt(self._mean([each.noise**2 for each in self.results]))),
             distance=distance(away),
             level=level,
-            rows=float(self._mean([each.freedom for each in self.results])),
+            residual_freedom=round(float(self._mean([each.freedom for each in self.results]))),
         )
         ends = [percentile_interval(each, level) for each in drawn]
         low, high = (np.exp(self._mean([each[at] for each in ends])) for at in (0, 1))
