@@ -101,7 +101,8 @@ def test_every_table_is_its_theory(
     assert wide[name] == deep[name] == ()
 
 
-@pytest.mark.parametrize("name", ["sgd", pytest.param("muon", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sgd", "muon"])
 def test_every_table_is_its_theory_with_other_updates(name: str) -> None:
     base = override(config(), [f"optimizer.name={name}"])
     families = set(optimizer(name).families)

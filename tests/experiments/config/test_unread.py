@@ -109,7 +109,11 @@ def effect(config: RunConfig, made: Recipe) -> Any:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "named")) for name in BASES]
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in ("experts, mup", "named")))
+        for name in BASES
+    ],
 )
 def test_a_field_is_unread_exactly_where_it_changes_nothing(name: str) -> None:
     config = base(name)

@@ -43,9 +43,8 @@ BY_DEPTH = (
 )
 
 
-@pytest.mark.parametrize(
-    "own", [model(HYBRID), pytest.param(BY_DEPTH, marks=pytest.mark.slow)], ids=["hybrid", "sizes"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("own", [model(HYBRID), BY_DEPTH], ids=["hybrid", "sizes"])
 def test_layout_has_the_gradients_of_one_device(own: tuple[str, ...]) -> None:
     """The largest difference is 1e-5 of the largest gradient of a weight."""
     fields = (f"execution.layout.{field}" for field in LAYOUTS["fsdp 2, tensor 2"])
