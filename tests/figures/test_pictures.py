@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from quick import cases
 
 from analysis.figures import names, reproduce
 from analysis.plotting.style import house_style, letter, log_ticks
@@ -53,7 +54,7 @@ def misplaced(figure: Any) -> list[str]:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(each, marks=[pytest.mark.slow] * (each not in QUICK)) for each in names()],
+    cases(names(), QUICK),
 )
 def test_letters_lie_apart_and_inside(name: str):
     with house_style():

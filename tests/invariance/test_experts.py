@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from curves import CHUNK, SCIENCE, STEPS, batches, program, run, train
+from quick import cases
 
 from experiments.training.step import Recipe, init_state, train_chunk
 
@@ -28,7 +29,7 @@ MODELS = {
 MODELS["recursion"] = replace(
     SCIENCE.model, layers=4, layers_unique=2, sharing="cycle", recursion="expert_choice"
 )
-NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name != "top_k")) for name in MODELS]
+NAMES = cases(MODELS, quick=("top_k",))
 
 
 def scanned(name: str) -> Recipe:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ability_worlds import TARGET, world
+from quick import cases
 
 from analysis.inference.abilities import curves
 from analysis.inference.abilities.chains import pass_until
@@ -36,7 +37,7 @@ def test_the_chains_are_found() -> None:
 
 @pytest.mark.parametrize(
     "chain",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in chains()],
+    cases(chains(), QUICK),
 )
 def test_a_chain_covers_the_truth_of_few_worlds(chain: str) -> None:
     share, width = covered(chain, FEW)

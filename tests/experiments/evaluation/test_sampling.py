@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from quick import cases
 
 from experiments.evaluation import sampling
 from experiments.evaluation.model import Sampler
@@ -41,9 +42,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "_program", program)
 
 
-@pytest.mark.parametrize(
-    "mixer", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in MIXERS]
-)
+@pytest.mark.parametrize("mixer", cases(MIXERS, QUICK))
 def test_samples_are_those_of_the_uncached_pass(mixer: str) -> None:
     spec, seeds = _spec(mixer), [seed_of("a", k) for k in range(3)]
     params = jax.jit(partial(init, spec, 16))(jax.random.key(0))

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import pytest
+from quick import cases
 
 from experiments.config.run import BatchConfig, Execution, RunConfig, Science
 from experiments.devices.resolve import resolve, step_of
@@ -38,9 +39,7 @@ LAYOUTS = {
     "zero 2": Layout("fsdp", zero=2),
     "hierarchical": Layout("hierarchical", fsdp=4),
 }
-CASES = [
-    pytest.param(name, marks=[pytest.mark.slow] * (name in ("data", "zero 1"))) for name in LAYOUTS
-]
+QUICK = ("fsdp", "zero 2", "hierarchical")
 BYTES = {"f32": 4, "s32": 4, "u32": 4, "pred": 1}
 OPERATION = re.compile(r"= (.*?) (all-gather|all-reduce|reduce-scatter)(?:-start)?\(")
 
@@ -69,7 +68,7 @@ def _bytes(shapes: str) -> int:
     )
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", cases(LAYOUTS, QUICK))
 def test_arrays_are_those_of_the_formulas(name: str) -> None:
     """All gathers, and all reductions; XLA:CPU scatters by reducing and taking a part. Within 2 %:
     XLA moves the embedding's gradient otherwise, a hundredth here."""
@@ -84,7 +83,7 @@ def test_arrays_are_those_of_the_formulas(name: str) -> None:
     assert dict(theirs) == pytest.approx(dict(ours), rel=0.02)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", cases(LAYOUTS, QUICK))
 def test_memory_of_a_device_is_near_what_is_compiled(name: str) -> None:
     """Within 15 %, as alone (tests/scaling/machines/test_memory.py)."""
     laid = resolve(config(LAYOUTS[name]), "cpu", DEVICES)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import records
 import tiny
+from quick import cases
 from shared_out import MODEL, TOLERANCE, made, windows
 
 from experiments.record import Status
@@ -73,7 +74,7 @@ def alone(k: int, model: tuple[str, ...]) -> tuple[TrainState, np.ndarray]:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name != QUICK)) for name in LAYOUTS],
+    cases(LAYOUTS, quick=(QUICK,)),
 )
 def test_member_under_a_layout_has_the_curve_of_its_solo_run(name: str) -> None:
     model = science(name)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +13,7 @@ import pytest
 import records
 import tiny
 from jax.sharding import NamedSharding
+from quick import cases
 from shared_out import TOLERANCE, curve, differentiate, held
 
 from experiments.record import Status
@@ -49,11 +49,6 @@ PARTS = {  # of the parameters and of the optimizer's state on each device
     "fsdp 8": (1 / 8, 1 / 8),
     "hierarchical 2 x 4": (1 / 4, 1 / 4),
 }
-
-
-def cases(names: Iterable[str], quick: tuple[str, ...]) -> list[Any]:
-    """The names, those that are not quick marked as slow."""
-    return [pytest.param(name, marks=[pytest.mark.slow] * (name not in quick)) for name in names]
 
 
 def fields(name: str) -> list[str]:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from quick import cases
 from shared_out import MODEL, TOLERANCE, curve, differentiate, held, made, windows
 
 from experiments.training.hypers import hypers
@@ -49,13 +50,7 @@ def fields(name: str) -> tuple[str, ...]:
 GRADIENTS = ("stage 2, fsdp 2, two microbatches", "stage 2, two rounds")
 
 
-def cases(quick: tuple[str, ...]) -> list[Any]:
-    """All of them, those that are not quick marked as slow."""
-    slow = [pytest.param(name, marks=pytest.mark.slow) for name in PIPELINES if name not in quick]
-    return [*quick, *slow]
-
-
-@pytest.mark.parametrize("name", cases(()))
+@pytest.mark.parametrize("name", cases(PIPELINES, ()))
 def test_pipeline_has_the_curve_of_one_device(name: str) -> None:
     alone, (state, losses) = curve(DEEP)[1], curve(*fields(name))
     assert alone[-1] < alone[0] - 0.1, "the run learns, so that equal curves mean something"
@@ -66,7 +61,7 @@ def test_pipeline_has_the_curve_of_one_device(name: str) -> None:
     assert 1 / ways <= held(state.params["blocks"]) < 1 / ways + 0.02
 
 
-@pytest.mark.parametrize("name", cases(GRADIENTS))
+@pytest.mark.parametrize("name", cases(PIPELINES, GRADIENTS))
 def test_pipeline_has_the_gradients_of_one_device(name: str) -> None:
     alone, shared = differentiate(DEEP), differentiate(*fields(name))
     for ours, theirs in zip(jax.tree.leaves(shared), jax.tree.leaves(alone), strict=True):

@@ -14,6 +14,7 @@ import pytest
 import records
 import tiny
 from curves import batches
+from quick import cases
 
 from experiments import record
 from experiments.record import Status
@@ -26,7 +27,7 @@ from experiments.training.step import TrainState, recipe
 from experiments.training.trainer import train, train_population
 
 K, STEPS, CHUNK, TOLERANCE = 8, 100, 25, 1e-5
-COUNTS = (1, pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow), 8)
+COUNTS = cases((1, 2, 4, 8), quick=(1, 8))
 SICK = 3
 RECIPE = recipe(tiny.config())
 LENGTHS = (100, 100, 93, 100, 60, 100, 75, 100)
