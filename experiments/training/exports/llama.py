@@ -215,8 +215,9 @@ def write(folder: Path, found: ExportedModel) -> None:
     """
     library = import_extra("safetensors.numpy", "safetensors", "an export")
     arrays = tensors(found)
-    metadata = {key: single_file.metadata(found)[key] for key in single_file.ORIGIN}
-    files.write_bytes(folder / WEIGHTS, library.save(arrays, {"format": "pt", **metadata}))
+    metadata = single_file.metadata(found)
+    origin = {key: metadata[key] for key in single_file.ORIGIN}
+    files.write_bytes(folder / WEIGHTS, library.save(arrays, {"format": "pt", **origin}))
     tokenizer = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "clean_up_tokenization_spaces": False,
