@@ -22,6 +22,7 @@ from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
 from analysis.fitting.types import LEVEL
 from analysis.plotting.style import FITTED, HELD, MUTED, house_style, log_ticks
+from scaling.common.answers import Ranged
 from scaling.laws import Law
 from scaling.laws.chinchilla import chinchilla
 
@@ -87,8 +88,8 @@ class Line:
     group: str
     variant: Variant
     result: FitResult
-    exponent: tuple[float, float, float]
-    ratio: tuple[float, float, float]
+    exponent: Ranged
+    ratio: Ranged
 
 
 def reproduce() -> Reproduction:

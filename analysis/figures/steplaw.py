@@ -26,6 +26,7 @@ from analysis.hyperparameters import (
 )
 from analysis.plotting.numbers import quantity
 from analysis.plotting.style import FITTED, HELD, INK, MARKERS, MUTED, SIZE, house_style
+from scaling.common.answers import Ranged
 from scaling.hyperparameters.published import by_name
 from scaling.hyperparameters.recommendation import recommend
 
@@ -56,7 +57,7 @@ class Method:
     name: str
     laws: Mapping[str, OptimumLaw]
 
-    def interval(self, hyper: str, variable: str) -> tuple[float, float, float]:
+    def interval(self, hyper: str, variable: str) -> Ranged:
         """The exponent and its 95 % interval."""
         law = self.laws[hyper]
         return law.params[variable], *law.interval(variable)

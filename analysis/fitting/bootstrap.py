@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.tables.columns import Array, column_of, texts
+from scaling.common.answers import Ranged
 from scaling.common.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def student_t(level: float, dof: float) -> float:
     return float(stdtrit(dof, (1 + level) / 2))
 
 
-def mean_interval(values: ArrayLike, level: float) -> tuple[float, float, float]:
+def mean_interval(values: ArrayLike, level: float) -> Ranged:
     """m and m -+ t s / sqrt(n) of n independent values by Student's t; nan ends of a single one."""
     x = np.asarray(values, float)
     mean = float(x.mean())

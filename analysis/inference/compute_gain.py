@@ -29,6 +29,7 @@ from analysis.fitting.tabular import Tabular
 from analysis.fitting.types import LEVEL
 from analysis.inference.compare import same_rows, title
 from analysis.tables.points import Array
+from scaling.common.answers import Ranged
 from scaling.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -242,7 +243,7 @@ def crossing(
     )
 
 
-def spending(result: FitResult, loss: float, level: float = LEVEL) -> tuple[float, float, float]:
+def spending(result: FitResult, loss: float, level: float = LEVEL) -> Ranged:
     """The least budget that reaches a loss, and its interval by the constants; inf where none
     does."""
     frontier = _frontier(result, result.samples)

@@ -25,6 +25,7 @@ from analysis.fitting.prediction.reach import size_of
 from analysis.fitting.result import FitResult
 from analysis.fitting.types import LEVEL
 from analysis.tables.points import Array, Points
+from scaling.common.answers import Ranged
 from scaling.common.errors import UserError
 
 RANGE = math.log(1e6)  # of k, both ways
@@ -47,7 +48,7 @@ class SpeedUp:
     high: float
     scatter: float
     expected: float
-    per_decade: tuple[float, float, float]
+    per_decade: Ranged
 
 
 def speed_up(reference: FitResult, arm: Points, level: float = LEVEL) -> SpeedUp:
@@ -121,7 +122,7 @@ def _slopes(reference: FitResult, x: Mapping[str, Array], logs: Array, step: flo
     return np.asarray((down - up) / (2 * step))
 
 
-def _trend(decades: Array, logs: Array, level: float) -> tuple[float, float, float]:
+def _trend(decades: Array, logs: Array, level: float) -> Ranged:
     """The factor of k over a decade, with its interval; nan below three runs or one size."""
     nothing = (math.nan, math.nan, math.nan)
     if len(logs) < 3 or np.ptp(decades) < 1e-9:

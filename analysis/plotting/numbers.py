@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from scaling.common.answers import Ranged
+
 
 def quantity(value: float, digits: int = 3) -> str:
     """259k, 1.2M, 4.4B, as for parameters and tokens; `scientific` outside that range."""
@@ -20,7 +22,7 @@ def scientific(value: float) -> str:
     return f"{mantissa.removesuffix('.0')}e{int(power)}"
 
 
-def ranged(value: tuple[float, float, float], form: str, unit: str = "") -> str:
+def ranged(value: Ranged, form: str, unit: str = "") -> str:
     """A value with its interval in brackets; alone where there is none (nan)."""
     mean, low, high = (f"{each:{form}}" for each in value)
     return f"{mean}{unit}" if math.isnan(value[1]) else f"{mean} [{low}, {high}]{unit}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from scaling.common.answers import Ranged
 from scaling.common.tables import table
 
 
@@ -37,7 +38,7 @@ class TextTable:
         return f"**{self.title}**\n\n{self.note}.\n\n{lines}"
 
 
-def beyond_seeds(value: tuple[float, float, float], null: float, word: str) -> str:
+def beyond_seeds(value: Ranged, null: float, word: str) -> str:
     """A clause on a mean over seeds: from one seed, or no different from `null`, called `word`."""
     _, low, high = value
     if math.isnan(low):

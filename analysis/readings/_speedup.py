@@ -23,6 +23,7 @@ from analysis.plotting.numbers import quantity, ranged
 from analysis.plotting.style import MARKERS, MUTED, RAMP, house_style
 from analysis.readings._finding import Picture, TextTable, beyond_seeds
 from analysis.tables.study import StudyRecords
+from scaling.common.answers import Ranged
 from scaling.common.errors import UserError
 
 SCRATCH = "scratch"
@@ -51,7 +52,7 @@ class Arm:
     losses: tuple[float, ...]
     speedups: Mapping[str, tuple[float, ...]]
 
-    def mean(self, cost: str) -> tuple[float, float, float]:
+    def mean(self, cost: str) -> Ranged:
         """Mean speed-up over seeds and its interval; nan around a single one."""
         return mean_interval(self.speedups[cost], LEVEL)
 
@@ -150,7 +151,7 @@ def _compute(scratch: pd.DataFrame, loss: str, losses: pd.Series[float]) -> Any:
     return np.exp((np.log(losses) - start) / slope)
 
 
-def _percent(value: tuple[float, float, float]) -> str:
+def _percent(value: Ranged) -> str:
     mean, low, high = (100 * each for each in value)
     return ranged((mean, low, high), ".1f", " %")
 

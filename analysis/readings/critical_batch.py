@@ -33,6 +33,7 @@ from analysis.readings._finding import Picture, TextTable
 from analysis.tables.points import Array
 from analysis.tables.runs import trajectory
 from analysis.tables.study import StudyRecords
+from scaling.common.answers import Ranged
 from scaling.common.errors import UserError
 from scaling.hyperparameters.law import Batch
 from scaling.laws.critical_batch import steps_at, tokens_at
@@ -81,13 +82,13 @@ class CriticalBatch:
     def notes(self) -> tuple[str, ...]:
         return self.law.warnings
 
-    def at(self, loss: float) -> tuple[float, float, float]:
+    def at(self, loss: float) -> Ranged:
         """B_crit and its interval, in tokens."""
         found = self.law.predict(loss=loss)
         return float(found.value), float(found.low), float(found.high)
 
     @property
-    def exponent(self) -> tuple[float, float, float]:
+    def exponent(self) -> Ranged:
         """-1 / alpha_B and its interval."""
         return self.law.params[LOSS], *self.law.interval(LOSS)
 

@@ -19,6 +19,7 @@ from analysis.plotting.numbers import quantity, ranged
 from analysis.plotting.style import MARKERS, MUTED, RAMP, house_style
 from analysis.readings._finding import Picture, TextTable
 from analysis.tables.study import StudyRecords
+from scaling.common.answers import Ranged
 from scaling.common.errors import UserError
 
 BITS, MOST = "evaluations.knowledge.bits", "evaluations.knowledge.most_bits"
@@ -47,7 +48,7 @@ class Knowledge:
     notes: tuple[str, ...] = ()
     predictions: Mapping[str, float] = field(default_factory=dict)
 
-    def mean(self, exposures: str) -> tuple[float, float, float]:
+    def mean(self, exposures: str) -> Ranged:
         """Mean capacity of the runs of these exposures, over sizes and loads, and its interval."""
         found = [run.capacity for run in self.runs if _rounded(run) == exposures]
         return mean_interval(found, LEVEL)

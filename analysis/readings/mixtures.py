@@ -27,6 +27,7 @@ from analysis.plotting.style import FITTED, MUTED, house_style
 from analysis.readings._finding import Picture, TextTable
 from analysis.tables.study import StudyRecords
 from experiments.record import Status
+from scaling.common.answers import Ranged
 from scaling.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def _weights(best: BestMixture) -> tuple[str, ...]:
     return tuple(f"{value:.2f} [{a:.2f}, {b:.2f}]" for value, a, b in rows)
 
 
-def _percent(above: tuple[float, float, float]) -> str:
+def _percent(above: Ranged) -> str:
     value, low, high = (100 * each for each in above)
     return ranged((value, low, high), ".2f", " %")
 

@@ -29,6 +29,7 @@ from analysis.readings._finding import Picture, TextTable
 from analysis.tables.points import Array
 from analysis.tables.study import StudyRecords
 from experiments.record import Status
+from scaling.common.answers import Ranged
 from scaling.common.errors import UserError
 from scaling.laws import by_name
 
@@ -58,13 +59,13 @@ class Leverage:
     drawn: Array
     predictions: Mapping[str, float] = field(default_factory=dict)
 
-    def of(self, at: int) -> tuple[float, float, float]:
+    def of(self, at: int) -> Ranged:
         """The leverage of one mixture and its interval."""
         low, high = np.quantile(self.drawn[:, at], INTERVAL)
         return float(self.value[at]), float(low), float(high)
 
     @property
-    def exponents(self) -> Mapping[str, tuple[float, float, float]]:
+    def exponents(self) -> Mapping[str, Ranged]:
         """b and g with their intervals; none where fewer than four mixtures tell them apart."""
         columns = [np.log(self.mixtures[name].to_numpy(float)) for name in (SPARSITY, GRANULARITY)]
         x = np.stack([np.ones(len(self.value)), *columns], axis=1)

@@ -24,6 +24,7 @@ from analysis.plotting.numbers import quantity, ranged
 from analysis.plotting.style import MARKERS, MUTED, RAMP, house_style
 from analysis.readings._finding import Picture, TextTable, beyond_seeds
 from analysis.tables.study import StudyRecords
+from scaling.common.answers import Ranged
 from scaling.common.errors import UserError
 
 DENSE, DENSITY = "dense", "operation.density"
@@ -48,7 +49,7 @@ class Arm:
     inside: bool  # every loss is one that the dense models reach
 
     @property
-    def worth(self) -> tuple[float, float, float]:
+    def worth(self) -> Ranged:
         """The mean over seeds and its interval; nan around a single seed."""
         return mean_interval(self.worths, LEVEL)
 

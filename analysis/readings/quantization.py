@@ -25,6 +25,7 @@ from analysis.plotting.style import MARKERS, RAMP, house_style
 from analysis.readings._finding import Picture, TextTable
 from analysis.tables.runs import trajectory
 from analysis.tables.study import StudyRecords
+from scaling.common.answers import Ranged
 from scaling.common.errors import UserError
 
 TRAINED, ROUNDED, DENSE, THROUGHOUT = "trained", "rounded", "dense", "ternary throughout"
@@ -163,7 +164,7 @@ def _rounded(costs: pd.DataFrame, params: str) -> Rounded:
     return Rounded(n, d, int(bits), tuple(costs["cost"]))
 
 
-def _law(costs: pd.DataFrame, params: str) -> tuple[float, float, float] | None:
+def _law(costs: pd.DataFrame, params: str) -> Ranged | None:
     """gD, gN and g of one seed; None where its runs leave them open."""
     N, D, bits = (costs[name].astype(float) for name in (params, "tokens_before", BITS))
     X = np.column_stack([np.ones(len(costs)), np.log(D), -np.log(N), -bits])

@@ -19,6 +19,7 @@ from analysis.plotting.numbers import quantity
 from analysis.plotting.style import LINES, MARKERS, MUTED, RAMP, house_style
 from analysis.readings._finding import Picture, TextTable
 from analysis.tables.study import StudyRecords
+from scaling.common.answers import Ranged
 from scaling.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Worth:
     size: EffectiveSize
 
     @property
-    def ratio(self) -> tuple[float, float, float]:
+    def ratio(self) -> Ranged:
         """N_eff / N with its interval."""
         size = self.size
         return size.value / self.params, size.low / self.params, size.high / self.params

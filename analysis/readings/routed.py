@@ -30,6 +30,7 @@ from analysis.readings._finding import Picture, TextTable
 from analysis.tables.points import Array
 from analysis.tables.study import StudyRecords
 from experiments.record import Status, StudyPart
+from scaling.common.answers import Ranged
 from scaling.common.errors import UserError
 from scaling.laws import by_name
 from scaling.laws.routed import cutoff, effective_params
@@ -60,7 +61,7 @@ class Router:
     collapse: tuple[float, float]
 
     @property
-    def c(self) -> tuple[float, float, float]:
+    def c(self) -> Ranged:
         """The bilinear constant and its interval; above 0, routing helps large models less."""
         return self.fit.params["c"], *self.fit.interval("c")
 
@@ -68,7 +69,7 @@ class Router:
         """N_bar of some runs."""
         return effective_params(self.fit.params, rows[N], rows[E])
 
-    def worth(self, params: float, experts: float) -> tuple[float, float, float]:
+    def worth(self, params: float, experts: float) -> Ranged:
         """N_bar / N of one model and its interval."""
         found = effective_params(self.fit.params, params, experts) / params
         drawn = effective_params(self._samples, params, experts) / params

@@ -21,17 +21,17 @@ from analysis.fitting.bootstrap import student_t
 from analysis.fitting.types import LEVEL
 from analysis.readings._finding import Picture, TextTable
 from analysis.tables.study import StudyRecords
+from scaling.common.answers import Ranged
 from scaling.common.errors import UserError
 
 SOLVED, LATE = "evaluations.answers.solved", "evaluations.answers.solved_late"
-Ends = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Solved:
     """Of each task and family: runs, and the mean share of all and of late answers."""
 
-    cells: Mapping[tuple[str, str], tuple[int, Ends, Ends]]
+    cells: Mapping[tuple[str, str], tuple[int, Ranged, Ranged]]
     notes: Sequence[str] = ()
     predictions: Mapping[str, float] = field(default_factory=dict)
 
@@ -81,11 +81,11 @@ class Solved:
         return ()
 
 
-def _three(ends: Ends) -> str:
+def _three(ends: Ranged) -> str:
     return "{:.3f} [{:.3f}, {:.3f}]".format(*ends) if np.isfinite(ends[1]) else f"{ends[0]:.3f}"
 
 
-def _mean(values: Any) -> Ends:
+def _mean(values: Any) -> Ranged:
     """The mean and its interval, infinite for a single value."""
     found = np.asarray(values, float)
     if len(found) < 2:

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from scaling.common.tables import layout, table
 
 Answer = Generator["AnswerPart", None, int]  # returns the exit code
+Ranged = tuple[float, float, float]  # a value, and the low and high end of its interval
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from analysis.fitting.bootstrap import percentile_interval
 from analysis.fitting.types import LEVEL
 from analysis.inference.abilities.answers import Answers, Array
 from analysis.inference.abilities.curves import item_weights
+from scaling.common.answers import Ranged
 from scaling.common.errors import UserError
 
 RESAMPLES = 400
@@ -29,17 +30,15 @@ LEAST = 4  # sizes: a median of three steps
 BINS = 10  # of equal numbers of answers
 FLAT = 1e-9
 
-Ends = tuple[float, float, float]  # value, low, high
-
 
 @dataclass(frozen=True)
 class Break:
     """The shape of one measure over the sizes, with intervals over items and seeds."""
 
     measure: str
-    linearity: Ends
-    breakthrough: Ends
-    discontinuity: Ends
+    linearity: Ranged
+    breakthrough: Ranged
+    discontinuity: Ranged
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def shape(x: Array, y: Array) -> tuple[Array, Array, Array]:
     )
 
 
-def _ends(drawn: Array) -> Ends:
+def _ends(drawn: Array) -> Ranged:
     low, high = percentile_interval(drawn[1:], LEVEL)
     return float(drawn[0]), float(low), float(high)
 

@@ -20,12 +20,11 @@ from analysis.fitting.types import LEVEL
 from analysis.inference.abilities.answers import Answers
 from analysis.inference.abilities.chains.pass_until import PassLaw, double_log, rates
 from analysis.inference.abilities.curves import item_weights
+from scaling.common.answers import Ranged
 from scaling.common.errors import UserError
 
 RESAMPLES = 200
 MOST = 2**20  # samples of a question
-
-Ends = tuple[float, float, float]  # value, low, high
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Spent:
         return self.train + self.sample
 
 
-def curvature(answers: Answers, rng: np.random.Generator) -> Ends:
+def curvature(answers: Answers, rng: np.random.Generator) -> Ranged:
     """q with its interval over items and runs: below 0, super-scaling; above, sub-scaling.
 
     Raises:

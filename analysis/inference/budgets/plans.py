@@ -24,12 +24,12 @@ from analysis.fitting.result import FitResult
 from analysis.fitting.types import LEVEL, Prediction
 from analysis.inference.compute_gain import spending
 from analysis.tables.points import Array
+from scaling.common.answers import Ranged
 from scaling.common.errors import UserError
 
 WARNED, REFUSED = 100.0, 10_000.0  # times the largest compute of a fitted row
 CURVE = (0.25, 0.5, 0.7, 1.0, 1.4, 2.0, 4.0)  # sizes of one loss, over the cheapest
 STEPS = 80  # of a golden section, to rounding
-Ends = tuple[float, float, float]  # value, low, high
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class RunPlan:
     `whole` the FLOPs of both.
     """
 
-    flops: Ends
-    params: Ends
-    tokens: Ends
+    flops: Ranged
+    params: Ranged
+    tokens: Ranged
     prediction: Prediction
     served: float = 0.0
 
@@ -57,7 +57,7 @@ class RunPlan:
         return float(self.prediction.beyond["compute"])
 
     @property
-    def loss(self) -> Ends:
+    def loss(self) -> Ranged:
         said = self.prediction
         return float(said.value), float(said.low), float(said.high)
 
@@ -148,7 +148,7 @@ def _percentiles(values: Array, level: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _ends(part: tuple[Array, Array, Array]) -> Ends:
+def _ends(part: tuple[Array, Array, Array]) -> Ranged:
     value, low, high = map(float, part)
     return value, low, high
 

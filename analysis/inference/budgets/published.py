@@ -14,11 +14,11 @@ import numpy as np
 from analysis.fitting.bootstrap import percentile_interval
 from analysis.fitting.types import LEVEL
 from analysis.tables.points import Array
+from scaling.common.answers import Ranged
 from scaling.common.errors import UserError
 from scaling.laws import Law, Published
 
 DRAWS = 10_000
-Interval = tuple[float, float, float]  # value, low, high
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Plan:
     """The least loss at C = 6 params tokens = `flops`; ends are nan where no interval is known."""
 
     flops: float
-    params: Interval
-    tokens: Interval
-    tokens_per_param: Interval
-    loss: Interval
+    params: Ranged
+    tokens: Ranged
+    tokens_per_param: Ranged
+    loss: Ranged
 
 
 def plan_published(law: Law, constants: Published, flops: float, level: float = LEVEL) -> Plan:

@@ -27,6 +27,7 @@ import numpy as np
 from analysis.fitting.bootstrap import mean_interval, percentile_interval, resample_weights
 from analysis.fitting.types import LEVEL
 from analysis.tables.columns import Array
+from scaling.common.answers import Ranged
 from scaling.common.errors import UserError
 from scaling.common.plugins import import_extra
 
@@ -289,7 +290,7 @@ class Compared:
     def mean(self) -> float:
         return float(np.mean(list(self.losses.values())))
 
-    def above(self, other: Compared) -> tuple[float, float, float]:
+    def above(self, other: Compared) -> Ranged:
         """Mean of ln(loss / the other's) over the seeds of both, and its interval by Student's t.
 
         Runs of one seed have the same first parameters and, for equal weights, the same text.

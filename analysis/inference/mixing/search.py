@@ -26,6 +26,7 @@ import numpy as np
 from analysis.fitting.types import LEVEL
 from analysis.inference.mixing.regressions import Proxies
 from analysis.tables.columns import Array
+from scaling.common.answers import Ranged
 from scaling.common.errors import UserError
 
 FIRST = 4  # large runs at random before the first Gaussian process
@@ -111,7 +112,7 @@ def cost_to(trials: Trials, steps: list[Step], within: float) -> float:
     return next((cost for cost, least in steps if least - trials.best <= within), float("inf"))
 
 
-def interval(values: Array, seed: int = 0) -> tuple[float, float, float]:
+def interval(values: Array, seed: int = 0) -> Ranged:
     """The median and its interval over resampled seeds."""
     draws = np.random.default_rng(seed).integers(len(values), size=(2000, len(values)))
     found = np.sort(values[draws], axis=1)[:, len(values) // 2]
