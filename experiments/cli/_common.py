@@ -90,8 +90,14 @@ def bind(
     from experiments.sweep import sweep
 
     study = study or studies.load(options.study, options.assignments)
-    folder = options.out or studies.named(options.study).folder or Path("runs") / study.name
-    return sweep.bind(study, folder, options.cache, tell)
+    return sweep.bind(study, folder(options, study), options.cache, tell)
+
+
+def folder(options: argparse.Namespace, study: Study) -> Path:
+    """The folder of a study's runs: by --out, of the runs that were named, or runs/NAME."""
+    from experiments import studies
+
+    return options.out or studies.named(options.study).folder or Path("runs") / study.name
 
 
 def facts(study: Study) -> Iterator[Line]:

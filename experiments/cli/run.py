@@ -63,11 +63,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace, launcher: Launcher) -> Answer:
-    from experiments import trackers
-    from experiments.sweep.preflight import fewer_windows
-    from experiments.sweep.progress import Progress
-    from experiments.sweep.sweep import ready, train, write_plan
-    from experiments.trackers import _mirror as mirrors
+    from experiments import studies, trackers
+    from experiments.sweep.sweep import write_plan
+    from experiments.sweep.under_way import under_way
 
     if options.plan and not options.dry_run:
         raise UserError("--plan: goes with --dry-run; a sweep writes its plan itself")
@@ -82,7 +80,17 @@ def _run(options: argparse.Namespace, launcher: Launcher) -> Answer:
             yield Line("wrote the plan, {plan}", plan=str(sweep.folder / STUDY))
         return code
     options.progress.stop()  # the corpus and the sweep tell their own
-    sweep = common.bind(options, common.on_stderr)
+    study = studies.load(options.study, options.assignments)
+    with under_way(common.folder(options, study), options.cache):
+        return (yield from _train(common.bind(options, common.on_stderr, study), options, launcher))
+
+
+def _train(sweep: Sweep, options: argparse.Namespace, launcher: Launcher) -> Answer:
+    from experiments.sweep.preflight import fewer_windows
+    from experiments.sweep.progress import Progress
+    from experiments.sweep.sweep import ready, train
+    from experiments.trackers import _mirror as mirrors
+
     runs = sweep.runs(options.part)
     if not runs:
         raise UserError(f"--part {options.part}: the study '{sweep.study.name}' has no such runs")

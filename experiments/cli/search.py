@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,7 @@ def _search(options: argparse.Namespace, launcher: Launcher) -> Answer:
     from experiments.search.promotion import UnfinishedError
     from experiments.search.searcher import bind
     from experiments.sweep.progress import Progress
+    from experiments.sweep.under_way import under_way
 
     def watching(runs: Sequence[Run], finished: Sequence[str]) -> Progress:
         if missing := len(runs) - len(finished):
@@ -69,20 +71,17 @@ def _search(options: argparse.Namespace, launcher: Launcher) -> Answer:
         return Progress(runs, finished)
 
     plan = studies.load_search(options.search, options.assignments)
-    found = bind(
-        plan,
-        options.sampler,
-        options.out or Path("runs") / plan.name,
-        options.cache,
-        launcher,
-        watching,
-        (lambda text: None) if options.dry_run else common.on_stderr,
-    )
+    folder = options.out or Path("runs") / plan.name
+    tell = (lambda text: None) if options.dry_run else common.on_stderr
+    place = (folder, options.cache)
+    bound = partial(bind, plan, options.sampler, *place, launcher, watching, tell)
     if options.dry_run:
-        return (yield from _dry_run(found))
+        return (yield from _dry_run(bound()))
     options.progress.stop()  # the sweep has its own
     try:
-        found.run()
+        with under_way(*place):
+            found = bound()
+            found.run()
     except UnfinishedError as error:
         left = "not finished: the same command continues from the last checkpoints"
         yield Line("{failure}\n{left}", failure=str(error), left=left)

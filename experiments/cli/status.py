@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from experiments.cli import _common as common
@@ -21,7 +22,7 @@ from scaling.common.command_line import Parser
 from scaling.common.quantities import positive
 
 if TYPE_CHECKING:
-    from experiments.sweep.sweep import Sweep
+    from experiments.sweep.sweep import Standing, Sweep
 
 
 def add(parser: Parser) -> None:
@@ -32,7 +33,8 @@ def add(parser: Parser) -> None:
         nargs="?",
         const=5.0,
         metavar="SECONDS",
-        help="look again after so many (default 5), until no run is running",
+        help="look again after so many (default 5), until all runs are finished or no process "
+        "prepares or trains them",
     )
 
 
@@ -52,15 +54,23 @@ def run(options: argparse.Namespace) -> Answer:
 
 
 def _watch(sweep: Sweep, seconds: float) -> None:
-    """Redraw the table until no run is running; where there is no terminal, only wait."""
+    """Redraw the table while a live process has runs to train; without a terminal, only wait."""
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
-    from experiments.sweep.sweep import Standing
-
     with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
-        while Standing.RUNNING in (standings := sweep.standings()).values():
+        while _is_awaited(sweep, standings := sweep.standings()):
             parts = map(str, run_table(sweep, sweep.study.runs, standings))
             live.update(Text("\n".join(parts)), refresh=True)
             time.sleep(seconds)
+
+
+def _is_awaited(sweep: Sweep, standings: Mapping[str, Standing]) -> bool:
+    """Tell if runs are left, and a live process trains them or prepares to."""
+    from experiments.sweep.sweep import Standing
+    from experiments.sweep.under_way import is_under_way
+
+    if all(each.is_finished for each in standings.values()):
+        return False
+    return Standing.RUNNING in standings.values() or is_under_way(sweep.folder, sweep.cache)

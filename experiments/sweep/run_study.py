@@ -10,6 +10,7 @@ from experiments.plan.study import Study
 from experiments.record import FINISHED, Status, StudyPart
 from experiments.sweep.progress import Progress
 from experiments.sweep.sweep import bind, ready, train
+from experiments.sweep.under_way import under_way
 from scaling.common.files import cache_folder
 
 
@@ -36,12 +37,13 @@ def run(
     """
     from rich.console import Console
 
-    sweep = bind(study, Path(out or Path("runs") / study.name), cache_folder())
-    runs, launcher = sweep.runs(StudyPart(part)), launchers.load("local", workers, {})
-    finished = [run.run_id for run in runs if sweep.status(run) in FINISHED]
-    console = Console()
-    with Progress(runs, finished, console) as progress:
-        train(sweep, ready(sweep, StudyPart(part), launcher), launcher, progress)
+    folder, console = Path(out or Path("runs") / study.name), Console()
+    with under_way(folder, cache_folder()):
+        sweep = bind(study, folder, cache_folder())
+        runs, launcher = sweep.runs(StudyPart(part)), launchers.load("local", workers, {})
+        finished = [run.run_id for run in runs if sweep.status(run) in FINISHED]
+        with Progress(runs, finished, console) as progress:
+            train(sweep, ready(sweep, StudyPart(part), launcher), launcher, progress)
     counts = Counter(sweep.status(run) for run in runs)
     said = ", ".join(f"{counts[status]} {status}" for status in Status if counts[status])
     console.print(f"{study.name}: {said}, in {sweep.folder}", highlight=False, soft_wrap=True)
