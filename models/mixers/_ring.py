@@ -126,30 +126,33 @@ def _backward(saved: tuple[Array, ...], dy: Array) -> tuple[Array, Array, Array]
     mean = (dy.astype(jnp.float32) * y).sum(-1)
     product = partial(jnp.einsum, preferred_element_type=jnp.float32)
 
-    def add(
-        dq: Array, k: Array, v: Array, dk: Array, dv: Array, other: Array
-    ) -> tuple[Array, Array, Array]:
+    def shares(k: Array, v: Array, other: Array) -> tuple[Array, Array, Array]:
+        """The gradients of q, k and v by the products of q with the keys of one device."""
+        dq: list[Array] = []
+        dk, dv = jnp.float32(0), jnp.float32(0)
         for rows, keys in _tiles(q.shape[-2]):
             scores = _scores(q, k, rows, keys, other)
             p = jnp.exp(scores - normaliser[..., rows, None])
             own = dy[..., rows, :]
             dp = product("bgink,bgsk->bgins", own, v[:, :, keys])
             ds = (p * (dp - mean[..., rows, None])).astype(q.dtype)
-            dv = dv.at[:, :, keys].add(product("bgins,bgink->bgsk", p.astype(q.dtype), own))
-            dk = dk.at[:, :, keys].add(product("bgins,bgink->bgsk", ds, q[..., rows, :]))
-            dq = dq.at[..., rows, :].add(product("bgins,bgsk->bgink", ds, k[:, :, keys]))
-        return dq, dk, dv
+            dq.append(product("bgins,bgsk->bgink", ds, k[:, :, keys]))
+            later = [(0, 0), (0, 0), (0, q.shape[-2] - keys.stop), (0, 0)]
+            dk += jnp.pad(product("bgins,bgink->bgsk", ds, q[..., rows, :]), later)
+            dv += jnp.pad(product("bgins,bgink->bgsk", p.astype(q.dtype), own), later)
+        return jnp.concatenate(dq, -2), dk, dv
 
     def step(carry: tuple[Array, ...], number: Array) -> tuple[tuple[Array, ...], None]:
         dq, k, v, dk, dv = carry
         after = _on(k), _on(v)
-        dq, dk, dv = add(dq, k, v, dk, dv, _before(number))
+        more = shares(k, v, _before(number))
+        dq, dk, dv = jax.tree.map(jnp.add, (dq, dk, dv), more)
         return (dq, *after, _on(dk), _on(dv)), None
 
     m = jax.lax.axis_size(AXIS)
     none = [jnp.zeros(x.shape, jnp.float32) for x in (q, k, v)]
     (dq, k, v, dk, dv), _ = jax.lax.scan(step, (none[0], k, v, *none[1:]), jnp.arange(m - 1))
-    dq, dk, dv = add(dq, k, v, dk, dv, _before(m - 1))
+    dq, dk, dv = jax.tree.map(jnp.add, (dq, dk, dv), shares(k, v, _before(m - 1)))
     dq, dk, dv = (x.astype(q.dtype) for x in (dq, _on(dk), _on(dv)))
     return dq, dk, dv
 
