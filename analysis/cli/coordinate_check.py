@@ -11,9 +11,9 @@ coordinates` measured. Exit status 1: a rule is broken, or a slope is beyond its
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scaling.common.answers import Answer, Line, Shown
 from scaling.common.errors import UserError
@@ -33,7 +33,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Print every slope that theory speaks of and the rules that are broken; draw the slopes."""
-    from analysis.estimators.coordinate_check import AXES, check, draw, label
+    from analysis.estimators.coordinate_check import AXES, check, draw
     from analysis.plotting.style import save
     from analysis.tables.files import load_table
 
@@ -50,14 +50,13 @@ def run(options: argparse.Namespace) -> Answer:
         parametrization=verdict.parametrization,
     )
     for row in verdict.judged.to_dict("records"):
-        what = label(row["place"], row["layer"]) + " change" * (row["quantity"] == "change")
-        when = f"after {row['step']} steps" if row["step"] else "at the start"
+        place, when = _name(row)
         ends = (row["low"], row["high"])
         limits = (row["limit_low"], row["limit_high"])
         yield Line(
             "{place:28} {step} {slope:>6.2f}  {interval}  limits {limits}{verdict}",
             "slopes",
-            place=what,
+            place=place,
             step=Shown(row["step"], f"{when:14}"),
             slope=row["slope"],
             interval=Shown(ends, "[{:>5.2f}, {:>5.2f}]".format(*ends)),
@@ -70,6 +69,14 @@ def run(options: argparse.Namespace) -> Answer:
     yield Line("\n{figure}", figure=str(table.with_name("coordinates.png")))
     yield from _conclusion(verdict)
     return 0 if verdict.passes else FAILS
+
+
+def _name(row: Mapping[Any, Any]) -> tuple[str, str]:
+    """The place of a slope, and when it was measured."""
+    from analysis.estimators.coordinate_check import label
+
+    place = label(row["place"], row["layer"]) + " change" * (row["quantity"] == "change")
+    return place, f"after {row['step']} steps" if row["step"] else "at the start"
 
 
 def _remark(verdict: str) -> str:
@@ -99,15 +106,38 @@ def _conclusion(verdict: CoordinateCheck) -> Iterator[Line]:
                 measured=power.measured,
                 theory=Shown(power.theory, _theory(power.theory)),
             )
-    if verdict.named:
-        return
-    if not verdict.passes:
-        said = ("fails", f"every rule is {name}'s, and none explains the slopes beyond limits")
-    elif verdict.undetermined:
-        said = ("undetermined", f"{' and '.join(verdict.undetermined)}; no rule is broken")
-    else:
-        said = ("passes", f"every rule and every slope is {name}'s over {axis}")
-    yield Line("{verdict}: {why}", verdict=said[0], why=said[1])
+    yield Line("{verdict}: {why}", **_verdict(verdict))
+
+
+def _verdict(found: CoordinateCheck) -> Mapping[str, str]:
+    """The verdict, and which slopes or rules it comes from with the remedy."""
+    from analysis.estimators.coordinate_check import AXES, REMEDIES
+
+    def where(kind: str) -> str:
+        rows = found.judged[found.judged["verdict"] == kind].to_dict("records")
+        return ", ".join(" ".join(_name(row)) for row in rows)
+
+    name = found.parametrization
+    if found.named:
+        why = f"these rules are not {name}'s; windtunnel describe STUDY shows those of all weights"
+        return {"verdict": "fails", "why": why}
+    if not found.passes:
+        why = f"{where('beyond')}; every rule is {name}'s, so look into the modules' code"
+        return {"verdict": "fails", "why": why}
+    if found.undetermined:
+        each = [(text, where(kind)) for kind, text in REMEDIES[found.axis].items()]
+        asked = "; ".join(f"{text} for {places}" for text, places in each if places)
+        return {"verdict": "undetermined", "why": f"{asked}; no rule is broken"}
+    why = f"every rule and every slope is {name}'s over {AXES[found.axis]}{_reach(found)}"
+    return {"verdict": "passes", "why": why}
+
+
+def _reach(found: CoordinateCheck) -> str:
+    """The number of slopes within their limits whose intervals are not, and the remedy."""
+    rows = found.judged
+    inside = (rows["low"] >= rows["limit_low"]) & (rows["high"] <= rows["limit_high"])
+    wide = int((~inside).sum())
+    return f"; {wide} of {len(rows)} intervals reach beyond limits (more --seeds)" * (wide > 0)
 
 
 def _theory(power: float) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scaling.parametrization.theory import Axis, Theory
+from scaling.parametrization.theory import GROUPS, Axis, Theory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,16 +174,22 @@ def _groups(
 
 def unseen(table: pd.DataFrame, axis: Axis) -> Iterator[str]:
     """The rules that these runs cannot show, with the reason."""
-    rules = set(table["quantity"])
     yield "a factor that is the same at every size"
     if axis == "width" and table["head_dim"].nunique() == 1:
         yield "the attention scale, as heads do not grow (--grow head_dim)"
-    for rule in ("epsilon", "decay"):
-        if rule not in rules:
-            yield f"{NAMES.get(rule, rule)}, which this optimizer does not scale"
     weights = table[table["quantity"] == "rate"]
-    drawn = set(table.loc[table["quantity"] == "init", "place"])
     matrices = weights[~weights["role"].isin(("gain", "bias"))]
-    zero = [place for place in matrices["place"].unique() if place not in drawn]
-    if zero:
+    decays = weights[weights["role"].map(GROUPS) != "vector"]
+    for rule, of in (("epsilon", weights), ("decay", decays)):
+        name, lack = NAMES.get(rule, rule), _without(table, rule, of)
+        if lack:
+            where = f" of {', '.join(lack)}" * (len(lack) < of["place"].nunique())
+            yield f"{name}{where}, which this optimizer does not scale"
+    if zero := _without(table, "init", matrices):
         yield f"the init of {', '.join(zero)}, which starts at zero"
+
+
+def _without(table: pd.DataFrame, rule: str, weights: pd.DataFrame) -> list[str]:
+    """Weights among these for which no such rule was measured."""
+    measured = set(table.loc[table["quantity"] == rule, "place"])
+    return [place for place in weights["place"].unique() if place not in measured]

@@ -114,6 +114,14 @@ def test_heads_that_do_not_grow_say_nothing_of_their_scale() -> None:
     assert any("attention scale" in text for text in verdict.unseen)
 
 
+def test_a_rule_that_some_weights_lack_is_said_of_them() -> None:
+    """As the epsilon of Muon's matrices; vectors have no decay by theory."""
+    frame = table()
+    lack = (frame["quantity"] == "epsilon") & frame["place"].isin(HIDDEN)
+    said = [text for text in check(frame[~lack]).unseen if "does not scale" in text]
+    assert said == [f"epsilon of {', '.join(HIDDEN)}, which this optimizer does not scale"]
+
+
 def test_half_a_power_is_far_beyond_the_tolerance() -> None:
     near: dict[str, Any] = {"rate mlp/in": TOLERANCE / 2, "decay mlp/in": TOLERANCE / 2}
     assert check(table(**near)).passes
