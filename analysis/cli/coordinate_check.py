@@ -111,7 +111,7 @@ def _conclusion(verdict: CoordinateCheck) -> Iterator[Line]:
 
 def _verdict(found: CoordinateCheck) -> Mapping[str, str]:
     """The verdict, and which slopes or rules it comes from with the remedy."""
-    from analysis.estimators.coordinate_check import AXES, REMEDIES
+    from analysis.estimators.coordinate_check import AXES, BEYOND
 
     def where(kind: str) -> str:
         rows = found.judged[found.judged["verdict"] == kind].to_dict("records")
@@ -122,11 +122,10 @@ def _verdict(found: CoordinateCheck) -> Mapping[str, str]:
         why = f"these rules are not {name}'s; windtunnel describe STUDY shows those of all weights"
         return {"verdict": "fails", "why": why}
     if not found.passes:
-        why = f"{where('beyond')}; every rule is {name}'s, so look into the modules' code"
+        why = f"{where(BEYOND)}; every rule is {name}'s, so look into the modules' code"
         return {"verdict": "fails", "why": why}
     if found.undetermined:
-        each = [(text, where(kind)) for kind, text in REMEDIES[found.axis].items()]
-        asked = "; ".join(f"{text} for {places}" for text, places in each if places)
+        asked = "; ".join(f"{remedy} for {where(remedy)}" for remedy in found.undetermined)
         return {"verdict": "undetermined", "why": f"{asked}; no rule is broken"}
     why = f"every rule and every slope is {name}'s over {AXES[found.axis]}{_reach(found)}"
     return {"verdict": "passes", "why": why}

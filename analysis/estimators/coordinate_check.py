@@ -35,12 +35,10 @@ COLUMNS = (
     "value", "role", "family", "fan_in",
 )  # fmt: skip
 AXES = {"width": "width", "layers": "depth"}
-MORE_SEEDS, LARGER = "more --seeds", "go wider"
-REMEDIES: Mapping[Axis, Mapping[str, str]] = {
-    "width": {MORE_SEEDS: "more --seeds", LARGER: "go wider (--widths)"},
-    "layers": {MORE_SEEDS: "more --seeds", LARGER: "go deeper (--depths)"},
-}
+WITHIN, BEYOND, MORE_SEEDS = "within", "beyond", "more --seeds"
+LARGER: Mapping[Axis, str] = {"width": "go wider (--widths)", "layers": "go deeper (--depths)"}
 OF_ACTIVATIONS = ["size", "change"]
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,7 @@ class CoordinateCheck:
         parametrization: the table whose theory judges.
         slopes: a row per place, layer, step and quantity: slope, low, high.
         judged: those that theory speaks of, with `limit_low`, `limit_high` and `verdict`: "within",
-            "beyond", or a key of `REMEDIES` where it is undetermined.
-        rules: every rule in force that was measured, with its theory.
+            "beyond", or the remedy where it is undetermined.
         named: the broken rules, each with the powers that show it.
         unseen: what these runs cannot show.
     """
@@ -62,7 +59,6 @@ class CoordinateCheck:
     parametrization: str
     slopes: pd.DataFrame
     judged: pd.DataFrame
-    rules: tuple[Power, ...]
     named: Mapping[str, list[Power]]
     unseen: tuple[str, ...]
 
@@ -79,13 +75,13 @@ class CoordinateCheck:
     @property
     def passes(self) -> bool:
         """No rule is broken and no slope is beyond its limit."""
-        return not self.named and not (self.judged["verdict"] == "beyond").any()
+        return not self.named and not (self.judged["verdict"] == BEYOND).any()
 
     @property
     def undetermined(self) -> tuple[str, ...]:
         """The remedies of slopes that are neither within their limit nor beyond it."""
         verdicts = set(self.judged["verdict"])
-        return tuple(text for key, text in REMEDIES[self.axis].items() if key in verdicts)
+        return tuple(each for each in (MORE_SEEDS, LARGER[self.axis]) if each in verdicts)
 
 
 def check(table: pd.DataFrame) -> CoordinateCheck:
@@ -97,7 +93,6 @@ def check(table: pd.DataFrame) -> CoordinateCheck:
     axis = _axis(table)
     name = _parametrization(table)
     theory = THEORIES[name]  # type: ignore[index]
-    weights = powers(table, axis, theory)
     activations = table[table["quantity"].isin(OF_ACTIVATIONS)]
     each = _slopes(activations, axis)
     first = table.drop_duplicates(axis)
@@ -109,8 +104,7 @@ def check(table: pd.DataFrame) -> CoordinateCheck:
         name,
         _with_intervals(each, LEVEL),
         judged,
-        tuple(power for weight in weights for power in weight),
-        broken(weights, axis),
+        broken(powers(table, axis, theory), axis),
         tuple(unseen(table, axis)),
     )
 
@@ -171,45 +165,38 @@ def _judge(
 ) -> pd.DataFrame:
     """The slopes that theory speaks of, with their limits and verdicts."""
     last = each["step"].max()
-    spoken, limits = [], []
-    for i, row in each.iterrows():
-        start = row["step"] == 0 and row["quantity"] == "size"
-        theirs: Range | None
-        if start:
-            theirs = theory.at_start(axis, row["place"], heads, tied)
-        elif row["step"] == last:
-            theirs = theory.after(axis, row["place"], row["quantity"], heads, tied)
-        else:
-            continue
-        if theirs is not None:
-            spoken.append(i)
-            limits.append((theirs[0] - TOLERANCE, theirs[1] + TOLERANCE))
-    chosen = each.loc[spoken].reset_index(drop=True)
+
+    def limits(row: Any) -> Range | None:
+        if row.step == 0 and row.quantity == "size":
+            return theory.at_start(axis, row.place, heads, tied)
+        if row.step == last:
+            return theory.after(axis, row.place, row.quantity, heads, tied)
+        return None
+
+    theirs = [limits(row) for row in each.itertuples()]
+    spoken = [i for i, limit in enumerate(theirs) if limit is not None]
+    chosen = each.iloc[spoken].reset_index(drop=True)
     level = 1 - (1 - LEVEL) / max(len(chosen), 1)
-    judged = _with_intervals(chosen, level)
-    ends = [_interval(slopes, level) for slopes in chosen["largest"]]
-    bounds = np.reshape(limits, (-1, 2))
-    judged = judged.assign(limit_low=bounds[:, 0], limit_high=bounds[:, 1])
-    rows = zip(judged.itertuples(), ends, bounds, strict=True)
-    return judged.assign(
-        verdict=[
-            _verdict(row.slope, (row.low, row.high), end, limit)  # type: ignore[arg-type]
-            for row, end, limit in rows
-        ]
+    bounds = np.reshape([theirs[i] for i in spoken], (-1, 2))
+    judged = _with_intervals(chosen, level).assign(
+        limit_low=bounds[:, 0] - TOLERANCE, limit_high=bounds[:, 1] + TOLERANCE
     )
+    pairs = zip(judged.itertuples(), chosen["largest"], strict=True)
+    verdicts = [_verdict(row, _interval(slopes, level), axis) for row, slopes in pairs]
+    return judged.assign(verdict=verdicts)
 
 
-def _verdict(
-    slope: float, all_sizes: tuple[float, float], largest: tuple[float, float], limit: Any
-) -> str:
-    def excludes(interval: tuple[float, float]) -> bool:
-        return interval[0] > limit[1] or interval[1] < limit[0]  # False of NaN
+def _verdict(row: Any, largest: Interval, axis: Axis) -> str:
+    """The verdict on one slope, beside the interval of that over the two largest sizes."""
 
-    if limit[0] <= slope <= limit[1]:
-        return "within"
-    if not excludes(all_sizes):
+    def excludes(low: float, high: float) -> bool:
+        return low > row.limit_high or high < row.limit_low  # False of NaN
+
+    if row.limit_low <= row.slope <= row.limit_high:
+        return WITHIN
+    if not excludes(row.low, row.high):
         return MORE_SEEDS
-    return "beyond" if excludes(largest) else LARGER
+    return BEYOND if excludes(*largest) else LARGER[axis]
 
 
 def _with_intervals(each: pd.DataFrame, level: float) -> pd.DataFrame:
@@ -220,7 +207,7 @@ def _with_intervals(each: pd.DataFrame, level: float) -> pd.DataFrame:
     )
 
 
-def _interval(slopes: Any, level: float) -> tuple[float, float]:
+def _interval(slopes: Any, level: float) -> Interval:
     """Student's interval of the mean, NaN of one seed."""
     from scipy.stats import t
 

@@ -71,7 +71,7 @@ def test_a_slope_that_returns_at_the_largest_sizes_asks_for_larger_ones() -> Non
     small = (frame["place"] == "stream") & (frame["step"] == 2) & (frame["width"] == SIZES[0])
     frame.loc[small, "value"] /= 2.0
     verdict = check(frame)
-    assert verdicts(verdict) == {"within", "go wider"}
+    assert verdicts(verdict) == {"within", "go wider (--widths)"}
     assert verdict.passes
     assert verdict.undetermined == ("go wider (--widths)",)
     deep = frame.assign(width=64, layers=frame["width"])
