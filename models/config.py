@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Literal
 
 from scaling.common import plugins
@@ -281,6 +281,17 @@ class TransformerConfig:
         """Lengths of the letters of its parts (`scaling.common.alphabet`), besides d and v."""
         sizes = {"h": self.heads, "g": self.kv_heads, "k": self.head_dim, "f": self.ffn}
         return sizes | {"e": self.experts, "r": self.experts}
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """The `models.part.FIELDS` that its parts read; the pattern may leave its experts open."""
+        named = {"experts"} if any("+" not in block for block in self.pattern) else set()
+        named |= {"capacity_factor"} if self.recursion != "none" else set()
+        folders = ("models.mixers", "models.ffn")
+        parts = (
+            find_part(*each) for block in self.blocks for each in zip(folders, block, strict=True)
+        )
+        return frozenset(named.union(*(part.reads for part in parts)))
 
     def capacity(self, context: int) -> int:
         """The slots of an expert for a sequence: ceil(k T capacity_factor / E), at most T."""

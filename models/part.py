@@ -205,13 +205,6 @@ def feed_forward(name: str) -> Part:
     return found
 
 
-def reads(model: TransformerConfig) -> frozenset[str]:
-    """The `FIELDS` that the parts of a model read; the pattern may leave its experts open."""
-    named = {"experts"} if any("+" not in block for block in model.pattern) else set()
-    named |= {"capacity_factor"} if model.recursion != "none" else set()
-    return frozenset(named.union(*(part.reads for part in _parts(model))))
-
-
 def versions(model: TransformerConfig) -> dict[str, int]:
     """`Part.version` of the parts and the router of a model, where it was raised, by name."""
     named = {
@@ -219,7 +212,7 @@ def versions(model: TransformerConfig) -> dict[str, int]:
         for block in model.blocks
         for folder, text in zip(("models.mixers", "models.ffn"), block, strict=True)
     }
-    if "router" in reads(model):
+    if "router" in model.reads:
         named[f"models.routers.{model.router}"] = router(model.router).version
     return {name: version for name, version in named.items() if version > 1}
 
@@ -227,7 +220,7 @@ def versions(model: TransformerConfig) -> dict[str, int]:
 def rules(model: TransformerConfig) -> frozenset[str]:
     """`Part.rules` of all parts of a model, and the roles of its router's weights."""
     own = router(model.router)
-    found = {**own.weights, **own.shared}.values() if "router" in reads(model) else ()
+    found = {**own.weights, **own.shared}.values() if "router" in model.reads else ()
     roles = {role for role, _ in found} | ({"router"} if model.recursion != "none" else set())
     roles |= {"bias"} if model.weights != "dense" else set()  # B starts at 0 as one does
     return frozenset(roles).union(*(part.rules for part in _parts(model)))
@@ -239,7 +232,7 @@ def _parts(model: TransformerConfig) -> list[Part]:
 
 def penalties(model: TransformerConfig) -> frozenset[str]:
     """`Router.penalties` of a model, if it has a router, and those of its recursion."""
-    found = router(model.router).penalties if "router" in reads(model) else ()
+    found = router(model.router).penalties if "router" in model.reads else ()
     more = RECURSIONS[model.recursion].penalties if model.recursion != "none" else ()
     return frozenset((*found, *more))
 

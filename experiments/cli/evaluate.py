@@ -107,7 +107,7 @@ def _folder(options: argparse.Namespace) -> Answer:
 def _file(options: argparse.Namespace) -> Answer:
     """Evaluate the file's parameters, in a fresh state, on every task of its config."""
     from experiments import data
-    from experiments.config.overrides import override
+    from experiments.config.overrides import joined, once, override
     from experiments.evaluation.task import VALIDATION, evaluate, numbers
     from experiments.sweep.preflight import check_vocabulary
     from experiments.training.exports.forms import model_of
@@ -119,7 +119,7 @@ def _file(options: argparse.Namespace) -> Answer:
 
     exported = model_of(options.path)
     trained_on = exported.config.science.data
-    config = override(exported.config, _of_any_text(options.assignments))
+    config = override(exported.config, _of_any_text(joined(once(options.assignments))))
     made, science = recipe(config), config.science
     for name in ("tokenizer", "vocab_size"):
         if getattr(science.data, name) != getattr(trained_on, name):

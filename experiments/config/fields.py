@@ -83,11 +83,11 @@ def from_json(name: str, value: Any, kind: Any) -> Any:
 
 def to_json(value: Any, kind: Any) -> Any:
     """A field's value ready for JSON; 1 and 1.0 are one value of a float field."""
-    if dataclasses.is_dataclass(value):
-        return to_dict(value)
+    if kind is int or kind is float:
+        return kind(value)
     if isinstance(value, tuple):
         return [to_json(item, _item(kind)) for item in value]
-    return kind(value) if kind in (int, float) else value
+    return to_dict(value) if dataclasses.is_dataclass(value) else value
 
 
 def to_dict(config: Any) -> dict[str, Any]:

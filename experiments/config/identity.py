@@ -53,12 +53,14 @@ def canonical(science: Science) -> dict[str, Any]:
     versions of parts."""
     kind: Any = type(science)
     kinds, read, default = _leaves(kind)
-    pairs = zip(kinds.items(), map(_settled, kinds, read(science)), default, strict=True)
-    found = {
-        path: to_json(value, kind)
-        for (path, kind), value, usual in pairs
-        if value != usual and is_read(science, path)
-    }
+    found = {}
+    for (path, leaf), value, usual in zip(kinds.items(), read(science), default, strict=True):
+        if (
+            value != usual
+            and (settled := _settled(path, value)) != usual
+            and is_read(science, path)
+        ):
+            found[path] = to_json(settled, leaf)
     return found | versions(science.model)
 
 

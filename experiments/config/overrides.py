@@ -33,6 +33,28 @@ def split(text: str, option: str = "--set") -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
+def once(
+    assignments: Iterable[str], option: str = "--set", aliases: Mapping[str, str] = ALIASES
+) -> dict[str, str]:
+    """The value of each key of ``key=value``, by its path where it is an alias.
+
+    Raises:
+        UserError: a key has two values.
+    """
+    found: dict[str, str] = {}
+    for text in assignments:
+        word, value = split(text, option)
+        key = aliases.get(word, word)
+        if found.setdefault(key, value) != value:
+            raise UserError(f"{option} {text}: {key} is {found[key]} already; give it once")
+    return found
+
+
+def joined(values: Mapping[str, str]) -> list[str]:
+    """The texts that `once` reads."""
+    return [f"{key}={value}" for key, value in values.items()]
+
+
 @cache
 def paths(kind: type = RunConfig) -> tuple[str, ...]:
     """Every dotted path that can be set; the science needs no prefix."""
@@ -130,9 +152,19 @@ def value_of(config: RunConfig, path: str) -> Any:
     return _getter(path)(config)
 
 
+def values_of(configs: Iterable[RunConfig], path: str) -> list[Any]:
+    """The values of a field in several configs."""
+    return list(map(_getter(path), configs))
+
+
 @cache
 def _getter(path: str) -> attrgetter[Any]:
-    return attrgetter(".".join(_full(path)))
+    return attrgetter(attribute(path))
+
+
+def attribute(path: str) -> str:
+    """The dotted attribute of a config at a path: ``science.model.width`` of ``model.width``."""
+    return ".".join(_full(path))
 
 
 def _full(path: str) -> list[str]:

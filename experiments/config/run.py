@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Literal
@@ -121,12 +122,11 @@ BOUNDS: Ranges = {
 }
 
 
-_READ = {path: attrgetter(path) for path in (*RANGES, *EXECUTION_RANGES)}
+_READ, _READ_EXECUTION = attrgetter(*RANGES), attrgetter(*EXECUTION_RANGES)
 
 
-def _check(config: Any, ranges: Ranges) -> None:
-    for path, (least, greatest, rule) in ranges.items():
-        value = _READ[path](config)
+def _check(values: Iterable[float], ranges: Ranges) -> None:
+    for value, (path, (least, greatest, rule)) in zip(values, ranges.items(), strict=True):
         if not least <= value <= greatest:  # NaN is in no range
             raise UserError(f"{path}={value}: {rule}")
 
@@ -187,7 +187,7 @@ class Science:
         for section in ("optimizer", "schedule", "evaluation", "tuning"):
             check_choices(section, getattr(self, section))
         check_choices("science", self)
-        _check(self, RANGES)
+        _check(_READ(self), RANGES)
         for family in self.optimizer.kind.families:
             self.parametrization.check(family, self.model.embeddings)
         self._check_average()
@@ -253,7 +253,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         check_choices("execution", self.execution)
-        _check(self, EXECUTION_RANGES)
+        _check(_READ_EXECUTION(self), EXECUTION_RANGES)
         b, m = self.science.batch.sequences, self.execution.microbatch
         if m and b % m:
             raise UserError(

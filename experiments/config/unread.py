@@ -19,7 +19,7 @@ from experiments.config.fields import field_types
 from experiments.config.optimizer import NUMBERS
 from experiments.config.run import PenaltiesConfig, Science
 from experiments.config.schedule import DECAYS, READS
-from models.part import FIELDS, penalties, reads, rules
+from models.part import FIELDS, penalties, rules
 from scaling.parametrization.parametrization import RolePowers
 from scaling.parametrization.tables import TABLES
 
@@ -32,7 +32,7 @@ class Reading(NamedTuple):
 
 
 def _part(name: str, *more: str) -> Reading:
-    return Reading(lambda s: name in reads(s.model), ("model.experts", "model.pattern", *more))
+    return Reading(lambda s: name in s.model.reads, ("model.experts", "model.pattern", *more))
 
 
 def _penalty(name: str) -> Reading:
@@ -49,8 +49,7 @@ def _schedule(name: str) -> Reading:
 def _base(name: str, part: str | None = None) -> Reading:
     return Reading(
         lambda s: (
-            name in TABLES[s.parametrization.name].bases
-            and (part is None or part in reads(s.model))
+            name in TABLES[s.parametrization.name].bases and (part is None or part in s.model.reads)
         ),
         ("parametrization.name",),
     )

@@ -12,7 +12,7 @@ from typing import Literal
 
 from experiments.config.run import Execution, RunConfig, Science
 from models.config import TransformerConfig
-from models.part import KernelSetting, Part, mixer, reads, router
+from models.part import KernelSetting, Part, mixer, router
 from scaling.common.errors import UserError
 from scaling.machines import memory, placement
 from scaling.machines.layout import Layout
@@ -120,7 +120,7 @@ def _check_stages(model: TransformerConfig, layout: Layout) -> None:
             f"execution.layout.sequence={layout.sequence}: model.recursion={model.recursion} "
             "gathers tokens of whole sequences; choose fsdp or fsdp_tensor"
         )
-    if layout.stage > 1 and "router" in reads(model):
+    if layout.stage > 1 and "router" in model.reads:
         found = router(model.router)
         if found.carries or found.tokens == "read":
             raise UserError(

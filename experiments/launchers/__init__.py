@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.config.overrides import split
+from experiments.config.overrides import once
 from experiments.config.run import RunConfig
 from experiments.devices.machine import Platform
 from experiments.devices.slot import Slot
@@ -72,7 +72,7 @@ class Launcher(ABC):
 
 def chosen(args: argparse.Namespace) -> Launcher:
     """The launcher that a command line names by --launcher, --workers and --resource."""
-    resources = dict(split(text, "--resource") for text in args.resources)
+    resources = once(args.resources, "--resource", {})
     return load(args.launcher, args.workers, resources)
 
 

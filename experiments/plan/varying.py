@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.config.overrides import ALIASES, paths, value_of
+from experiments.config.overrides import ALIASES, paths, values_of
 from experiments.plan.run import Run
 from scaling.common import tables
 
@@ -18,10 +18,11 @@ def varying(runs: Sequence[Run], shown: Sequence[str] = ()) -> dict[str, list[An
 
     Left out are the fields that are `shown` elsewhere, and those that another one decides.
     """
+    configs = [run.config for run in runs]
     columns = {"label": [run.label for run in runs]}
     for path in paths():
         if path not in shown and not path.startswith(PLACES):
-            columns[path] = [value_of(run.config, path) for run in runs]
+            columns[path] = values_of(configs, path)
     return {short(name): columns[name] for name in tables.varying(columns)}
 
 

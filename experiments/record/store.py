@@ -129,7 +129,7 @@ def read_file(path: Path, kind: type[F]) -> F:
 
 def _check_file(path: Path, mend: str) -> None:
     """Refuse a pipe, which would hold a reader up for ever, and other things that are no file."""
-    if os.path.lexists(path) and not path.is_file():
+    if not path.is_file() and os.path.lexists(path):
         raise DamagedError(f"{path}: is no file; {mend}")
 
 
@@ -260,9 +260,10 @@ def changed(run: Path, summary: RunSummary) -> dict[str, str]:
     """
     found = {}
     for name, wanted in summary.files.items():
-        if not (run / name).is_file():
+        path = run / name
+        if not path.is_file():
             found[name] = "is missing"
-        elif _sum(run / name) != wanted:
+        elif _sum(path) != wanted:
             found[name] = "has changed since the run ended"
     return found
 

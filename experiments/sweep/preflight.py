@@ -39,14 +39,15 @@ def check_data(runs: Sequence[Run], corpora: data.Corpora) -> None:
 
 def check_budgets(runs: Sequence[Run], corpora: data.Corpora) -> None:
     """Check that the corpora are large enough; a study is planned and looked at without."""
-    for run in runs:
-        science = run.config.science
+    sciences = (run.config.science for run in runs)
+    asked = dict.fromkeys((s.data, s.seed, s.tokens, s.batch.seq_len) for s in sciences)
+    for config, seed, tokens, seq_len in asked:
         data.check_budget(
-            corpora.mixture(science.data).train,
-            seed=science.seed,
-            tokens=science.tokens,
-            seq_len=science.batch.seq_len,
-            repeats=[part.repeats for part in parts(science.data)],
+            corpora.mixture(config).train,
+            seed=seed,
+            tokens=tokens,
+            seq_len=seq_len,
+            repeats=[part.repeats for part in parts(config)],
         )
 
 

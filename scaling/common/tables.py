@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -21,45 +22,38 @@ def table(
 
     Lines are never wrapped or cut, so that it pastes whole.
     """
-    from rich.cells import cell_len
-
-    shown = [_cells(head)] * any(head) + [_cells(row) for row in rows]
-    lengths = [[max(map(cell_len, cell)) for cell in row] for row in shown]
-    widths = [max(column) for column in zip(*lengths, strict=True)]
     places = range(left) if isinstance(left, int) else left
-    padded = [
-        [
-            [_pad(line, width - cell_len(line), place in places) for line in cell]
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        for row in shown
+    unpadded = [line for row in ([head] * any(head) + [*rows]) for line in _lines(row)]
+    columns = [
+        _column(texts, place in places) for place, texts in enumerate(zip(*unpadded, strict=True))
     ]
-    lines = [line for row in padded for line in _lines(row, widths)]
+    lines = zip(*(texts for texts, _ in columns), strict=True)
     if style == "plain":
         return "\n".join("  ".join(line).rstrip() for line in lines).strip("\n")
     bordered = [f"| {' | '.join(line)} |" for line in lines]
-    rule = f"|{'|'.join('-' * (width + 2) for width in widths)}|"
+    rule = f"|{'|'.join('-' * (width + 2) for _, width in columns)}|"
     return "\n".join([*bordered[: any(head)], *[rule] * any(head), *bordered[any(head) :]])
 
 
-def _cells(row: Sequence[str]) -> list[list[str]]:
-    """Each cell by its lines, one at least, without control characters."""
+def _lines(row: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """The lines of a row without control characters; a cell of fewer lines is blank below them."""
     from rich.control import strip_control_codes
 
-    return [strip_control_codes(cell).expandtabs().split("\n") for cell in row]
+    if all(map(str.isprintable, row)):  # one line, of no such characters
+        return iter([tuple(row)])
+    cells = (strip_control_codes(cell).expandtabs().split("\n") for cell in row)
+    return zip_longest(*cells, fillvalue="")
 
 
-def _pad(line: str, spaces: int, left: bool) -> str:
-    return line + " " * spaces if left else " " * spaces + line
+def _column(texts: Sequence[str], left: bool) -> tuple[list[str], int]:
+    """The texts of a column, padded to their greatest width on a terminal, and that width."""
+    from rich.cells import cell_len
 
-
-def _lines(row: Sequence[Sequence[str]], widths: Sequence[int]) -> Iterator[list[str]]:
-    """The lines of a row; a cell of fewer lines is blank below them."""
-    for n in range(max(map(len, row))):
-        yield [
-            cell[n] if n < len(cell) else " " * width
-            for cell, width in zip(row, widths, strict=True)
-        ]
+    widths = list(map(cell_len, texts))
+    width = max(widths)
+    if left:
+        return [t + " " * (width - n) for t, n in zip(texts, widths, strict=True)], width
+    return [" " * (width - n) + t for t, n in zip(texts, widths, strict=True)], width
 
 
 def layout(

@@ -11,11 +11,12 @@ populations are neighbours; dynamic programming finds the cheapest plan.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
-from experiments.config.overrides import assign, value_of
+from experiments.config.overrides import assign, attribute, paths, value_of
 from experiments.config.run import RunConfig
 from experiments.config.traced import FIELDS
 from experiments.runs.job import Job, Population
@@ -47,6 +48,26 @@ def signature(config: RunConfig) -> RunConfig:
     return assign(config, _usual())
 
 
+def signatures(configs: Iterable[RunConfig]) -> list[RunConfig]:
+    """The signature of each config, made once for all that agree in its other fields."""
+    made: dict[Any, RunConfig] = {}
+    found = []
+    for config in configs:
+        key = _other_fields()(config)
+        if key not in made:
+            made[key] = signature(config)
+        found.append(made[key])
+    return found
+
+
+@cache
+def _other_fields() -> Callable[[RunConfig], Any]:
+    """The getter of all values that a signature keeps."""
+    inside = tuple(f"{path}." for path in HOST)
+    kept = (path for path in paths() if path not in _usual() and not path.startswith(inside))
+    return attrgetter(*map(attribute, kept))
+
+
 @cache
 def _usual() -> Mapping[str, Any]:
     default = RunConfig()
@@ -57,8 +78,10 @@ def _usual() -> Mapping[str, Any]:
 def alike(jobs: Sequence[Job]) -> dict[RunConfig, list[Job]]:
     """Jobs by signature, each group from its longest run to its shortest."""
     groups: dict[RunConfig, list[Job]] = {}
-    for job in sorted(jobs, key=_steps, reverse=True):
-        groups.setdefault(signature(job.run.config), []).append(job)
+    longest = sorted(jobs, key=_steps, reverse=True)
+    kinds = signatures(job.run.config for job in longest)
+    for kind, job in zip(kinds, longest, strict=True):
+        groups.setdefault(kind, []).append(job)
     return groups
 
 

@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -144,13 +145,18 @@ def kept(config: RunConfig, slot: Slot, most: int = 1) -> Curve | None:
 
 def _path(config: RunConfig, slot: Slot) -> Path:
     """The file of a program on a kind of place."""
-    from importlib.metadata import version
-
     pinned = [slot.core is not None, slot.gpu is not None]
-    place = [slot.kind, version("jax"), *pinned, *machine.devices()]
+    place = [slot.kind, _jax_version(), *pinned, *machine.devices()]
     text = json.dumps([SCIENCE_VERSION, to_dict(config), place], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return slot.cache / "throughput" / f"{digest}.json"
+
+
+@cache
+def _jax_version() -> str:
+    from importlib.metadata import version
+
+    return version("jax")
 
 
 def _device_bytes() -> float:
