@@ -65,7 +65,7 @@ def repeats(rows: pd.DataFrame) -> NDArray[np.intp]:
     if not columns:
         return np.zeros(len(rows), np.intp)
     values = [column_of(rows, name).astype(str) for name in columns]
-    return np.asarray(rows.groupby(values, sort=False).ngroup(), np.intp)
+    return np.asarray(rows.groupby(values, sort=False, dropna=False).ngroup(), np.intp)
 
 
 def local_noise(

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar, cast
 
-from experiments.config.overrides import ALIASES, is_by_source, meant, split
+from experiments.config.overrides import ALIASES, is_by_source, joined, meant, once
 from experiments.plan import settings
 from scaling.common import plugins
 from scaling.common.errors import UserError
@@ -63,12 +63,12 @@ def build(kind: FileKind[T], name: str, assignments: Sequence[str]) -> T:
     with _one_line(Path(inspect.getfile(found))):  # an annotation may name what is not there
         values, types = settings.defaults(make), settings.kinds(make)
     rest: dict[str, str] = {}
-    for text in assignments:
-        key, value = split(text)
+    aliases = {word: path for word, path in ALIASES.items() if word not in values}
+    for key, value in once(assignments, aliases=aliases).items():
         if key in values:
             values[key] = settings.read(f"--set {key}", value, types[key])
-        elif (field := ALIASES.get(key, key)) in kind.fields or is_by_source(field):
-            rest[field] = value
+        elif key in kind.fields or is_by_source(key):
+            rest[key] = value
         else:
             hint = meant(key, [*values, *kind.fields])
             own = f"settings of {name}: {', '.join(values) or 'none'}"
@@ -82,7 +82,7 @@ def build(kind: FileKind[T], name: str, assignments: Sequence[str]) -> T:
             f"{name}: its function '{kind.function}' gives a {type(built).__name__}, "
             f"no {kind.returns.__name__}"
         )
-    changed: Any = cast(Any, built).override([f"{key}={value}" for key, value in rest.items()])
+    changed: Any = cast(Any, built).override(joined(rest))
     told = {key: settings.plain(value) for key, value in values.items()}
     file = str(Path(name).absolute()) if Path(name).suffix == ".py" else name
     file = "" if file == changed.name else file

@@ -11,10 +11,13 @@ from experiments.config.data import DataConfig
 from experiments.plan.law_settings import separate
 from experiments.plan.run import Run
 from experiments.record import Measured, StudyPart
+from scaling.common import plugins
 from scaling.common.errors import UserError, nearest
 from scaling.laws import by_name
 
 LONGEST = 100  # bytes of a name
+READINGS = "analysis.readings"
+FINDINGS = ("yes", "no")
 PARAMS = ("params_total", "params_active", "params_unique", "params_nonembedding")
 
 
@@ -67,19 +70,36 @@ class Study:
         for run in self.runs[:1]:
             known = sorted({*run.ledger, *Measured.__struct_fields__})
             for name in ("loss", "tokens"):
-                if (column := getattr(self, name)) not in known and "." not in column:
+                column = getattr(self, name)
+                if column.partition(".")[0] not in known:
                     raise UserError(f"Study: {name}={column}: {nearest(column, known)}")
+        readings = plugins.files(READINGS)
+        if self.reading not in readings:
+            raise UserError(f"Study: reading={self.reading}: {nearest(self.reading, readings)}")
+        self._check_published()
         if self.law is not None:
             by_name(self.law)  # it is needed when all runs are trained
+
+    def _check_published(self) -> None:
+        labels = {run.label for run in self.runs}
+        for label, finding in self.published.items():
+            if finding not in FINDINGS:
+                known = nearest(finding, FINDINGS)
+                raise UserError(f"Study: published: {label}={finding}: {known}")
+            if label not in labels:
+                known = nearest(label, labels)
+                raise UserError(f"Study: published: {label}: no run has this label; {known}")
 
     def part(self, part: StudyPart) -> tuple[Run, ...]:
         return tuple(run for run in self.runs if run.part is part)
 
     def override(self, assignments: Sequence[str]) -> Study:
         """Every run with the same overrides applied, and then with what laws give."""
+        if not assignments:
+            return self
         plain, laws = separate(assignments)
         runs = tuple(run.override(plain).follow(laws) for run in self.runs)
-        return replace(self, runs=runs, designed=self.runs if assignments else ())
+        return replace(self, runs=runs, designed=self.runs)
 
     def with_fingerprints(self, find: Callable[[DataConfig], str]) -> Study:
         """Every run bound to the corpora found for its data, which fixes its identity."""

@@ -123,7 +123,7 @@ def take(folder: Path) -> Claim | None:
         before = _numbers(folder)
         if before and _is_held(_path(folder, before[-1])):
             return None
-        number = before[-1] + 1 if before else 1
+        number = max(_named(folder), default=0) + 1
         path = _path(folder, number)
         try:
             path.touch(exist_ok=False)
@@ -197,10 +197,16 @@ def _path(folder: Path, number: int) -> Path:
 
 
 def _numbers(folder: Path) -> list[int]:
+    """The numbers of all claims; a folder, a pipe or a dangling link of such a name is none."""
+    return sorted(number for number, path in _named(folder).items() if path.is_file())
+
+
+def _named(folder: Path) -> dict[int, Path]:
+    """Everything that has the name of a claim, by its number."""
     if not folder.is_dir():
-        return []
-    found = (NAME.fullmatch(path.name) for path in folder.iterdir() if not path.is_dir())
-    return sorted(int(match[1]) for match in found if match)
+        return {}
+    found = ((NAME.fullmatch(path.name), path) for path in folder.iterdir())
+    return {int(match[1]): path for match, path in found if match}
 
 
 def _latest(folder: Path) -> Path | None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from experiments import record
 from experiments.config.from_record import read_config
-from experiments.config.overrides import override, paths
+from experiments.config.overrides import joined, once, override, paths, split
 from experiments.plan import loading, settings
 from experiments.plan.loading import FileKind
 from experiments.plan.run import Run
@@ -72,7 +72,9 @@ def named(text: str) -> Named:
 def load(name: str, assignments: Sequence[str] = ()) -> Study:
     """The study of `named`, with its settings and overrides applied."""
     found = named(name)
-    return loading.build(STUDY, found.study, [*found.assignments, *assignments])
+    given = once(assignments)  # which replace those of the folder
+    kept = [text for text in found.assignments if split(text)[0] not in given]
+    return loading.build(STUDY, found.study, [*kept, *assignments])
 
 
 def load_search(name: str, assignments: Sequence[str] = ()) -> Search:
@@ -83,7 +85,7 @@ def load_search(name: str, assignments: Sequence[str] = ()) -> Search:
 def runs(name: str, assignments: Sequence[str] = ()) -> tuple[Run, ...]:
     """The runs of a study, or the one run of a config.json, with the overrides applied."""
     if name.endswith(".json"):
-        return (Run(override(read_config(local(name)), assignments), rung=0),)
+        return (Run(override(read_config(local(name)), joined(once(assignments))), rung=0),)
     return load(name, assignments).runs
 
 

@@ -41,6 +41,14 @@ def _names(package: str, folder: str | None) -> tuple[str, ...]:
     return tuple(sorted(name for name in found if not name.startswith("_")))
 
 
+def files(package: str) -> tuple[str, ...]:
+    """As `names`, by the files alone: a room asks for those of another, which it never imports."""
+    homes = [str(Path(__file__).parents[2]), os.environ.get(VARIABLE)]
+    folders = [str(Path(home, *package.split("."))) for home in homes if home]
+    found = (module.name for module in pkgutil.iter_modules(folders))
+    return tuple(sorted(name for name in found if not name.startswith("_")))
+
+
 def summary(package: str, name: str) -> str:
     """The first line of a plug-in's docstring, read without importing the file."""
     places = (Path(folder, f"{name}.py") for folder in _folders(package))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -246,6 +247,20 @@ def test_taker_that_decided_long_ago_finds_the_claim_followed(tmp_path, monkeypa
     monkeypatch.setattr(claim, "_is_held", lambda path: False)
     assert take(tmp_path) is None
     assert files(tmp_path) == ["claim.3"]
+
+
+@pytest.mark.parametrize("before", [(), ("claim.1",)])
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("nowhere")])
+def test_a_claim_that_is_no_file_owns_nothing(make, before, tmp_path):
+    """A folder, a pipe or a link to nothing where the next claim would be."""
+    for name in before:
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
+    make(tmp_path / f"claim.{len(before) + 1}")
+    assert not is_claimed(tmp_path)
+    assert take(tmp_path) is not None
+    assert is_claimed(tmp_path)
+    assert take(tmp_path) is None
 
 
 def test_folder_that_cannot_be_written_is_one_line(tmp_path):

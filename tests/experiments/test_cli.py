@@ -167,6 +167,8 @@ def test_a_study_is_its_file_or_the_folder_of_its_runs(study_file, call, cache, 
     by_file = call("status", "--set", "seed=3")
     assert by_file[0] == 0 and by_file == call("status", study=str(out))
     assert by_file != call("status")  # other runs
+    again = call("status", "--set", "seed=4")
+    assert again == call("status", "--set", "seed=4", study=str(out))  # in place of the folder's
     seen = call("describe", "--set", "seed=3")
     assert seen[0] == 0 and seen == call("describe", study=str(out))
     assert "no such folder" in error(call("status", study=str(out / "mine")))

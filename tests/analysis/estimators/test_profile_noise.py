@@ -36,6 +36,8 @@ def test_repeated_runs_go_first_unless_their_settings_differ():
     rates = pd.DataFrame({"loss": y, "optimizer.learning_rate": np.tile([1.0, 2.0, 3.0], 6)})
     assert repeats(rates).tolist() == [0, 1, 2] * 6
     assert local_noise(x, y, ONES, repeats(rates), groups).freedom == 0  # three sizes
+    blank = rates.assign(batch=[None, "a", np.nan] * 6)  # a setting that some rows leave open
+    assert repeats(blank).tolist() == [0, 1, 2] * 6
 
 
 def test_noise_explains_what_it_may():

@@ -36,10 +36,16 @@ def test_settings_go_to_the_study_and_fields_to_every_run(write):
     assert studies.load(path).settings == {"path": "texts", "seed": 0}
 
 
-def test_a_later_assignment_replaces_an_earlier_one(write):
+def test_a_field_has_one_value(write):
     path = write(tiny.STUDY_FILE.format(path="texts"))
-    study = studies.load(path, ["seed=3", "model.ffn=3", "seed=4", "model.ffn=64"])
-    assert (study.settings["seed"], study.runs[0].config.science.model.ffn) == (4, 64)
+    for twice, said in (
+        (["seed=3", "model.ffn=64", "seed=4"], "--set seed=4: seed is 3 already; give it once"),
+        (["model.ffn=3", "model.ffn=64"], "--set model.ffn=64: model.ffn is 3 already"),
+        (["lr=1", "optimizer.learning_rate=2"], "optimizer.learning_rate is 1 already"),
+    ):
+        with pytest.raises(UserError, match=said):
+            studies.load(path, twice)
+    assert studies.load(path, ["seed=3", "seed=3"]).settings["seed"] == 3
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,11 @@ def test_a_part_may_be_named_by_its_word():
         ({"runs": (tiny.config(),)}, "one is a RunConfig; give each as a Run"),
         ({"tokens": "token"}, "tokens=token: did you mean 'tokens'"),
         ({"loss": "los"}, "loss=los: did you mean 'loss'"),
+        ({"loss": "evaluation.recall"}, "loss=evaluation.recall: did you mean 'evaluations'"),
+        ({"reading": "transfr"}, "reading=transfr: did you mean 'transfer'"),
+        ({"reading": ""}, "Study: reading=: known: abilities"),
+        ({"published": {"": "maybe"}}, "published: =maybe: did you mean 'yes'"),
+        ({"published": {"small": "yes"}}, "published: small: no run has this label; there is none"),
     ],
 )
 def test_a_study_of_wrong_values_is_refused_where_it_is_made(change, message):
