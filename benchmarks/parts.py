@@ -2,11 +2,12 @@
 
     python -m benchmarks.parts                  # one core of a CPU, sequences of 1,024
     python -m benchmarks.parts --parts gated_delta sliding_window --seq-len 512
+    python -m benchmarks.parts --parts experts grouped --capacity-factor 4
 
 Each model has layers of one part; rounds of all of them alternate. A round counts CPU seconds, so
 that other work on the machine takes little from the ratios. FLOPs are `flops_model`: every matrix
 product of the program that runs. "of attention" is the ratio of FLOP/s to those of attention, and
-of experts to those of the dense layer.
+of experts to those of the dense layer. "grouped" is the layer of experts without slots.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seq-len", type=int, default=1024)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--head-dim", type=int, default=64)
+    parser.add_argument(
+        "--capacity-factor", type=float, default=1.25, help="of 8 experts, 2 active"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0, help="of CPU, of one round")
     return parser.parse_args()
@@ -39,6 +43,7 @@ def patterns(chosen: list[str] | None) -> dict[str, tuple[str, str]]:
     """Of each part: the pattern of its model, and the one it is compared with."""
     found = {name: (name, "attention") for name in plugins.names("models.mixers")}
     found |= {name: (f"attention+{name}", "attention+mlp") for name in plugins.names("models.ffn")}
+    found["grouped"] = found["experts"]
     names = list(found) if chosen is None else ["attention", "mlp", *chosen]
     return {name: found[name] for name in dict.fromkeys(names)}
 
@@ -52,17 +57,26 @@ def cpu_rate(run: Callable[[], None], tokens: int, seconds: float) -> float:
     return tokens * dispatches / elapsed
 
 
-def config(pattern: str, args: argparse.Namespace) -> Any:
-    from experiments.config.run import BatchConfig, BudgetConfig, RunConfig, Science
+def config(name: str, pattern: str, args: argparse.Namespace) -> Any:
+    from experiments.config.run import BatchConfig, BudgetConfig, Execution, RunConfig, Science
     from models.shapes import plain
+    from scaling.machines.program import Program
 
-    experts = {"experts": 8, "experts_active": 2, "ffn": 2 * args.width}
+    experts = {
+        "experts": 8,
+        "experts_active": 2,
+        "ffn": 2 * args.width,
+        "capacity_factor": args.capacity_factor,
+    }
     model = plain(
         args.width, 1, args.head_dim, pattern=(pattern,),
         **experts if pattern.endswith("+experts") else {},
     )  # fmt: skip
     return RunConfig(
-        Science(model=model, batch=BatchConfig(1, args.seq_len), budget=BudgetConfig(tokens=10**12))
+        Science(
+            model=model, batch=BatchConfig(1, args.seq_len), budget=BudgetConfig(tokens=10**12)
+        ),
+        Execution(Program(experts="grouped" if name == "grouped" else "slots")),
     )
 
 
@@ -79,7 +93,7 @@ def main() -> None:
     print(f"one layer of width {args.width}, heads of {args.head_dim}, sequences of {args.seq_len}")
     runs, flops = {}, {}
     for name, (pattern, _) in chosen.items():
-        made = config(pattern, args)
+        made = config(name, pattern, args)
         run, tokens, seconds, _ = program(made, 1)
         runs[name] = (run, tokens, seconds)
         flops[name] = flops_model(made.science.model.dims(args.seq_len))

@@ -85,7 +85,8 @@ def resolve(config: RunConfig, platform: str, devices: int | None = None) -> Exe
         )
     _check_stages(model, layout)
     dims = model.dims(batch.seq_len)
-    placement.check(dims, batch.sequences, execution.microbatch or batch.sequences, layout)
+    microbatch = execution.microbatch or batch.sequences
+    placement.check(dims, batch.sequences, microbatch, layout, program.experts)
     if layout.stage > 1:
         # a stage holds a part of a stack; stacked layers compute the same as unrolled ones
         program = replace(program, layers="scan")
@@ -156,6 +157,7 @@ def step_of(science: Science, execution: Execution) -> Step:
         attention=execution.program.attention,
         remat=execution.program.remat,
         logits_chunks=execution.program.logits_chunks,
+        experts=execution.program.experts,
     )
 
 

@@ -1,4 +1,4 @@
-"""The layer of experts: it gathers tokens into the slots of experts, and sums them back."""
+"""The layer of experts: it gathers tokens for its experts, and sums their outputs back."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from jaxtyping import Float
 
 from models import part
 from models.dense import dense
+from models.ffn._grouped import Grouped
 from models.ffn._mlp import Mlp
 from models.module import ROUTERS, Module
-from models.routers._routes import Routed, Seen, combine, dispatch
+from models.routers._routes import Routed, Routes, Seen, combine, dispatch
 from scaling.common.alphabet import parse
 
 Memory = Mapping[str, Array]
@@ -24,7 +25,8 @@ class Experts(Module):
     """Several `Mlp`, some of them for each token, and `shared` more for all.
 
     Each device gathers its tokens into slots. An all-to-all brings the slots of each expert to the
-    devices that have its weights, and another brings them back.
+    devices that have its weights, and another brings them back. Grouped products have no slots:
+    `models.ffn._grouped`.
     """
 
     shared: int = 0
@@ -34,19 +36,25 @@ class Experts(Module):
         self, x: Float[Array, "B T d"], memory: Memory, raw: Float[Array, "B T d"] | None = None
     ) -> tuple[Float[Array, "B T d"], Memory]:
         """Each token's experts, of `raw` if that is given, and what the next layer is handed."""
-        c = self.spec.config
         routes, found, gates, changes = self.route(x, memory)
         self.tap("routing", lambda: found, ROUTERS)
         x = x if raw is None else raw
+        if self.spec.program.experts == "grouped":
+            y = self.lay(Grouped(self.spec, name="experts")(x, routes), "BTd")
+        else:
+            y = self._by_slots(x, routes)
+        for more in self.beside(x, gates):
+            y += more
+        return y, {**memory, **changes}
+
+    def _by_slots(self, x: Float[Array, "B T d"], routes: Routes) -> Float[Array, "B T d"]:
+        c = self.spec.config
         slots = dispatch(x, routes.token, routes.slot).reshape(len(x), c.experts, -1, c.width)
         slots = self.lay(self.lay(slots, "BrCd").swapaxes(0, 1), "eBCd")
         slots = Mlp(self.spec, "e,", name="experts")(slots).swapaxes(0, 1)
         y = self.lay(slots, "BrCd").reshape(len(x), -1, c.width)
         y *= routes.weight[..., None].astype(x.dtype)
-        y = self.lay(combine(y, routes.token, routes.slot), "BTd")
-        for more in self.beside(x, gates):
-            y += more
-        return y, {**memory, **changes}
+        return self.lay(combine(y, routes.token, routes.slot), "BTd")
 
     def beside(self, x: Float[Array, "B T d"], gates: Array | None) -> Iterator[Array]:
         """Further terms of the sum, which need no slots."""

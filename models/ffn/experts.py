@@ -69,6 +69,7 @@ def counts(s: Settings, c: TransformerConfig, context: int) -> Counts:
         copies_active=c.experts_active,
         kept=("f",) * (2 * M - 1) * (1 + s.shared) + ("d", "d"),
         slots=c.experts * c.capacity(context),
+        rows=min(c.experts * c.capacity(context), c.experts_active * context),
         letters=router(c.router).letters(c),
     )
 

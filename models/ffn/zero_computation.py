@@ -94,6 +94,7 @@ def counts(s: Settings, c: TransformerConfig, context: int) -> Counts:
         vectors_idle=round(biases(c) * (c.experts - met)),
         copies_active=met,
         slots=c.experts * s.capacity(c, context),
+        rows=min(c.experts * s.capacity(c, context), c.experts_active * context),
         letters={**whole.letters, "r": c.experts + s.free, "q": s.constant, "m": 2},
     )
 

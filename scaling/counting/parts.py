@@ -35,6 +35,7 @@ class Counts:
         striped: arrays that a ring over the sequence's devices lays out anew, in place of that.
         slots: of a sequence, sent to the devices of the experts and back; 0: tokens stay. `kept` is
             then of a slot.
+        rows: of these slots the most that hold a token: all that grouped products have.
         letters: lengths of letters that are this part's alone.
         share: of the tokens, those that the part is applied to; its S has their slots.
         stored: "before" where an earlier layer, which is listed too, stores its weights.
@@ -55,6 +56,7 @@ class Counts:
     gathered: tuple[str, ...] = ()
     striped: tuple[str, ...] = ()
     slots: int = 0
+    rows: int = 0
     letters: Mapping[str, int] = field(default_factory=dict)
     share: float = 1.0
     stored: Literal["here", "before"] = "here"

@@ -16,8 +16,9 @@ from scaling.common.errors import UserError
 
 
 def matmul_flops(function: Callable[..., Any], *args: Any) -> int:
-    """FLOPs (two per multiply-add) of every ``dot_general`` that `function(*args)` performs.
+    """FLOPs (two per multiply-add) of every matrix product that `function(*args)` performs.
 
+    Of a grouped product (``ragged_dot``) each row counts with its own group alone.
     A loop with a trip count known at trace time counts once per trip, and a branch as its most
     expensive side. A loop of unknown length is refused: its FLOPs are a property of the data.
     """
@@ -34,6 +35,13 @@ def _count_equation(equation: core.JaxprEqn) -> int:
         (contracted, _), _ = params["dimension_numbers"]
         left, out = _shape(equation.invars[0]), _shape(equation.outvars[0])
         return 2 * math.prod(out) * math.prod(left[axis] for axis in contracted)
+    if name == "ragged_dot_general":
+        dims = params["ragged_dot_dimension_numbers"]
+        (contracted, _), _ = dims.dot_dimension_numbers
+        left, out = _shape(equation.invars[0]), _shape(equation.outvars[0])
+        # a sum over the rows of each group gives one product for all groups together
+        groups = 1 if dims.rhs_group_dimensions else _shape(equation.invars[2])[-1]
+        return 2 * math.prod(out) * math.prod(left[axis] for axis in contracted) // groups
     if name == "scan":
         return params["length"] * _count(params["jaxpr"].jaxpr)
     if name == "while":

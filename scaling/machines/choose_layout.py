@@ -88,7 +88,7 @@ class LayoutProblem:
             UserError: it does not divide the run, or the chip lacks the dtype.
         """
         step = replace(self.step, microbatch=microbatch)
-        placement.check(self.dims, step.sequences, microbatch, layout)
+        placement.check(self.dims, step.sequences, microbatch, layout, step.experts)
         ways, kernels = layout.sizes["sequence"], self.along
         if ways == 1:
             kernels = (step.attention,)

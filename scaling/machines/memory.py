@@ -48,6 +48,7 @@ class Step:
     attention: Attention
     remat: Literal["none", "block", "dots"]
     logits_chunks: int
+    experts: Literal["slots", "grouped"] = "slots"
 
 
 def params(s: Dims, step: Step, layout: Layout) -> int:
@@ -100,7 +101,8 @@ def activations(s: Dims, step: Step, layout: Layout) -> int:
         if per_device.is_ring(step.attention, part):
             others = min(others, 1)
         found = own + others * per_device.arrays(s, part, part.gathered, layout)
-        return found * part.slots // s.context if part.slots else round(found * s.held(part))
+        held = {"slots": part.slots, "grouped": part.rows}[step.experts]
+        return found * held // s.context if held else round(found * s.held(part))
 
     n = per_device.tokens(s, step.microbatch, layout)
     blocks = [sum(map(of_part, block)) for block in s.blocks]

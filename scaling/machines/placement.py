@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 from scaling.common.alphabet import parse
 from scaling.common.errors import UserError
@@ -54,6 +55,7 @@ ARRAYS: Mapping[str, Axes] = {
     "k": (),
     "w": (),
     "r": (),
+    "a": (),
     "C": (),
     "S": (),
     "p": (),
@@ -137,11 +139,18 @@ def batch_shares(layout: Layout) -> dict[str, int]:
     return {name: n for name, n in shares.items() if n > 1}
 
 
-def check(s: Dims, sequences: int, microbatch: int, layout: Layout) -> None:
+def check(
+    s: Dims,
+    sequences: int,
+    microbatch: int,
+    layout: Layout,
+    experts: Literal["slots", "grouped"] = "slots",
+) -> None:
     """Refuse a settled layout that does not divide the run.
 
     Raises:
-        UserError: a size does not divide, or an axis has nothing to split.
+        UserError: a size does not divide, an axis has nothing to split, or it splits experts whose
+            products are grouped.
     """
     sizes = layout.sizes
     has_experts = any("e" in parse(letters).copies for part in s.parts for letters in part.weights)
@@ -150,6 +159,12 @@ def check(s: Dims, sequences: int, microbatch: int, layout: Layout) -> None:
             f"execution.layout.expert={layout.expert}: a dense model has no experts to share out; "
             "set model.experts, or choose another layout"
         )
+    for axis in ("expert", "tensor", "stage") if has_experts and experts == "grouped" else ():
+        if sizes[axis] > 1:
+            raise UserError(
+                f"execution.program.experts=grouped: execution.layout.{axis}={sizes[axis]} shares "
+                "out the weights of experts; set execution.program.experts=slots, or choose fsdp"
+            )
     if sizes["stage"] > 1 and layout.blocks > 1:
         raise UserError(
             f"execution.layout.population={layout.population}: blocks of devices have no stages; "

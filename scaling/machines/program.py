@@ -23,6 +23,9 @@ class Program:
     backward: Literal["auto", "plain", "barrier"] = "auto"
     # its kernel; of sequences over devices "ring" sends keys round where "xla" gathers them
     attention: Literal["auto", "barrier", "xla", "cudnn", "splash", "ring"] = "auto"
+    # of their products: over the slots of every expert, or over the tokens that have one, an expert
+    # after another (models/ffn/_grouped.py); where none is dropped most slots would be empty
+    experts: Literal["slots", "grouped"] = "slots"
     # chunks of positions, of which one has its logits in memory at a time; 0: as suits the device
     logits_chunks: int = 0
 

@@ -93,6 +93,11 @@ def test_a_dense_run_is_who_it_was_before_there_were_experts() -> None:
             "model.experts=6 does not divide by 4 (expert=4 of execution.layout); "
             "set it to a multiple of 4, or change the layout",
         ),
+        (
+            ("model.experts=4", "execution.program.experts=grouped"),
+            "execution.program.experts=grouped: execution.layout.expert=4 shares out the weights "
+            "of experts; set execution.program.experts=slots, or choose fsdp",
+        ),
     ],
 )
 def test_experts_that_cannot_be_shared_out_are_one_line(

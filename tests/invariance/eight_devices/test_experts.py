@@ -76,6 +76,23 @@ def test_layout_has_the_gradients_of_one_device(name: str) -> None:
 @pytest.mark.parametrize(
     "axes",
     [
+        ("name=sequence", "sequence=2", "fsdp=2"),
+        pytest.param(("name=data", "data=8"), marks=pytest.mark.slow),
+    ],
+)
+def test_grouped_products_have_the_gradients_of_slots_on_one_device(axes: tuple[str, ...]) -> None:
+    layout = [f"execution.layout.{field}" for field in axes]
+    (alone, _), (shared, _) = (
+        differentiate(*EXPERTS, *more)
+        for more in ((), (*layout, "execution.program.experts=grouped"))
+    )
+    for ours, theirs in zip(jax.tree.leaves(shared), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=TOLERANCE * float(np.abs(theirs).max()))
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
         ("stage=2", "expert=2", "parts=2"),
         pytest.param(("stage=2", "rounds=2"), marks=pytest.mark.slow),
     ],

@@ -54,6 +54,16 @@ def test_experts_are_shared_out() -> None:
     assert need["params"] == 4 * (164 - 64 + 16 + 2 * 64)
 
 
+def test_grouped_products_keep_no_empty_slot() -> None:
+    """24 slots of 4 experts for the 12 choices of 6 tokens; 3*8 + 2*4 numbers are of a slot."""
+    dims = replace(ONE, experts=4, capacity_factor=2.0).dims(6)
+    slots, grouped = (
+        memory(dims, replace(STEP, experts=experts))["activations"]
+        for experts in ("slots", "grouped")
+    )
+    assert slots - grouped == 4 * 12 * (3 * 8 + 2 * 4)
+
+
 def test_every_member_takes_as_much() -> None:
     alone = memory(ONE.dims(6), STEP)
     assert memory(ONE.dims(6), STEP, 5) == {name: 5 * bytes for name, bytes in alone.items()}
@@ -193,6 +203,7 @@ def compiled_bytes(config: RunConfig, members: int) -> int:
 
 BARRIER = Program(backward="barrier", attention="barrier")
 CHUNKS = replace(BARRIER, logits_chunks=8)
+GROUPED = replace(BARRIER, experts="grouped")
 
 
 @pytest.mark.parametrize(
@@ -206,6 +217,7 @@ CHUNKS = replace(BARRIER, logits_chunks=8)
         (config(64, (4, 128), 4, BARRIER, mlp="swiglu", kv_heads=1, embeddings="untied"), 1),
         (config(64, (4, 128), 4, PLAIN), 4),
         (config(64, (4, 128), 4, BARRIER, experts=4), 1),
+        pytest.param(config(64, (4, 128), 4, GROUPED, experts=4), 1, marks=pytest.mark.slow),
         (config(64, (4, 128), 4, replace(BARRIER, layers="scan", remat="block"), layers=4), 1),
         (config(64, (4, 128), 4, replace(BARRIER, layers="scan", remat="dots"), layers=4), 1),
     ],
