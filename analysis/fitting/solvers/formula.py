@@ -8,9 +8,9 @@ of J over 1e-5, so Newton's last steps gain five digits each. Where the law is l
 parameter, least squares starts it.
 
 The search is global: two scrambled Sobol designs over the box of starts are each evaluated, led
-downhill from their best points, and finished by exact Newton. A lowest minimum that two designs
-reach, to `AGREE` of f, stands; else two larger ones follow, and at last the fit is not certified.
-Ends that agree to `SAME` of f are their own certificate: a law with a corner can be least in it.
+downhill from their best points, and finished by exact Newton and along corners of the law. A lowest
+minimum that both reach, to `AGREE` of f, stands; else two larger designs follow, and at last the
+fit is not certified. Ends that agree to `SAME` of f certify one another, as in oblique corners.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.fitting.solvers.corners import settled
 from analysis.fitting.solvers.newton import SAME, Solution, best_of, blocks, joined, newton
 from analysis.fitting.solvers.programs import (
     MANY,
@@ -298,8 +299,7 @@ class Formula:
         right = np.einsum("gnj,gn->gj", design, target)
         size = np.sqrt(np.maximum(np.einsum("gjj->gj", gram), 1e-300))
         scaled = gram / (size[:, :, None] * size[:, None, :]) + 1e-12 * np.eye(len(chosen))
-        answer = np.linalg.solve(scaled, (right / size)[..., None])[..., 0] / size
-        values[:, chosen] = answer
+        values[:, chosen] = np.linalg.solve(scaled, (right / size)[..., None])[..., 0] / size
         solved = self.to_theta(values)[:, chosen]
         low, high = (end[chosen] for end in self.box)
         return solved, usable & ((solved >= low) & (solved <= high)).all(axis=1)
@@ -361,11 +361,11 @@ def search(problem: Formula, weights: Array, delta: float, rounds: int = ROUNDS)
         halves = np.split(np.arange(len(first)), 2)
         kept = np.stack([_lowest(led, half, KEPT * count) for half in halves])
         both = best_of(problem, np.repeat(weights, 2, axis=0), kept, delta)
-        ends += [Solution(both.theta[at], both.value[at], both.certified[at]) for at in ([0], [1])]
+        ends += settled(problem, weights, both, delta)
         ends.sort(key=lambda end: float(end.value[0]))
         best, second = (end.value[0] for end in ends[:2])
         near = best + NOTHING * weights.sum()
-        if second <= near + best * AGREE:  # and closer, also at a corner, which has no gradient
+        if second <= near + best * AGREE:
             return replace(ends[0], certified=ends[0].certified | (second <= near + best * SAME))
     return replace(ends[0], certified=np.zeros(1, dtype=bool))
 
