@@ -120,10 +120,9 @@ def take(folder: Path) -> Claim | None:
     text = files.line(_owner()).encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        before = _numbers(folder)
+        before, number = _seen(folder)
         if before and _is_held(_path(folder, before[-1])):
             return None
-        number = max(_named(folder), default=0) + 1
         path = _path(folder, number)
         try:
             path.touch(exist_ok=False)
@@ -197,16 +196,20 @@ def _path(folder: Path, number: int) -> Path:
 
 
 def _numbers(folder: Path) -> list[int]:
-    """The numbers of all claims; a folder, a pipe or a dangling link of such a name is none."""
-    return sorted(number for number, path in _named(folder).items() if path.is_file())
+    return _seen(folder)[0]
 
 
-def _named(folder: Path) -> dict[int, Path]:
-    """Everything that has the name of a claim, by its number."""
+def _seen(folder: Path) -> tuple[list[int], int]:
+    """The numbers of all claims, and the first above every name of one, by a single look.
+
+    A folder, a pipe or a dangling link of such a name is no claim.
+    """
     if not folder.is_dir():
-        return {}
+        return [], 1
     found = ((NAME.fullmatch(path.name), path) for path in folder.iterdir())
-    return {int(match[1]): path for match, path in found if match}
+    named = {int(match[1]): path for match, path in found if match}
+    numbers = sorted(number for number, path in named.items() if path.is_file())
+    return numbers, max(named, default=0) + 1
 
 
 def _latest(folder: Path) -> Path | None:

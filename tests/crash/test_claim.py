@@ -241,9 +241,9 @@ def test_release_after_a_take_over_leaves_the_claim_of_the_other(tmp_path, watch
 def test_taker_that_decided_long_ago_finds_the_claim_followed(tmp_path, monkeypatch):
     """It saw claim.1 free; meanwhile others took 2 and 3, and 2 is gone."""
     (tmp_path / "claim.3").touch()
-    seen = [[1]]
-    numbers = claim._numbers
-    monkeypatch.setattr(claim, "_numbers", lambda run: seen.pop() if seen else numbers(run))
+    looks = [([1], 2)]
+    seen = claim._seen
+    monkeypatch.setattr(claim, "_seen", lambda run: looks.pop() if looks else seen(run))
     monkeypatch.setattr(claim, "_is_held", lambda path: False)
     assert take(tmp_path) is None
     assert files(tmp_path) == ["claim.3"]
