@@ -13,7 +13,7 @@ from experiments.data.cache import prepare, silent
 from experiments.data.corpus import Corpus
 from experiments.data.mixture import MixedTokens
 from experiments.data.sources import source_of
-from experiments.data.store import TokenStore
+from experiments.data.store import MEMORY_LIMIT, TokenStore
 from experiments.data.tokenizer import Tokenizer
 from scaling.common.errors import UserError
 
@@ -123,13 +123,19 @@ class Mixture:
 class Corpora:
     """Prepares corpora under a cache folder at their first use, and keeps them open.
 
-    A given tokenizer takes the place of their own.
+    A given tokenizer takes the place of their own. Splits of up to `memory_limit` bytes are read
+    and held in memory; the others are opened when a window of theirs is read.
     """
 
     def __init__(
-        self, cache: Path, progress: Progress = silent, tokenizer: Tokenizer | None = None
+        self,
+        cache: Path,
+        progress: Progress = silent,
+        tokenizer: Tokenizer | None = None,
+        memory_limit: int = MEMORY_LIMIT,
     ) -> None:
         self._cache, self._progress, self._tokenizer = cache, progress, tokenizer
+        self._memory_limit = memory_limit
         self._open: dict[CorpusConfig, Corpus] = {}
         self._mixtures: dict[DataConfig, Mixture] = {}
 
@@ -166,7 +172,13 @@ class Corpora:
 
     def _corpus(self, config: CorpusConfig) -> Corpus:
         if config not in self._open:
-            found = prepare(config, self._cache, self._progress, tokenizer=self._tokenizer)
+            found = prepare(
+                config,
+                self._cache,
+                self._progress,
+                tokenizer=self._tokenizer,
+                memory_limit=self._memory_limit,
+            )
             # one text is one store, whatever it is called: its parts are disjoint
             same = (each for each in self._open.values() if each.fingerprint == found.fingerprint)
             found = next(same, found)

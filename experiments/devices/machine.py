@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -27,6 +26,8 @@ def platform() -> Platform:
     """The kind of device that JAX will run on, by JAX's rules of discovery."""
     if wanted := os.environ.get("JAX_PLATFORMS"):
         return "cpu" if wanted == "cpu" else "accelerator"
+    from importlib.metadata import entry_points  # takes long
+
     # libtpu compiles for pods on machines that have no TPU
     found = entry_points(group="jax_plugins") or (find_spec("libtpu") and _there(TPUS))
     return "accelerator" if found else "cpu"

@@ -190,7 +190,7 @@ def bind(
         UserError: two runs alike, a corpus too small or missing, a layout that does not divide a
             run.
     """
-    corpora = data.Corpora(cache, tell)
+    corpora = data.Corpora(cache, tell, memory_limit=0)  # counted here, read by workers
     bound = study.with_fingerprints(lambda config: corpora.mixture(config).fingerprint)
     check_data(bound.runs, corpora)
     check_layouts(bound.runs)

@@ -37,10 +37,10 @@ def table(
 
 def _lines(row: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """The lines of a row without control characters; a cell of fewer lines is blank below them."""
-    from rich.control import strip_control_codes
-
     if all(map(str.isprintable, row)):  # one line, of no such characters
         return iter([tuple(row)])
+    from rich.control import strip_control_codes
+
     cells = (strip_control_codes(cell).expandtabs().split("\n") for cell in row)
     return zip_longest(*cells, fillvalue="")
 

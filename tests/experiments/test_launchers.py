@@ -45,7 +45,7 @@ def test_one_worker_per_core_or_one_on_an_accelerator(monkeypatch, platforms, pl
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     if platforms is not None:
         monkeypatch.setenv("JAX_PLATFORMS", platforms)
-    monkeypatch.setattr(machine, "entry_points", lambda group: plugins)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: plugins)
     monkeypatch.setattr(machine, "find_spec", lambda name: None)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {2, 5, 7}, raising=False)
     monkeypatch.setattr(machine, "CAN_PIN", True)
