@@ -21,7 +21,7 @@ from scaling.common.console import main
 
 PAGE = (ROOT / "docs" / "rate.md").read_text(encoding="utf-8")
 TYPED = [shlex.split(line)[1:] for line in re.findall(r"^ {4}(windtunnel .*)$", PAGE, re.M)]
-NEW, SHOWN, TRAINED, STATUS, BEST, REPORT, RUN, ARMS, REPORT_ARMS, MUON, ADAMW, GAIN = TYPED
+NEW, SHOWN, TRAINED, STATUS, BEST, REPORT, RUN, ARMS, PINNED, REPORT_ARMS, MUON, ADAMW, GAIN = TYPED
 RATES = "rates=0.02,0.03,0.04,0.06,0.08,0.12,0.16"  # of 128 steps
 TINY = ["--set", "widths=16", "--set", "tokens=8192"]
 
@@ -76,7 +76,7 @@ def test_two_optimizers_are_compared_with_an_interval(folder: Path, capsys):
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)
     Path(RUN[1]).write_text(code)
     arms = Counter(run.label for run in studies.load(RUN[1]).runs)
-    assert arms == dict.fromkeys(("muon", "adamw"), 10)
+    assert arms == dict.fromkeys(("muon", "adamw"), 12)
     for command, name, *settings, _, _ in (MUON, ADAMW):
         assert command == "run" and studies.load(name, settings[1::2]).runs
     better = 1.3  # of both parameters and tokens
@@ -86,3 +86,5 @@ def test_two_optimizers_are_compared_with_an_interval(folder: Path, capsys):
     assert gain["low"] < better**2 < gain["high"]
     assert gain["low"] > 1 and math.isfinite(gain["high"])
     assert (folder / "gain.png").stat().st_size > 10_000
+    pinned = answer(PINNED, capsys)["speed_up"]
+    assert pinned["low"] > 1 and pinned["value"] == pytest.approx(better**2, rel=0.1)
