@@ -160,15 +160,25 @@ def test_print_has_still_pictures(page: Any):
         " [each.querySelector('img').clientHeight > 0, each.querySelector('.chart').clientHeight])"
     )
     assert shown and all(still and chart == 0 for still, chart in shown)
+    boxes = page.evaluate(  # a head that holds a box is printed on its first page alone
+        "['#rows thead', '#rows th button'].map(each =>"
+        " getComputedStyle(document.querySelector(each)).display)"
+    )
+    assert boxes == ["table-header-group", "contents"]
+    page.set_viewport_size({"width": 500, "height": 700})
+    assert page.evaluate(
+        "[...document.querySelectorAll('pre')].every(a => a.scrollWidth <= a.clientWidth)"
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_accessibility(browser: Any, page_file: Path, scheme: str):
+@pytest.mark.parametrize("width", [390, 1280])
+def test_accessibility(browser: Any, page_file: Path, width: int, scheme: str):
     """WCAG 2 AA by axe; the marks inside charts are described by their alt text."""
     from axe_core_python.sync_playwright import Axe
 
-    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
     page = context.new_page()
     page.goto(page_file.as_uri())
     page.evaluate("ready")
