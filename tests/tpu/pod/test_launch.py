@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paths import ROOT
 
 from tpu.__main__ import main
 
@@ -160,3 +161,13 @@ def test_what_is_not_committed_is_not_launched(
     monkeypatch.chdir(tmp_path)
     assert main(["launch", "vm", "quickstart", "--accelerator", "v6e-8", *PLACE]) == 2
     assert "not committed" in capsys.readouterr().err
+
+
+def test_a_host_is_set_up_from_the_top_of_the_repository(tmp_path: Path) -> None:
+    python = tmp_path / "python3"
+    python.write_text(f"#!/bin/sh\npwd >> {tmp_path}/places\n")
+    python.chmod(0o755)
+    setup = ROOT / "tpu" / "pod" / "setup.sh"
+    place = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    subprocess.run(["bash", setup, tmp_path / "venv"], check=True, env=place, cwd=tmp_path)
+    assert set((tmp_path / "places").read_text().split()) == {str(ROOT)}
