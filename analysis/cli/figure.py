@@ -63,7 +63,8 @@ def _draw(name: str, options: argparse.Namespace) -> Answer:
     import pandas as pd
 
     from analysis import figures
-    from analysis.plotting.style import house_style, letter, save, to_width
+    from analysis.plotting.style import house_style, letter, save
+    from analysis.plotting.widths import to_width
 
     options.progress(f"drawing {name}")
     made, out = figures.reproduce(name), options.out

@@ -226,7 +226,7 @@ def _bowl(axes: Any, runs: Any, optima: Mapping[str, Optima]) -> None:
     axes.set_title(f"excess loss at N = {size}, D = {tokens}", loc="left")
     axes.set_xlabel("peak learning rate")
     axes.set_ylabel("batch, tokens")
-    _log_labels(axes.xaxis, (5e-4, 1e-3, 2e-3, 4e-3, 8e-3), "{:g}".format)
+    _log_labels(axes.xaxis, (5e-4, 2e-3, 8e-3), "{:g}".format)
     _log_labels(axes.yaxis, (1e5, 3e5, 1e6, 3e6), quantity)
     axes.legend(loc="lower center", bbox_to_anchor=(0.45, 1.1), ncols=2)
 

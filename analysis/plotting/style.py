@@ -174,15 +174,6 @@ def band(axes: Any, x: Any, ends: Sequence[Any], opacity: float) -> None:
     axes.set_ylim(bottom, top)
 
 
-WIDTHS = {"column": 3.5, "page": 7.0}  # inches
-
-
-def to_width(figure: Any, width: str) -> None:
-    """Scale to the width of a column or of a page; letters keep their size."""
-    across, high = figure.get_size_inches()
-    figure.set_size_inches(WIDTHS[width], high * WIDTHS[width] / across)
-
-
 def letter(figure: Any) -> None:
     """A bold letter at the upper left of each panel, where there are several."""
     seen = [axes for axes in figure.axes if axes.get_visible()]

@@ -1,4 +1,4 @@
-"""Letters of pictures: none lies over another, and none leaves the picture."""
+"""Letters of pictures, at every width: none lies over another, and none leaves the picture."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from quick import cases
 
 from analysis.figures import names, reproduce
 from analysis.plotting.style import house_style, letter, log_ticks
+from analysis.plotting.widths import WIDTHS, to_width
 from scaling.common.errors import UserError
 
 QUICK = ("evo_isoflop", "isoflop_collection", "xlstm_isoflop", "supercollapse")
@@ -25,7 +26,8 @@ def collisions(figure: Any) -> list[str]:
         for axis in (axes.xaxis, axes.yaxis):
             low, high = sorted(axis.get_view_interval())
             ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
-            labels = [t.label1 for t in ticks if low <= t.get_loc() <= high and t.label1.get_text()]
+            shown = [t.label1 for t in ticks if low <= t.get_loc() <= high]
+            labels = [label for label in shown if label.get_visible() and label.get_text()]
             boxes = [(label.get_window_extent(), label.get_text()) for label in labels]
             ordered = sorted(boxes, key=lambda each: (each[0].x0, each[0].y0))
             found += [
@@ -37,18 +39,21 @@ def collisions(figure: Any) -> list[str]:
 
 
 def misplaced(figure: Any) -> list[str]:
-    """Titles of one panel that overlap, and legends that leave the picture; of a drawn figure."""
-    found = []
+    """Titles of a panel that overlap; legends, titles and names of axes that leave the picture."""
+    found, lettered = [], []
     for axes in figure.axes:
         titles = [axes._left_title, axes.title, axes._right_title]
         boxes = [(each.get_window_extent(), each.get_text()) for each in titles if each.get_text()]
         found += [
             f"{one} / {two}" for (a, one), (b, two) in combinations(boxes, 2) if a.overlaps(b)
         ]
+        names = [label for label in (axes.xaxis.label, axes.yaxis.label) if label.get_text()]
+        lettered += [*boxes, *((each.get_window_extent(), each.get_text()) for each in names)]
     legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
-    for box in (each.get_window_extent() for each in legends if each):
+    lettered += [(each.get_window_extent(), "legend") for each in legends if each]
+    for box, name in lettered:
         if box.x0 < -1 or box.y0 < -1 or box.x1 > figure.bbox.x1 + 1 or box.y1 > figure.bbox.y1 + 1:
-            found.append(f"legend at {box.extents.round()} of {figure.bbox.extents}")
+            found.append(f"{name} at {box.extents.round()} of {figure.bbox.extents}")
     return found
 
 
@@ -63,8 +68,11 @@ def test_letters_lie_apart_and_inside(name: str):
         except UserError as missing:
             pytest.skip(str(missing))
         letter(figure)
-        assert not collisions(figure)
-        assert not misplaced(figure)
+        for width in ("its own", "page", "column"):
+            if width in WIDTHS:
+                to_width(figure, width)
+            found = collisions(figure) + misplaced(figure)
+            assert not found, f"{width}: {found}"
 
 
 def test_a_collision_is_seen():
@@ -77,7 +85,7 @@ def test_a_collision_is_seen():
     axes.set_title("a", loc="left")
     axes.set_title("a title as long as the panel is wide")
     figure.legend(handles=axes.plot([1], label="a name"), loc="upper left", bbox_to_anchor=(0.9, 1))
-    assert [each[:6] for each in misplaced(figure)] == ["a / a ", "legend"]
+    assert [each[:6] for each in misplaced(figure)] == ["a / a ", "a titl", "legend"]
 
 
 def test_a_narrow_log_axis_has_fewer_numbers():
