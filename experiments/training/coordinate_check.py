@@ -197,7 +197,8 @@ def probe(made: Recipe, leaves: Hypers) -> dict[str, Any]:
 
     free = change(zeros)
     damped = rms(change(zeros, epsilon=LARGE))
-    decayed = change(ones, weight_decay=1.0)
+    # both from the same parameters, so that they are equal to the last bit where nothing decays
+    still, decayed = change(ones), change(ones, weight_decay=1.0)
     # independent decay has no rule but to decay or not
     coupled = float(made.decay == "coupled")
     return {
@@ -208,7 +209,7 @@ def probe(made: Recipe, leaves: Hypers) -> dict[str, Any]:
         "epsilon": jax.tree.map(
             lambda a, b: jnp.where(b < 0.5 * a, a / b / LARGE, 0), rms(free), damped
         ),
-        "decay": rms(jax.tree.map(lambda a, b: coupled * (a - b), decayed, free)),
+        "decay": rms(jax.tree.map(lambda a, b: coupled * (a - b), decayed, still)),
     }
 
 

@@ -104,16 +104,17 @@ def test_every_table_is_its_theory(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["sgd", "muon"])
+@pytest.mark.parametrize("name", plugins.names(FOLDER))
 def test_every_table_is_its_theory_with_other_updates(name: str) -> None:
-    base = override(config(), [f"optimizer.name={name}"])
+    """At a rate that is no power of two, so that no rounding is hidden."""
+    base = override(config(), [f"optimizer.name={name}", "optimizer.learning_rate=0.01"])
     families = set(optimizer(name).families)
     sound = [table for table in TABLES if families <= set(TABLES[table].families)]
     mistake: Variant = {"hidden_rate": 0.5}
     variants = {table: {"name": table} for table in sound} | {"mistake": mistake}
     found = named(base, variants, width=(32, 128))
     assert found.pop("mistake") == ("hidden learning rate",)
-    assert len(found) == 7
+    assert len(found) >= 7
     assert not any(found.values()), found
 
 

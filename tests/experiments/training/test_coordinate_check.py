@@ -62,8 +62,10 @@ def test_nothing_has_changed_before_the_first_step_and_everything_after_it(measu
 
 RULE = Rule(0.5, multiplier=2.0, learning_rate=3.0, weight_decay=5.0, epsilon=7.0)
 RATE = 0.01
+ADAMW = {"init": 1.0, "rate": 2 * 3 * RATE, "epsilon": 7 / 2, "decay": 3 * 5 * RATE}
 IN_FORCE = {  # by hand, of w = 2 theta
-    "adamw": {"init": 1.0, "rate": 2 * 3 * RATE, "epsilon": 7 / 2, "decay": 3 * 5 * RATE},
+    "adamw": ADAMW,
+    "schedule_free_adamw": ADAMW,  # its first step is that of its z
     "lion": {"init": 1.0, "rate": 2 * 3 * RATE, "decay": 3 * 5 * RATE},
     # the rate is that of Adam over epsilon, and the gradient passes the multiplier twice
     "sgd": {"init": 1.0, "rate": 4 * 3 / 7 * RATE, "decay": 3 * 5 * RATE},
@@ -75,14 +77,16 @@ def test_each_rule_in_force_is_measured_by_itself(name, monkeypatch):
     """Whatever the run's own decay, epsilon and clipping are."""
     own = ("weight_decay=0.3", "epsilon=0.01", "clip_norm=0.001", f"learning_rate={RATE}")
     assignments = (f"optimizer.{text}" for text in (f"name={name}", *own))
-    science = tiny.config("model.embeddings=untied", *assignments)
+    untied, constant = "model.embeddings=untied", "schedule.name=constant"
+    science = tiny.config(untied, constant, *assignments)
     sp = tables.TABLES["sp"]
     changed = replace(sp, rows={**sp.rows, "readout": lambda w, s: RULE})
     monkeypatch.setitem(tables.TABLES, "sp", changed)
     made, leaves = recipe(science), hypers(science.science)
-    found = rule_rows(made, 0, jax.device_get(jax.jit(partial(probe, made))(leaves)))
+    found = list(rule_rows(made, 0, jax.device_get(jax.jit(partial(probe, made))(leaves))))
     readout = {row.quantity: row.value for row in found if row.place == "readout"}
     assert readout == pytest.approx(IN_FORCE[name] | {"multiplier": 2.0}, rel=1e-4)
+    assert not [row for row in found if row.quantity == "decay" and row.role == "gain"]
 
 
 def test_rules_that_a_weight_has_not_have_no_row(measured):
