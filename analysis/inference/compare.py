@@ -92,6 +92,7 @@ class Averaged:
 
     The law's error is that of the choice rolled forward: below each rung the law of least AICc
     among those that its rows can judge predicts the later ones, as it would have been chosen then.
+    A rung below which the rows can judge none is left out: there was no choice.
     """
 
     results: tuple[FitResult, ...]
@@ -106,10 +107,9 @@ class Averaged:
             goal, constants = result.recipe.objective, len(result.law.parameters)
             for origin in result.rolled:
                 rows = result.points.weights[group < origin.rung]
-                judged = float(
-                    np.nan_to_num(goal.aicc(origin.objective, rows, constants), nan=np.inf)
-                )
-                if origin.rung not in found or judged < found[origin.rung][0]:
+                judged = goal.aicc(origin.objective, rows, constants)
+                best = found[origin.rung][0] if origin.rung in found else np.inf
+                if judged < best:  # nan, of rows that cannot judge the law, never is
                     found[origin.rung] = judged, origin
         return tuple(found[rung][1] for rung in sorted(found))
 

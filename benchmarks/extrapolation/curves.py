@@ -133,7 +133,8 @@ def _scored(family: tuple[Law, ...], below: pd.DataFrame, above: pd.DataFrame) -
         status, law = str(fits[0].status), fits[0].law.name
         if fits[0].status is not FitStatus.REFUSED:
             said = averaged(fits).predict(x=x) if len(fits) > 1 else fits[0].predict(x=x)
-            value, low, high = np.log(said.value), np.log(said.low), np.log(said.high)
+            with np.errstate(divide="ignore"):  # an interval of all losses ends at 0
+                value, low, high = np.log(said.value), np.log(said.low), np.log(said.high)
     except UserError as error:
         print(f"  {' '.join(str(error).split())[:160]}", file=sys.stderr)
     return pd.DataFrame(

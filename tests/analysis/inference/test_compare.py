@@ -85,6 +85,13 @@ def test_aicc_finds_the_law_that_made_the_data():
     assert spare >= 7
 
 
+def test_a_rung_whose_rows_judge_no_law_has_no_choice(runs: pd.DataFrame):
+    """AICc of three constants needs six rows: five can be predicted from, not chosen by."""
+    result = fit(laws.power_law, runs[::3], bootstrap=20)
+    assert [each.fitted for each in result.rolled] == [5, 6, 7]
+    assert [each.fitted for each in averaged([result]).rolled] == [6, 7]
+
+
 def test_an_average_weighs_by_aicc_and_rolls_the_choice(runs: pd.DataFrame):
     """Each origin is of the law that its own rows choose, as it would have been chosen then."""
     known = (laws.power_law, laws.power_law_no_offset)
@@ -97,6 +104,7 @@ def test_an_average_weighs_by_aicc_and_rolls_the_choice(runs: pd.DataFrame):
     weights = share / share.sum()
     said = mixed.predict(x=far)
     assert np.log(said.value) - said.spread.drift == pytest.approx(weights @ logs)
+    assert said.spread.residual_freedom == round(weights @ [len(runs) - 3, len(runs) - 2])
     apart = np.sqrt(weights @ (logs - weights @ logs) ** 2)
     assert said.spread.constants > apart > 0
     group, chosen = groups(results[0].points), []

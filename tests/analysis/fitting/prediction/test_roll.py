@@ -46,6 +46,7 @@ def test_an_origin_knows_no_break_of_later_rows():
     expected = np.log(later["loss"]) - np.log(TWO_POWERS.predict(alone.estimates, x=later["x"]))
     assert origin.log_errors == pytest.approx(expected.to_numpy(), abs=1e-4)
     assert origin.log_errors[-1] < -0.3, "it could not foresee the break"
+    assert origin.trend > 0.1, "its rows fall by 0.05 per e-fold, those of the table by more"
 
 
 def test_the_error_of_the_constants_is_that_of_resampling():
