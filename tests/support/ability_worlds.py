@@ -18,10 +18,17 @@ def level(params: np.ndarray, noise: np.ndarray) -> np.ndarray:
     return 0.2 + 0.35 * np.log(params / 1e4) + SEED_NOISE * noise
 
 
-def answered(levels: np.ndarray, items: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+def drawn_items(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Difficulties of items, in nats of margin."""
+    return rng.normal(0, 0.8, count)
+
+
+def answered(
+    levels: np.ndarray, items: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, ...]:
     """ln p of the right choice, of all wrong ones, and the hits: each [R, I]."""
-    shape = len(levels), items
-    margin = levels[:, None] - rng.normal(0, 0.8, items) + rng.normal(0, 0.7, shape)
+    shape = len(levels), len(items)
+    margin = levels[:, None] - items + rng.normal(0, 0.7, shape)
     right = -np.log1p((CHOICES - 1) * np.exp(-margin))
     wrong = np.log(-np.expm1(right))
     shares = rng.dirichlet(np.full(CHOICES - 1, 20.0), shape)
@@ -44,12 +51,14 @@ def rate(params: np.ndarray, noise: np.ndarray) -> np.ndarray:
     return np.exp(-np.exp(1.0 - 0.35 * np.log(params / 1e4) + 0.05 * noise))
 
 
-def world(seed: int) -> tuple[Answers, float, float]:
-    """The fitted runs, and the true accuracy and rate of passing of a new run of `TARGET`."""
+def world(seed: int) -> tuple[Answers, np.ndarray, float]:
+    """The fitted runs; the accuracy of a new run of `TARGET` on very many items, on as many others
+    as were fitted, and on those fitted; and its rate of passing."""
     rng = np.random.default_rng(seed)
     params = np.repeat(SIZES, SEEDS)
     noise = rng.normal(size=len(params))
-    right, wrong, hits = answered(level(params, noise), ITEMS, rng)
+    items = drawn_items(ITEMS, rng)
+    right, wrong, hits = answered(level(params, noise), items, rng)
     drawn, passed = sampled(rate(params, noise), ITEMS, rng)
     fitted = Answers(
         "synthetic",
@@ -65,8 +74,10 @@ def world(seed: int) -> tuple[Answers, float, float]:
         wrong - np.log(2),
     )
     new = rng.normal(size=1)
-    _, _, truth = answered(level(np.array([TARGET]), new), MANY, rng)
+    target = level(np.array([TARGET]), new)
+    _, _, many = answered(target, drawn_items(MANY, rng), rng)
     place = rng.uniform(0.01, 0.99, MANY)
     mu = rate(np.array([TARGET]), new)
     p = betaincinv(SPREAD * mu, SPREAD * (1 - mu), place)
-    return fitted, float(truth.mean()), float(p.mean())
+    own = [answered(target, each, rng)[2].mean() for each in (drawn_items(ITEMS, rng), items)]
+    return fitted, np.array([many.mean(), *own]), float(p.mean())

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import records
-from ability_worlds import ITEMS, TARGET, answered, level, world
+from ability_worlds import ITEMS, TARGET, answered, drawn_items, level, world
 
 from analysis.readings import abilities
 from analysis.tables.study import load_study
@@ -72,7 +72,8 @@ def test_predictions_are_sealed_and_then_measured(folder: Path, capsys) -> None:
     assert len(sealed.fitted_on) == 14
     finish(folder, HELD, TARGET, "held_out")
     rng = np.random.default_rng(9)
-    right, wrong, hits = (each[0] for each in answered(level(np.array([TARGET]), 0), ITEMS, rng))
+    items = drawn_items(ITEMS, rng)
+    right, wrong, hits = (each[0] for each in answered(level(np.array([TARGET]), 0), items, rng))
     write(folder, HELD, right, wrong, hits)
     found = abilities.read(load_study(folder))
     assert found is not None

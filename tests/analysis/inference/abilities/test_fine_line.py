@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ability_worlds import answered, level, world
+from ability_worlds import answered, drawn_items, level, world
 
 from analysis.inference.abilities.fine_line import similar, similarities
 from scaling.common.errors import UserError
@@ -22,7 +22,7 @@ def test_curves_of_one_shape_are_alike_and_mirrored_ones_are_not() -> None:
     kept = answers.of(np.arange(len(answers.params)) < 8)
     checkpoints = []
     for step in range(6):
-        right, wrong, hits = answered(level(params, 3.0 * step), 200, rng)
+        right, wrong, hits = answered(level(params, 3.0 * step), drawn_items(200, rng), rng)
         checkpoints.append(replace(kept, params=params, right=right, wrong=wrong, hits=hits))
     found = {each.measure: each for each in similarities(checkpoints)}
     assert found["p among the choices"].neighbours > 0.9
