@@ -50,6 +50,7 @@ NOT_HERE = (
     ["best", "table.csv"],  # tests/analysis/cli/test_best.py
     ["gain", "runs/families"],  # the columns of tests/analysis/cli/test_gain.py
     ["compare", "runs/families"],  # tests/analysis/cli/test_compare.py
+    ["compare", "runs/rates"],
     ["overlap", "quickstart", "--items"],  # tests/experiments/evaluation/test_copies.py
     ["mix-search", "regmix"],  # a minute; tests/analysis/inference/mixing/test_search.py
     ["mix", "runs/mixtures"],  # tests/analysis/inference/mixing/test_regressions.py

@@ -31,7 +31,7 @@ def compare(options: argparse.Namespace) -> Iterator[AnswerPart]:
     """
     options = copy.copy(options)
     options.bootstrap = options.bootstrap or RESAMPLES
-    families = _families(read(options.path, options), options)
+    families = of_labels(read(options.path, options), options)
     reference = options.against or next(iter(families))
     others = [name for name in families if name != reference]
     found: dict[str, dict[str, Any]] = {name: {} for name in others}
@@ -53,7 +53,7 @@ def compare(options: argparse.Namespace) -> Iterator[AnswerPart]:
     yield from map(Note, said)
 
 
-def _families(source: TableSource, options: argparse.Namespace) -> dict[str, TableSource]:
+def of_labels(source: TableSource, options: argparse.Namespace) -> dict[str, TableSource]:
     """The rows of each label."""
     known = "label" in source.table
     names = list(dict.fromkeys(map(str, source.table["label"]))) if known else []

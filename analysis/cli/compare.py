@@ -1,4 +1,4 @@
-"""Rank laws fitted to the same rows by their predictions, or families of runs by their gains.
+"""Rank laws on the same rows by their predictions, or families of runs by gains or by tuning.
 
 The rank is by the rms log error over the rows held out (--holdout). Without them it is by that of
 the rows at or above each budget, predicted from those below it (--over, --below). Without budgets
@@ -16,7 +16,11 @@ first (or --against) is the factor by which that one needs more FLOPs, tokens or
 its loss: at the largest budget, and for tokens the largest size, that all families reached.
 Intervals are of 400 resamples unless --bootstrap says otherwise.
 
+With --equal-tuning the runs of a label are the trials of one search, of one size. A row is a bill:
+the best loss that each search has found when it has spent so much.
+
   windtunnel compare runs/families
+  windtunnel compare runs/rates --equal-tuning --where rung==0 --plot tuned
   windtunnel compare chinchilla_epoch --law chinchilla --law chinchilla,beta=alpha
   windtunnel compare runs/isoflop --law chinchilla --law kaplan --holdout 'flops_6nd>1e12' \\
       --bootstrap 300
@@ -32,7 +36,7 @@ import copy
 from collections import Counter
 from collections.abc import Mapping
 
-from analysis.cli import _families
+from analysis.cli import _equal_tuning, _families
 from analysis.cli._at import add_at, columns, points, predicted
 from analysis.cli._plot import add_plot, plot
 from analysis.cli._residuals import draw
@@ -60,6 +64,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against", metavar="LABEL", help="the family that others are compared with"
     )
+    parser.add_argument(
+        "--equal-tuning",
+        action="store_true",
+        help="compare the best losses of the labels' searches at equal bills",
+    )
     parser.add_argument("--over", metavar="COLUMN", help="roll the fits forward over this column")
     parser.add_argument(
         "--below",
@@ -71,11 +80,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     add_table(parser)
     add_at(parser)
-    add_plot(parser, "the residuals of every law")
+    add_plot(parser, "the residuals of every law, or the searches")
 
 
 def run(options: argparse.Namespace) -> Answer:
-    """Fit every law and print the ranking, or the gains of families."""
+    """Fit every law and print the ranking, or the gains of families, or their searches."""
+    if options.equal_tuning:
+        yield from _equal_tuning.compare(options)
+        return 0
     if not options.law and options.at:
         raise UserError("compare: --at is predicted by laws; give --law, twice or more")
     if not options.law:

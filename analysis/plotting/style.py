@@ -162,7 +162,7 @@ def round_ticks(axes: Any) -> None:
     log_ticks(axes.yaxis, *axes.get_ylim())
 
 
-def band(axes: Any, x: Any, ends: Sequence[Any], opacity: float) -> None:
+def band(axes: Any, x: Any, ends: Sequence[Any], opacity: float, color: str = FITTED) -> None:
     """The interval of (value, low, high), which a wild end takes to the edge of the axes alone."""
     import numpy as np
 
@@ -170,7 +170,7 @@ def band(axes: Any, x: Any, ends: Sequence[Any], opacity: float) -> None:
         return
     bottom, top = axes.get_ylim()
     low, high = (np.clip(np.nan_to_num(end, nan=top), bottom, top) for end in ends[1:])
-    axes.fill_between(x, low, high, color=FITTED, alpha=opacity, lw=0)
+    axes.fill_between(x, low, high, color=color, alpha=opacity, lw=0)
     axes.set_ylim(bottom, top)
 
 

@@ -46,6 +46,7 @@ NOT_DONE = (
     "pruned", "started", "missing", "interrupted", "in_progress", "in progress", "active",
     "incomplete", "unfinished", "false", "paused", "starting", "created", "requeued",
 )  # fmt: skip
+DIVERGED = ("diverged", "nan")
 STATUSES = ("status", "state", "run_status", "run_state")
 FLAGS: Mapping[str, bool] = {  # the value that speaks against a row
     **dict.fromkeys(("diverged", "crashed", "failed", "outlier", "is_outlier", "excluded"), True),
@@ -145,6 +146,16 @@ def _unended(table: pd.DataFrame) -> Iterator[tuple[str, Mask]]:
             for word in sorted(set(words.dropna()) & set(NOT_DONE)):
                 met = (words == word).to_numpy(dtype=bool)
                 yield f"{texts(table[column])[met].iloc[0]} ({{}}): left out", met
+
+
+def diverged(table: pd.DataFrame, loss: str) -> Mask:
+    """True for the rows that a status word, or an infinite loss, calls diverged."""
+    met = np.isinf(numeric(table[loss]))
+    for column in _named(table, STATUSES):
+        words = texts(table[column]).str.strip().str.lower()
+        if _is_status(words):
+            met = met | words.isin(DIVERGED).to_numpy(dtype=bool)
+    return met
 
 
 def _is_status(words: pd.Series) -> bool:

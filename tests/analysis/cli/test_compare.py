@@ -117,3 +117,29 @@ def test_families_have_their_gains_in_flops_tokens_and_seconds(tmp_path: Path, c
 def test_rows_of_one_label_are_no_families(csv: str, capsys):
     assert main(["compare", csv]) == 2
     assert "no two labels to compare; give --law" in capsys.readouterr().err
+
+
+def test_arms_are_compared_at_equal_bills_of_tuning(tmp_path: Path, capsys):
+    """The new arm is better at its best rate, worse at most others, and diverges at one."""
+    losses = {"old": [3.3, 3.2, 3.1, 3.15], "new": [4.0, 3.9, 3.0, float("nan")]}
+    table = pd.DataFrame(
+        {"label": label, "params_total": 1e6, "tokens": 2e7, "lr": 10.0**-at, "loss": loss}
+        for label, every in losses.items()
+        for at, loss in enumerate(every)
+    )
+    table["status"] = np.where(table["loss"].isna(), "diverged", "completed")
+    table.to_csv(tmp_path / "runs.csv", index=False)
+    ask = ["compare", str(tmp_path / "runs.csv"), "--equal-tuning"]
+    assert main([*ask, "--plot", str(tmp_path / "tuned")]) == 0
+    said = capsys.readouterr().out
+    first, _, last = (line.split() for line in said.splitlines() if line.endswith("%"))
+    assert first[-2:] == ["old", "75%"] and last[-2:] == ["new", "100%"]
+    assert last[1:5] == ["3.1", "[3.1,", "3.1]", "3"]
+    assert "new: 4 trials of 1.2e+14 flops_6nd, 1 of them diverged" in said
+    assert "1 of 1 pairs change order (old and new)" in said
+    assert (tmp_path / "tuned.png").exists()
+    table.assign(tokens=range(8)).to_csv(tmp_path / "runs.csv", index=False)
+    assert main(ask) == 2
+    assert "old has 4 values of tokens; choose one search: --where" in capsys.readouterr().err
+    assert main([*ask, "--bootstrap", "9"]) == 2
+    assert "fits no law: leave out --bootstrap" in capsys.readouterr().err
