@@ -49,7 +49,9 @@ def test_a_designed_ladder_is_written_and_simulated(tmp_path: Path, capsys):
     ],
 )
 def test_mistake_is_one_line(arguments, said, capsys):
-    assert main(["design", *ASKED, *arguments]) == 2
+    asked = dict(zip(ASKED[::2], ASKED[1::2], strict=True))
+    asked |= dict(zip(arguments[::2], arguments[1::2], strict=True))
+    assert main(["design", *(word for pair in asked.items() for word in pair)]) == 2
     printed = capsys.readouterr().err
     assert printed.splitlines()[-1].startswith("error: ") and said in printed
 
