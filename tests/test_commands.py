@@ -61,6 +61,25 @@ def named(cases: list[tuple[Any, ...]]) -> list[str]:
     return [f"{name} {(action.option_strings or [action.dest])[-1]}" for name, _, action in cases]
 
 
+def test_help_fits_a_narrow_terminal_and_names_each_default(monkeypatch: pytest.MonkeyPatch):
+    """Examples and formulas, which are indented, keep their lines."""
+    monkeypatch.setenv("COLUMNS", "80")
+    helps = {name: parser.format_help() for name, parser in COMMANDS}
+    wide = [line for text in helps.values() for line in text.splitlines() if len(line) > 80]
+    assert [line for line in wide if not line.startswith("  ")] == []
+    unnamed = [
+        f"{name} {action.option_strings[-1]}"
+        for name, _, action in OPTIONS
+        if action.option_strings
+        and isinstance(action.default, (str, int, float, Path))
+        and action.default not in ("", argparse.SUPPRESS)
+        and not isinstance(action.default, bool)
+        and "default" not in helps[name].rpartition(f"{action.option_strings[-1]} ")[2][:400]
+    ]
+    assert unnamed == []
+    assert "log-spaced budgets (default: 1500)" in helps["envelope"]
+
+
 NUMERIC = [each for each in OPTIONS if each[2].type in NUMBERS]
 WRITTEN = [each for each in OPTIONS if each[2].type in OUTPUTS]
 

@@ -35,9 +35,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ratio", type=positive, help="cost of a small run over a large one (by their columns)"
     )
-    parser.add_argument(
-        "--within", type=positive, default=0.1, metavar="%", help="of the best (0.1)"
-    )
+    parser.add_argument("--within", type=positive, default=0.1, metavar="%", help="of the best")
     parser.add_argument("--seeds", type=count, default=20, help="of each search (default 20)")
 
 

@@ -30,11 +30,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     common.add_study_or_config(parser)
     parser.add_argument("--items", required=True, metavar="SOURCE:PATH", help="of the evaluation")
-    parser.add_argument("--field", default="text", help="that holds the text of a row (text)")
+    parser.add_argument("--field", default="text", help="that holds the text of a row")
     parser.add_argument("--words", type=count, default=13, help="in a window (default 13)")
     parser.add_argument("--characters", type=count, default=50, help="in a window (default 50)")
     parser.add_argument(
-        "--most", type=not_negative, default=0.0, help="share of an item that may be found (0)"
+        "--most", type=not_negative, default=0.0, help="share of an item that may be found"
     )
 
 

@@ -18,6 +18,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -42,6 +43,38 @@ REMEDIES: Mapping[int, str] = {
 }
 
 
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Help laid out as written; a paragraph too wide for the terminal is filled anew.
+
+    The default of an option stands in its help. Indented lines, the examples, stay as they are.
+    """
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        groups = groupby(text.splitlines(), key=lambda line: line[:1] in ("", " "))
+        lines: list[str] = []
+        for is_kept, group in groups:
+            paragraph = list(group)
+            fits = is_kept or max(map(len, paragraph)) <= width
+            lines += paragraph if fits else textwrap.wrap(" ".join(paragraph), width)
+        return "\n".join(f"{indent}{line}".rstrip() for line in lines)
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text, default = action.help, action.default
+        if not action.option_strings or text is None or "default" in text:
+            return text
+        if default in (None, argparse.SUPPRESS, "") or isinstance(default, (bool, list, tuple)):
+            return text
+        home = isinstance(default, Path) and default.is_relative_to(Path.home())
+        shown = (
+            f"~/{default.relative_to(Path.home())}"
+            if home
+            else f"{default:g}"
+            if isinstance(default, float)
+            else str(default)
+        )
+        return f"{text} (default: {shown.replace('%', '%%')})"
+
+
 class Parser(argparse.ArgumentParser):
     """The parser of every command line here, keeping help texts laid out as written.
 
@@ -49,7 +82,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, declare: Callable[[Parser], None] | None = None, **settings: Any) -> None:
-        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        settings.setdefault("formatter_class", Help)
         super().__init__(allow_abbrev=False, **settings)
         self._declare = declare
         self.register("action", None, _Once)
