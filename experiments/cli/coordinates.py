@@ -33,7 +33,7 @@ def add(parser: Parser) -> None:
         type=counts,
         help="as 64,128,256 (default: 1, 2, 4 and 8 times the model's)",
     )
-    parser.add_argument("--depths", type=counts, help="numbers of layers, at one width")
+    parser.add_argument("--depths", type=counts, help="numbers of layers from 2 on, at one width")
     parser.add_argument(
         "--grow",
         choices=("head_dim", "heads"),

@@ -132,18 +132,19 @@ class Theory:
         """The powers of an activation, or of its change, after some steps; None: no claim.
 
         A change comes from the weight itself and from all before it, so it lies between theirs. A
-        product of two that become aligned comes from a random sum.
+        size is the start and a change, of which either may be larger. A product of two that become
+        aligned comes from a random sum.
         """
         if axis not in self.keeps:
             return None
         if axis == "layers":
-            if quantity == "change":  # of a stream or a block: r^(rate + residual + 1) = 1
-                return (self.blocks.rate if "/" in place else 0.0), 0.0
-            low, high = self.at_start(axis, place)
-            return min(low, 0.0), max(high, 0.0)
-        embedding = self.width["embedding"].rate if quantity == "change" else 0.0
+            # of a stream or a block: r^(rate + residual + 1) = 1
+            changed = self.blocks.rate if "/" in place else 0.0
+            low, high = (0.0, 0.0) if quantity == "change" else self.at_start(axis, place)
+            return min(low, changed), max(high, 0.0)
+        embedding = self.width["embedding"].rate
         if place == "embedded":
-            return (embedding, embedding)
+            return embedding, embedding if quantity == "change" else 0.0
         if place == "attention/logits":
             random, aligned = (self.attention + half for half in (0.5, 1.0))
             return min(random * heads, embedding), max(aligned * heads, 0.0)

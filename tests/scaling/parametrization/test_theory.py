@@ -75,8 +75,9 @@ def test_only_what_a_table_claims_is_judged_after_training() -> None:
     assert THEORIES["mup"].after("layers", "stream", "change") is None
     assert THEORIES["mup"].after("width", "stream", "change") == (0.0, 0.0)
     assert THEORIES["umup"].after("width", "embedded", "change") == (-0.5, -0.5)
-    assert THEORIES["umup"].after("width", "embedded", "size") == (0.0, 0.0)
+    assert THEORIES["umup"].after("width", "embedded", "size") == (-0.5, 0.0)
     assert THEORIES["ntk"].after("width", "attention/logits", "size") == (0.0, 0.5)
-    assert THEORIES["depth_mup"].after("layers", "mlp/in", "change") == (-0.5, 0.0)
+    for quantity in ("size", "change"):  # a size where the change is larger than the start
+        assert THEORIES["depth_mup"].after("layers", "mlp/in", quantity) == (-0.5, 0.0)
     assert THEORIES["depth_mup"].after("layers", "stream", "change") == (0.0, 0.0)
     assert THEORIES["completep"].after("layers", "mlp/in", "change") == (0.0, 0.0)
