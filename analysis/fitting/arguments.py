@@ -8,7 +8,7 @@ refused.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,9 +70,16 @@ def as_table(table: Any) -> pd.DataFrame:
 def whole(name: str, value: Any, least: int = 0) -> int:
     """A whole number of at least `least`, also one that is written as 1e3."""
     number = isinstance(value, float | np.floating) and math.isfinite(value)
-    if not (number or isinstance(value, int | np.integer)) or value != int(value) or value < least:
+    number = number or (isinstance(value, int | np.integer) and not isinstance(value, bool))
+    if not number or value != int(value) or value < least:
         raise UserError(f"{name}={value!r}: give a whole number of at least {least}")
     return int(value)
+
+
+def check_name(argument: str, column: object) -> None:
+    """Refuse a list, or anything else that names no one column."""
+    if not isinstance(column, Hashable):
+        raise UserError(f"{argument}={column!r}: give the name of one column")
 
 
 def columns_of(
@@ -89,6 +96,8 @@ def columns_of(
     if len(table) == 0:
         raise UserError("the table has no rows: nothing to fit")
     given = dict(named or {})
+    for name, column in (*given.items(), *short.items()):
+        check_name(name, column)
     for name, column in short.items():
         if column is None:
             continue
@@ -158,6 +167,7 @@ def taken(name: str, columns: Sequence[str]) -> str:
 
 def loss_of(table: pd.DataFrame, loss: str) -> tuple[str, tuple[str, ...]]:
     """The column of the loss, and a note where a name tells another, or a clearer one."""
+    check_name("loss", loss)
     if loss != "loss":
         return loss, ()
     if loss not in table.columns:

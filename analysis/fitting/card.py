@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.fitting.result import FitResult
+from analysis.fitting.result import FitResult, check_fit
 from analysis.fitting.solvers.newton import CONTINUATION
 from analysis.tables.population import is_ours
 
@@ -62,6 +62,7 @@ def sections(result: FitResult) -> tuple[Section, ...]:
 
 def card(result: FitResult, width: int = 96) -> str:
     """The card as text for a terminal; of each part, the items that are not recorded in one."""
+    check_fit(result)
     lines: list[str] = []
     for section in sections(result):
         lines += ["", f"{section.letter}  {section.title}"]

@@ -110,6 +110,8 @@ def fit(
     table, named, defaults = columns_of(law, table, short, columns)
     table = query.where(table, where)
     loss, told = loss_of(table, loss)
+    if same := [name for name, column in named.items() if column == loss]:
+        raise UserError(f"{same[0]}: column '{loss}' is the loss that is to be fitted")
     held_out = _mask(table, holdout)
     options = (loss, weights, drop_highest)
     made = formulas(table, (*named.values(), *_conditions(table, holdout)))
@@ -225,10 +227,14 @@ def _mask(table: pd.DataFrame, holdout: str | NDArray[np.bool_] | None) -> Any:
             f"holdout: need a condition or {len(table)} true-or-false values, one per row"
         )
     if not mask.any():
-        raise UserError(f"holdout {holdout!r}: no row is held out")
+        raise UserError(f"{_said(holdout)}: no row is held out")
     if mask.all():
-        raise UserError(f"holdout {holdout!r}: every row is held out, so none is left to fit")
+        raise UserError(f"{_said(holdout)}: every row is held out, so none is left to fit")
     return mask
+
+
+def _said(holdout: object) -> str:
+    return f"holdout {holdout!r}" if isinstance(holdout, str) else "holdout"
 
 
 def _grouped(points: Points, columns: Collection[str], cluster: str | None) -> str | None:

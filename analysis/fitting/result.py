@@ -19,6 +19,7 @@ from analysis.fitting.prediction.reach import (
     factors,
     numbers_of,
     size_of,
+    stated,
     trend,
 )
 from analysis.fitting.prediction.roll import Origin, residual_sd, roll
@@ -202,7 +203,9 @@ class FitResult(Tabular):
             raise UserError(f"no compute optimum: {names} not determined by these rows")
         budget = numbers_of("flops", flops)
         if not (np.isfinite(budget) & (budget > 0)).all():
-            raise UserError(f"flops={flops!r}: a compute budget must be finite and positive")
+            raise UserError(
+                f"{stated('flops', flops)}: a compute budget must be finite and positive"
+            )
         params, tokens = self.law.optimal(self.estimates, budget)
         self.check({"params": params, "tokens": tokens})
         return budget, params, tokens
@@ -284,3 +287,11 @@ class FitResult(Tabular):
                 f"law '{self.law.name}': this fit is refused, for no minimum is certified, and a "
                 "refused fit predicts nothing; add rows, or take a law with fewer parameters"
             )
+
+
+def check_fit(*results: object) -> None:
+    """Refuse what `fit` did not return."""
+    for each in results:
+        if not isinstance(each, FitResult):
+            kind = type(each).__name__
+            raise UserError(f"a {kind} where a fit was expected; give fit(law, table)")

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.fitting.bootstrap import student_t
+from analysis.fitting.prediction.reach import numbers_of
 from analysis.fitting.tabular import Tabular
 from analysis.fitting.types import LEVEL
 from analysis.hyperparameters.optimum import Surface, Where
 from analysis.tables.points import Array
+from scaling.common.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +73,18 @@ def best_setting(values: Array, losses: Array) -> BestSetting:
     """The best of V positive values from losses [S, V] of S seeds, or of one row of repeats [1, n].
 
     Values may come in any order and again.
+
+    Raises:
+        UserError: values that are not positive, or losses of another shape.
     """
+    values, losses = numbers_of("values", values), numbers_of("losses", losses)
+    if values.ndim != 1 or losses.ndim != 2 or losses.shape[1] != len(values):
+        raise UserError(
+            f"best_setting: values of shape {values.shape} and losses of {losses.shape}; give V "
+            "values, and a row of V losses for each seed"
+        )
+    if not (np.isfinite(values) & (values > 0)).all() or not np.isfinite(losses).all():
+        raise UserError("best_setting: give positive values and finite losses")
     u, S = np.log(values), len(losses)
     level = losses - losses.mean(axis=1, keepdims=True) + losses.mean()  # no seed is better
     tried = np.unique(u)

@@ -16,7 +16,7 @@ judges the law over the rows fitted, not beyond them: for extrapolation, use `ro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -27,9 +27,9 @@ from numpy.typing import ArrayLike
 from analysis.fitting.bootstrap import bounded_log, percentile_interval, spread
 from analysis.fitting.fit import fit
 from analysis.fitting.prediction.extrapolation import Extrapolation, posterior
-from analysis.fitting.prediction.reach import distance, factors, size_of, trend
+from analysis.fitting.prediction.reach import distance, factors, numbers_of, size_of, trend
 from analysis.fitting.prediction.roll import Origin, groups
-from analysis.fitting.result import FitResult
+from analysis.fitting.result import FitResult, check_fit
 from analysis.fitting.types import LEVEL, FitStatus, Prediction
 from analysis.tables.points import Array, Points
 from scaling.common.errors import UserError
@@ -58,7 +58,10 @@ def compare(
     """
     import pandas as pd
 
+    results = list(results) if isinstance(results, Iterable) else [results]
+    check_fit(*results)
     _same_question(results)
+    below = numbers_of("below", below).ravel().tolist() if np.size(below) else []
     if (over is None) != (len(below) == 0):
         raise UserError("over and below go together: a column, and the budgets to fit below")
     table = pd.DataFrame(

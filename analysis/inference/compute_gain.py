@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fitting.prediction.reach import beyond
-from analysis.fitting.result import FitResult
+from analysis.fitting.prediction.reach import beyond, numbers_of, stated
+from analysis.fitting.result import FitResult, check_fit
 from analysis.fitting.tabular import Tabular
 from analysis.fitting.types import LEVEL
 from analysis.inference.compare import same_rows, title
@@ -149,8 +149,9 @@ def gain(
     targets = [each for each in (loss, budget) if each is not None]
     if len(targets) != 1:
         raise UserError("gain: give one target, either loss=... or budget=...")
-    if not (np.isfinite(targets[0]) and targets[0] > 0):
-        raise UserError(f"gain: the target {targets[0]} must be finite and positive")
+    wanted = numbers_of(name := "loss" if budget is None else "budget", targets[0])
+    if wanted.ndim or not (np.isfinite(wanted) and wanted > 0):
+        raise UserError(f"{stated(name, targets[0])}: give one finite and positive number")
     ours, theirs = (replace(each, params=params) for each in _frontiers(a, b))
     target = np.full(ours.members, np.log(targets[0]))
     if budget is not None:
@@ -207,13 +208,13 @@ def crossing(
     a: FitResult, b: FitResult, *, between: tuple[float, float], level: float = LEVEL
 ) -> Crossing:
     """The first budget of a range at which the better law changes."""
-    low_end, high_end = between
-    if not 0 < low_end < high_end < np.inf:
-        raise UserError(f"crossing: between={between} must be two budgets, the lower one first")
+    ends = numbers_of("between", between)
+    if ends.shape != (2,) or not 0 < ends[0] < ends[1] < np.inf:
+        raise UserError(f"crossing: {stated('between', between)}: give two, the lower one first")
+    (low_end, high_end), (ours, theirs) = map(float, ends), _frontiers(a, b)
     for result in (a, b):
         _check_reach(result, low_end)
         _check_reach(result, high_end)
-    ours, theirs = _frontiers(a, b)
 
     def lead(log_budget: Array) -> Array:
         return theirs.log_loss(log_budget) - ours.log_loss(log_budget)
@@ -319,13 +320,13 @@ def _joined(log_value: float, end: float, misfit: float) -> float:
 
 def _frontiers(a: FitResult, b: FitResult) -> tuple[_Frontier, _Frontier]:
     """Both, with their resamples in the order in which they are paired."""
+    check_fit(a, b)
     if a.recipe.loss != b.recipe.loss:
         raise UserError(
             f"{title(a)} is of column '{a.recipe.loss}' and {title(b)} of '{b.recipe.loss}': "
             "compare fits of the same loss"
         )
-    of_a, of_b = budget_column(a), budget_column(b)
-    if of_a != of_b:
+    if (of_a := budget_column(a)) != (of_b := budget_column(b)):
         raise UserError(
             f"{title(a)} is of '{of_a}' and {title(b)} of '{of_b}': the two must be laws "
             "of one quantity (rename the column where it is the same)"
@@ -372,8 +373,7 @@ def _check_reach(result: FitResult, budget: float, params: float | None = None) 
 
 
 def _resampling(result: FitResult) -> tuple[object, ...]:
-    recipe = result.recipe
-    return recipe.seed, recipe.resampling, recipe.cluster
+    return result.recipe.seed, result.recipe.resampling, result.recipe.cluster
 
 
 def _halve(below: Callable[[Array], NDArray[np.bool_]], low: Array, high: Array) -> Array:

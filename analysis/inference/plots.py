@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis.fitting.result import check_fit
 from analysis.plotting.labels import label
 from analysis.plotting.numbers import quantity
 from analysis.plotting.style import (
@@ -43,6 +44,7 @@ def plot(
     result: FitResult, kind: str = "compute", plans: Sequence[Allocation] = (), ax: Any = None
 ) -> Any:
     """One of the figures above, on `ax` or on axes of its own; returns the axes."""
+    check_fit(result)
     if kind not in KINDS:
         raise UserError(f"plot '{kind}': {nearest(kind, KINDS)}")
     with house_style():

@@ -24,6 +24,7 @@ from analysis.tables.columns import LINE, is_identifier, is_truth, texts, tidy, 
 from analysis.tables.delimited import ENDS, delimited
 from analysis.tables.number_text import Mark, decimal_mark
 from scaling.common.errors import UserError
+from scaling.common.files import check_path
 from scaling.common.plugins import import_extra
 from scaling.common.remote import local
 
@@ -53,6 +54,7 @@ def load_table(path: str | Path, text: Sequence[str] = ()) -> pd.DataFrame:
 
 def read_table(path: str | Path, text: Sequence[str] = ()) -> pd.DataFrame:
     """`load_table`, with the lines of the file as index where it has lines."""
+    check_path(path)
     name = "standard input" if str(path) == STDIN else str(path)
     try:
         content = sys.stdin.buffer.read() if str(path) == STDIN else local(path).read_bytes()

@@ -54,6 +54,10 @@ def where(table: pd.DataFrame, query: str | None) -> pd.DataFrame:
         return table
     if not isinstance(query, str):
         raise UserError("where: give a condition such as 'loss<4'; a mask chooses by table[mask]")
+    if not hasattr(table, "loc"):
+        raise UserError(f"where: give a DataFrame, not {type(table).__name__}")
+    if not len(table):
+        raise UserError(f"rows '{query}': the table has no rows")
     found = table.loc[rows(table, query)]
     if found.empty:
         raise UserError(f"rows '{query}': none of the {len(table)} rows is left")

@@ -55,16 +55,9 @@ def study_folder(text: str | Path) -> Path:
     Raises:
         UserError: the text is empty, which a Path takes for the current folder.
     """
-    _check_named(text)
+    files.check_path(text)
     path, there = Path(text), Path("runs") / text
     return there if not path.exists() and (there / STUDY).is_file() else path
-
-
-def _check_named(path: str | Path) -> None:
-    if not str(path).strip():
-        raise UserError(
-            f"{str(path)!r}: an empty path; name a file or a folder, such as . for this one"
-        )
 
 
 def records_at(path: str | Path) -> Path:
@@ -73,7 +66,7 @@ def records_at(path: str | Path) -> Path:
     Raises:
         UserError: the text is empty, nothing is at the URL, or its service refuses.
     """
-    _check_named(path)
+    files.check_path(path)
     return remote.local(path, (CHECKPOINTS,))
 
 

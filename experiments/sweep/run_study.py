@@ -11,6 +11,7 @@ from experiments.record import FINISHED, Status, StudyPart
 from experiments.sweep.progress import Progress
 from experiments.sweep.sweep import bind, ready, train
 from experiments.sweep.under_way import under_way
+from scaling.common.errors import UserError
 from scaling.common.files import cache_folder
 
 
@@ -35,6 +36,8 @@ def run(
     Raises:
         UserError: a run would fail; nothing is trained.
     """
+    if not isinstance(study, Study):
+        raise UserError(f"run: give a Study, not {type(study).__name__}")
     from rich.console import Console
 
     folder, console = Path(out or Path("runs") / study.name), Console()

@@ -43,6 +43,20 @@ def cache_folder() -> Path:
     return Path(os.environ.get("WINDTUNNEL_CACHE", "~/.cache/windtunnel")).expanduser()
 
 
+def check_path(path: object) -> None:
+    """Check that a value names a place.
+
+    Raises:
+        UserError: it is no text and no Path, or empty, which a Path takes for the current folder.
+    """
+    if not isinstance(path, str | Path):
+        raise UserError(f"a {type(path).__name__} where a path was expected; give it as text")
+    if not str(path).strip():
+        raise UserError(
+            f"{str(path)!r}: an empty path; name a file or a folder, such as . for this one"
+        )
+
+
 class DiskError(UserError):
     """The disk is full, read-only or broken: nothing more can be written anywhere on it."""
 

@@ -29,15 +29,18 @@ def numbers_of(name: str, values: ArrayLike) -> Array:
         UserError: text, a ragged list, or no value at all.
     """
     try:
-        found = np.asarray(values, np.float64)
+        found = np.asarray(values)
+        if found.dtype == bool:
+            raise TypeError
+        found = found.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{_said(name, values)}: give a number or an array of numbers") from error
+        raise UserError(f"{stated(name, values)}: give a number or an array of numbers") from error
     if not found.size:
         raise UserError(f"{name}: no value is given, so there is nothing to predict")
     return found
 
 
-def _said(name: str, values: ArrayLike) -> str:
+def stated(name: str, values: ArrayLike) -> str:
     """A value as given, in one short line."""
     whole = " ".join(repr(values).split())
     return f"{name}={whole if len(whole) <= SHOWN else whole[:SHOWN] + '...'}"
@@ -102,13 +105,13 @@ def check_reach(law: Law, fitted: Mapping[str, Array], asked: Mapping[str, Array
     for name, value in asked.items():
         numbers = numbers_of(name, value)
         if not (np.isfinite(numbers) & (numbers > 0)).all():
-            raise UserError(f"{_said(name, value)}: must be finite and positive")
+            raise UserError(f"{stated(name, value)}: must be finite and positive")
         logs.append(np.log(numbers))
         seen = distinct_values(np.log(fitted[name]))
         known = np.isclose(logs[-1][..., None], seen, rtol=0, atol=1e-6).any(axis=-1)
         if len(seen) < values_needed(law) and not known.all():
             raise UserError(
-                f"{_said(name, value)}: the fitted rows hold only {len(seen)} value(s) of {name}, "
+                f"{stated(name, value)}: the fitted rows hold only {len(seen)} value(s) of {name}, "
                 "so the fit determines no other value; add runs at more values"
             )
     try:

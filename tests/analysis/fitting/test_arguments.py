@@ -8,6 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis import (
+    best_setting,
+    compare,
+    crossing,
+    gain,
+    load_runs,
+    load_table,
+    plot,
+    trajectory,
+    where,
+)
 from analysis.fitting.card import card
 from analysis.fitting.fit import fit
 from scaling import laws
@@ -78,6 +89,41 @@ def test_points_of_any_kind_are_predicted_or_refused_in_one_line(table):
     with pytest.raises(UserError, match=r"params=.*NA.*finite") as error:
         result.predict(params=pd.array([10**8, None], dtype="Int64"), tokens=1e10)
     assert "\n" not in str(error.value)
+    for ask in (
+        lambda: result.predict(params=True, tokens=1e10),
+        lambda: result.predict(params=-np.ones(999), tokens=1e10),
+        lambda: result.optimal(-np.ones(999)),
+    ):
+        with pytest.raises(UserError) as error:
+            ask()
+        assert "\n" not in str(error.value) and len(str(error.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda t, r: card(3), "a int where a fit was expected"),
+        (lambda t, r: plot(None), "a NoneType where a fit was expected"),
+        (lambda t, r: compare(r), "compare needs two fits"),
+        (lambda t, r: compare([r, t]), "a DataFrame where a fit was expected"),
+        (lambda t, r: compare([r, r], over="tokens", below=["x"]), "below=.'x'.: give a number"),
+        (lambda t, r: gain(r, t, loss=2.0), "a DataFrame where a fit was expected"),
+        (lambda t, r: gain(r, r, budget=[1e20, 1e21]), "give one finite and positive number"),
+        (lambda t, r: crossing(r, r, between=3), "between=3: give two, the lower"),
+        (lambda t, r: where([1], "loss>1"), "where: give a DataFrame, not list"),
+        (lambda t, r: where(t.iloc[:0], "loss>1"), "the table has no rows"),
+        (lambda t, r: best_setting([1.0, 2.0], [3.0, 4.0]), "a row of V losses for each seed"),
+        (lambda t, r: best_setting([0.0, 2.0], [[3.0, 4.0]]), "give positive values"),
+        (lambda t, r: load_runs(None), "a NoneType where a path was expected"),
+        (lambda t, r: load_table([t]), "a list where a path was expected"),
+        (lambda t, r: load_table(""), "'': an empty path"),
+        (lambda t, r: trajectory(3), "a int where a path was expected"),
+    ],
+)
+def test_what_a_public_function_cannot_take_is_one_line(table, call, message):
+    with pytest.raises(UserError, match=message) as error:
+        call(table, fit("chinchilla", table))
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +164,11 @@ def test_laws_and_tables_that_are_none(table, law, rows, message):
         ({"where": [True] * 12}, "where: give a condition"),
         ({"objective": None}, "objective 'None': known: log_absolute"),
         ({"cluster": ["tokens"], "bootstrap": 9}, "column .'tokens'.: give the name of one"),
+        ({"loss": ["loss"]}, "loss=.'loss'.: give the name of one"),
+        ({"columns": {"params": ["a"]}}, "params=.'a'.: give the name of one"),
+        ({"params": "loss"}, "params: column 'loss' is the loss"),
+        ({"bootstrap": True}, "bootstrap=True: give a whole number"),
+        ({"holdout": np.ones(12, bool)}, "^holdout: every row is held out"),
         # without effect
         ({"x": "flops_6nd"}, "no variable 'x'"),
         ({"columns": {"size": "params_total"}}, "no variable 'size'"),

@@ -179,7 +179,7 @@ def test_what_cannot_be_compared():
         gain(a, b)
     with pytest.raises(UserError, match="one target"):
         gain(a, b, loss=2.0, budget=1e20)
-    with pytest.raises(UserError, match=r"target -1\.0 must be finite and positive"):
+    with pytest.raises(UserError, match=r"loss=-1\.0: give one finite and positive"):
         gain(a, b, loss=-1.0)
     with pytest.raises(UserError, match="level=95"):
         gain(a, b, budget=1e20, level=95)
