@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from commands import replaced
 
 from analysis.__main__ import main
 
@@ -49,9 +50,7 @@ def test_a_designed_ladder_is_written_and_simulated(tmp_path: Path, capsys):
     ],
 )
 def test_mistake_is_one_line(arguments, said, capsys):
-    asked = dict(zip(ASKED[::2], ASKED[1::2], strict=True))
-    asked |= dict(zip(arguments[::2], arguments[1::2], strict=True))
-    assert main(["design", *(word for pair in asked.items() for word in pair)]) == 2
+    assert main(["design", *replaced(ASKED, arguments)]) == 2
     printed = capsys.readouterr().err
     assert printed.splitlines()[-1].startswith("error: ") and said in printed
 
