@@ -228,7 +228,7 @@ def _commands(study: StudyRecords) -> str:
     """The commands that make this page again."""
     if study.command:
         return study.command
-    given = "".join(f" --set {shlex.quote(f'{k}={v}')}" for k, v in study.settings.items())
+    given = "".join(f" --set {shlex.quote(f'{k}={_short(v)}')}" for k, v in study.settings.items())
     train = f"windtunnel run {shlex.quote(study.file or study.name)}{given}"
     folder = shlex.quote(str(study.folder))
     out = f" --out {folder}"
@@ -246,8 +246,8 @@ def _footer(study: StudyRecords) -> str:
     if study.origin:
         return f"{len(study.runs)} rows of {study.origin}. {files}"
     corpora = [_corpus(facts) for facts in study.corpora.values()]
-    settings = [f"{name} {value}" for name, value in study.settings.items()] or ["the defaults"]
-    return f"{'. '.join(corpora)}. Settings: {', '.join(settings)}. {files}"
+    given = [f"{name} {_short(value)}" for name, value in study.settings.items()]
+    return f"{'. '.join(corpora)}. Settings: {', '.join(given) or 'the defaults'}. {files}"
 
 
 def _corpus(facts: Mapping[str, Any]) -> str:
@@ -258,3 +258,16 @@ def _corpus(facts: Mapping[str, Any]) -> str:
 
 def _plain(value: float) -> str:
     return f"{value:.4g}" if math.isfinite(value) else "not identified"
+
+
+def _short(value: Any) -> str:
+    """A setting as `--set` takes it: numbers in their shortest form, lists with commas alone."""
+    if (
+        isinstance(value, (list, tuple))
+        and value
+        and all(type(each) in (int, float) for each in value)
+    ):
+        return ",".join(map(_short, value))
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
+    return str(value)

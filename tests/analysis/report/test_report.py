@@ -19,7 +19,7 @@ from analysis.inference import forecast
 from analysis.plotting.style import save
 from analysis.report.captions import pictures
 from analysis.report.evidence import gather
-from analysis.report.page.render import render
+from analysis.report.page.render import _short, render
 from analysis.report.plots import ladder
 from analysis.report.predict import predict_held_out
 from analysis.report.report import write_page
@@ -172,3 +172,9 @@ def test_a_report_needs_no_jax(tmp_path: Path):
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert found.returncode == 0, found.stderr
+
+
+def test_a_setting_is_printed_as_it_is_typed():
+    typed = {"1e+10,3e+10": [1e10, 3e10], "0.1": 0.1, "1,2": (1, 2), "gpu": "gpu", "[]": []}
+    assert [_short(value) for value in typed.values()] == list(typed)
+    assert float(_short(0.1234567891)) == 0.1234567891
