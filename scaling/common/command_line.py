@@ -85,9 +85,6 @@ class Parser(argparse.ArgumentParser):
         settings.setdefault("formatter_class", Help)
         super().__init__(allow_abbrev=False, **settings)
         self._declare = declare
-        self.register("action", None, _Once)
-        self.register("action", "store", _Once)
-        self.given: dict[str, Any] = {}  # the values of options so far
         self.more: Callable[[], str] = str  # the end of its help
 
     def declared(self) -> Parser:
@@ -124,7 +121,6 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
-        self.given = {}
         parsed, unknown = super(Parser, self.declared()).parse_known_args(args, namespace)
         if unknown:
             word = unknown[0].partition("=")[0]
@@ -234,17 +230,6 @@ def _add_command(parser: Parser, name: str, rooms: Sequence[str]) -> None:
     if inspect.isgeneratorfunction(file.run):
         add_json(parser)
     parser.set_defaults(run=file.run)
-
-
-class _Once(argparse._StoreAction):
-    """An option with one value: another one, which would replace it in silence, is refused."""
-
-    def __call__(
-        self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None
-    ) -> None:
-        if option is not None and parser.given.setdefault(self.dest, values) != values:
-            parser.error(f"{option} is given twice, with different values; give it once")
-        setattr(namespace, self.dest, values)
 
 
 class Version(argparse.Action):

@@ -6,7 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from paths import ROOT
 
@@ -29,17 +29,6 @@ def documented() -> list[tuple[str, list[str]]]:
 def complaints(stderr: str) -> list[str]:
     """The lines of stderr, without the progress that a slow machine brings about."""
     return [line for line in stderr.splitlines() if not line.startswith("  ")]
-
-
-def replaced(usual: Sequence[str], given: Sequence[str]) -> list[str]:
-    """Options, each with a value: the usual ones that are not given, then those given."""
-    kept = [
-        word
-        for name, value in zip(usual[::2], usual[1::2], strict=True)
-        for word in (name, value)
-        if name not in given
-    ]
-    return [*kept, *given]
 
 
 def command(room: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from commands import replaced
 
 from analysis.__main__ import main
 
@@ -50,7 +49,7 @@ def test_a_designed_ladder_is_written_and_simulated(tmp_path: Path, capsys):
     ],
 )
 def test_mistake_is_one_line(arguments, said, capsys):
-    assert main(["design", *replaced(ASKED, arguments)]) == 2
+    assert main(["design", *ASKED, *arguments]) == 2
     printed = capsys.readouterr().err
     assert printed.splitlines()[-1].startswith("error: ") and said in printed
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from anybody import COLUMNS, TRUTH, write_table
-from commands import replaced
 
 from analysis import fit
 from analysis.__main__ import main
@@ -130,7 +129,7 @@ def test_a_path_that_is_nothing(capsys):
     ],
 )
 def test_mistake_is_one_line_and_status_2(arguments, said, csv, capsys):
-    assert main(["fit", csv, *replaced(COLUMNS, arguments)]) == 2
+    assert main(["fit", csv, *COLUMNS, *arguments]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("error: ") and printed.err.count("\n") == 1

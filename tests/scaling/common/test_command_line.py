@@ -44,7 +44,6 @@ def test_good_arguments_are_parsed() -> None:
         (["run", "--lr", "2"], "--lr: .* write a setting as --set lr=VALUE"),
         (["run", "surplus"], "surplus: no such argument of tool run; see --help"),
         (["run", "--workers", "two"], "--workers: invalid int value: 'two'; see tool run --help"),
-        (["run", "--out", "a", "--out", "b"], "--out is given twice, with different values"),
         (["run", "--to", "gs://b/x"], "--to gs://b/x: a URL; name a place of this machine"),
         (["rnu"], "verb 'rnu': did you mean 'run'"),
         ([], "required: verb; see tool --help"),

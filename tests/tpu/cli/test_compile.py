@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import records
-from commands import replaced
 
 from experiments import record
 from experiments.config.fields import to_dict
@@ -55,8 +54,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[RunConfig]:
 
 
 def _compile(*words: str) -> int:
-    usual = ("--topology", "v5e:2x2", "--layout", "fsdp")
-    return main(["compile", "quickstart", *replaced(usual, words)])
+    return main(["compile", "quickstart", "--topology", "v5e:2x2", "--layout", "fsdp", *words])
 
 
 def test_runs_of_equal_shapes_are_compiled_once(
