@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from scaling.common import plugins
 from scaling.common.alphabet import parse
@@ -98,34 +98,48 @@ class TransformerConfig:
     norms: Literal["pre", "peri"] = "pre"
     layer_heads: tuple[float, ...] = (1.0, 1.0)  # of the first and last layer, over heads: OpenELM
     layer_ffn: tuple[float, ...] = (1.0, 1.0)  # likewise, over ffn; in a line between
+    separator: int = -1  # token that ends a document, which no other sees; -1: a window is one
 
     def __post_init__(self) -> None:
         check_choices("model", self)
         check_ranges("model", self, RANGES)
         if self.heads % self.kv_heads:
-            raise UserError(
-                f"model.heads={self.heads} is not a multiple of model.kv_heads={self.kv_heads}"
-            )
+            self._refuse("heads", f" is not a multiple of model.kv_heads={self.kv_heads}")
         if self.width % self.heads:  # heads * head_dim may be any number, but this is a slip
-            raise UserError(
-                f"model.width={self.width} is not a multiple of model.heads={self.heads}; "
-                "set both (and model.head_dim)"
-            )
+            remedy = "set both (and model.head_dim)"
+            self._refuse("width", f" is not a multiple of model.heads={self.heads}; {remedy}")
         if self.experts and not 1 <= self.experts_active <= self.experts:
-            raise UserError(
-                f"model.experts_active={self.experts_active}: must lie between 1 and "
-                f"model.experts={self.experts}"
-            )
+            self._refuse("experts_active", f": must lie between 1 and model.experts={self.experts}")
         if self.positions == "rope" and self.head_dim % 2:
-            raise UserError(f"model.head_dim={self.head_dim}: rope rotates pairs, make it even")
-
+            self._refuse("head_dim", ": rope rotates pairs, make it even")
         if self.quantized != "none" and self.weights != "dense":
-            raise UserError(
-                f"model.weights={self.weights}: no form with model.quantized={self.quantized}"
-            )
+            self._refuse("weights", f": no form with model.quantized={self.quantized}")
+        self._check_separator()
         self._check_sizes()
         self._check_pattern()
         self._check_sharing()
+
+    def _refuse(self, field: str, reason: str) -> NoReturn:
+        raise UserError(f"model.{field}={getattr(self, field)}{reason}")
+
+    def _check_separator(self) -> None:
+        """Refuse a separator that is no token, or documents that something joins.
+
+        Raises:
+            UserError: it is one of these.
+        """
+        if not -1 <= self.separator < self.vocab_size:
+            ends = f"-1 (a window is one text) or a token below model.vocab_size={self.vocab_size}"
+            self._refuse("separator", f": must be {ends}")
+        if self.separator >= 0 and self.positions == "learned":
+            self._refuse(
+                "separator",
+                ": rows of learned positions count from the start of a window, not of a document; "
+                "set model.positions=rope or none",
+            )
+        if self.separator >= 0 and self.recursion != "none":
+            joined = f"tokens that model.recursion={self.recursion} gathers have no documents"
+            self._refuse("separator", f": {joined}; set model.separator=-1")
 
     def _check_sizes(self) -> None:
         """Refuse sizes by depth that are no two factors, or that layers with shared weights have.
@@ -136,11 +150,9 @@ class TransformerConfig:
         for name in LAYER_SIZES:
             ends = getattr(self, name)
             if len(ends) != 2 or not all(0 < end < math.inf for end in ends):
-                raise UserError(f"model.{name}={ends}: two positive factors, of the first and last")
+                self._refuse(name, ": two positive factors, of the first and last")
             if ends != (1.0, 1.0) and self.sharing != "none":
-                raise UserError(
-                    f"model.{name}={ends}: layers that share weights (model.sharing) have one size"
-                )
+                self._refuse(name, ": layers that share weights (model.sharing) have one size")
 
     def _check_pattern(self) -> None:
         """Refuse a pattern of unknown parts, or one that does not divide the depth.
@@ -149,10 +161,8 @@ class TransformerConfig:
             UserError: it is one of these.
         """
         if not self.pattern or self.layers % len(self.pattern):
-            raise UserError(
-                f"model.layers={self.layers} is not a multiple of the {len(self.pattern)} blocks "
-                "of model.pattern; set both"
-            )
+            blocks = f"the {len(self.pattern)} blocks of model.pattern"
+            self._refuse("layers", f" is not a multiple of {blocks}; set both")
         mixers, feed_forwards = zip(*self.blocks, strict=True)
         for field, folder, names in (
             ("pattern", "models.mixers", mixers),
@@ -172,13 +182,14 @@ class TransformerConfig:
                     raise UserError(f"model.pattern={name}: {error}") from error
                 for refusal in filter(None, refusals):
                     raise UserError(f"model.pattern={name}: {refusal}")
-                if self.weights not in find_part(folder, name).forms:
-                    reason = f"{name} has no form for it; set dense"
-                    raise UserError(f"model.weights={self.weights}: {reason}")
-                if self.norms not in find_part(folder, name).norms:
-                    raise UserError(
-                        f"model.norms={self.norms}: {name} has no form for it; set norms=pre"
-                    )
+                part = find_part(folder, name)
+                if self.weights not in part.forms:
+                    self._refuse("weights", f": {name} has no form for it; set dense")
+                if self.separator >= 0 and part.documents == "joined":
+                    remedy = "set model.separator=-1, or take a mixer of attention"
+                    self._refuse("separator", f": {name} sees documents as one text; {remedy}")
+                if self.norms not in part.norms:
+                    self._refuse("norms", f": {name} has no form for it; set norms=pre")
 
     def _check_sharing(self) -> None:
         """Refuse shared layers that do not fill the depth, and inputs that no part can tell apart.
@@ -189,30 +200,25 @@ class TransformerConfig:
         ends = 2 * self.ends
         inner, unique = self.layers - ends, self.unique - ends
         if min(inner, unique) < 1 or inner % unique or unique % len(self.pattern):
-            raise UserError(
-                f"model.layers_unique={self.layers_unique}: model.sharing={self.sharing} needs "
-                f"{'2 layers and ' * (ends > 0)}a multiple of the {len(self.pattern)} blocks of "
-                f"model.pattern that divides {inner} of model.layers={self.layers}"
+            self._refuse(
+                "layers_unique",
+                f": model.sharing={self.sharing} needs {'2 layers and ' * (ends > 0)}a multiple of "
+                f"the {len(self.pattern)} blocks of model.pattern that divides {inner} of "
+                f"model.layers={self.layers}",
             )
         if ends and len(self.pattern) > 1:
-            raise UserError(
-                f"model.sharing={self.sharing}: its first and last layer share nothing, so "
-                "model.pattern has one block; choose cycle"
-            )
+            alone = "its first and last layer share nothing, so model.pattern has one block"
+            self._refuse("sharing", f": {alone}; choose cycle")
         if self.norms == "peri" and self.block == "parallel":
-            raise UserError("model.norms=peri: no form of a parallel block; set block=sequential")
+            self._refuse("norms", ": no form of a parallel block; set block=sequential")
         if self.recursion == "none":
             return
         if self.sharing not in ("cycle", "middle_cycle") or self.recursions < 2:
-            raise UserError(
-                f"model.recursion={self.recursion}: no layers are applied twice; set "
-                "model.sharing=cycle or middle_cycle, and more layers than model.layers_unique"
-            )
+            remedy = "model.sharing=cycle or middle_cycle, and more layers than model.layers_unique"
+            self._refuse("recursion", f": no layers are applied twice; set {remedy}")
         if any(find_part("models.ffn", name).memory == "handed on" for _, name in self.blocks):
-            raise UserError(
-                f"model.recursion={self.recursion}: tokens that skip layers hand nothing on to "
-                "routers of experts; set model.experts=0"
-            )
+            nothing = "tokens that skip layers hand nothing on to routers of experts"
+            self._refuse("recursion", f": {nothing}; set model.experts=0")
 
     @property
     def unique(self) -> int:

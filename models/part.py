@@ -79,6 +79,9 @@ class Part:
         of: the part with other settings.
         positions: "read" where its module takes `positions` [B, T], for rotary ones, of tokens that
             were gathered from a sequence.
+        documents: "apart" where no output depends on a token of another document of the window:
+            its mixer takes `documents` [B, T], the number of each token's, if model.separator is
+            set.
         version: of its science: raised when the same config would give another result. From 2 on it
             is part of the identity of the runs that have it, and of no others.
         memory: "handed on" where its module maps (x, what the layer before handed on) to (x, what
@@ -100,6 +103,7 @@ class Part:
     settings: Any = None
     of: Callable[[Any], Part] | None = None
     positions: Literal["read", "unread"] = "unread"
+    documents: Literal["apart", "joined"] = "joined"
     version: int = 1
     memory: Literal["handed on", "none"] = "none"
 

@@ -27,8 +27,8 @@ from models.weights import STACK, Params, describe, initialise, layer_name
 from scaling.common.errors import UserError
 from scaling.parametrization.parametrization import Parametrization
 
-# handed from a layer to the next: for routers (`Router.carries`), and "positions" [B, T] of tokens
-# that were gathered from a sequence
+# handed from a layer to the next: for routers (`Router.carries`), "positions" [B, T] of tokens that
+# were gathered from a sequence, and "documents" [B, T], the number of each token's
 Memory = Mapping[str, Array]
 Carry = tuple[Float[Array, "B T d"], Memory]
 
@@ -56,8 +56,9 @@ class Block(Module):
         name = text.partition(":")[0]
         mixing = part.mixer(text)
         mixer = mixing.module()(self.spec, name=name)
-        places = {"positions": memory["positions"]} if "positions" in memory else {}
-        places = places if mixing.positions == "read" else {}
+        places = {name: memory[name] for name in ("positions", "documents") if name in memory}
+        if mixing.positions == "unread":
+            places.pop("positions", None)
         found = part.feed_forward(feed_forward)
         mlp = found.module()(self.spec, name="mlp")
 
@@ -122,7 +123,7 @@ class Transformer(Module):
             x = Norm(spec, name="embedding_norm")(x)
         x = self.lay(x, "BTd")
         self.tap("embedded", lambda: x)
-        x, _ = self._blocks(x, self._memory(tokens))
+        x, _ = self._blocks(x, {**self._memory(tokens), **self._documents(tokens)})
         x = Norm(spec, kind=c.norm, name="final_norm")(x)
         if c.embeddings == "untied":
             return x, self.weight("readout", "readout", "d->v")
@@ -138,6 +139,15 @@ class Transformer(Module):
         rows = len(self.get_variable("params", "position"))
         table = self.weight("position", "position", "t->d", t=rows)
         return jax.lax.dynamic_slice_in_dim(table, time, new)
+
+    def _documents(self, tokens: Tokens) -> Memory:
+        """The number of separators before each token, where the model has documents."""
+        if self.spec.config.separator < 0:
+            return {}
+        ends = (jnp.asarray(tokens) == self.spec.config.separator).astype(jnp.int32)
+        after = self.past("documents", jnp.zeros_like(ends[:, :1])) + ends.cumsum(1)
+        self.keep("documents", after[:, -1:])
+        return {"documents": after - ends}
 
     def _memory(self, tokens: Tokens) -> Memory:
         """The arrays that the first layer is handed, for the router if the model has one."""

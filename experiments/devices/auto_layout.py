@@ -45,6 +45,9 @@ def _problem(config: RunConfig, chip: Chip, members: int) -> LayoutProblem:
         science.precision,
         members=members,
     )
-    if (kernel := execution.program.attention) == "auto":
+    kernel = execution.program.attention
+    if kernel == "auto" and science.model.separator >= 0:
+        kernel = "xla"
+    if kernel == "auto":
         return problem
     return replace(problem, along=(kernel,))

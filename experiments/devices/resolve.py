@@ -121,6 +121,11 @@ def _check_stages(model: TransformerConfig, layout: Layout) -> None:
             f"execution.layout.sequence={layout.sequence}: model.recursion={model.recursion} "
             "gathers tokens of whole sequences; choose fsdp or fsdp_tensor"
         )
+    if layout.stage > 1 and model.separator >= 0:
+        raise UserError(
+            f"execution.layout.stage={layout.stage}: stages pass on the residual stream alone, and "
+            f"model.separator={model.separator} needs the documents; choose another layout"
+        )
     if layout.stage > 1 and "router" in model.reads:
         found = router(model.router)
         if found.carries or found.tokens == "read":

@@ -71,11 +71,16 @@ def check_tasks(runs: Sequence[Run], corpora: data.Corpora) -> None:
 
 
 def check_vocabulary(science: Science, mixture: data.Mixture) -> None:
-    """Raise a UserError unless the vocabulary is the tokenizer's."""
+    """Raise a UserError unless the vocabulary is the tokenizer's, and so is a separator."""
     if mixture.vocab_size != science.model.vocab_size:
         raise UserError(
             f"model.vocab_size={science.model.vocab_size}, but the tokenizer has "
             f"{mixture.vocab_size}: set model.vocab_size={mixture.vocab_size}"
+        )
+    if science.model.separator not in (-1, mixture.tokenizer.separator):
+        raise UserError(
+            f"model.separator={science.model.separator}: the tokenizer ends documents with "
+            f"{mixture.tokenizer.separator}; set model.separator={mixture.tokenizer.separator}"
         )
 
 

@@ -88,6 +88,7 @@ def part(s: Settings) -> Part:
         causal=True,
         memory="handed on",
         reads=("ffn", "mlp", "experts", "experts_active", "router", "capacity_factor"),
+        documents="apart",
         norms=("pre", "peri"),
         refuses=partial(refuses, s),
         settings=s,

@@ -47,6 +47,7 @@ PART = Part(
     module=module,
     causal=True,
     reads=("ffn", "mlp"),
+    documents="apart",
     norms=("pre", "peri"),
     forms=("dense", "low_rank_sparse"),
     source="gated: Shazeer 2020, arXiv:2002.05202",

@@ -113,6 +113,7 @@ def part(s: Settings) -> Part:
         causal=True,
         memory="handed on",
         reads=experts.PART.reads,
+        documents="apart",
         norms=experts.PART.norms,
         rules=("bias", "router") if s.constant else (),
         refuses=partial(refuses, s),

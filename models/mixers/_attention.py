@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from models.layout import by_block
 from models.mixers._ring import ring
@@ -135,17 +135,22 @@ def attend_with(
     v: Float[Array, "B S g k"],
     scale: float | Array,
     bias: Float[Array, "#h T S"] | Float[np.ndarray, "#h T S"],
+    same: Bool[Array, "B T S"] | None = None,
 ) -> Float[Array, "B T h k"]:
     """softmax(scale q k^T + bias) v, with scores in float32.
 
     Args:
         bias: `NEVER` where a query does not see a key.
+        same: of `alike`; a query sees no key of another document.
     """
     B, T, H, K = q.shape
     group = q.reshape(B, T, k.shape[2], -1, K)
     scores = jnp.einsum("btgik,bsgk->bgits", group, k).astype(jnp.float32) * scale
     bias = jnp.broadcast_to(bias, (H, *bias.shape[1:])).reshape(*scores.shape[1:3], *bias.shape[1:])
-    p = jax.nn.softmax(scores + bias, axis=-1).astype(v.dtype)
+    scores += bias
+    if same is not None:
+        scores = jnp.where(same[:, None, None], scores, NEVER)
+    p = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
     return jnp.einsum("bgits,bsgk->btgik", p, v).reshape(B, T, H, K)
 
 
@@ -153,6 +158,15 @@ def seen(first: int | Array, queries: int, keys: int) -> Float[Array, "1 T S"]:
     """The bias of causality: 0 for keys up to the query, of which the first is at `first`."""
     t = first + jnp.arange(queries)
     return jnp.where(jnp.arange(keys) <= t[:, None], 0.0, NEVER)[None]
+
+
+def alike(
+    documents: Int[Array, "B T"] | None, of_keys: Int[Array, "B S"] | None
+) -> Bool[Array, "B T S"] | None:
+    """True where a query and a key are of one document; None where a window is one text."""
+    if documents is None or of_keys is None:
+        return None
+    return documents[:, :, None] == of_keys[:, None]
 
 
 # Kernels that XLA cannot divide over devices: each device calls them on its sequences and heads,
@@ -214,15 +228,30 @@ def project(
 
 
 def attended(
-    module: Module, q: Array, k: Array, v: Array, scale: float | Array, time: int | Array
+    module: Module,
+    q: Array,
+    k: Array,
+    v: Array,
+    scale: float | Array,
+    time: int | Array,
+    documents: Int[Array, "B T"] | None = None,
 ) -> Float[Array, "B T h k"]:
-    """The average of values by the kernel of the program; of generated tokens, of all so far."""
+    """The average of values by the kernel of the program; of generated tokens, of all so far.
+
+    Args:
+        documents: of each token; None where a window is one text.
+    """
     module.tap("logits", lambda: causal_scores(q, k, scale))
     if not module.generates:
+        if documents is not None:
+            before = seen(0, q.shape[1], k.shape[1])
+            return attend_with(q, k, v, scale, before, alike(documents, documents))
         return attend(q, k, v, scale, module.spec.program.attention, module.spec.layout)
     module.keep("time", time + q.shape[1])
     k, v = module.history("keys", k, time), module.history("values", v, time)
-    return attend_with(q, k, v, scale, seen(time, q.shape[1], k.shape[1]))
+    kept = None if documents is None else module.history("documents", documents, time)
+    before = seen(time, q.shape[1], k.shape[1])
+    return attend_with(q, k, v, scale, before, alike(documents, kept))
 
 
 class Attention(Module):
@@ -234,9 +263,10 @@ class Attention(Module):
         x: Float[Array, "B T d"],
         raw: Float[Array, "B T d"] | None = None,
         positions: Int[Array, "B T"] | None = None,
+        documents: Int[Array, "B T"] | None = None,
     ) -> Float[Array, "B T d"]:
         """Queries and keys are of x, values of `raw` if that is given."""
         time = self.past("time", 0)
         q, k, scale = queries_and_keys(self, x, time if positions is None else positions)
         v = self.dense(x if raw is None else raw, "value", "d->gk")
-        return self.dense(attended(self, q, k, v, scale, time), "out", "hk->d")
+        return self.dense(attended(self, q, k, v, scale, time, documents), "out", "hk->d")

@@ -13,7 +13,7 @@ from flax import linen as nn
 from jax import Array
 from jaxtyping import Float, Int
 
-from models.mixers._attention import NEVER, attend_with, project
+from models.mixers._attention import NEVER, alike, attend_with, project
 from models.module import Module
 
 
@@ -36,23 +36,30 @@ def attend_in_blocks(
     v: Float[Array, "B T g k"],
     scale: float | Array,
     window: int,
+    documents: Int[Array, "B T"] | None = None,
 ) -> Float[Array, "B T h k"]:
-    """softmax(scale q k^T) v over the last `window` positions, a divisor of T."""
+    """softmax(scale q k^T) v over the last `window` positions, a divisor of T.
+
+    Args:
+        documents: of each token; None where a window is one text.
+    """
 
     def blocks(x: Array) -> Array:
         return x.reshape(len(x), -1, window, *x.shape[2:])
 
-    def and_before(x: Array) -> Array:  # [B, n, 2 w, g, k]
+    def and_before(x: Array) -> Array:  # [B, n, 2 w, g, k], or [B, n, 2 w]
         x = blocks(x)
-        before = jnp.pad(x, ((0, 0), (1, 0), *((0, 0),) * 3))[:, :-1]
+        before = jnp.pad(x, ((0, 0), (1, 0), *((0, 0),) * (x.ndim - 2)))[:, :-1]
         return jnp.concatenate([before, x], axis=2)
 
-    def attend(first: Array, q: Array, k: Array, v: Array) -> Array:
+    def attend(first: Array, q: Array, k: Array, v: Array, *numbers: Array) -> Array:
         bias = within(first, window, first - window + jnp.arange(2 * window), window)
-        return attend_with(q, k, v, scale, bias)
+        return attend_with(q, k, v, scale, bias, alike(*numbers or (None, None)))
 
     firsts = jnp.arange(0, q.shape[1], window)
-    y = jax.vmap(attend, (0, 1, 1, 1), 1)(firsts, blocks(q), and_before(k), and_before(v))
+    arrays = [blocks(q), and_before(k), and_before(v)]
+    arrays += [] if documents is None else [blocks(documents), and_before(documents)]
+    y = jax.vmap(attend, (0, *[1] * len(arrays)), 1)(firsts, *arrays)
     return y.reshape(q.shape)
 
 
@@ -64,7 +71,10 @@ class SlidingWindow(Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "B T d"], positions: Int[Array, "B T"] | None = None
+        self,
+        x: Float[Array, "B T d"],
+        positions: Int[Array, "B T"] | None = None,
+        documents: Int[Array, "B T"] | None = None,
     ) -> Float[Array, "B T d"]:
         time, T = self.past("time", 0), x.shape[1]
         q, k, v, scale = project(self, x, time if positions is None else positions)
@@ -72,10 +82,13 @@ class SlidingWindow(Module):
         if self.generates or self.keys(T) == T:
             k, v = self._last("keys", k), self._last("values", v)
             places = time + T - k.shape[1] + jnp.arange(k.shape[1])
-            y = attend_with(q, k, v, scale, within(time, T, places, self.window))
+            same = alike(
+                documents, None if documents is None else self._last("documents", documents)
+            )
+            y = attend_with(q, k, v, scale, within(time, T, places, self.window), same)
             self.keep("time", time + T)
         else:
-            y = attend_in_blocks(q, k, v, scale, self.window)
+            y = attend_in_blocks(q, k, v, scale, self.window, documents)
         return self.dense(y, "out", "hk->d")
 
     def _last(self, name: str, x: Array) -> Array:

@@ -36,6 +36,7 @@ class SwitchHead(Module):
         x: Float[Array, "B T d"],
         raw: Float[Array, "B T d"] | None = None,
         positions: Int[Array, "B T"] | None = None,
+        documents: Int[Array, "B T"] | None = None,
     ) -> Float[Array, "B T d"]:
         """Queries, keys and choices are of x, values of `raw` if that is given."""
         c, time = self.spec.config, self.past("time", 0)
@@ -45,7 +46,7 @@ class SwitchHead(Module):
         source = jnp.broadcast_to(x if raw is None else raw, (c.kv_heads, *x.shape))
         v = self._by_experts(source, routes, into.transpose(2, 0, 1, 3), "d->k")
         v = self._biased(v.transpose(1, 2, 0, 3), "value", "gk")
-        y = attended(self, q, k, self.lay(v, "BTgk"), scale, time)
+        y = attended(self, q, k, self.lay(v, "BTgk"), scale, time, documents)
         routes = self._routes(x, "out_router", "d->hx")
         out = self.weight("out", "hidden", "x,hk->d", x=self.experts)
         y = self._by_experts(y.transpose(2, 0, 1, 3), routes, out.swapaxes(0, 1), "k->d").sum(0)

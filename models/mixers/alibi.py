@@ -31,6 +31,7 @@ PART = Part(
     counts=counts,
     module=module,
     causal=True,
+    documents="apart",
     source="Press et al. 2021, arXiv:2108.12409",
     reads=attention.PART.reads,
     forms=attention.PART.forms,

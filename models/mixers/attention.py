@@ -11,12 +11,13 @@ from scaling.counting.parts import Counts
 if TYPE_CHECKING:
     from flax import linen as nn
 
+ONE_TEXT: Needs = {"model.separator=-1": lambda s: s.model.separator < 0}
 WHOLE_SEQUENCES: Needs = {"execution.layout.sequence=1": lambda s: s.layout.sequence <= 1}
 
 # "barrier" joins the axes of sequences and heads, so it is for one device; the others never make a
 # key for each query head.
 NEEDS = {
-    "barrier": {"execution.layout.name=single": lambda s: s.layout.name == "single"},
+    "barrier": {"execution.layout.name=single": lambda s: s.layout.name == "single", **ONE_TEXT},
     "xla": {},
     "cudnn": {
         "a GPU": lambda s: s.platform == "gpu",
@@ -25,17 +26,20 @@ NEEDS = {
             s.model.head_dim <= 128 and s.model.head_dim % 8 == 0
         ),
         **WHOLE_SEQUENCES,
+        **ONE_TEXT,
     },
     "splash": {
         "a TPU": lambda s: s.platform == "tpu",
         "a batch.seq_len that 128 divides": lambda s: s.context % 128 == 0,
         **WHOLE_SEQUENCES,
+        **ONE_TEXT,
     },
     "ring": {
         "execution.layout.sequence=2 or more": lambda s: s.layout.sequence > 1,
         "a batch.seq_len that the square of execution.layout.sequence divides": lambda s: (
             s.context % s.layout.sizes["sequence"] ** 2 == 0
         ),
+        **ONE_TEXT,
     },
 }
 
@@ -100,6 +104,7 @@ PART = Part(
     reads=("heads", "kv_heads", "head_dim", "qk_norm"),
     norms=("pre", "peri"),
     positions="read",
+    documents="apart",
     forms=("dense", "low_rank_sparse"),
     kernels={
         "cpu": ("barrier", "ring", "xla"),

@@ -65,6 +65,7 @@ def part(s: Settings) -> Part:
         counts=partial(counts, s),
         module=module,
         causal=True,
+        documents="apart",
         source="Beltagy et al. 2020, arXiv:2004.05150; causal: Jiang et al. 2023, arXiv:2310.06825",
         reads=attention.PART.reads,
         forms=attention.PART.forms,

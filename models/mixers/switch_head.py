@@ -75,6 +75,7 @@ def part(s: Settings) -> Part:
         counts=partial(counts, s),
         module=module,
         causal=True,
+        documents="apart",
         source="Csordas et al. 2023, arXiv:2312.07987",
         reads=(*attention.PART.reads, "capacity_factor"),
         norms=("pre", "peri"),

@@ -74,6 +74,7 @@ OURS: Mapping[str, Any] = {
     "norms": "pre",
     "layer_heads": (1.0, 1.0),
     "layer_ffn": (1.0, 1.0),
+    "separator": -1,
 }
 BLOCK = ("attention", "mlp")
 INSTEAD, AGAIN = "export a file by --to", "copy it again"

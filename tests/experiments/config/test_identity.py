@@ -21,7 +21,10 @@ FINGERPRINT = "data.fingerprint=0123456789abcdef"
 
 
 BASE = tiny.config("model.heads=4", "execution.microbatch=2", FINGERPRINT)
-NEEDS = {"model.recursion": ("model.layers=2", "model.sharing=cycle")}  # before a field is changed
+NEEDS = {  # before a field is changed
+    "model.recursion": ("model.layers=2", "model.sharing=cycle"),
+    "model.separator": ("model.separator=3",),
+}
 SINGLE = ("model.router",)  # fields of one possible value
 SCIENCE = [path for path in paths() if not path.startswith("execution.") and path not in SINGLE]
 

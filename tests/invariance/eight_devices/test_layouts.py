@@ -14,7 +14,7 @@ import records
 import tiny
 from jax.sharding import NamedSharding
 from quick import cases
-from shared_out import TOLERANCE, curve, differentiate, held
+from shared_out import TOLERANCE, curve, differentiate, held, windows
 
 from experiments.record import Status
 from experiments.runs.job import Job
@@ -69,6 +69,17 @@ def test_layout_has_the_curve_of_one_device(name: str) -> None:
 @pytest.mark.parametrize("name", cases((*GRADIENTS, "data 8", "fsdp 8", *CURVES[:1]), GRADIENTS))
 def test_layout_has_the_gradients_of_one_device(name: str) -> None:
     alone, shared = differentiate(), differentiate(*fields(name))
+    for ours, theirs in zip(jax.tree.leaves(shared), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=TOLERANCE * float(np.abs(theirs).max()))
+
+
+@pytest.mark.parametrize(
+    "name", cases(("sequence 2, fsdp 2", *GRADIENTS[:1]), ("sequence 2, fsdp 2",))
+)
+def test_documents_have_the_gradients_of_one_device(name: str) -> None:
+    own = ("model.separator=3",)
+    assert (windows()[0] == 3).any()
+    alone, shared = differentiate(*own), differentiate(*own, *fields(name))
     for ours, theirs in zip(jax.tree.leaves(shared), jax.tree.leaves(alone), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=TOLERANCE * float(np.abs(theirs).max()))
 
