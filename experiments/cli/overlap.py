@@ -56,8 +56,8 @@ def run(options: argparse.Namespace) -> Answer:
     every = overlaps(items, text, options.words, options.characters)
     bad = sorted((each for each in every if each.most > options.most), key=lambda e: -e.most)
     yield Line(
-        "{found} of {items} items are in the training text of {corpora} corpora: {by_words} by "
-        "{words} words, {by_characters} by {characters} letters",
+        "items in the training text: {found} of {items}, {by_words} by {words} words, "
+        "{by_characters} by {characters} letters; corpora read: {corpora}",
         found=len(bad),
         items=len(items),
         corpora=len(corpora),

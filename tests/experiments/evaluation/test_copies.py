@@ -73,5 +73,5 @@ def test_the_command_fails_where_an_item_is_in_the_text(
         questions.write_text("".join(json.dumps(row) + "\n" for row in some))
         assert main(given) == code
         said = capsys.readouterr().out
-        assert f"{code} of {len(some)} items are in the training text of 1 corpora" in said
+        assert f"items in the training text: {code} of {len(some)}" in said
         assert ("questions.jsonl:1" in said) == bool(code)
