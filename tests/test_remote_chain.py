@@ -137,6 +137,23 @@ def test_text_is_read_from_a_url_a_folder_and_a_glob(bucket: str):
         read(f"{bucket}/text/*.parquet")
 
 
+def test_a_file_url_names_the_same_place_from_every_folder(tmp_path: Path, monkeypatch, capsys):
+    """With three slashes, of which a Path keeps one."""
+    monkeypatch.setenv("WINDTUNNEL_CACHE", str(tmp_path / "cache"))
+    folder, table = write_study(tmp_path / "mine", Plan()), tmp_path / "tables" / "runs.csv"
+    table.parent.mkdir()
+    pd.DataFrame(ROWS).to_csv(table, index=False)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for name in (table.as_uri(), Path(table.as_uri()), table.as_uri().replace("file:", "local:")):
+        assert load_table(name).to_dict("records") == ROWS
+    (found,) = remote.matching(f"{table.parent.as_uri()}/*.csv")
+    assert found.url == table.as_uri()
+    assert main(["copy", str(folder), (tmp_path / "sent").as_uri()]) == 0
+    assert (tmp_path / "sent" / "study.json").exists()
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -146,6 +163,7 @@ def test_text_is_read_from_a_url_a_folder_and_a_glob(bucket: str):
         (["fit", "nowhere://b/x"], "nowhere://b/x: Protocol not known"),
         (["fit", "memory://none/x.csv"], "memory://none/x.csv: no such file or folder"),
         (["copy", "s3://b/x", "gs://b/x"], "name one folder and one URL"),
+        (["fit", "file://"], "file:///: names no bucket, host or file"),
     ],
 )
 def test_what_cannot_be_is_one_line(words: list[str], said: str, capsys):

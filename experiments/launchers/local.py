@@ -7,8 +7,9 @@ one worker with all devices.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice, repeat
 
 from experiments.config.run import RunConfig
 from experiments.devices import machine
@@ -39,7 +40,7 @@ class Local(Launcher):
         return machine.platform()
 
     def slot(self, site: Site) -> Slot:
-        return self._slots(site)[0]
+        return next(self._slots(site))
 
     def measure(self, site: Site, wanted: Sequence[tuple[RunConfig, int]]) -> Sequence[Curve]:
         return throughput.curves(wanted, self.slot(site))
@@ -57,16 +58,14 @@ class Local(Launcher):
                 if population[0].run.config.execution.layout == layout
             ]
             slots = self._slots(site) if layout.name == "single" else [_whole(site, layout)]
-            if not train_all(alike, slots[: len(alike)], watch):
+            if not train_all(alike, list(islice(slots, len(alike))), watch):
                 return False
         return True
 
-    def _slots(self, site: Site) -> list[Slot]:
-        log = site.folder / LOG
-        return [
-            Slot(site.cache, log, core=core, gpu=gpu)
-            for core, gpu in zip(_cores(self.places), _gpus(self.places), strict=True)
-        ]
+    def _slots(self, site: Site) -> Iterator[Slot]:
+        """One for each worker, made when asked for: there may be more workers than runs."""
+        for core, gpu in zip(_cores(self.places), _gpus(self.places), strict=True):
+            yield Slot(site.cache, site.folder / LOG, core=core, gpu=gpu)
 
 
 def _whole(site: Site, layout: Layout) -> Slot:
@@ -89,17 +88,17 @@ def default_workers() -> int:
     return max(1, len(machine.gpus()))
 
 
-def _cores(workers: int) -> Sequence[int | None]:
+def _cores(workers: int) -> Iterator[int | None]:
     """The core to pin each worker to; None where pinning is impossible or slower."""
     cores = machine.cores()
     if machine.platform() == "cpu" and workers <= len(cores) and machine.CAN_PIN:
-        return cores[:workers]
-    return [None] * workers
+        return iter(cores[:workers])
+    return repeat(None, workers)
 
 
-def _gpus(workers: int) -> Sequence[str | None]:
+def _gpus(workers: int) -> Iterator[str | None]:
     """The GPU of each worker; None, all visible, for one worker or no GPU."""
     gpus = machine.gpus()
     if workers == 1 or not gpus:
-        return [None] * workers
-    return [gpus[k % len(gpus)] for k in range(workers)]
+        return repeat(None, workers)
+    return (gpus[k % len(gpus)] for k in range(workers))

@@ -42,6 +42,7 @@ from experiments.search.halving import (
 from experiments.search.space import Space, check_space, size
 from scaling.common.errors import UserError, check_choices
 
+MOST = 20_000  # candidates, each checked before the first is trained
 OWN = ("R", "eta", "method", "promotion")  # what --set may change besides the base
 PROMOTIONS: Mapping[str, Promote[RunConfig]] = {
     "efficient": efficient,
@@ -75,6 +76,11 @@ class Search:
             raise UserError(
                 f"promotion={self.promotion}: method={self.method} has no such rule; "
                 "set method=deepening"
+            )
+        if self.candidates > MOST:
+            raise UserError(
+                f"R={self.R}, eta={self.eta}: {self.method} samples {self.candidates} candidates, "
+                f"and a search holds {MOST} at most; set a smaller R or a larger eta"
             )
         if size(self.space) < self.candidates:
             raise UserError(

@@ -14,6 +14,7 @@ from decimal import Context, Decimal, InvalidOperation
 from scaling.common.errors import UserError
 
 POWERS: Mapping[str, int] = {"k": 3, "K": 3, "M": 6, "B": 9, "G": 9, "T": 12}
+MOST = 2**63 - 1  # of whole numbers; lengths and arrays hold no larger one
 LOOSE = Context(prec=400, traps=[InvalidOperation])  # 1e999 is infinite, no error
 WITH_LETTER = re.compile(rf"(.*\d\.?)\s?([{''.join(POWERS)}])")
 
@@ -61,10 +62,12 @@ def integer(text: str) -> int:
 
 
 def whole(text: str) -> int:
-    """A whole number of 0 or more."""
+    """A whole number of 0 or more, which a machine can count to."""
     value = integer(text)
     if value < 0:
         raise UserError(f"{text}: must be 0 or more")
+    if value > MOST:
+        raise UserError(f"{text}: must be below 2^63")
     return value
 
 

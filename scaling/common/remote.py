@@ -22,6 +22,7 @@ from scaling.common.errors import UserError
 from scaling.common.files import SCRATCH, cache_folder, read_json, write_json, writing
 
 URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # also as a Path has it, with one slash
+HERE = ("file", "local")  # schemes of this machine
 COPIES = "remote"  # in the cache
 INDEX = "remote_index"
 PIECE = 64  # files brought at once
@@ -50,9 +51,12 @@ def check_local(name: str, path: str | Path, remedy: str) -> None:
 
 
 def spelled(path: str | Path) -> str:
-    """A URL with both its slashes, of which a Path keeps one."""
+    """A URL with all its slashes, of which a Path keeps one; file:/// has three."""
     found = URL.match(str(path))
-    return str(path) if found is None else f"{found[1]}://{str(path)[found.end() :].lstrip('/')}"
+    if found is None:
+        return str(path)
+    root = "/" if found[1] in HERE else ""
+    return f"{found[1]}://{root}{str(path)[found.end() :].lstrip('/')}"
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def system(url: str | Path) -> tuple[Any, str]:
     from fsspec.core import url_to_fs
 
     text = spelled(url)
-    if text.endswith("://"):
+    if text.endswith(("://", ":///")):
         raise UserError(f"{text}: names no bucket, host or file")
     try:
         with in_one_line(text):
@@ -162,7 +166,7 @@ def matching(url: str) -> list[RemoteFile]:
     with in_one_line(url):
         below = found.glob(pattern, detail=True)
     return [
-        RemoteFile(found, place, scheme + place.lstrip("/"), _token(info))
+        RemoteFile(found, place, spelled(f"{scheme}{place}"), _token(info))
         for place, info in sorted(below.items())
         if info["type"] == "file" and not _is_hidden(place)
     ]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 import tiny
@@ -59,9 +60,11 @@ def test_each_worker_has_a_gpu_of_its_own(monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "cuda")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-8f2a")
     assert default_workers() == 2
-    assert local._gpus(2) == ["4", "GPU-8f2a"]
-    assert local._gpus(3) == ["4", "GPU-8f2a", "4"]
-    assert local._gpus(1) == [None]  # one worker sees them all
+    assert list(local._gpus(2)) == ["4", "GPU-8f2a"]
+    assert list(local._gpus(3)) == ["4", "GPU-8f2a", "4"]
+    assert list(local._gpus(1)) == [None]  # one worker sees them all
+    site = launchers.Site(Path("runs"), Path("cache"))
+    assert Local(10**15).slot(site).gpu == "4"  # more workers than memory holds slots
 
 
 def test_runs_that_are_shared_out_have_one_worker_with_all_devices(monkeypatch, tmp_path):

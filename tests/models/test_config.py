@@ -14,7 +14,11 @@ from scaling.machines.program import Program
     [
         *(
             ({name: 0}, f"model.{name}=0: must be at least 1, and at most 2^53")
-            for name in ("layers", "width", "heads", "kv_heads", "head_dim", "ffn", "vocab_size")
+            for name in ("width", "heads", "kv_heads", "head_dim", "ffn", "vocab_size")
+        ),
+        *(
+            ({"layers": n}, f"model.layers={n}: must be at least 1, and at most 10000")
+            for n in (0, 10**9)  # a loop over so many would not end
         ),
         ({"heads": 4, "kv_heads": 3}, "model.heads=4 is not a multiple of model.kv_heads=3"),
         (

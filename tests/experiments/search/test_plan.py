@@ -203,6 +203,10 @@ def test_larger_budget_goes_on_step_by_step(R, before, after):
             lambda: search(space={RATE: Choice((1e-3, 2e-3))}),
             r"^space: 2 candidates, .* samples 17; widen",
         ),
+        *(
+            (lambda method=method: search(R=10**9, method=method), r"^R=1000000000, .*at most")
+            for method in ("successive_halving", "hyperband", "deepening")
+        ),
         (
             lambda: search(space={"optimizer.rate": Uniform(1, 2)}),
             r"^optimizer\.rate: no such field",

@@ -35,6 +35,7 @@ def test_no_number_in_any_kind(kind: str, text: str):
         ("whole", "0", "-1"),
         ("whole", "1e3", "1.5"),
         ("count", "1", "0"),
+        *((kind, f"{2**62}", f"{2**63}") for kind in ("whole", "count")),
     ],
 )
 def test_kinds_hold_their_ends(kind: str, accepted: str, refused: str):
