@@ -86,7 +86,7 @@ class FitResult(Tabular):
 
     @property
     def noise(self) -> float:
-        """The sd of one run's log loss about the law, n - P degrees of freedom."""
+        """The sd of one run's log loss about the law, n - P degrees of freedom; nan for n = P."""
         return residual_sd(self.residuals, self.points.weights, len(self.estimates))
 
     @cached_property

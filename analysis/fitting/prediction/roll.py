@@ -160,9 +160,14 @@ def _origin(
 
 
 def residual_sd(residuals: Array, weights: Array, constants: int) -> float:
-    """s, with n - P degrees of freedom; the mean square is weighted as the fit was."""
+    """s, with n - P degrees of freedom; the mean square is weighted as the fit was.
+
+    nan where n = P: a curve through every row leaves no residuals."""
+    freedom = len(residuals) - constants
+    if freedom < 1:
+        return math.nan
     mean = float(np.average(residuals**2, weights=weights))
-    return math.sqrt(mean * len(residuals) / (len(residuals) - constants) + ROUNDING**2)
+    return math.sqrt(mean * len(residuals) / freedom + ROUNDING**2)
 
 
 def _of(points: Points, rows: NDArray[np.bool_]) -> dict[str, Array]:

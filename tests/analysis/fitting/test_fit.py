@@ -38,6 +38,16 @@ def test_every_row_twice_doubles_the_objective_alone(table: pd.DataFrame):
     assert twice.params == pytest.approx(once.params, rel=1e-9)
 
 
+@pytest.mark.parametrize("law", [laws.power_law, laws.power_law_no_offset])
+def test_a_curve_through_every_row_has_no_noise_to_know(law: laws.Law):
+    """As many rows as constants: no residuals, so the noise is unknown and not zero."""
+    rows = pd.DataFrame({"x": [1e3, 1e5, 1e8], "loss": [9.0, 4.0, 2.5]})
+    known = rows[: len(law.parameters)]
+    result = fit(law, known, x="x", bootstrap=20)
+    assert result.freedom == 0 and np.isnan(result.noise)
+    assert result.predict(x=1e6).without == result.no_interval
+
+
 def test_weights_are_repeated_rows(table: pd.DataFrame):
     weights = np.arange(30) % 3 + 1.0
     repeated = table.loc[table.index.repeat(weights.astype(int))].reset_index(drop=True)
