@@ -5,13 +5,16 @@
     held_out   rms of ln(measured / predicted) over the rows held out of the fits
     rolled     the same above a budget, fitted below it: root mean square over the budgets. Each
                budget counts once, for its errors share a fit
-    aicc       -2 ln L + 2 k + 2 k (k + 1) / (n - k - 1), k = parameters + 1 for the scale
+    aicc       -2 ln L + 2 k + 2 k (k + 1) / (n - k - 1), k = `Law.counted` + 1 for the scale
 
 The likelihood L is the one whose maximum is the fit itself, for every objective
 (`Objective.log_likelihood`): Gaussian as delta grows, Laplace as it shrinks.
+k counts a parameter once, and the place of a break by the noise that a search for it fits
+(`scaling.laws.learning_curves`).
 Limits: AICc ignores correlated rows, so several checkpoints of one run make it overconfident. Its
 last term is exact for linear Gaussian models alone. A parameter at a bound counts in full. It
-judges the law over the rows fitted, not beyond them: for extrapolation, use `rolled`.
+judges the law over the rows fitted, not beyond them: for extrapolation, use `rolled`. Of normal
+noise far above delta, a constant takes up to pi / 2 of the gain by chance that AICc expects.
 """
 
 from __future__ import annotations
@@ -107,7 +110,7 @@ class Averaged:
         group = groups(self.results[0].points)
         found: dict[int, tuple[float, Origin]] = {}
         for result in self.results:
-            goal, constants = result.recipe.objective, len(result.law.parameters)
+            goal, constants = result.recipe.objective, result.law.counted
             for origin in result.rolled:
                 rows = result.points.weights[group < origin.rung]
                 judged = goal.aicc(origin.objective, rows, constants)
@@ -174,9 +177,10 @@ def averaged(results: Sequence[FitResult]) -> Averaged:
         ((each, found) for each, found in judged if np.isfinite(found)), key=lambda pair: pair[1]
     )
     if not able:
+        told = ", ".join(f"{title(each)} {each.law.counted}" for each in results)
         raise UserError(
-            "no law to average: each needs bootstrap=1000, a certified minimum, and two rows more "
-            "than its parameters and one"
+            "no law to average: each needs bootstrap=1000, a certified minimum, and three rows "
+            f"more than AICc counts constants ({told})"
         )
     above = np.array([found for _, found in able])
     share = np.exp((above.min() - above) / 2)
@@ -225,11 +229,11 @@ def rolled_error(result: FitResult, over: str, below: Sequence[float]) -> float:
 
 def aicc(result: FitResult) -> float:
     """Akaike's criterion with its small-sample term; nan where the fit is no maximum of the
-    likelihood, where parameters are not identified, or for n <= parameters + 2 rows."""
+    likelihood, where parameters are not identified, or for n <= `Law.counted` + 2 rows."""
     if result.status not in SOLID:
         return np.nan
-    weights, parameters = result.points.weights, len(result.law.parameters)
-    found = result.recipe.objective.aicc(result.objective, weights, parameters)
+    goal, weights = result.recipe.objective, result.points.weights
+    found = goal.aicc(result.objective, weights, result.law.counted)
     if np.isneginf(found):
         log_likelihood(result)
     return found

@@ -103,7 +103,7 @@ def fitted(forms: tuple[Law, ...], rows: pd.DataFrame) -> list[FitResult]:
     Raises:
         UserError: one cannot be fitted.
     """
-    able = [form for form in forms if len(rows) > len(form.parameters) + 2] or forms[:1]
+    able = [form for form in forms if len(rows) > form.counted + 2] or forms[:1]
     fits = [fit(form, rows, x="x", bootstrap=RESAMPLES) for form in able]
     return sorted(fits, key=lambda each: np.nan_to_num(aicc(each), nan=np.inf))
 

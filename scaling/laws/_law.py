@@ -40,6 +40,8 @@ class Parameter:
     largest value of a variable or of the "loss", and its starts are shares of the way between.
     A `log` one is searched and started in its `unit(xp, p, x)`, of other parameters and of
     geometric means of the variables and the "loss": a good one makes curved valleys straight.
+    A criterion of choice counts one as `counted` constants: more than one where a search among the
+    rows finds noise to fit, as that for the place of a break does.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Parameter:
     floor: bool = False
     within: Within = None
     unit: Formula | None = None
+    counted: int = 1
 
     def __post_init__(self) -> None:
         if not self.low < self.high or (self.scale == "log" and not self.low > 0):
@@ -94,11 +97,12 @@ def exponent(name: str, *starts: float | tuple[float, ...]) -> Parameter:
 
 def positive(
     name: str, *starts: float | tuple[float, ...], low: float = 1e-300, high: float = 1e300,
-    within: Within = None, unit: Formula | None = None,
+    within: Within = None, unit: Formula | None = None, counted: int = 1,
 ) -> Parameter:  # fmt: skip
     """A positive number that the law is not linear in, with the values that fits start from."""
     middle = 1.0 if low <= 1.0 <= high else math.sqrt(low) * math.sqrt(high)
-    return Parameter(name, low, high, _starts(name, starts) or (middle,), within=within, unit=unit)
+    chosen = _starts(name, starts) or (middle,)
+    return Parameter(name, low, high, chosen, within=within, unit=unit, counted=counted)
 
 
 def real(
@@ -204,6 +208,11 @@ class Law:
     def parameters(self) -> tuple[str, ...]:
         """The names of the parameters to fit, in the order of the fitter."""
         return tuple(each.name for each in self.free)
+
+    @property
+    def counted(self) -> int:
+        """The number of constants to fit, as a criterion of choice counts them."""
+        return sum(each.counted for each in self.free)
 
     @property
     def constant(self) -> str | None:

@@ -99,6 +99,52 @@ def broken(breaks: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame({"x": SIZES, "loss": loss * np.exp(noise)})
 
 
+ONE = {"a": 0.3, "b": 30.0, "c0": 0.1, "c1": 0.4, "d1": 3e5, "f1": 0.3}
+PLACES = np.geomspace(*RANGE, 80)[1:-1]
+ABSENT = [  # laws with and without a part, their truth; directions of the rest, and of the part
+    pytest.param(
+        forms.TWO_BREAKS, forms.ONE_BREAK, ONE | {"c2": 0.0},
+        [(name,) for name in ONE], "c2",
+        [{"d2": at, "f2": width} for at in PLACES for width in np.geomspace(0.02, 3, 10)],
+        id="break",
+    ),
+    pytest.param(
+        forms.TWO_POWERS, power_law_no_offset, {"A": 1.5, "alpha": 0.1, "beta": 0.1},
+        [("A",), ("alpha", "beta")], "beta", [{"h": at} for at in PLACES], id="horizon",
+    ),
+    pytest.param(
+        forms.QUADRATIC_FIRST, power_law_no_offset, {"A": 1.5, "alpha": 0.1, "q": 0.0},
+        [("A",), ("alpha",)], "q", [{"n": at} for at in PLACES], id="quadratic",
+    ),
+]  # fmt: skip
+
+
+def slope(law: Law, at: dict[str, float], names: tuple[str, ...]) -> np.ndarray:
+    """d ln L / d theta over the rows, to a factor, where the named constants move together."""
+    ends = [
+        at | {name: at[name] + step * max(1, at[name]) for name in names} for step in (1e-6, -1e-6)
+    ]
+    above, below = (np.log(law.predict(end, x=SIZES)) for end in ends)
+    return above - below
+
+
+@pytest.mark.parametrize(("law", "without", "truth", "rest", "part", "places"), ABSENT)
+def test_a_part_that_is_not_there_counts_as_the_noise_it_fits(
+    law: Law, without: Law, truth: dict[str, float], rest: list[tuple[str, ...]], part: str,
+    places: list[dict[str, float]],
+):  # fmt: skip
+    """To first order: the square of normal noise along the best of all places, in its variance."""
+    known, _ = np.linalg.qr(np.stack([slope(law, truth | places[0], each) for each in rest], 1))
+    found = np.stack([slope(law, truth | place, (part,)) for place in places])
+    found -= found @ known @ known.T
+    size = np.linalg.norm(found, axis=1, keepdims=True)
+    found = (found / size)[size[:, 0] > 1e-10]
+    noise = np.random.default_rng(0).normal(size=(len(SIZES), 2000))
+    taken = float(np.mean(np.max((found @ noise) ** 2, axis=0)))
+    print(f"{law.name}: {taken:.2f}")
+    assert taken == pytest.approx(law.counted - without.counted, abs=0.5)
+
+
 def breaks_by_aicc(table: pd.DataFrame, *known: Law) -> str:
     return str(compare([fit(law, table, x="x") for law in known])["law"].iloc[0])
 

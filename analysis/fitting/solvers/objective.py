@@ -71,10 +71,10 @@ class Objective:
         best = minimize_scalar(surprise, bounds=ends, method="bounded", options={"xatol": 1e-9})
         return -float(best.fun)
 
-    def aicc(self, total: float, weights: Array, parameters: int) -> float:
-        """-2 ln L + 2 k + 2 k (k + 1) / (n - k - 1), k = parameters + 1 for the scale; nan for
+    def aicc(self, total: float, weights: Array, counted: int) -> float:
+        """-2 ln L + 2 k + 2 k (k + 1) / (n - k - 1), k = counted + 1 for the scale; nan for
         n <= k + 1 rows."""
-        count, numbers = len(weights), parameters + 1
+        count, numbers = len(weights), counted + 1
         if count <= numbers + 1:
             return np.nan
         correction = 2 * numbers * (numbers + 1) / (count - numbers - 1)
