@@ -29,7 +29,7 @@ from analysis.fitting.types import LEVEL, Allocation, FitRecipe, FitStatus, Pred
 from analysis.tables.points import Array, Points, check_compute
 from scaling.common.errors import UserError, nearest
 from scaling.laws import Law
-from scaling.laws._law import require
+from scaling.laws._values import require
 
 if TYPE_CHECKING:
     import pandas as pd

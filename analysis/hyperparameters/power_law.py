@@ -26,7 +26,7 @@ from analysis.hyperparameters.optimum import Optima, Where
 from analysis.tables.columns import Array, named
 from analysis.tables.points import check_spans, select
 from scaling.common.errors import UserError, nearest
-from scaling.laws._law import require
+from scaling.laws._values import require
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,7 +19,7 @@ from scaling.hyperparameters.law import (
     advise,
     check_positive,
 )
-from scaling.laws._law import require
+from scaling.laws._values import require
 
 _CHECKED = (Confidence.PRIMARY, Confidence.QUOTED)
 _COMPARABLE = ("lr", "batch_tokens", "batch_critical", "weight_decay")

@@ -15,13 +15,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scaling.common.errors import UserError, nearest
+from scaling.laws._values import float64, require
 
 Array = NDArray[np.float64]
 Formula = Callable[[Any, Mapping[str, Any], Mapping[str, Any]], Any]
@@ -234,7 +234,7 @@ class Law:
         """L(x), float64; parameters and variables broadcast against each other."""
         values = self._checked(params)
         require(self.variables, variables, f"variables of law '{self.name}'")
-        return np.asarray(self.formula(np, values, _float64(variables)), np.float64)
+        return np.asarray(self.formula(np, values, float64(variables)), np.float64)
 
     def optimal(self, params: Mapping[str, ArrayLike], flops: ArrayLike) -> tuple[Array, Array]:
         """The (params, tokens) of least loss at C = 6 params tokens = `flops`: in closed form where
@@ -331,7 +331,7 @@ class Law:
         follow = {*self.fixed, *self.equal}
         free = {name: value for name, value in params.items() if name not in follow}
         require(self.parameters, free, f"parameters of law '{self.name}'")
-        whole = _float64(self.filled(free))
+        whole = float64(self.filled(free))
         for name in follow & set(params):
             if not np.array_equal(whole[name], np.asarray(params[name], np.float64), True):
                 raise UserError(
@@ -379,31 +379,3 @@ def additive(
         columns=columns or {},
         terms=terms,
     )
-
-
-def require(wanted: tuple[str, ...], given: Mapping[str, object], what: str) -> None:
-    """Exactly the wanted names, else one line that says which is wrong."""
-    for name in given:
-        if name not in wanted:
-            raise UserError(f"{what}: unknown '{name}'; {nearest(name, wanted)}")
-    for name in wanted:
-        if name not in given:
-            raise UserError(f"{what}: '{name}' is missing; needed: {', '.join(wanted)}")
-
-
-def _float64(values: Mapping[str, ArrayLike]) -> dict[str, Array]:
-    series: dict[str, Any] = {  # pandas' Index has no labels of its own
-        name: each for name, each in values.items() if {"reindex", "index"} <= set(dir(each))
-    }
-    labels = {name: each.index for name, each in series.items()}
-    if any(not each.equals(other) for each, other in pairwise(labels.values())):
-        raise UserError(
-            f"{', '.join(labels)}: the labels of their indexes differ; align them, or give "
-            ".to_numpy() to go by position"
-        )
-    try:
-        arrays = {name: np.asarray(value, np.float64) for name, value in values.items()}
-        np.broadcast_shapes(*(array.shape for array in arrays.values()))
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{', '.join(values)}: {str(error).splitlines()[0]}") from error
-    return arrays
