@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import colorsys
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 from analysis.plotting.marks import Axis, Mark, Panel
@@ -35,11 +35,9 @@ def chart(panels: Sequence[Panel], description: str) -> dict[str, Any]:
         _view(panel, series, "container" if len(panels) == 1 else PANEL, first=at == 0)
         for at, panel in enumerate(panels)
     ]
-    rows = [
-        [view for view, _ in group]
-        for _, group in groupby(zip(views, panels, strict=True), key=lambda each: each[1].row)
-    ]
-    body = views[0] if len(views) == 1 else {"vconcat": [{"hconcat": row} for row in rows]}
+    # the page takes fewer columns where it has no room for these
+    most = max(Counter(panel.row for panel in panels).values(), default=1)
+    body = views[0] if len(views) == 1 else {"concat": views, "columns": most}
     colors = {mark.color for panel in panels for mark in panel.marks}
     return {
         "$schema": SCHEMA,

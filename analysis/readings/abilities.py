@@ -164,7 +164,8 @@ def draw(found: Abilities) -> Any:
     said = {each.task: each for each in found.made if each.chain == SHOWN}
     with house_style():
         figure = Figure(figsize=(2.2 * columns, 1.9 * lines), layout="constrained")
-        panels = np.ravel(figure.subplots(lines, columns, sharex=True, squeeze=False))
+        every = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+        panels = np.ravel(every)
         for axes, answers in zip(panels, found.answers, strict=False):
             each = said[answers.task]
             axes.plot(answers.params, answers.hits.mean(1), "o", ms=3, color=FITTED)
@@ -173,9 +174,10 @@ def draw(found: Abilities) -> Any:
             if answers.task in found.measured:
                 axes.plot(found.target, found.measured[answers.task], "*", color=HELD)
             axes.axhline(answers.chance, color=MUTED, lw=0.8, linestyle=":")
-            axes.set(xscale="log", title=answers.task, ylim=(0, 1.02))
+            axes.set(xscale="log", title=answers.task, ylim=(0, 1.02), xlabel="parameters")
+            axes.set_ylabel("accuracy")
+        for axes in panels:
+            axes.label_outer()
         for axes in panels[len(found.answers) :]:
             axes.set_axis_off()
-        figure.supxlabel("parameters", fontsize=9)
-        figure.supylabel("accuracy", fontsize=9)
         return figure

@@ -1,13 +1,13 @@
 """Which accuracy will a larger model have on a task? A ladder of sizes, and one held out.
 
-    windtunnel run abilities                    # CPU, 2 free cores: 25 minutes, by estimate
+    windtunnel run abilities                    # CPU, 2 cores: 17 minutes
     windtunnel predict runs/abilities           # sealed, before the held-out size is trained
     windtunnel run abilities --part held_out
     windtunnel report runs/abilities
 
 Every size sees the same tokens: a quarter of the standard library, the rest from generators of
 sums, brackets, permutations, copies and walks. At its end a run answers the items of eight tasks,
-which it has not seen. "quick" is four sizes and one held out; neither "cpu" nor "gpu" has been run.
+which it has not seen. "quick" is four sizes and one held out; "gpu" has not been run.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const ink = () => getComputedStyle(document.body).color;
 const rule = () => getComputedStyle(document.documentElement).getPropertyValue("--rule").trim();
 const specifications = new Map();
+// pixels: the least of a panel among several, its axis of y, and the sides of a plot
+const [PANEL, AXIS, PADDING] = [200, 66, 24];
 
 function themed(text) {
   const spec = JSON.parse(text);
@@ -22,6 +24,12 @@ async function draw(plot) {
   const chart = plot.querySelector(".chart");
   const across = Math.max(1, Math.min(3, Math.floor(plot.clientWidth / 120)));
   const spec = themed(text.replace(/"columns": ?\d+/g, `"columns":${across}`));
+  if (spec.concat) {
+    const { columns } = JSON.parse(text);
+    const room = plot.clientWidth - PADDING;
+    spec.columns = Math.max(1, Math.min(columns, Math.floor(room / PANEL)));
+    for (const view of spec.concat) view.width = Math.floor(room / spec.columns) - AXIS;
+  }
   await embed(chart, spec, { actions: false, renderer: "svg" });
   plot.classList.add("drawn");
 }

@@ -38,8 +38,8 @@ def test_panels_stand_as_in_the_figure():
         axes.plot([1, 2], [at, at + 1], label="one")
         axes.set_title(f"cell {at}")
     spec = chart(panels(figure), "four cells")
-    titles = [[view["title"] for view in row["hconcat"]] for row in spec["vconcat"]]
-    assert titles == [["cell 0", "cell 1", "cell 2"], ["cell 3"]]
+    assert [view["title"] for view in spec["concat"]] == [f"cell {at}" for at in range(4)]
+    assert spec["columns"] == 3
     assert "cell 3" in vl_convert.vegalite_to_svg(json.dumps(spec))
 
 
