@@ -23,10 +23,10 @@ from scaling.common.errors import (
 from scaling.counting.parts import Counts, Dims
 
 LAYER_SIZES = ("layer_heads", "layer_ffn")
-SIZES = ("width", "heads", "kv_heads", "head_dim", "ffn", "vocab_size")
+SIZES = ("layers", "width", "heads", "kv_heads", "head_dim", "ffn", "vocab_size")
 RANGES: Ranges = {
-    "layers": (1, 10**4, "must be at least 1, and at most 10000"),  # each has a count of its own
     **dict.fromkeys(SIZES, AT_LEAST_ONE),
+    "layers": (1, 10**4, "must be at least 1, and at most 10000"),  # each has a count of its own
     "experts": (0, math.inf, "must be 0 (a dense model) or more"),
     "layers_unique": (0, math.inf, "must be 0 (the fewest) or more"),
     "capacity_factor": POSITIVE,

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.config.data import DataConfig
+from experiments.config.fields import from_json
 from experiments.config.run import BatchConfig, Execution, RunConfig, Science
 from experiments.data.tokenizer import FILE, Tokenizer, byte_letters
 from experiments.training.exports import single_file
@@ -42,7 +43,9 @@ from scaling.parametrization.parametrization import Parametrization
 from scaling.parametrization.weight import Weight
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-READOUT, CONTEXT = "lm_head.weight", 512  # of text by which a stranger's model is evaluated
+INPUT, READOUT = "model.embed_tokens.weight", "lm_head.weight"
+BUFFERS = "rotary_emb.inv_freq"  # of old files, and no weights
+CONTEXT = 512  # of text by which a stranger's model is evaluated
 
 # Our name of a layer's weight and theirs; gains of norms are vectors.
 LAYER: Mapping[str, str] = {
@@ -122,7 +125,7 @@ def places(config: RunConfig) -> dict[str, _Place]:
     model, p = config.science.model, config.science.parametrization
     tied = model.embeddings == "tied"
     found = {
-        "embedding": _Place("model.embed_tokens.weight"),
+        "embedding": _Place(INPUT),
         "readout": _Place(READOUT),
         "final_norm.gain": _Place(
             "model.norm.weight", p.tied_readout_factor(model) if tied else 1.0
@@ -212,8 +215,11 @@ def write(folder: Path, found: ExportedModel) -> None:
     """Write the folder.
 
     Raises:
-        UserError: the model is no Llama, safetensors is not installed, or the disk refuses.
+        UserError: the model is no Llama, safetensors is not installed, the folder holds another
+            config.json, such as a run's, or the disk refuses.
     """
+    if (folder / CONFIG).exists() and not is_model(folder):
+        raise UserError(f"{folder}: holds another {CONFIG}; name a new folder")
     library = import_extra("safetensors.numpy", "safetensors", "an export")
     arrays = tensors(found)
     metadata = single_file.metadata(found)
@@ -246,8 +252,10 @@ def read(folder: Path) -> ExportedModel:
     Raises:
         UserError: it is no Llama of ours, or its files do not fit one another.
     """
-    arrays, metadata = _arrays(folder)
-    model = _model(folder)
+    stored, metadata = _arrays(folder)
+    arrays, model = dict(stored), _model(folder)
+    if model.embeddings == "tied" and np.array_equal(arrays.get(READOUT, ()), arrays.get(INPUT, 0)):
+        del arrays[READOUT]  # the same weights again
     if single_file.CONFIG in metadata:
         config = single_file.config_of(metadata, folder / WEIGHTS)
     else:
@@ -266,7 +274,10 @@ def read(folder: Path) -> ExportedModel:
     names = weights_by_name(recipe(config))
     for name, place in places(config).items():
         if name in names and place.name in arrays:
-            ours[name] = _ours(arrays[place.name], names[name], f"{folder}: '{place.name}'")
+            ours[name] = _ours(arrays.pop(place.name), names[name], f"{folder}: '{place.name}'")
+    for left in arrays:
+        if not left.endswith(BUFFERS):
+            raise UserError(f"{folder}: '{left}' is no weight of the model of {CONFIG}; {AGAIN}")
     return ExportedModel(
         config, ours, tokenizer, single_file.step_of(metadata, folder, science.steps)
     )
@@ -301,19 +312,24 @@ def _model(folder: Path) -> TransformerConfig:
     biases = said.get("attention_bias", False)
     if biases != said.get("mlp_bias", False):
         raise UserError(f"{where}: mlp_bias={not biases}: only all matrices have biases, or none")
-    try:
-        heads, width = said["num_attention_heads"], said["hidden_size"]
-        return TransformerConfig(
-            layers=said["num_hidden_layers"],
-            width=width,
-            heads=heads,
-            kv_heads=said.get("num_key_value_heads") or heads,
-            head_dim=said.get("head_dim") or width // heads,
-            ffn=said["intermediate_size"],
-            vocab_size=said["vocab_size"],
-            mlp="swiglu",
-            biases="all" if biases else "none",
-            embeddings="tied" if said.get("tie_word_embeddings") else "untied",
-        )
-    except KeyError as error:
-        raise UserError(f"{where}: no {error.args[0]}; {AGAIN}") from error
+
+    def size(field: str, default: int | None = None) -> int:
+        value = default if said.get(field) is None else said[field]
+        if value is None:
+            raise UserError(f"{where}: no {field}; {AGAIN}")
+        found: int = from_json(f"{where}: {field}", value, int)
+        return found
+
+    heads, width = size("num_attention_heads"), size("hidden_size")
+    return TransformerConfig(
+        layers=size("num_hidden_layers"),
+        width=width,
+        heads=heads,
+        kv_heads=size("num_key_value_heads", heads),
+        head_dim=size("head_dim", width // max(1, heads)),
+        ffn=size("intermediate_size"),
+        vocab_size=size("vocab_size"),
+        mlp="swiglu",
+        biases="all" if biases else "none",
+        embeddings="tied" if said.get("tie_word_embeddings") else "untied",
+    )

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -214,18 +215,28 @@ def contents(path: Path) -> tuple[Arrays, Mapping[str, str]]:
     """The arrays of any safetensors file, in float32, and its metadata.
 
     Raises:
-        UserError: safetensors is not installed, or the file cannot be read or is damaged.
+        UserError: safetensors is not installed, the file cannot be read or is damaged, or an array
+            holds no finite real numbers.
     """
     library = import_extra("safetensors", "safetensors", "an import")
     try:
         with library.safe_open(path, framework="flax") as file:  # NumPy has no bfloat16
-            keys = list(file.keys())
-            arrays = {key: np.asarray(file.get_tensor(key), np.float32) for key in keys}
+            arrays = {key: _weight(file.get_tensor(key), f"{path}: '{key}'") for key in file.keys()}
             return arrays, file.metadata() or {}
     except OSError as error:
         raise UserError(f"{path}: cannot read ({error.strerror or error})") from error
     except library.SafetensorError as error:
         raise UserError(f"{path}: no whole safetensors file ({error}); {AGAIN}") from error
+
+
+def _weight(array: jax.Array, where: str) -> NDArray[np.float32]:
+    """An array in float32. Raises a UserError with `where` if it holds no finite real numbers."""
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise UserError(f"{where} holds {array.dtype}, and weights are real numbers; {AGAIN}")
+    value = np.asarray(array, np.float32)
+    if not np.isfinite(value).all():
+        raise UserError(f"{where} holds values that are not finite; {AGAIN}")
+    return value
 
 
 def read(path: Path) -> ExportedModel:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 import tiny
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from experiments import data
 from experiments.__main__ import main
@@ -185,6 +185,47 @@ def test_a_strangers_folder_is_read_or_refused_by_its_field(tmp_path):
         with pytest.raises(UserError, match=rf"config.json: {said}=") as caught:
             llama.read(tmp_path)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"hidden_size": "x"}, r"config.json: hidden_size='x': expected int"),
+        ({"vocab_size": 1.5}, r"config.json: vocab_size=1.5: expected int"),
+        ({"num_hidden_layers": True}, r"config.json: num_hidden_layers=True: expected int"),
+        ({"num_attention_heads": None}, r"config.json: no num_attention_heads; copy it again"),
+        ({"num_attention_heads": 0, "head_dim": None}, r"model.heads=0: must be at least 1"),
+        ({"num_key_value_heads": 0}, r"model.kv_heads=0: must be at least 1"),
+        ({"num_hidden_layers": 1}, r"'model.layers.1.* is no weight of the model of config.json"),
+        ({"tie_word_embeddings": True}, r"'lm_head.weight' is no weight of the model of config"),
+    ],
+)
+def test_a_config_that_its_arrays_deny_is_one_line(fields, message, tmp_path):
+    found, _ = drawn("model.layers=2", "model.embeddings=untied")
+    llama.write(tmp_path, found)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, **fields}))
+    with pytest.raises(UserError, match=message) as caught:
+        llama.read(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_again_and_buffers_of_others_are_no_weights(tmp_path):
+    found, _ = drawn("model.embeddings=tied")
+    llama.write(tmp_path, found)
+    arrays = load_file(tmp_path / llama.WEIGHTS)
+    arrays[llama.READOUT] = arrays[llama.INPUT].copy()
+    arrays["model.layers.0.self_attn.rotary_emb.inv_freq"] = np.ones(4, np.float32)
+    save_file(arrays, tmp_path / llama.WEIGHTS)
+    assert llama.read(tmp_path).arrays.keys() == found.arrays.keys()
+
+
+def test_the_folder_of_a_run_is_not_written_over(tmp_path):
+    (tmp_path / "config.json").write_text("of a run")
+    found, _ = drawn()
+    with pytest.raises(UserError, match=r"holds another config\.json; name a new folder"):
+        llama.write(tmp_path, found)
+    assert (tmp_path / "config.json").read_text() == "of a run"
 
 
 @pytest.mark.slow

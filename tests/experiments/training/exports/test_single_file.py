@@ -148,10 +148,15 @@ def test_files_that_cannot_be_read_are_refused_in_a_line(file, tmp_path, capsys)
     damaged, bare = tmp_path / "damaged.safetensors", tmp_path / "bare.safetensors"
     damaged.write_bytes(file.read_bytes()[:-100])
     save_file({"x": np.zeros(3, np.float32)}, bare)
+    whole, infinite = tmp_path / "whole.safetensors", tmp_path / "infinite.safetensors"
+    save_file({"x": np.zeros(3, np.int32)}, whole)
+    save_file({"x": np.array([1, np.nan], np.float32)}, infinite)
     for path, message in (
         (damaged, "no whole safetensors file"),
         (bare, "hold no config"),
         (tmp_path / "absent.safetensors", "cannot read"),
+        (whole, "'x' holds int32, and weights are real numbers"),
+        (infinite, "'x' holds values that are not finite"),
     ):
         assert main(["evaluate", str(path)]) == 2
         said = capsys.readouterr().err
