@@ -43,6 +43,7 @@ DRAWN = {
     "search",
 }  # of a page: a sibling is an example
 LONG = {"coordinates", "tpu compile", "tpu host"}
+READ = ("repeated", "knowledge")
 DERIVED = ("merging", "pruning", "growth", "distillation", "quantization", "tuning")
 NOT_HERE = (
     ["trajectory", "runs/mine"],  # curves of several batches
@@ -51,6 +52,7 @@ NOT_HERE = (
     ["gain", "runs/families"],  # the columns of tests/analysis/cli/test_gain.py
     ["compare", "runs/families"],  # tests/analysis/cli/test_compare.py
     ["compare", "runs/rates"],
+    ["compare", "table.csv", "--equal-tuning"],  # the columns of tests/analysis/cli/test_compare.py
     ["overlap", "quickstart", "--items"],  # tests/experiments/evaluation/test_copies.py
     ["mix-search", "regmix"],  # a minute; tests/analysis/inference/mixing/test_search.py
     ["mix", "runs/mixtures"],  # tests/analysis/inference/mixing/test_regressions.py
@@ -68,7 +70,7 @@ NOT_HERE = (
     ["run", "merging"],  # a minute to prepare the texts
     ["run", "tuning"],  # the same texts
     *([word, "runs/hyperparameter_law"] for word in ("predict", "report")),  # test_grids_chain.py
-    *(["report", f"runs/{name}"] for name in DERIVED),  # readings have tests
+    *(["report", f"runs/{name}"] for name in (*DERIVED, *READ)),  # readings have tests
     *(["import", name] for name in ("wandb", "mlflow", "marin", "olmo")),  # their own tests
     ["mirror", "runs/quickstart"],  # tests/experiments/test_trackers.py
     ["evaluate", "runs/quickstart"],  # tests/experiments/training/populations/test_kept.py

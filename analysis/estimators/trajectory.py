@@ -200,8 +200,8 @@ def fit_trajectories(
     )
     result = fit(
         law,
-        rows,
-        loss="measured",
+        rows.assign(loss=rows["measured"]),  # the law's own variable has the other name
+        loss="loss",
         params="params",
         delta=delta,
         bootstrap=bootstrap,

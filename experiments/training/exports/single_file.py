@@ -221,7 +221,8 @@ def contents(path: Path) -> tuple[Arrays, Mapping[str, str]]:
     library = import_extra("safetensors", "safetensors", "an import")
     try:
         with library.safe_open(path, framework="flax") as file:  # NumPy has no bfloat16
-            arrays = {key: _weight(file.get_tensor(key), f"{path}: '{key}'") for key in file.keys()}
+            keys = list(file.keys())
+            arrays = {key: _weight(file.get_tensor(key), f"{path}: '{key}'") for key in keys}
             return arrays, file.metadata() or {}
     except OSError as error:
         raise UserError(f"{path}: cannot read ({error.strerror or error})") from error
