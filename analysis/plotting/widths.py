@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+import textwrap
+from itertools import pairwise
 from typing import Any
 
 WIDTHS = {"column": 3.5, "page": 7.0}  # inches
 LEAST = 2.2  # inches, of a panel with its labels
 TALLEST = 0.8  # height over width of a panel that goes below another
+LINE = 1.3  # height of a named row over the size of its letters
+BESIDE = 1.0  # inches of a panel that are not its title's: numbers, and the panel's letter
+LETTER = 0.5  # width of a letter over its size
 INSIDE = 0.75  # of its panel's width, that a legend of a panel may take
 
 
@@ -16,7 +21,7 @@ def to_width(figure: Any, width: str) -> None:
 
     Panels that would be narrower than `LEAST` go below each other, row by row. A legend that is too
     wide has fewer columns, and the figure is higher by the rows that it gained. Titles and names of
-    axes wrap.
+    axes wrap. A panel whose rows have names is as high as these need.
     """
     across, high = figure.get_size_inches()
     wanted = WIDTHS[width]
@@ -26,6 +31,8 @@ def to_width(figure: Any, width: str) -> None:
     high *= wanted / across
     if kept < columns:
         high = _reflow(figure, kept, high, wanted)
+    else:
+        high = max([high, *map(_named_rows, figure.axes)])
     figure.set_size_inches(wanted, high)
     figure.set_size_inches(wanted, high + _narrow_legends(figure, wanted, wanted / kept))
     for axes in figure.axes:
@@ -33,6 +40,9 @@ def to_width(figure: Any, width: str) -> None:
         for side in ("left", "center", "right"):
             if title := axes.get_title(loc=side):
                 axes.set_title(title, loc=side, wrap=True)
+        if axes.get_title(loc="left") and axes.get_title():
+            room = 72 * (wanted / kept - BESIDE) / (LETTER * axes.title.get_size())
+            axes.set_title(textwrap.fill(axes.get_title(), int(room)))
 
 
 def _reflow(figure: Any, columns: int, high: float, across: float) -> float:
@@ -50,11 +60,14 @@ def _reflow(figure: Any, columns: int, high: float, across: float) -> float:
         _label(axes, [other for other, its in zip(panels, specs, strict=True) if its != spec])
     grown = old.ncols / columns
     heights = [
-        min(
-            grown * high * sum(ratios[row] for row in spec.rowspan) / sum(ratios),
-            TALLEST * across / columns,
+        max(
+            min(
+                grown * high * sum(ratios[row] for row in spec.rowspan) / sum(ratios),
+                TALLEST * across / columns,
+            ),
+            _named_rows(axes),
         )
-        for spec in specs
+        for axes, spec in zip(panels, specs, strict=True)
     ]
     rows = [heights[at : at + columns] for at in range(0, len(heights), columns)]
     tall = [max(row) for row in rows]
@@ -62,6 +75,19 @@ def _reflow(figure: Any, columns: int, high: float, across: float) -> float:
     for at, axes in enumerate(panels):
         axes.set_subplotspec(grid[divmod(at, columns)])
     return sum(tall)
+
+
+def _named_rows(axes: Any) -> float:
+    """The inches that a panel needs, so that names beside its rows lie apart; 0 without names."""
+    from matplotlib.ticker import FixedLocator
+
+    places = sorted(axes.get_yticks())
+    fixed = isinstance(axes.yaxis.get_major_locator(), FixedLocator)
+    if len(places) < 2 or not fixed or axes.get_yscale() != "linear":
+        return 0.0
+    low, high = sorted(axes.get_ylim())
+    rows = (high - low) / min(after - before for before, after in pairwise(places))
+    return float(BESIDE + rows * LINE * axes.yaxis.get_major_ticks(1)[0].label1.get_size() / 72)
 
 
 def _label(axes: Any, others: list[Any]) -> None:

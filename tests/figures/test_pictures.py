@@ -75,6 +75,20 @@ def test_letters_lie_apart_and_inside(name: str):
             assert not found, f"{width}: {found}"
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_named_rows_and_a_letter_beside_a_title_lie_apart_at_each_width(width: str):
+    from matplotlib.figure import Figure
+
+    with house_style():
+        figure = Figure(figsize=(9.0, 5.0), layout="constrained")
+        panels = figure.subplots(1, 3, sharey=True)
+        panels[0].set_yticks(range(24), [f"row {k}" for k in range(24)])
+        panels[1].set_title("400M model, unseen schedules", fontsize=9.5)
+        letter(figure)
+        to_width(figure, width)
+        assert not collisions(figure) + misplaced(figure)
+
+
 def test_a_collision_is_seen():
     from matplotlib.figure import Figure
 
