@@ -178,12 +178,12 @@ class TransformerConfig:
             for name in dict.fromkeys(names):
                 sizes = dict.fromkeys(self.at(layer) for layer in range(self.layers))
                 try:
-                    refusals = [find_part(folder, name).refuses(each) for each in sizes]
+                    part = find_part(folder, name)
+                    refusals = [part.refuses(each) for each in sizes]
                 except UserError as error:
                     raise UserError(f"model.pattern={name}: {error}") from error
                 for refusal in filter(None, refusals):
                     raise UserError(f"model.pattern={name}: {refusal}")
-                part = find_part(folder, name)
                 if self.weights not in part.forms:
                     self._refuse("weights", f": {name} has no form for it; set dense")
                 if self.separator >= 0 and part.documents == "joined":

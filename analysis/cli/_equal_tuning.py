@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.cli._families import of_labels
 from analysis.cli._plot import plot
-from analysis.cli._table_options import TableSource, read
+from analysis.cli._table_options import TableSource, read, refuse_idle
 from scaling.common.answers import AnswerPart, Estimate, Note, Rows, Shown
 from scaling.common.errors import UserError
 
 if TYPE_CHECKING:
     from analysis.inference.budgets.equal_tuning import Search
 
-BAND = 0.18  # opacity of the orders
 COSTS = ("flops_model", "flops_6nd")  # the first that all rows have
-OF_FITS = ("law", "against", "over", "below", "at", "x", "column", "fix", "delta", "bootstrap",
-           "resampling", "cluster", "weights", "drop_highest", "holdout", "seed")  # fmt: skip
+READ = ("where", "loss", "params", "tokens")
+OF_LAWS = ("law", "against", "over", "below", "at")
+IDLE = "compare --equal-tuning fits no law: leave out"
 LUCK = (
     "the median over orders of search, and 95 % of them; chosen and told on the same runs, so that "
     "with noise between seeds it is low by luck"
@@ -34,10 +34,10 @@ def compare(options: argparse.Namespace) -> Iterator[AnswerPart]:
     """
     from analysis.inference.budgets.equal_tuning import bills, flipped, lowest
 
-    for name in OF_FITS:
+    refuse_idle(options, IDLE, READ)
+    for name in OF_LAWS:
         if getattr(options, name):
-            dashed = name.replace("_", "-")
-            raise UserError(f"compare --equal-tuning fits no law: leave out --{dashed}")
+            raise UserError(f"{IDLE} --{name}")
     source = read(options.path, options)
     cost = next((name for name in COSTS if name in source.table), None)
     if cost is None:
@@ -113,9 +113,9 @@ def _draw(arms: Mapping[str, Search], cost: str, loss: str) -> Any:
             ends = np.array([search.best(float(each)) for each in spent])
             found, look = np.isfinite(ends[:, 0]), rung_style(place, len(arms))
             axes.plot(spent[found], ends[found, 0], label=name, **look)
-            drawn.append((spent[found], ends[found].T, BAND, look["color"]))
-        for each in drawn:  # once the lines have set the axes
-            band(axes, *each)
+            drawn.append((spent[found], ends[found].T, look["color"]))
+        for x, orders, color in drawn:  # once the lines have set the axes
+            band(axes, x, orders, color=color)
         axes.set(
             xscale="log", xlabel=f"spent on tuning, {label(cost)}", ylabel=f"best {label(loss)}"
         )

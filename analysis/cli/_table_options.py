@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -114,12 +114,12 @@ def add_table(parser: Any) -> None:
     parser.add_argument("--seed", type=whole, help="seed of the bootstrap (default: 0)")
 
 
-def refuse_idle(options: argparse.Namespace, why: str) -> None:
-    """Refuse arguments of `add_table` where nothing is read or fitted."""
+def refuse_idle(options: argparse.Namespace, why: str, read: Collection[str] = ()) -> None:
+    """Refuse arguments of `add_table` where nothing is fitted, but for those that are `read`."""
     default = {"objective": "log_huber", "bootstrap": 0, "drop_highest": 0, "column": [], "fix": []}
     names = ("where", "loss", "params", "tokens", "x", "delta", "resampling", "cluster", "weights")
     for name in (*names, "holdout", "seed", *default):
-        if getattr(options, name) != default.get(name):
+        if name not in read and getattr(options, name) != default.get(name):
             raise UserError(f"{why} --{name.replace('_', '-')}")
 
 

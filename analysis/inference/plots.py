@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 BEYOND = 3.0  # times the largest compute to which a law is drawn
 BEST = "law, best split"
-BAND = 0.18  # opacity of an interval
 STAR: Mapping[str, Any] = {"color": HELD, "marker": "*", "markersize": 13, "linestyle": "none",
                            "markeredgecolor": "white", "zorder": 6}  # fmt: skip
 
@@ -85,7 +84,7 @@ def compute(axes: Any, result: FitResult, plans: Sequence[Allocation] = ()) -> N
     for plan in plans:
         _star(axes, plan, plan.loss, _said(plan))
     if law is not None:
-        band(axes, grid, law, BAND)
+        band(axes, grid, law)
     round_ticks(axes)
     _legend_above(axes)
 
@@ -106,7 +105,7 @@ def frontier(axes: Any, result: FitResult, plans: Sequence[Allocation] = ()) -> 
         for plan in plans:
             _star(axes, plan, getattr(plan, name))
     for ends in (best.tokens, best.params):
-        band(axes, grid, ends, BAND)
+        band(axes, grid, ends)
     round_ticks(axes)
     _legend_above(axes)
 

@@ -162,7 +162,12 @@ def round_ticks(axes: Any) -> None:
     log_ticks(axes.yaxis, *axes.get_ylim())
 
 
-def band(axes: Any, x: Any, ends: Sequence[Any], opacity: float, color: str = FITTED) -> None:
+BAND = 0.18  # opacity of an interval
+
+
+def band(
+    axes: Any, x: Any, ends: Sequence[Any], opacity: float = BAND, color: str = FITTED
+) -> None:
     """The interval of (value, low, high), which a wild end takes to the edge of the axes alone."""
     import numpy as np
 

@@ -120,7 +120,7 @@ def ladder(study: StudyRecords, result: FitResult) -> Any:
         _held_out_law(axes, study, result)
         log_log(axes, "compute 6ND, FLOPs", f"validation loss, {study.unit}")
         if result.has_optimum:
-            band(axes, best.flops, best.loss, 0.18)
+            band(axes, best.flops, best.loss)
         log_ticks(axes.yaxis, *axes.get_ylim())
         _rung_legend(axes, study)
         return figure

@@ -262,11 +262,7 @@ def _plain(value: float) -> str:
 
 def _short(value: Any) -> str:
     """A setting as `--set` takes it: numbers in their shortest form, lists with commas alone."""
-    if (
-        isinstance(value, (list, tuple))
-        and value
-        and all(type(each) in (int, float) for each in value)
-    ):
+    if isinstance(value, (list, tuple)) and value and {*map(type, value)} <= {int, float, str}:
         return ",".join(map(_short, value))
     if isinstance(value, float) and float(f"{value:g}") == value:
         return f"{value:g}"

@@ -141,5 +141,6 @@ def test_arms_are_compared_at_equal_bills_of_tuning(tmp_path: Path, capsys):
     table.assign(tokens=range(8)).to_csv(tmp_path / "runs.csv", index=False)
     assert main(ask) == 2
     assert "old has 4 values of tokens; choose one search: --where" in capsys.readouterr().err
-    assert main([*ask, "--bootstrap", "9"]) == 2
-    assert "fits no law: leave out --bootstrap" in capsys.readouterr().err
+    for idle in (["--bootstrap", "9"], ["--objective", "raw_huber"], ["--at", "params=1,tokens=2"]):
+        assert main([*ask, *idle]) == 2
+        assert f"fits no law: leave out {idle[0]}" in capsys.readouterr().err

@@ -178,3 +178,4 @@ def test_a_setting_is_printed_as_it_is_typed():
     typed = {"1e+10,3e+10": [1e10, 3e10], "0.1": 0.1, "1,2": (1, 2), "gpu": "gpu", "[]": []}
     assert [_short(value) for value in typed.values()] == list(typed)
     assert float(_short(0.1234567891)) == 0.1234567891
+    assert _short(["addition", "khop"]) == "addition,khop"
