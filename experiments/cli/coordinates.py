@@ -17,6 +17,7 @@ from experiments.cli import _common as common
 from scaling.common.answers import Answer, Line, Note
 from scaling.common.command_line import Parser
 from scaling.common.errors import UserError
+from scaling.common.files import output_file
 from scaling.common.quantities import count, counts
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ def run(options: argparse.Namespace) -> Answer:
             raise UserError(f"--{name} {listed}: give two sizes or more, each once")
     study = studies.load(options.study, options.assignments)
     fixed = sorted(fixed_sides(run.config for run in study.runs))
-    sweep = common.bind(options, study=_first(study))
+    first = _first(study)
+    path = output_file(str(common.folder(options, first) / FILE))
+    sweep = common.bind(options, study=first)
     config = sweep.study.runs[0].config
     model, batch = config.science.model, config.science.batch
     axis, sizes = ("layers", options.depths) if options.depths else ("width", options.widths)
@@ -87,7 +90,6 @@ def run(options: argparse.Namespace) -> Answer:
         said = f"{axis}={size}: {options.seeds} seeds, {options.steps} steps"
         options.progress(said, done, len(sizes))
         rows += measure(sized, np.asarray(batches), options.steps)
-    path = sweep.folder / FILE
     write(rows, path)
     for side in fixed if axis == "width" else ():
         said = f"{side} is the same at every width, as in the study; its rates go by its own ratio"

@@ -26,6 +26,7 @@ from experiments.training.populations.programs import programs
 from experiments.training.populations.trained import Trained
 from experiments.training.step import fresh_state, recipe
 from scaling.common.errors import UserError
+from scaling.common.files import output_file
 
 Which = Literal["all", "last"] | int
 Overlap = Literal["skip", "count"]
@@ -68,7 +69,7 @@ def evaluate_kept(
     """Evaluate the tasks at the checkpoints of every run that lack them.
 
     Raises:
-        UserError: no run here, or no kept checkpoint of any run.
+        UserError: no run here, no kept checkpoint of any run, or rows cannot be written.
     """
     asked_for = {run: steps_of(run, which) for run in runs_of(folder)}
     if not any(asked_for.values()):
@@ -76,12 +77,18 @@ def evaluate_kept(
             f"{folder}: no kept checkpoint ({which}); train with execution.permanent, or give "
             "--checkpoints last"
         )
-    for run, steps in asked_for.items():
-        for step in steps:
-            missing = [each for each in tasks if not _is_done(run, each, step, drawing)]
-            if missing:
-                say(f"{run.name} at step {step}: {', '.join(each.name for each in missing)}")
-                yield from _at(run, step, missing, drawing, corpora, overlap)
+    missing = {
+        (run, step): [each for each in tasks if not _is_done(run, each, step, drawing)]
+        for run, steps in asked_for.items()
+        for step in steps
+    }
+    for (run, step), left in missing.items():
+        for each in left:
+            output_file(str(record.item_file(run, each.name, step)))
+    for (run, step), left in missing.items():
+        if left:
+            say(f"{run.name} at step {step}: {', '.join(each.name for each in left)}")
+            yield from _at(run, step, left, drawing, corpora, overlap)
 
 
 def _is_done(run: Path, asked: Asked, step: int, drawing: Drawing) -> bool:

@@ -10,6 +10,7 @@ from string import ascii_lowercase
 
 import numpy as np
 import pytest
+from unprivileged import unprivileged
 
 from experiments.data import Corpora
 from experiments.data.documents import split_of
@@ -74,6 +75,17 @@ def test_a_file_is_a_task_and_its_bad_items_are_named(folder, mine, cache) -> No
     assert (rows["log_probability"] < 0).all() and (rows["unconditional"] < 0).all()
     (header,) = headers(folder)
     assert header.items == len(ROWS) and header.faults == told.found.faults
+
+
+def test_a_place_that_cannot_be_written_is_told_before_any_answer(folder, mine, cache) -> None:
+    (run,) = folder.iterdir()
+    run.chmod(0o500)
+    asking = folder, [asked(str(mine))], "last", Drawing(), Corpora(cache)
+    begun: list[str] = []
+    with unprivileged(), pytest.raises(UserError, match="cannot write here"):
+        list(evaluate_kept(*asking, say=begun.append))
+    assert not begun
+    run.chmod(0o700)
 
 
 def test_only_the_missing_is_evaluated(folder, mine, cache) -> None:
