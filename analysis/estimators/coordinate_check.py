@@ -4,7 +4,8 @@ For every place in the model and every step:  ln mean|x| = a + b ln(size)  over 
 depths) measured, seed by seed. The slope is the mean over the seeds. Its interval is Student's, at
 95 % for all slopes judged together (Bonferroni). Theory gives each slope a range
 (scaling/parametrization/theory.py): of the size at the start, and of size and change after training
-where the parametrization claims to keep them. A slope is beyond its limit where its interval lies
+where the parametrization claims to keep them. Over depth, changes have the range that follows from
+the slope of the stream at the start. A slope is beyond its limit where its interval lies
 outside the range by more than `TOLERANCE`. Is that so over all sizes, but not over the two largest,
 then the sizes are too small for theory: wider ones decide.
 
@@ -98,7 +99,8 @@ def check(table: pd.DataFrame) -> CoordinateCheck:
     first = table.drop_duplicates(axis)
     heads = growth(first, axis, "head_dim") if axis == "width" else 1.0
     tied = ((table["quantity"] == "factor") & (table["place"] == "tied")).any()
-    judged = _judge(each, axis, theory, heads, bool(tied))
+    gradient = (table["family"] == "gradient").any()
+    judged = _judge(each, axis, theory, heads, bool(tied), bool(gradient))
     return CoordinateCheck(
         axis,
         name,
@@ -138,20 +140,22 @@ def _parametrization(table: pd.DataFrame) -> str:
 def _slopes(table: pd.DataFrame, axis: Axis) -> pd.DataFrame:
     """The slope of each seed at every place that is nowhere zero, and that of the two largest.
 
-    Over depth, of the last layer of a model.
+    Over depth, of the last layer of a model. A place in it reads the branches of those before, so
+    a model of one layer has none.
     """
     import pandas as pd
 
     if axis == "layers":
         last = table["layer"] == table["layers"] - 1
         table = table[last | (table["layer"] < 0)].assign(layer=lambda t: t["layer"].clip(upper=0))
+        table = table[(table["layers"] > 1) | ~table["place"].str.contains("/")]
     rows = []
     keys = ["place", "layer", "step", "quantity"]
     table = table.sort_values(axis, kind="stable")
     means = table.pivot_table(index=[*keys, axis], columns="seed", values="value", sort=False)
     for key, group in means.groupby(level=keys, sort=False):
         values = group.to_numpy(np.float64)
-        if (values <= 0).any():
+        if (values <= 0).any() or len(values) < 2:
             continue
         sizes = np.log(group.index.get_level_values(axis).to_numpy(np.float64))
         logs = np.log(values)
@@ -161,16 +165,17 @@ def _slopes(table: pd.DataFrame, axis: Axis) -> pd.DataFrame:
 
 
 def _judge(
-    each: pd.DataFrame, axis: Axis, theory: Theory, heads: float, tied: bool
+    each: pd.DataFrame, axis: Axis, theory: Theory, heads: float, tied: bool, gradient: bool
 ) -> pd.DataFrame:
     """The slopes that theory speaks of, with their limits and verdicts."""
     last = each["step"].max()
+    stream = _stream_at_start(each, axis, theory)
 
     def limits(row: Any) -> Range | None:
         if row.step == 0 and row.quantity == "size":
             return theory.at_start(axis, row.place, heads, tied)
         if row.step == last:
-            return theory.after(axis, row.place, row.quantity, heads, tied)
+            return theory.after(axis, row.place, row.quantity, heads, tied, stream, gradient)
         return None
 
     theirs = [limits(row) for row in each.itertuples()]
@@ -184,6 +189,13 @@ def _judge(
     pairs = zip(judged.itertuples(), chosen["largest"], strict=True)
     verdicts = [_verdict(row, _interval(slopes, level), axis) for row, slopes in pairs]
     return judged.assign(verdict=verdicts)
+
+
+def _stream_at_start(each: pd.DataFrame, axis: Axis, theory: Theory) -> float:
+    """The slope of the stream at the start, within its range by theory; 0 where there is none."""
+    at_start = (each["place"] == "stream") & (each["step"] == 0) & (each["quantity"] == "size")
+    slopes = [float(np.mean(slopes)) for slopes in each.loc[at_start, "each"]]
+    return float(np.clip(sum(slopes), *theory.at_start(axis, "stream")))
 
 
 def _verdict(row: Any, largest: Interval, axis: Axis) -> str:

@@ -127,21 +127,31 @@ class Theory:
         return (power, power + 0.5) if tied and place == "logits" else (power, power)
 
     def after(
-        self, axis: Axis, place: str, quantity: str, heads: float = 1.0, tied: bool = False
+        self,
+        axis: Axis,
+        place: str,
+        quantity: str,
+        heads: float = 1.0,
+        tied: bool = False,
+        stream: float = 0.0,
+        gradient: bool = False,
     ) -> Range | None:
         """The powers of an activation, or of its change, after some steps; None: no claim.
 
         A change comes from the weight itself and from all before it, so it lies between theirs. A
         size is the start and a change, of which either may be larger. A product of two that become
         aligned comes from a random sum.
+
+        Args:
+            stream: power of the depth of the stream at the start, as measured.
+            gradient: updates are as large as the gradient.
         """
         if axis not in self.keeps:
             return None
         if axis == "layers":
-            # of a stream or a block: r^(rate + residual + 1) = 1
-            changed = self.blocks.rate if "/" in place else 0.0
-            low, high = (0.0, 0.0) if quantity == "change" else self.at_start(axis, place)
-            return min(low, changed), max(high, 0.0)
+            low, high = self._changed_over_depth(place, stream, gradient)
+            start = (low, high) if quantity == "change" else self.at_start(axis, place)
+            return min(low, start[0]), max(high, start[1])
         embedding = self.width["embedding"].rate
         if place == "embedded":
             return embedding, embedding if quantity == "change" else 0.0
@@ -151,6 +161,23 @@ class Theory:
         if place in RANDOM_SUMS:
             return min(self.at_start(axis, place, heads, tied)[0], embedding), 0.0
         return min(0.0, embedding), 0.0
+
+    def _changed_over_depth(self, place: str, stream: float, gradient: bool) -> Range:
+        """The powers between which a change lies.
+
+        Branches that move coherently change the stream by r^(rate + residual + 1) = 1. Other parts
+        vanish in the limit and may be larger at small depths. Initial branches answer a changed
+        input at random, as they add up at the start: r^stream. Two weights of a branch that both
+        move carry the rate twice. A norm divides by the stream: what it reads may change by
+        r^-stream, and so may gradients. The first branch alone reads the embedding, whose gradient
+        by it goes as r^residual.
+        """
+        gradients = -stream if gradient else 0.0
+        if place == "embedded":
+            return (self.residual if gradient else 0.0), gradients
+        if place == "stream":
+            return min(stream, 2 * self.blocks.rate + self.residual + 1), gradients
+        return (self.blocks.rate if "/" in place else 0.0), gradients - stream
 
 
 _MUP = Theory(

@@ -81,6 +81,29 @@ def test_a_slope_that_returns_at_the_largest_sizes_asks_for_larger_ones() -> Non
     assert check(deep).undetermined == ("go deeper (--depths)",)
 
 
+def test_a_model_of_one_layer_says_nothing_of_what_reads_other_branches() -> None:
+    deep = table("completep", "layers")
+    assert not deep["layers"].eq(1).any()
+    one = deep[deep["layers"] == deep["layers"].min()].assign(layers=1)
+    one["layer"] = one["layer"].where(one["layer"] < 0, 0)
+    inside = one["place"].eq("mlp/in") & one["step"].gt(0)
+    one.loc[inside, "value"] /= 100
+    assert not check(pd.concat([one, deep])).undetermined
+    one.loc[one["place"] == "stream", "value"] /= 100
+    assert check(pd.concat([one, deep])).undetermined == ("go deeper (--depths)",)
+
+
+def test_limits_over_depth_follow_the_stream_at_the_start() -> None:
+    def verdict(start: float, change: float) -> Any:
+        more = start + 0.5  # than random branches have
+        slopes = {"size0 stream": more, "size2 stream": more, "change2 stream": change}
+        return check(table("completep", "layers", **slopes))
+
+    assert verdict(-0.5, -0.6).passes
+    assert not verdict(0.0, -0.6).passes
+    assert not verdict(-0.5, -0.9).passes
+
+
 def test_without_a_claim_nothing_is_judged_after_the_start() -> None:
     wild = check(table("sp", **{"change2 stream": 3.0}))
     assert wild.passes

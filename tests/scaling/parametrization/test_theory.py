@@ -79,5 +79,27 @@ def test_only_what_a_table_claims_is_judged_after_training() -> None:
     assert THEORIES["ntk"].after("width", "attention/logits", "size") == (0.0, 0.5)
     for quantity in ("size", "change"):  # a size where the change is larger than the start
         assert THEORIES["depth_mup"].after("layers", "mlp/in", quantity) == (-0.5, 0.0)
-    assert THEORIES["depth_mup"].after("layers", "stream", "change") == (0.0, 0.0)
     assert THEORIES["completep"].after("layers", "mlp/in", "change") == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "place, low, high",
+    [("stream", -0.4, 0.0), ("mlp/in", 0.0, 0.4), ("logits", 0.0, 0.4), ("embedded", 0.0, 0.0)],
+)
+def test_what_vanishes_with_depth_follows_the_stream_at_the_start(place, low, high) -> None:
+    """Branches answer as they add up, r^stream; a norm divides by them, r^-stream."""
+    after = THEORIES["completep"].after
+    assert after("layers", place, "change", stream=-0.4) == (low, high)
+    low, high = (-1.0 if place == "embedded" else low), high + 0.4
+    assert after("layers", place, "change", stream=-0.4, gradient=True) == pytest.approx(
+        (low, high)
+    )
+
+
+def test_two_weights_that_move_carry_the_rate_twice() -> None:
+    """r^(residual + 2 rate + 1): of CompleteP alone it stays, which is its claim."""
+    changes = {
+        name: THEORIES[name].after("layers", "stream", "change")
+        for name in ("completep", "depth_mup", "umup")
+    }
+    assert changes == {"completep": (0, 0), "depth_mup": (-0.5, 0), "umup": (-0.5, 0)}
