@@ -143,18 +143,17 @@ def text_columns(options: argparse.Namespace) -> tuple[str, ...]:
 
 def choose(source: TableSource, options: argparse.Namespace) -> TableSource:
     """The rows that the options choose, with the columns that they name."""
-    from analysis.tables.derived import completed
+    from analysis.tables.derived import completed, plain
     from analysis.tables.query import where
 
     named = {name: getattr(options, name) for name in ("params", "tokens")}
     asked = {name: column for name, column in named.items() if column}
+    table = completed(source.table, asked.get("params"), asked.get("tokens"))
     return replace(
         source,
-        table=where(
-            completed(source.table, asked.get("params"), asked.get("tokens")), options.where
-        ),
+        table=where(table, options.where),
         loss=options.loss or source.loss,
-        columns={**source.columns, **asked},
+        columns={**source.columns, **{name: plain(table, each) for name, each in asked.items()}},
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from analysis.estimators.frontier import Frontier, line, power_law, read_columns, row_groups
 from analysis.estimators.vertex import SIZES
 from analysis.tables.columns import Array
-from analysis.tables.derived import completed
+from analysis.tables.derived import completed, plain
 from analysis.tables.points import check_spans
 from analysis.tables.population import ENDS, kept
 from scaling.common.errors import UserError
@@ -45,6 +45,7 @@ def envelope(
     import pandas as pd
 
     table = completed(table, params, tokens)
+    params, tokens, flops = (plain(table, each) for each in (params, tokens, flops))
     table, notes = kept(table, loss, (params, tokens, flops), (run, *ENDS))
     read = read_columns(table, (loss, params, tokens, flops), bootstrap)
     read = {name: np.log(values) for name, values in read.items()}

@@ -33,7 +33,7 @@ from analysis.estimators.frontier import (
 from analysis.estimators.profile_noise import Noise, local_noise, repeats
 from analysis.estimators.vertex import CURVES, SIZES, CurveKind, Minima, Profiles
 from analysis.tables.columns import Array, listed, row_labels
-from analysis.tables.derived import completed
+from analysis.tables.derived import completed, plain
 from analysis.tables.points import check_compute, check_spans, check_weights, row_weights
 from analysis.tables.population import runs, visible
 from scaling.common.errors import UserError, nearest
@@ -97,8 +97,9 @@ def isoflop(
     check_compute(table, params)
     if len(table) == 0:
         raise UserError("the table has no rows")
-    columns = (loss, params, tokens, flops)
     table = completed(table, params, tokens)
+    params, tokens, flops = (plain(table, each) for each in (params, tokens, flops))
+    columns = (loss, params, tokens, flops)
     given = row_weights(table, weights)
     on = given != 0
     apart = () if budget is None else (budget,)

@@ -16,7 +16,7 @@ import numpy as np
 
 from analysis.fitting.solvers.objective import MAD, Objective, objective
 from analysis.tables.columns import remedy
-from analysis.tables.derived import completed
+from analysis.tables.derived import completed, plain
 from analysis.tables.files import load_table
 from analysis.tables.population import is_ours
 from analysis.tables.words import WORDS, columns_saying
@@ -114,6 +114,7 @@ def columns_of(
             )
     notes: list[str] = []
     table = completed(table, given.get("params"), given.get("tokens"))
+    given = {name: plain(table, column) for name, column in given.items()}
     for name in law.variables:
         if name not in given:
             given[name], note = _default(law, table, name)

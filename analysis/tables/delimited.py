@@ -1,6 +1,7 @@
 """Text with a header and a row on each line, separated by a character that the header tells.
 
-Lines that begin with # are comments. Rows keep the number of their line.
+Lines that begin with # are comments. A title above the header, and the line `sep=;` of Excel, are
+no rows. Rows keep the number of their line.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from analysis.tables.columns import LINE
+from analysis.tables.number_text import number
 from scaling.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 SEPARATORS = (",", ";", "\t", "|")
 ENDS = re.compile("\r\n|\n|\r")  # of lines; a cell may hold any other, as U+2028
+SAID = re.compile(r"sep=(?P<separator>.)", re.I)  # what Excel reads before the header
 RULE = re.compile(r"\s*\|?[\s:|-]*-[\s:|-]*\|?\s*")  # below the header of a table in Markdown
 EXPECTED = re.compile(r"Expected \d+ fields in line (\d+), saw (\d+)")
 
@@ -28,10 +32,14 @@ def delimited(text: str) -> pd.DataFrame:
     lines = ENDS.split(text)
     if "#" in text:
         lines = ["" if line.lstrip().startswith("#") else line for line in lines]
-    first = next((at for at, line in enumerate(lines) if line.strip(" \t,;|")), None)
+    full = (at for at, line in enumerate(lines) if line.strip(" \t,;|"))
+    first, second = next(full, None), next(full, None)
     if first is None:
         raise UserError("not a table in CSV (no line of it holds a name)")
-    separator = _separator(lines[first])
+    told = SAID.fullmatch(lines[first])
+    if second is not None and (told or _is_headed(lines[first], lines[second])):
+        first = second
+    separator = told["separator"] if told else _separator(lines[first])
     if separator == "|":
         lines = [_unbarred(line) for line in lines]
     names = _names(lines[first], separator)
@@ -49,6 +57,20 @@ def delimited(text: str) -> pd.DataFrame:
     table = table.drop(index=header.union(blank))
     unnamed = [name for at, name in enumerate(names) if name == _unnamed(at)]
     return table.drop(columns=[name for name in unnamed if table[name].isin(("",)).all()])
+
+
+def is_title(line: Sequence[object], below: Sequence[object]) -> bool:
+    """True for a line with one cell, where the names of columns stand below it."""
+    one, names = ([cell for cell in cells if cell == cell and str(cell).strip()] for cells in
+                  (line, below))  # fmt: skip
+    words = [isinstance(cell, str) and number(cell) is None for cell in (*one, *names)]
+    return len(one) == 1 and len(names) > 1 and all(words)
+
+
+def _is_headed(line: str, below: str) -> bool:
+    """`is_title` of two lines of text."""
+    separator = _separator(below)
+    return separator != " " and is_title(*(each.split(separator) for each in (line, below)))
 
 
 def _cells(text: str, separator: str, names: int, first_line: int) -> pd.DataFrame:
@@ -98,6 +120,8 @@ def _names(header: str, separator: str) -> list[str]:
         csv.reader([header], delimiter=separator, skipinitialspace=True)
     )  # fmt: skip
     names = [name.strip() or _unnamed(at) for at, name in enumerate(fields)]
+    if all(number(name) is not None for name in names):
+        raise UserError(f"the first line holds numbers ({header[:60]}): write names above it")
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"the table has more than one column '{name}': rename all but one")

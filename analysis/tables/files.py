@@ -2,7 +2,7 @@
 
 Text is CSV with commas, semicolons, tabs, bars or blanks, JSON, or JSON lines, in UTF-8, UTF-16,
 UTF-32 or Windows-1252. Parquet, Feather and Excel need their packages. Files compressed by gzip,
-zip, bzip2 or xz are unpacked. Columns whose cells are all numbers are numbers, units in cells
+zip, bzip2, xz or zstd are unpacked. Columns whose cells are all numbers are numbers, units in cells
 included. Names of rows stay text.
 """
 
@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.tables.columns import LINE, is_identifier, is_truth, texts, tidy, typed
-from analysis.tables.delimited import ENDS, delimited
-from analysis.tables.number_text import Mark, decimal_mark
+from analysis.tables.delimited import ENDS, delimited, is_title
+from analysis.tables.heads import in_unit
+from analysis.tables.number_text import Mark, decimal_mark, is_scaled
 from scaling.common.errors import UserError
 from scaling.common.files import check_path
 from scaling.common.plugins import import_extra
@@ -39,7 +40,6 @@ OTHERS: Mapping[bytes, str] = {
     b"SQLite format 3\0": "an SQLite database: export the table of runs as CSV",
     b"\xd0\xcf\x11\xe0": "an old Excel file: save it as .xlsx or CSV",
     b"%PDF": "a PDF: copy its table into a CSV file",
-    b"\x28\xb5\x2f\xfd": "compressed by zstd: unpack it, as in zstd -dc FILE | ... fit -",
     b"\x89PNG": "a picture",
 }
 
@@ -80,6 +80,9 @@ def _unpacked(content: bytes) -> bytes:
             return bz2.decompress(content)
         if content.startswith(b"\xfd7zXZ\0"):
             return lzma.decompress(content)
+        if content.startswith(b"\x28\xb5\x2f\xfd"):
+            arrow = import_extra("pyarrow", "text", "zstd")
+            return bytes(arrow.CompressedInputStream(io.BytesIO(content), "zstd").read())
         if content.startswith(b"PK\x03\x04"):
             return _unzipped(content)
     except (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile) as error:
@@ -147,7 +150,9 @@ def _json(text: str) -> pd.DataFrame:
         return _json_lines(text)
     if isinstance(held, Mapping):
         lists = [value for value in held.values() if isinstance(value, list)]
-        if (len(lists) == 1 and len(held) > 1) or (len(held) == 1 and _are_rows(lists)):
+        if _is_split(held):
+            held = [dict(zip(held["columns"], row, strict=True)) for row in held["data"]]
+        elif (len(lists) == 1 and len(held) > 1) or (len(held) == 1 and _are_rows(lists)):
             held = lists[0]  # the rows, beside words about them
         elif lists and len({len(each) for each in lists}) == 1 and len(lists) == len(held):
             held = [dict(zip(held, row, strict=True)) for row in zip(*lists, strict=True)]
@@ -167,6 +172,16 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise UserError(f"a JSON object with more than one '{twice}': rename all but one")
     return held
+
+
+def _is_split(held: Mapping[str, Any]) -> bool:
+    """True for the names of columns beside the rows, as pandas writes them."""
+    names, rows = held.get("columns"), held.get("data")
+    return (
+        isinstance(names, list)
+        and isinstance(rows, list)
+        and all(isinstance(row, list) and len(row) == len(names) for row in rows)
+    )
 
 
 def _are_rows(lists: list[list[Any]]) -> bool:
@@ -240,7 +255,7 @@ def _one_cell(cell: Any) -> Any:
 
 
 def _excel(file: io.BytesIO) -> pd.DataFrame:
-    """The only sheet that holds anything; its header is the first row with cells."""
+    """The only sheet that holds a table; its header is the first row with cells, below a title."""
     import pandas as pd
 
     import_extra("openpyxl", "excel", "an Excel file")
@@ -249,12 +264,16 @@ def _excel(file: io.BytesIO) -> pd.DataFrame:
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"a damaged Excel file ({error})") from error
     full = {name: sheet for name, sheet in sheets.items() if not sheet.dropna(how="all").empty}
+    wide = {name: sheet for name, sheet in full.items() if sheet.notna().any().sum() > 1}
+    full = wide or full  # one column of words is no table beside another
     if len(full) != 1:
         raise UserError(f"{len(full)} sheets with cells ({', '.join(full)}): save the one as CSV")
     ((title, sheet),) = full.items()
     if sheet.isna().any(axis=None):
         _check_formulas(file, title, sheet)
     sheet = sheet.set_axis(sheet.index + 1).dropna(how="all").dropna(how="all", axis=1)
+    if len(sheet) > 1 and is_title(*sheet.iloc[:2].to_numpy().tolist()):
+        sheet = sheet.iloc[1:].dropna(how="all", axis=1)
     names = [f"column {at}" if name != name else str(name).strip() for at, name in
              enumerate(sheet.iloc[0], 1)]  # fmt: skip
     return sheet.iloc[1:].set_axis(names, axis=1).rename_axis(LINE)
@@ -297,6 +316,8 @@ def typed_table(table: pd.DataFrame, text: Sequence[str] = ()) -> pd.DataFrame:
             columns[name] = texts(tidy(table[name]))
         else:
             columns[name] = typed(tidy(table[name]), mark) if done is None else done
+            if done is None and in_unit(name) and any(map(is_scaled, texts(table[name]).dropna())):
+                raise UserError(f"column '{name}' has a unit in its name and in its cells")
     return pd.DataFrame(columns, index=table.index)
 
 

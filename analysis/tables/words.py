@@ -53,6 +53,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
               "total_steps", "num_steps", "n_steps", "iterations", "iteration"),
     "seed": ("seed", "random_seed", "data_seed"),
 }  # fmt: skip
+IN_NATS = re.compile(r"\s*[(\[]\s*nats[^()\[\]]*[)\]]\s*$", re.I)  # our unit of a loss
 HOLDERS = frozenset((
     "config", "configs", "summary", "params", "metrics", "run", "hparams", "hyperparameters",
     "model", "trainer", "training", "data", "throughput", "optimizer", "optim", "stats", "args",
@@ -73,6 +74,7 @@ def columns_saying(quantity: str, columns: Iterable[object]) -> list[str]:
 
 def _forms(column: str) -> list[str]:
     """The name without separators, whole and then without leading holders."""
+    column = IN_NATS.sub("", column)
     parts = [part for part in re.split(r"[./]", column) if part.strip(" _")]
     forms = [_bare("".join(parts))]
     while len(parts) > 1 and _bare(parts[0]) in HOLDERS:

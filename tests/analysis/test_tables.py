@@ -93,7 +93,7 @@ REFUSED: dict[str, tuple[Callable[[pd.DataFrame], bytes], str]] = {
     "empty file": (lambda t: b"", "not a table in CSV"),
     "blank lines": (lambda t: b"\n\n\n", "not a table in CSV"),
     "header only": (lambda t: b"n,d,loss\n", "a header and no rows"),
-    "no header": (lambda t: text(t, header=False), "no column 'n'"),
+    "no header": (lambda t: text(t, header=False), "the first line holds numbers"),
     "long row": (appended("1e8,1e9,3,4,5\n"), "not a table in CSV.*line 22 has 5 fields"),
     "rows longer than the header": (
         lambda t: text(t).replace(b"n,d,loss\n", b"d,loss\n"),

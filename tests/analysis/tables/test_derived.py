@@ -14,6 +14,7 @@ import pytest
 from analysis import fit
 from analysis.__main__ import main
 from analysis.tables.derived import completed
+from analysis.tables.heads import in_unit
 from scaling import laws
 from scaling.common.errors import UserError
 
@@ -85,3 +86,52 @@ def test_what_is_there_is_left_alone():
     assert completed(table) is table
     twice = pd.concat([table, table], axis=1)
     assert completed(twice) is twice
+
+
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [
+        ("params (M)", ("params", 1e6)),
+        ("Training tokens [billions]", ("Training tokens", 1e9)),
+        ("n_params_in_B", ("n_params", 1e9)),
+        ("tokens, B", ("tokens", 1e9)),
+        ("M params", ("params", 1e6)),
+        ("flops (×10^18)", ("flops", 1e18)),
+        ("compute_pf_days", ("compute", 8.64e19)),
+        *((name, None) for name in ("params (total)", "tokens (2024)", "params (inf)", "loss (M)")),
+        *((name, None) for name in ("flops_6nd", "tokens_seen", "n_m", "m_params", "lr (1e-3)")),
+    ],
+)
+def test_a_unit_in_a_name_is_told_from_a_word(head: str, found: tuple[str, float] | None):
+    assert in_unit(head) == found
+
+
+@pytest.mark.parametrize("asked", [{}, {"params": "model size (M)", "tokens": "tokens_B"}])
+def test_a_size_in_millions_is_fitted_in_full(asked: dict[str, str]):
+    """By the name or asked for; conditions go by the cells as they are written."""
+    table = runs().drop(columns="compute")
+    table["model size (M)"] = table.pop("n_params") / 1e6
+    table["tokens_B"] = table.pop("Tokens") / 1e9
+    found = fit("chinchilla", completed(table).query("tokens_B > 2"), **asked)
+    assert found.params == pytest.approx(TRUTH, rel=1e-4) and len(found.points) == 18
+    assert {
+        "model size = 1e+06 x model size (M), derived",
+        "tokens = 1e+09 x tokens_B, derived",
+    } <= {*found.warnings}
+
+
+def test_a_column_in_full_that_is_another_is_refused():
+    table = runs().assign(**{"n_params (M)": 7.0})
+    with pytest.raises(UserError, match="is not column 'n_params': rename one"):
+        fit("chinchilla", table, params="n_params (M)")
+
+
+def test_compute_in_a_unit_gives_tokens_and_tells_both_steps():
+    table = runs().drop(columns="Tokens")
+    table["compute (PF-days)"] = table.pop("compute") / 8.64e19
+    found = fit("chinchilla", table)
+    assert found.params == pytest.approx(TRUTH, rel=1e-4)
+    assert [note for note in found.warnings if "derived" in note] == [
+        "compute = 8.64e+19 x compute (PF-days), derived",
+        "tokens = compute / (6 x n_params), derived",
+    ]
