@@ -15,9 +15,12 @@ import re
 import sys
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from scaling.common.tables import layout, table
+from scaling.common.tables import blocks, layout, table
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Answer = Generator["AnswerPart", None, int]  # returns the exit code
 Ranged = tuple[float, float, float]  # a value, and the low and high end of its interval
@@ -104,20 +107,20 @@ class Rows:
         return self.above + table(self.head, self._cells(), left=self.left)
 
     def show(self) -> None:
-        """Print it to a terminal, no wider than that."""
-        from rich.cells import cell_len
+        """Print it to a terminal, no wider than that: in blocks of columns, the first in each."""
         from rich.console import Console
-        from rich.text import Text
 
         print(self.above, end="")
         console, cells = Console(highlight=False), self._cells()
-        lines = table(self.head, cells, left=self.left).splitlines()
-        if max(map(cell_len, lines), default=0) > console.width:
-            console.print(layout(self.head, cells, left=self.left))
-            return
-        head = lines[: any(self.head)]
-        console.print(*[Text(line, "bold") for line in head], end="\n" * any(self.head))
-        print("\n".join(lines[len(head) :]))
+        places = range(self.left) if isinstance(self.left, int) else self.left
+        whole = _width(table(self.head, cells)) <= console.width
+        all_of = [list(range(len(self.head)))]
+        for number, block in enumerate(
+            all_of if whole else blocks(self.head, cells, console.width)
+        ):
+            head, *rows = ([row[place] for place in block] for row in (self.head, *cells))
+            print("\n" * (number > 0), end="")
+            _show(console, head, rows, [at for at, place in enumerate(block) if place in places])
 
     def _cells(self) -> list[list[str]]:
         return [[text(cell) for cell in row] for row in self.rows]
@@ -153,6 +156,29 @@ class Note:
 
     def into(self, found: dict[str, Any]) -> None:
         found.setdefault("notes", []).append(self.text)
+
+
+def _show(
+    console: Console, head: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int]
+) -> None:
+    """Print columns, their head in bold; cells wider than the terminal are folded."""
+    from rich.text import Text
+
+    said = table(head, rows, left=left)
+    if _width(said) > console.width:
+        console.print(layout(head, rows, left=left))
+        return
+    lines = said.splitlines()
+    names = lines[: any(head)]
+    console.print(*[Text(line, "bold") for line in names], end="\n" * any(head))
+    print("\n".join(lines[len(names) :]))
+
+
+def _width(said: str) -> int:
+    """The width of the widest line on a terminal."""
+    from rich.cells import cell_len
+
+    return max(map(cell_len, said.splitlines()), default=0)
 
 
 def add_json(parser: Any) -> None:

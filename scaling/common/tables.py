@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 Style = Literal["plain", "markdown"]
+FOLDED = 32  # characters that a cell keeps on a line
 
 
 def table(
@@ -84,6 +85,26 @@ def layout(
     for row in rows:
         drawn.add_row(*map(Text, row))
     return drawn
+
+
+def blocks(head: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[list[int]]:
+    """The columns in groups whose lines are at most `width` wide; the first column leads each.
+
+    A column of longer text than `FOLDED` counts as that wide, for its cells may be folded.
+    """
+    from rich.cells import cell_len
+
+    widths = (max(map(cell_len, texts), default=0) for texts in zip(head, *rows, strict=True))
+    wide = [min(each, FOLDED) for each in widths]
+    found: list[list[int]] = []
+    room = 0
+    for place in range(1, len(wide)):
+        if not found or wide[place] + 2 > room:
+            found.append([0])
+            room = width - wide[0]
+        found[-1].append(place)
+        room -= wide[place] + 2
+    return found or [[0]]
 
 
 def varying(columns: Mapping[str, Sequence[Hashable]]) -> tuple[str, ...]:

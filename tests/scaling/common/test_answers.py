@@ -76,6 +76,23 @@ def test_a_terminal_folds_a_table_to_its_width(capsys, monkeypatch):
     assert " ".join(line[15:].strip() for line in said[1:]) == row[1]
 
 
+def test_a_terminal_splits_a_wide_table_into_blocks_that_the_first_column_leads(
+    capsys, monkeypatch
+):
+    """No number is folded, and a file has every row on one line."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    head = ("run", *(f"column {at}" for at in range(6)), "weights")
+    cells = [[f"run{n}", *(f"{n}23,456,{at}89" for at in range(6)), "0.25, " * 12] for n in (1, 2)]
+    table = Rows("runs", head, cells)
+    assert deliver(iter([table]), False) == 0
+    said = re.sub(r"\x1b\[\d*m", "", capsys.readouterr().out)
+    assert max(map(len, said.splitlines())) <= 40
+    assert len(re.findall(r"^run ", said, re.M)) == len(re.findall(r"^run1 ", said, re.M)) > 2
+    assert all(cell in said for row in cells for cell in row[:-1])
+    assert max(map(len, str(table).splitlines())) > 100
+
+
 def test_a_terminal_shows_a_table_that_fits_as_a_file_does(capsys, monkeypatch):
     rows = Rows("fields", ("field", "meaning"), [["a", "[b]"]], left=2, above="two fields:\n")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
