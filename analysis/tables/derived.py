@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from analysis.tables.columns import Array, numeric
-from analysis.tables.heads import in_unit
-from analysis.tables.words import columns_saying
+from analysis.tables.words import columns_saying, in_unit
 from scaling.common.errors import UserError
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.tables.columns import LINE, is_identifier, is_truth, texts, tidy, typed
 from analysis.tables.delimited import ENDS, delimited, is_title
-from analysis.tables.heads import in_unit
 from analysis.tables.number_text import Mark, decimal_mark, is_scaled
+from analysis.tables.words import in_unit
 from scaling.common.errors import UserError
 from scaling.common.files import check_path
 from scaling.common.plugins import import_extra

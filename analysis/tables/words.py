@@ -3,12 +3,17 @@
 A column says a quantity where its name is one of the words, in any case and with any separators:
 `n_params`, `N Params`, `config/numParams`. Leading parts that only hold others, such as `config` or
 `summary`, do not count. Earlier words are clearer, and come first.
+
+A name of sizes, tokens or FLOPs may hold their unit: `params (M)`, `tokens_B`, `compute (PF-days)`.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
+
+from analysis.tables.number_text import SCALE, UNITS, number
 
 WORDS: Mapping[str, tuple[str, ...]] = {
     "params_total": (
@@ -59,6 +64,22 @@ HOLDERS = frozenset((
     "model", "trainer", "training", "data", "throughput", "optimizer", "optim", "stats", "args",
     "info", "tags", "results", "value",
 ))  # fmt: skip
+SIZED = ("params_total", "params_nonembedding", "params_active", "tokens", "flops_6nd", "flops",
+         "batch_tokens")  # fmt: skip
+PF_DAY = 8.64e19
+COMPUTE: Mapping[str, float] = {
+    **{f"{letter}{word}": 10.0**power
+       for power, letters in ((9, ("g", "giga")), (12, ("t", "tera")), (15, ("p", "peta")),
+                              (18, ("e", "exa")), (21, ("z", "zetta")))
+       for letter in letters for word in ("flop", "flops")},
+    **dict.fromkeys(("pfdays", "pfday", "pfsdays", "pfsday", "petaflopdays", "petaflopsdays",
+                     "petaflopsday", "petaflopday", "pflopdays", "pflopsdays"), PF_DAY),
+}  # fmt: skip
+BRACKET = re.compile(r"(?P<rest>.*\S)\s*[(\[](?P<unit>[^()\[\]]+)[)\]]")
+BEHIND = re.compile(
+    r"(?P<rest>.*?[^\W_]{2,})(?:[ _/,]+in)?[ _/,]+(?P<unit>[a-z]+(?:[-_ /]*s?[-_ ]*days?)?)", re.I
+)
+BEFORE = re.compile(r"(?P<unit>[a-z]+)(?: of)? (?P<rest>[^\W_]{2,}.*)", re.I)
 
 
 def columns_saying(quantity: str, columns: Iterable[object]) -> list[str]:
@@ -70,6 +91,16 @@ def columns_saying(quantity: str, columns: Iterable[object]) -> list[str]:
         if found:
             places[column] = min(found)
     return sorted(places, key=places.__getitem__)
+
+
+def in_unit(head: object) -> tuple[str, float] | None:
+    """The name without its unit, and the factor to the plain number; None without one."""
+    for form in (BRACKET, BEHIND, BEFORE):
+        found = form.fullmatch(str(head).strip())
+        factor = _factor(found["unit"]) if found and _is_sized(found["rest"]) else None
+        if found and factor is not None:
+            return found["rest"].strip(), factor
+    return None
 
 
 def _forms(column: str) -> list[str]:
@@ -85,3 +116,22 @@ def _forms(column: str) -> list[str]:
 
 def _bare(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _is_sized(name: str) -> bool:
+    """True for a name that says a size, tokens or FLOPs."""
+    return any(columns_saying(quantity, (name,)) for quantity in SIZED)
+
+
+def _factor(unit: str) -> float | None:
+    word = re.sub(r"^in\s+", "", unit.strip().lower())
+    plain = re.sub(r"[^a-z]", "", word)
+    if plain in COMPUTE:
+        return COMPUTE[plain]
+    for each in UNITS:
+        word = word.removesuffix(each).strip() or word
+    if word and word.removesuffix("s") in SCALE:
+        return SCALE[word.removesuffix("s")]
+    value = number(f"1{word}" if re.fullmatch(r"e\+?\d+", word) else word.lstrip("x×· "))
+    power = math.log10(value) if value and 1 < value < math.inf else 0.5
+    return value if power.is_integer() else None

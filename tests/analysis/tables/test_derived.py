@@ -14,7 +14,7 @@ import pytest
 from analysis import fit
 from analysis.__main__ import main
 from analysis.tables.derived import completed
-from analysis.tables.heads import in_unit
+from analysis.tables.words import in_unit
 from scaling import laws
 from scaling.common.errors import UserError
 
