@@ -1,10 +1,11 @@
 """Losses of families at equal time of one core, and the hours at which the better one changes.
 
-    L(h) = A / h^alpha    of the best size of each class, h its hours as measured
+    L(h) = A / h^alpha    of the best size of each class, h its hours after the first dispatch
 
-The better family changes where the two laws cross, searched from the least hours measured to 10^6
-times the most. Its interval is of the laws' constants, by resampled classes. It may be none: then
-most resamples do not cross in the range. Stanic et al. 2023, arXiv:2309.11197.
+Programs are compiled in the first dispatch of a run. The better family changes where the two laws
+cross, searched from the least hours measured to 10^6 times the most. Its interval is of the laws'
+constants, by resampled classes. It may be none: then most resamples do not cross in the range.
+Stanic et al. 2023, arXiv:2309.11197.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from scaling.laws import by_name
 if TYPE_CHECKING:
     import pandas as pd
 
-HOURS, SECONDS = "hours", "wall_seconds"
+HOURS, SECONDS, FIRST = "hours", "wall_seconds", "first_dispatch_seconds"
 BOOTSTRAP = 400
 LEAST = 4  # classes of a law
 BEYOND = 1e6  # times the most hours that were measured
@@ -126,7 +127,7 @@ def read(study: StudyRecords) -> Classes | None:
     if done.empty:
         return None
     best = done.loc[done.groupby(["label", "rung"], sort=False)[study.loss].idxmin()]
-    best = best.assign(**{HOURS: best[SECONDS] / 3600}).sort_values(["rung", "label"])
+    best = best.assign(**{HOURS: (best[SECONDS] - best[FIRST]) / 3600}).sort_values(["rung", "label"])
     laws = {
         str(name): fit(
             by_name("power_law_no_offset"),

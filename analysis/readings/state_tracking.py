@@ -3,8 +3,8 @@
     solved = 1 - nats of an answer / nats by chance
 
 of the evaluation task `answers`: 1 knows all, 0 guesses. Intervals are by Student's t over seeds;
-"late" are the last quarter of a document's answers. A family leads a task where its interval lies
-above all others'.
+they end at 1, the most. "late" are the last quarter of a document's answers. A family leads a task
+where its interval lies above all others'.
 """
 
 from __future__ import annotations
@@ -86,12 +86,12 @@ def _three(ends: Ranged) -> str:
 
 
 def _mean(values: Any) -> Ranged:
-    """The mean and its interval, infinite for a single value."""
+    """The mean and its interval, which ends at 1; infinite for a single value."""
     found = np.asarray(values, float)
     if len(found) < 2:
         return float(found.mean()), float("-inf"), float("inf")
     reach = student_t(LEVEL, len(found) - 1) * found.std(ddof=1) / len(found) ** 0.5
-    return float(found.mean()), float(found.mean() - reach), float(found.mean() + reach)
+    return float(found.mean()), float(found.mean() - reach), min(1.0, float(found.mean() + reach))
 
 
 def read(study: StudyRecords) -> Solved | None:

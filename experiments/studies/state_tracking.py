@@ -1,17 +1,19 @@
 """Which architecture can follow a state, and which can copy? Small models on two generated tasks.
 
-    windtunnel run state_tracking             # 24 runs; not run yet
+    windtunnel run state_tracking             # 24 runs, about 15 minutes on two cores
     windtunnel report runs/state_tracking
 
-The source `word_problem` (S5) needs a state that changes with every letter, `copies` a memory of
-every letter. The task `answers` gives the share solved: 1 for a model that knows all
-answers, 0 for one that guesses. Theory has attention of constant depth fail the first for long
-words and a state of fixed size the second. Gated DeltaNet has beta up to 2 (arXiv:2411.12537):
-negative eigenvalues, without which no product of its transitions permutes.
+The source `word_problem` (S5, words of 1, 2, ... letters) needs a state that changes with every
+letter, `copies` a memory of every letter. The task `answers` gives the share solved: 1 for a model
+that knows all answers, 0 for one that guesses; the last quarter has the longest words. Theory has
+attention of constant depth fail the first for long words and a state of fixed size the second.
+Gated DeltaNet has beta up to 2 (arXiv:2411.12537): negative eigenvalues, without which no product
+of its transitions permutes. A letter swaps two places, which one such transition does.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -38,9 +40,17 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "gated_delta_positive": ("gated_delta",),  # beta up to 1, the control
     "hybrid": (DELTA, "attention"),
 }
+
+
+def _words(room: int) -> tuple[str, float]:
+    """The most words of 1, 2, ... letters, each with "=" and an answer, before a separator."""
+    words = int((math.sqrt(25 + 8 * (room - 1)) - 5) / 2)
+    return f"words={words}&swaps=1", words * (words + 5) / 2
+
+
 # Of a source: its settings for windows of so many bytes, and the bytes of a document in the mean
 TASKS: Mapping[str, Callable[[int], tuple[str, float]]] = {
-    "word_problem": lambda room: (f"letters={room // 2 - 1}", room - 1),
+    "word_problem": _words,
     "copies": lambda room: (f"length={room // 2 - 4}&letters=8&lines=1", room / 2 + 4),
 }
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
+from typing import Literal, get_args, get_type_hints
 
 import pytest
 import records
@@ -47,6 +49,25 @@ def test_a_folder_of_runs_names_its_study_with_its_settings(tmp_path, monkeypatc
 def test_a_folder_without_a_study(tmp_path):
     with pytest.raises(UserError, match="holds no study"):
         studies.load(str(tmp_path))
+
+
+LARGE = ("gpu", "pod")  # scales that bring a corpus of their own
+STDLIB = 11_600_000  # training bytes of the default corpus, at least
+
+
+@pytest.mark.parametrize("name", studies.files(studies.STUDY))
+def test_a_study_as_it_stands_fits_the_default_corpus(name):
+    """At every scale for a CPU and in every stage."""
+    hints = get_type_hints(studies.files(studies.STUDY)[name].study)
+    choices = [
+        [f"{key}={value}" for value in get_args(hints.get(key, Literal[""])) if value not in LARGE]
+        for key in ("scale", "stage")
+    ]
+    for assignments in product(*choices):
+        for run in studies.load(name, [each for each in assignments if each[-1] != "="]).runs:
+            data = run.config.science.data
+            if data.source == "stdlib" and not data.corpora:
+                assert run.config.science.tokens <= data.epochs * STDLIB, (assignments, run.label)
 
 
 WITHIN = ("routed", "mixtures")  # what is held out is no dearer: a cell, other mixtures

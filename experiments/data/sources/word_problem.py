@@ -1,20 +1,23 @@
-"""Words of permutations: each letter moves five objects, and after it comes the first one's place.
+"""Words of permutations: letters move five objects, and an answer is the first one's place.
 
-    b2a3a4b4a5
+    b2a3a4b4a5                     an answer after each letter
+    d=1bj=3agc=1                   words=3: after words of 1, 2 and 3 letters, from where it stood
 
-"a" moves every object one place on, in a circle; "b" swaps the first two places. Both together make
-all permutations (S5), whose word problem is complete for NC1: to follow it takes a state. A letter
-leaves ln 2 nats open, and its answer none.
+"a" moves every object one place on, in a circle; "b" swaps the first two places. With swaps=1 each
+letter swaps two places: "a" the first two, "b" the first and third, and so on. Either way letters
+make all permutations (S5), whose word problem is complete for NC1: to follow a long word takes a
+state. After each letter it takes none, for the answer before and one letter tell the next. An
+answer leaves nothing open, and a letter ln(letters).
 """
 
 import math
 from dataclasses import dataclass
+from itertools import combinations
 from random import Random
+from string import ascii_lowercase
 
 from experiments.data.sources._generator import generator
 from scaling.common.errors import UserError
-
-LETTERS = "ab"
 
 
 @dataclass(frozen=True)
@@ -23,21 +26,34 @@ class Settings:
     letters: int = 60  # of a document
     documents: int = 20_000
     seed: int = 0
+    words: int = 0  # of a document, instead of `letters`: of 1, 2, ... letters; 0: of one each
+    swaps: int = 0  # 1: every letter swaps two places
 
     def __post_init__(self) -> None:
-        if not 2 <= self.objects <= 9:
-            raise UserError("data.path: objects must lie between 2 and 9")
+        if not 2 <= self.objects <= (most := 7 if self.swaps else 9):
+            raise UserError(f"data.path: objects must lie between 2 and {most}")
+        if self.swaps > 1:
+            raise UserError("data.path: swaps must be 0 or 1")
+
+    @property
+    def moves(self) -> dict[str, list[int]]:
+        """Of each letter the new places, by place."""
+        places = range(self.objects)
+        pairs = list(combinations(places, 2)) if self.swaps else [(0, 1)]
+        swaps = [[j if p == i else i if p == j else p for p in places] for i, j in pairs]
+        circle = [] if self.swaps else [[(p + 1) % self.objects for p in places]]
+        return dict(zip(ascii_lowercase, circle + swaps, strict=False))
 
 
 def document(s: Settings, k: int, random: Random) -> tuple[str, float]:
-    place, text = 0, ""
-    for letter in random.choices(LETTERS, k=s.letters):
-        if letter == "a":
-            place = (place + 1) % s.objects
-        elif place < 2:
-            place = 1 - place
-        text += f"{letter}{place + 1}"
-    return text, s.letters * math.log(len(LETTERS))
+    moves, place, text = s.moves, 0, ""
+    lengths = range(1, s.words + 1) if s.words else [1] * s.letters
+    for length in lengths:
+        word = random.choices(list(moves), k=length)
+        for letter in word:
+            place = moves[letter][place]
+        text += "".join(word) + ("=" if s.words else "") + str(place + 1)
+    return text, sum(lengths) * math.log(len(moves))
 
 
 SOURCE = generator(Settings, lambda s: s.documents, document)

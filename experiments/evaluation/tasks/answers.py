@@ -28,7 +28,7 @@ SAMPLE = 128
 
 
 def _of_words(s: word_problem.Settings, text: str) -> tuple[list[int], float]:
-    return list(range(1, len(text), 2)), math.log(s.objects)
+    return [place for place, each in enumerate(text) if each.isdigit()], math.log(s.objects)
 
 
 def _of_copies(s: copies.Settings, text: str) -> tuple[list[int], float]:

@@ -25,7 +25,7 @@ def study(slopes: dict[str, float]) -> StudyRecords:
                 loss = 2 * (minutes / 60 / CROSS) ** -slope * np.exp(rng.normal(0, 0.001))
                 rows.append({
                     "run_id": f"{name}{rung}{size}", "status": "completed", "part": "fit",
-                    "label": name, "rung": rung, "wall_seconds": 60 * minutes,
+                    "label": name, "rung": rung, "wall_seconds": 60 * minutes + 30, "first_dispatch_seconds": 30.0,
                     "params_total": size, "loss_per_byte": worse * loss,
                 })  # fmt: skip
     return StudyRecords(
@@ -57,7 +57,7 @@ def test_two_laws_cross_where_they_do_and_equal_slopes_do_not() -> None:
 
 def test_other_work_beside_is_told_and_too_few_classes_have_no_answer() -> None:
     some = study(SLOPES)
-    slow = some.runs["wall_seconds"] * np.where(some.runs["label"] == "qlstm", 1.5, 1)
+    slow = 30 + (some.runs["wall_seconds"] - 30) * np.where(some.runs["label"] == "qlstm", 1.5, 1)
     found = read(replace(some, runs=some.runs.assign(wall_seconds=slow)))
     assert found is not None
     assert "longest over shortest of class 0: 1.50" in found.notes[0]

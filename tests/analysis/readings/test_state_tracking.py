@@ -43,6 +43,7 @@ def test_a_family_leads_where_its_interval_is_above_the_others() -> None:
     assert (runs, value) == (3, pytest.approx(0.31))
     assert (high - low) / 2 == pytest.approx(4.3027 * 0.01 / 3**0.5, rel=1e-3)
     assert late[0] == pytest.approx(0.21)
+    assert found.cells["copies", "attention"][1][2] == 1, "no share is more"
     assert "0.310 [0.285, 0.335]" in str(found.tables[0])
     (picture,) = found.pictures()
     assert len(picture.draw().axes) == 2

@@ -8,6 +8,7 @@ import pytest
 import records
 
 from experiments import record
+from experiments.record import MetricsRow
 from experiments.studies.languini import CHOSEN, SCALES, study
 from scaling.common.errors import UserError
 
@@ -16,15 +17,17 @@ SPEEDS = {("attention", 16): 2e5, ("attention", 24): 1e5, ("qlstm", 16): 1e5, ("
 
 def test_the_tokens_of_a_class_follow_from_measured_speeds(tmp_path: Path) -> None:
     for (label, width), speed in SPEEDS.items():
-        record.write(
-            tmp_path / f"{label}{width}",
-            records.run_summary(
-                f"{label}{width}",
-                metrics={"tokens_per_second": speed},
-                label=label,
-                science={"model": {"width": width}},
-            ),
+        folder = tmp_path / f"{label}{width}"
+        summary = records.run_summary(
+            folder.name, label=label, science={"model": {"width": width}}
         )
+        record.write(folder, summary)
+        # nine seconds of the first row are compilation
+        for row in (1, 2, 3):
+            record.append_rows(
+                folder / record.METRICS,
+                [MetricsRow(step=row, tokens=round(row * speed), metrics={}, seconds=9.0 + row)],
+            )
     found = study("quick", measured=str(tmp_path))
     batch = SCALES["quick"].size.batch.sequences * 128
     for run in found.runs:

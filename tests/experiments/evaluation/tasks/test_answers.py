@@ -17,11 +17,15 @@ from scaling.common.errors import UserError
 SCIENCE = override(tiny.config(), ["batch.seq_len=32"]).science
 
 
-PATHS = {"word_problem": "letters=12", "copies": "length=12&letters=5&lines=1"}
+PATHS = {
+    "word_problem": "letters=12",
+    "longer words": "words=4&swaps=1",
+    "copies": "length=12&letters=5&lines=1",
+}
 
 
-def mixture(folder: Path, source: str) -> data.Mixture:
-    path = f"{PATHS[source]}&documents=200"
+def mixture(folder: Path, name: str) -> data.Mixture:
+    path, source = f"{PATHS[name]}&documents=200", name if name == "copies" else "word_problem"
     return data.Corpora(folder).mixture(data.DataConfig(source=source, path=path))
 
 
@@ -40,11 +44,14 @@ class Scored:
         return np.zeros(len(windows))
 
 
-@pytest.mark.parametrize(("source", "alphabet"), [("word_problem", "12345"), ("copies", "abcde")])
+@pytest.mark.parametrize(
+    ("name", "alphabet"),
+    [("word_problem", "12345"), ("longer words", "12345"), ("copies", "abcde")],
+)
 def test_answers_and_their_last_quarter_are_scored(
-    source: str, alphabet: str, tmp_path: Path
+    name: str, alphabet: str, tmp_path: Path
 ) -> None:
-    model, corpus = Scored(), mixture(tmp_path, source)
+    model, corpus = Scored(), mixture(tmp_path, name)
     found = evaluate(model, corpus, SCIENCE).metrics
     assert (found["solved"], found["solved_late"]) == (1.0, 1.0)
     whole, late = model.texts
