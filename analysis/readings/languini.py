@@ -127,7 +127,9 @@ def read(study: StudyRecords) -> Classes | None:
     if done.empty:
         return None
     best = done.loc[done.groupby(["label", "rung"], sort=False)[study.loss].idxmin()]
-    best = best.assign(**{HOURS: (best[SECONDS] - best[FIRST]) / 3600}).sort_values(["rung", "label"])
+    best = best.assign(**{HOURS: (best[SECONDS] - best[FIRST]) / 3600}).sort_values(
+        ["rung", "label"]
+    )
     laws = {
         str(name): fit(
             by_name("power_law_no_offset"),

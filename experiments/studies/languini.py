@@ -103,7 +103,9 @@ def _measured(folder: Path) -> dict[tuple[str, int], float]:
         summary = read(path.parent, RunSummary)
         rows = [row for row in read_rows(path.parent / METRICS) if row.seconds is not None]
         if summary.status is Status.COMPLETED and len(rows) > 1:
-            (start, before), (end, after) = ((row.seconds, row.tokens) for row in (rows[0], rows[-1]))
+            (start, before), (end, after) = (
+                (row.seconds, row.tokens) for row in (rows[0], rows[-1])
+            )
             speed = (after - before) / (end - start)
             found[summary.label, int(summary.science["model"]["width"])] = speed
     if not found:

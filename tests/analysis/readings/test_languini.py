@@ -25,7 +25,8 @@ def study(slopes: dict[str, float]) -> StudyRecords:
                 loss = 2 * (minutes / 60 / CROSS) ** -slope * np.exp(rng.normal(0, 0.001))
                 rows.append({
                     "run_id": f"{name}{rung}{size}", "status": "completed", "part": "fit",
-                    "label": name, "rung": rung, "wall_seconds": 60 * minutes + 30, "first_dispatch_seconds": 30.0,
+                    "label": name, "rung": rung,
+                    "wall_seconds": 60 * minutes + 30, "first_dispatch_seconds": 30.0,
                     "params_total": size, "loss_per_byte": worse * loss,
                 })  # fmt: skip
     return StudyRecords(

@@ -18,9 +18,7 @@ SPEEDS = {("attention", 16): 2e5, ("attention", 24): 1e5, ("qlstm", 16): 1e5, ("
 def test_the_tokens_of_a_class_follow_from_measured_speeds(tmp_path: Path) -> None:
     for (label, width), speed in SPEEDS.items():
         folder = tmp_path / f"{label}{width}"
-        summary = records.run_summary(
-            folder.name, label=label, science={"model": {"width": width}}
-        )
+        summary = records.run_summary(folder.name, label=label, science={"model": {"width": width}})
         record.write(folder, summary)
         # nine seconds of the first row are compilation
         for row in (1, 2, 3):
