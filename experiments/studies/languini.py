@@ -101,11 +101,10 @@ def _measured(folder: Path) -> dict[tuple[str, int], float]:
     found = {}
     for path in sorted(folder.glob("*/summary.json")):
         summary = read(path.parent, RunSummary)
-        rows = [row for row in read_rows(path.parent / METRICS) if row.seconds is not None]
-        if summary.status is Status.COMPLETED and len(rows) > 1:
-            (start, before), (end, after) = (
-                (row.seconds, row.tokens) for row in (rows[0], rows[-1])
-            )
+        rows = read_rows(path.parent / METRICS)
+        reached = [(row.tokens, row.seconds) for row in rows if row.seconds is not None]
+        if summary.status is Status.COMPLETED and len(reached) > 1:
+            (before, start), (after, end) = reached[0], reached[-1]
             speed = (after - before) / (end - start)
             found[summary.label, int(summary.science["model"]["width"])] = speed
     if not found:
