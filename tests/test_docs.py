@@ -98,3 +98,14 @@ def test_notebooks_are_pages_of_the_site(monkeypatch: pytest.MonkeyPatch) -> Non
     for file in notebooks:
         assert file.is_documentation_page() and file.dest_uri.endswith(".html")
         assert Path(file.abs_src_path).parent.name == "notebooks"
+
+
+def test_blocks_of_commands_wrap_on_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The block of each command in the pages, and no block of Python."""
+    pytest.importorskip("mkdocs")
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "site"))
+    reference = importlib.import_module("reference")
+    for first, marked in (("windtunnel fit a.csv", 1), ("# all\npip install", 1), ("import a", 0)):
+        html = f"<pre><span></span><code>{first}</code></pre>"
+        assert reference.COMMANDS.subn("", html)[1] == marked
+    assert "pre.commands" in (ROOT / "docs" / "style.css").read_text()

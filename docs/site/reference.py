@@ -25,6 +25,8 @@ from scaling.common.packages import ROOMS
 from scaling.laws import LAWS, Law
 
 ROOT = Path(__file__).parents[2]
+SHELL = "windtunnel|pip|python|make|git|export|srun|gcloud|source|split|WHERE|NUMBER"
+COMMANDS = re.compile(rf"<pre>(?=<span></span><code>(?:#[^\n]*\n|\w+=\S* )*(?:{SHELL})\b)")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -127,3 +129,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return f"]({os.path.relpath(pages.get(path, inside), Path(uri).parent)}{match[2] or ''})"
 
     return LINK.sub(target, markdown)
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """The page with its blocks of commands marked, for the style to wrap them."""
+    return COMMANDS.sub('<pre class="commands">', html)
