@@ -15,6 +15,7 @@ from analysis.fitting.bootstrap import percentile_interval, spread, student_t
 from benchmarks.extrapolation.averaging import averaged
 from benchmarks.extrapolation.bayesian import bayesian
 from benchmarks.extrapolation.evidence import Array, Evidence, Interval, around, none
+from benchmarks.extrapolation.law_alone import law_alone, law_alone_posterior
 from benchmarks.extrapolation.score import LEVEL
 
 PRIOR_RUNGS = 3.0  # of the rolled rms: its weight of the residuals, in rungs
@@ -91,6 +92,8 @@ METHODS: dict[str, Callable[[Evidence], Interval]] = {
     "averaged laws": averaged,
     "bayesian": bayesian,
     "conformal": conformal,
+    "law alone": law_alone,
+    "law alone, posterior": law_alone_posterior,
     "default": default,
 }
 

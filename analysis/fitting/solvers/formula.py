@@ -37,6 +37,7 @@ from analysis.fitting.solvers.programs import (
     slots,
     trace,
 )
+from analysis.fitting.solvers.sobol import sobol
 from analysis.tables.points import Array
 from scaling.common.errors import UserError
 from scaling.laws._law import Law
@@ -236,10 +237,8 @@ class Formula:
         self, weights: Array, count: int, delta: float, seed: int = 0, points: int = DESIGN
     ) -> Array:
         """The `count` best points (count, P) of a scrambled Sobol design, under one weighting."""
-        from scipy.stats import qmc
-
         low, high = self._starting_box()
-        design = qmc.Sobol(len(low), rng=seed).random(points)
+        design = sobol(len(low), points, seed)
         theta = self._solved(low + design * (high - low), weights)
         residual, slopes = self._residuals(theta)
         value = _squares(np.broadcast_to(weights, residual.shape), residual, slopes, delta)[0]
