@@ -2,13 +2,14 @@
 
     WINDTUNNEL_DATA=../shared/data python -m benchmarks.extrapolation
     WINDTUNNEL_DATA=../shared/data python -m benchmarks.extrapolation --last-look
+    WINDTUNNEL_DATA=../shared/data python -m benchmarks.extrapolation --fresh
     python -m benchmarks.extrapolation --synthetic --ladders 100
     WINDTUNNEL_DATA=../shared/data python -m benchmarks.extrapolation --curves
 
 Every family of runs (`families`) is cut by compute (`cut`); each method (`methods`) fits the rows
 below and gives an interval at those above, which are scored (`score`). A third of the studies, by a
-hash of their names, is left out until the last look, which scores them alone. `curves` compares the
-laws of learning curves.
+hash of their names, is left out until the last look, which scores them alone. `--fresh` plays
+runs that neither part has read. `curves` compares the laws of learning curves.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import pandas as pd
 from benchmarks.extrapolation import curves
 from benchmarks.extrapolation.cut import Cut, cuts
 from benchmarks.extrapolation.evidence import gather
-from benchmarks.extrapolation.families import families
+from benchmarks.extrapolation.families import FRESH, Family, families
 from benchmarks.extrapolation.methods import METHODS
 from benchmarks.extrapolation.score import SHORT_REACH, outcomes, report, report_studies
 from benchmarks.extrapolation.synthetic import ladders
@@ -62,12 +63,16 @@ def of_tables(last_look: bool) -> Iterator[Cut]:
     aside = sorted({family.study for family in known if family.is_set_aside})
     shown = "scored here alone" if last_look else "not read here"
     print(f"set aside for the last look, {shown}: {', '.join(aside)}")
+    yield from of_families(each for each in known if each.is_set_aside == last_look)
+
+
+def of_families(known: Iterable[Family]) -> Iterator[Cut]:
+    """The cuts of each; a family without one is said."""
     for family in known:
-        if family.is_set_aside == last_look:
-            found = cuts(family)
-            if not found:
-                print(f"{family.name}: no cut has more rows below than its law has constants")
-            yield from found
+        found = cuts(family)
+        if not found:
+            print(f"{family.name}: no cut has more rows below than its law has constants")
+        yield from found
 
 
 def of_ladders(count: int) -> Iterator[Cut]:
@@ -81,6 +86,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--last-look", action="store_true", help="the set-aside studies alone")
+    parser.add_argument("--fresh", action="store_true", help="runs that neither part has read")
     parser.add_argument("--synthetic", action="store_true", help="random ladders of known truth")
     parser.add_argument("--ladders", type=int, default=100, help="of each kind")
     parser.add_argument("--curves", action="store_true", help="laws of learning curves")
@@ -88,11 +94,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--csv", help="file for every scored row")
     args = parser.parse_args()
-    if args.curves:
-        scored = curves.played(args.laws)
-    else:
-        chosen = of_ladders(args.ladders) if args.synthetic else of_tables(args.last_look)
-        scored = played(chosen, args.methods)
+    scored = curves.played(args.laws) if args.curves else played(_chosen(args), args.methods)
     rows = pd.concat(scored, ignore_index=True)
     if args.csv:
         rows.to_csv(args.csv, index=False)
@@ -108,6 +110,12 @@ def main() -> None:
         print(report(rows, ["reach"]))
         print(f"\ncoverage / score by study, at reaches up to {SHORT_REACH}\n")
         print(report_studies(rows))
+
+
+def _chosen(args: argparse.Namespace) -> Iterator[Cut]:
+    if args.synthetic:
+        return of_ladders(args.ladders)
+    return of_families(families(FRESH)) if args.fresh else of_tables(args.last_look)
 
 
 if __name__ == "__main__":

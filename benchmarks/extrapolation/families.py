@@ -65,7 +65,8 @@ def set_aside(study: str) -> bool:
 
 @dataclass(frozen=True)
 class Table:
-    """Families of one table: the rows where `where` holds, prepared, apart by the columns `by`."""
+    """Families of one table: as `read`, the rows where `where` holds, apart by the columns `by`,
+    each prepared."""
 
     dataset: str
     columns: Mapping[str, str] = field(default_factory=lambda: TOTAL)
@@ -74,12 +75,13 @@ class Table:
     run: str = "run_id"
     where: str | None = None
     by: tuple[str, ...] = ()
+    read: Prepare = lambda table: table
     prepare: Prepare = lambda table: table
     study: str | None = None
     part: str = ""
 
     def families(self) -> Iterator[Family]:
-        table = load(self.dataset)
+        table = self.read(load(self.dataset))
         if self.where is not None:
             table = table.query(self.where)
         groups = table.groupby(list(self.by)) if self.by else [((), table)]
@@ -128,6 +130,17 @@ def _routed(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(flops=6 * table["params_dense"] * table["tokens"])
 
 
+def _mixtures(table: pd.DataFrame) -> pd.DataFrame:
+    """params of the size in the run's name, `mixture` its number there; steps have one batch."""
+    size = table["model"].str.extract(r"(\d+)([MB])")
+    params = size[0].astype(float) * size[1].map({"M": 1e6, "B": 1e9})
+    return table.assign(params=params, mixture=table["run_id"].str.extract(r"_(\d+)-")[0])
+
+
+def _error(task: str) -> Prepare:
+    return lambda table: table.assign(error=1 - table[task]).dropna(subset=["error", "flops_6nd"])
+
+
 _MARIN = "not outlier and experiment.str.startswith('marin')"
 _REREAD = "not outlier and experiment.str.contains('chinchilla')"
 _LLAMA_3 = "not outlier and experiment == 'llama_3__raw_loss'"
@@ -173,6 +186,35 @@ TABLES = (
         "evo_isoflop", {"x": "flops_budget"}, _PURE, "inverse_size",
         by=("architecture",), prepare=_inverse_size,
     ),
+)  # fmt: skip
+
+# Runs that neither part has read, declared before they were: a third part, looked at once.
+# The mixtures are those with a run of 1B, the makers those of four models with known tokens and
+# no run of the league.
+_OTHERS = f"{PAPER} and experts in (2, 4, 16, 32, 64, 256, 512)"
+_MAKERS = (
+    "family in ('BLOOM', 'Cerebras-GPT', 'CodeLlama', 'Falcon', 'GPT-Neo/J', 'H2O-Danube', "
+    "'Llama', 'OPT', 'Qwen1.5', 'StableLM', 'StarCoder', 'XGLM')"
+)
+_MORE = f"flops_6nd >= {LEAST_FLOPS} and vocabulary not in (4096, 16384, 64512)"
+FRESH = (
+    Table(
+        "data_mixing_laws", {"params": "params", "tokens": "steps"}, read=_mixtures,
+        where="mixture in ('17', '21', '23', '24')", by=("mixture",),
+    ),
+    Table(
+        "observational_scaling", {"x": "flops_6nd"}, _PURE, "error", read=_error("hellaswag"),
+        where=_MAKERS, by=("family",), part="hellaswag",
+    ),
+    Table(
+        "observational_scaling", {"x": "flops_6nd"}, _PURE, "error", read=_error("arc_c"),
+        where=_MAKERS, by=("family",), part="arc_c",
+    ),
+    Table(
+        "routed_scaling", {"x": "flops"}, laws.power_law, by=("router", "experts"), where=_OTHERS,
+        prepare=_routed,
+    ),
+    Table("vocab_scaling", where=_MORE, by=("vocabulary",)),
 )  # fmt: skip
 
 

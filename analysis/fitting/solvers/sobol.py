@@ -11,6 +11,7 @@ which takes longer than most fits; past the table's coordinates SciPy makes them
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.tables.points import Array
 
@@ -48,7 +49,8 @@ def sobol(coordinates: int, points: int, seed: int) -> Array:
         from scipy.stats import qmc
 
         return np.asarray(qmc.Sobol(coordinates, rng=seed).random(points))
-    (rng,), weights = np.random.default_rng(seed).spawn(1), np.uint32(1) << np.arange(BITS, dtype=np.uint32)
+    (rng,) = np.random.default_rng(seed).spawn(1)
+    weights = np.uint32(1) << np.arange(BITS, dtype=np.uint32)
     shift = rng.integers(2, size=(coordinates, BITS), dtype=np.uint32) @ weights
     mixed = np.tril(rng.integers(2, size=(coordinates, BITS, BITS), dtype=np.uint32))
     mixed |= np.eye(BITS, dtype=np.uint32)
@@ -63,7 +65,7 @@ def sobol(coordinates: int, points: int, seed: int) -> Array:
     return found * 2.0**-BITS
 
 
-def _directions(row: tuple[int, ...]) -> Array:
+def _directions(row: tuple[int, ...]) -> NDArray[np.uint32]:
     """Binary digits (BITS, BITS) of the direction numbers of a coordinate, one a column."""
     polynomial, *known = row or (1,)
     degree = len(known)
@@ -75,4 +77,5 @@ def _directions(row: tuple[int, ...]) -> Array:
                 value ^= numbers[at - step] << step
         numbers.append(value)
     whole = np.array([value << BITS - 1 - at for at, value in enumerate(numbers)], np.uint32)
-    return whole >> np.arange(BITS - 1, -1, -1, dtype=np.uint32)[:, None] & 1
+    places = np.arange(BITS - 1, -1, -1, dtype=np.uint32)
+    return (whole >> places[:, None]) & np.uint32(1)
