@@ -6,10 +6,13 @@ import math
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from analysis.fitting.result import FitResult
 from analysis.inference.forecast import drift
 from analysis.report.evidence import Evidence
 from analysis.report.verdict import Verdict, contents, interval
+from analysis.tables.study import StudyRecords
 
 LEAST = 5  # errors of one sign that are no accident: 1 in 16
 SEEDS = " They share a design and differ by seed: their spread is the noise of one run."
@@ -41,15 +44,24 @@ def _heading(evidence: Evidence) -> str:
     return "The prediction held, even in the bootstrap's interval"
 
 
+def _unheld(study: StudyRecords) -> str:
+    """The option that holds out the rows of most compute, where they are not all alike."""
+    compute = np.unique(study.runs["flops_6nd"].dropna().to_numpy(np.float64))
+    if len(compute) < 2:
+        return "No row is held out, and all have one compute."
+    between = float(np.sqrt(compute[-2] * compute[-1]))
+    return (
+        f"No row is held out. --holdout 'flops_6nd>{between:.4g}' takes those of most compute out "
+        "of the fit, and shows here what the others say of them, with the interval."
+    )
+
+
 def _paragraphs(evidence: Evidence) -> list[str]:
     """The bootstrap's interval, the rolled fit's, which of them held, and a bias."""
     assessment = evidence.assessment
     if assessment is None or not evidence.forecasts:
         if evidence.study.origin:
-            return [
-                "No row is held out. --holdout 'flops_6nd>1e21' takes rows out of the fit, and "
-                "shows here what the others say of them, with the interval."
-            ]
+            return [_unheld(evidence.study)]
         return [f"Nothing to show yet: {evidence.sentence}."]
     first = evidence.verdicts[0].forecast if evidence.verdicts else evidence.forecasts[0]
     narrow = 50 * (first.bootstrap_high - first.bootstrap_low) / first.loss

@@ -75,7 +75,8 @@ def loss_against(study: StudyRecords, result: FitResult, variable: str) -> Any:
     """Measured loss against one variable of the law, with the law at fixed values of the other."""
     other = next(name for name in result.law.variables if name != variable)
     columns = {"params": study.params, "tokens": study.tokens}
-    label = {"params": f"parameters, {study.params}", "tokens": "training tokens"}
+    counted = f", {study.params}" if study.params.startswith("params_") else ""
+    label = {"params": f"parameters{counted}", "tokens": "training tokens"}
     with house_style():
         figure, axes = canvas()
         x = result.points.variables[variable]

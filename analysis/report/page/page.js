@@ -4,8 +4,18 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const ink = () => getComputedStyle(document.body).color;
 const rule = () => getComputedStyle(document.documentElement).getPropertyValue("--rule").trim();
 const specifications = new Map();
-// pixels: the least of a panel among several, its axis of y, and the sides of a plot
-const [PANEL, AXIS, PADDING] = [200, 66, 24];
+const widths = new Map(); // of the plots as they were drawn last
+// pixels: the least of a panel among several, its axis of y, the sides of a plot, and of a legend's
+// entry its mark and a letter
+const [PANEL, AXIS, PADDING, MARK, LETTER] = [200, 66, 24, 28, 6.2];
+
+// The letters of the longest name in a legend.
+function longest(part) {
+  if (!part || typeof part !== "object") return 0;
+  const names = part.legend && part.scale?.domain;
+  if (names) return Math.max(0, ...names.map((name) => String(name).length));
+  return Math.max(0, ...Object.values(part).map(longest));
+}
 
 function themed(text) {
   const spec = JSON.parse(text);
@@ -22,7 +32,9 @@ async function draw(plot) {
   const text = specifications.get(plot) ?? plot.querySelector("script").textContent;
   specifications.set(plot, text);
   const chart = plot.querySelector(".chart");
-  const across = Math.max(1, Math.min(3, Math.floor(plot.clientWidth / 120)));
+  widths.set(plot, plot.clientWidth);
+  const entry = MARK + LETTER * longest(JSON.parse(text));
+  const across = Math.max(1, Math.min(3, Math.floor((plot.clientWidth - PADDING) / entry)));
   const spec = themed(text.replace(/"columns": ?\d+/g, `"columns":${across}`));
   if (spec.concat) {
     const { columns } = JSON.parse(text);
@@ -85,4 +97,7 @@ document.addEventListener("input", (event) => {
 const plots = [...document.querySelectorAll(".plot")].filter((plot) => plot.querySelector("script"));
 const drawAll = () => Promise.all(plots.map(draw));
 dark.addEventListener("change", drawAll);
-window.ready = drawAll();
+const turned = new ResizeObserver((entries) => {
+  for (const { target } of entries) if (widths.get(target) !== target.clientWidth) draw(target);
+});
+window.ready = drawAll().then(() => plots.forEach((plot) => turned.observe(plot)));

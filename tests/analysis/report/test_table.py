@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,10 @@ from synthetic import write_study
 from analysis.__main__ import main
 from analysis.inference import forecast
 from analysis.readings import reader
+from analysis.report.lesson import _unheld
 from analysis.report.table import as_study
+from analysis.tables.derived import completed
+from analysis.tables.query import where
 from analysis.tables.study import StudyRecords
 from scaling import laws
 from scaling.common.errors import UserError
@@ -108,3 +112,11 @@ def test_a_study_names_its_own_columns(capsys):
     write_study(Path("study"))
     assert main(["report", "study", "--loss", "loss"]) == 2
     assert "a study says this itself; leave --loss" in capsys.readouterr().err
+
+
+def test_the_page_names_rows_that_can_be_held_out():
+    said = _unheld(study(ladder()))
+    (condition,) = re.findall("--holdout '(.*?)'", said)
+    held = where(completed(ladder()), condition)
+    assert 0 < len(held) < 5
+    assert "all have one compute" in _unheld(study(rows(np.full(8, 1e8), np.full(8, 1e9))))

@@ -103,6 +103,16 @@ def page(browser: Any, page_file: Path) -> Iterator[Any]:
     context.close()
 
 
+def test_charts_are_drawn_anew_where_the_page_gets_narrow(page: Any):
+    """As a phone does that is turned; names of a legend have columns by their lengths."""
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function(
+        "[...document.querySelectorAll('.chart text')]"
+        ".every(each => each.getBoundingClientRect().right <= innerWidth + 0.5)",
+        timeout=10_000,
+    )
+
+
 def test_tables_sort_and_filter(page: Any):
     def column(name: str) -> list[str]:
         return page.evaluate(
