@@ -87,7 +87,6 @@ def test_hyperparameter_law():
     assert "steplaw2025" in said
 
 
-@pytest.mark.slow
 @needs_tables("regmix", "data_mixing_laws")
 def test_mix_data():
     said, pictures = run("mix_data")
@@ -97,7 +96,6 @@ def test_mix_data():
     assert len(pictures) == 1
 
 
-@pytest.mark.slow
 @needs_tables("olmo_ladder")
 def test_predict_abilities():
     said, pictures = run("predict_abilities")
@@ -105,14 +103,12 @@ def test_predict_abilities():
     assert len(pictures) == 1
 
 
-@pytest.mark.slow
 def test_run_a_sweep():
     said, pictures = run("run_a_sweep")
     assert re.search(r"best of these: 0\.0\d+, at 2\.\d+ nats/token", said)
     assert len(pictures) == 1
 
 
-@pytest.mark.slow
 def test_learning_rate_transfer():
     said, pictures = run("learning_rate_transfer")
     assert "undetermined for sp and mup" in said  # one seed has no interval
