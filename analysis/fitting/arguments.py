@@ -20,7 +20,7 @@ from analysis.tables.derived import completed, plain
 from analysis.tables.files import load_table
 from analysis.tables.population import is_ours
 from analysis.tables.words import WORDS, columns_saying
-from scaling.common.errors import UserError, nearest
+from scaling.common.errors import UserError, nearest, stated
 from scaling.laws import Law, by_name
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def as_table(table: Any) -> pd.DataFrame:
                 f"table: its columns have {table.columns.nlevels} levels of names; give them one, "
                 "as with table.columns.map('_'.join)"
             )
-        return table
+        return _of_cells(table)
     if isinstance(table, str | Path):
         return load_table(table)
     rows = isinstance(table, Sequence) and all(isinstance(row, Mapping) for row in table)
@@ -62,9 +62,26 @@ def as_table(table: Any) -> pd.DataFrame:
             f"rows, not {type(table).__name__}"
         )
     try:
-        return pd.DataFrame(table)
+        return _of_cells(pd.DataFrame(table))
     except ValueError as error:
         raise UserError(f"table: {error}") from error
+
+
+def _of_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """The table, with the number that each array or tensor without axes holds, such as a loss."""
+    objects = [at for at, kind in enumerate(table.dtypes) if kind.kind == "O"]
+    held = [at for at in objects if any(map(_is_scalar, table.iloc[:, at]))]
+    if not held:
+        return table
+    table = table.copy()
+    for at in held:
+        plain = [cell.item() if _is_scalar(cell) else cell for cell in table.iloc[:, at]]
+        table.isetitem(at, plain)
+    return table
+
+
+def _is_scalar(cell: Any) -> bool:
+    return getattr(cell, "ndim", None) == 0 and not isinstance(cell, np.generic)
 
 
 def whole(name: str, value: Any, least: int = 0) -> int:
@@ -72,14 +89,14 @@ def whole(name: str, value: Any, least: int = 0) -> int:
     number = isinstance(value, float | np.floating) and math.isfinite(value)
     number = number or (isinstance(value, int | np.integer) and not isinstance(value, bool))
     if not number or value != int(value) or value < least:
-        raise UserError(f"{name}={value!r}: give a whole number of at least {least}")
+        raise UserError(f"{stated(name, value)}: give a whole number of at least {least}")
     return int(value)
 
 
 def check_name(argument: str, column: object) -> None:
     """Refuse a list, or anything else that names no one column."""
     if not isinstance(column, Hashable):
-        raise UserError(f"{argument}={column!r}: give the name of one column")
+        raise UserError(f"{stated(argument, column)}: give the name of one column")
 
 
 def columns_of(
@@ -187,8 +204,9 @@ def chosen_objective(name: str, delta: float | str | None) -> Objective | None:
     """
     if delta is None:
         return objective(name, 1e-3)
-    if isinstance(delta, str) and delta != MAD:
-        raise UserError(f"delta='{delta}': give a positive number or 'mad'")
+    is_number = isinstance(delta, int | float | np.number) and np.isreal(delta)
+    if not (is_number or (isinstance(delta, str) and delta == MAD)):
+        raise UserError(f"{stated('delta', delta)}: give a positive number or 'mad'")
     plain = objective(name, 1e-3)
     if not name.endswith("huber") and delta != plain.delta:
         raise UserError(f"delta={delta}: objective {name} has no Huber width; leave delta out")

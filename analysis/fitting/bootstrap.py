@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis.tables.columns import Array, column_of, texts
 from scaling.common.answers import Ranged
-from scaling.common.errors import UserError, nearest
+from scaling.common.errors import UserError, check_known, stated
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,8 +64,7 @@ def resample_weights(
 
     A draw that leaves fewer than `distinct` rows cannot be fitted; it is repeated.
     """
-    if kind not in RESAMPLING:
-        raise UserError(f"resampling '{kind}': {nearest(kind, RESAMPLING)}")
+    check_known("resampling", kind, RESAMPLING)
     rng, groups = np.random.default_rng(seed), int(together.max()) + 1
     drawn = RESAMPLING[kind](rng, groups, count)[:, together]
     while (short := np.count_nonzero(drawn, axis=1) < distinct).any():
@@ -73,10 +72,17 @@ def resample_weights(
     return drawn
 
 
+def check_level(level: object) -> None:
+    """Check that a level is a share between 0 and 1."""
+    if not (isinstance(level, int | float | np.floating) and 0 < level < 1):
+        raise UserError(
+            f"{stated('level', level)}: an interval needs a level between 0 and 1, such as 0.95"
+        )
+
+
 def percentile_interval(values: Array, level: float) -> tuple[Array, Array]:
     """The central `level` share of `values` along the first axis."""
-    if not 0 < level < 1:
-        raise UserError(f"level={level}: an interval needs a level between 0 and 1, such as 0.95")
+    check_level(level)
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high
 

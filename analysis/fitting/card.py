@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.fitting.arguments import whole
 from analysis.fitting.result import FitResult, check_fit
 from analysis.fitting.solvers.newton import CONTINUATION
 from analysis.tables.population import is_ours
@@ -63,6 +64,7 @@ def sections(result: FitResult) -> tuple[Section, ...]:
 def card(result: FitResult, width: int = 96) -> str:
     """The card as text for a terminal; of each part, the items that are not recorded in one."""
     check_fit(result)
+    width = whole("width", width, least=20)
     lines: list[str] = []
     for section in sections(result):
         lines += ["", f"{section.letter}  {section.title}"]

@@ -21,6 +21,7 @@ from analysis.fitting import notes as said
 from analysis.fitting.arguments import (
     as_law,
     as_table,
+    check_name,
     chosen_objective,
     columns_of,
     loss_of,
@@ -100,7 +101,7 @@ def fit(
     bootstrap, drop_highest = whole("bootstrap", bootstrap), whole("drop_highest", drop_highest)
     refuse_idle(bootstrap, resampling=resampling, cluster=cluster, seed=seed)
     seed = whole("seed", 0 if seed is None else seed)
-    resampling = resampling or "pairs"
+    resampling = "pairs" if resampling is None else resampling
     if not law.parameters:
         raise UserError(
             f"law '{law.name}': every parameter is given, so nothing is left to fit; its predict() "
@@ -241,6 +242,7 @@ def _grouped(points: Points, columns: Collection[str], cluster: str | None) -> s
     """The column of clusters: the one asked for, which has no gaps, or that of runs."""
     if cluster is None:
         return run_column(points.rows, columns)
+    check_name("cluster", cluster)
     if cluster == ALONE:
         return None
     without_gaps(points.rows, cluster)

@@ -19,7 +19,6 @@ from analysis.fitting.prediction.reach import (
     factors,
     numbers_of,
     size_of,
-    stated,
     trend,
 )
 from analysis.fitting.prediction.roll import Origin, residual_sd, roll
@@ -27,7 +26,7 @@ from analysis.fitting.solvers.engine import Engine
 from analysis.fitting.tabular import Tabular
 from analysis.fitting.types import LEVEL, Allocation, FitRecipe, FitStatus, Prediction, plain
 from analysis.tables.points import Array, Points, check_compute
-from scaling.common.errors import UserError, nearest
+from scaling.common.errors import UserError, check_known, stated
 from scaling.laws import Law
 from scaling.laws._values import require
 
@@ -101,10 +100,7 @@ class FitResult(Tabular):
     def interval(self, name: str, level: float = LEVEL) -> tuple[float, float]:
         """Percentile interval of one parameter, for a tied one that of its tie; nan for one that
         is given, at a bound or not identified."""
-        if name not in self.params:
-            raise UserError(
-                f"law '{self.law.name}' has no parameter '{name}': {nearest(name, self.params)}"
-            )
+        check_known(f"law '{self.law.name}' has no parameter", name, self.params)
         if not self.has_intervals:
             raise UserError(self.no_interval)
         name = self.law.equal.get(name, name)
@@ -177,6 +173,10 @@ class FitResult(Tabular):
     def check(self, variables: Mapping[str, ArrayLike]) -> None:
         """Refuse points that the fit does not determine."""
         self._need_minimum()
+        if not isinstance(variables, Mapping):
+            raise UserError(
+                f"{stated('variables', variables)}: give a mapping from names to values"
+            )
         require(self.law.variables, variables, f"predict with law '{self.law.name}'")
         check_reach(self.law, self.points.variables, variables)
 

@@ -23,14 +23,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fitting.prediction.reach import beyond, numbers_of, stated
+from analysis.fitting.bootstrap import check_level
+from analysis.fitting.prediction.reach import beyond, numbers_of
 from analysis.fitting.result import FitResult, check_fit
 from analysis.fitting.tabular import Tabular
 from analysis.fitting.types import LEVEL
 from analysis.inference.compare import same_rows, title
 from analysis.tables.points import Array
 from scaling.common.answers import Ranged
-from scaling.common.errors import UserError
+from scaling.common.errors import UserError, stated
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -387,8 +388,7 @@ def _halve(below: Callable[[Array], NDArray[np.bool_]], low: Array, high: Array)
 
 def _interval(logs: Array, level: float) -> tuple[float, float]:
     """Percentiles of exp(logs), at drawn values: one of them may be 0 or inf."""
-    if not 0 < level < 1:
-        raise UserError(f"level={level}: an interval needs a level between 0 and 1, such as 0.95")
+    check_level(level)
     if not logs.size:
         return np.nan, np.nan
     low = np.quantile(logs, (1 - level) / 2, method="lower")

@@ -27,7 +27,7 @@ from analysis.plotting.style import (
     panels,
     round_ticks,
 )
-from scaling.common.errors import UserError, nearest
+from scaling.common.errors import UserError, check_known, stated
 
 if TYPE_CHECKING:
     from analysis.fitting.result import FitResult
@@ -44,8 +44,9 @@ def plot(
 ) -> Any:
     """One of the figures above, on `ax` or on axes of its own; returns the axes."""
     check_fit(result)
-    if kind not in KINDS:
-        raise UserError(f"plot '{kind}': {nearest(kind, KINDS)}")
+    check_known("plot", kind, KINDS)
+    if not isinstance(plans, Sequence) or isinstance(plans, str):
+        raise UserError(f"{stated('plans', plans)}: give a list of what optimal() returns")
     with house_style():
         axes = panels(1).axes[0] if ax is None else ax
         KINDS[kind](axes, result, plans)

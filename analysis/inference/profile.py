@@ -22,13 +22,13 @@ from typing import Literal
 
 import numpy as np
 
-from analysis.fitting.bootstrap import clusters, resample_weights
+from analysis.fitting.bootstrap import check_level, clusters, resample_weights
 from analysis.fitting.result import FitResult
 from analysis.fitting.solvers.formula import Formula
 from analysis.fitting.solvers.newton import Smooth, best_of
 from analysis.fitting.types import LEVEL
 from analysis.tables.points import Array
-from scaling.common.errors import UserError, nearest
+from scaling.common.errors import UserError, check_known
 
 Calibration = Literal["quasi", "calibrated"]
 RESAMPLES = 200
@@ -81,13 +81,10 @@ def profile(
     """The interval of parameter `name`, for any law. Resamples are drawn as those of the fit: by
     its clusters and its kind of weights."""
     law, goal = result.law, result.recipe.objective
+    check_level(level)
+    check_known(f"law '{law.name}' has no parameter", name, {**law.equal, **result.estimates})
     name = law.equal.get(name, name)
-    if name not in result.estimates:
-        raise UserError(
-            f"law '{law.name}' has no parameter '{name}': {nearest(name, result.estimates)}"
-        )
-    if calibration not in SCALES:
-        raise UserError(f"calibration '{calibration}': {nearest(calibration, SCALES)}")
+    check_known("calibration", calibration, SCALES)
     if name in (*result.unidentified, *result.bounded):
         raise UserError(f"no profile: {name} is at a bound or not identified by these rows")
     problem = Formula(law, result.points.variables, result.points.loss, goal.log)

@@ -22,6 +22,9 @@ class UserError(Exception):
     """
 
 
+SHOWN = 60  # letters of a value in a message
+
+
 def nearest(word: object, choices: Iterable[str]) -> str:
     """The hint that ends an error about an unknown name: the nearest known one, or all of them."""
     known = sorted(filter(None, map(str, choices)))
@@ -29,6 +32,22 @@ def nearest(word: object, choices: Iterable[str]) -> str:
     if not known:
         return "there is none"
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+
+
+def stated(name: str, value: object) -> str:
+    """An argument as given, in one short line."""
+    return f"{name}={_short(repr(value))}"
+
+
+def check_known(what: str, word: object, choices: Iterable[str]) -> None:
+    """Check that a word is one of the choices; a list or a Series is none."""
+    if not (isinstance(word, str) and word in choices):
+        raise UserError(f"{what} '{_short(str(word))}': {nearest(word, choices)}")
+
+
+def _short(text: str) -> str:
+    whole = " ".join(text.split())
+    return whole if len(whole) <= SHOWN else f"{whole[:SHOWN]}..."
 
 
 def check_choices(section: str, config: Any) -> None:

@@ -34,6 +34,8 @@ def float64(values: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.float64]]:
             ".to_numpy() to go by position"
         )
     try:
+        if odd := [name for name, value in values.items() if np.iscomplexobj(value)]:
+            raise UserError(f"{', '.join(odd)}: complex, not real numbers")
         arrays = {name: np.asarray(value, np.float64) for name, value in values.items()}
         np.broadcast_shapes(*(array.shape for array in arrays.values()))
     except (TypeError, ValueError) as error:

@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.tables.points import TIGHT, Array, distinct_values, values_needed
-from scaling.common.errors import UserError
+from scaling.common.errors import UserError, stated
 from scaling.laws import Law
 
 NEAR = 1.001  # factors up to this are rounding
-SHOWN = 60  # letters of values in a message
 
 
 def numbers_of(name: str, values: ArrayLike) -> Array:
@@ -30,7 +29,7 @@ def numbers_of(name: str, values: ArrayLike) -> Array:
     """
     try:
         found = np.asarray(values)
-        if found.dtype == bool:
+        if found.dtype.kind in "bcmM":  # truth, complex numbers and dates
             raise TypeError
         found = found.astype(np.float64)
     except (TypeError, ValueError) as error:
@@ -38,12 +37,6 @@ def numbers_of(name: str, values: ArrayLike) -> Array:
     if not found.size:
         raise UserError(f"{name}: no value is given, so there is nothing to predict")
     return found
-
-
-def stated(name: str, values: ArrayLike) -> str:
-    """A value as given, in one short line."""
-    whole = " ".join(repr(values).split())
-    return f"{name}={whole if len(whole) <= SHOWN else whole[:SHOWN] + '...'}"
 
 
 def beyond(values: ArrayLike, fitted: Array) -> Array:

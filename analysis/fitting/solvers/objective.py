@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.tables.points import Array
-from scaling.common.errors import UserError, nearest
+from scaling.common.errors import UserError, check_known
 
 NARROW = 1e-8  # a Huber width so narrow that its optimum is that of absolute residuals
 MAD = "mad"
@@ -86,8 +86,7 @@ KINDS = ("log_huber", "log_squared", "log_absolute", "raw_huber", "raw_squared",
 
 def objective(name: str, delta: float) -> Objective:
     """One of the six by name; `delta` is of the Huber ones."""
-    if name not in KINDS:
-        raise UserError(f"objective '{name}': {nearest(name, KINDS)}")
+    check_known("objective", name, KINDS)
     if not delta > 0:
         raise UserError(f"delta={delta}: the Huber width must be positive (inf for least squares)")
     log, kind = name.startswith("log"), name.split("_")[1]

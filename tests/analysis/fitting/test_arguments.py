@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,6 +20,7 @@ from analysis import (
     trajectory,
     where,
 )
+from analysis.fitting.bootstrap import percentile_interval
 from analysis.fitting.card import card
 from analysis.fitting.fit import fit
 from scaling import laws
@@ -50,6 +52,15 @@ def test_numbers_of_any_kind_of_column(table, kind):
     text = table["loss"].map(repr) if kind == "string" else table["loss"]
     found = fit("chinchilla", table.assign(loss=text.astype(kind))).params
     assert found == pytest.approx(usual, rel=1e-9)
+
+
+@pytest.mark.parametrize("scalar", [np.array, jnp.asarray])
+def test_cells_that_are_arrays_without_axes(table, scalar):
+    """A loss as a framework gives it."""
+    rows = [row | {"loss": scalar(row["loss"])} for row in table.to_dict("records")]
+    for given in (rows, pd.DataFrame(rows).astype({"loss": object})):
+        found = fit("chinchilla", given).params
+        assert found == pytest.approx(fit("chinchilla", table).params, rel=1e-3)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -118,6 +129,15 @@ def test_points_of_any_kind_are_predicted_or_refused_in_one_line(table):
         (lambda t, r: load_table([t]), "a list where a path was expected"),
         (lambda t, r: load_table(""), "'': an empty path"),
         (lambda t, r: trajectory(3), "a int where a path was expected"),
+        (lambda t, r: card(r, float("nan")), "width=nan: give a whole number of at least 20"),
+        (lambda t, r: plot(r, ["compute"]), "plot '.'compute'.': did you mean"),
+        (lambda t, r: plot(r, "compute", 1e20), "plans=1e.20: give a list"),
+        (lambda t, r: gain(r, r, budget=1e18 + 1j), "budget=.*: give a number"),
+        (lambda t, r: r.split(np.datetime64("2024")), "flops=.*: give a number"),
+        (lambda t, r: r.predict_at(None), "variables=None: give a mapping"),
+        (lambda t, r: r.interval(["E"]), "has no parameter '.'E'.': known"),
+        (lambda t, r: percentile_interval(np.ones(9), [0.9]), "level=.0.9.: an interval needs"),
+        (lambda t, r: r.law.predict(r.params, params=1j, tokens=1.0), "params: complex"),
     ],
 )
 def test_what_a_public_function_cannot_take_is_one_line(table, call, message):
@@ -158,12 +178,17 @@ def test_laws_and_tables_that_are_none(table, law, rows, message):
         ({"weights": [-1.0] + [1.0] * 11}, "not negative .row 0: -1"),
         ({"columns": ["params_total"]}, "columns: give a mapping"),
         ({"delta": "wide"}, "delta='wide'"),
+        ({"delta": [1e-3]}, "delta=.0.001.: give a positive number"),
+        ({"resampling": ["pairs"], "bootstrap": 9}, "resampling '.'pairs'.': did you mean"),
+        ({"objective": pd.Series([1, 2])}, "objective '0 1 1 2 dtype: int64': known"),
+        ({"cluster": pd.Series([1, 2]), "bootstrap": 9}, "cluster=.*: give the name of one"),
+        ({"drop_highest": pd.Series([1, 2])}, "drop_highest=0 1 1 2 .*: give a whole number"),
         # names that are none
         ({"loss": 3}, "no column '3'"),
         ({"columns": {"params": 3}}, "no column '3'"),
         ({"where": [True] * 12}, "where: give a condition"),
         ({"objective": None}, "objective 'None': known: log_absolute"),
-        ({"cluster": ["tokens"], "bootstrap": 9}, "column .'tokens'.: give the name of one"),
+        ({"cluster": ["tokens"], "bootstrap": 9}, "cluster=.'tokens'.: give the name of one"),
         ({"loss": ["loss"]}, "loss=.'loss'.: give the name of one"),
         ({"columns": {"params": ["a"]}}, "params=.'a'.: give the name of one"),
         ({"params": "loss"}, "params: column 'loss' is the loss"),
