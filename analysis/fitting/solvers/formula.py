@@ -27,6 +27,8 @@ from numpy.typing import NDArray
 from analysis.fitting.solvers.corners import settled
 from analysis.fitting.solvers.newton import SAME, Solution, best_of, blocks, joined, newton
 from analysis.fitting.solvers.programs import (
+    FEW,
+    LARGE,
     MANY,
     MEMBERS,
     SolverProgram,
@@ -158,7 +160,8 @@ class Formula:
 
     def rates(self, theta: Array) -> tuple[Array, Array]:
         """The law (R, n) and its slopes (R, P, n) at rows of theta (R, P)."""
-        count, each = len(theta), MEMBERS[len(theta) > MANY]
+        count = len(theta)
+        each = FEW if self.size > LARGE else MEMBERS[count > MANY]
         parts = []
         with float64():
             for at in range(0, count, each):
@@ -284,13 +287,13 @@ class Formula:
     ) -> tuple[Array, NDArray[np.bool_]]:
         """The chosen parameters, (G, k) in theta, and where they are inside their ranges."""
         values = self.to_values(theta)
-        values[:, chosen] = 0.0
-        ones = np.repeat(values[None], len(chosen), axis=0)
-        ones[np.arange(len(chosen)), :, chosen] = 1.0
-        bare, *basis = (self.rates(self.to_theta(each))[0] for each in (values, *ones))
+        values[:, chosen] = 1.0  # where a slope in theta is the term of its parameter
+        models, slopes = self.rates(self.to_theta(values))
         root = np.sqrt(weights) / (self.y if self.log else 1.0)
-        design = np.stack([each - bare for each in basis], axis=-1) * root[:, None]
-        target = (self.y - bare) * root
+        with np.errstate(all="ignore"):
+            terms = slopes[:, chosen].transpose(0, 2, 1)
+            design = terms * root[:, None]
+            target = (self.y - models + terms.sum(axis=-1)) * root
         usable = np.asarray(np.isfinite(design).all((1, 2)) & np.isfinite(target).all(1))
         design = np.where(usable[:, None, None], design, 0.0)
         target = np.where(usable[:, None], target, 0.0)

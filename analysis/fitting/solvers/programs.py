@@ -27,6 +27,7 @@ PROGRAMS = 64
 MEMBERS, MANY = (64, 512), 4096  # rows of parameters in one call, the second from so many on: a
 # first fit compiles one shape, and its resamples one more
 QUICK = {"xla_backend_optimization_level": 1}  # compiles in two thirds of the time, runs as fast
+FEW, LARGE = 8, 2**15  # rows of parameters where one makes so many numbers: no call is filled up
 SMALLEST = 8  # rows; buckets are 8, 12, 16, 24, 32, 48, ...
 
 Slots = tuple[tuple[bool, int, bool], ...]
