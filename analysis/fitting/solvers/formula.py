@@ -27,13 +27,10 @@ from numpy.typing import NDArray
 from analysis.fitting.solvers.corners import settled
 from analysis.fitting.solvers.newton import SAME, Solution, best_of, blocks, joined, newton
 from analysis.fitting.solvers.programs import (
-    FEW,
-    LARGE,
-    MANY,
-    MEMBERS,
     SolverProgram,
     bucket,
     float64,
+    in_one_call,
     in_units,
     program,
     slots,
@@ -160,8 +157,7 @@ class Formula:
 
     def rates(self, theta: Array) -> tuple[Array, Array]:
         """The law (R, n) and its slopes (R, P, n) at rows of theta (R, P)."""
-        count = len(theta)
-        each = FEW if self.size > LARGE else MEMBERS[count > MANY]
+        count, each = len(theta), in_one_call(len(theta), self.size)
         parts = []
         with float64():
             for at in range(0, count, each):

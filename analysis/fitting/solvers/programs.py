@@ -41,6 +41,11 @@ def float64() -> Iterator[None]:
         yield
 
 
+def in_one_call(count: int, size: int) -> int:
+    """Rows of parameters in each call, of `count`, where one makes `size` numbers."""
+    return FEW if size > LARGE else MEMBERS[count > MANY]
+
+
 def bucket(rows: int) -> int:
     """The least of 8, 12, 16, 24, 32, 48, ... that holds the rows."""
     whole = SMALLEST
