@@ -136,10 +136,12 @@ def parameters(folder: Path, step: int | None = None) -> tuple[RunConfig, int, A
 def kept_state(folder: Path, step: int | None) -> tuple[RunConfig, int, Recipe, TrainState]:
     """The config, step, recipe and state of a kept checkpoint; raises as `parameters`."""
     status = record.run_status(folder)
-    if status is Status.MISSING or (step is None and status is not Status.COMPLETED):
+    if status is Status.MISSING:
+        raise UserError(f"{folder}: holds no run; give the folder of one, runs/STUDY/RUN")
+    if step is None and status is not Status.COMPLETED:
         raise UserError(
-            f"{folder}: {status}; give the folder of a completed run: runs/STUDY/RUN, "
-            "or a kept checkpoint of another by --step"
+            f"{folder}: {status}, not completed; make a file of a kept checkpoint: "
+            f"windtunnel export {folder} --step N --to FILE.safetensors"
         )
     config = read_config(folder / record.CONFIG)
     config = replace(config, execution=replace(config.execution, layout=Layout()))

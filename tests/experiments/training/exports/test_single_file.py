@@ -250,7 +250,7 @@ def test_any_kept_checkpoint_is_exported_by_what_it_is_evaluated_by(bpe_run, tmp
     assert_equal(dict(again.arrays), dict(early.arrays))
     assert saving.exists()
     for arguments, message in (
-        ((), "started; give the folder of a completed run"),
+        ((), "started, not completed; make a file of a kept checkpoint: windtunnel export"),
         (("--step", "17"), "17: no whole checkpoint; of the run are kept steps [16"),
         (("--step", "16"), "tokenizer.json: cannot read"),
     ):
@@ -277,4 +277,4 @@ def test_a_file_without_its_tokenizer_is_refused(bpe_run, tmp_path, capsys):
 
 def test_only_completed_runs_are_exported(tmp_path, capsys):
     assert main(["export", str(tmp_path / "none"), "--to", str(tmp_path / "x")]) == 2
-    assert "missing; give the folder of a completed run" in capsys.readouterr().err
+    assert "holds no run; give the folder of one" in capsys.readouterr().err
