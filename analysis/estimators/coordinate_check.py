@@ -33,7 +33,7 @@ TOLERANCE = 0.25  # half of the least power by which a mistake moves a slope, wh
 LEVEL = 0.95
 COLUMNS = (
     "parametrization", "width", "layers", "head_dim", "seed", "step", "quantity", "place", "layer",
-    "value", "role", "family", "fan_in",
+    "value", "role", "family", "fan_in", "fan_out",
 )  # fmt: skip
 AXES = {"width": "width", "layers": "depth"}
 WITHIN, BEYOND, MORE_SEEDS = "within", "beyond", "more --seeds"

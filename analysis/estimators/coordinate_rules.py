@@ -81,13 +81,18 @@ def _of_weight(rows: pd.DataFrame, axis: Axis, theory: Theory) -> Iterator[Power
     first = rows.iloc[0]
     role, in_block = first["role"], first["layer"] >= 0
     wider = growth(rows, axis, "fan_in") if first["fan_in"] > 0 else 0.0
-    of = theory.of_weight(axis, role, bool(in_block), wider)
+    few = (rows["fan_out"] < rows["fan_in"]).all()
+    wider_out = growth(rows, axis, "fan_out") if few else None
+    of = theory.of_weight(axis, role, bool(in_block), wider, wider_out)
     expected: Mapping[str, float | None] = {
         **vars(of),
         "rate": theory.rate(of, first["family"], axis),
     }
-    # of an input side that does not grow, theory has an init and a rate alone
-    fixed = axis == "width" and abs(wider - 1) > 1e-6 and role in ("query", "hidden")
+    # of a side that does not grow, theory has an init and a rate alone
+    grown = [wider] if wider_out is None else [wider, wider_out]
+    fixed = (
+        axis == "width" and role in ("query", "hidden") and any(abs(g - 1) > 1e-6 for g in grown)
+    )
     label = "hidden" if role == "query" else role
     for rule, values in rows.groupby("quantity", sort=False):
         if values[axis].nunique() < 2 or (fixed and rule not in ("init", "rate")):

@@ -185,7 +185,7 @@ def draw(found: Leverage) -> Any:
     """One panel, a line for each granularity."""
     from matplotlib.figure import Figure
 
-    from analysis.plotting.style import MUTED, SIZE, house_style, log_log, rung_style
+    from analysis.plotting.style import MUTED, SIZE, house_style, log_log, round_ticks, rung_style
 
     table = found.mixtures.assign(at=range(len(found.mixtures)))
     cuts = sorted(table[GRANULARITY].unique())
@@ -197,8 +197,12 @@ def draw(found: Leverage) -> Any:
             rows = table[table[GRANULARITY] == cut]
             ends = np.array([found.of(at) for at in rows["at"]])
             look = rung_style(place, len(cuts))
-            axes.plot(rows[SPARSITY], ends[:, 0], label=f"granularity {cut:g}", **look)
-            axes.vlines(rows[SPARSITY], ends[:, 1], ends[:, 2], color=MUTED)
+            beside = rows[SPARSITY] * 1.04 ** (place - (len(cuts) - 1) / 2)  # no interval hides one
+            axes.plot(beside, ends[:, 0], label=f"granularity {cut:g}", **look)
+            axes.vlines(beside, ends[:, 1], ends[:, 2], color=look["color"])
         log_log(axes, "experts for each active one", "leverage")
-        axes.legend()
+        round_ticks(axes)
+        marks = sorted(table[SPARSITY].unique())
+        axes.set_xticks(marks, [f"{mark:g}" for mark in marks])
+        figure.legend(loc="outside lower center", ncol=len(cuts))
     return figure

@@ -2,7 +2,8 @@
 
     identity = SHA-256 of [SCIENCE_VERSION, {path: value where it differs from the default}]
 
-A part of the model whose science was changed counts by its own version (`models.part.versions`).
+A part of the model whose science was changed counts by its own version (`models.part.versions`). So
+does the rule of matrices with few outputs, where a model has one (`narrow`).
 Fields that nothing reads under the run's settings are left out (experiments/config/unread.py). A
 new field leaves the ids of all earlier runs unchanged, since its default is left out. A changed
 default would give one id to two sciences: tests/golden/defaults.json pins all.
@@ -21,7 +22,11 @@ from experiments.config.data import PLACES
 from experiments.config.fields import leaves, to_json
 from experiments.config.run import Science
 from experiments.config.unread import is_read
+from models.config import TransformerConfig
 from models.part import versions
+from scaling.common.alphabet import parse
+from scaling.parametrization.parametrization import Parametrization
+from scaling.parametrization.weight import Weight
 
 # Raised when the same config would give another result: a changed default, initialisation, order of
 # the data or update. Of a change in one part, its `Part.version` is raised instead.
@@ -61,7 +66,22 @@ def canonical(science: Science) -> dict[str, Any]:
             and is_read(science, path)
         ):
             found[path] = to_json(settled, leaf)
-    return found | versions(science.model)
+    return found | versions(science.model) | narrow(science.model, science.parametrization)
+
+
+@cache
+def narrow(model: TransformerConfig, parametrization: Parametrization) -> dict[str, int]:
+    """The version of the rule of matrices with few outputs, where it changes a weight's start."""
+    dims = model.dims(1)
+    matrices = (
+        Weight(
+            part.name, "hidden", letters, tuple(dims.lengths(part)[x] for x in parse(letters).axes)
+        )
+        for part in dims.parts
+        for letters in part.weights
+    )
+    changed = any(parametrization.narrows(each, model) for each in matrices)
+    return {"scaling.parametrization.narrow": 2} if changed else {}
 
 
 def _settled(path: str, value: Any) -> Any:

@@ -9,6 +9,10 @@ that knows all answers, 0 for one that guesses; the last quarter has the longest
 attention of constant depth fail the first for long words and a state of fixed size the second.
 Gated DeltaNet has beta up to 2 (arXiv:2411.12537): negative eigenvalues, without which no product
 of its transitions permutes. A letter swaps two places, which one such transition does.
+
+Measured at scale=cpu, share of words solved: attention 0.017 [0.014, 0.020], Gated DeltaNet 0.84
+[0.46, 1], without negative eigenvalues 0.65 [0.33, 0.97], hybrid 0.70 [0.50, 0.89]; of copies no
+family leads beyond its interval.
 """
 
 from __future__ import annotations
@@ -43,8 +47,12 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 
 
 def _words(room: int) -> tuple[str, float]:
-    """The most words of 1, 2, ... letters, each with "=" and an answer, before a separator."""
-    words = int((math.sqrt(25 + 8 * (room - 1)) - 5) / 2)
+    """Words of 1, 2, ... letters, each with "=" and an answer, and a separator before all.
+
+    They fill less than a window, so that documents begin at all places of windows: where none ever
+    begins at the first, no state has seen the separator before them.
+    """
+    words = int((math.sqrt(25 + 8 * (room - 2)) - 5) / 2)
     return f"words={words}&swaps=1", words * (words + 5) / 2
 
 

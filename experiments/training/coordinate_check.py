@@ -76,6 +76,7 @@ class Coordinate:
     role: str = ""  # of a weight
     family: str = ""  # of its updates
     fan_in: int = 0
+    fan_out: int = 0
 
 
 def fixed_sides(configs: Iterable[RunConfig]) -> frozenset[Side]:
@@ -231,7 +232,7 @@ def rule_rows(made: Recipe, seed: int, found: dict[str, Any]) -> Iterator[Coordi
         for weight, value in zip(made.table, jax.tree.leaves(tree), strict=True):
             if value > 0:
                 place = weight.path.removeprefix(f"{STACK}/")
-                of = (weight.role, kind.family_of(weight.role), weight.fan_in)
+                of = (weight.role, kind.family_of(weight.role), weight.fan_in, weight.fan_out)
                 layer = 0 if weight.in_block else -1
                 yield Coordinate(*fixed, quantity, place, layer, float(value), *of)
     factors = {

@@ -140,6 +140,11 @@ class Parametrization:
             learning_rate=rule.learning_rate * ratios.m**rate,
         )
 
+    def narrows(self, weight: Weight, shape: Shape) -> bool:
+        """True where a hidden matrix starts as it does for its few outputs (tables.py)."""
+        row, ratios = TABLES[self.name].rows["hidden"], self._ratios(shape, weight)
+        return row(weight, ratios) != row(weight, ratios._replace(narrow=1.0))
+
     def tied_readout_factor(self, shape: Shape) -> float:
         """The factor on the logits when the embedding is also the readout."""
         tied = TABLES[self.name].tied
@@ -163,11 +168,12 @@ class Parametrization:
             return Ratios(m, r, shape.width, shape.layers, m, m, m)
         _, inputs, outputs = parse(weight.letters)
         m_in, m_out = (self._side(letters, shape, m) for letters in (inputs, outputs))
-        rank = m
+        rank, narrow = m, 1.0
         if m_in != m_out:
-            base = min(weight.fan_in / m_in, weight.fan_out / m_out)
-            rank = min(weight.fan_in, weight.fan_out) / base
-        return Ratios(m, r, shape.width, shape.layers, m_in, m_out, rank)
+            into, out = weight.fan_in / m_in, weight.fan_out / m_out  # of the base
+            rank = min(weight.fan_in, weight.fan_out) / min(into, out)
+            narrow = (min(1.0, weight.fan_out / weight.fan_in) / min(1.0, out / into)) ** 0.5
+        return Ratios(m, r, shape.width, shape.layers, m_in, m_out, rank, narrow)
 
     def _side(self, letters: str, shape: Shape, m: float) -> float:
         """The ratio of one side of a weight to the base's."""

@@ -8,6 +8,11 @@ the letters on each side, m_in and m_out their ratios to the base's: m for a sid
 width does. A gradient by one of n activations goes as 1/n, so epsilon has the fan-out's ratio.
 Tables in m and r (relative) are SP at the base width and depth.
 
+A matrix whose outputs do not grow with its inputs is read as a readout is: a change of its input
+aligns with its rows. Its entries start at narrow / sqrt(fan_in), with narrow^2 the ratio of
+min(1, fan_out / fan_in) to the base's. So its spectral norm goes as sqrt(fan_out / fan_in) (Yang et
+al. 2023, arXiv:2310.17813). The tables that keep features, and know a base, have it.
+
 Three facts hold the tables together, and tests/transfer holds them by training:
 
 - A factor A may move between the multiplier and the weight without changing a run. The exception is
@@ -70,6 +75,7 @@ class Ratios(NamedTuple):
         m_in, m_out: of the weight's fan-in and fan-out; m where a side grows with the width, as
             all do unless the base says otherwise.
         rank: of the lesser of fan-in and fan-out.
+        narrow: of the root of fan-out over fan-in, of at most 1; 1 where both sides grow alike.
     """
 
     m: float
@@ -79,6 +85,7 @@ class Ratios(NamedTuple):
     m_in: float
     m_out: float
     rank: float
+    narrow: float = 1.0
 
 
 Row = Callable[[Weight, Ratios], Rule]
@@ -167,7 +174,10 @@ MUP = Table(
     rows=_roles(
         embedding=lambda w, s: Rule(EMBEDDING_STD, epsilon=1 / s.m),
         hidden=lambda w, s: Rule(
-            w.fan_in**-0.5, learning_rate=1 / s.m_in, weight_decay=s.m_in, epsilon=1 / s.m_out
+            s.narrow * w.fan_in**-0.5,
+            learning_rate=1 / s.m_in,
+            weight_decay=s.m_in,
+            epsilon=1 / s.m_out,
         ),
         readout=lambda w, s: Rule((w.fan_in / s.m) ** -0.5, multiplier=1 / s.m, epsilon=1 / s.m),
         vector=lambda w, s: _vector(epsilon=1 / s.m),
@@ -210,7 +220,7 @@ def _deep(alpha: float) -> Table:
         rows=_roles(
             embedding=MUP.rows["embedding"],
             hidden=lambda w, s: Rule(
-                w.fan_in**-0.5,
+                s.narrow * w.fan_in**-0.5,
                 learning_rate=rate(w, s) / s.m_in,
                 weight_decay=s.m_in,
                 epsilon=epsilon(w, s),
@@ -232,7 +242,9 @@ def _lingle(rate: Callable[[Weight, Ratios], float], bases: tuple[str, ...]) -> 
     return Table(
         rows=_roles(
             embedding=lambda w, s: Rule(1.0),
-            hidden=lambda w, s: Rule(w.fan_in**-0.5, learning_rate=rate(w, s)),
+            hidden=lambda w, s: Rule(
+                (s.narrow if bases else 1.0) * w.fan_in**-0.5, learning_rate=rate(w, s)
+            ),
             readout=lambda w, s: Rule(1 / w.fan_in, learning_rate=rate(w, s)),
             vector=lambda w, s: _vector(),
         ),
@@ -305,7 +317,7 @@ MEAN_FIELD = replace(
     rows=_roles(
         embedding=MUP.rows["embedding"],
         hidden=lambda w, s: Rule(
-            (w.fan_in / s.m_in) ** -0.5,
+            s.narrow * (w.fan_in / s.m_in) ** -0.5,
             multiplier=s.m_in**-0.5,
             learning_rate=s.m_in**-0.5,
             weight_decay=s.m_in**0.5,

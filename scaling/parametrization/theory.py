@@ -41,7 +41,9 @@ GROUPS: Mapping[Role, Group] = {
 Range = tuple[float, float]
 # Places that read from the width; all others are outputs of matrices, of blocks or of the embedding
 ROUTERS = ("mlp/router", "mlp/residual", "mlp/gates", "mlp/gates_back", "mlp/choice")
-RANDOM_SUMS = ("logits", "attention/logits", *ROUTERS)
+# Places with one number of each head: as few outputs at any width where heads grow in size alone
+OF_HEADS = ("gated_delta/beta", "gated_delta/time")
+RANDOM_SUMS = ("logits", "attention/logits", *ROUTERS, *OF_HEADS)
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Theory:
         residual: power of the depth in the factor on a branch.
         blocks: powers of the depth of a matrix in a block; of a vector too, without decay.
         full_rank: power of the width in an orthogonal update's rate over a normalised one's.
+        narrow: power of fan_out / fan_in in the init of a hidden matrix with fewer outputs.
         keeps: the axes over which activations and their changes keep their size.
     """
 
@@ -77,12 +80,21 @@ class Theory:
     residual: float = 0.0
     blocks: Powers = Powers(0.0, 0.0, 0.0, 0.0)
     full_rank: float = 0.5
+    narrow: float = 0.0
 
-    def of_weight(self, axis: Axis, role: Role, in_block: bool, fan_in: float = 1.0) -> Powers:
+    def of_weight(
+        self,
+        axis: Axis,
+        role: Role,
+        in_block: bool,
+        fan_in: float = 1.0,
+        fan_out: float | None = None,
+    ) -> Powers:
         """The powers of one weight along an axis, of a normalised update.
 
         Args:
             fan_in: d ln(fan_in) / d ln(width); 0 for an input side that does not grow.
+            fan_out: the same of a side with fewer numbers than the inputs; None: not fewer.
         """
         group = GROUPS[role]
         if group == "fixed":
@@ -91,7 +103,10 @@ class Theory:
             powers = self.width[group]
             matrix = group in ("hidden", "readout")
             share = fan_in if matrix else 1.0
-            return replace(powers, init=powers.init * share, rate=powers.rate * share)
+            few = (
+                self.narrow * (fan_out - fan_in) if group == "hidden" and fan_out is not None else 0
+            )
+            return replace(powers, init=powers.init * share + few, rate=powers.rate * share)
         found = self.blocks if in_block else Powers(0.0, 0.0, 0.0, 0.0)
         return replace(found, decay=None) if group == "vector" else found
 
@@ -120,6 +135,7 @@ class Theory:
         own = {
             "attention/logits": (self.attention + 0.5) * heads,
             **dict.fromkeys(ROUTERS, readout),
+            **dict.fromkeys(OF_HEADS, -self.narrow * heads),
             "logits": self.tied + 0.5 if tied else readout,
         }
         power = own.get(place, 0.0)
@@ -189,6 +205,7 @@ _MUP = Theory(
     },
     attention=-1,
     tied=-1,
+    narrow=0.5,
 )
 
 
@@ -232,7 +249,7 @@ THEORIES: Mapping[Name, Theory] = {
     "mean_field": replace(
         _MUP, width={**_MUP.width, "hidden": Powers(-0.5, -1, -1, 0, multiplier=-0.5)}
     ),
-    "lingle_relative": _LINGLE,
+    "lingle_relative": replace(_LINGLE, narrow=0.5),
     "lingle_absolute": _LINGLE,
     "umup": Theory(
         width={

@@ -49,7 +49,10 @@ def table(
                 own = off.get(f"{rule} {weight}", 0.0)
                 if power is None or (rule == "init" and role == "gain"):
                     continue
-                more = {"role": role, "family": family, "fan_in": fan_in, "layer": inside - 1}
+                more = {
+                    "role": role, "family": family, "fan_in": fan_in, "fan_out": fan_in,
+                    "layer": inside - 1,
+                }  # fmt: skip
                 value = size ** (power + own)
                 rows.append(fixed | more | {"quantity": rule, "place": weight, "value": value})
         for factor in FACTORS:

@@ -1,8 +1,8 @@
 """Parametrizations with mistakes in them, and many tables in one compiled program.
 
 A fault e multiplies what it names by m^e (`branch`, `block_rate` and `block_epsilon` by r^e):
-"hidden_rate", "f->d_init" of the weights of these letters, "epsilon" of all. `keep_query` and
-`keep_readout` 0 start weights at zero. Without faults it is the table itself. Every number of the
+"hidden_rate", "f->d_init" of the weights of these letters, "epsilon" of all. `keep_query` 0 and the
+like start the weights of a role at zero. Without faults it is the table itself. Every number of the
 table is traced.
 """
 
@@ -44,10 +44,10 @@ class Faulty(Parametrization):
     faults: Mapping[str, float] = field(default_factory=dict)
 
     def rule(self, weight: Weight, shape: Shape, family: Family = "normalised") -> Rule:
-        scale, f = self._ratios(shape), self.faults
+        scale, f = self._ratios(shape, weight), self.faults
         rule = TABLES[self.name].rows[weight.role](weight, scale)
         kind = "hidden" if weight.role == "query" else weight.role
-        zero = {"query": "keep_query", "readout": "keep_readout"}.get(weight.role, "")
+        zero = f"keep_{weight.role}"
 
         def factor(part: str) -> float:
             names = f"{kind}_{part}", f"{weight.letters}_{part}", part

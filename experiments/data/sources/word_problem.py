@@ -1,18 +1,17 @@
 """Words of permutations: letters move five objects, and an answer is the first one's place.
 
     b2a3a4b4a5                     an answer after each letter
-    d=1bj=3agc=1                   words=3: after words of 1, 2 and 3 letters, from where it stood
+    c=4bc=1acb=2                   words=3: after words of 1, 2 and 3 letters, from where it stood
 
 "a" moves every object one place on, in a circle; "b" swaps the first two places. With swaps=1 each
-letter swaps two places: "a" the first two, "b" the first and third, and so on. Either way letters
-make all permutations (S5), whose word problem is complete for NC1: to follow a long word takes a
-state. After each letter it takes none, for the answer before and one letter tell the next. An
-answer leaves nothing open, and a letter ln(letters).
+letter swaps the first place with another: "a" with the second, "b" with the third. Either way
+letters make all permutations (S5), whose word problem is complete for NC1: to follow a long word
+takes a state. After each letter it takes none, for the answer before and one letter tell the next.
+An answer leaves nothing open, and a letter ln(letters).
 """
 
 import math
 from dataclasses import dataclass
-from itertools import combinations
 from random import Random
 from string import ascii_lowercase
 
@@ -30,8 +29,8 @@ class Settings:
     swaps: int = 0  # 1: every letter swaps two places
 
     def __post_init__(self) -> None:
-        if not 2 <= self.objects <= (most := 7 if self.swaps else 9):
-            raise UserError(f"data.path: objects must lie between 2 and {most}")
+        if not 2 <= self.objects <= 9:
+            raise UserError("data.path: objects must lie between 2 and 9")
         if self.swaps > 1:
             raise UserError("data.path: swaps must be 0 or 1")
 
@@ -39,8 +38,10 @@ class Settings:
     def moves(self) -> dict[str, list[int]]:
         """Of each letter the new places, by place."""
         places = range(self.objects)
-        pairs = list(combinations(places, 2)) if self.swaps else [(0, 1)]
-        swaps = [[j if p == i else i if p == j else p for p in places] for i, j in pairs]
+        swaps = [
+            [other if p == 0 else 0 if p == other else p for p in places]
+            for other in (places[1:] if self.swaps else (1,))
+        ]
         circle = [] if self.swaps else [[(p + 1) % self.objects for p in places]]
         return dict(zip(ascii_lowercase, circle + swaps, strict=False))
 

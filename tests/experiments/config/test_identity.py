@@ -16,6 +16,7 @@ from experiments.config.overrides import override, paths
 from experiments.config.run import BudgetConfig, Science
 from experiments.config.unread import is_read
 from models.config import TransformerConfig
+from scaling.parametrization.parametrization import Parametrization
 
 FINGERPRINT = "data.fingerprint=0123456789abcdef"
 
@@ -97,6 +98,22 @@ def test_the_canonical_science_is_what_differs_from_the_defaults():
     assert canonical(Science()) == {}
     science = Science(budget=BudgetConfig(640), optimizer=OptimizerConfig(weight_decay=0))
     assert canonical(science) == {"budget.tokens": 640, "optimizer.weight_decay": 0.0}
+
+
+def test_the_rule_of_few_outputs_renames_the_runs_that_it_changes_alone():
+    """Heads of twice the base's size and a fixed number; not more heads, SP or attention."""
+    version = "scaling.parametrization.narrow"
+
+    def science(name="mup", pattern="gated_delta", head_dim=32):
+        heads = 128 // head_dim
+        model = TransformerConfig(
+            width=128, heads=heads, kv_heads=heads, head_dim=head_dim, pattern=(pattern,)
+        )
+        return canonical(Science(model=model, parametrization=Parametrization(name, 64, 16)))
+
+    assert science()[version] == 2
+    for other in ({"head_dim": 16}, {"name": "sp"}, {"pattern": "attention"}):
+        assert version not in science(**other)
 
 
 def test_a_part_of_changed_science_renames_its_own_runs_alone():

@@ -369,3 +369,32 @@ def test_rates_go_by_the_side_that_grows(base_ffn: int, factor: float) -> None:
     (inputs,) = (rate for path, rate in rates.items() if path.endswith("mlp/in"))
     (outputs,) = (rate for path, rate in rates.items() if path.endswith("mlp/out"))
     assert (inputs, outputs) == (pytest.approx(1 / 4), pytest.approx(factor))
+
+
+NARROW = ("mup", "mup_variance", "lingle_relative", "depth_mup", "completep", "mean_field")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_matrix_of_few_outputs_starts_smaller_where_features_are_kept(name: Name) -> None:
+    """d -> one number of each of 4 heads, at four times the width: 1 / m, not 1 / sqrt(m)."""
+    weight = Weight("gated_delta/beta", "hidden", "d->h", (WIDTH, 4))
+    larger = TransformerConfig(width=WIDTH, layers=2, heads=4, head_dim=64)
+    more = replace(larger, heads=16, kv_heads=16, head_dim=16)
+    full = replace(weight, shape=(WIDTH, 16))
+    found, usual = (
+        rule.init_std * rule.multiplier
+        for rule in (table(name).rule(weight, larger), table(name).rule(full, more))
+    )
+    assert found == pytest.approx(usual / 2 if name in NARROW else usual)
+    assert table(name).narrows(weight, larger) == (name in NARROW)
+    assert not table(name).narrows(full, more)
+
+
+def test_a_side_of_more_outputs_changes_nothing() -> None:
+    """d -> f of 4 d at the base and of d here, and from a rank of 8."""
+    wide = Weight("mlp/in", "hidden", "d->f", (WIDTH, 256))
+    fixed = table("mup", base_ffn=256)
+    shape = TransformerConfig(width=WIDTH, layers=2, ffn=256)
+    assert fixed.rule(wide, shape).init_std == 1 / 16
+    down = Weight("attention/out_down", "hidden", "hk->l", (8, 32, 8))
+    assert MUP.rule(down, shape).init_std == pytest.approx(1 / 32)

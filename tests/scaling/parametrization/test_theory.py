@@ -26,6 +26,14 @@ def test_the_rate_of_a_family_of_updates_is_that_of_its_size() -> None:
     assert mup.rate(Powers(0, 0, 0, 0), "orthogonal", "layers") == 0
 
 
+def test_a_matrix_of_few_outputs_starts_as_a_readout_does() -> None:
+    """d -> 1 has variance 1 / d^2 over the base's where features are kept, else 1 / d."""
+    for name, power in (("mup", -1), ("lingle_relative", -1), ("ntk", -0.5), ("sp", -0.5)):
+        of = THEORIES[name].of_weight("width", "hidden", True, 1.0, fan_out=0.0)
+        assert (of.init, of.rate) == (power, THEORIES[name].width["hidden"].rate)
+    assert THEORIES["mup"].of_weight("width", "hidden", True, 1.0, fan_out=1.0).init == -0.5
+
+
 def test_an_input_side_that_does_not_grow_needs_no_power() -> None:
     found = THEORIES["mup"].of_weight("width", "hidden", True, fan_in=0.0)
     assert (found.init, found.rate) == (0, 0)
@@ -43,6 +51,8 @@ def test_an_input_side_that_does_not_grow_needs_no_power() -> None:
         ("mup", "attention/logits", 0.0, False, (0.0, 0.0)),  # more heads of one size
         ("ntk", "attention/logits", 1.0, False, (0.0, 0.0)),
         ("mup", "mlp/router", 1.0, False, (-0.5, -0.5)),
+        ("mup", "gated_delta/beta", 1.0, False, (-0.5, -0.5)),
+        ("mup", "gated_delta/beta", 0.0, False, (0.0, 0.0)),
         ("mup", "stream", 1.0, False, (0.0, 0.0)),
     ],
 )
