@@ -48,17 +48,24 @@ DERIVED = ("merging", "pruning", "growth", "distillation", "quantization", "tuni
 NOT_HERE = (
     ["trajectory", "runs/mine"],  # curves of several batches
     ["best", "runs/lr_transfer"],  # tests/analysis/estimators/test_valleys.py
-    ["best", "table.csv"],  # tests/analysis/cli/test_best.py
-    ["gain", "runs/families"],  # the columns of tests/analysis/cli/test_gain.py
-    ["compare", "runs/families"],  # tests/analysis/cli/test_compare.py
     ["compare", "runs/rates"],
-    ["compare", "table.csv", "--equal-tuning"],  # the columns of tests/analysis/cli/test_compare.py
     ["overlap", "quickstart", "--items"],  # tests/experiments/evaluation/test_copies.py
     ["mix-search", "regmix"],  # a minute; tests/analysis/inference/mixing/test_search.py
     ["mix", "runs/mixtures"],  # tests/analysis/inference/mixing/test_regressions.py
     ["plan", "runs/quickstart", "--budget"],  # tests/analysis/inference/budgets/test_ledger.py
     ["design", "runs/quickstart", "--target", "params=4.4e5,tokens=1.8e7", "--budget", "2"],  # too
-    ["simulate", "ladder.csv"],  # tests/analysis/cli/test_design.py
+    # by the trained FLOPs and seconds of real runs: tests/analysis/cli/test_gain.py
+    ["gain", "runs/families", "--a", "label==qlstm"],
+    [
+        "gain",
+        "runs/families",
+        "--a",
+        "label==gated_delta_hybrid",
+        "--b",
+        "label==attention",
+        "--spent",
+    ],
+    ["mirror", "runs/quickstart", "--tracker", "wandb"],  # tests/experiments/test_trackers.py
     ["run", "quickstart", "--dry-run", "--plan"],  # tests/experiments/cli/test_run.py
     ["predict", "runs/mixtures"],
     ["run", "runs/mixtures"],
@@ -72,16 +79,14 @@ NOT_HERE = (
     *([word, "runs/hyperparameter_law"] for word in ("predict", "report")),  # test_grids_chain.py
     *(["report", f"runs/{name}"] for name in (*DERIVED, *READ)),  # readings have tests
     *(["import", name] for name in ("wandb", "mlflow", "marin", "olmo")),  # their own tests
-    ["mirror", "runs/quickstart"],  # tests/experiments/test_trackers.py
     ["evaluate", "runs/quickstart"],  # tests/experiments/training/populations/test_kept.py
     ["export", "runs/mine/RUN", "--llama"],  # tests/experiments/training/exports/test_llama.py
     ["export", "runs/swiglu/RUN"],
     ["evaluate", "llama"],
     ["run", "quickstart", "--set", "data.tokenizer=file"],  # a file of the network
-    ["fit", "runs.csv"],  # after an import: tests/test_your_table.py
     ["run", "isoflop", "--set", "scale=gpu", "--set", "data.source=files"],  # gigabytes of text
 )
-ELSEWHERE = ("--launcher", "execution.layout.")  # clusters, and several devices
+ELSEWHERE = ("--launcher",)  # clusters: tests/experiments/launchers
 OWN_TESTS = ("your-table.md", "rate.md")  # tests/test_your_table.py, tests/test_rate.py
 TASK = '''
 """The likelier word."""
@@ -151,6 +156,7 @@ def place(swept, texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "muon": Plan(seed=2),
         "adamw": Plan(seed=3),
         "mine": Plan(labels={"muon": 1.2, "adamw": 1.0}),
+        "families": Plan(labels={"attention": 1.0, "gated_delta_hybrid": 1.3, "qlstm": 1.5}),
     }.items():
         folder = write_study(here / "runs" / name, plan)
         assert main(["predict", str(folder)]) == 0
@@ -161,6 +167,7 @@ def place(swept, texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     (here / "notes" / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in notes))
     for name, content in {
         "mine": STUDY,
+        "big": STUDY,
         "my/search": tiny.SEARCH_FILE.format(path="texts"),
     }.items():
         (here / f"{name}.py").parent.mkdir(exist_ok=True)
@@ -191,6 +198,16 @@ def write_tables(here: Path) -> None:
     columns |= {"error": 0.9 - 2.0 * np.exp(-0.6 * loss), "images": ratio * size}
     columns |= {"samples": ratio * size}
     pd.DataFrame(columns).to_csv(here / "table.csv", index=False)
+    pd.DataFrame(columns).to_csv(here / "runs.csv", index=False)
+    ladder = pd.DataFrame(columns)[["params_total", "tokens", "loss"]]
+    ladder.to_csv(here / "ladder.csv", index=False)
+    octaves = np.linspace(-3, 3, 9)
+    settings = pd.DataFrame({"n": np.repeat([1e6, 4e6, 1.6e7], 18), "tokens": 1e9})
+    settings["lr"] = np.tile(0.01 * 2.0**octaves, 6) * (settings["n"] / 1e6) ** -0.3
+    settings["label"] = np.tile(np.repeat(["muon", "adamw"], 9), 3)
+    bent = 3 - 0.1 * np.log(settings["n"] / 1e6) + 0.02 * np.tile(octaves, 6) ** 2
+    settings["loss"] = bent + 0.01 * (settings["label"] == "adamw")
+    settings.assign(params=settings["n"]).to_csv(here / "settings.csv", index=False)
     runs = pd.DataFrame(columns).rename(columns={"loss": "eval/loss"})
     runs.assign(Name="ladder", State="finished").to_csv(here / "export.csv", index=False)
     (here / "logs").mkdir()
@@ -220,15 +237,17 @@ def write_tables(here: Path) -> None:
 
 def parsed_only(command: str, words: list[str]) -> bool:
     """Trains or draws for minutes, is for TPUs alone, or reads what no small study has."""
-    of_a_pod = words[0] == "tpu" and "RUN" in " ".join(words)
     if words[0] == "run" and any(word.startswith(ELSEWHERE) for word in words):
         return True
     return (
-        command in LONG
-        or "--all" in words
-        or of_a_pod
-        or any(words[: len(each)] == each for each in NOT_HERE)
+        command in LONG or "--all" in words or any(words[: len(each)] == each for each in NOT_HERE)
     )
+
+
+def takes_seconds(command: str, words: list[str], slow: set[str]) -> bool:
+    """Fits of three families, or the forecast of every run under a layout."""
+    layout = words[0] == "run" and any("execution.layout" in word for word in words)
+    return command in slow or layout or words[:2] == ["compare", "runs/families"]
 
 
 def stand_in(swept, command: str, word: str) -> str:
@@ -238,6 +257,8 @@ def stand_in(swept, command: str, word: str) -> str:
     name = re.sub(r"runs/\w+/RUN(_A)?\b", str(first), word)
     name = re.sub(r"runs/\w+/RUN_B\b", str(third), name)
     name = name.replace("STUDY", "quickstart")
+    if command == "tpu estimate" and name == "16":  # chips, of a batch of four
+        return "4"
     if not command.startswith("tpu"):
         name = re.sub(r"(gs|s3)://(my-)?bucket/", BUCKET, name)
     return {"512": str(tiny.STEPS), "flops_6nd>1e21": "flops_6nd>1e20"}.get(name, name)
@@ -246,7 +267,9 @@ def stand_in(swept, command: str, word: str) -> str:
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        pytest.param(*each, id=" ".join(each[1]), marks=[pytest.mark.slow] * (each[0] in slow))
+        pytest.param(
+            *each, id=" ".join(each[1]), marks=[pytest.mark.slow] * takes_seconds(*each, slow)
+        )
         for found, slow in ((EXAMPLES, SLOW), (TYPED, SLOW | DRAWN))
         for each in found
     ],
@@ -258,6 +281,8 @@ def test_an_example_runs(
         parser(*ROOMS).parse_args(words)
         return
     words = [stand_in(swept, command, word) for word in words]
+    if command == "best" or "--equal-tuning" in words:  # several settings of each size
+        words = ["settings.csv" if word == "table.csv" else word for word in words]
     if command == "copy" and words[-1] == "runs/mine":  # of another machine
         words[-1] = "runs/there"
     tables = {NEEDS.get(word, word) for word in words} & set(datasets.names())
