@@ -25,7 +25,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fitting.solvers.corners import settled
-from analysis.fitting.solvers.newton import SAME, Solution, best_of, blocks, joined, newton
+from analysis.fitting.solvers.newton import (
+    SAME,
+    Solution,
+    best_of,
+    blocks,
+    finite,
+    followed,
+    joined,
+    newton,
+)
 from analysis.fitting.solvers.programs import (
     SolverProgram,
     bucket,
@@ -186,7 +195,7 @@ class Formula:
         with np.errstate(all="ignore"):
             bent = (around - slopes[:members, None]) @ (weights * psi)[:, None, :, None]
         bent = bent[..., 0] / STEP
-        return _finite(value, gradient, hessian + (bent + bent.transpose(0, 2, 1)) / 2)
+        return finite(value, gradient, hessian + (bent + bent.transpose(0, 2, 1)) / 2)
 
     def directions(self, weights: Array, theta: Array) -> Array:
         """Scales from the Hessian of least squares: f has none where a narrow delta leaves fewer
@@ -316,7 +325,7 @@ class Downhill:
 
     def derivatives(self, weights: Array, theta: Array, delta: float) -> tuple[Array, Array, Array]:
         value, gradient, _, hessian = _squares(weights, *self.whole._residuals(theta), delta)
-        return _finite(value, gradient, hessian)
+        return finite(value, gradient, hessian)
 
     def directions(self, weights: Array, theta: Array) -> None:
         """theta itself."""
@@ -334,15 +343,6 @@ def _squares(
         return value, gradient, psi, inside @ slopes.transpose(0, 2, 1)
 
 
-def _finite(value: Array, gradient: Array, hessian: Array) -> tuple[Array, Array, Array]:
-    lost = ~(np.isfinite(value) & np.isfinite(gradient).all(1) & np.isfinite(hessian).all((1, 2)))
-    return (
-        np.where(lost, np.inf, value),
-        np.where(lost[:, None], 0.0, gradient),
-        np.where(lost[:, None, None], 0.0, hessian),
-    )
-
-
 def search(problem: Formula, weights: Array, delta: float, rounds: int = ROUNDS) -> Solution:
     """The global minimum of one weighting (1, n): certified where two designs agree on it."""
     wide = max(delta, WIDE)
@@ -358,7 +358,8 @@ def search(problem: Formula, weights: Array, delta: float, rounds: int = ROUNDS)
         )
         halves = np.split(np.arange(len(first)), 2)
         kept = np.stack([_lowest(led, half, KEPT * count) for half in halves])
-        both = best_of(problem, np.repeat(weights, 2, axis=0), kept, delta)
+        twice = np.repeat(weights, 2, axis=0)
+        both = followed(problem, twice, best_of(problem, twice, kept, delta), delta)
         ends += settled(problem, weights, both, delta)
         ends.sort(key=lambda end: float(end.value[0]))
         best, second = (end.value[0] for end in ends[:2])

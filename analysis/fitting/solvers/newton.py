@@ -42,6 +42,7 @@ ITERATIONS, LEADING = 300, 60  # at most, of a fit and of each wider one that le
 NOTHING = 1e-24  # f per unit of weight that counts as zero
 LAST = 1e-3  # in theta: a longer last step would not be one of the quadratic end
 SAME = 1e-9  # of f: ends that differ by less are one minimum
+FOLLOWED, FALLS = 6, 1e-4  # at most, while f falls by this share: bent valleys take many steps
 ROWS_WITHIN = 4  # per parameter: fewer rows within delta of the curve make a fit doubtful
 BLOCK = 1 << 17  # numbers per array in a block of weightings: a few of them stay in cache
 
@@ -220,12 +221,37 @@ def best_of(problem: Smooth, weights: Array, starts: Array, delta: float) -> Sol
     return best
 
 
+def followed(problem: Smooth, weights: Array, ends: Solution, delta: float) -> Solution:
+    """The ends without a certified minimum, led on along their valley while that lowers them."""
+    found = Solution(ends.theta.copy(), ends.value.copy(), ends.certified.copy())
+    left = np.flatnonzero(~ends.certified)
+    for _ in range(FOLLOWED):
+        if not left.size:
+            break
+        on = newton(problem, weights[left], found.theta[left], delta)
+        falls = on.value < found.value[left] * (1 - FALLS)
+        found.theta[left], found.value[left] = on.theta, on.value
+        found.certified[left] = on.certified
+        left = left[falls & ~on.certified]
+    return found
+
+
 def _continue(problem: Smooth, weights: Array, theta: Array, delta: float) -> Solution:
     """Newton at falling delta, each from the last end: smoother objectives lead into the basin."""
     for wider in CONTINUATION:
         if wider > delta:
             theta = newton(problem, weights, theta, wider, LEADING).theta
     return newton(problem, weights, theta, delta)
+
+
+def finite(value: Array, gradient: Array, hessian: Array) -> tuple[Array, Array, Array]:
+    """Derivatives as they are, or an infinite f and zeros where one is no number."""
+    lost = ~(np.isfinite(value) & np.isfinite(gradient).all(1) & np.isfinite(hessian).all((1, 2)))
+    return (
+        np.where(lost, np.inf, value),
+        np.where(lost[:, None], 0.0, gradient),
+        np.where(lost[:, None, None], 0.0, hessian),
+    )
 
 
 def blocks(members: int, numbers_each: int, numbers: int = BLOCK) -> list[slice]:

@@ -184,3 +184,21 @@ def test_units_of_parameters_are_of_the_others_in_numpy_and_in_jax():
     for row, line in zip(problem.rates(theta)[0], values, strict=True):
         params = dict(zip(law.parameters, line, strict=True))
         assert row == pytest.approx(law.predict(params, x=table["x"]), rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", [3, 7])
+def test_a_narrow_valley_that_bends_is_followed_to_its_end(seed: int):
+    """Sizes over a factor of 1.8: along the ridge of E, A and alpha, Newton stops short of the
+    minimum; the registered form's own solver gives the truth."""
+    own = Law(
+        "own", form="L = E + A / x^alpha", variables=("x",),
+        space=(offset("E"), amplitude("A"), exponent("alpha")),
+        formula=lambda xp, p, x: p["E"] + p["A"] * x["x"] ** -p["alpha"],
+    )  # fmt: skip
+    x = np.geomspace(1e8, 1.8e8, 12)
+    noise = np.exp(0.001 * np.random.default_rng(seed).standard_normal(12))
+    table = {"x": x, "loss": (1.5 + 30 * x**-0.2) * noise}
+    ours, theirs = (fit(law, table, x="x") for law in (laws.power_law, own))
+    assert theirs.status is ours.status is FitStatus.CONVERGED
+    assert theirs.objective == pytest.approx(ours.objective, rel=1e-8)
+    assert any("spans a factor of 1.8 only" in note for note in theirs.warnings)
