@@ -181,9 +181,19 @@ def place(swept, texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     coordinates.table().to_csv(here / "runs" / "quickstart" / "coordinates.csv", index=False)
     bound, _ = swept
     run = str(bound.folder / bound.study.runs[0].run_id)
-    assert main(["export", run, "--to", str(here / "model.safetensors")]) == 0
+    for name in ("model", "weights"):
+        assert main(["export", run, "--to", str(here / f"{name}.safetensors")]) == 0
     with plugged(here / "mine", {"experiments.evaluation.tasks.my_task": TASK}):
         yield here
+
+
+@pytest.fixture
+def apart(place: Path, tmp_path: Path) -> Path:
+    """The working folder with files of its own: what one example writes no other reads."""
+    for path in place.iterdir():
+        mine = tmp_path / path.name
+        mine.symlink_to(path) if path.is_dir() else shutil.copy(path, mine)
+    return tmp_path
 
 
 def write_tables(here: Path) -> None:
@@ -275,7 +285,7 @@ def stand_in(swept, command: str, word: str) -> str:
     ],
 )
 def test_an_example_runs(
-    command: str, words: list[str], place: Path, swept, monkeypatch: pytest.MonkeyPatch, capsys
+    command: str, words: list[str], apart: Path, swept, monkeypatch: pytest.MonkeyPatch, capsys
 ):
     if parsed_only(command, words):
         parser(*ROOMS).parse_args(words)
@@ -288,7 +298,7 @@ def test_an_example_runs(
     tables = {NEEDS.get(word, word) for word in words} & set(datasets.names())
     if absent := [name for name in tables if not (DATA / name).exists()]:
         pytest.skip(f"$WINDTUNNEL_DATA has no {', '.join(absent)}")
-    monkeypatch.chdir(place)
+    monkeypatch.chdir(apart)
     if command in SHOWN and "--dry-run" not in words:
         words.append("--dry-run")
     code, said = main(words), capsys.readouterr()
