@@ -1,6 +1,6 @@
 """Bits of knowledge that a parameter holds: people of known entropy, seen so many times.
 
-    windtunnel run knowledge               # CPU, 2 free cores: 4 minutes, by estimate
+    windtunnel run knowledge               # 2 minutes of CPU time
     windtunnel report runs/knowledge
 
 Biographies of people who do not exist have known entropy (Allen-Zhu and Li 2024, arXiv 2404.05405:
@@ -8,8 +8,8 @@ Biographies of people who do not exist have known entropy (Allen-Zhu and Li 2024
 `load` times 2 bits a parameter; an exposure is one biography of a person, with its facts in another
 order. The task `knowledge` gives the bits from the loss of names and of facts. Names and values are
 numbers: with invented words (`words=1` in data.path) 20k parameters held 0.03 bits each after 315
-exposures and -0.14 after 105, less than a model that knows the lists of words and nobody. This
-study with numbers has not been run yet, nor has "gpu".
+exposures and -0.14 after 105, less than a model that knows the lists of words and nobody. With
+numbers they held 0.16 after 325 exposures (docs/mixing.md). "gpu" has not been run yet.
 """
 
 from __future__ import annotations

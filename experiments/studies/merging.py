@@ -1,13 +1,13 @@
 """Averages of experts: how does their loss fall with the number of experts, and with their size?
 
-    windtunnel run merging               # CPU, 2 free cores: 12 minutes, by estimate
+    windtunnel run merging               # 5 minutes of CPU time
     windtunnel report runs/merging
 
 A base of each size is trained on five embedded texts in equal parts. From its end one expert is
 trained on each text, and the averages of random subsets of k experts are evaluated on all texts. At
 the most experts each method merges them, and one run trains on all texts with the experts' tokens
 together, at equal compute. The law is fitted below the largest k and N, which are held out (Wang et
-al. 2025, arXiv:2509.24244). The whole study has not been run yet, nor "gpu".
+al. 2025, arXiv:2509.24244). docs/deriving.md has what "cpu" found. "gpu" has not been run yet.
 """
 
 from __future__ import annotations

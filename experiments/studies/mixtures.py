@@ -1,6 +1,6 @@
 """Which mixture of texts is best? Small proxies, a law of the mixture, and its best one trained.
 
-    windtunnel run mixtures               # CPU, 2 free cores: 5 minutes, by estimate
+    windtunnel run mixtures               # CPU, 2 free cores: 5 minutes
     windtunnel mix runs/mixtures          # the best mixtures, and the lines that train them
     windtunnel run mixtures --set best=...
     windtunnel predict runs/mixtures
@@ -11,8 +11,8 @@
 Each proxy draws from five embedded texts by weights from a Dirichlet distribution. They are of one
 size and one number of tokens, have their own seeds, and are validated on the same windows of each
 text. Held out are the equal mixture, the one in proportion to the texts' sizes, and the mixtures of
-`best`, five weights each, all with `repeats` seeds. The regret is theirs. The whole study has not
-been run yet, nor "gpu".
+`best`, five weights each, all with `repeats` seeds. The regret is theirs. docs/mixing.md has what
+"cpu" found. "gpu" has not been run yet.
 """
 
 from __future__ import annotations
