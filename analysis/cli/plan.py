@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> Answer:
         return (yield from _published(options, name or "chinchilla", constants))
     if constants:
         raise UserError(f"plan {options.path} --law {options.law}: rows or constants, not both")
-    from analysis.inference.budgets.plans import WARNED, growth
+    from analysis.inference.budgets.plans import WARNED, growth, horizon
     from analysis.inference.plots import draw
 
     result = fit_path(options.path, name or None, options)
@@ -104,6 +104,8 @@ def run(options: argparse.Namespace) -> Answer:
     columns = result.recipe.columns
     said = "C = {compute}, with N = {params}, D = {tokens}, loss = {loss}"
     yield Line(said, "columns", compute="6 N D", **columns, loss=result.recipe.loss)
+    if not first.without:
+        yield _horizon(horizon(result), float(result.budgets.max()))
     if plans:
         yield _plans(plans, [float(plan.beyond["compute"]) for plan in plans])
     for name, made in asked:
@@ -150,6 +152,13 @@ def _row(name: str, plan: RunPlan) -> list[Any]:
     cells = [Estimate.of(each) for each in (plan.flops, plan.params, plan.tokens)]
     whole = [plan.whole] if name == "with_serving" else []
     return [*whole, *cells, ratio, Estimate.of(plan.loss), plan.reach]
+
+
+def _horizon(flops: float, largest: float) -> Line:
+    sure = "surely buys the loss of the law up to C = {horizon}, {times} times the largest run"
+    none = "does not surely buy the loss of the law even at the largest run, of C = {largest_run}"
+    said = f"horizon: twice the compute {sure if flops else none}"
+    return Line(said, horizon=flops, times=flops / largest, largest_run=largest)
 
 
 def _farthest(plans: Sequence[Any], asked: Sequence[tuple[str, Sequence[RunPlan]]]) -> float:

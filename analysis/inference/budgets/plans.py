@@ -5,6 +5,7 @@
     a loss         the least C with L(N*(C), D*(C)) = L
     one loss       all (N, D) with L(N, D) = L, about the cheapest
     serving        min L(N, D)  over  6 N D + 2 N T = C,   T tokens to be served
+    a horizon      how far twice the compute surely buys the loss of the law
 
 The loss of every plan has the interval of a new run. Sizes that a search finds have the interval of
 the constants, over the resamples. C counts training alone but for serving (Sardana et al. 2024,
@@ -30,6 +31,7 @@ from scaling.common.errors import UserError
 WARNED, REFUSED = 100.0, 10_000.0  # times the largest compute of a fitted row
 CURVE = (0.25, 0.5, 0.7, 1.0, 1.4, 2.0, 4.0)  # sizes of one loss, over the cheapest
 STEPS = 80  # of a golden section, to rounding
+OCTAVE = 8  # budgets for each doubling of a horizon
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,20 @@ def serving(result: FitResult, flops: float, tokens: float, level: float = LEVEL
         prediction=said,
         served=tokens,
     )
+
+
+def horizon(result: FitResult, level: float = LEVEL) -> float:
+    """The compute up to which twice as much surely buys the loss that the law predicts.
+
+    The largest C, on and beyond the rows, with high(L(2 C)) <= L(C) up to it: L along the frontier,
+    and `high` the upper end of a new run. 0: not even at the largest row. Jain et al. 2023, arXiv
+    2303.01598, bound the data that a learning curve needs likewise.
+    """
+    budgets = result.budgets.max() * 2.0 ** (np.arange(np.log2(2 * REFUSED) * OCTAVE) / OCTAVE)
+    frontier = result.optimal(budgets, level).prediction
+    sure = frontier.high[OCTAVE:] <= frontier.value[:-OCTAVE]
+    reached = len(sure) if sure.all() else int(np.argmin(sure))
+    return float(budgets[reached - 1]) if reached else 0.0
 
 
 def growth(result: FitResult) -> str:

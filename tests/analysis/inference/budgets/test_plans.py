@@ -73,6 +73,21 @@ def test_growth_is_measured_by_the_rungs(result: FitResult):
     assert "% of the loss per decade" in plans.growth(result)
 
 
+def test_the_horizon_is_where_the_upper_end_of_twice_the_compute_meets_the_law(result: FitResult):
+    far = plans.horizon(result)
+    assert far > 2 * result.budgets.max()
+    for step, sure in ((1.0, True), (2 ** (1 / plans.OCTAVE), False)):
+        low, high = (result.optimal(step * far * times).prediction for times in (1, 2))
+        assert (high.high <= low.value) == sure
+    assert plans.horizon(result, level=0.5) > far
+
+
+def test_rows_of_much_noise_have_no_horizon():
+    rows = ladder()
+    rows["loss"] *= np.exp(np.random.default_rng(0).normal(0, 0.03, len(rows)))
+    assert plans.horizon(fit("chinchilla", rows, bootstrap=60)) == 0
+
+
 def best_of(result: FitResult) -> dict[str, np.ndarray]:
     _, params, tokens = result.split(C)
     return {"params": params, "tokens": tokens}
