@@ -36,6 +36,7 @@ from numpy.typing import ArrayLike
 from analysis.estimators.hyperbola import falling, solve
 from analysis.fitting.bootstrap import Resampling, percentile_interval, student_t
 from analysis.fitting.fit import fit
+from analysis.fitting.prediction.reach import numbers_of
 from analysis.fitting.result import FitResult
 from analysis.fitting.types import LEVEL, Prediction
 from analysis.tables.columns import Array, column_of, named, numbers, numeric, row_labels
@@ -43,9 +44,10 @@ from analysis.tables.points import TIGHT
 from analysis.tables.population import ENDS, kept
 from analysis.tables.runs import load_runs, trajectory
 from experiments.record import StudyPart
-from scaling.common.errors import UserError, nearest
+from scaling.common.errors import UserError, nearest, stated
 from scaling.laws import Law, power_law_no_offset
 from scaling.laws._law import Term, additive, exponent, positive
+from scaling.laws._values import float64
 from scaling.laws.critical_batch import steps_min
 from scaling.laws.kaplan import critical_tokens, kaplan_steps, loss_at_batch
 
@@ -119,17 +121,19 @@ class TrajectoryFit:
         level: float = LEVEL,
     ) -> Prediction:
         """L after `steps` at that size and batch; they broadcast."""
-        return self._predict(loss_at_batch, level, params, batch_tokens, steps)
+        return self._predict(
+            loss_at_batch, level, params=params, batch_tokens=batch_tokens, steps=steps
+        )
 
     def minimum_loss(self, *, params: ArrayLike, level: float = LEVEL) -> Prediction:
         """(N_c/N)^alpha_N: the loss that no number of steps goes below."""
-        return self._predict(_floor, level, params)
+        return self._predict(_floor, level, params=params)
 
     def steps_to(
         self, loss: ArrayLike, *, params: ArrayLike, batch_tokens: ArrayLike, level: float = LEVEL
     ) -> Prediction:
         """Steps to a loss at that size and batch; inf where the size never reaches it."""
-        rate = self._predict(_rate, level, loss, params, batch_tokens)
+        rate = self._predict(_rate, level, loss=loss, params=params, batch_tokens=batch_tokens)
         with np.errstate(divide="ignore"):
             return Prediction(1 / rate.value, 1 / rate.high, 1 / rate.low)
 
@@ -137,22 +141,24 @@ class TrajectoryFit:
         self, loss: ArrayLike, *, params: ArrayLike, batch_tokens: ArrayLike, level: float = LEVEL
     ) -> Prediction:
         """Tokens to a loss at that size and batch: steps times batch."""
-        batch = np.asarray(batch_tokens, np.float64)
+        batch = numbers_of("batch_tokens", batch_tokens)
         steps = self.steps_to(loss, params=params, batch_tokens=batch, level=level)
         return Prediction(steps.value * batch, steps.low * batch, steps.high * batch)
 
     def critical_batch(self, loss: ArrayLike, level: float = LEVEL) -> Prediction:
         """B_crit(L), in tokens."""
-        return self._predict(critical_tokens, level, loss)
+        return self._predict(critical_tokens, level, loss=loss)
 
-    def _predict(self, rule: Callable[..., Array], level: float, *given: ArrayLike) -> Prediction:
-        for value in given:
-            asked = np.asarray(value, np.float64)
-            if not (np.isfinite(asked) & (asked > 0)).all():
-                raise UserError(f"{value!r}: sizes, batches, steps and losses must be positive")
+    def _predict(
+        self, rule: Callable[..., Array], level: float, **given: ArrayLike
+    ) -> Prediction:
+        asked = float64({name: numbers_of(name, value) for name, value in given.items()})
+        for name, value in asked.items():
+            if not (np.isfinite(value) & (value > 0)).all():
+                raise UserError(f"{stated(name, given[name])}: must be finite and positive")
         if self.result.unidentified:
             raise UserError(f"no prediction: {', '.join(self.result.warnings)}")
-        value = np.asarray(rule(self.result.estimates, *given))
+        value = np.asarray(rule(self.result.estimates, *asked.values()))
         runs, constants = self.result.points.rows["run"].nunique(), len(self.result.estimates)
         if not self.result.has_intervals or runs <= constants:
             nothing = np.full_like(value, np.nan)
@@ -161,7 +167,7 @@ class TrajectoryFit:
         estimate = np.log(np.array(list(self.result.estimates.values())))
         apart = np.sqrt(runs / (runs - constants)) * few * (np.log(self.result.samples) - estimate)
         columns = np.exp(estimate + apart).T.reshape(constants, -1, *([1] * value.ndim))
-        drawn = rule(dict(zip(self.result.law.parameters, columns, strict=True)), *given)
+        drawn = rule(dict(zip(self.result.law.parameters, columns, strict=True)), *asked.values())
         return Prediction(value, *percentile_interval(drawn, level))
 
 

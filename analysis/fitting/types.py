@@ -79,7 +79,8 @@ class Prediction(Tabular):
     ) -> Prediction:
         """About the `fitted` loss, once the drift of the parts is removed."""
         value, half = fitted * np.exp(parts.drift), parts.half_width()
-        with np.errstate(over="ignore"):  # where the roll erred by orders of magnitude: [0, inf]
+        # where the roll erred by orders of magnitude [0, inf], about no finite loss [nan, inf]
+        with np.errstate(over="ignore", invalid="ignore"):
             low, high = value * np.exp(-half), value * np.exp(half)
         return cls(value, low, high, beyond, parts, constants)
 

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fitting.bootstrap import check_level
-from analysis.fitting.prediction.reach import beyond, numbers_of
+from analysis.fitting.prediction.reach import beyond, numbers_of, one_number
 from analysis.fitting.result import FitResult, check_fit
 from analysis.fitting.tabular import Tabular
 from analysis.fitting.types import LEVEL
@@ -147,21 +147,22 @@ def gain(
     Args:
         params: of models of this size alone; their budget is tokens, and so is the gain.
     """
-    targets = [each for each in (loss, budget) if each is not None]
+    targets = {"loss": loss, "budget": budget}
+    targets = {name: value for name, value in targets.items() if value is not None}
     if len(targets) != 1:
         raise UserError("gain: give one target, either loss=... or budget=...")
-    wanted = numbers_of(name := "loss" if budget is None else "budget", targets[0])
-    if wanted.ndim or not (np.isfinite(wanted) and wanted > 0):
-        raise UserError(f"{stated(name, targets[0])}: give one finite and positive number")
+    ((name, value),) = targets.items()
+    wanted = one_number(name, value)
+    params = None if params is None else one_number("params", params)
     ours, theirs = (replace(each, params=params) for each in _frontiers(a, b))
-    target = np.full(ours.members, np.log(targets[0]))
+    target = np.full(ours.members, np.log(wanted))
     if budget is not None:
         spent, reached = target, ours.log_loss(target)
     else:
         spent, reached = ours.spending(target), target
     if not np.isfinite(spent[0]):
         when = "never reaches" if spent[0] > 0 else "has no more than"
-        raise UserError(f"{title(a)} {when} a loss of {loss:g}, so it has no gain there")
+        raise UserError(f"{title(a)} {when} a loss of {wanted:g}, so it has no gain there")
     needed = theirs.spending(reached)
     for result, at in ((a, spent[0]), (b, spent[0]), (b, needed[0])):
         if np.isfinite(at):
@@ -248,6 +249,7 @@ def crossing(
 def spending(result: FitResult, loss: float, level: float = LEVEL) -> Ranged:
     """The least budget that reaches a loss, and its interval by the constants; inf where none
     does."""
+    check_fit(result)
     frontier = _frontier(result, result.samples)
     logs = frontier.spending(np.full(frontier.members, np.log(loss)))
     low, high = _interval(logs[1:], level)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.fitting.result import check_fit
+from analysis.fitting.types import Allocation
 from analysis.plotting.labels import label
 from analysis.plotting.numbers import quantity
 from analysis.plotting.style import (
@@ -31,7 +32,6 @@ from scaling.common.errors import UserError, check_known, stated
 
 if TYPE_CHECKING:
     from analysis.fitting.result import FitResult
-    from analysis.fitting.types import Allocation
 
 BEYOND = 3.0  # times the largest compute to which a law is drawn
 BEST = "law, best split"
@@ -43,14 +43,26 @@ def plot(
     result: FitResult, kind: str = "compute", plans: Sequence[Allocation] = (), ax: Any = None
 ) -> Any:
     """One of the figures above, on `ax` or on axes of its own; returns the axes."""
+    from matplotlib.axes import Axes
+
     check_fit(result)
     check_known("plot", kind, KINDS)
-    if not isinstance(plans, Sequence) or isinstance(plans, str):
-        raise UserError(f"{stated('plans', plans)}: give a list of what optimal() returns")
+    check_plans(plans)
+    if ax is not None and not isinstance(ax, Axes):
+        raise UserError(f"{stated('ax', ax)}: give axes of matplotlib, such as plt.gca()")
     with house_style():
         axes = panels(1).axes[0] if ax is None else ax
         KINDS[kind](axes, result, plans)
     return axes
+
+
+def check_plans(plans: object) -> None:
+    """Refuse what is no list of plans, each of one budget."""
+    if not isinstance(plans, Sequence) or isinstance(plans, str | bytes):
+        raise UserError(f"{stated('plans', plans)}: give a list of what optimal() returns")
+    for plan in plans:
+        if not (isinstance(plan, Allocation) and np.size(plan.flops) == 1):
+            raise UserError(f"{stated('plans', plan)}: give what optimal() returns of one budget")
 
 
 def draw(kinds: Sequence[str], result: FitResult, plans: Sequence[Allocation] = ()) -> Any:

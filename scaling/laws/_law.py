@@ -239,15 +239,15 @@ class Law:
     def optimal(self, params: Mapping[str, ArrayLike], flops: ArrayLike) -> tuple[Array, Array]:
         """The (params, tokens) of least loss at C = 6 params tokens = `flops`: in closed form where
         the law has one, else by a search over params."""
-        values = self._checked(params)
+        values, budget = self._checked(params), float64({"flops": flops})["flops"]
         if self.allocation is not None:
-            return self.allocation(values, flops)
+            return self.allocation(values, budget)
         if set(self.variables) != {"params", "tokens"}:
             raise UserError(
                 f"law '{self.name}' has no allocation of compute to size and data; "
                 "use a law of params and tokens such as chinchilla"
             )
-        return self._search(values, np.asarray(flops, np.float64) / 6)
+        return self._search(values, budget / 6)
 
     def _search(self, params: Mapping[str, Array], product: Array) -> tuple[Array, Array]:
         """Golden section on ln N, for every entry at once, from one parameter to one token."""

@@ -38,6 +38,6 @@ def float64(values: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.float64]]:
             raise UserError(f"{', '.join(odd)}: complex, not real numbers")
         arrays = {name: np.asarray(value, np.float64) for name, value in values.items()}
         np.broadcast_shapes(*(array.shape for array in arrays.values()))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{', '.join(values)}: {str(error).splitlines()[0]}") from error
     return arrays

@@ -32,11 +32,23 @@ def numbers_of(name: str, values: ArrayLike) -> Array:
         if found.dtype.kind in "bcmM":  # truth, complex numbers and dates
             raise TypeError
         found = found.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{stated(name, values)}: give a number or an array of numbers") from error
     if not found.size:
         raise UserError(f"{name}: no value is given, so there is nothing to predict")
     return found
+
+
+def one_number(name: str, value: ArrayLike) -> float:
+    """A value that a run or a budget may have.
+
+    Raises:
+        UserError: it is no number, several, not finite or not positive.
+    """
+    found = numbers_of(name, value)
+    if found.ndim or not 0 < found < math.inf:
+        raise UserError(f"{stated(name, value)}: give one finite and positive number")
+    return float(found)
 
 
 def beyond(values: ArrayLike, fitted: Array) -> Array:
@@ -51,7 +63,8 @@ def size_of(variables: Mapping[str, Array]) -> Array:
     """The scale of each row: its compute 6 params tokens where a law has both, else the product of
     its variables. A variable named loss falls as the scale grows."""
     if {"params", "tokens"} <= variables.keys():
-        return 6 * variables["params"] * variables["tokens"]
+        with np.errstate(over="ignore"):
+            return 6 * variables["params"] * variables["tokens"]
     parts = [1 / each if name == "loss" else each for name, each in variables.items()]
     return np.asarray(np.prod(parts, axis=0))
 

@@ -21,7 +21,8 @@ import numpy as np
 
 from analysis.fitting.bootstrap import percentile_interval
 from analysis.fitting.prediction.extrapolation import TAU
-from analysis.fitting.result import FitResult
+from analysis.fitting.prediction.reach import one_number
+from analysis.fitting.result import FitResult, check_fit
 from analysis.fitting.types import LEVEL, Prediction
 from analysis.inference.compute_gain import spending
 from analysis.tables.points import Array
@@ -66,11 +67,13 @@ class RunPlan:
 
 def at_size(result: FitResult, flops: float, params: float, level: float = LEVEL) -> RunPlan:
     """A run of given compute and size."""
+    flops, params = one_number("flops", flops), one_number("params", params)
     return _given(result, flops, params, flops / (6 * params), level)
 
 
 def at_ratio(result: FitResult, flops: float, ratio: float, level: float = LEVEL) -> RunPlan:
     """A run of given compute and tokens per parameter."""
+    flops, ratio = one_number("flops", flops), one_number("ratio", ratio)
     params = (flops / (6 * ratio)) ** 0.5
     return _given(result, flops, params, ratio * params, level)
 
@@ -81,6 +84,7 @@ def to_loss(result: FitResult, loss: float, level: float = LEVEL) -> RunPlan:
     Raises:
         UserError: the law never reaches it.
     """
+    loss = one_number("loss", loss)
     value, low, high = spending(result, loss, level)
     if not 0 < value < np.inf:
         when = "has it at any" if value == 0 else "never reaches it, at no"
@@ -93,6 +97,7 @@ def to_loss(result: FitResult, loss: float, level: float = LEVEL) -> RunPlan:
 def iso_loss(result: FitResult, loss: float, level: float = LEVEL) -> list[RunPlan]:
     """Runs of one loss from a quarter to four times the cheapest size; sizes that never reach it
     are left out."""
+    loss = one_number("loss", loss)
     best = to_loss(result, loss, level)
     found = []
     for factor in CURVE:
@@ -104,8 +109,16 @@ def iso_loss(result: FitResult, loss: float, level: float = LEVEL) -> list[RunPl
 
 
 def serving(result: FitResult, flops: float, tokens: float, level: float = LEVEL) -> RunPlan:
-    """The run of least loss whose training and serving of `tokens` cost `flops` together."""
+    """The run of least loss whose training and serving of `tokens` cost `flops` together.
+
+    Raises:
+        UserError: the rows do not determine it, or serving alone costs more.
+    """
+    check_fit(result)
+    flops, tokens = one_number("flops", flops), one_number("tokens", tokens)
     result.split(flops)  # refuses what the rows do not determine
+    if flops < 6 + 2 * tokens:
+        raise UserError(f"tokens={tokens:g}: {flops:g} FLOPs serve them of no size")
     estimates = {name: np.array([value]) for name, value in result.estimates.items()}
     params = float(_served(result, estimates, flops, tokens)[0])
     trained = (flops - 2 * params * tokens) / (6 * params)
@@ -153,6 +166,7 @@ def growth(result: FitResult) -> str:
 
 
 def _given(result: FitResult, flops: float, params: float, tokens: float, level: float) -> RunPlan:
+    check_fit(result)
     result.split(flops)  # C = 6 N D must be the compute of these rows
     said = result.predict(level, params=params, tokens=tokens)
     nothing = (float("nan"), float("nan"))
@@ -186,10 +200,10 @@ def _served(
     result: FitResult, constants: Mapping[str, Array], flops: float, tokens: float
 ) -> Array:
     """The size of least loss for each set of constants, by golden section of ln N: from one
-    parameter to the size whose serving alone costs the budget."""
+    parameter to the size that the budget serves and trains on one token."""
     golden = (5**0.5 - 1) / 2
     shape = next(iter(constants.values())).shape
-    low, high = np.zeros(shape), np.full(shape, np.log(flops / (2 * tokens)) - 1e-9)
+    low, high = np.zeros(shape), np.full(shape, np.log(flops / (6 + 2 * tokens)))
 
     def loss(log_params: Array) -> Array:
         params = np.exp(log_params)

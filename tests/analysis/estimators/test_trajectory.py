@@ -114,6 +114,18 @@ def test_a_loss_below_the_floor_is_never_reached(found: TrajectoryFit):
     assert between.high == np.inf
 
 
+@pytest.mark.parametrize("value", ["many", None, True, 1j, 0, np.nan, [], 10**400])
+def test_a_trajectory_at_no_number_is_one_line(value: object, found: TrajectoryFit):
+    for ask in (
+        lambda: found.loss(params=value, batch_tokens=1e5, steps=1e3),
+        lambda: found.minimum_loss(params=value),
+        lambda: found.tokens_to(3.0, params=1e8, batch_tokens=value),
+        lambda: found.critical_batch(value),
+    ):
+        with pytest.raises(UserError, match="number|finite and positive|no value is given"):
+            ask()
+
+
 def test_critical_batch(found: TrajectoryFit):
     for loss in (2.0, 3.0, 4.0):
         assert holds(found.critical_batch(loss, 0.99), critical_tokens(TRUTH, loss))

@@ -112,6 +112,10 @@ def test_arguments_of_predict_that_do_not_go_together():
         laws.chinchilla.predict(WHOLE, params=[1e9, 2e9], tokens=np.ones(3))
     with pytest.raises(UserError, match="could not convert"):
         laws.chinchilla.predict(WHOLE, params="1B", tokens=1e9)
+    with pytest.raises(UserError, match="int too large"):
+        laws.chinchilla.predict(WHOLE, params=10**400, tokens=1e9)
+    with pytest.raises(UserError, match="^flops: could not convert"):
+        laws.chinchilla.optimal(WHOLE, "1e22 FLOPs")
 
 
 def test_series_go_together_by_their_labels():

@@ -88,6 +88,37 @@ def test_rows_of_much_noise_have_no_horizon():
     assert plans.horizon(fit("chinchilla", rows, bootstrap=60)) == 0
 
 
+ASKED = {
+    "size": lambda result, value: plans.at_size(result, C, value),
+    "budget of a size": lambda result, value: plans.at_size(result, value, 5e9),
+    "ratio": lambda result, value: plans.at_ratio(result, C, value),
+    "budget of a ratio": lambda result, value: plans.at_ratio(result, value, 20),
+    "loss": plans.to_loss,
+    "all of a loss": plans.iso_loss,
+    "served": lambda result, value: plans.serving(result, C, value),
+    "budget of both": lambda result, value: plans.serving(result, value, 1e9),
+}
+
+
+@pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
+@pytest.mark.parametrize(
+    "value", ["many", None, True, 1j, {}, [1e20], np.nan, np.inf, 0, -1.0, 10**400]
+)
+def test_a_plan_of_no_number_is_one_line(ask, value: object, result: FitResult):
+    with pytest.raises(UserError, match="give (a number or|one finite and positive)"):
+        ask(result, value)
+    with pytest.raises(UserError, match="a str where a fit was expected"):
+        ask("chinchilla", 1.0)
+
+
+def test_serving_that_costs_more_than_the_budget_is_refused(result: FitResult):
+    with pytest.raises(UserError, match="tokens=1e[+]20: 1e[+]20 FLOPs serve them of no size"):
+        plans.serving(result, 1e20, 1e20)
+    assert plans.serving(result, C, 1e-300).params[0] == pytest.approx(
+        float(result.optimal(C).params[0]), rel=1e-4
+    )
+
+
 def best_of(result: FitResult) -> dict[str, np.ndarray]:
     _, params, tokens = result.split(C)
     return {"params": params, "tokens": tokens}
