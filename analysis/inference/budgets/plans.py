@@ -146,6 +146,7 @@ def horizon(result: FitResult, level: float = LEVEL) -> float:
     and `high` the upper end of a new run. 0: not even at the largest row. Jain et al. 2023, arXiv
     2303.01598, bound the data that a learning curve needs likewise.
     """
+    check_fit(result)
     budgets = result.budgets.max() * 2.0 ** (np.arange(np.log2(2 * REFUSED) * OCTAVE) / OCTAVE)
     frontier = result.optimal(budgets, level).prediction
     sure = frontier.high[OCTAVE:] <= frontier.value[:-OCTAVE]

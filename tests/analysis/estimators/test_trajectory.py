@@ -122,7 +122,7 @@ def test_a_trajectory_at_no_number_is_one_line(value: object, found: TrajectoryF
         lambda: found.tokens_to(3.0, params=1e8, batch_tokens=value),
         lambda: found.critical_batch(value),
     ):
-        with pytest.raises(UserError, match="number|finite and positive|no value is given"):
+        with pytest.raises(UserError, match=r"number|finite and positive|no value is given"):
             ask()
 
 

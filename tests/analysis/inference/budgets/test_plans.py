@@ -105,14 +105,14 @@ ASKED = {
     "value", ["many", None, True, 1j, {}, [1e20], np.nan, np.inf, 0, -1.0, 10**400]
 )
 def test_a_plan_of_no_number_is_one_line(ask, value: object, result: FitResult):
-    with pytest.raises(UserError, match="give (a number or|one finite and positive)"):
+    with pytest.raises(UserError, match=r"give (a number or|one finite and positive)"):
         ask(result, value)
     with pytest.raises(UserError, match="a str where a fit was expected"):
         ask("chinchilla", 1.0)
 
 
 def test_serving_that_costs_more_than_the_budget_is_refused(result: FitResult):
-    with pytest.raises(UserError, match="tokens=1e[+]20: 1e[+]20 FLOPs serve them of no size"):
+    with pytest.raises(UserError, match=r"tokens=1e\+20: 1e\+20 FLOPs serve them of no size"):
         plans.serving(result, 1e20, 1e20)
     assert plans.serving(result, C, 1e-300).params[0] == pytest.approx(
         float(result.optimal(C).params[0]), rel=1e-4
