@@ -114,7 +114,7 @@ def test_arguments_of_predict_that_do_not_go_together():
         laws.chinchilla.predict(WHOLE, params="1B", tokens=1e9)
     with pytest.raises(UserError, match="int too large"):
         laws.chinchilla.predict(WHOLE, params=10**400, tokens=1e9)
-    with pytest.raises(UserError, match="^flops: could not convert"):
+    with pytest.raises(UserError, match=r"^flops: could not convert"):
         laws.chinchilla.optimal(WHOLE, "1e22 FLOPs")
 
 
