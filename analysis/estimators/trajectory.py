@@ -149,9 +149,7 @@ class TrajectoryFit:
         """B_crit(L), in tokens."""
         return self._predict(critical_tokens, level, loss=loss)
 
-    def _predict(
-        self, rule: Callable[..., Array], level: float, **given: ArrayLike
-    ) -> Prediction:
+    def _predict(self, rule: Callable[..., Array], level: float, **given: ArrayLike) -> Prediction:
         asked = float64({name: numbers_of(name, value) for name, value in given.items()})
         for name, value in asked.items():
             if not (np.isfinite(value) & (value > 0)).all():
