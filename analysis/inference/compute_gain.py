@@ -147,8 +147,8 @@ def gain(
     Args:
         params: of models of this size alone; their budget is tokens, and so is the gain.
     """
-    targets = {"loss": loss, "budget": budget}
-    targets = {name: value for name, value in targets.items() if value is not None}
+    given = {"loss": loss, "budget": budget}
+    targets = {name: value for name, value in given.items() if value is not None}
     if len(targets) != 1:
         raise UserError("gain: give one target, either loss=... or budget=...")
     ((name, value),) = targets.items()
