@@ -147,12 +147,9 @@ def gain(
     Args:
         params: of models of this size alone; their budget is tokens, and so is the gain.
     """
-    given = {"loss": loss, "budget": budget}
-    targets = {name: value for name, value in given.items() if value is not None}
-    if len(targets) != 1:
+    if (loss is None) == (budget is None):
         raise UserError("gain: give one target, either loss=... or budget=...")
-    ((name, value),) = targets.items()
-    wanted = one_number(name, value)
+    wanted = one_number("loss", loss) if budget is None else one_number("budget", budget)
     params = None if params is None else one_number("params", params)
     ours, theirs = (replace(each, params=params) for each in _frontiers(a, b))
     target = np.full(ours.members, np.log(wanted))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -39,7 +40,7 @@ def numbers_of(name: str, values: ArrayLike) -> Array:
     return found
 
 
-def one_number(name: str, value: ArrayLike) -> float:
+def one_number(name: str, value: Any) -> float:
     """A value that a run or a budget may have.
 
     Raises:
