@@ -17,7 +17,7 @@ from jax import Array
 from jaxtyping import Float
 
 from models import part
-from models.config import RECURSION_ROUTERS
+from models.config import RECURSION_ROUTERS, TransformerConfig
 from models.dense import dense
 from models.layout import constrain
 from models.module import ROUTERS, STATE, TAPS, Module, Norm, Spec, Tokens
@@ -26,6 +26,7 @@ from models.routers._recursion import recur
 from models.weights import STACK, Params, describe, initialise, layer_name
 from scaling.common.errors import UserError
 from scaling.parametrization.parametrization import Parametrization
+from scaling.parametrization.weight import Weight
 
 # handed from a layer to the next: for routers (`Router.carries`), "positions" [B, T] of tokens that
 # were gathered from a sequence, and "documents" [B, T], the number of each token's
@@ -251,6 +252,14 @@ def weights(spec: Spec, context: int) -> Any:
     It is the same for every parametrization, and the model is traced once for all.
     """
     return _weights(replace(spec, parametrization=Parametrization()), context)
+
+
+def leaves(config: TransformerConfig, context: int) -> list[Weight]:
+    """Every `Weight` of a model for sequences of `context` tokens."""
+    found: list[Weight] = jax.tree.leaves(
+        weights(Spec(config), context), is_leaf=lambda leaf: isinstance(leaf, Weight)
+    )
+    return found
 
 
 @cache

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
 from scaling.common import plugins
-from scaling.common.alphabet import parse
 from scaling.common.errors import UserError, nearest
-from scaling.counting.parts import Dims, numbers
 from scaling.parametrization.tables import Family
-from scaling.parametrization.weight import Role
+from scaling.parametrization.weight import Role, Weight
 
 FOLDER = "experiments.training.optimizers"
 # Fields of `OptimizerConfig` that some optimizers do not read
@@ -115,19 +113,15 @@ class TuningConfig:
                 f"choose {', '.join(TUNERS)}"
             )
 
-    def trained(self, s: Dims, total: int) -> int:
-        """Numbers that are trained, of so many in all; routers and vectors are not tuned."""
-        if self.method == "all":
-            return total
-        size, low_rank = 0, 0
-        for block in s.blocks:
-            for place, part in enumerate(block):
-                name = ("norms", "mixer", "feed_forward")[place]
-                for copies, inputs, outputs in map(parse, part.weights):
-                    if "r" in outputs or self.among not in ("layers", name):
-                        continue
-                    each = numbers(s, part, copies) * s.stored(part)
-                    sides = numbers(s, part, inputs), numbers(s, part, outputs)
-                    size += each * sides[0] * sides[1]
-                    low_rank += each * self.rank * sum(sides)
-        return low_rank if self.method == "low_rank" else min(self.values, size)
+    def tunes(self, weight: Weight) -> bool:
+        """True for a matrix of a layer, of its mixer or its feed-forward where `among` says so."""
+        place = "feed_forward" if "/mlp/" in weight.path else "mixer"
+        return weight.in_block and weight.role in MATRICES and self.among in ("layers", place)
+
+    def trained(self, weights: Iterable[Weight]) -> int:
+        """Numbers that a low rank or a support trains, of a model's weights."""
+        own = [each for each in weights if self.tunes(each)]
+        if self.method == "low_rank":
+            sides = ((each.fan_in, each.fan_out, each.size) for each in own)
+            return sum(self.rank * (i + o) * (size // (i * o)) for i, o, size in sides)
+        return min(self.values, sum(each.size for each in own))

@@ -210,8 +210,13 @@ class Run:
 
     @property
     def params_trained(self) -> int:
-        """Numbers that its training changes."""
-        return self.config.science.tuning.trained(self.dims, int(self.ledger["params_total"]))
+        """Numbers that its training changes; of some alone, by the weights of the model."""
+        science = self.config.science
+        if science.tuning.method == "all":
+            return int(self.ledger["params_total"])
+        from models.transformer import leaves  # with JAX, which a plan needs for this alone
+
+        return science.tuning.trained(leaves(science.model, science.batch.seq_len))
 
     @property
     def ancestors(self) -> frozenset[str]:

@@ -31,14 +31,14 @@ ROUTER = Router(
     route=route,
     causal=True,
     source="RMoE: Qiu et al. 2024, arXiv:2408.06793",
-    weights={"router": ("router", "d->s"), "choice": ("fixed", "s->r")},
+    weights={"router": ("router", "d->y"), "choice": ("fixed", "y->r")},
     shared={
-        "gates": ("fixed", "s->ms"),
-        "gates_back": ("fixed", "s->ms"),
-        "gates_bias": ("bias", "->ms"),
-        "gates_back_bias": ("bias", "->ms"),
+        "gates": ("fixed", "y->my"),
+        "gates_back": ("fixed", "y->my"),
+        "gates_bias": ("bias", "->my"),
+        "gates_back_bias": ("bias", "->my"),
     },
     version=2,  # of 1 the state had model.head_dim numbers
-    letters=lambda c: {"s": STATE, "m": 3},
-    carries={"state": "s"},
+    letters=lambda c: {"y": STATE, "m": 3},
+    carries={"state": "y"},
 )

@@ -36,6 +36,7 @@ ALPHABET: Mapping[str, str] = {
     "c": "taps of a convolution",
     "p": "positions of a chunk",
     "s": "numbers of a recurrent state",
+    "y": "numbers of a router's state",
     "u": "recursions, to choose from",
     "l": "rank of a product of two matrices",
     "j": "entries of a row of a sparse matrix",

@@ -14,21 +14,24 @@ from curves import CHUNK, SCIENCE, STEPS, batches, program, run, train
 from quick import cases
 
 from experiments.training.step import Recipe, init_state, train_chunk
+from models import part
+from scaling.common import plugins
 
 MODEL = replace(SCIENCE.model, experts=4, experts_active=2)
 MODELS = {
-    "top_k": MODEL,
+    **{name: replace(MODEL, router=name) for name in plugins.names("models.routers")},
     # REINFORCE, drawn by tokens and layer; one layer twice, and norms before routers alone
     "rl_r, shared": replace(MODEL, router="rl_r", sharing="cycle", norms="peri"),
-    "s_base": replace(MODEL, router="s_base"),
-    "recurrent": replace(MODEL, router="recurrent"),
     "zero computation": replace(
         MODEL, router="gating_residual", pattern=("attention+zero_computation",)
     ),
 }
-MODELS["recursion"] = replace(
-    SCIENCE.model, layers=4, layers_unique=2, sharing="cycle", recursion="expert_choice"
-)
+MODELS |= {
+    f"recursion, {name}": replace(
+        SCIENCE.model, layers=4, layers_unique=2, sharing="cycle", recursion=name
+    )
+    for name in part.RECURSIONS
+}
 NAMES = cases(MODELS, quick=("top_k",))
 
 
@@ -71,9 +74,19 @@ def test_a_member_of_a_population_has_the_curve_of_its_solo_run(name: str) -> No
     )
     state, found = starting(leaves), []
     for start in range(0, STEPS, CHUNK):
-        part = np.stack([batches()[start : start + CHUNK]] * len(members))
-        state, metrics = stepping(state, leaves, part)
+        data = np.stack([batches()[start : start + CHUNK]] * len(members))
+        state, metrics = stepping(state, leaves, data)
         found.append(metrics["loss"])
     together = np.concatenate(jax.device_get(found), axis=1)
     np.testing.assert_allclose(together[0], reference(name), rtol=1e-5)
     assert np.abs(together[1] - together[0]).max() > 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_in_bfloat16_the_curve_is_near(name: str) -> None:
+    """A choice near a tie may fall otherwise: the largest difference was 0.02 of a loss near 3."""
+    science = replace(SCIENCE, model=MODELS[name], precision="bfloat16")
+    _, losses = train(program(science=science), run(), batches())
+    np.testing.assert_allclose(losses, reference(name), rtol=0.02)
+    assert np.abs(losses - reference(name)).max() > 0

@@ -21,18 +21,12 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from experiments.config.optimizer import MATRICES, TuningConfig
+from experiments.config.optimizer import TuningConfig
 from scaling.common.alphabet import parse
 from scaling.parametrization.weight import Weight
 
 Inputs = Any  # an `UpdateInputs`, whose file imports this one
 Chain = Callable[[Inputs], optax.GradientTransformation]
-
-
-def is_tuned(weight: Weight, among: str) -> bool:
-    """True for a matrix of a layer, of its mixer or its feed-forward where `among` says so."""
-    place = "feed_forward" if "/mlp/" in weight.path else "mixer"
-    return weight.in_block and weight.role in MATRICES and among in ("layers", place)
 
 
 def tuned(tuning: TuningConfig, chain: Chain, s: Inputs) -> optax.GradientTransformation:
@@ -53,7 +47,7 @@ def _support(tuning: TuningConfig, chain: Chain, s: Inputs) -> optax.GradientTra
     def init(params: Any) -> Support:
         def score(weight: Weight) -> Array:
             shape = ((weight.stacked,) if weight.stacked else ()) + weight.shape
-            if not is_tuned(weight, tuning.among):
+            if not tuning.tunes(weight):
                 return jnp.full(shape, jnp.inf)
             return jax.random.uniform(_key(s, weight), shape)
 
@@ -80,7 +74,7 @@ class LowRank(NamedTuple):
 
 def _low_rank(tuning: TuningConfig, chain: Chain, s: Inputs) -> optax.GradientTransformation:
     leaves = jax.tree.leaves(s.weights, is_leaf=lambda x: isinstance(x, Weight))
-    own = [i for i, weight in enumerate(leaves) if is_tuned(weight, tuning.among)]
+    own = [i for i, weight in enumerate(leaves) if tuning.tunes(weight)]
     rules = jax.tree.leaves(s.rules, is_leaf=lambda x: hasattr(x, "init_std"))
     pairs = {str(i): {"A": leaves[i], "B": leaves[i]} for i in own}
     both = {str(i): {"A": rules[i], "B": rules[i]} for i in own}

@@ -12,12 +12,14 @@ import tiny
 
 from experiments.config.optimizer import FOLDER
 from experiments.config.overrides import override
+from experiments.plan.run import Run
 from experiments.training.hypers import hypers
 from experiments.training.step import recipe
 from experiments.training.step import update as step_update
 from experiments.training.update import UpdateInputs, evaluated, rules, update
 from models.config import TransformerConfig
 from models.layout import stored
+from models.transformer import leaves
 from scaling.common import plugins
 from scaling.parametrization.parametrization import Parametrization
 from scaling.parametrization.tables import Rule
@@ -191,7 +193,7 @@ def test_few_numbers_are_trained_and_the_others_stay():
                 params = optax.apply_updates(params, updates)
             return params
 
-        count = own.science.tuning.trained(own.science.model.dims(16), -1)
+        count = own.science.tuning.trained(leaves(own.science.model, 16))
         return jax.tree.map(lambda a, b: np.asarray(a - b), run(start, draws), start), count
 
     some, count = trained("tuning.method=support", "tuning.values=37", "tuning.among=mixer")
@@ -203,3 +205,32 @@ def test_few_numbers_are_trained_and_the_others_stay():
     for leaf in moved.values():
         assert [np.linalg.matrix_rank(each, tol=1e-4) for each in leaf] == [2, 2]
     assert count == sum(2 * 2 * sum(leaf.shape[1:]) for leaf in moved.values())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("model.pattern=switch_head", "model.capacity_factor=2.0"),
+        pytest.param(("model.experts=4", "model.router=rl_r"), marks=pytest.mark.slow),
+        pytest.param(("model.weights=low_rank_sparse",), marks=pytest.mark.slow),
+        (
+            "model.experts=4",
+            "model.router=recurrent",
+            "model.pattern=attention+zero_computation:constant=1",
+        ),
+    ],
+)
+def test_a_run_of_few_trained_numbers_counts_those_that_move(fields: tuple[str, ...]) -> None:
+    """Matrices of mixers and feed-forwards; not routers, constants and what starts at 0."""
+    every = ("tuning.method=support", f"tuning.values={2**30}")
+    config = tiny.config("model.layers=2", *fields, *every)
+    made, given = recipe(config), hypers(config.science)
+    params = jax.tree.map(lambda w: np.ones(stored(w)[1], np.float32), made.weights)
+
+    @jax.jit
+    def moves(params: Any) -> Any:
+        change = step_update(made, given, jnp.float32(1))
+        return change.update(params, change.init(params), params)[0]
+
+    moved = sum(int((np.asarray(leaf) != 0).sum()) for leaf in jax.tree.leaves(moves(params)))
+    assert Run(config, 0).params_trained == moved > 0

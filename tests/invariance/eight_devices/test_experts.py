@@ -16,6 +16,7 @@ from experiments.training.hypers import hypers
 from experiments.training.layout_sharding import mesh, on, state_specs
 from experiments.training.populations.programs import programs
 from experiments.training.step import gradients
+from scaling.common import plugins
 
 EXPERTS = ("model.experts=4", "model.mlp=swiglu")
 RECURSED = ("model.layers=4", "model.sharing=cycle", "execution.program.layers=unrolled")
@@ -110,14 +111,8 @@ def test_stages_with_experts_have_the_gradients_of_one_device(axes: tuple[str, .
 @pytest.mark.parametrize(
     "own",
     [
-        "router=hash",
-        "router=s_base",
-        "router=rl_r",
-        "router=expert_choice",
-        "router=loss_free",
-        "router=gating_residual",
-        "router=recurrent",
-        "pattern=attention+zero_computation",
+        *(f"router={name}" for name in plugins.names("models.routers")),
+        *(f"pattern=attention+{name}" for name in plugins.names("models.ffn")),
     ],
 )
 def test_any_router_has_the_gradients_of_one_device(own: str) -> None:
