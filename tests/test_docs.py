@@ -23,6 +23,7 @@ from scaling.common.packages import ROOMS
 
 FOLDERS = "scaling|models|experiments|analysis|tpu|tests|benchmarks"
 FILE = re.compile(rf"(?<![/\w])(?:{FOLDERS})/[\w/]+\.\w+")
+NAME = re.compile(r"`([^`]+)`")
 LINK = re.compile(r"\]\((?!http)([^)#]+)\)")
 SECTIONS = "|".join(("execution", *(field.name for field in fields(Science))))
 SETTING = re.compile(rf"[`\s]((?:{SECTIONS})(?:\.[a-z_0-9]+)+)\b(?!\.py)")
@@ -109,3 +110,20 @@ def test_blocks_of_commands_wrap_on_the_site(monkeypatch: pytest.MonkeyPatch) ->
         html = f"<pre><span></span><code>{first}</code></pre>"
         assert reference.COMMANDS.subn("", html)[1] == marked
     assert "pre.commands" in (ROOT / "docs" / "style.css").read_text()
+
+
+def test_every_part_has_its_rows_on_the_page_of_architectures() -> None:
+    """Of mixers both tables, of feed-forwards and routers that of the layouts."""
+    page = (ROOT / "docs" / "architectures.md").read_text(encoding="utf-8")
+    about, layouts = (
+        {name for row in rows.splitlines() if row.startswith("| ") for name in NAME.findall(row)}
+        for rows in page.split("## Layouts", 1)
+    )
+    mixers, *others = (
+        set(plugins.names(f"models.{each}")) for each in ("mixers", "ffn", "routers")
+    )
+    assert len(mixers) > 8 and mixers <= about
+    assert set().union(*others) <= layouts
+    assert {
+        f"model.{each}" for each in ("recursion", "sharing", "weights=low_rank_sparse")
+    } <= layouts

@@ -39,6 +39,8 @@ READERS: Mapping[str, tuple[str, ...]] = {
         "model.layers=2",
         "model.sharing=cycle",
         "model.recursion=expert_choice",
+        "optimizer.name=sgd",  # Adam would train the second router alike at any weight of its loss
+        "optimizer.learning_rate=0.1",
     ),
     "rounded": ("optimizer.rounded=int4", "optimizer.rounding_fraction=0.5"),
     "tuned": ("optimizer.name=adamw", "tuning.method=support", "tuning.values=100"),
@@ -74,7 +76,7 @@ CHANGES: Mapping[str, tuple[str, str]] = {
     "penalties.bias_loss": ("loss_free", "penalties.bias_loss=1.0"),
     "penalties.policy_loss": ("rl_r", "penalties.policy_loss=1.0"),
     "penalties.baseline_loss": ("rl_r", "penalties.baseline_loss=1.0"),
-    "penalties.auxiliary_loss": ("recursed", "penalties.auxiliary_loss=1.0"),
+    "penalties.auxiliary_loss": ("recursed", "penalties.auxiliary_loss=100.0"),
     "rounding_steps": ("rounded", "optimizer.rounding_fraction=0.0"),
     "tuned_values": ("tuned", "tuning.values=2000"),
 }
