@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from itertools import product
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,9 @@ from models.routers._s_base import plan
 from models.routers._sigmoid import entropy_loss
 from scaling.common import plugins
 from scaling.common.alphabet import parse
+from scaling.parametrization.parametrization import Parametrization
+from scaling.parametrization.tables import Family
+from scaling.parametrization.weight import Weight
 
 ROUTERS = plugins.names("models.routers")
 LENGTHS = {"d": 5, "r": 4}
@@ -168,3 +172,19 @@ def test_an_even_choice_has_no_entropy_loss() -> None:
     assert float(entropy_loss(jnp.zeros((2, 3, 4)))) == pytest.approx(0, abs=1e-6)
     one = jnp.zeros((2, 3, 4)).at[..., 0].set(50)
     assert float(entropy_loss(one)) == pytest.approx(np.log(4), rel=1e-5)
+
+
+@pytest.mark.parametrize("router", ROUTERS)
+def test_the_size_of_attention_is_no_side_of_a_router(router: str) -> None:
+    """So that what grows with the width alone has the same rules wherever attention's base is."""
+    own, shape = part.router(router), TransformerConfig(width=256, layers=6)
+    lengths = {"d": shape.width, "r": 4, **own.letters(shape)}
+    every = {**own.weights, **own.shared}
+    for (name, (role, letters)), family in product(every.items(), get_args(Family)):
+        sizes = tuple(lengths[letter] for letter in parse(letters).axes)
+        weight = Weight(f"blocks/mlp/{name}", role, letters, sizes, stacked=6)
+        grows, stays = (
+            Parametrization("mup", base_width=64, base_attention=base).rule(weight, shape, family)
+            for base in (0, shape.heads * shape.head_dim)
+        )
+        assert stays == grows

@@ -6,7 +6,6 @@ import dataclasses
 import math
 from dataclasses import replace
 from functools import partial
-from itertools import product
 from typing import Any, get_args
 
 import jax
@@ -16,12 +15,9 @@ import pytest
 
 from experiments.config.run import Science
 from experiments.training.objective import loss
-from models import part
 from models.config import TransformerConfig
 from models.module import Spec
 from models.transformer import apply, init, weights
-from scaling.common import plugins
-from scaling.common.alphabet import parse
 from scaling.common.errors import UserError
 from scaling.parametrization.parametrization import Parametrization, RolePowers
 from scaling.parametrization.tables import EMBEDDING_STD, TABLES, Family, Name, Rule
@@ -402,19 +398,3 @@ def test_a_side_of_more_outputs_changes_nothing() -> None:
     assert fixed.rule(wide, shape).init_std == 1 / 16
     down = Weight("attention/out_down", "hidden", "hk->l", (8, 32, 8))
     assert MUP.rule(down, shape).init_std == pytest.approx(1 / 32)
-
-
-@pytest.mark.parametrize("router", plugins.names("models.routers"))
-def test_the_size_of_attention_is_no_side_of_a_router(router: str) -> None:
-    """So that what grows with the width alone has the same rules wherever attention's base is."""
-    own = part.router(router)
-    letters = [*own.weights.items(), *own.shared.items()]
-    lengths = {"d": WIDTH, "r": 4, **own.letters(SHAPE)}
-    for (name, (role, text)), family in product(letters, get_args(Family)):
-        shape = tuple(lengths[letter] for letter in parse(text).axes)
-        weight = Weight(f"blocks/mlp/{name}", role, text, shape, stacked=6)
-        grows, stays = (
-            Parametrization("mup", base_width=64, base_attention=base)
-            for base in (0, SHAPE.heads * SHAPE.head_dim)
-        )
-        assert stays.rule(weight, SHAPE, family) == grows.rule(weight, SHAPE, family)
