@@ -47,6 +47,9 @@ def call(study_file, cache, tmp_path, capsys):
     return call
 
 
+KIND = re.compile(r"  (run|search)  +\w")  # of a study, after its name
+
+
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": PATHS}
     return subprocess.run(
@@ -82,6 +85,7 @@ def test_list_names_every_study_and_search_with_its_question(capsys):
         *([name, "search"] for name in studies.files(studies.SEARCH)),
     ]
     assert all(re.search(r"[?.]( |$)", line) for line in lines)
+    assert len({found.start(1) for line in lines if (found := KIND.search(line))}) == 1, "aligned"
     assert lines[0].endswith(" scale tasks tokens seed")
 
 
@@ -120,6 +124,8 @@ def test_mistakes_are_one_line_and_exit_with_2(call, tmp_path):
     assert "--workers 0: must be at least 1" in error(call("run", "--workers", "0"))
     assert "no such study file" in error(call("run", study="nowhere.py"))
     assert "no prediction for" in error(call("run", "--part", "held_out"))
+    place = "--out gs://bucket/x: a URL; name a place of this machine"
+    assert place in error(call("run", "--out", "gs://bucket/x"))
     assert "--part 'held': did you mean 'held_out'?" in error(call("run", "--part", "held"))
     assert "declare data.epochs=" in error(call("run", "--set", "budget.tokens=1e6"))
     assert "the study has rungs [0, 1]" in error(call("describe", "--rung", "5"))
@@ -131,6 +137,7 @@ def test_mistakes_are_one_line_and_exit_with_2(call, tmp_path):
     assert f"{broken}:1: invalid syntax" in error(call("run", study=str(broken)))
     broken.write_text("")
     assert "defines no function 'study'" in error(call("run", study=str(broken)))
+    assert not (tmp_path / "out").exists(), "what is refused leaves no folder behind"
 
 
 def test_part_that_a_study_does_not_have_is_a_mistake(call, tmp_path, texts):
