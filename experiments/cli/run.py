@@ -17,6 +17,7 @@ from experiments.record import AGAIN, FINISHED, STUDY, Status, StudyPart
 from scaling.common.answers import Answer, Line, Shown, Whole, add_json, deliver
 from scaling.common.command_line import Parser
 from scaling.common.errors import UserError
+from scaling.common.files import output_folder
 from scaling.common.remote import check_local
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _run(options: argparse.Namespace, launcher: Launcher) -> Answer:
         return code
     options.progress.stop()  # the corpus and the sweep tell their own
     study = studies.load(options.study, options.assignments)
-    with under_way(common.folder(options, study), options.cache):
+    with under_way(output_folder(common.folder(options, study)), options.cache):
         return (yield from _train(common.bind(options, common.on_stderr, study), options, launcher))
 
 

@@ -11,6 +11,7 @@ examples:
 from __future__ import annotations
 
 import argparse
+import os
 
 from scaling.common.answers import Answer, Line
 from scaling.common.command_line import Parser
@@ -41,7 +42,9 @@ def run(options: argparse.Namespace) -> Answer:
 
     found = model_of(options.path)
     made, tokenizer = recipe(found.config), found.tokenizer
-    (given,) = tokenizer.encode([options.prompt.encode()])
+    typed = os.fsencode(options.prompt)  # whatever its bytes are
+    said = typed.decode("utf-8", errors="replace")
+    (given,) = tokenizer.encode([typed])
     prompt = np.append(np.int32(tokenizer.separator), given.astype(np.int32))
     room = made.seq_len - len(prompt)
     new = room if options.tokens is None else options.tokens
@@ -56,11 +59,11 @@ def run(options: argparse.Namespace) -> Answer:
         made.spec,
         params,
         [prompt] * options.count,
-        [seed_of(options.prompt, k, options.seed) for k in range(options.count)],
+        [seed_of(said, k, options.seed) for k in range(options.count)],
         new,
         Sampler(options.temperature, options.top_k, options.top_p),
     )
     for tokens in texts:
         text = tokenizer.decode(tokens).decode("utf-8", errors="replace")
-        yield Line("{prompt}{text}", "samples", prompt=options.prompt, text=text)
+        yield Line("{prompt}{text}", "samples", prompt=said, text=text)
     return 0

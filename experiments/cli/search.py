@@ -26,6 +26,7 @@ from scaling.common.answers import (
     deliver,
 )
 from scaling.common.command_line import Parser
+from scaling.common.files import output_folder
 
 if TYPE_CHECKING:
     from experiments.launchers import Launcher
@@ -73,7 +74,7 @@ def _search(options: argparse.Namespace, launcher: Launcher) -> Answer:
     plan = studies.load_search(options.search, options.assignments)
     folder = options.out or Path("runs") / plan.name
     tell = (lambda text: None) if options.dry_run else common.on_stderr
-    place = (folder, options.cache)
+    place = (folder if options.dry_run else output_folder(folder), options.cache)
     bound = partial(bind, plan, options.sampler, *place, launcher, watching, tell)
     if options.dry_run:
         return (yield from _dry_run(bound()))

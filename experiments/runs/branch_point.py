@@ -24,7 +24,7 @@ from experiments.record import (
     Parent,
     RunRecord,
 )
-from experiments.runs.checksums import damage, is_sealed
+from experiments.runs.checksums import damage, is_sealed, named_by_step
 from experiments.runs.job import Job
 from scaling.common.errors import UserError
 
@@ -114,7 +114,7 @@ def _rows(folder: Path, last: int) -> list[MetricsRow]:
 
 def _is_begun(folder: Path) -> bool:
     """Tell if the run has a checkpoint, and needs none of a parent."""
-    return any(path.name.isdecimal() for path in (folder / CHECKPOINTS).glob("*"))
+    return bool(named_by_step(folder / CHECKPOINTS))
 
 
 def _source(job: Job) -> Path:

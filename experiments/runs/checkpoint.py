@@ -21,7 +21,7 @@ from typing import Any
 import jax
 
 from experiments.devices.multihost import ask, leads, told
-from experiments.runs.checksums import damage, is_sealed, seal
+from experiments.runs.checksums import damage, is_sealed, named_by_step, seal
 from experiments.runs.layer_stacking import is_stacked, turn, turned_like
 from scaling.common import files
 from scaling.common.errors import UserError
@@ -166,8 +166,7 @@ def _error_number(error: OSError | ValueError) -> int | None:
 
 def kept(folder: Path) -> list[int]:
     """The steps of the whole checkpoints in a folder, in order."""
-    found = (path for path in folder.glob("*") if path.name.isdecimal() and is_sealed(path))
-    return sorted(int(path.name) for path in found)
+    return sorted(int(path.name) for path in named_by_step(folder) if is_sealed(path))
 
 
 def read(folder: Path, step: int, state: Any) -> Any:

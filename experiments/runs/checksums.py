@@ -20,6 +20,11 @@ class Seal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     crc32: dict[str, int]
 
 
+def named_by_step(folder: Path) -> list[Path]:
+    """The entries of a folder whose names are steps, of at most 15 digits."""
+    return [each for each in folder.glob("*") if each.name.isdecimal() and len(each.name) < 16]
+
+
 def seal(folder: Path) -> None:
     """Write the checksums of the files in `folder`."""
     write_json(folder / SEAL, Seal(_sums(folder)))

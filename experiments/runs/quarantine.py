@@ -89,7 +89,7 @@ def damage(run: Path) -> dict[str, str]:
         found[METRICS] = f"{METRICS} ends before the checkpoint of step {newest}"
     if lexists(run / CHECKPOINTS) and not (run / CHECKPOINTS).is_dir():
         found[CHECKPOINTS] = f"{CHECKPOINTS} is no folder"
-    for step in _named(run):
+    for step in checksums.named_by_step(run / CHECKPOINTS):
         if not step.is_dir():
             found[f"{CHECKPOINTS}/{step.name}"] = f"{CHECKPOINTS}/{step.name} is no folder"
     with suppress(DamagedError):
@@ -149,12 +149,7 @@ def _newest(run: Path) -> int:
 
 def _steps(run: Path) -> list[int]:
     """The steps that have a checkpoint."""
-    return [int(path.name) for path in _named(run) if path.is_dir()]
-
-
-def _named(run: Path) -> list[Path]:
-    """Paths that have the name of a checkpoint."""
-    return [path for path in (run / CHECKPOINTS).glob("*") if path.name.isdecimal()]
+    return [int(path.name) for path in checksums.named_by_step(run / CHECKPOINTS) if path.is_dir()]
 
 
 def _fresh(run: Path) -> Path:

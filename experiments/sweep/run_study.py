@@ -12,7 +12,7 @@ from experiments.sweep.progress import Progress
 from experiments.sweep.sweep import bind, ready, train
 from experiments.sweep.under_way import under_way
 from scaling.common.errors import UserError
-from scaling.common.files import cache_folder
+from scaling.common.files import cache_folder, output_folder
 
 
 def run(
@@ -40,7 +40,7 @@ def run(
         raise UserError(f"run: give a Study, not {type(study).__name__}")
     from rich.console import Console
 
-    folder, console = Path(out or Path("runs") / study.name), Console()
+    folder, console = output_folder(out or Path("runs") / study.name), Console()
     with under_way(folder, cache_folder()):
         sweep = bind(study, folder, cache_folder())
         runs, launcher = sweep.runs(StudyPart(part)), launchers.load("local", workers, {})

@@ -261,6 +261,7 @@ def write_plan(sweep: Sweep) -> None:
     check_folder(sweep.folder, sweep.study, [], sweep.corpora.opened())
     with writing(sweep.folder, record.ELSEWHERE):
         sweep.folder.mkdir(parents=True, exist_ok=True)
+    _damaged_plan_aside(sweep.folder)
     write_study(sweep)
 
 
@@ -306,8 +307,8 @@ def train(
     error ends it as failed and no other run; the next call retries it. The sweep waits for runs
     that another sweep has claimed, and takes them over if that sweep dies.
     """
-    for note in _notes(sweep) if jobs else ():
-        watch(Event(jobs[0].run.run_id, Status.STARTED, note=note))
+    for note in _notes(sweep) if sweep.study.runs else ():
+        watch(Event(sweep.study.runs[0].run_id, Status.STARTED, note=note))
     write_study(sweep)
     others, tried = Follower(watch), set[str]()
     retried = {job.run.run_id for job in jobs if not is_ready(job)}  # after an earlier failure
@@ -331,9 +332,15 @@ def _notes(sweep: Sweep) -> Iterator[str]:
     folder, plan = sweep.folder, plan_of(sweep.folder)
     if plan is not None and (changed := changed_text(plan, sweep.corpora.opened())):
         yield f"{folder}: {changed}: runs on it are trained anew"
-    if plan is None and (folder / record.STUDY).exists():
-        aside = move_aside(folder, folder / record.STUDY)
+    if aside := _damaged_plan_aside(folder):
         yield f"{folder}: {record.STUDY} is damaged: moved to {aside.name}, and written anew"
+
+
+def _damaged_plan_aside(folder: Path) -> Path | None:
+    """The quarantine of a plan that cannot be read, once it lies there."""
+    if plan_of(folder) is not None or not (folder / record.STUDY).exists():
+        return None
+    return move_aside(folder, folder / record.STUDY)
 
 
 def _left(sweep: Sweep, jobs: Sequence[Job], retried: Collection[str]) -> list[Job]:

@@ -127,14 +127,22 @@ def test_sweep_says_whom_it_waits_for_and_begins_once_the_runs_are_free(
     assert len([job for population in handed_out for job in population]) == 3
 
 
-def test_damaged_plan_is_moved_aside_told_and_written_anew(texts, cache, tmp_path, monkeypatch):
+@pytest.mark.parametrize("damage", [lambda path: path.write_text("{"), Path.mkdir])
+@pytest.mark.parametrize("begin", ["some runs left", "no run left", "plan alone"])
+def test_damaged_plan_is_moved_aside_told_and_written_anew(
+    damage, begin, texts, cache, tmp_path, monkeypatch
+):
     bound, events = bind(tiny.study(texts), tmp_path, cache), []
     monkeypatch.setattr(local, "train_all", lambda *_: False)
-    (tmp_path / record.STUDY).write_text("{")
-    run_sweep(bound, StudyPart.FIT, Local(1), events.append)
-    (note,) = [event.note for event in events if event.note]
-    assert "study.json is damaged: moved to quarantine.1" in note
-    assert (tmp_path / "quarantine.1" / record.STUDY).read_text() == "{"
+    damage(tmp_path / record.STUDY)
+    if begin == "plan alone":
+        sweep.write_plan(bound)
+    else:
+        jobs = sweep.ready(bound, StudyPart.FIT, Local(1)) if begin == "some runs left" else []
+        sweep.train(bound, jobs, Local(1), events.append)
+        (note,) = [event.note for event in events if event.note]
+        assert "study.json is damaged: moved to quarantine.1" in note
+    assert (tmp_path / "quarantine.1" / record.STUDY).exists()
     assert record.read(tmp_path, record.StudyPlan).name == "tiny"
 
 

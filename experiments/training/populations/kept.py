@@ -73,9 +73,9 @@ def evaluate_kept(
     """
     asked_for = {run: steps_of(run, which) for run in runs_of(folder)}
     if not any(asked_for.values()):
+        other = "" if which == "last" else ", or give --checkpoints last"
         raise UserError(
-            f"{folder}: no kept checkpoint ({which}); train with execution.permanent, or give "
-            "--checkpoints last"
+            f"{folder}: no kept checkpoint ({which}); train with execution.permanent{other}"
         )
     missing = {
         (run, step): [each for each in tasks if not _is_done(run, each, step, drawing)]

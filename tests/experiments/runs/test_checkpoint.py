@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.runs.checkpoint import Checkpoints
-from experiments.runs.checksums import SEAL, damage
+from experiments.runs.checkpoint import Checkpoints, kept
+from experiments.runs.checksums import SEAL, damage, seal
 from scaling.common.errors import UserError
 
 
@@ -268,3 +268,10 @@ def test_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="cannot write"):
         Checkpoints(tmp_path / "file" / "checkpoints")
+
+
+def test_a_name_that_no_step_has_is_no_checkpoint(tmp_path):
+    for name in ("7", "9" * 30, "8.tmp"):
+        (tmp_path / name).mkdir()
+        seal(tmp_path / name)
+    assert kept(tmp_path) == [7]

@@ -246,5 +246,8 @@ def test_a_run_becomes_a_llama_and_is_evaluated_and_sampled_as_before(
     loss = json.loads((job.folder / "summary.json").read_text())["metrics"]["loss"]
     said = json.loads(capsys.readouterr().out)
     assert said["loss"] == pytest.approx(loss, abs=1e-5)
+    no_text = ["--prompt", "\udcff", "--tokens", "1"]  # as Python holds a byte that is no UTF-8
+    assert main(["sample", str(job.folder), *no_text]) == 0
+    assert "\ufffd" in capsys.readouterr().out
     assert main(["sample", str(job.folder), "--tokens", "99"]) == 2
     assert "the context of" in capsys.readouterr().err
