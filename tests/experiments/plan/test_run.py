@@ -1,4 +1,4 @@
-"""What a study of thousands of runs must not do again for each of them."""
+"""Work of a study of thousands of runs that is done once, not once for each."""
 
 from __future__ import annotations
 
