@@ -43,7 +43,7 @@ DRAWN = {
     "search",
 }  # of a page: a sibling is an example
 LONG = {"coordinates", "tpu compile", "tpu host"}
-READ = ("repeated", "knowledge")
+READ = ("repeated", "knowledge", "filtering")
 DERIVED = ("merging", "pruning", "growth", "distillation", "quantization", "tuning")
 NOT_HERE = (
     ["trajectory", "runs/mine"],  # curves of several batches
@@ -76,6 +76,7 @@ NOT_HERE = (
     ["run", "abilities"],  # a minute to prepare the texts
     ["run", "merging"],  # a minute to prepare the texts
     ["run", "tuning"],  # the same texts
+    ["run", "filtering"],  # seconds to score and sort the text
     *([word, "runs/hyperparameter_law"] for word in ("predict", "report")),  # test_grids_chain.py
     *(["report", f"runs/{name}"] for name in (*DERIVED, *READ)),  # readings have tests
     *(["import", name] for name in ("wandb", "mlflow", "marin", "olmo")),  # their own tests

@@ -86,6 +86,7 @@ UNFITTED = (
     "state_tracking",
     "hestness",
     "languini",
+    "filtering",
 )
 # their answers predict no other runs
 
