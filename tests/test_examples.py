@@ -42,7 +42,7 @@ DRAWN = {
     "compare",
     "search",
 }  # of a page: a sibling is an example
-LONG = {"coordinates", "tpu compile", "tpu host"}
+LONG = {"coordinates", "predictors", "tpu compile", "tpu host"}
 READ = ("repeated", "knowledge", "filtering")
 DERIVED = ("merging", "pruning", "growth", "distillation", "quantization", "tuning")
 NOT_HERE = (

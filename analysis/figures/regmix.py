@@ -14,9 +14,10 @@ import numpy as np
 from analysis.datasets import load
 from analysis.datasets.regmix import TARGET
 from analysis.figures._reproduction import Reproduction, Row
-from analysis.inference.mixing.regressions import TOP, fit_law, fit_ridge, proxies_of, spearman
+from analysis.inference.mixing.regressions import TOP, fit_law, fit_ridge, proxies_of
 from analysis.plotting.style import FITTED, HELD, MUTED, house_style
 from scaling.common.plugins import import_extra
+from scaling.ranks import spearman
 
 if TYPE_CHECKING:
     from analysis.tables.columns import Array

@@ -4,6 +4,5 @@ examples:
   windtunnel run quickstart --set model.mlp=swiglu
   windtunnel run quickstart --dry-run
   windtunnel status quickstart
-  windtunnel mirror runs/quickstart --tracker tensorboard
   windtunnel search lr_search --dry-run
 """

@@ -87,6 +87,7 @@ UNFITTED = (
     "hestness",
     "languini",
     "filtering",
+    "zero_cost",
 )
 # their answers predict no other runs
 

@@ -30,6 +30,7 @@ from analysis.tables.columns import Array
 from scaling.common.answers import Ranged
 from scaling.common.errors import UserError
 from scaling.common.plugins import import_extra
+from scaling.ranks import spearman
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -182,16 +183,6 @@ def accuracy(predicted: Array, measured: Array, seed: int = 0) -> Accuracy:
     low, high = percentile_interval(ranks[np.isfinite(ranks)], LEVEL)
     error = float(np.mean(np.abs(predicted / measured - 1)))
     return Accuracy(error, spearman(predicted, measured), float(low), float(high))
-
-
-def spearman(a: Array, b: Array) -> float:
-    """The rank correlation; NaN where one of them is constant."""
-    from scipy.stats import rankdata
-
-    ranks = np.stack([rankdata(a), rankdata(b)])
-    ranks -= ranks.mean(axis=1, keepdims=True)
-    size = np.sqrt((ranks**2).sum(axis=1).prod())
-    return float((ranks[0] * ranks[1]).sum() / size) if size else float("nan")
 
 
 @dataclass(frozen=True)

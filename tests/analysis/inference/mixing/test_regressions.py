@@ -15,7 +15,6 @@ from analysis.inference.mixing.regressions import (
     cross_validated,
     fit_law,
     proxies_of,
-    spearman,
 )
 from scaling.common.errors import UserError
 
@@ -124,11 +123,6 @@ def test_too_few_runs_no_mixtures_and_unknown_targets_are_refused() -> None:
         proxies_of(pd.DataFrame({"loss": [1.0]}))
     with pytest.raises(UserError, match="--target d: no such text; known: a, b, c"):
         proxies_of(table(0.0)).target(("d",))
-
-
-def test_rank_correlation() -> None:
-    assert spearman(np.array([1.0, 2, 3]), np.array([10.0, 20, 15])) == pytest.approx(0.5)
-    assert np.isnan(spearman(np.ones(3), np.arange(3.0)))
 
 
 def test_the_command_judges_and_compares(tmp_path, capsys) -> None:
