@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from analysis.fitting.solvers.corners import settled
 from analysis.fitting.solvers.newton import (
     SAME,
+    WAY,
     Solution,
     best_of,
     blocks,
@@ -359,7 +360,7 @@ def search(problem: Formula, weights: Array, delta: float, rounds: int = ROUNDS)
         halves = np.split(np.arange(len(first)), 2)
         kept = np.stack([_lowest(led, half, KEPT * count) for half in halves])
         twice = np.repeat(weights, 2, axis=0)
-        both = followed(problem, twice, best_of(problem, twice, kept, delta), delta)
+        both = followed(problem, twice, best_of(problem, twice, kept, delta, WAY), delta)
         ends += settled(problem, weights, both, delta)
         ends.sort(key=lambda end: float(end.value[0]))
         best, second = (end.value[0] for end in ends[:2])

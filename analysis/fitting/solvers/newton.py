@@ -42,7 +42,9 @@ ITERATIONS, LEADING = 300, 60  # at most, of a fit and of each wider one that le
 NOTHING = 1e-24  # f per unit of weight that counts as zero
 LAST = 1e-3  # in theta: a longer last step would not be one of the quadratic end
 SAME = 1e-9  # of f: ends that differ by less are one minimum
-FOLLOWED, FALLS = 6, 1e-4  # at most, while f falls by this share: bent valleys take many steps
+FOLLOWED, FALLS = 12, 1e-7  # leaps at most, while f falls by this share
+LEAPS = np.array([0.0, 1.0, 2.0, 4.0, 16.0, 64.0, 256.0])  # of the last move along a valley
+SHORT, WAY = 20, 100  # steps of Newton around each leap, and at most before the first
 ROWS_WITHIN = 4  # per parameter: fewer rows within delta of the curve make a fit doubtful
 BLOCK = 1 << 17  # numbers per array in a block of weightings: a few of them stay in cache
 
@@ -195,7 +197,9 @@ def _solve(gram: Array, rhs: Array, least: Array) -> tuple[Array, Array]:
     return solution, explained
 
 
-def best_of(problem: Smooth, weights: Array, starts: Array, delta: float) -> Solution:
+def best_of(
+    problem: Smooth, weights: Array, starts: Array, delta: float, iterations: int | None = None
+) -> Solution:
     """The best end per weighting from all its starts (R, S, P). Weightings (R, n).
 
     Continuation from the first start runs too if the ends differ or too few rows lie within delta.
@@ -204,7 +208,8 @@ def best_of(problem: Smooth, weights: Array, starts: Array, delta: float) -> Sol
     it is about the rows within.
     """
     members, tries, size = starts.shape
-    ends = newton(problem, np.repeat(weights, tries, axis=0), starts.reshape(-1, size), delta)
+    every = np.repeat(weights, tries, axis=0)
+    ends = newton(problem, every, starts.reshape(-1, size), delta, iterations)
     value = ends.value.reshape(members, tries)
     pick = np.arange(members) * tries + value.argmin(axis=1)
     best = Solution(ends.theta[pick], ends.value[pick], ends.certified[pick])
@@ -213,7 +218,7 @@ def best_of(problem: Smooth, weights: Array, starts: Array, delta: float) -> Sol
     many = (total * delta) ** 2 >= ROWS_WITHIN * size * best.value
     doubtful = np.flatnonzero(~(agreed & many) | (tries == 1))
     if doubtful.size and delta < CONTINUATION[0]:
-        led = _continue(problem, weights[doubtful], starts[doubtful, 0], delta)
+        led = _continue(problem, weights[doubtful], starts[doubtful, 0], delta, iterations)
         won = led.value < best.value[doubtful]
         rows = doubtful[won]
         best.theta[rows], best.value[rows] = led.theta[won], led.value[won]
@@ -222,26 +227,37 @@ def best_of(problem: Smooth, weights: Array, starts: Array, delta: float) -> Sol
 
 
 def followed(problem: Smooth, weights: Array, ends: Solution, delta: float) -> Solution:
-    """The ends without a certified minimum, led on along their valley while that lowers them."""
+    """The ends without a certified minimum, led on along their valleys while that lowers them.
+
+    Newton's steps along a narrow valley are short, and alike. Leaps of many times the last of them
+    go far along it, and Newton leads each back to the floor: the lowest goes on.
+    """
     found = Solution(ends.theta.copy(), ends.value.copy(), ends.certified.copy())
     left = np.flatnonzero(~ends.certified)
     for _ in range(FOLLOWED):
         if not left.size:
             break
-        on = newton(problem, weights[left], found.theta[left], delta)
-        falls = on.value < found.value[left] * (1 - FALLS)
-        found.theta[left], found.value[left] = on.theta, on.value
-        found.certified[left] = on.certified
-        left = left[falls & ~on.certified]
+        near = newton(problem, weights[left], found.theta[left], delta, SHORT).theta
+        leaps = near[:, None] + LEAPS[:, None] * (near - found.theta[left])[:, None]
+        every = np.repeat(weights[left], len(LEAPS), axis=0)
+        far = newton(problem, every, leaps.reshape(len(every), -1), delta, SHORT)
+        tries = far.value.reshape(len(left), -1)
+        best = np.arange(len(left)) * len(LEAPS) + tries.argmin(axis=1)
+        falls = far.value[best] < found.value[left] * (1 - FALLS)
+        found.theta[left], found.value[left] = far.theta[best], far.value[best]
+        found.certified[left] = far.certified[best]
+        left = left[falls & ~found.certified[left]]
     return found
 
 
-def _continue(problem: Smooth, weights: Array, theta: Array, delta: float) -> Solution:
+def _continue(
+    problem: Smooth, weights: Array, theta: Array, delta: float, iterations: int | None
+) -> Solution:
     """Newton at falling delta, each from the last end: smoother objectives lead into the basin."""
     for wider in CONTINUATION:
         if wider > delta:
             theta = newton(problem, weights, theta, wider, LEADING).theta
-    return newton(problem, weights, theta, delta)
+    return newton(problem, weights, theta, delta, iterations)
 
 
 def finite(value: Array, gradient: Array, hessian: Array) -> tuple[Array, Array, Array]:

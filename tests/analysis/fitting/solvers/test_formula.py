@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit
-from analysis.fitting.solvers.formula import Formula
+from analysis.fitting.solvers.formula import Formula, search
 from analysis.fitting.types import FitStatus
 from scaling import laws
 from scaling.common.errors import UserError
@@ -202,3 +202,13 @@ def test_a_narrow_valley_that_bends_is_followed_to_its_end(seed: int):
     assert theirs.status is ours.status is FitStatus.CONVERGED
     assert theirs.objective == pytest.approx(ours.objective, rel=1e-8)
     assert any("spans a factor of 1.8 only" in note for note in theirs.warnings)
+
+
+def test_two_designs_reach_the_end_of_a_valley_that_runs_to_the_bounds():
+    """Three breaks on a power law: two of them cancel at one place, and their exponents run on to
+    10 and -10. Newton slides there, both ends 1e-4 too high and 5e-6 apart after 600 steps."""
+    table = curve(40, 0.005, 1, lambda x: 0.3 + 30 * x**-0.3)
+    variables, loss = {"x": table["x"].to_numpy()}, table["loss"].to_numpy()
+    problem = Formula(learning_curves.THREE_BREAKS, variables, loss, True)
+    end = search(problem, np.ones((1, 40)), 1e-3, rounds=1)
+    assert end.certified.all()
