@@ -1,6 +1,6 @@
 """Costs of fewer bits: after training, and by a switch to ternary weights on the way.
 
-    windtunnel run quantization          # CPU, 2 free cores
+    windtunnel run quantization          # CPU, 2 free cores: 6 minutes
     windtunnel report runs/quantization
 
 Models of each width and ratio of tokens to parameters are rounded after training. Kumar et al. 2024
@@ -60,7 +60,7 @@ def study(
     phase: float = 0.25,
     widths: tuple[int, ...] = (),
     ratios: tuple[float, ...] = (),
-    repeats: int = 2,
+    repeats: int = 4,
     seed: int = 0,
 ) -> Study:
     """Models rounded to `bits`, and switched; `phase` of the steps mix the rounding in.

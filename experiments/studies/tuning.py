@@ -1,6 +1,6 @@
 """Trained numbers that suffice for a new domain, against the size of the model.
 
-    windtunnel run tuning                # CPU, 2 free cores
+    windtunnel run tuning                # CPU, 2 free cores: 6 minutes
     windtunnel report runs/tuning
 
 A model of each width is trained on manuals, and goes on with code: all of it, deltas of low rank,
@@ -64,7 +64,7 @@ def study(
     ranks: tuple[int, ...] = (1, 4),
     widths: tuple[int, ...] = (),
     values: tuple[int, ...] = (),
-    repeats: int = 2,
+    repeats: int = 4,
     seed: int = 0,
 ) -> Study:
     """Models tuned on `more` tokens, of those before; widths and values of the scale or others."""
