@@ -1,13 +1,13 @@
 """Does a model grown from a small one reach a loss sooner than one trained from its start?
 
-    windtunnel run growth                # CPU, 2 free cores: 15 minutes, by estimate
+    windtunnel run growth                # CPU, 2 free cores: 25 minutes
     windtunnel report runs/growth
 
 Each target is trained from its start at three budgets, the curve to beat. A model of a quarter of
 its layers is trained for a share of the middle budget, grown by each operator, and trained with the
 FLOPs that are left of the middle budget: total compute is equal. Rates and schedule are those of
 the other arm. Du et al. 2024, arXiv:2405.15319, stack four times with a fresh optimizer and report
-54.6 % for 7B parameters. The whole study has not been run yet, nor "gpu".
+54.6 % for 7B parameters; docs/deriving.md has what "cpu" found. "gpu" has not been run yet.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Is a pruned model worth more than a dense one of as many parameters that are not zero?
 
-    windtunnel run pruning               # CPU, 2 free cores: six minutes, by estimate
+    windtunnel run pruning               # CPU, 2 free cores: six minutes
     windtunnel report runs/pruning
 
 A dense model of each size is trained, pruned by magnitude to each density, and trained on with the
