@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from models.routers._routes import Routed, Routes, Seen, dropped, highest, queue
+from models.routers._routes import Routed, Routes, Seen, dropped, highest, highest_tokens, queue
 
 
 def route(seen: Seen) -> Routed:
@@ -17,7 +17,7 @@ def route(seen: Seen) -> Routed:
     if not seen.training:
         return Routed(routes, {"router_dropped": dropped(routes)}, chosen * p)
     by_token = p.swapaxes(1, 2)  # [B, r, T]
-    token = highest(by_token, C)  # [B, r, C]
+    token = highest_tokens(by_token, C)  # [B, r, C]
     taken = jax.nn.one_hot(token, T, dtype=jnp.int32)  # [B, r, C, T]
     rank = jnp.where(taken.sum(2) > 0, (taken * jnp.arange(C)[:, None]).sum(2), N)
     slot = jnp.minimum(jnp.arange(E)[:, None] * C + rank, N).swapaxes(1, 2)  # [B, T, r]

@@ -22,11 +22,18 @@ from jax import Array
 from jaxtyping import Bool, Float, Int
 
 from models.config import TransformerConfig
-from models.routers._routes import balance_loss, combine, dispatch, highest, queue, z_loss
+from models.routers._routes import (
+    balance_loss,
+    combine,
+    dispatch,
+    highest,
+    highest_tokens,
+    queue,
+    z_loss,
+)
 
 SCALE = 0.1  # of the gates of expert choice
 NEVER = -1e30
-BITS = 12  # of a score, by which tokens are compared; of equal ones the earlier is the higher
 
 # x [B, T, d], a router's name, some of its columns -> [B, T, u] in float32
 Product = Callable[[Array, str, slice], Array]
@@ -84,9 +91,7 @@ def expert_choice(
         score = product(x, "router", own)[..., 0]
         guess = product(jax.lax.stop_gradient(x), "auxiliary", own)[..., 0]
         gate = (SCALE * jax.nn.sigmoid(score))[..., None].astype(x.dtype)
-        # a text that begins with one token twice has equal streams at both: rounding would choose
-        coarse = jax.lax.reduce_precision(score, exponent_bits=8, mantissa_bits=BITS)
-        best = highest(jnp.where(active, coarse, NEVER)[:, None], n)[:, 0]
+        best = highest_tokens(jnp.where(active, score, NEVER)[:, None], n)[:, 0]
         wanted = active & (jax.nn.one_hot(best, T, dtype=jnp.int32).sum(1) > 0)
         named = active & ((guess > 0) | (n == T))
         # cross-entropy of the guess, over the tokens that were to choose from

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
 
+BITS = 12  # of a score, by which tokens are compared
+
 
 class Routes(NamedTuple):
     """The same assignment of tokens to slots, from both sides.
@@ -79,6 +81,14 @@ def highest(scores: Float[Array, "B T r"], active: int) -> Int[Array, "B T a"]:
     """The choices of the highest scores, the best first; no gradient."""
     # a sort of each row in place: XLA gathers the rows of a top_k on every device
     return jnp.argsort(jax.lax.stop_gradient(-scores), axis=-1)[..., :active]
+
+
+def highest_tokens(scores: Float[Array, "B r T"], count: int) -> Int[Array, "B r n"]:
+    """The tokens of the highest scores, compared to BITS bits; of equal ones the earlier is higher.
+
+    A text that begins with one token twice has equal streams at both: rounding would choose.
+    """
+    return highest(jax.lax.reduce_precision(scores, exponent_bits=8, mantissa_bits=BITS), count)
 
 
 def queue(

@@ -28,4 +28,5 @@ ROUTER = Router(
     causal=False,
     source="Zhou et al. 2022, arXiv:2202.09368",
     penalties=(),
+    version=2,  # of 1 rounding chose among tokens of equal streams
 )
