@@ -31,6 +31,10 @@ NEEDS = {
     "splash": {
         "a TPU": lambda s: s.platform == "tpu",
         "a batch.seq_len that 128 divides": lambda s: s.context % 128 == 0,
+        "model.recursion=none, or slots that 128 divides": lambda s: all(
+            s.model.slots_at(s.context, r) % 128 == 0
+            for r in range(s.model.recursions * (s.model.recursion != "none"))
+        ),
         **WHOLE_SEQUENCES,
         **ONE_TEXT,
     },

@@ -1,4 +1,4 @@
-"""Programs as libtpu compiles them for four slices: what they exchange, and what they take.
+"""Programs as libtpu compiles them: what four slices exchange and take, and every part for one.
 
     make test-tpu-aot
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -16,7 +17,9 @@ import pytest
 
 from experiments.config.run import BatchConfig, Execution, RunConfig, Science
 from experiments.devices.resolve import resolve, step_of
+from models import part
 from models.config import TransformerConfig
+from scaling.common import plugins
 from scaling.common.errors import UserError
 from scaling.counting.formulas import params_total
 from scaling.machines.communication import collectives, totals
@@ -125,3 +128,38 @@ def test_heads_that_do_not_divide_are_told() -> None:
     config = _config(Layout("fsdp_tensor", tensor=8))
     with pytest.raises(UserError, match=r"model.heads=4 does not divide by"):
         compiled(config, topology("v5e:2x4"))
+
+
+MODEL = TransformerConfig(
+    layers=2, width=256, heads=4, kv_heads=2, head_dim=64, ffn=512, vocab_size=256
+)
+PARTS: dict[str, dict[str, Any]] = {
+    **{f"mixer {name}": {"pattern": (name,)} for name in plugins.names("models.mixers")},
+    **{
+        f"ffn {name}": {"pattern": (f"attention+{name}",), "experts": 4 * (name != "mlp")}
+        for name in plugins.names("models.ffn")
+    },
+    **{
+        f"router {name}": {"experts": 4, "router": name} for name in plugins.names("models.routers")
+    },
+    **{f"recursion {name}": {"sharing": "cycle", "recursion": name} for name in part.RECURSIONS},
+    "low rank and sparse": {"weights": "low_rank_sparse"},
+    "ternary": {"quantized": "ternary"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_is_compiled_for_a_slice(name: str) -> None:
+    """In bfloat16 with remat, parameters over two devices and tensors over two."""
+    model = replace(MODEL, **PARTS[name])
+    layers = "unrolled" if model.recursion != "none" else "scan"
+    science = Science(
+        model=model, precision="bfloat16", batch=BatchConfig(sequences=8, seq_len=256)
+    )
+    execution = Execution(
+        Layers(layers=layers, remat="block"),
+        Layout("fsdp_tensor", fsdp=2, tensor=2),
+        steps_per_dispatch=2,
+    )
+    assert isinstance(compiled(RunConfig(science, execution), topology("v5e:2x2")), CompiledProgram)

@@ -53,6 +53,8 @@ def test_every_status(case: str, law: Law, monkeypatch: pytest.MonkeyPatch):
     table, status, note = CASES[case]
     if case == "refused":
         monkeypatch.setattr(newton, "ITERATIONS", 1)
+        monkeypatch.setattr(newton, "FOLLOWED", 0)
+        monkeypatch.setattr(formula, "WAY", 1)
         monkeypatch.setattr(formula, "SAME", -1.0)
     result = fit(law, table, x="x")
     assert result.status is status

@@ -146,6 +146,11 @@ def test_runs_that_differ_in_hypers_only_share_their_programs():
     assert programs(recipe(tiny.config("model.ffn=64"))) is not programs(RECIPE)
 
 
+# 256, 171 and 86 tokens of a sequence in three recursions
+RECURSED = ["batch.seq_len=256", "model.layers=3"]
+RECURSED += ["model.sharing=cycle", "model.recursion=token_choice"]
+
+
 def attention(config: RunConfig, platform: str) -> str:
     return recipe(config, platform).spec.program.attention
 
@@ -158,6 +163,7 @@ def attention(config: RunConfig, platform: str) -> str:
         ("cudnn", ["precision=bfloat16", "model.head_dim=12"], ["gpu"], "a model.head_dim of at"),
         ("splash", ["batch.seq_len=128"], ["gpu"], "a TPU"),
         ("splash", ["batch.seq_len=64"], ["tpu"], "a batch.seq_len that 128 divides"),
+        ("splash", RECURSED, ["tpu"], "model.recursion=none, or slots that 128 divides"),
     ],
 )
 def test_an_attention_that_is_not_to_be_had_is_refused(name, others, platforms, needs):
