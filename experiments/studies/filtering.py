@@ -1,6 +1,6 @@
 """Which filter of a text is best? The better the pool, the sooner it is used up.
 
-    windtunnel run filtering              # CPU, 2 free cores: 5 minutes, by estimate
+    windtunnel run filtering              # CPU, 2 free cores: 4 minutes
     windtunnel report runs/filtering
 
 The standard library is cut into four pools of equal bytes by the score `by`, of
@@ -19,7 +19,10 @@ Expected of single pools, 48 runs of 33k parameters, Python 3.11:
 
 At one epoch q4 has the least loss, and from four on q3, at eight by 0.044 where two seeds differ by
 0.014. The intervals of b overlap. E = 0 fits best throughout. The mean losses of q1, q3 and q4 rise
-from 8 to 16 epochs, as the law never does. Pools together have not been run yet, nor "gpu".
+from 8 to 16 epochs, as the law never does.
+
+The best of the filters is q3+q4 at 262k and 524k tokens (3.299, 3.135) and q2+q3+q4 at 1.05M
+(3.029), where q4 alone loses 0.26 [-0.07, 0.59] by two seeds. "gpu" has not been run yet.
 """
 
 from __future__ import annotations
