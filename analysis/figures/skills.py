@@ -31,8 +31,6 @@ CHANCE = {
     "truthfulqa": 0.0,
     "gsm8k": 0.0,
 }
-
-
 Places = NDArray[np.bool_] | NDArray[np.intp]
 Words = NDArray[np.str_]
 

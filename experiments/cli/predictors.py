@@ -50,19 +50,13 @@ def run(options: argparse.Namespace) -> Answer:
     study = studies.load(options.study, options.assignments)
     _check(study)
     sweep = common.bind(options, study=study)
-    scores = []
-    for done, each in enumerate(sweep.study.runs):
-        options.progress(f"{each.label or each.run_id}: scores", done, len(sweep.study.runs))
-        scores.append(_scores(sweep, each, options.windows))
-    rows = [
-        (*score, *_outcome(sweep, each))
-        for score, each in zip(scores, sweep.study.runs, strict=True)
-    ]
-    head = ("run", "label", "rung", *SCORES, "loss")
-    runs = sweep.study.runs
+    runs, rows = sweep.study.runs, []
+    for done, each in enumerate(runs):
+        options.progress(f"{each.label or each.run_id}: scores", done, len(runs))
+        rows.append((*_scores(sweep, each, options.windows), *_outcome(sweep, each)))
     yield Rows(
         "scores",
-        head,
+        ("run", "label", "rung", *SCORES, "loss"),
         [
             (each.run_id, each.label, each.rung, *map(_number, row))
             for each, row in zip(runs, rows, strict=True)

@@ -78,11 +78,15 @@ def fit(
             v[cut + benchmarks :].reshape(rows, skills),
         )
 
+    shrunk = np.zeros(cut + benchmarks + rows * skills)
+    shrunk[:cut] = TINY
+    shrunk[cut + benchmarks :][: len(names) * skills] = RIDGE
+    held = np.diag(shrunk)[shrunk > 0]
+
     def residuals(v: Array) -> Array:
         loadings, offsets, theta = parts(v)
         error = _accuracy(design @ theta @ loadings.T + offsets, chance) - accuracies
-        shrunk = RIDGE * theta[: len(names)].ravel()
-        return np.concatenate([error[known], shrunk, TINY * loadings.ravel()])
+        return np.concatenate([error[known], held @ v])
 
     def slopes(v: Array) -> Array:
         loadings, offsets, theta = parts(v)
@@ -95,13 +99,7 @@ def fit(
         by_theta = np.einsum("ij,ir,jk->ijrk", steep, design, loadings)
         shape = (*steep.shape, -1)
         found = np.concatenate([by.reshape(shape) for by in (by_loading, by_offset, by_theta)], -1)
-        penalty = np.concatenate(
-            [np.full(cut, TINY), np.zeros(benchmarks), np.zeros(rows * skills)]
-        )
-        penalty[cut + benchmarks : cut + benchmarks + len(names) * skills] = RIDGE
-        held = np.diag(penalty)
-        first, last = held[:cut], held[cut + benchmarks : cut + benchmarks + len(names) * skills]
-        return np.concatenate([found[known], last, first])
+        return np.concatenate([found[known], held])
 
     rng = np.random.default_rng(0)  # skills that begin alike would stay alike
     start = [rng.normal(0.8, 0.3, cut), np.zeros(benchmarks + len(names) * skills)]
